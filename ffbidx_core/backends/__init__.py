@@ -1,0 +1,183 @@
+"""The few verbs that every backend has, and the choice of a backend.
+
+A verb takes a whole batch. Arrays between verbs belong to the backend (NumPy, or CuPy on the device); the code that
+calls the verbs, `indexer` and `crystals`, works on them through `backend.xp` only. See `batch` for the shape letters.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+from ..batch import SpotBatch
+from ..errors import BackendUnavailable, ParameterError
+from ..model.plan import SearchPlan
+from ..parameters import Parameters
+
+BACKENDS = ("auto", "cuda", "cpu")
+"""What a user can ask for; `reference`, the oracle of the tests, is there too."""
+
+
+class OrientedCells(NamedTuple):
+    """Cells of each frame, best first. Empty slots: zero cell, score +inf, input cell -1.
+
+    Attributes
+    ----------
+    cells : (F, Q, 3, 3) float64
+    scores : (F, Q) float64
+    input_cell : (F, Q) int32
+        Index of the input cell that a cell is a copy of.
+    """
+
+    cells: Any
+    scores: Any
+    input_cell: Any
+
+
+class Backend(Protocol):
+    """What a backend does. Every verb treats each frame by itself: no result depends on the batch around it."""
+
+    name: str
+    xp: ModuleType
+
+    @property
+    def device(self) -> str:
+        """What it runs on, in words."""
+
+    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+        """Pack spots (N, 3) and offsets (F + 1,), sort each frame by (|s|^2, x, y, z), |s|^2 in float64."""
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+        """Step 1: the best directions for each length group, times the group's length.
+
+        Score over the first min(n, p.max_spots) spots of a frame: gmean - count - 1 with x_j = L u . s_j,
+        d_j = |x_j - round(x_j)|, count = #{d_j < p.distance1},
+        gmean = (prod_j (trim(d_j) + delta))^(1/n) - delta. Lower is better; ties go to the lower direction index.
+        Directions are `half_sphere(n_points)`.
+
+        Racing (p.race_spots = r > 0, and the frame has at least 2 r sampled spots): the best p.race_directions
+        directions by their score on the first r spots alone go on, the others are out.
+
+        Separation (p.candidate_separation = k > 0): of the best p.candidate_pool directions, best first, one is kept
+        when |cosine| to every kept one is at most cos(k sqrt(2 pi / n_points)), until p.num_candidate_vectors are.
+        Without it the best p.num_candidate_vectors are kept.
+
+        Returns
+        -------
+        (F, G, C, 3) float64
+            C = p.num_candidate_vectors, best first; empty slots are zero vectors. Frames of no spots have none.
+        """
+
+    def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
+        """Step 2: each candidate fitted to the spots that lie near its lattice planes.
+
+        m_j = round(v0 . s_j) from the unrefined v0, fixed, over the sampled spots. For t in 0.1, 0.05, 0.025, 0.01:
+        select |v . s_j - m_j| < t with the current v; fewer than p.vr_min_spots: stop; else v is the least-squares
+        solution of v . s_j = m_j over the selection (stop too when the 3 x 3 normal matrix N, divided by its trace,
+        has a determinant below 1e-9). p.vr_min_spots = 0 leaves the vectors alone.
+
+        With p.vector_tolerance = e > 0: a fit whose length differs from the group's by more than e of it is dropped
+        for the unrefined vector; then, in order, a vector within 0.1 e of the group's length of an earlier one or of
+        its negative is dropped, and the others move up.
+
+        Returns
+        -------
+        (F, G, C, 3) float64
+        """
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3: the input cells turned about each candidate vector.
+
+        For each seed s of the plan and each non-zero candidate v of its group: z = v / |v|; u = (0, z2, -z1) if
+        |z0| < 0.6 else (-z2, 0, z0), normalised; w = z x u; the cell at angle t_k = turn k / n_angles is
+        base[s] Rz(t_k) [u; w; z], where Rz takes (x, y) to (x cos t - y sin t, x sin t + y cos t). Its score is
+        the formula of step 1 with d_j the Euclidean norm of the three distances and p.distance3.
+
+        p.angle_peaks = k > 0: of a candidate's angles only local minima of the score over the circle (not above the
+        angle before, below the angle after) go on, the best k of them. Otherwise every angle does.
+        The best Q = p.n_output_cells of all are kept, ties to the earlier (seed, candidate, angle).
+        Scores returned are of float64 accuracy for the cell returned.
+        """
+
+    def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
+        """Step 4: p.method applied to cells (F, Q, 3, 3), over all spots. See docs/algorithm.md.
+
+        t starts as the fraction part of the raw score (over the cell's shortest vector for ifssr). Final score: the
+        p.min_spots-th smallest distance in the method's measure after the last fit; 1 with fewer spots.
+        Slots with an infinite score are left as they are.
+
+        Returns
+        -------
+        cells : (F, Q, 3, 3) float64
+        scores : (F, Q) float64
+        """
+
+    def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+        """Turn each cell (F, Q, 3, 3), its shape fixed, onto all spots: Gauss-Newton for 3 angles, p.rigid_steps steps.
+
+        In each step: residuals e_j = s_j - q_j to the predicted spot q_j = K^T round(B s_j) (K the reciprocal cell),
+        biweight w_j = (1 - |e_j|^2 / t^2)^2 inside t, else 0; solve (N + 1e-4 tr(N) I) x = sum w_j q_j x e_j with
+        N = sum w_j (|q_j|^2 I - q_j q_j^T); |x| is cut to 0.03; the cell turns by the rotation vector x. Stop when
+        the weights sum to less than 1.5. t falls geometrically from min(0.48 / longest vector, 0.010) to 0.002
+        (model.fits.rigid_cutoffs).
+        """
+
+    def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
+        """Number of spots nearer to their predicted spot than each of radii (F, Q, T), for cells (F, Q, 3, 3).
+
+        Returns
+        -------
+        (F, Q, T) int32
+        """
+
+    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
+        """The last fit: rotation and a small strain with a prior, one cell a frame.
+
+        Parameters
+        ----------
+        cells, reference : (F, 3, 3)
+            Where to start, and the cell of no strain (any orientation).
+        radius : (F,)
+            Distance within which the start explains its spots, 1/angstrom.
+        prior
+            Standard deviation of each component of strain.
+
+        Returns
+        -------
+        cells : (F, 3, 3) float64
+        cutoff : (F,) float64
+            Radius of the last biweight, about three sigma of the residuals.
+        """
+
+    def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
+        """Distance of every spot to its predicted one for cells (F, Q, 3, 3), (Q, N) float32.
+
+        In 1/angstrom, or the Euclidean norm in fractional indices. +inf for zero cells.
+        """
+
+
+def get_backend(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Backend:
+    """The backend of this name; `auto` takes a GPU when there is one.
+
+    Raises
+    ------
+    BackendUnavailable
+        With the reason, when it is not there.
+    """
+    if name == "auto":
+        name = "cuda" if _cuda_usable() else "cpu"
+    if name == "cpu":
+        from .cpu import CpuBackend
+
+        return CpuBackend(threads)
+    if name == "reference":
+        from .reference import ReferenceBackend
+
+        return ReferenceBackend()
+    if name == "cuda":
+        raise BackendUnavailable("this version has no GPU backend yet: use --backend cpu")
+    raise ParameterError("backend", name, "one of " + ", ".join(BACKENDS))
+
+
+def _cuda_usable() -> bool:
+    return False

@@ -1,0 +1,1 @@
+"""Pure formulas and small data of crystallography: NumPy only, no files, no backends."""

@@ -1,0 +1,158 @@
+"""Unit cells: parameters, real-space cells (rows a, b, c, angstrom), symmetry and equality of their lattices.
+
+A row-vector convention holds throughout: a cell B oriented by the rotation R from A is B = A R, and a change of basis
+by the integer matrix U is U B.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import CellError
+
+Array = NDArray[np.float64]
+
+SHORTEST, LONGEST = 0.1, 1e5
+"""Vector lengths in angstrom between which a cell is taken seriously."""
+
+
+def cell_from_parameters(parameters: ArrayLike) -> Array:
+    """Real-space cell with a along x and b in the x-y plane.
+
+    Parameters
+    ----------
+    parameters : (6,)
+        a, b, c in angstrom, alpha, beta, gamma in degrees.
+
+    Returns
+    -------
+    (3, 3) float64
+        Rows a, b, c.
+
+    Raises
+    ------
+    CellError
+        When no cell has these lengths and angles.
+    """
+    values = np.asarray(parameters, dtype=np.float64)
+    lengths, (ca, cb, cg) = values[:3], np.cos(np.radians(values[3:]))
+    squared = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
+    if not (np.isfinite(values).all() and (lengths > 0).all() and ((values[3:] > 0) & (values[3:] < 180)).all()
+            and squared > 0):
+        raise CellError(f"no cell has the parameters {' '.join(f'{v:g}' for v in values)}")
+    sg = np.sqrt(1 - cg * cg)
+    a, b, c = lengths
+    return check_cell(
+        [[a, 0, 0], [b * cg, b * sg, 0], [c * cb, c * (ca - cb * cg) / sg, c * np.sqrt(squared) / sg]]
+    )
+
+
+def cell_parameters(cells: ArrayLike) -> Array:
+    """Lengths (angstrom) and angles (degrees) of cells.
+
+    Parameters
+    ----------
+    cells : (..., 3, 3)
+        Rows a, b, c.
+
+    Returns
+    -------
+    (..., 6) float64
+        a, b, c, alpha, beta, gamma.
+    """
+    cells = np.asarray(cells, dtype=np.float64)
+    lengths = np.linalg.norm(cells, axis=-1)
+    unit = cells / np.maximum(lengths, 1e-300)[..., None]
+    cosines = np.stack([np.sum(unit[..., i, :] * unit[..., j, :], axis=-1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=-1)
+    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))], axis=-1)
+
+
+def check_cell(cell: ArrayLike) -> Array:
+    """A cell as a (3, 3) float64 array of rows a, b, c, or a `CellError` that says what is wrong with it."""
+    array = np.asarray(cell, dtype=np.float64)
+    if array.shape != (3, 3):
+        raise CellError(f"a cell has three vectors of three numbers, not the shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise CellError("the cell has numbers that are not finite")
+    lengths = np.linalg.norm(array, axis=1)
+    if lengths.min() < SHORTEST or lengths.max() > LONGEST:
+        raise CellError(f"the cell's vectors are {lengths.min():g} to {lengths.max():g} A long, not {SHORTEST:g} to {LONGEST:g}")
+    if abs(np.linalg.det(array / lengths[:, None])) < 1e-4:
+        raise CellError("the cell's vectors lie in a plane: it is singular")
+    return array
+
+
+def is_left_handed(cell: ArrayLike) -> bool:
+    """Whether a . (b x c) is negative."""
+    return bool(np.linalg.det(np.asarray(cell, dtype=np.float64)) < 0)
+
+
+def reciprocal(cells: Array) -> Array:
+    """Reciprocal cells, rows a*, b*, c* in 1/angstrom (no factor 2 pi), of cells (..., 3, 3)."""
+    return np.swapaxes(np.linalg.inv(cells), -1, -2)
+
+
+def shortest_reciprocal(cell: Array) -> float:
+    """Length of the shortest vector of the reciprocal lattice, 1/angstrom."""
+    indices = np.array([m for m in itertools.product((-2, -1, 0, 1, 2), repeat=3) if any(m)])
+    return float(np.linalg.norm(indices @ reciprocal(cell), axis=1).min())
+
+
+def _metric_mismatch(basis: Array, cell: Array) -> Array:
+    """Largest difference of the metric of bases (n, 3, 3) to that of a cell, relative to the lengths."""
+    metric = cell @ cell.T
+    scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
+    return np.abs((basis @ np.swapaxes(basis, -1, -2) - metric) / scale).max(axis=(-1, -2))
+
+
+def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
+    """Proper rotations of the lattice: integer matrices U whose basis U A has the metric of A.
+
+    Entries are -1, 0, 1, which is complete for reduced cells and the usual conventional ones. The identity is first.
+
+    Returns
+    -------
+    (n, 3, 3) int64
+        n is 1 (triclinic) to 24 (cubic).
+    """
+    candidates = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
+    candidates = candidates[np.rint(np.linalg.det(candidates)) == 1]
+    found = candidates[_metric_mismatch(candidates @ cell, cell) < max(tolerance, 1e-9)]
+    is_identity = (found == np.eye(3, dtype=np.int64)).all(axis=(1, 2))
+    return np.concatenate([found[is_identity], found[~is_identity]])
+
+
+def other_settings(cell: Array, tolerance: float, symmetry: float = 0.012) -> NDArray[np.int64]:
+    """Bases of the lattice that look like the cell within `tolerance` but are no symmetry of it within `symmetry`.
+
+    Entries are -2..2, the determinant 1; of bases that differ by a symmetry only one is kept, the closest first.
+    A crystal that is indexed in such a setting has wrong Miller indices.
+    """
+    entries = np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=3)), dtype=np.int64)
+    vectors, lengths = entries @ cell, np.linalg.norm(cell, axis=1)
+    norms = np.linalg.norm(vectors, axis=1)
+    rows = [entries[np.abs(norms / length - 1) < tolerance] for length in lengths]
+    bases = np.array(list(itertools.product(*rows)), dtype=np.int64).reshape(-1, 3, 3)
+    bases = bases[np.rint(np.linalg.det(bases)) == 1]
+    mismatch = _cell_mismatch(bases @ cell, cell)
+    bases, mismatch = bases[mismatch < tolerance], mismatch[mismatch < tolerance]
+    group = bases[mismatch < symmetry]
+    kept: list[NDArray[np.int64]] = []
+    seen: set[bytes] = set()
+    for i in np.argsort(mismatch, kind="stable"):
+        if mismatch[i] < symmetry or bases[i].tobytes() in seen:
+            continue
+        kept.append(bases[i])
+        seen.update((operator @ bases[i]).tobytes() for operator in group)
+    return np.array(kept, dtype=np.int64).reshape(-1, 3, 3)
+
+
+def _cell_mismatch(basis: Array, cell: Array) -> Array:
+    """Largest relative difference in length, or difference in the cosine of an angle, of bases (n, 3, 3) to a cell."""
+    unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (basis, cell)]
+    cosines = np.abs(unit[0] @ np.swapaxes(unit[0], -1, -2) - unit[1] @ unit[1].T).max(axis=(-1, -2))
+    lengths = np.abs(np.linalg.norm(basis, axis=-1) / np.linalg.norm(cell, axis=-1) - 1).max(axis=-1)
+    return np.maximum(cosines, lengths)

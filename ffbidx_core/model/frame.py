@@ -1,0 +1,116 @@
+"""Frames on their way through a run: what is read, what was found."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FrameStatus(enum.IntEnum):
+    """What became of a frame; the values of `/frame/status`."""
+
+    INDEXED = 0
+    NOT_INDEXED = 1
+    TOO_FEW_SPOTS = 2
+    BAD_SPOTS = 3
+    UNREADABLE = 4
+
+
+@dataclass
+class FrameBlock:
+    """Consecutive frames of the input, F of them with N spots in all, that share their own input cells.
+
+    Attributes
+    ----------
+    sources : list of str, F
+        Input file of each frame, as the user named it.
+    indices : (F,) int64
+        Index of each frame in its file; -1 for a file that cannot be read.
+    ids : list of str, F
+        The frame's name in the file, or empty.
+    spots : (N, 3) float32
+        1/angstrom, without padding and exact duplicates.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1].
+    status : (F,) uint8
+        NOT_INDEXED for a frame that is to be indexed; BAD_SPOTS and UNREADABLE frames have no spots.
+    n_spots : (F,) int32
+        Spots given, without padding and duplicates; for bad frames as many as there were.
+    cells : (M, 3, 3) float64 or None
+        The file's own input cells, rows a, b, c.
+    n_left_out : int
+        Padding and duplicates left out.
+    problems : list of str
+        One line for each frame or file that could not be used, and for each thing assumed.
+    """
+
+    sources: list[str]
+    indices: NDArray[np.int64]
+    ids: list[str]
+    spots: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    status: NDArray[np.uint8]
+    n_spots: NDArray[np.int32]
+    cells: NDArray[np.float64] | None = None
+    n_left_out: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, part: slice) -> FrameBlock:
+        """The frames of a slice (step 1); counts and problems stay with the first part."""
+        first, last, _ = part.indices(self.n_frames)
+        begin, end = self.offsets[first], self.offsets[last]
+        return FrameBlock(
+            self.sources[first:last], self.indices[first:last], self.ids[first:last],
+            self.spots[begin:end], self.offsets[first:last + 1] - begin, self.status[first:last],
+            self.n_spots[first:last], self.cells,
+            self.n_left_out if first == 0 else 0, self.problems if first == 0 else [],
+        )
+
+
+@dataclass
+class BatchResult:
+    """What was found on F frames: n cells of which k are crystals. Arrays in host memory.
+
+    Attributes
+    ----------
+    n_sampled : (F,) int32
+        Spots used in the sampling.
+    cell_offsets : (F + 1,) int64
+        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], sorted by score.
+    cells : (n, 3, 3) float32
+        Oriented cells, rows a, b, c, angstrom.
+    scores : (n,) float32
+        Lower is better.
+    input_cell : (n,) int32
+        Input cell each came from, counted in the batch's own set.
+    crystal_offsets : (F + 1,) int64
+    crystals : (k,) int64
+        Row of each crystal in `cells`; best first within a frame.
+    n_indexed : (k,) int32
+    rmsd : (k,) float32
+        Spots indexed, and their rms distance in 1/angstrom.
+    log10_chance : (k,) float32
+        Chance level, nan where it was not used.
+    """
+
+    n_sampled: NDArray[np.int32]
+    cell_offsets: NDArray[np.int64]
+    cells: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    input_cell: NDArray[np.int32]
+    crystal_offsets: NDArray[np.int64]
+    crystals: NDArray[np.int64]
+    n_indexed: NDArray[np.int32]
+    rmsd: NDArray[np.float32]
+    log10_chance: NDArray[np.float32]
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.n_sampled)

@@ -1,0 +1,88 @@
+"""Orientations of cells: rotations between them, equal lattices, the canonical setting, drift from the input cell."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cell import Array
+
+
+def rotation_between(cells: Any, reference: Any, xp: ModuleType = np) -> Any:
+    """Rotations R (..., 3, 3) with cells ~ reference R: the orthogonal factor of the polar decomposition."""
+    u, _, vt = xp.linalg.svd(xp.linalg.inv(reference) @ cells)
+    return u @ vt
+
+
+def rotation_angle(rotations: Array) -> Array:
+    """Angles in degrees of rotations (..., 3, 3)."""
+    skew = rotations - np.swapaxes(rotations, -1, -2)
+    sine = np.sqrt(skew[..., 0, 1] ** 2 + skew[..., 0, 2] ** 2 + skew[..., 1, 2] ** 2) / 2
+    cosine = (np.trace(rotations, axis1=-2, axis2=-1) - 1) / 2
+    return np.degrees(np.arctan2(sine, cosine))
+
+
+def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> float:
+    """Smallest rotation in degrees between two oriented cells, modulo the lattice's symmetry.
+
+    Parameters
+    ----------
+    cell, other : (3, 3)
+        Rows a, b, c.
+    operators : (n, 3, 3) int
+        As `symmetry_operators` gives them.
+    """
+    return float(rotation_angle(rotation_between(operators @ cell, other)).min())
+
+
+def equal_lattices(cells: Any, others: Any, tolerance: float, xp: ModuleType = np) -> Any:
+    """Whether cells (..., 3, 3) span the lattices of others up to a change of basis and a deformation below `tolerance`."""
+    inverse = xp.linalg.inv(others)
+    basis = xp.rint(cells @ inverse)
+    unimodular = xp.abs(xp.abs(xp.linalg.det(basis)) - 1) < 1e-3
+    safe = xp.where(unimodular[..., None, None], basis, xp.eye(3))
+    deformation = inverse @ xp.linalg.inv(safe) @ cells - xp.eye(3)
+    return unimodular & (xp.sqrt((deformation**2).sum(axis=(-1, -2))) < tolerance)
+
+
+def canonical_setting(cells: Any, input_cell: Any, operators: Any, xp: ModuleType = np) -> Any:
+    """Each oriented cell in the equivalent basis that is turned least from the input cell.
+
+    Among the bases U B whose metric matches the input cell's best (within 1e-4), the one with the smallest rotation
+    from the input cell; ties go to the first operator. Miller indices become reproducible by this.
+
+    Parameters
+    ----------
+    cells : (n, 3, 3)
+        Oriented cells.
+    input_cell : (3, 3)
+        The cell they are copies of.
+    operators : (m, 3, 3)
+        Symmetry of the input cell's lattice.
+    """
+    if len(cells) == 0:
+        return cells
+    bases = operators[None] @ cells[:, None]
+    metric = input_cell @ input_cell.T
+    scale = xp.sqrt(xp.outer(xp.diag(metric), xp.diag(metric)))
+    mismatch = xp.abs((bases @ xp.swapaxes(bases, -1, -2) - metric) / scale).max(axis=(-1, -2))
+    turned = -xp.trace(xp.linalg.inv(input_cell) @ bases, axis1=-2, axis2=-1)
+    # Rounded, so that equal turns tie whatever the last digit.
+    cost = xp.where(mismatch <= mismatch.min(axis=1, keepdims=True) + 1e-4, xp.round(turned, 6), 1e9)
+    return bases[xp.arange(len(cells)), xp.argmin(cost, axis=1)]
+
+
+def drifted(cells: Any, input_cells: Any, limit: tuple[float, float], xp: ModuleType = np) -> Any:
+    """Whether the shape of cells (n, 3, 3) is off their input cells (n, 3, 3) by more than a share of length or an angle."""
+
+    def shape(c: Any) -> tuple[Any, Any]:
+        lengths = xp.sqrt((c * c).sum(axis=-1))
+        unit = c / xp.maximum(lengths, 1e-30)[..., None]
+        cosines = xp.stack([(unit[:, i] * unit[:, j]).sum(axis=-1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=-1)
+        return lengths, xp.degrees(xp.arccos(xp.clip(cosines, -1, 1)))
+
+    (lengths, angles), (wanted, wanted_angles) = shape(cells), shape(input_cells)
+    return (xp.abs(lengths / wanted - 1) > limit[0]).any(axis=-1) | (xp.abs(angles - wanted_angles) > limit[1]).any(axis=-1)

@@ -1,0 +1,121 @@
+"""What is sampled for a set of input cells: vector lengths, and the ways to lay each cell on a candidate vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..parameters import Parameters
+from .cell import Array, check_cell, shortest_reciprocal, symmetry_operators
+
+
+def half_sphere(n_points: int) -> Array:
+    """Directions on the half sphere z >= 0, a golden-angle spiral.
+
+    Returns
+    -------
+    (n_points, 3) float64
+        Unit vectors; the first is +z.
+    """
+    p = np.arange(n_points, dtype=np.float64)
+    z = 1 - p / (n_points - 1)
+    radius = np.sqrt(np.maximum(0, 1 - z * z))
+    phi = np.pi * np.mod(p * (3 - np.sqrt(5)), 2)
+    return np.stack([radius * np.cos(phi), radius * np.sin(phi), z], axis=1)
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """The search for one set of input cells. Letters: M input cells, G length groups, S seeds.
+
+    A seed is one way to lay an input cell on a candidate vector v: one of its vectors (`axis`) along +v or -v.
+
+    Attributes
+    ----------
+    cells : (M, 3, 3) float64
+        Input cells, rows a, b, c.
+    lengths : (G,) float64
+        Distinct vector lengths that are sampled, descending.
+    input_cell, group, n_angles : (S,) int64
+        A seed's input cell, the length group of its candidates, the number of angles.
+    turn : (S,) float64
+        Angle in radians over which the angles are spread; 2 pi over the order of the axis where symmetry is used.
+    base : (S, 3, 3) float64
+        The seed's cell at angle 0 in the frame (u, w, v/|v|) of its candidate, rows a, b, c.
+    shortest_reciprocal : (M,) float64
+        Shortest vector of each reciprocal lattice, 1/angstrom.
+    """
+
+    cells: Array
+    lengths: Array
+    input_cell: NDArray[np.int64]
+    group: NDArray[np.int64]
+    n_angles: NDArray[np.int64]
+    turn: Array
+    base: Array
+    shortest_reciprocal: Array
+
+    @property
+    def volumes(self) -> Array:
+        """Volumes of the input cells, (M,) cubic angstrom."""
+        return np.abs(np.linalg.det(self.cells))
+
+    @classmethod
+    def make(cls, cells: Array, p: Parameters) -> SearchPlan:
+        """The plan for input cells (M, 3, 3)."""
+        cells = np.stack([check_cell(cell) for cell in cells])
+        groups, kept = _length_groups(np.linalg.norm(cells, axis=2), p)
+        seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], p)]
+        used = sorted({int(seed[1]) for seed in seeds})
+        columns = list(zip(*seeds, strict=True))
+        return cls(
+            cells=cells,
+            lengths=kept[used],
+            input_cell=np.array(columns[0], dtype=np.int64),
+            group=np.searchsorted(used, np.array(columns[1])).astype(np.int64),
+            n_angles=np.array(columns[2], dtype=np.int64),
+            turn=np.array(columns[3]),
+            base=np.stack(columns[4]),
+            shortest_reciprocal=np.array([shortest_reciprocal(cell) for cell in cells]),
+        )
+
+
+def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Array]:
+    """Group of each vector (M, 3), and the groups' lengths: descending, each within the threshold of its first."""
+    groups = np.zeros(lengths.shape, dtype=np.int64)
+    kept: list[float] = []
+    for flat in np.argsort(-lengths, axis=None, kind="stable"):
+        length = float(lengths.flat[flat])
+        if not kept or kept[-1] - length > p.length_threshold:
+            kept.append(length)
+        groups.flat[flat] = len(kept) - 1
+    return groups, np.array(kept)
+
+
+def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[tuple[int, int, int, float, Array]]:
+    """Seeds of one cell: those that no symmetry of its lattice maps on an earlier one."""
+    operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else np.eye(3, dtype=np.int64)[None]
+    axes = range(3) if p.redundant_calculations else [int(np.argmax(np.linalg.norm(cell, axis=1)))]
+    seeds, done = [], set()
+    for axis in axes:
+        for sign in (1, -1):
+            vector = sign * np.eye(3, dtype=np.int64)[axis]
+            if vector.tobytes() in done:
+                continue
+            images = vector @ operators
+            done.update(image.tobytes() for image in images)
+            order = int((images == vector).all(axis=1).sum())
+            n_angles = -(-p.angles // order)
+            seeds.append((m, int(groups[axis]), n_angles, 2 * np.pi / order, _cell_on_axis(cell, axis, sign)))
+    return seeds
+
+
+def _cell_on_axis(cell: Array, axis: int, sign: int) -> Array:
+    """The cell turned so that sign times its vector `axis` points along +z and the next vector lies at y = 0, x > 0."""
+    z = sign * cell[axis] / np.linalg.norm(cell[axis])
+    following = cell[(axis + 1) % 3]
+    x = following - (following @ z) * z
+    x /= np.linalg.norm(x)
+    return cell @ np.stack([x, np.cross(z, x), z], axis=1)

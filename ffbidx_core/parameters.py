@@ -1,0 +1,279 @@
+"""Every parameter of ffbidx: its default, its range, its value in each preset, its one-line help.
+
+The only place where a default or a range is written. The command's options and the Python interface are made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import ParameterError
+
+CRYSTALS_THRESHOLD = 0.00075
+"""Published threshold of `crystals`, 1/angstrom."""
+FRACTIONAL_THRESHOLD = {"raw": 0.15, "ifss": 0.05, "ifse": 0.05}
+"""Threshold in fractional indices for the methods that measure in them."""
+METHODS = ("raw", "ifss", "ifse", "ifssr")
+PRESETS = ("best", "fast", "published")
+
+
+def _param(default: Any, help: str, wanted: str = "", group: str = "run", *, check: Any = None, **presets: Any) -> Any:
+    """A field: `default` is the published value (levers: off); `best=`, `fast=` are those of the presets.
+
+    `fast` is `best` where it is not given. `wanted` is the range in words, `check` the same as a predicate.
+    """
+    return field(
+        default=default,
+        metadata={"help": help, "wanted": wanted, "group": group, "check": check, "presets": presets},
+    )
+
+
+def _at_least(low: float) -> dict[str, Any]:
+    return {"wanted": f"at least {low:g}", "check": lambda v: v >= low}
+
+
+def _zero_or(low: float) -> dict[str, Any]:
+    return {"wanted": f"0 or at least {low:g}", "check": lambda v: v == 0 or v >= low}
+
+
+def _between(low: float, high: float, *, open: bool = False) -> dict[str, Any]:
+    if open:
+        return {"wanted": f"between {low:g} and {high:g}, both excluded", "check": lambda v: low < v < high}
+    return {"wanted": f"between {low:g} and {high:g}", "check": lambda v: low <= v <= high}
+
+
+def _one_of(*words: str) -> dict[str, Any]:
+    return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
+
+
+_POSITIVE = {"wanted": "above 0", "check": lambda v: v > 0}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """All parameters of one run; the defaults are the published ones, with every lever off.
+
+    Lengths are in angstrom, distances between spots in 1/angstrom unless the help says otherwise.
+    """
+
+    # The published Indexer
+    max_output_cells: int = _param(32, "most cells a frame can have", **_at_least(1), group="indexer")
+    max_input_cells: int = _param(1, "most input cells that compete", **_at_least(1), group="indexer")
+    max_spots: int = _param(
+        300, "spots of lowest resolution that the sampling uses", **_at_least(4), group="indexer", best=100
+    )
+    num_candidate_vectors: int = _param(
+        32, "candidate vectors kept per vector length", **_at_least(1), group="indexer", fast=16
+    )
+    redundant_calculations: bool = _param(
+        True, "sample every vector of a cell, not its longest one only", group="indexer"
+    )
+
+    # The published run
+    method: str = _param("ifssr", "refinement of the cells found", **_one_of(*METHODS))
+    length_threshold: float = _param(1e-9, "vectors closer in length than this (A) share a group", **_at_least(0))
+    triml: float = _param(0.001, "distances below this count as this", **_at_least(0))
+    trimh: float = _param(0.3, "distances above this count as this", **_between(0, 0.5))
+    delta: float = _param(0.1, "position on the logarithm's curve; lower is more selective")
+    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0: trimh)", **_at_least(0), best=0.15)
+    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0: trimh)", **_at_least(0))
+    num_halfsphere_points: int = _param(
+        32 * 1024, "directions sampled on the half sphere", **_at_least(2), fast=16 * 1024
+    )
+    num_angle_points: int = _param(0, "angles sampled about each candidate (0: heuristic)", **_at_least(0), best=464)
+    n_output_cells: int = _param(32, "cells kept per frame", **_at_least(1), fast=24)
+    contraction: float = _param(0.8, "the refinement's threshold shrinks by this", **_between(0, 1, open=True))
+    max_dist: float = _param(0.00075, "the refinement stops at this threshold", **_POSITIVE)
+    min_spots: int = _param(8, "fewest spots that a cell is refined against", **_at_least(4))
+    n_iter: int = _param(32, "most iterations of the refinement", **_at_least(0))
+    vr_min_spots: int = _param(6, "fewest spots that a candidate vector is refined against (0: off)", **_zero_or(4))
+
+    # The published crystals
+    crystals_threshold: float = _param(
+        0.0, "a spot this close to a predicted one is indexed (1/A; 0: 0.00075, and under --accept count in fractional "
+        "indices 0.15 for raw, 0.05 for ifss and ifse)", **_at_least(0), group="crystals", best=0.002,
+    )
+    crystals_min_spots: int = _param(8, "fewest further spots that make a crystal", **_at_least(4), group="crystals")
+
+    # Levers on the search
+    race_spots: int = _param(
+        0, "all directions meet this many spots, the best of them all spots (0: off)", **_zero_or(4),
+        group="search", best=32,
+    )
+    race_directions: int = _param(2048, "directions that meet all spots", **_at_least(1), group="search")
+    candidate_separation: float = _param(
+        0.0, "candidate vectors lie this many spacings of the directions apart (0: off)", **_at_least(0),
+        group="search", best=1.2,
+    )
+    candidate_pool: int = _param(256, "best directions that separate candidates come from", **_at_least(1), group="search")
+    vector_tolerance: float = _param(
+        0.0, "a refined vector keeps its length within this share, equal ones are merged (0: off)", **_between(0, 0.5),
+        group="search", best=0.03,
+    )
+    symmetry_tolerance: float = _param(
+        0.0, "the lattice's symmetry within this share saves work (0: off)", **_between(0, 0.1),
+        group="search", best=1e-3,
+    )
+    angle_peaks: int = _param(
+        0, "best local maxima over the angle kept per candidate (0: every angle competes)", **_at_least(0),
+        group="search", best=4,
+    )
+    rigid_steps: int = _param(
+        0, "steps of the fit that turns each cell, its shape fixed (0: off)", **_at_least(0),
+        group="search", best=7, fast=5,
+    )
+    searches: int = _param(
+        1, "most searches per frame, each on the spots left by the crystals before", **_at_least(1),
+        group="search", best=3,
+    )
+    research_points: int = _param(8192, "directions sampled by the later searches", **_at_least(2), group="search")
+    research_min_spots: int = _param(10, "fewest spots left for a further search", **_at_least(4), group="search")
+    research_fraction: float = _param(
+        0.15, "smallest share of the spots left for a further search", **_between(0, 1), group="search"
+    )
+
+    # Acceptance
+    accept: str = _param("count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance")
+    max_log10_chance: float = _param(
+        -11.0, "chance: highest log10 of the chance level of a crystal", wanted="at most 0", check=lambda v: v <= 0,
+        group="accept", fast=-10.0,
+    )
+    min_new_spots: int = _param(5, "chance: fewest spots that no other crystal explains", **_at_least(4), group="accept")
+    merge_tolerance: float = _param(
+        0.0, "lattices equal within this share are one crystal (0: off)", **_between(0, 0.2), group="accept", best=0.03
+    )
+    max_drift: tuple[float, float] = _param(
+        (0.05, 3.0), "a crystal's cell stays this close to its input cell: share of length, degrees",
+        wanted="two positive numbers: a share of length below 1, an angle in degrees below 90",
+        check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90, group="accept",
+    )
+
+    # The last fit
+    polish: str = _param("none", "last fit: rotation and small strain, or none", **_one_of("constrained", "none"),
+                         group="polish", best="constrained")
+    strain_prior: float = _param(0.002, "expected size of a crystal's strain", **_POSITIVE, group="polish")
+    setting_tolerance: float = _param(
+        0.0, "other settings of the cell that agree within this share are tried (0: off)", **_between(0, 0.2),
+        group="polish", best=0.08,
+    )
+
+    # The run's cell
+    learn_cell: int = _param(0, "frames at the start that the cell is learned from (0: off)", **_at_least(0),
+                             group="learn", best=60)
+    learn_prior: float = _param(0.012, "expected strain while the cell is learned", **_POSITIVE, group="learn")
+    learn_rounds: int = _param(2, "rounds of learning", **_at_least(1), group="learn")
+    learn_min_spots: int = _param(8, "fewest spots of a crystal that teaches", **_at_least(4), group="learn")
+    learn_min_crystals: int = _param(8, "fewest crystals to learn from", **_at_least(1), group="learn")
+
+    def validate(self) -> Parameters:
+        """Check every value against its range; return self.
+
+        Raises
+        ------
+        ParameterError
+            Naming the parameter, its value and the range.
+        """
+        for f in fields(self):
+            value, wanted = getattr(self, f.name), f.metadata["wanted"]
+            numbers = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
+                raise ParameterError(f.name, value, "a finite number" + (f", {wanted}" if wanted else ""))
+            check = f.metadata["check"]
+            if check is not None and not check(value):
+                raise ParameterError(f.name, value, wanted)
+        if self.triml > self.trimh:
+            raise ParameterError("triml", self.triml, f"at most trimh = {self.trimh:g}")
+        if self.delta <= -self.triml:
+            raise ParameterError("delta", self.delta, f"above -triml = {-self.triml:g}")
+        if self.num_halfsphere_points < self.num_candidate_vectors:
+            raise ParameterError(
+                "num_halfsphere_points", self.num_halfsphere_points,
+                f"at least num_candidate_vectors = {self.num_candidate_vectors}",
+            )
+        return self
+
+    def replace(self, **changes: Any) -> Parameters:
+        """A copy with some values changed, checked again."""
+        return dataclasses.replace(self, **_converted(changes)).validate()
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Parameters:
+        """The parameters of a preset; values given by hand win over it."""
+        if name not in PRESETS:
+            raise ParameterError("preset", name, "one of " + ", ".join(PRESETS))
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            levels = f.metadata["presets"]
+            if name == "fast" and "fast" in levels:
+                values[f.name] = levels["fast"]
+            elif name != "published" and "best" in levels:
+                values[f.name] = levels["best"]
+        return cls(**values).replace(**changes)
+
+    @property
+    def fewest_spots(self) -> int:
+        """Frames with fewer spots are not searched."""
+        return self.min_new_spots if self.accept == "chance" else self.min_spots
+
+    @property
+    def coverage(self) -> tuple[float, bool]:
+        """Distance below which a spot is indexed, and whether it is one in fractional indices."""
+        if self.crystals_threshold > 0:
+            return self.crystals_threshold, False
+        if self.accept == "count" and self.method in FRACTIONAL_THRESHOLD:
+            return FRACTIONAL_THRESHOLD[self.method], True
+        return CRYSTALS_THRESHOLD, False
+
+    @property
+    def distance1(self) -> float:
+        """`dist1`, with its rule for 0."""
+        return self.dist1 if self.dist1 > 0 else self.trimh
+
+    @property
+    def distance3(self) -> float:
+        """`dist3`, with its rule for 0."""
+        return self.dist3 if self.dist3 > 0 else self.trimh
+
+    @property
+    def angles(self) -> int:
+        """`num_angle_points`, with its heuristic for 0: steps of about the directions' spacing."""
+        return self.num_angle_points or max(1, round(2.5 * math.sqrt(self.num_halfsphere_points)))
+
+    def as_json(self) -> str:
+        """All values as one JSON object, in the order of their definition."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+_TYPES = {f.name: type(f.default) for f in fields(Parameters)}
+
+
+def _converted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as their field's type, refusing what would change them."""
+    out = {}
+    for name, value in values.items():
+        if name not in _TYPES:
+            raise ParameterError(name, value, "no such parameter")
+        out[name] = _convert(name, value, _TYPES[name])
+    return out
+
+
+def _convert(name: str, value: Any, kind: type) -> Any:
+    try:
+        if kind is tuple:
+            return tuple(float(v) for v in value)
+        if kind is str:
+            if not isinstance(value, str):
+                raise TypeError
+            return value
+        converted = kind(value)
+        if kind in (int, bool) and converted != value:
+            raise ValueError
+        return converted
+    except (TypeError, ValueError, OverflowError):
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "numbers"}
+        raise ParameterError(name, value, words[kind]) from None
