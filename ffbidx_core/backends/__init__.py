@@ -100,11 +100,20 @@ class Backend(Protocol):
         """
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
-        """Step 4: p.method applied to cells (F, Q, 3, 3), over all spots. See docs/algorithm.md.
+        """Step 4: p.method applied to cells (F, Q, 3, 3), over all spots.
 
-        t starts as the fraction part of the raw score (over the cell's shortest vector for ifssr). Final score: the
-        p.min_spots-th smallest distance in the method's measure after the last fit; 1 with fewer spots.
-        Slots with an infinite score are left as they are.
+        Slots with an infinite score, and every slot under `raw`, are left as they are. In a frame of fewer than
+        p.min_spots spots cells stay and their scores become 1. Otherwise, for a cell B, with X = B^T and the n spots
+        as the rows of S: M = round(S X), and d_j is the norm of row j of S X - M (`ifss`, `ifse`) or of
+        S - M X^-1 (`ifssr`). t starts as score - floor(score), which is the raw score's gmean, for `ifssr` divided by
+        the shortest vector of B. At most p.n_iter times, while t > p.max_dist: select d_j < t; fewer than
+        p.min_spots: stop; t *= p.contraction; X -= N^+ S^T (S X - M) over the selection, where N = S^T S; round M
+        anew (`ifss` keeps its first M for good) and take d anew. The final score is the p.min_spots-th smallest d.
+
+        N^+ is the pseudo-inverse: along directions that the selection does not determine B stays as it is.
+        With D = N / tr(N), its adjugate A, c = tr(A) and the limit model.fits.UNDETERMINED: tr(N) N^+ is
+        A / det(D) if det(D) > limit, else (I - A / c - D) / c if c > limit (spots in a plane), else D (on a line).
+        Sums are in float64.
 
         Returns
         -------
@@ -118,8 +127,8 @@ class Backend(Protocol):
         In each step: residuals e_j = s_j - q_j to the predicted spot q_j = K^T round(B s_j) (K the reciprocal cell),
         biweight w_j = (1 - |e_j|^2 / t^2)^2 inside t, else 0; solve (N + 1e-4 tr(N) I) x = sum w_j q_j x e_j with
         N = sum w_j (|q_j|^2 I - q_j q_j^T); |x| is cut to 0.03; the cell turns by the rotation vector x. Stop when
-        the weights sum to less than 1.5. t falls geometrically from min(0.48 / longest vector, 0.010) to 0.002
-        (model.fits.rigid_cutoffs).
+        the weights sum to less than 1.5, or N is zero. t falls geometrically from min(0.48 / longest vector, 0.010) to
+        0.002 (model.fits.rigid_cutoffs). Zero cells stay.
         """
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
@@ -130,13 +139,31 @@ class Backend(Protocol):
         (F, Q, T) int32
         """
 
-    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
-        """The last fit: rotation and a small strain with a prior, one cell a frame.
+    def fit_constrained(
+        self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
+    ) -> tuple[Any, Any]:
+        """The last fit: rotation and a small strain with a prior, one cell a frame. Constants are in model.fits.
+
+        Residuals e_j = s_j - q_j to the predicted spot q_j = K^T round(B s_j), K the reciprocal cell. The cut-off
+        starts as t = 1.3 max(radius, CONSTRAINED_SMALLEST_START). In each of CONSTRAINED_ROUNDS rounds:
+        CONSTRAINED_STEPS steps with t; then, of the k spots with |e_j| < t (fewer than 5: leave the rounds, t stays),
+        w = TYPICAL_WEIGHT / (k + TYPICAL_WEIGHT), sigma^2 = (1 - w) mean(|e_j|^2) / 3 + w TYPICAL_SIGMA^2, and
+        t = CONSTRAINED_CUTOFF sigma, clipped to CONSTRAINED_LIMITS. Last, CONSTRAINED_STEPS steps with this t.
+
+        A step: parameters x = (omega, three; e00, e11, e22, e01, e02, e12) with q' = q + omega x q + E q, J_j (3, 9)
+        its derivative; biweight w_j = (1 - |e_j|^2 / t^2)^2 inside t, else 0; weights that sum to less than 3: no
+        step. With a = 9 / t^2, N = sum w_j a J_j^T J_j and v = sum w_j a J_j^T e_j. The diagonal of N is multiplied by
+        1.00001 and 1e-9 is added to it. The prior: with l = 1 / prior^2 and the strain so far E, N_pp += l and
+        v_p -= l E_ii for the three diagonal components, N_pp += 2 l and v_p -= 2 l E_ij for the others. N x = v;
+        K becomes K (I + [omega]_x + E_x)^T and B its inverse transpose.
+
+        The strain so far is that of F in K = K_ref F^T, K_ref the reciprocal of `reference`. F holds the rotation too,
+        X = F F^T - I does not: E = X / 2 - X^2 / 8 + X^3 / 16.
 
         Parameters
         ----------
         cells, reference : (F, 3, 3)
-            Where to start, and the cell of no strain (any orientation).
+            Where to start, and the cell of no strain (any orientation). Zero cells stay.
         radius : (F,)
             Distance within which the start explains its spots, 1/angstrom.
         prior
@@ -146,7 +173,7 @@ class Backend(Protocol):
         -------
         cells : (F, 3, 3) float64
         cutoff : (F,) float64
-            Radius of the last biweight, about three sigma of the residuals.
+            Radius of the last biweight, about three sigma of the residuals; 1.3 times the start for a zero cell.
         """
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:

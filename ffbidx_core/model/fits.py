@@ -10,6 +10,8 @@ VECTOR_THRESHOLDS = (0.1, 0.05, 0.025, 0.01)
 """Falling thresholds of the candidate vectors' fit, fractions of a lattice plane's spacing."""
 RIGID_START, RIGID_LARGEST, RIGID_END = 0.48, 0.010, 0.002
 """Cut-offs of the rigid fit: first (times 1 / longest vector), at most, last; 1/angstrom."""
+UNDETERMINED = 1e-12
+"""Determinant (or sum of its 2 x 2 minors) of a normal matrix of trace 1 at which a direction is left undetermined."""
 
 CONSTRAINED_ROUNDS = 2
 """Rounds of the constrained fit in which the cut-off is taken from the residuals; one more follows."""
