@@ -1,0 +1,140 @@
+"""The `ffbidx` program: finds the commands, turns exceptions into exit statuses. Loads click only."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
+
+from .signals import Leave, StopSignals
+
+COMMANDS = {
+    "index": "Index frames: spots and input cells in, crystals out.",
+    "table": "Show the crystals of a results file.",
+}
+"""Every command with its line in the group's help, so that the help imports none of them."""
+
+DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What the place of the output is to blame for, wherever it is noticed."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands, in the order of their help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"ffbidx_cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ffbidx", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Index serial crystallography stills: lists of spots in, crystals out."""
+    ctx.obj = StopSignals()
+    ctx.obj.install()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    args
+        The arguments; those of the process unless given.
+
+    Returns
+    -------
+    int
+        The exit status, see the README.
+    """
+    args = sys.argv[1:] if args is None else list(args)
+    try:
+        status = int(cli.main(args, prog_name="ffbidx", standalone_mode=False) or 0)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except Leave as leave:
+        _leave(leave.status)
+    except (BrokenPipeError, SystemExit):
+        # Nobody reads our output any more; click raises SystemExit where it notices first.
+        _drop_output()
+        return 0
+    except click.Abort:
+        return 130
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        if isinstance(error, OSError):
+            _drop_output()
+        message, status = _explain(error, "--debug" in args)
+        print(f"ffbidx: {message}", file=sys.stderr)
+        return status
+
+
+def _explain(error: Exception, debug: bool) -> tuple[str, int]:
+    """One line for an exception, and its exit status; under --debug the traceback goes first."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, click.ClickException):
+        return _one_line(_click_message(error)), error.exit_code
+    if isinstance(error, ParameterError):
+        option = "--" + error.name.replace("_", "-")
+        return _one_line(f"{option}: {_shown(error.value)} is out of range, it must be {error.wanted}"), error.exit_status
+    if isinstance(error, FfbidxError):
+        return _one_line(str(error)), error.exit_status
+    if isinstance(error, OSError) and error.errno in DEVICE_ERRORS:
+        return _one_line(f"{error.filename or 'output'}: {error.strerror}"), OutputError.exit_status
+    hint = "" if debug else "; run again with --debug and report what it shows"
+    return _one_line(f"internal error: {type(error).__name__}: {error}{hint}"), 1
+
+
+def _click_message(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" (see '{context.command_path} --help')" if context else ""
+    return error.format_message().rstrip(".") + hint
+
+
+def _shown(value: Any) -> str:
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and other control characters, which file names may bring along."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+
+
+def _drop_output() -> None:
+    """Let the interpreter's own flush at exit go nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        sys.stdout = None  # type: ignore[assignment]
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process without waiting for threads at work."""
+    sys.stderr.flush()
+    os._exit(status)
