@@ -1,0 +1,145 @@
+"""The results of a run as arrays, and the names, types and shapes under which a results file keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = "ffbidx-results"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one array of `Results` is kept in a file.
+
+    Attributes
+    ----------
+    path
+        Dataset.
+    kind
+        Type in the file: a NumPy type, `text` (UTF-8 of variable length) or `status` (the enumeration).
+    rows
+        What its first dimension counts: input_cells, frames, cells or crystals; `+ 1` for offsets.
+    tail
+        The other dimensions.
+    units
+        Attribute of the dataset, where it has any.
+    optional
+        Whether a file may lack it.
+    """
+
+    path: str
+    kind: str
+    rows: str
+    tail: tuple[int, ...] = ()
+    units: str = ""
+    optional: bool = False
+
+
+def _column(*args: Any, **options: Any) -> Any:
+    return field(metadata={"column": Column(*args, **options)})
+
+
+@dataclass(frozen=True)
+class ResultsHeader:
+    """The root attributes that say how the results were made.
+
+    Attributes
+    ----------
+    ffbidx_version, method, backend, device
+    parameters
+        JSON, as `Parameters.as_json` gives it.
+    """
+
+    ffbidx_version: str
+    method: str
+    parameters: str
+    backend: str
+    device: str
+
+
+@dataclass
+class Results:
+    """The results of F frames: n oriented cells, k of which are crystals, from m input cells.
+
+    Attributes
+    ----------
+    header : ResultsHeader
+    complete : bool
+        False when the run was stopped before its end.
+    input_cells : (m, 3, 3) float64
+        Rows a, b, c, angstrom, in order of first use.
+    source : (F,) object
+        Input file of each frame.
+    index : (F,) int64
+        The frame's index in it; -1 for a file that could not be read.
+    id : (F,) object
+        The frame's name in its file, or empty.
+    n_spots, n_sampled : (F,) int32
+        Spots given, and used in the sampling.
+    status : (F,) uint8
+        As `FrameStatus`.
+    cell_offsets : (F + 1,) int64
+        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1].
+    cells : (n, 3, 3) float32
+        Oriented cells, rows a, b, c, angstrom.
+    scores : (n,) float32
+        Lower is better.
+    input_cell : (n,) int32
+        Row of `input_cells` that each came from.
+    crystal_offsets : (F + 1,) int64
+        Crystals of frame f are rows crystal_offsets[f]:crystal_offsets[f + 1], best first.
+    crystals : (k,) int64
+        Row of `cells` that each crystal is.
+    n_indexed : (k,) int32
+        Spots covered.
+    rmsd : (k,) float32
+        Their rms distance to the predicted spots, 1/angstrom.
+    log10_chance : (k,) float32
+        log10 of the chance level; nan where it was not used.
+    crystal_parameters : (k, 6) float32
+        a, b, c in angstrom, alpha, beta, gamma in degrees.
+    learned_cells : (m, 3, 3) float64 or None
+        The input cells as learned from the run's first frames.
+    """
+
+    header: ResultsHeader
+    complete: bool
+    input_cells: NDArray[np.float64] = _column("/input_cells", "f8", "input_cells", (3, 3), units="angstrom")
+    source: NDArray[np.object_] = _column("/frame/source", "text", "frames")
+    index: NDArray[np.int64] = _column("/frame/index", "i8", "frames")
+    id: NDArray[np.object_] = _column("/frame/id", "text", "frames")
+    n_spots: NDArray[np.int32] = _column("/frame/n_spots", "i4", "frames")
+    n_sampled: NDArray[np.int32] = _column("/frame/n_sampled", "i4", "frames")
+    status: NDArray[np.uint8] = _column("/frame/status", "status", "frames")
+    cell_offsets: NDArray[np.int64] = _column("/cell_offsets", "i8", "frames + 1")
+    cells: NDArray[np.float32] = _column("/cells", "f4", "cells", (3, 3), units="angstrom")
+    scores: NDArray[np.float32] = _column("/scores", "f4", "cells")
+    input_cell: NDArray[np.int32] = _column("/input_cell", "i4", "cells")
+    crystal_offsets: NDArray[np.int64] = _column("/crystal_offsets", "i8", "frames + 1")
+    crystals: NDArray[np.int64] = _column("/crystals", "i8", "crystals")
+    n_indexed: NDArray[np.int32] = _column("/crystal/n_indexed", "i4", "crystals")
+    rmsd: NDArray[np.float32] = _column("/crystal/rmsd", "f4", "crystals", units="1/angstrom")
+    log10_chance: NDArray[np.float32] = _column("/crystal/log10_chance", "f4", "crystals")
+    crystal_parameters: NDArray[np.float32] = _column("/crystal/parameters", "f4", "crystals", (6,))
+    learned_cells: NDArray[np.float64] | None = field(
+        default=None,
+        metadata={"column": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True)},
+    )
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.index)
+
+    @property
+    def frame_of_crystal(self) -> NDArray[np.int64]:
+        """Frame of each crystal, (k,)."""
+        return np.repeat(np.arange(self.n_frames), np.diff(self.crystal_offsets))
+
+
+COLUMNS: dict[str, Column] = {f.name: f.metadata["column"] for f in fields(Results) if "column" in f.metadata}
+"""Every array of `Results`, by the name of its field."""
