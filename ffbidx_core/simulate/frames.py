@@ -1,0 +1,105 @@
+"""Many stills as packed arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell import Array
+from .scenario import Scenario
+from .still import Still, simulate_still
+
+
+@dataclass(frozen=True)
+class SimulatedFrames:
+    """F frames with N spots in all, and the truth: n lattices.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    seed : int
+    spots : (N, 3) float32
+        1/angstrom; the strongest first within a frame.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1].
+    intensity : (N,) float32
+    pixels : (N, 2) float32
+        Where spots were seen: fast, slow.
+    lattice : (N,) int64
+        Row of `cells` that a spot belongs to, counted over all frames; -1 for a false one.
+    hkl : (N, 3) int32
+        Miller indices, zeros for a false spot.
+    cells : (n, 3, 3) float64
+        The crystals' oriented cells, rows a, b, c, angstrom.
+    cell_offsets : (F + 1,) int64
+        Frame f has the crystals cell_offsets[f]:cell_offsets[f + 1].
+    input_cell : (n,) int64
+        Row of `input_cells` that each crystal is of.
+    """
+
+    scenario: Scenario
+    seed: int
+    spots: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    intensity: NDArray[np.float32]
+    pixels: NDArray[np.float32]
+    lattice: NDArray[np.int64]
+    hkl: NDArray[np.int32]
+    cells: Array
+    cell_offsets: NDArray[np.int64]
+    input_cell: NDArray[np.int64]
+
+    @property
+    def n_frames(self) -> int:
+        """F."""
+        return len(self.offsets) - 1
+
+    @property
+    def input_cells(self) -> Array:
+        """What an indexer is told: the scenario's cells with their error, (M, 3, 3)."""
+        return self.scenario.input_cells
+
+
+def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrames:
+    """Simulate stills with known truth.
+
+    Parameters
+    ----------
+    scenario
+        The settings.
+    n_frames
+        Number of frames. Frame i is the same whatever their number.
+    seed
+        At least 0.
+
+    Raises
+    ------
+    ParameterError
+        When the scenario cannot give as many spots as it asks for.
+    """
+    stills = [simulate_still(scenario, seed, i) for i in range(n_frames)]
+    cell_offsets = _offsets([len(still.cells) for still in stills])
+    lattice = [np.where(s.lattice >= 0, s.lattice + first, -1) for s, first in zip(stills, cell_offsets, strict=False)]
+    return SimulatedFrames(
+        scenario=scenario,
+        seed=seed,
+        spots=_joined(stills, "spots", (0, 3)).astype(np.float32),
+        offsets=_offsets([len(still.spots) for still in stills]),
+        intensity=_joined(stills, "intensity", (0,)).astype(np.float32),
+        pixels=_joined(stills, "pixels", (0, 2)).astype(np.float32),
+        lattice=np.concatenate([np.empty(0, np.int64), *lattice]),
+        hkl=_joined(stills, "hkl", (0, 3)).astype(np.int32),
+        cells=_joined(stills, "cells", (0, 3, 3)).astype(np.float64),
+        cell_offsets=cell_offsets,
+        input_cell=_joined(stills, "input_cell", (0,)).astype(np.int64),
+    )
+
+
+def _offsets(counts: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _joined(stills: list[Still], name: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    return np.concatenate([np.empty(shape), *(getattr(still, name) for still in stills)])
