@@ -1,0 +1,1 @@
+"""Benchmarks: quality on stills with known truth, speed."""

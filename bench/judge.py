@@ -1,0 +1,106 @@
+"""Claimed crystals against the truth, up to the symmetry of the lattice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffbidx_core.model.cell import Array, symmetry_operators
+from ffbidx_core.model.frame import BatchResult
+from ffbidx_core.model.orientation import equal_lattices, misorientation
+from ffbidx_core.simulate import Scenario, SimulatedFrames
+from ffbidx_core.simulate.centring import PRIMITIVE
+
+from .scenarios import COUNTED_SPOTS
+
+RIGHT = 1.0
+"""A crystal is right when it is turned by less than this from a true lattice, degrees."""
+SAME_LATTICE = 0.08
+"""Deformation up to which a lattice counts as the true one in another setting."""
+
+
+class Judge:
+    """Tells right crystals from others for the cells of one scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.primitive = PRIMITIVE[scenario.centring]
+        self.operators = [self._symmetry(cell) for cell in scenario.true_cells]
+
+    def _symmetry(self, cell: Array) -> NDArray[np.int64]:
+        """The proper rotations of a conventional cell that keep its centred lattice too."""
+        operators = symmetry_operators(cell, 1e-3)
+        changes = self.primitive @ operators @ np.linalg.inv(self.primitive)
+        keeps = (np.abs(changes - np.rint(changes)) < 1e-9).all(axis=(1, 2))
+        return np.asarray(operators[keeps])
+
+    def misorientation(self, cell: Array, truth: Array, kind: int) -> float:
+        """Degrees between a crystal and a true lattice, modulo symmetry."""
+        return misorientation(cell, truth, self.operators[kind])
+
+    def is_other_setting(self, cell: Array, truth: Array, kind: int) -> bool:
+        """Whether a crystal spans the true lattice, but only after a change of basis that is no symmetry of it."""
+        found, true = self.primitive @ cell, self.primitive @ truth
+        if not equal_lattices(found, true, SAME_LATTICE):
+            return False
+        change = np.linalg.inv(self.primitive) @ np.rint(found @ np.linalg.inv(true)) @ self.primitive
+        return not (np.abs(self.operators[kind] - change).max(axis=(1, 2)) < 1e-6).any()
+
+
+@dataclass
+class Tally:
+    """Counts over the frames of a case."""
+
+    frames: int = 0
+    frames_claimed: int = 0
+    frames_right: int = 0
+    lattices: int = 0
+    lattices_found: int = 0
+    claimed: int = 0
+    false: int = 0
+    other_setting: int = 0
+    repeated: int = 0
+    angles: list[float] = field(default_factory=list)
+
+    @property
+    def median_angle(self) -> float:
+        """Median misorientation of the right crystals, degrees."""
+        return float(np.median(self.angles)) if self.angles else float("nan")
+
+    def add(self, result: BatchResult, frames: SimulatedFrames) -> None:
+        """Judge the crystals found on the frames."""
+        judge = Judge(frames.scenario)
+        n_spots = np.bincount(frames.lattice[frames.lattice >= 0], minlength=len(frames.cells))
+        for f in range(frames.n_frames):
+            rows = result.crystals[result.crystal_offsets[f]:result.crystal_offsets[f + 1]]
+            true = slice(frames.cell_offsets[f], frames.cell_offsets[f + 1])
+            found = self._add_crystals(
+                judge, result.cells[rows].astype(np.float64), frames.cells[true], frames.input_cell[true]
+            )
+            counted = n_spots[true] >= COUNTED_SPOTS
+            self.frames += 1
+            self.frames_claimed += len(rows) > 0
+            self.frames_right += bool(found.any())
+            self.lattices += int(counted.sum())
+            self.lattices_found += int((found & counted).sum())
+
+    def _add_crystals(
+        self, judge: Judge, crystals: Array, truth: Array, kinds: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Classify the crystals of one frame; return which of its true lattices were found."""
+        found = np.zeros(len(truth), dtype=bool)
+        for crystal in crystals:
+            self.claimed += 1
+            angles = np.array([judge.misorientation(crystal, *pair) for pair in zip(truth, kinds, strict=True)])
+            if len(angles) and angles.min() < RIGHT:
+                nearest = int(angles.argmin())
+                self.repeated += bool(found[nearest])
+                if not found[nearest]:
+                    self.angles.append(float(angles[nearest]))
+                found[nearest] = True
+            elif any(judge.is_other_setting(crystal, *pair) for pair in zip(truth, kinds, strict=True)):
+                self.other_setting += 1
+            else:
+                self.false += 1
+        return found
