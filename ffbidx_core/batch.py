@@ -54,13 +54,18 @@ class SpotBatch:
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
 
+    def columns(self, frames: Any) -> tuple[Any, Any]:
+        """Columns of the spots of some frames (indices, ascending), and their offsets."""
+        xp = self.xp
+        offsets = _offsets(self.counts[frames], xp)
+        each = xp.arange(int(offsets[-1]))
+        shift = self.offsets[frames] - offsets[:-1]
+        return each + shift[xp.searchsorted(offsets, each, side="right") - 1], offsets
+
     def take(self, frames: Any) -> SpotBatch:
         """The batch of some of the frames (indices, ascending)."""
-        xp, counts = self.xp, self.counts[frames]
-        offsets = _offsets(counts, xp)
-        shift = self.offsets[frames] - offsets[:-1]
-        columns = xp.arange(int(offsets[-1])) + shift[xp.searchsorted(offsets, xp.arange(int(offsets[-1])), side="right") - 1]
-        return SpotBatch(xp.ascontiguousarray(self.xyz[:, columns]), offsets, xp)
+        columns, offsets = self.columns(frames)
+        return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp)
 
     def keep(self, mask: Any) -> SpotBatch:
         """The same frames with only those spots for which mask (N,) is true."""
@@ -95,3 +100,8 @@ def usable_frames(spots: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np
     bad = ~(np.abs(spots).max(axis=1, initial=0.0) < LARGEST_SPOT)
     running = np.concatenate([[0], np.cumsum(bad)])
     return running[offsets[1:]] == running[offsets[:-1]]
+
+
+def to_host(array: Any) -> NDArray[Any]:
+    """An array of any backend in host memory."""
+    return np.asarray(array.get() if hasattr(array, "get") else array)

@@ -7,27 +7,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend, OrientedCells
-from .batch import SpotBatch
+from .backends import Backend
+from .batch import SpotBatch, to_host
+from .crystals import find_by_count
+from .model.cell import Array
 from .model.frame import BatchResult
+from .model.orientation import canonical_setting
 from .model.plan import SearchPlan
 from .parameters import Parameters
+from .search import Found, search_and_refine
+from .successive import find_by_chance
 
-
-def search(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> OrientedCells:
-    """Steps 1 to 3: candidate vectors, their refinement, oriented cells."""
-    vectors = backend.find_candidate_vectors(spots, plan, p, n_points)
-    vectors = backend.refine_vectors(spots, vectors, plan, p)
-    return backend.find_oriented_cells(spots, vectors, plan, p)
-
-
-def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
-    """Steps 1 to 4 as published: the cells of each frame, sorted by their final score."""
-    raise NotImplementedError
+__all__ = ["index_frames", "search_and_refine"]
 
 
 def index_frames(
-    backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, *, keep_all: bool = False
+    backend: Backend,
+    spots: NDArray[Any],
+    offsets: NDArray[np.int64],
+    plan: SearchPlan,
+    p: Parameters,
+    *,
+    given_cells: Array | None = None,
+    keep_all: bool = False,
 ) -> BatchResult:
     """Index a batch of frames: the command's whole work on them.
 
@@ -39,7 +41,80 @@ def index_frames(
         Frame f owns rows offsets[f]:offsets[f + 1]. Frames with fewer than `p.fewest_spots` are not searched.
     plan
         The search for the batch's input cells.
+    given_cells : (M, 3, 3)
+        The cells that drift is judged against, where the plan's own were learned.
     keep_all
         Keep every cell that was refined, not the crystals' only.
     """
-    raise NotImplementedError
+    xp = backend.xp
+    batch = backend.load(spots, offsets)
+    given = xp.asarray(plan.cells if given_cells is None else given_cells)
+    searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
+    find = find_by_chance if p.accept == "chance" else find_by_count
+    found = find(backend, batch.take(searched), plan, p, given)
+    found.frame = searched[found.frame]
+    found.cells = _in_canonical_setting(found, plan, xp)
+    n_sampled = xp.zeros(batch.n_frames, dtype=xp.int32)
+    n_sampled[searched] = xp.minimum(batch.counts[searched], p.max_spots)
+    return _gather(backend, batch, found, n_sampled, p, keep_all=keep_all)
+
+
+def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
+    """The cells with those of crystals in their canonical setting."""
+    cells = found.cells.copy()
+    for m, operators in enumerate(plan.operators):
+        mine = xp.flatnonzero(found.is_crystal & (found.input_cell == m))
+        cells[mine] = canonical_setting(cells[mine], xp.asarray(plan.cells[m]), xp.asarray(operators), xp)
+    return cells
+
+
+def _gather(
+    backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, p: Parameters, *, keep_all: bool
+) -> BatchResult:
+    """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
+    kept = np.arange(len(found.frame)) if keep_all else np.flatnonzero(to_host(found.is_crystal))
+    frame, scores = to_host(found.frame)[kept], to_host(found.scores)[kept]
+    kept = kept[np.lexsort((scores, frame))]
+    frame, scores = to_host(found.frame)[kept], to_host(found.scores)[kept]
+    level, is_crystal = to_host(found.log10_chance)[kept], to_host(found.is_crystal)[kept]
+    cells = to_host(found.cells)[kept].astype(np.float32)
+    crystals = np.flatnonzero(is_crystal)
+    # Within a frame by chance level where there is one, else by score, which is the order already.
+    crystals = crystals[np.lexsort((np.nan_to_num(level[crystals]), frame[crystals]))]
+    n_indexed, rmsd = _coverage(backend, batch, frame[crystals], cells[crystals], p)
+    return BatchResult(
+        n_sampled=to_host(n_sampled),
+        cell_offsets=np.searchsorted(frame, np.arange(batch.n_frames + 1)).astype(np.int64),
+        cells=cells,
+        scores=scores.astype(np.float32),
+        input_cell=to_host(found.input_cell)[kept].astype(np.int32),
+        crystal_offsets=np.searchsorted(frame[crystals], np.arange(batch.n_frames + 1)).astype(np.int64),
+        crystals=crystals.astype(np.int64),
+        n_indexed=n_indexed,
+        rmsd=rmsd,
+        log10_chance=level[crystals].astype(np.float32),
+    )
+
+
+def _coverage(
+    backend: Backend, batch: SpotBatch, frame: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Spots of its frame that each crystal covers, and their rms distance."""
+    xp = backend.xp
+    slots = slots_of(frame)
+    shape = (batch.n_frames, int(slots.max(initial=0)) + 1)
+    table = np.zeros((*shape, 3, 3))
+    table[frame, slots] = cells
+    threshold, fractional = p.coverage
+    distance = backend.distances(batch, xp.asarray(table), fractional=fractional)
+    inside = distance < threshold
+    n_indexed = to_host(batch.sum_per_frame(inside))[slots, frame]
+    if fractional:
+        distance = backend.distances(batch, xp.asarray(table))
+    total = to_host(batch.sum_per_frame(xp.where(inside, distance, 0.0) ** 2))[slots, frame]
+    return n_indexed.astype(np.int32), np.sqrt(total / np.maximum(n_indexed, 1)).astype(np.float32)
+
+
+def slots_of(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Running number of each entry within its frame; frame is sorted."""
+    return np.arange(len(frame)) - np.searchsorted(frame, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .cell import Array
 
@@ -27,7 +28,7 @@ TYPICAL_SIGMA, TYPICAL_WEIGHT = 0.00065, 8.0
 """Sigma of a typical frame, 1/angstrom, and the number of spots that it stands for in the estimate."""
 
 
-def rigid_cutoffs(longest: float, steps: int) -> Array:
-    """Cut-offs of the rigid fit's steps, (steps,) 1/angstrom: geometric, for a cell of this longest vector."""
-    start = max(min(RIGID_START / longest, RIGID_LARGEST), RIGID_END)
-    return np.geomspace(start, RIGID_END, steps)
+def rigid_cutoffs(longest: ArrayLike, steps: int) -> Array:
+    """Cut-offs of the rigid fit's steps, (..., steps) 1/angstrom: geometric, for cells of these longest vectors (...)."""
+    start = np.maximum(np.minimum(RIGID_START / np.asarray(longest, dtype=np.float64), RIGID_LARGEST), RIGID_END)
+    return np.geomspace(start, RIGID_END, steps, axis=-1)

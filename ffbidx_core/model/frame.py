@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +63,28 @@ class FrameBlock:
     def n_frames(self) -> int:
         return len(self.sources)
 
+    @property
+    def has_usable_frames(self) -> bool:
+        """Whether any frame is to be indexed."""
+        return bool((self.status == FrameStatus.NOT_INDEXED).any())
+
+    @classmethod
+    def joined(cls, parts: Sequence[FrameBlock]) -> FrameBlock:
+        """The frames of several blocks, one after the other, with the cells of the first block that has usable frames."""
+        counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            [source for part in parts for source in part.sources],
+            np.concatenate([part.indices for part in parts]),
+            [name for part in parts for name in part.ids],
+            np.concatenate([part.spots for part in parts]),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            np.concatenate([part.status for part in parts]),
+            np.concatenate([part.n_spots for part in parts]),
+            next((part.cells for part in parts if part.has_usable_frames), None),
+            sum(part.n_left_out for part in parts),
+            [problem for part in parts for problem in part.problems],
+        )
+
     def __getitem__(self, part: slice) -> FrameBlock:
         """The frames of a slice (step 1); counts and problems stay with the first part."""
         first, last, _ = part.indices(self.n_frames)
@@ -114,3 +137,14 @@ class BatchResult:
     @property
     def n_frames(self) -> int:
         return len(self.n_sampled)
+
+    @classmethod
+    def empty(cls, n_frames: int) -> BatchResult:
+        """The result for frames that nothing was found on."""
+        zeros = np.zeros(n_frames + 1, dtype=np.int64)
+        return cls(
+            n_sampled=np.zeros(n_frames, dtype=np.int32), cell_offsets=zeros, cells=np.zeros((0, 3, 3), np.float32),
+            scores=np.zeros(0, np.float32), input_cell=np.zeros(0, np.int32), crystal_offsets=zeros,
+            crystals=np.zeros(0, np.int64), n_indexed=np.zeros(0, np.int32), rmsd=np.zeros(0, np.float32),
+            log10_chance=np.zeros(0, np.float32),
+        )

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parameters import Parameters
-from .cell import Array, check_cell, shortest_reciprocal, symmetry_operators
+from .cell import Array, check_cell, other_settings, shortest_reciprocal, symmetry_operators
+
+SYMMETRY_TOLERANCE = 1e-3
+"""Tolerance of the symmetry that makes a crystal's setting canonical, where the search itself uses none."""
 
 
 def half_sphere(n_points: int) -> Array:
@@ -46,6 +49,10 @@ class SearchPlan:
         The seed's cell at angle 0 in the frame (u, w, v/|v|) of its candidate, rows a, b, c.
     shortest_reciprocal : (M,) float64
         Shortest vector of each reciprocal lattice, 1/angstrom.
+    operators : tuple of (n, 3, 3) int64
+        Proper symmetry of each input cell's lattice.
+    settings : tuple of (n, 3, 3) int64
+        Other settings of each input cell that must be told apart; none where the parameters do not ask for it.
     """
 
     cells: Array
@@ -56,6 +63,8 @@ class SearchPlan:
     turn: Array
     base: Array
     shortest_reciprocal: Array
+    operators: tuple[NDArray[np.int64], ...]
+    settings: tuple[NDArray[np.int64], ...]
 
     @property
     def volumes(self) -> Array:
@@ -79,6 +88,11 @@ class SearchPlan:
             turn=np.array(columns[3]),
             base=np.stack(columns[4]),
             shortest_reciprocal=np.array([shortest_reciprocal(cell) for cell in cells]),
+            operators=tuple(symmetry_operators(cell, p.symmetry_tolerance or SYMMETRY_TOLERANCE) for cell in cells),
+            settings=tuple(
+                other_settings(cell, p.setting_tolerance) if p.setting_tolerance else np.zeros((0, 3, 3), np.int64)
+                for cell in cells
+            ),
         )
 
 

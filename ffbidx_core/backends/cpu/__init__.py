@@ -1,0 +1,151 @@
+"""The CPU backend: Numba kernels over ranges of frames, spread over threads."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from ...batch import SpotBatch
+from ...model.fits import rigid_cutoffs
+from ...model.plan import SearchPlan, half_sphere
+from ...parameters import Parameters
+from .. import OrientedCells
+from . import cells as turned
+from . import constrained, fits, order, refine, vectors
+from .scores import TILE
+
+FRAMES_PER_TASK = 4
+"""Frames that a thread takes at a time: enough to hide the hand-over, few enough to share out evenly."""
+
+
+@functools.lru_cache(maxsize=4)
+def _directions(n_points: int) -> tuple[Any, Any]:
+    """Directions (P, 3) float64, and (3, P padded) float32 for the kernels."""
+    points = half_sphere(n_points)
+    tiled = np.zeros((3, -(-n_points // TILE) * TILE), np.float32)
+    tiled[:, :n_points] = points.T
+    return points, tiled
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class CpuBackend:
+    """Numba on all cores.
+
+    Parameters
+    ----------
+    threads
+        Threads that share out the frames of a batch; None: one for each processor that may be used.
+    """
+
+    name = "cpu"
+    xp = np
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads or available_threads()
+        self._pool = ThreadPoolExecutor(self.threads, "ffbidx") if self.threads > 1 else None
+
+    @property
+    def device(self) -> str:
+        """What it runs on, in words."""
+        return f"{self.threads} thread{'s' * (self.threads > 1)}"
+
+    def _each(self, n_frames: int, task: Callable[[int, int], None]) -> None:
+        """Call task(first, last) on ranges of frames, in the threads."""
+        if self._pool is None or n_frames <= FRAMES_PER_TASK:
+            task(0, n_frames)
+            return
+        starts = range(0, n_frames, FRAMES_PER_TASK)
+        for _ in self._pool.map(lambda first: task(first, min(first + FRAMES_PER_TASK, n_frames)), starts):
+            pass
+
+    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+        """Pack and sort; see `Backend.load`."""
+        spots = np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3)
+        offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+        xyz = np.empty((3, len(spots)), np.float32)
+        self._each(len(offsets) - 1, lambda i, j: order.sort_spots(spots, offsets, i, j, xyz))
+        return SpotBatch(xyz, offsets)
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+        """Step 1; see `Backend.find_candidate_vectors`."""
+        directions, tiled = _directions(n_points)
+        out = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
+        pool, largest = p.num_candidate_vectors, 2.0
+        if p.candidate_separation > 0:
+            pool = max(pool, p.candidate_pool)
+            largest = float(np.cos(p.candidate_separation * np.sqrt(2 * np.pi / n_points)))
+        self._each(spots.n_frames, lambda i, j: vectors.find_candidates(
+            spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, directions, tiled,
+            (p.triml, p.trimh, p.delta), p.distance1, p.race_spots, p.race_directions, pool, largest, out,
+        ))
+        return out
+
+    def refine_vectors(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> Any:
+        """Step 2; see `Backend.refine_vectors`."""
+        out = np.array(vectors_)
+        self._each(spots.n_frames, lambda i, j: vectors.refine_candidates(
+            spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, p.vr_min_spots, p.vector_tolerance, out,
+        ))
+        return out
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3; see `Backend.find_oriented_cells`."""
+        shape = (spots.n_frames, p.n_output_cells)
+        found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
+        tables, axes = turned.angle_tables(plan.base, plan.n_angles, plan.turn)
+        self._each(spots.n_frames, lambda i, j: turned.find_cells(
+            spots.xyz, spots.offsets, i, j, p.max_spots, vectors_, plan.group, plan.input_cell, plan.n_angles,
+            plan.turn, plan.base, tables, axes, (p.triml, p.trimh, p.delta), p.distance3, p.angle_peaks,
+            found.cells, found.scores, found.input_cell,
+        ))
+        return found
+
+    def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
+        """Step 4; see `Backend.refine_cells`."""
+        cells, scores = np.array(cells), np.array(scores)
+        if p.method != "raw":
+            self._each(spots.n_frames, lambda i, j: refine.refine_cells(
+                spots.xyz, spots.offsets, i, j, refine.CODES[p.method], p.contraction, p.max_dist, p.min_spots,
+                p.n_iter, cells, scores,
+            ))
+        return cells, scores
+
+    def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+        """Turn cells onto the spots; see `Backend.fit_rigid`."""
+        cells = np.array(cells)
+        longest = np.maximum(np.linalg.norm(cells, axis=-1).max(axis=-1), 1e-3)
+        cutoffs = np.ascontiguousarray(rigid_cutoffs(longest, p.rigid_steps))
+        self._each(spots.n_frames, lambda i, j: fits.fit_rigid(spots.xyz, spots.offsets, i, j, cutoffs, cells))
+        return cells
+
+    def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
+        """Spots within each radius; see `Backend.count_within`."""
+        out = np.zeros(radii.shape, np.int32)
+        self._each(spots.n_frames, lambda i, j: fits.count_within(spots.xyz, spots.offsets, i, j, cells, radii, out))
+        return out
+
+    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
+        """The last fit; see `Backend.fit_constrained`."""
+        cells, cutoff = np.array(cells), np.empty(len(cells))
+        reference = np.ascontiguousarray(reference)
+        self._each(spots.n_frames, lambda i, j: constrained.fit_constrained(
+            spots.xyz, spots.offsets, i, j, reference, radius, prior, cells, cutoff,
+        ))
+        return cells, cutoff
+
+    def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
+        """Distances of all spots to their predicted ones; see `Backend.distances`."""
+        out = np.empty((cells.shape[1], spots.xyz.shape[1]), np.float32)
+        self._each(spots.n_frames, lambda i, j: fits.distances(
+            spots.xyz, spots.offsets, i, j, cells, fractional, out,
+        ))
+        return out

@@ -1,0 +1,39 @@
+"""How likely chance explains a cell's spots."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+RADII = (0.0005, 0.0008, 0.0012, 0.0018, 0.0026)
+"""Distances between a spot and its predicted one that are tried, 1/angstrom; the most significant counts."""
+LARGEST_SHARE = 0.3
+"""No radius is larger than this share of the shortest reciprocal lattice vector: spheres must not fill space."""
+LARGEST_PROBABILITY = 0.7
+
+
+def radii(shortest_reciprocal: Any, xp: ModuleType = np) -> Any:
+    """Radii tried for cells of these shortest reciprocal lattice vectors (...), (..., T) 1/angstrom."""
+    return xp.minimum(xp.asarray(RADII), LARGEST_SHARE * shortest_reciprocal[..., None])
+
+
+def log10_tail(counts: Any, n: Any, radius: Any, volume: Any, xp: ModuleType = np) -> Any:
+    """log10 of Chernoff's bound on the probability that k or more of n random spots lie within a radius.
+
+    A random spot is that near to a lattice point with p = 4/3 pi radius^3 volume; the bound is
+    -n KL(k/n || p) / ln 10.
+
+    Parameters
+    ----------
+    counts : k;  n : spots of the frame;  radius : 1/angstrom;  volume : of the unit cell, cubic angstrom
+        Arrays that broadcast.
+    """
+    p = xp.minimum(4 / 3 * np.pi * radius**3 * volume, LARGEST_PROBABILITY)
+    n = xp.maximum(n, 1)
+    share = counts / n
+    inside = xp.where(share > 0, share, 1.0)
+    outside = xp.where(share < 1, 1 - share, 1.0)
+    divergence = share * xp.log(inside / p) + (1 - share) * xp.log(outside / (1 - p))
+    return xp.where(share > p, -n * divergence / np.log(10), 0.0)

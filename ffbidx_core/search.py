@@ -1,0 +1,51 @@
+"""Steps 1 to 4 of the method in their order, on any backend, and what they find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .backends import Backend, OrientedCells
+from .batch import SpotBatch
+from .model.plan import SearchPlan
+from .parameters import Parameters
+
+
+def search(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> OrientedCells:
+    """Steps 1 to 3: candidate vectors, their refinement, oriented cells."""
+    vectors = backend.find_candidate_vectors(spots, plan, p, n_points)
+    vectors = backend.refine_vectors(spots, vectors, plan, p)
+    return backend.find_oriented_cells(spots, vectors, plan, p)
+
+
+def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
+    """Steps 1 to 4 as published: the cells of each frame, sorted by their final score."""
+    xp = backend.xp
+    found = search(backend, spots, plan, p, p.num_halfsphere_points)
+    cells, scores = backend.refine_cells(spots, found.cells, found.scores, p)
+    order = xp.argsort(scores, axis=1, kind="stable")
+    frames = xp.arange(spots.n_frames)[:, None]
+    return OrientedCells(cells[frames, order], scores[frames, order], found.input_cell[frames, order])
+
+
+@dataclass
+class Found:
+    """Cells found on a batch, n of them in any order; arrays of the backend.
+
+    Attributes
+    ----------
+    frame : (n,) int64
+    cells : (n, 3, 3) float64
+    input_cell : (n,) int32
+    scores : (n,) float64
+    log10_chance : (n,) float64
+        nan where chance was not asked.
+    is_crystal : (n,) bool
+    """
+
+    frame: Any
+    cells: Any
+    input_cell: Any
+    scores: Any
+    log10_chance: Any
+    is_crystal: Any

@@ -1,0 +1,181 @@
+"""A frame's crystals one after another (`--accept chance`).
+
+Every cell of a search is turned onto the spots; the most significant one is refined, is a crystal if chance does not
+explain it, and takes its spots with it; the other cells are judged again on what is left. When none passes, the rest
+is searched again. All frames of a batch go through the passes together; those that are done drop out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .backends import Backend
+from .batch import SpotBatch
+from .model import chance
+from .model.orientation import drifted, equal_lattices
+from .model.plan import SearchPlan
+from .parameters import Parameters
+from .polish import polish
+from .search import Found, search
+
+
+def find_by_chance(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any) -> Found:
+    """All crystals of a batch, by search, removal of their spots, and search again.
+
+    Parameters
+    ----------
+    given : (M, 3, 3)
+        The cells that drift is judged against.
+    """
+    xp = backend.xp
+    passes = _Passes(backend, spots.n_frames, plan, p, given)
+    frames, rest = xp.arange(spots.n_frames), spots
+    for k in range(p.searches):
+        n_points = p.num_halfsphere_points if k == 0 else min(p.research_points, p.num_halfsphere_points)
+        pool = search(backend, rest, plan, p, n_points)
+        cells = backend.fit_rigid(rest, pool.cells, p) if p.rigid_steps else pool.cells
+        hit, rest = passes.take_crystals(frames, rest, cells, pool.scores, pool.input_cell)
+        left = rest.counts
+        fewest = xp.maximum(p.research_min_spots, p.research_fraction * spots.counts[frames])
+        again = xp.flatnonzero(hit & (left >= fewest))
+        if len(again) == 0:
+            break
+        frames, rest = frames[again], rest.take(again)
+    found = passes.found()
+    found.scores = _final_scores(backend, spots, found, p)
+    return found
+
+
+class _Passes:
+    """What the passes over a batch have found so far."""
+
+    def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: Any) -> None:
+        self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
+        xp = backend.xp
+        self.given, self.plan_cells = given, xp.asarray(plan.cells)
+        self.volumes, self.shortest = xp.asarray(plan.volumes), xp.asarray(plan.shortest_reciprocal)
+        self.n_frames = n_frames
+        # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
+        self.known: list[Any] = []
+        self.rows: list[Found] = []
+
+    def take_crystals(
+        self, frames: Any, spots: SpotBatch, cells: Any, raw_scores: Any, input_cell: Any
+    ) -> tuple[Any, SpotBatch]:
+        """Take crystals from a pool of cells (F, Q, 3, 3) until none passes.
+
+        Parameters
+        ----------
+        frames : (F,)
+            The whole batch's numbers of these frames.
+        raw_scores, input_cell : (F, Q)
+            Of the cells as the search gave them.
+
+        Returns
+        -------
+        hit : (F,) bool
+            Frames in which a new crystal was found.
+        rest : SpotBatch
+            The same frames without the spots of their crystals.
+        """
+        xp, p = self.xp, self.p
+        cells = cells.copy()
+        hit, free = xp.zeros(len(frames), dtype=bool), xp.ones(spots.xyz.shape[1], dtype=bool)
+        active, left, columns = xp.arange(len(frames)), spots, xp.arange(spots.xyz.shape[1])
+        while len(active):
+            level, n_new, radius = self.significance(left, cells[active], input_cell[active])
+            best = xp.argmin(level, axis=1)
+            each = xp.arange(len(active))
+            good = xp.flatnonzero((level[each, best] <= p.max_log10_chance) & (n_new[each, best] >= p.min_new_spots))
+            if len(good) == 0:
+                break
+            columns = columns[left.columns(good)[0]]
+            left, active, best = left.take(good), active[good], best[good]
+            level, radius = level[good, best], radius[good, best]
+            chosen, source = cells[active, best], input_cell[active, best]
+            # A cell is taken once, whatever comes of it.
+            cells[active, best] = 0.0
+            fitted, cutoff = self.refined(left, chosen, source, raw_scores[active, best], level, radius)
+            is_new = self.record(frames[active], fitted, source, level)
+            hit[active] |= is_new
+            drifted_off = drifted(fitted, self.given[source], p.max_drift, xp)
+            covered = self.backend.distances(left, fitted[:, None])[0] < cutoff[left.frame_of_spot]
+            covered &= ~drifted_off[left.frame_of_spot]
+            free[columns[covered]] = False
+            columns, left = columns[~covered], left.keep(~covered)
+        return hit, spots.keep(free)
+
+    def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+        """Chance level of cells (F, Q, 3, 3), the spots that give it and the radius, each (F, Q)."""
+        xp = self.xp
+        radii = chance.radii(self.shortest[input_cell], xp)
+        counts = self.backend.count_within(spots, cells, radii)
+        n = spots.counts[:, None, None]
+        levels = chance.log10_tail(counts, n, radii, self.volumes[input_cell][..., None], xp)
+        best = xp.argmin(levels, axis=-1)[..., None]
+        taken = [xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (levels, counts, radii)]
+        return taken[0], taken[1], taken[2]
+
+    def refined(
+        self, spots: SpotBatch, cells: Any, source: Any, raw_scores: Any, level: Any, radius: Any
+    ) -> tuple[Any, Any]:
+        """The method and the last fit applied to one cell a frame; the cells and the radius of their spots."""
+        xp, p = self.xp, self.p
+        refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
+        if p.polish == "none":
+            return refined[:, 0], xp.maximum(radius, self.largest_cutoff(source, p.max_dist))
+        new_level, _, new_radius = self.significance(spots, refined, source[:, None])
+        better = new_level[:, 0] < level
+        start = xp.where(better[:, None, None], refined[:, 0], cells)
+        radius = xp.where(better, new_radius[:, 0], radius)
+        cells, cutoff = polish(self.backend, spots, start, source, radius, self.plan, p)
+        return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
+
+    def largest_cutoff(self, source: Any, cutoff: Any) -> Any:
+        """A cut-off limited so that spheres of it do not fill reciprocal space."""
+        return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
+
+    def record(self, frames: Any, cells: Any, source: Any, level: Any) -> Any:
+        """Keep one cell for each of these frames; which are new crystals."""
+        xp, p = self.xp, self.p
+        is_new = ~drifted(cells, self.given[source], p.max_drift, xp)
+        if p.merge_tolerance > 0:
+            for known in self.known:
+                is_new &= ~equal_lattices(cells, known[frames], p.merge_tolerance, xp)
+        known = xp.broadcast_to(1e-3 * xp.eye(3), (self.n_frames, 3, 3)).copy()
+        known[frames[is_new]] = cells[is_new]
+        self.known.append(known)
+        self.rows.append(Found(frames, cells, source, level, level, is_new))
+        return is_new
+
+    def found(self) -> Found:
+        """Everything recorded, in one."""
+        xp = self.xp
+        if not self.rows:
+            none = xp.zeros(0)
+            return Found(none.astype(xp.int64), xp.zeros((0, 3, 3)), none.astype(xp.int32), none, none, none.astype(bool))
+        columns = [[getattr(row, name) for row in self.rows] for name in Found.__dataclass_fields__]
+        return Found(*(xp.concatenate(column) for column in columns))
+
+
+def _final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
+    """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
+    xp = backend.xp
+    if len(found.frame) == 0:
+        return found.scores
+    some = spots.take(found.frame)
+    if p.method == "raw":
+        return _raw_scores(backend, some, found.cells, p)
+    zero = xp.zeros((len(found.frame), 1))
+    return backend.refine_cells(some, found.cells[:, None], zero, p.replace(n_iter=0))[1][:, 0]
+
+
+def _raw_scores(backend: Backend, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+    """The published score gmean - count - 1 of one cell a frame, over the sampled spots."""
+    xp = backend.xp
+    distance = backend.distances(spots, cells[:, None], fractional=True)[0].astype(xp.float64)
+    rank = xp.arange(len(distance)) - spots.offsets[:-1][spots.frame_of_spot]
+    sampled = rank < p.max_spots
+    factor = xp.where(sampled, xp.log(xp.clip(distance, p.triml, p.trimh) + p.delta), 0.0)
+    mean = spots.sum_per_frame(factor) / xp.maximum(spots.sum_per_frame(sampled), 1)
+    return xp.exp(mean) - p.delta - spots.sum_per_frame(sampled & (distance < p.distance3)) - 1
