@@ -1,0 +1,78 @@
+"""A small generator of stills with known truth, independent of the simulator of the project."""
+
+import numpy as np
+
+from ffbidx_core.model.cell import cell_from_parameters
+
+# A space group of each crystal system whose lattice has no more symmetry than that, and a cell of it.
+SYSTEMS = {
+    "triclinic": ("P 1", (31, 42, 53, 75, 83, 68)),
+    "monoclinic": ("P 1 2 1", (31, 42, 53, 90, 103, 90)),
+    "orthorhombic": ("P 2 2 2", (31, 42, 53, 90, 90, 90)),
+    "tetragonal": ("P 4 2 2", (79, 79, 38, 90, 90, 90)),
+    "trigonal": ("R 3 2:R", (61, 61, 61, 78, 78, 78)),
+    "hexagonal": ("P 6 2 2", (79, 79, 38, 90, 90, 120)),
+    "cubic": ("P 4 3 2", (61, 61, 61, 90, 90, 90)),
+}
+
+
+def cell_of(system: str) -> np.ndarray:
+    """Rows a, b, c of the cell of a crystal system."""
+    return cell_from_parameters(SYSTEMS[system][1])
+
+
+def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
+    """Rodrigues' formula, for row vectors: v becomes v R."""
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.radians(degrees)
+    return (np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross).T
+
+
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """A rotation of the uniform distribution."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q *= np.sign(np.diag(r))
+    return q * np.linalg.det(q)
+
+
+def still(
+    cell: np.ndarray, rng: np.random.Generator, n_spots: int = 80, *, d_min: float = 2.0, noise: float = 2e-4
+) -> np.ndarray:
+    """Spots of an oriented cell (rows a, b, c) on the Ewald sphere: (n, 3) float32, 1/angstrom, in random order.
+
+    Wavelength 1 angstrom, beam along +z; `noise` is the standard deviation of each coordinate, 1/angstrom.
+    """
+    reciprocal = np.linalg.inv(cell).T
+    limits = np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int)
+    hkl = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in limits], indexing="ij"), axis=-1).reshape(-1, 3)
+    q = hkl @ reciprocal
+    length = np.linalg.norm(q, axis=1)
+    q = q[(length < 1 / d_min) & (length > 0)]
+    excitation = np.abs(np.linalg.norm(q + np.array([0, 0, 1.0]), axis=1) - 1.0)
+    # The spots nearest to the sphere, so that every frame has as many as were asked for.
+    q = rng.permutation(q[np.argsort(excitation, kind="stable")[:n_spots]])
+    return (q + noise * rng.normal(size=q.shape)).astype(np.float32)
+
+
+def false_spots(rng: np.random.Generator, n_spots: int, *, d_min: float = 2.0) -> np.ndarray:
+    """Spots at random places of the Ewald sphere, (n, 3) float32, 1/angstrom."""
+    phi, q = rng.uniform(0, 2 * np.pi, n_spots), rng.uniform(0.05, 1 / d_min, n_spots)
+    z = -q * q / 2
+    radius = np.sqrt(q * q - z * z)
+    return np.stack([radius * np.cos(phi), radius * np.sin(phi), z], axis=1).astype(np.float32)
+
+
+def published_spots(rows: np.ndarray) -> np.ndarray:
+    """Spots (K, 3) in the layout (3, K)."""
+    return np.ascontiguousarray(rows.T)
+
+
+def published_cells(*cells: np.ndarray) -> np.ndarray:
+    """Cells, rows a, b, c, in the layout (3, 3M)."""
+    return np.ascontiguousarray(np.concatenate(cells).T)
+
+
+def cells_of_published(array: np.ndarray) -> np.ndarray:
+    """Cells (N, 3, 3), rows a, b, c, from the layout (3, 3N)."""
+    return array.T.reshape(-1, 3, 3)
