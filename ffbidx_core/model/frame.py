@@ -61,6 +61,7 @@ class FrameBlock:
 
     @property
     def n_frames(self) -> int:
+        """F."""
         return len(self.sources)
 
     @property
@@ -70,7 +71,7 @@ class FrameBlock:
 
     @classmethod
     def joined(cls, parts: Sequence[FrameBlock]) -> FrameBlock:
-        """The frames of several blocks, one after the other, with the cells of the first block that has usable frames."""
+        """The frames of several blocks in their order, with the cells of the first one that has usable frames."""
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
         return cls(
             [source for part in parts for source in part.sources],
@@ -136,6 +137,7 @@ class BatchResult:
 
     @property
     def n_frames(self) -> int:
+        """F."""
         return len(self.n_sampled)
 
     @classmethod
