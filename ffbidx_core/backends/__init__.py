@@ -74,7 +74,7 @@ class Backend(Protocol):
         m_j = round(v0 . s_j) from the unrefined v0, fixed, over the sampled spots. For t in 0.1, 0.05, 0.025, 0.01:
         select |v . s_j - m_j| < t with the current v; fewer than p.vr_min_spots: stop; else v is the least-squares
         solution of v . s_j = m_j over the selection (stop too when the 3 x 3 normal matrix N, divided by its trace,
-        has a determinant below 1e-9). p.vr_min_spots = 0 leaves the vectors alone.
+        has a determinant below 1e-9). p.vr_min_spots = 0 leaves the vectors alone, unmerged.
 
         With p.vector_tolerance = e > 0: a fit whose length differs from the group's by more than e of it is dropped
         for the unrefined vector; then, in order, a vector within 0.1 e of the group's length of an earlier one or of
@@ -94,7 +94,7 @@ class Backend(Protocol):
         the formula of step 1 with d_j the Euclidean norm of the three distances and p.distance3.
 
         p.angle_peaks = k > 0: of a candidate's angles only local minima of the score over the circle (not above the
-        angle before, below the angle after) go on, the best k of them. Otherwise every angle does.
+        angle before, below the angle after; a single angle is one) go on, the best k of them. Otherwise all do.
         The best Q = p.n_output_cells of all are kept, ties to the earlier (seed, candidate, angle).
         Scores returned are of float64 accuracy for the cell returned.
         """

@@ -152,5 +152,7 @@ def cell_scores(spots: Array, cells: Array, p: Parameters) -> Array:
 
 def _peaks(scores: Array, most: int) -> NDArray[np.int64]:
     """Indices, ascending, of the best local minima of scores (m,) round a circle."""
+    if len(scores) == 1:
+        return np.zeros(1, dtype=np.int64)
     minima = np.flatnonzero((scores <= np.roll(scores, 1)) & (scores < np.roll(scores, -1)))
     return np.sort(minima[_best(scores[minima], most)])
