@@ -2,5 +2,6 @@
 
 from .frames import SimulatedFrames, simulate
 from .scenario import Scenario
+from .write import write_frames
 
-__all__ = ["Scenario", "SimulatedFrames", "simulate"]
+__all__ = ["Scenario", "SimulatedFrames", "simulate", "write_frames"]

@@ -44,6 +44,10 @@ class Scenario:
     ----------
     cells : tuple of (6,)
         a, b, c, alpha, beta, gamma of each kind of crystal; a lattice is of one of them.
+    n_spots : (2,) int or None
+        None: all spots that are seen.
+    beam_centre : (2,) float or None
+        None: the middle of the detector.
     """
 
     cells: tuple[tuple[float, ...], ...]
@@ -70,9 +74,7 @@ class Scenario:
     angle_spread: float = _setting(0.0, "at least 0", "scatter of a crystal's angles (degrees rms)")
     blank_share: float = _setting(0.0, "between 0 and 1", "share of frames without a crystal")
 
-    n_spots: tuple[int, int] | None = _setting(
-        (60, 120), "at least 0", "spots on a frame, the strongest (None: all)", is_range=True
-    )
+    n_spots: tuple[int, int] | None = _setting((60, 120), "at least 0", "spots on a frame, the strongest", is_range=True)
     false_share: tuple[float, float] = _setting(
         (0.0, 0.0), "between 0 and 1", "share of these spots that are false", is_range=True
     )

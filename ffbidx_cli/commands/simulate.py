@@ -1,0 +1,87 @@
+"""`ffbidx simulate`: stills with known truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from ffbidx_core.simulate.centring import PRIMITIVE
+from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
+
+from ..options import debug_option
+
+WORDS = {"centring": tuple(PRIMITIVE), "false_place": FALSE_PLACES}
+
+
+def setting_options(function: Any) -> Any:
+    """Give a command one option for every setting of a `Scenario` but its cells; no default is written here."""
+    for field in reversed(dataclasses.fields(Scenario)):
+        if field.name != "cells":
+            function = _setting_option(field)(function)
+    return function
+
+
+def _setting_option(field: dataclasses.Field[Any]) -> Any:
+    default, text = field.default, field.metadata["help"]
+    arguments: dict[str, Any] = {"default": default, "show_default": default is not None}
+    arguments["help"] = text[0].upper() + text[1:] + "."
+    if field.name in WORDS:
+        arguments["type"] = click.Choice(WORDS[field.name])
+    elif field.name == "beam_centre":
+        arguments.update(nargs=2, type=float, metavar="X Y")
+    elif isinstance(default, tuple):
+        ends = "LOW HIGH" if field.metadata["range"] else "X Y"
+        arguments.update(nargs=len(default), type=type(default[0]), metavar="A B C" if len(default) == 3 else ends)
+    else:
+        arguments["type"] = type(default)
+    return click.option("--" + field.name.replace("_", "-"), **arguments)
+
+
+@click.command()
+@click.option("-o", "--output", required=True, metavar="FILE", help="Spot file to write, .h5 or .hdf5.")
+@click.option("--cell", "cells", required=True, multiple=True, metavar="CELL", help=(
+    "Unit cell of the crystals: a file with 6 or 9 numbers, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it for "
+    "several kinds of crystal."))
+@click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same frames.")
+@setting_options
+@click.option("--all-spots", is_flag=True, help="All spots that are seen, whatever --n-spots says.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
+@debug_option
+def command(output: str, cells: tuple[str, ...], frames: int, seed: int, all_spots: bool, overwrite: bool,
+            **settings: Any) -> None:
+    """Simulate stills with known truth.
+
+    The spots go to an HDF5 file that `ffbidx index` reads, with the true crystals in /truth. Two numbers of an option
+    are the ends of a range from which each frame draws its own, unless the help says otherwise.
+    """
+    from ffbidx_core.errors import UsageError
+    from ffbidx_core.simulate import simulate, write_frames
+    from ffbidx_core.write.atomic import check_output
+
+    if not output.lower().endswith((".h5", ".hdf5")):
+        raise UsageError(f"-o {output}: simulated frames are written as .h5 or .hdf5")
+    if all_spots:
+        settings["n_spots"] = None
+    scenario = Scenario(cells=tuple(_cell(text) for text in cells), **settings)
+    check_output(output, overwrite)
+    simulated = simulate(scenario, frames, seed)
+    write_frames(output, simulated, overwrite)
+    click.echo(f"{output}: {frames} frames, {len(simulated.spots)} spots, {len(simulated.cells)} lattices", err=True)
+
+
+def _cell(text: str) -> tuple[float, ...]:
+    """The six parameters of a cell that is written out, or that a file holds."""
+    from ffbidx_core.errors import UsageError
+    from ffbidx_core.model.cell import cell_parameters
+    from ffbidx_core.read.cells import read_cell
+
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return tuple(cell_parameters(read_cell(text)).tolist())
+    if len(numbers) != 6:
+        raise UsageError(f"--cell {text}: has {len(numbers)} numbers, a cell has 6: a,b,c,alpha,beta,gamma")
+    return numbers

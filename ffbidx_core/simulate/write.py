@@ -1,0 +1,60 @@
+"""Simulated frames as a spot file with the truth beside the spots."""
+
+from __future__ import annotations
+
+import io
+
+import h5py
+import numpy as np
+
+from ..write.atomic import write_file
+from .frames import SimulatedFrames
+
+PANEL = 0
+"""The detector's only panel, third column of `/pixel`."""
+
+
+def write_frames(path: str, frames: SimulatedFrames, overwrite: bool = False) -> None:
+    """Write an HDF5 spot file: spots, input cells, `/truth`, and the settings as JSON in the root's attributes.
+
+    Raises
+    ------
+    OutputError
+        When the file is there already or cannot be written.
+    """
+    # In memory first: HDF5 does not survive a full disk.
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        _write_spots(file, frames)
+        _write_truth(file.create_group("truth"), frames)
+        file.attrs["scenario"] = frames.scenario.as_json()
+        file.attrs["seed"] = frames.seed
+    write_file(path, image.getvalue(), overwrite)
+
+
+def _write_spots(file: h5py.File, frames: SimulatedFrames) -> None:
+    scenario = frames.scenario
+    _dataset(file, "spots", frames.spots).attrs["units"] = "1/angstrom"
+    _dataset(file, "offsets", frames.offsets)
+    _dataset(file, "intensity", frames.intensity)
+    panel = np.full((len(frames.pixels), 1), PANEL, np.float32)
+    _dataset(file, "pixel", np.hstack([frames.pixels, panel]))
+    _dataset(file, "wavelength", np.full(frames.n_frames, scenario.wavelength))
+    _dataset(file, "cells", frames.input_cells).attrs["units"] = "angstrom"
+    names = [f"{frames.seed}-{i}" for i in range(frames.n_frames)]
+    file.create_dataset("frame_id", data=names, dtype=h5py.string_dtype(), shape=(len(names),))
+    file.attrs["geometry"] = scenario.assumed_detector.as_text(scenario.wavelength)
+
+
+def _write_truth(group: h5py.Group, frames: SimulatedFrames) -> None:
+    _dataset(group, "cells", frames.cells).attrs["units"] = "angstrom"
+    _dataset(group, "cell_offsets", frames.cell_offsets)
+    _dataset(group, "input_cell", frames.input_cell)
+    _dataset(group, "lattice", frames.lattice)
+    _dataset(group, "hkl", frames.hkl)
+
+
+def _dataset(group: h5py.Group, name: str, data: np.ndarray) -> h5py.Dataset:
+    # An empty dataset cannot be chunked.
+    filters = {"compression": "gzip", "shuffle": True, "fletcher32": True} if len(data) else {}
+    return group.create_dataset(name, data=data, **filters)
