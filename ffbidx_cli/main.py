@@ -17,6 +17,7 @@ from .signals import Leave, StopSignals
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
+    "simulate": "Simulate stills with known truth.",
     "table": "Show the crystals of a results file.",
 }
 """Every command with its line in the group's help, so that the help imports none of them."""
@@ -102,7 +103,8 @@ def _explain(error: Exception, debug: bool) -> tuple[str, int]:
         return _one_line(_click_message(error)), error.exit_code
     if isinstance(error, ParameterError):
         option = "--" + error.name.replace("_", "-")
-        return _one_line(f"{option}: {_shown(error.value)} is out of range, it must be {error.wanted}"), error.exit_status
+        text = f"{option}: {_shown(error.value)} is out of range, it must be {error.wanted}"
+        return _one_line(text), error.exit_status
     if isinstance(error, FfbidxError):
         return _one_line(str(error)), error.exit_status
     if isinstance(error, OSError) and error.errno in DEVICE_ERRORS:

@@ -1,0 +1,157 @@
+"""What the user sees: progress, messages and the summary on standard error, data on standard output."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from ffbidx_core.errors import OutputError
+from ffbidx_core.model.results import Results
+from ffbidx_core.pipeline import Progress
+from ffbidx_core.summary import Summary
+
+HEARTBEAT = 30.0
+"""Seconds between progress lines where there is no terminal."""
+PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
+
+
+class Reporter:
+    """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+        self._verbose = verbose
+        self._last_line = time.monotonic()
+        self._bar = Bar(
+            SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False),
+            console=self.console, transient=True, disable=not _is_live(self.console),
+        )
+        self._task = self._bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, soft_wrap=True)
+
+    def __call__(self, event: Progress) -> None:
+        """Show an event of the run."""
+        if self._verbose:
+            for problem in event.problems:
+                self.say(f"note: {problem}")
+        text = progress_line(event)
+        self._bar.update(self._task, description=text, completed=event.frames, total=event.total)
+        if not _is_live(self.console) and time.monotonic() - self._last_line >= HEARTBEAT:
+            self._last_line = time.monotonic()
+            self.say(text)
+
+
+def _is_live(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def progress_line(event: Progress) -> str:
+    """An event in words: frames done, share indexed, frames/s, time left."""
+    rate = event.frames / event.seconds if event.seconds > 0 else 0.0
+    parts = [f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames"]
+    if event.frames:
+        parts += [f"{event.indexed / event.frames:.1%} indexed", f"{rate:.1f} frames/s"]
+    if event.total is not None and rate > 0:
+        parts.append(f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left")
+    return ", ".join(parts)
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """Print a run's summary: counts, cells, time, problems; last the name of the output."""
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(summary):
+        facts.add_row(name, value)
+    console.print(facts)
+    for number, cell in enumerate(summary.cells):
+        table = Table(box=None, title=f"Input cell {number}", title_justify="left", pad_edge=False)
+        table.add_column("")
+        for name in PARAMETERS:
+            table.add_column(name, justify="right")
+        table.add_row("given", *_numbers(cell.given, 3))
+        if cell.learned is not None:
+            table.add_row(f"learned from {cell.learned_from}", *_numbers(cell.learned, 3))
+        if cell.median is not None and cell.spread is not None:
+            table.add_row(f"median of {cell.crystals}", *_numbers(cell.median, 3))
+            table.add_row("spread", *_numbers(cell.spread, 3))
+        console.print(table)
+    for problem in summary.problems:
+        console.print(f"note: {problem}", soft_wrap=True)
+    if summary.output:
+        console.print(f"{'' if summary.complete else 'incomplete '}results: {summary.output}", soft_wrap=True)
+
+
+def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
+    share = f" ({summary.indexed / summary.frames:.1%})" if summary.frames else ""
+    yield "frames", f"{summary.frames}, {summary.indexed} indexed{share}"
+    others = {name: n for name, n in summary.status.items() if n and name != "indexed"}
+    if others:
+        yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
+    yield "crystals", str(summary.crystals)
+    left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
+    yield "spots", f"{summary.spots}{left_out}"
+    if summary.spots_not_sampled:
+        yield "", f"{summary.spots_not_sampled} beyond max_spots: not in the sampling, but in the fits"
+    yield "time", f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
+    yield "backend", f"{summary.backend} ({summary.device}), method {summary.method}"
+
+
+def _numbers(values: Iterable[float], digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def crystal_table(results: Results, most: int | None = None) -> Table:
+    """A line for each crystal, for the eye."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("frame", "spots", "indexed", "rmsd 1/A", "log10 chance", *PARAMETERS):
+        table.add_column(name, justify="left" if name == "frame" else "right", no_wrap=True)
+    frames = results.frame_of_crystal
+    for k in range(len(frames) if most is None else min(most, len(frames))):
+        f = frames[k]
+        chance = results.log10_chance[k]
+        table.add_row(
+            f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(results.n_indexed[k]),
+            f"{results.rmsd[k]:.5f}", "-" if np.isnan(chance) else f"{chance:.1f}",
+            *_numbers(results.crystal_parameters[k], 2),
+        )
+    return table
+
+
+def data_console() -> Console:
+    """The console of standard output; as wide as its content needs where that is no terminal."""
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=200)
+
+
+def write_data(data: bytes) -> None:
+    """Write to standard output."""
+    if sys.stdout is None:
+        raise OutputError("standard output", "is closed")
+    buffer: Any = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(data.decode())
+    else:
+        sys.stdout.flush()
+        buffer.write(data)
+    sys.stdout.flush()

@@ -1,0 +1,142 @@
+"""The input cells of a run: which compete on a frame, what was learned of them, where the search starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CellError, ParameterError, UsageError
+from .indexer import Backend
+from .learn import learn_cells
+from .model.cell import Array, check_cell, is_left_handed
+from .model.frame import FrameBlock
+from .model.plan import SearchPlan
+from .model.units import suspicious_units
+from .parameters import Parameters
+from .summary import CellSummary, Tally
+from .write import ResultsWriter
+
+MOST_PLANS = 256
+"""Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
+
+
+@dataclass
+class CellSet:
+    """Input cells that compete on a frame.
+
+    Attributes
+    ----------
+    given : (M, 3, 3) float64
+        As the user gave them.
+    rows : (M,) int32
+        Their rows of `/input_cells`.
+    plan : SearchPlan
+        The search, for the learned cells where there are any.
+    """
+
+    given: Array
+    rows: NDArray[np.int32]
+    plan: SearchPlan
+
+
+class InputCells:
+    """All input cells of a run.
+
+    Parameters
+    ----------
+    shared : (M, 3, 3) or None
+        The cells of all frames; None: each input's own cells serve.
+    p
+    limited
+        Whether `p.max_input_cells` is a limit.
+    writer
+        Numbers the cells and keeps the learned ones.
+    tell
+        Called with each thing that a user should know.
+    """
+
+    def __init__(
+        self, shared: Array | None, p: Parameters, *, limited: bool, writer: ResultsWriter,
+        tell: Callable[[str], object],
+    ) -> None:
+        self._shared, self._p, self._limited, self._writer, self._tell = shared, p, limited, writer, tell
+        self._sets: dict[bytes, CellSet] = {}
+        self._learned: dict[bytes, Array] = {}
+        self._given_of_row: dict[int, Array] = {}
+        self._learned_of_row: dict[int, tuple[Array, int]] = {}
+        self._suspicious: set[bytes] = set()
+        self.most = 1
+
+    def given(self, block: FrameBlock) -> Array:
+        """The input cells (M, 3, 3) of a block, as the user gave them.
+
+        Raises
+        ------
+        UsageError
+            When there are none.
+        ParameterError
+            When there are more than the limit.
+        """
+        cells = block.cells if self._shared is None else self._shared
+        if cells is None or len(cells) == 0:
+            raise UsageError(f"{block.sources[0]}: has no input cell of its own; give one with --cell FILE")
+        if self._limited and len(cells) > self._p.max_input_cells:
+            raise ParameterError("max_input_cells", self._p.max_input_cells, f"at least the {len(cells)} input cells")
+        return cells
+
+    def learn(self, backend: Backend, blocks: Sequence[FrameBlock]) -> None:
+        """Learn the cells of these blocks from their frames."""
+        groups: dict[bytes, list[FrameBlock]] = {}
+        for block in blocks:
+            if block.has_usable_frames:
+                groups.setdefault(self.given(block).tobytes(), []).append(block)
+        for key, group in groups.items():
+            given, frames = self.get(group[0]).given, FrameBlock.joined(group)
+            cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, given, self._p)
+            taught = np.flatnonzero(n_crystals)
+            if len(taught):
+                rows = self._sets.pop(key).rows
+                self._learned[key] = cells
+                self._writer.learned(rows[taught], cells[taught])
+                self._learned_of_row |= {int(rows[m]): (cells[m], int(n_crystals[m])) for m in taught}
+
+    def get(self, block: FrameBlock) -> CellSet:
+        """The input cells of a block with their search."""
+        given = self.given(block)
+        key = given.tobytes()
+        if key not in self._sets:
+            if len(self._sets) >= MOST_PLANS:
+                del self._sets[next(iter(self._sets))]
+            self._sets[key] = self._made(given, self._learned.get(key, given), block.sources[0])
+        return self._sets[key]
+
+    def look_at_units(self, block: FrameBlock) -> None:
+        """Tell once for each set of cells what looks like nanometres."""
+        given = self.given(block)
+        if given.tobytes() not in self._suspicious:
+            for sentence in suspicious_units(block.spots, block.offsets, given):
+                self._suspicious.add(given.tobytes())
+                self._tell(sentence)
+
+    def summaries(self, tally: Tally) -> list[CellSummary]:
+        """What became of each cell, in the order of `/input_cells`."""
+        return [
+            tally.cell_summary(row, given, *self._learned_of_row.get(row, (None, 0)))
+            for row, given in sorted(self._given_of_row.items(), key=lambda item: item[0])
+        ]
+
+    def _made(self, given: Array, used: Array, source: str) -> CellSet:
+        try:
+            given = np.stack([check_cell(cell) for cell in given])
+        except CellError as error:
+            raise CellError(f"{source}: {error}") from None
+        rows = self._writer.input_rows(given)
+        self.most = max(self.most, len(given))
+        for row, cell in zip(rows, given, strict=True):
+            if int(row) not in self._given_of_row and is_left_handed(cell):
+                self._tell(f"input cell {row} is left-handed; it is taken as it is")
+            self._given_of_row[int(row)] = cell
+        return CellSet(given, rows, SearchPlan.make(used, self._p))

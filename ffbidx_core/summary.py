@@ -1,0 +1,202 @@
+"""What a run found, gathered batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .model.cell import Array, cell_parameters
+from .model.frame import BatchResult, FrameBlock, FrameStatus
+
+MOST_PROBLEMS = 200
+"""Problems that are told one by one; further ones are counted."""
+LARGEST_SAMPLE = 1 << 16
+"""Crystals of one input cell that its median and spread are taken from."""
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """The crystals that came from one input cell.
+
+    Attributes
+    ----------
+    given, learned : list of 6 float
+        a, b, c in angstrom, alpha, beta, gamma in degrees; `learned` is None where nothing was learned.
+    learned_from : int
+        Crystals that the cell was learned from.
+    crystals : int
+    median, spread : list of 6 float or None
+        Of the crystals' parameters. The spread is half the distance between the 16th and the 84th percentile,
+        one standard deviation of a normal distribution.
+    """
+
+    given: list[float]
+    learned: list[float] | None
+    learned_from: int
+    crystals: int
+    median: list[float] | None
+    spread: list[float] | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts and figures of a run.
+
+    Attributes
+    ----------
+    frames, indexed, crystals : int
+    status : dict
+        Frames by status.
+    spots, spots_left_out, spots_not_sampled : int
+        Spots given; padding and duplicates among the input; spots beyond `max_spots`, which only the fits use.
+    cells : list of CellSummary
+        In the order of `/input_cells`.
+    seconds, frames_per_second : float
+        Wall-clock time of reading, computing and writing.
+    complete : bool
+        False when the run was stopped.
+    problems : list of str
+    """
+
+    frames: int
+    indexed: int
+    crystals: int
+    status: dict[str, int]
+    spots: int
+    spots_left_out: int
+    spots_not_sampled: int
+    cells: list[CellSummary]
+    seconds: float
+    frames_per_second: float
+    method: str
+    backend: str
+    device: str
+    output: str
+    complete: bool
+    problems: list[str]
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames and files that could not be used."""
+        return self.status["bad_spots"] + self.status["unreadable"]
+
+    @property
+    def processed(self) -> int:
+        """Frames that could be used, whatever was found on them."""
+        return self.frames - self.bad_frames
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+
+class Sample:
+    """Rows of a long stream: all of the first ones, then every second, every fourth, ... of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._stride = 1
+        self._rows: list[Array] = []
+
+    def add(self, rows: Array) -> None:
+        """Add rows (n, 6)."""
+        self._rows.extend(rows[-self.count % self._stride :: self._stride])
+        self.count += len(rows)
+        while len(self._rows) > LARGEST_SAMPLE:
+            self._rows = self._rows[::2]
+            self._stride *= 2
+
+    def median_and_spread(self) -> tuple[list[float], list[float]] | tuple[None, None]:
+        """Median and half the width of the central 68 % of each column."""
+        if not self._rows:
+            return None, None
+        low, median, high = np.percentile(np.array(self._rows), [15.865, 50, 84.135], axis=0)
+        return [float(v) for v in median], [float(v) for v in (high - low) / 2]
+
+
+@dataclass
+class Tally:
+    """Counts that grow with every batch."""
+
+    n_crystals: int = 0
+    n_spots: int = 0
+    n_left_out: int = 0
+    n_not_sampled: int = 0
+    problems: dict[str, int] = field(default_factory=dict)
+    more_problems: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.status = np.zeros(len(FrameStatus), dtype=np.int64)
+        self._samples: dict[int, Sample] = {}
+
+    @property
+    def n_frames(self) -> int:
+        """Frames so far."""
+        return int(self.status.sum())
+
+    @property
+    def n_indexed(self) -> int:
+        """Frames with a crystal."""
+        return int(self.status[FrameStatus.INDEXED])
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started
+
+    def add(
+        self, block: FrameBlock, status: NDArray[np.uint8], result: BatchResult, input_cell_rows: NDArray[np.int32]
+    ) -> None:
+        """Count a batch; `input_cell_rows` (M,) are the rows of its input cells among the run's."""
+        self.status += np.bincount(status, minlength=len(FrameStatus))
+        self.n_crystals += len(result.crystals)
+        self.n_spots += int(block.n_spots.sum())
+        self.n_left_out += block.n_left_out
+        searched = status <= FrameStatus.NOT_INDEXED
+        self.n_not_sampled += int((block.n_spots - result.n_sampled)[searched].sum())
+        if not len(result.crystals):
+            return
+        rows = input_cell_rows[result.input_cell[result.crystals]]
+        parameters = cell_parameters(result.cells[result.crystals])
+        for row in np.unique(rows):
+            self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
+
+    def tell(self, problem: str) -> bool:
+        """Note a problem; whether it is a new one."""
+        if problem in self.problems:
+            self.problems[problem] += 1
+            return False
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.more_problems += 1
+            return False
+        self.problems[problem] = 1
+        return True
+
+    def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
+        """The summary of an input cell (3, 3), the row of it in the run's cells."""
+        sample = self._samples.get(row, Sample())
+        median, spread = sample.median_and_spread()
+        return CellSummary(
+            [float(v) for v in cell_parameters(given)],
+            None if learned is None else [float(v) for v in cell_parameters(learned)],
+            learned_from, sample.count, median, spread,
+        )
+
+    def summary(self, cells: list[CellSummary], *, method: str, backend: str, device: str, output: str,
+                complete: bool) -> Summary:
+        """The summary of the run so far."""
+        problems = [text if n == 1 else f"{text} ({n} times)" for text, n in self.problems.items()]
+        if self.more_problems:
+            problems.append(f"{self.more_problems} further problems are not shown")
+        seconds = self.seconds
+        return Summary(
+            self.n_frames, self.n_indexed, self.n_crystals,
+            {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
+            self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
+            round(self.n_frames / seconds, 2), method, backend, device, output, complete, problems,
+        )
