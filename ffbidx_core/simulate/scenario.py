@@ -29,9 +29,14 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _setting(default: Any, wanted: str, help: str, *, is_range: bool = False) -> Any:
-    """A field whose numbers are all `wanted`; the two of a range also ascend."""
-    return field(default=default, metadata={"wanted": wanted, "help": help, "range": is_range})
+def _setting(default: Any, wanted: str, help: str) -> Any:
+    """A field whose numbers are all `wanted`."""
+    return field(default=default, metadata={"wanted": wanted, "help": help, "range": False})
+
+
+def _range(default: Any, wanted: str, help: str) -> Any:
+    """A field of two numbers, the ends of a range."""
+    return field(default=default, metadata={"wanted": wanted, "help": help, "range": True})
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,17 @@ class Scenario:
     # Below a crystal's own: peaks stand out of a background that falls off too. With 4, the 30 strongest spots of
     # lysozyme have the resolutions of peaks found on real stills.
     b_factor: float = _setting(4.0, "at least 0", "intensities fall as exp(-B / (2 d^2)) (A^2)")
-    lattices: tuple[int, int] = _setting((1, 1), "at least 0", "lattices on a frame", is_range=True)
-    lattice_scale: tuple[float, float] = _setting(
-        (0.3, 1.0), "above 0", "intensity of the second and further lattices over the first's", is_range=True
+    lattices: tuple[int, int] = _range((1, 1), "at least 0", "lattices on a frame")
+    lattice_scale: tuple[float, float] = _range(
+        (0.3, 1.0), "above 0", "intensity of the second and further lattices over the first's"
     )
     cell_spread: float = _setting(0.0, "between 0 and 1", "scatter of a crystal's a, b, c, a share of them (rms)")
     angle_spread: float = _setting(0.0, "at least 0", "scatter of a crystal's angles (degrees rms)")
     blank_share: float = _setting(0.0, "between 0 and 1", "share of frames without a crystal")
 
-    n_spots: tuple[int, int] | None = _setting((60, 120), "at least 0", "spots on a frame, the strongest", is_range=True)
-    false_share: tuple[float, float] = _setting(
-        (0.0, 0.0), "between 0 and 1", "share of these spots that are false", is_range=True
-    )
-    false_spots: tuple[int, int] = _setting((0, 0), "at least 0", "further false spots", is_range=True)
+    n_spots: tuple[int, int] | None = _range((60, 120), "at least 0", "spots on a frame, the strongest")
+    false_share: tuple[float, float] = _range((0.0, 0.0), "between 0 and 1", "share of these spots that are false")
+    false_spots: tuple[int, int] = _range((0, 0), "at least 0", "further false spots")
     false_place: str = _setting("detector", "", "false spots spread evenly over the detector's area or over 1/d")
     position_noise: float = _setting(0.6, "at least 0", "noise of a spot's position along x and along y (pixels rms)")
 
