@@ -98,12 +98,13 @@ def refine_vector(spots: Array, vector: Array, length: float, p: Parameters) -> 
     return fitted
 
 
-def separate_vectors(vectors: list[Array], nearest: float) -> list[Array]:
-    """Those of the vectors, in order, that are not within `nearest` of an earlier one kept or of its negative."""
-    kept: list[Array] = []
+def separate_vectors(vectors: list[Array], nearest: float) -> Array:
+    """The vectors (n, 3), in order, without those within `nearest` of an earlier one kept or of its negative."""
+    kept = np.zeros((0, 3))
     for vector in vectors:
-        if all(min(np.linalg.norm(vector - k), np.linalg.norm(vector + k)) >= nearest for k in kept):
-            kept.append(vector)
+        apart = np.minimum(np.linalg.norm(kept - vector, axis=1), np.linalg.norm(kept + vector, axis=1))
+        if (apart >= nearest).all():
+            kept = np.vstack([kept, vector])
     return kept
 
 

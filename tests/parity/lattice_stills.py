@@ -1,0 +1,64 @@
+"""Stills for the parity tests: lattice points near the Ewald sphere, with noise and false spots.
+
+A few lines of their own, so that what the tests compare with does not rest on the project's simulation.
+"""
+
+import numpy as np
+
+from ffbidx_core.model.cell import cell_from_parameters
+
+PARAMETERS = {
+    "triclinic": (31, 42, 53, 75, 83, 68),
+    "monoclinic": (31, 62, 43, 90, 103, 90),
+    "orthorhombic": (41, 52, 73, 90, 90, 90),
+    "tetragonal": (79, 79, 38, 90, 90, 90),
+    "trigonal": (61, 61, 61, 78, 78, 78),
+    "hexagonal": (70, 70, 55, 90, 90, 120),
+    "cubic": (68, 68, 68, 90, 90, 90),
+}
+CELLS = {system: cell_from_parameters(values) for system, values in PARAMETERS.items()}
+
+
+def random_rotation(rng):
+    """A rotation matrix (3, 3), uniform over all."""
+    w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])
+
+
+def small_rotation(rng, degrees):
+    """A rotation by this angle about a random axis."""
+    axis = rng.normal(size=3)
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.radians(degrees)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def lattice_spots(cell, *, d_min=2.0, wavelength=1.0, width=0.0015):
+    """Points (n, 3) of the reciprocal lattice within `width` of the Ewald sphere, without the origin."""
+    largest = np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int)
+    indices = np.indices(2 * largest + 1).reshape(3, -1).T - largest
+    points = indices @ np.linalg.inv(cell).T
+    resolution = np.sqrt((points**2).sum(axis=1))
+    from_sphere = np.sqrt(resolution**2 + 2 / wavelength * points[:, 2] + wavelength**-2) - 1 / wavelength
+    return points[(np.abs(from_sphere) < width) & (resolution > 1e-3) & (resolution < 1 / d_min)]
+
+
+def random_spots(rng, n, d_min=2.0):
+    """Spots (n, 3) that belong to no lattice, uniform in a sphere."""
+    directions = rng.normal(size=(n, 3))
+    radius = rng.uniform(0.02**3, d_min**-3, size=(n, 1)) ** (1 / 3)
+    return radius * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def still(rng, cell, n, *, false=0.2, noise=3e-4, d_min=2.0, width=0.0015):
+    """Spots (n, 3) float32 of a crystal in a random orientation, and its oriented cell (3, 3)."""
+    oriented = cell @ random_rotation(rng)
+    true = rng.permutation(lattice_spots(oriented, d_min=d_min, width=width))[: n - round(false * n)]
+    true = true + rng.normal(scale=noise, size=true.shape)
+    spots = np.concatenate([true, random_spots(rng, n - len(true), d_min)])
+    return rng.permutation(spots).astype(np.float32), oriented
