@@ -19,6 +19,7 @@ COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
     "simulate": "Simulate stills with known truth.",
     "table": "Show the crystals of a results file.",
+    "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
 }
 """Every command with its line in the group's help, so that the help imports none of them."""
 
