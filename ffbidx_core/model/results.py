@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +37,6 @@ class Column:
     tail: tuple[int, ...] = ()
     units: str = ""
     optional: bool = False
-
-
-def _column(*args: Any, **options: Any) -> Any:
-    return field(metadata={"column": Column(*args, **options)})
 
 
 @dataclass(frozen=True)
@@ -109,30 +104,28 @@ class Results:
 
     header: ResultsHeader
     complete: bool
-    input_cells: NDArray[np.float64] = _column("/input_cells", "f8", "input_cells", (3, 3), units="angstrom")
-    source: NDArray[np.object_] = _column("/frame/source", "text", "frames")
-    index: NDArray[np.int64] = _column("/frame/index", "i8", "frames")
-    id: NDArray[np.object_] = _column("/frame/id", "text", "frames")
-    n_spots: NDArray[np.int32] = _column("/frame/n_spots", "i4", "frames")
-    n_sampled: NDArray[np.int32] = _column("/frame/n_sampled", "i4", "frames")
-    status: NDArray[np.uint8] = _column("/frame/status", "status", "frames")
-    cell_offsets: NDArray[np.int64] = _column("/cell_offsets", "i8", "frames + 1")
-    cells: NDArray[np.float32] = _column("/cells", "f4", "cells", (3, 3), units="angstrom")
-    scores: NDArray[np.float32] = _column("/scores", "f4", "cells")
-    input_cell: NDArray[np.int32] = _column("/input_cell", "i4", "cells")
-    crystal_offsets: NDArray[np.int64] = _column("/crystal_offsets", "i8", "frames + 1")
-    crystals: NDArray[np.int64] = _column("/crystals", "i8", "crystals")
-    n_indexed: NDArray[np.int32] = _column("/crystal/n_indexed", "i4", "crystals")
-    rmsd: NDArray[np.float32] = _column("/crystal/rmsd", "f4", "crystals", units="1/angstrom")
-    log10_chance: NDArray[np.float32] = _column("/crystal/log10_chance", "f4", "crystals")
-    crystal_parameters: NDArray[np.float32] = _column("/crystal/parameters", "f4", "crystals", (6,))
-    learned_cells: NDArray[np.float64] | None = field(
-        default=None,
-        metadata={"column": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True)},
-    )
+    input_cells: NDArray[np.float64]
+    source: NDArray[np.object_]
+    index: NDArray[np.int64]
+    id: NDArray[np.object_]
+    n_spots: NDArray[np.int32]
+    n_sampled: NDArray[np.int32]
+    status: NDArray[np.uint8]
+    cell_offsets: NDArray[np.int64]
+    cells: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    input_cell: NDArray[np.int32]
+    crystal_offsets: NDArray[np.int64]
+    crystals: NDArray[np.int64]
+    n_indexed: NDArray[np.int32]
+    rmsd: NDArray[np.float32]
+    log10_chance: NDArray[np.float32]
+    crystal_parameters: NDArray[np.float32]
+    learned_cells: NDArray[np.float64] | None = None
 
     @property
     def n_frames(self) -> int:
+        """F."""
         return len(self.index)
 
     @property
@@ -141,5 +134,24 @@ class Results:
         return np.repeat(np.arange(self.n_frames), np.diff(self.crystal_offsets))
 
 
-COLUMNS: dict[str, Column] = {f.name: f.metadata["column"] for f in fields(Results) if "column" in f.metadata}
+COLUMNS = {
+    "input_cells": Column("/input_cells", "f8", "input_cells", (3, 3), units="angstrom"),
+    "source": Column("/frame/source", "text", "frames"),
+    "index": Column("/frame/index", "i8", "frames"),
+    "id": Column("/frame/id", "text", "frames"),
+    "n_spots": Column("/frame/n_spots", "i4", "frames"),
+    "n_sampled": Column("/frame/n_sampled", "i4", "frames"),
+    "status": Column("/frame/status", "status", "frames"),
+    "cell_offsets": Column("/cell_offsets", "i8", "frames + 1"),
+    "cells": Column("/cells", "f4", "cells", (3, 3), units="angstrom"),
+    "scores": Column("/scores", "f4", "cells"),
+    "input_cell": Column("/input_cell", "i4", "cells"),
+    "crystal_offsets": Column("/crystal_offsets", "i8", "frames + 1"),
+    "crystals": Column("/crystals", "i8", "crystals"),
+    "n_indexed": Column("/crystal/n_indexed", "i4", "crystals"),
+    "rmsd": Column("/crystal/rmsd", "f4", "crystals", units="1/angstrom"),
+    "log10_chance": Column("/crystal/log10_chance", "f4", "crystals"),
+    "crystal_parameters": Column("/crystal/parameters", "f4", "crystals", (6,)),
+    "learned_cells": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True),
+}
 """Every array of `Results`, by the name of its field."""

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ParameterError
 from ..model.frame import FrameBlock
+from .content import read_text
+from .frames import MOST_SPOTS, RawFrames, ResolutionLimits, frame_block
 from .inputs import Source
+from .text import TextFile
 
 FRAMES_PER_BLOCK = 1024
+MOST_FILES_COUNTED = 1000
+
+
+class SpotFile(Protocol):
+    """An open spot file of any format."""
+
+    path: str
+    n_frames: int
+    units_assumed: bool
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def open_spots(path: str) -> SpotFile:
+    """Open a spot file, its format told by its content."""
+    text = read_text(path)
+    if text is not None:
+        return TextFile(path, text)
+    from .hdf5 import Hdf5File
+
+    return Hdf5File(path)
 
 
 def read_blocks(
@@ -19,10 +55,161 @@ def read_blocks(
     every: int = 1,
     max_frames: int | None = None,
 ) -> Iterator[FrameBlock]:
-    """The frames of the sources."""
-    raise NotImplementedError
+    """The frames of the sources, in their order.
+
+    Frames that follow each other and have the same own cells share a block, from whatever files they are. A file that
+    cannot be used becomes one row with status UNREADABLE and a line in `problems`; so does what follows a place in a
+    file that cannot be read.
+
+    Parameters
+    ----------
+    frames_per_block
+        Most frames in a block.
+    d_min, d_max
+        Spots of a resolution outside these limits, angstrom, are dropped.
+    every
+        Of the whole input take frames 0, every, 2 every, ...
+    max_frames
+        Stop after so many frames were taken.
+
+    Raises
+    ------
+    InputError
+        While blocks are taken: when the only source cannot be used.
+    ParameterError
+        At once: for a limit or number that makes no sense.
+    """
+    _check("frames_per_block", frames_per_block, 1)
+    _check("every", every, 1)
+    _check("max_frames", max_frames, 1)
+    for name, value in (("d_min", d_min), ("d_max", d_max)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ParameterError(name, value, "above 0 and finite, in angstrom")
+    if d_min is not None and d_max is not None and d_min >= d_max:
+        raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
+    selection = _Selection(every, max_frames)
+    frames = _all_frames(sources, selection, frames_per_block)
+    return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max))
 
 
-def count_frames(sources: Iterable[Source]) -> int | None:
-    """How many frames the sources hold, or None where that would take long to find out."""
-    raise NotImplementedError
+def _check(name: str, value: int | None, low: int) -> None:
+    if value is not None and value < low:
+        raise ParameterError(name, value, f"at least {low}")
+
+
+class _Selection:
+    """Which frames of the whole input are taken."""
+
+    def __init__(self, every: int, max_frames: int | None) -> None:
+        self._every, self._left, self._position = every, max_frames, 0
+
+    @property
+    def finished(self) -> bool:
+        return self._left == 0
+
+    def take(self, n: int) -> NDArray[np.int64]:
+        """Those of the next n frames that are taken, counted from the first of them."""
+        chosen = np.arange(-self._position % self._every, n, self._every)[: self._left]
+        self._position += n
+        if self._left is not None:
+            self._left -= len(chosen)
+        return chosen
+
+    def give_back(self, n: int) -> None:
+        """Frames that were taken but could not be read."""
+        if self._left is not None:
+            self._left += n
+
+
+def _all_frames(sources: Sequence[Source], selection: _Selection, at_once: int) -> Iterator[RawFrames]:
+    """The frames of all sources, with a row for each thing that cannot be read."""
+    only = len(sources) == 1
+    units_said = False
+    for path, group in itertools.groupby(sources, operator.attrgetter("path")):
+        if selection.finished:
+            return
+        try:
+            file = open_spots(path)
+        except InputError as error:
+            if only:
+                raise
+            yield RawFrames.unreadable(path, str(error))
+            continue
+        with contextlib.closing(file):
+            for source in group:
+                for raw in _frames(file, source, selection, at_once, only):
+                    if file.units_assumed and not units_said:
+                        raw.problems.append(f"{path}, /spots: no attribute units, 1/angstrom assumed (not said again)")
+                        units_said = True
+                    yield raw
+
+
+def _frames(file: SpotFile, source: Source, selection: _Selection, at_once: int, only: bool) -> Iterator[RawFrames]:
+    """The selected frames of a source; what follows an error is one row, unless nothing else is there."""
+    any_read = False
+    chosen = np.zeros(0, np.int64)
+    try:
+        for begin, n in _slices(file, source, at_once):
+            chosen = begin + selection.take(n)
+            if len(chosen) == 0:
+                continue
+            for raw in file.read(chosen):
+                chosen = chosen[len(raw.indices) :]
+                any_read = True
+                yield raw
+    except InputError as error:
+        if only and not any_read:
+            raise
+        selection.give_back(len(chosen))
+        rest = "; the rest of the file is left out" if any_read else ""
+        yield RawFrames.unreadable(source.path, f"{error}{rest}")
+
+
+def _slices(file: SpotFile, source: Source, at_once: int) -> Iterator[tuple[int, int]]:
+    """First frame and number of frames of each slice of a source."""
+    if source.index is None:
+        yield from ((begin, min(at_once, file.n_frames - begin)) for begin in range(0, file.n_frames, at_once))
+    elif source.index < file.n_frames:
+        yield source.index, 1
+    else:
+        raise InputError(source.path, f"has no frame {source.index}: it holds {file.n_frames}, counted from 0")
+
+
+def _gathered(frames: Iterable[RawFrames], at_once: int, limits: ResolutionLimits) -> Iterator[FrameBlock]:
+    """Consecutive frames with the same own cells as blocks."""
+    parts: list[RawFrames] = []
+    n_frames = n_spots = 0
+    cells: bytes | None = None
+    for raw in frames:
+        own = _cells_key(raw)
+        full = n_frames + len(raw.indices) > at_once or n_spots + len(raw.spots) > MOST_SPOTS
+        if parts and (full or (own is not None and cells is not None and own != cells)):
+            yield frame_block(parts, limits)
+            parts, n_frames, n_spots, cells = [], 0, 0, None
+        parts.append(raw)
+        n_frames, n_spots = n_frames + len(raw.indices), n_spots + len(raw.spots)
+        cells = cells if own is None else own
+    if parts:
+        yield frame_block(parts, limits)
+
+
+def _cells_key(raw: RawFrames) -> bytes | None:
+    """Equal for equal own cells; None for rows that go with any."""
+    if not raw.readable:
+        return None
+    return b"" if raw.cells is None else raw.cells.tobytes()
+
+
+def count_frames(sources: Sequence[Source]) -> int | None:
+    """How many frames the sources hold; None where finding out would take long, for many files that are read whole.
+
+    Files that cannot be used count for nothing: the run will say what is wrong with them.
+    """
+    whole = [source.path for source in sources if source.index is None]
+    if len(whole) > MOST_FILES_COUNTED:
+        return None
+    n_frames = len(sources) - len(whole)
+    for path in whole:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path)) as file:
+            n_frames += file.n_frames
+    return n_frames

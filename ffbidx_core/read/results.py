@@ -2,9 +2,89 @@
 
 from __future__ import annotations
 
-from ..model.results import Results
+import os
+from dataclasses import fields
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.frame import FrameStatus
+from ..model.results import COLUMNS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from .content import read_text
+from .datasets import errors_of, open_dataset, open_file
 
 
-def read_results(path: str) -> Results:
-    """The results of a run, checked."""
-    raise NotImplementedError
+def read_results(path: str | os.PathLike[str]) -> Results:
+    """The results of a run.
+
+    Parameters
+    ----------
+    path
+        A results file that `ffbidx index` wrote.
+
+    Raises
+    ------
+    InputError
+        When it is none, is damaged, or its parts do not fit each other.
+    """
+    name = os.fspath(path)
+    if read_text(name) is not None:
+        raise InputError(name, "is text: Python reads the HDF5 results file of a run")
+    with open_file(name) as file:
+        with errors_of(name, "attributes"):
+            attributes = dict(file.attrs)
+        header, complete = _header(name, attributes)
+        arrays: dict[str, Any] = {field: _read_column(file, name, column) for field, column in COLUMNS.items()}
+    results = Results(header, complete, **arrays)
+    _check(results, name)
+    return results
+
+
+def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
+    if attributes.get("format") != FORMAT:
+        raise InputError(path, f"is no results file: its attribute format is not {FORMAT}")
+    if (version := attributes.get("format_version")) != FORMAT_VERSION:
+        raise InputError(path, f"has the format version {version}; this program reads {FORMAT_VERSION}")
+    names = [f.name for f in fields(ResultsHeader)]
+    if missing := [name for name in [*names, "complete"] if name not in attributes]:
+        raise InputError(path, f"lacks the attribute {missing[0]}")
+    return ResultsHeader(**{name: str(attributes[name]) for name in names}), bool(attributes["complete"])
+
+
+def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | None:
+    kind = {"f": "f", "i": "iu", "s": "iu", "t": "text"}[column.kind[0]]
+    dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
+    if dataset is None:
+        if column.optional:
+            return None
+        raise InputError(path, f"has no dataset {column.path}")
+    with errors_of(path, column.path):
+        if column.kind == "text":
+            return np.asarray(dataset.asstr("utf-8", "backslashreplace")[()], dtype=object)
+        return np.asarray(dataset[()], dtype=np.uint8 if column.kind == "status" else column.kind)
+
+
+def _check(results: Results, path: str) -> None:
+    """Refuse arrays whose lengths, offsets or row numbers do not fit each other."""
+    for offsets, name in ((results.cell_offsets, "/cell_offsets"), (results.crystal_offsets, "/crystal_offsets")):
+        if len(offsets) == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+            raise InputError(path, "does not rise from 0", name)
+    n_frames, n_cells, n_crystals = results.n_frames, results.cell_offsets[-1], results.crystal_offsets[-1]
+    lengths = {
+        "input_cells": len(results.input_cells), "frames": n_frames, "frames + 1": n_frames + 1,
+        "cells": n_cells, "crystals": n_crystals,
+    }
+    for name, column in COLUMNS.items():
+        values = getattr(results, name)
+        if values is not None and len(values) != lengths[column.rows]:
+            raise InputError(path, f"has {len(values)} rows, wanted are {lengths[column.rows]}", column.path)
+    for rows, n, name in (
+        (results.crystals, n_cells, "/crystals"),
+        (results.input_cell, len(results.input_cells), "/input_cell"),
+        (results.status, len(FrameStatus), "/frame/status"),
+    ):
+        if ((rows < 0) | (rows >= n)).any():
+            raise InputError(path, f"has numbers outside 0 to {n - 1}", name)

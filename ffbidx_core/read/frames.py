@@ -1,0 +1,152 @@
+"""Frames as files have them, and what is left out before they are indexed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
+from ..model.frame import FrameBlock, FrameStatus
+
+MOST_SPOTS = 1_000_000
+"""In one frame, and in the frames that are held at once unless it is one frame."""
+
+
+@dataclass
+class RawFrames:
+    """Consecutive frames of one file, as they are in it.
+
+    Attributes
+    ----------
+    source
+        The file as the user named it.
+    indices : (F,) int64
+    ids : list of str, F
+    spots : (N, 3) floating
+        1/angstrom; may hold nan and inf.
+    offsets : (F + 1,) int64
+    cells : (M, 3, 3) float64 or None
+        The file's own input cells.
+    problems : list of str
+    readable : bool
+        False for the one row that stands for what cannot be read.
+    """
+
+    source: str
+    indices: NDArray[np.int64]
+    ids: list[str]
+    spots: NDArray[Any]
+    offsets: NDArray[np.int64]
+    cells: NDArray[np.float64] | None = None
+    problems: list[str] = field(default_factory=list)
+    readable: bool = True
+
+    @classmethod
+    def unreadable(cls, source: str, problem: str) -> RawFrames:
+        """The row of a file, or of the rest of one, that cannot be read."""
+        return cls(
+            source, np.array([-1]), [""], np.zeros((0, 3)), np.zeros(2, np.int64), problems=[problem], readable=False
+        )
+
+
+@dataclass(frozen=True)
+class ResolutionLimits:
+    """Spots with d_min <= 1/|s| <= d_max, in angstrom, are used; None is no limit."""
+
+    d_min: float | None = None
+    d_max: float | None = None
+
+    def within(self, squared: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which spots are used, for |s|^2 (N,)."""
+        inside = np.ones(len(squared), dtype=bool)
+        if self.d_min is not None:
+            inside &= squared <= self.d_min**-2
+        if self.d_max is not None:
+            inside &= squared >= self.d_max**-2
+        return inside
+
+
+def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBlock:
+    """Frames of one or more files as one block, without padding, exact duplicates and spots outside the limits.
+
+    A frame with a spot that is not finite or too far out is BAD_SPOTS and gets a line in `problems`.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
+        spots = np.concatenate([part.spots.astype(np.float32) for part in parts]) + np.float32(0)
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = _offsets(counts)
+    readable = np.repeat([part.readable for part in parts], [len(part.indices) for part in parts])
+    usable = usable_frames(spots, offsets)
+    problems = list(itertools.chain.from_iterable(part.problems for part in parts))
+    problems += _bad_spots(parts, spots, offsets, usable)
+
+    frame = np.repeat(np.arange(len(counts)), counts)
+    spots[~usable[frame]] = 0
+    squared = np.einsum("ij,ij->i", spots, spots, dtype=np.float64)
+    real = squared >= SMALLEST_SPOT**2
+    real &= first_occurrences(spots, frame)
+    used = real & limits.within(squared) & usable[frame]
+    kept = np.bincount(frame[used], minlength=len(counts))
+    cells = next((part.cells for part in parts if part.readable), None)
+    return FrameBlock(
+        sources=[part.source for part in parts for _ in part.ids],
+        indices=np.concatenate([part.indices for part in parts]),
+        ids=[name for part in parts for name in part.ids],
+        spots=spots[used],
+        offsets=_offsets(kept),
+        status=np.select(
+            [~readable, ~usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
+        ).astype(np.uint8),
+        n_spots=np.where(usable, kept, counts).astype(np.int32),
+        cells=cells,
+        n_left_out=int((~real & usable[frame]).sum()),
+        problems=problems,
+    )
+
+
+def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which spots (N, 3) are not exact duplicates of an earlier one of the same frame, (N,)."""
+    first = np.ones(len(spots), dtype=bool)
+    # Equal spots have equal keys, and nearly always only they do: one sort shows the usual frames to be free of them.
+    bits = np.ascontiguousarray(spots).view(np.uint32).astype(np.uint64)
+    key = bits @ _MIX + frame.astype(np.uint64) * _MIX_FRAME
+    ordered = np.sort(key)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        suspects = np.flatnonzero(np.isin(key, repeated))
+        _, firsts = np.unique(np.column_stack([frame[suspects], spots[suspects]]), axis=0, return_index=True)
+        first[suspects] = False
+        first[suspects[firsts]] = True
+    return first
+
+
+_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
+_MIX_FRAME = np.uint64(0xD6E8FEB86659FD93)
+
+
+def _offsets(counts: NDArray[Any]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _bad_spots(
+    parts: Sequence[RawFrames], spots: NDArray[np.float32], offsets: NDArray[np.int64], usable: NDArray[np.bool_]
+) -> list[str]:
+    if usable.all():
+        return []
+    names = [(part.source, index) for part in parts for index in part.indices]
+    lines = []
+    for f in np.flatnonzero(~usable):
+        own = spots[offsets[f] : offsets[f + 1]]
+        row = np.flatnonzero(~(np.abs(own) < LARGEST_SPOT).all(axis=1))[0]
+        source, index = names[f]
+        lines.append(
+            f"{source}, frame {index}: spot {row} is ({', '.join(f'{v:g}' for v in own[row])}); spots are finite and "
+            f"below {LARGEST_SPOT:g}/angstrom, so the frame is left out"
+        )
+    return lines

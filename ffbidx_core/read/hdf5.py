@@ -1,0 +1,168 @@
+"""The native HDF5 spot file, read by slices of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CellError, InputError
+from ..model.cell import Array, check_cell
+from .datasets import errors_of, open_dataset, open_file, units_of
+from .frames import MOST_SPOTS, RawFrames
+
+SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
+CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
+MOST_FRAMES = 10**9
+MOST_CELLS = 1000
+
+_OFFSETS_AT_ONCE = 2**20
+
+
+class Hdf5File:
+    """A spot file opened for reading.
+
+    Attributes
+    ----------
+    n_frames : int
+    cells : (M, 3, 3) float64 or None
+        The known cells, rows a, b, c, angstrom.
+    units_assumed : bool
+        Whether `/spots` lacks the attribute `units`.
+
+    Raises
+    ------
+    InputError
+        Naming the dataset, when the file is not as the format wants it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = open_file(path)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        spots = open_dataset(self._file, self.path, "/spots", "f", (None, 3))
+        if spots is None:
+            raise InputError(self.path, f"has no dataset /spots; {_contents(self._file)}")
+        self._spots = spots
+        self._offsets = open_dataset(self._file, self.path, "/offsets", "iu", (None,))
+        self._ids = open_dataset(self._file, self.path, "/frame_id", "text", (None,))
+        scale = units_of(self._spots, self.path, SPOT_UNITS)
+        self.units_assumed, self._scale = scale is None, scale or 1.0
+        self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
+        self._check_offsets()
+        if self._ids is not None and len(self._ids) != self.n_frames:
+            raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
+        self.cells = self._read_cells()
+
+    def _check_offsets(self) -> None:
+        n_spots = len(self._spots)
+        if self._offsets is None:
+            if n_spots > MOST_SPOTS:
+                raise InputError(
+                    self.path, f"has {n_spots} spots and no /offsets; a frame has at most {MOST_SPOTS}", "/spots"
+                )
+            return
+        if not 0 <= self.n_frames <= MOST_FRAMES:
+            raise InputError(
+                self.path, f"has {self.n_frames + 1} numbers; wanted is one more than there are frames, "
+                f"of which {MOST_FRAMES} are taken", "/offsets",
+            )
+        for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
+            with errors_of(self.path, "/offsets"):
+                part = self._offsets[begin : begin + _OFFSETS_AT_ONCE + 1]
+            # Compared as they are: unsigned numbers may be too large for signed ones.
+            outside = (part < 0) | (part > n_spots)
+            _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
+            counts = np.diff(part.astype(np.int64))
+            _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
+            _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
+
+    def _read_cells(self) -> Array | None:
+        dataset = open_dataset(self._file, self.path, "/cells", "f", (None, 3, 3))
+        if dataset is None or len(dataset) == 0:
+            return None
+        if len(dataset) > MOST_CELLS:
+            raise InputError(self.path, f"has {len(dataset)} cells; at most {MOST_CELLS} are taken", "/cells")
+        scale = units_of(dataset, self.path, CELL_UNITS) or 1.0
+        with errors_of(self.path, "/cells"):
+            cells: Array = dataset[()].astype(np.float64) * scale
+        for i, cell in enumerate(cells):
+            try:
+                check_cell(cell)
+            except CellError as error:
+                raise InputError(self.path, f"cell {i}: {error}", "/cells") from None
+        return cells
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending, in parts of at most `MOST_SPOTS` spots or one frame.
+
+        Where something cannot be read, all frames before it come first, however they are sliced.
+
+        Raises
+        ------
+        InputError
+            Naming the first frame that cannot be read.
+        """
+        for part in self._parts(frames):
+            try:
+                raw = self._read(part)
+            except InputError:
+                if len(part) == 1:
+                    raise
+                yield from (self._read(part[i : i + 1]) for i in range(len(part)))
+            else:
+                yield raw
+
+    def _parts(self, frames: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        if len(frames) == 0:
+            return
+        span = self._span(np.arange(frames[0], frames[-1] + 1))
+        ends = np.cumsum(np.diff(span)[frames - frames[0]])
+        while len(frames):
+            fit = max(1, int(np.searchsorted(ends, MOST_SPOTS, side="right")))
+            yield frames[:fit]
+            frames, ends = frames[fit:], ends[fit:] - ends[fit - 1]
+
+    def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        runs = np.split(frames, np.flatnonzero(np.diff(frames) != 1) + 1)
+        spans = [self._span(run) for run in runs]
+        with errors_of(self.path, f"frame {frames[0]}"):
+            spots = np.concatenate([self._spots[span[0] : span[-1]] for span in spans])
+            ids = [name for run in runs for name in self._names(run)]
+        counts = np.concatenate([np.diff(span) for span in spans])
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        return RawFrames(self.path, frames, ids, spots * spots.dtype.type(self._scale), offsets, self.cells)
+
+    def _span(self, run: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Offsets of consecutive frames, (F + 1,)."""
+        if self._offsets is None:
+            return np.array([0, len(self._spots)])
+        with errors_of(self.path, "/offsets"):
+            return np.asarray(self._offsets[run[0] : run[-1] + 2], dtype=np.int64)
+
+    def _names(self, run: NDArray[np.int64]) -> list[str]:
+        if self._ids is None:
+            return [""] * len(run)
+        return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:
+    if wrong.any():
+        raise InputError(path, f"frame {begin + int(wrong.argmax())}: {problem}", "/offsets")
+
+
+def _contents(file: Any) -> str:
+    names = [name[:40] for _, name in zip(range(6), file, strict=False)]
+    return f"there are {', '.join(names)}" if names else "it is empty"
