@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend
+from .backends import BACKENDS, Backend, get_backend
 from .batch import SpotBatch, to_host
 from .crystals import find_by_count
 from .model.cell import Array
@@ -18,7 +18,7 @@ from .parameters import Parameters
 from .search import Found, search_and_refine
 from .successive import find_by_chance
 
-__all__ = ["index_frames", "search_and_refine"]
+__all__ = ["BACKENDS", "Backend", "get_backend", "index_frames", "search_and_refine"]
 
 
 def index_frames(

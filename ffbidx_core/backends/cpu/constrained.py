@@ -31,7 +31,9 @@ def fit_constrained(
         if not reciprocal3(cell, recip):
             continue
         # Transposed real cell of no strain: the inverse of its reciprocal cell.
-        inverse[:] = reference[f].T
+        for r in range(3):
+            for q in range(3):
+                inverse[r, q] = reference[f, q, r]
         for round_ in range(ROUNDS + 1):
             for _ in range(STEPS):
                 if not _constrained_step(xyz, begin, n, cell, recip, inverse, t, prior):
@@ -138,9 +140,10 @@ def _constrained_step(
     for p in range(3):
         matrix[3 + p, 3 + p] += weight
         right[3 + p] -= weight * strain[p, p]
-    for p, r, s in ((6, 0, 1), (7, 0, 2), (8, 1, 2)):
-        matrix[p, p] += 2.0 * weight
-        right[p] -= 2.0 * weight * strain[r, s]
+        matrix[6 + p, 6 + p] += 2.0 * weight
+    right[6] -= 2.0 * weight * strain[0, 1]
+    right[7] -= 2.0 * weight * strain[0, 2]
+    right[8] -= 2.0 * weight * strain[1, 2]
     if not solve_positive(matrix, right, 9):
         return False
     x = right
@@ -153,5 +156,7 @@ def _constrained_step(
         for q in range(3):
             for k in range(3):
                 moved[r, q] += recip[r, k] * d[q, k]
-    recip[:] = moved
+    for r in range(3):
+        for q in range(3):
+            recip[r, q] = moved[r, q]
     return True

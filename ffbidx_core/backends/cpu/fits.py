@@ -52,7 +52,7 @@ def squared_fractions(xyz: Any, begin: int, n: int, cell: Any, out: Any) -> None
 
 
 @kernel
-def _count_below(values: Any, n: int, limit: Any) -> int:
+def _count_below(values: Any, n: int, limit: Any) -> Any:
     count = np.int32(0)
     for j in range(n):
         count += np.int32(1) if values[j] < limit else np.int32(0)
@@ -82,17 +82,15 @@ def distances(xyz: Any, offsets: Any, first: int, last: int, cells: Any, fractio
     for f in range(first, last):
         begin = offsets[f]
         n = offsets[f + 1] - begin
+        squared = np.empty(n, np.float32)
         for q in range(cells.shape[1]):
-            row = out[q, begin : begin + n]
-            if not reciprocal3(cells[f, q], recip):
-                row[:] = np.inf
-                continue
+            regular = reciprocal3(cells[f, q], recip)
             if fractional:
-                squared_fractions(xyz, begin, n, cells[f, q], row)
+                squared_fractions(xyz, begin, n, cells[f, q], squared)
             else:
-                squared_distances(xyz, begin, n, cells[f, q], recip, row)
+                squared_distances(xyz, begin, n, cells[f, q], recip, squared)
             for j in range(n):
-                row[j] = np.sqrt(row[j])
+                out[q, begin + j] = np.sqrt(squared[j]) if regular else np.float32(np.inf)
 
 
 @kernel

@@ -46,7 +46,7 @@ def refine_cells(
 
 
 @exact
-def _square(v: Any) -> float:
+def _square(v: Any) -> Any:
     return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
 
 
@@ -113,7 +113,7 @@ def _fit(
 
 
 @exact
-def _smallest(values: Any, n: int, rank: int) -> float:
+def _smallest(values: Any, n: int, rank: int) -> Any:
     """The rank-th smallest of n >= rank values."""
     kept = np.empty(rank)
     found = 0

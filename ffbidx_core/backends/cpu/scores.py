@@ -205,7 +205,7 @@ def angle_keys(
 @kernel
 def cell_score(
     xyz: Any, first: int, n: int, cell: Any, triml: float, trimh: float, delta: float, limit: float
-) -> float:
+) -> Any:
     """The score of one cell (3, 3) over the n spots from `first` on, in float64."""
     count, logarithm, product = 0, 0.0, 1.0
     for j in range(first, first + n):

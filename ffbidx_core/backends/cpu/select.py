@@ -12,16 +12,16 @@ BINS = 8192
 
 
 @exact
-def sort_by_key(keys: Any, ids: Any, n: int) -> None:
-    """Sort n keys ascending with their ids; equal keys by id. Shell's sort: short, no allocation."""
+def sort_by_key(keys: Any, ids: Any, first: int, last: int) -> None:
+    """Sort keys[first:last] ascending with their ids; equal keys by id. Shell's sort: short, no allocation."""
     gap = 1
-    while gap < n // 3:
+    while gap < (last - first) // 3:
         gap = 3 * gap + 1
     while gap > 0:
-        for i in range(gap, n):
+        for i in range(first + gap, last):
             key, id_ = keys[i], ids[i]
             j = i
-            while j >= gap and (keys[j - gap] > key or (keys[j - gap] == key and ids[j - gap] > id_)):
+            while j >= first + gap and (keys[j - gap] > key or (keys[j - gap] == key and ids[j - gap] > id_)):
                 keys[j], ids[j] = keys[j - gap], ids[j - gap]
                 j -= gap
             keys[j], ids[j] = key, id_
@@ -39,7 +39,8 @@ def best_keys(keys: Any, n: int, lowest: float, wanted: int, histogram: Any, out
     out_keys, out_ids : (n,)
         Receive the keys and their indices, sorted where `ordered`.
     """
-    histogram[:] = 0
+    for b in range(BINS):
+        histogram[b] = 0
     scale = np.float32((BINS - 1) / (1.0 - lowest))
     low = np.float32(lowest)
     for k in range(n):
@@ -57,8 +58,8 @@ def best_keys(keys: Any, n: int, lowest: float, wanted: int, histogram: Any, out
         elif b == cut:
             out_keys[tied], out_ids[tied] = keys[k], k
             tied += 1
-    sort_by_key(out_keys[below:tied], out_ids[below:tied], tied - below)
+    sort_by_key(out_keys, out_ids, below, tied)
     found = min(wanted, tied)
     if ordered:
-        sort_by_key(out_keys[:below], out_ids[:below], below)
+        sort_by_key(out_keys, out_ids, 0, below)
     return found

@@ -34,30 +34,29 @@ def pseudo_inverse3(normal: Any, out: Any) -> None:
     """Pseudo-inverse (3, 3) of the symmetric matrix (xx, xy, xz, yy, yz, zz); see `Backend.refine_cells`."""
     trace = normal[0] + normal[3] + normal[5]
     if not trace > 0.0:
-        out[:] = 0.0
+        for r in range(3):
+            for q in range(3):
+                out[r, q] = 0.0
         return
     a, b, c = normal[0] / trace, normal[1] / trace, normal[2] / trace
     d, e, f = normal[3] / trace, normal[4] / trace, normal[5] / trace
-    adjugate = np.empty((3, 3))
-    adjugate[0, 0], adjugate[1, 1], adjugate[2, 2] = d * f - e * e, a * f - c * c, a * d - b * b
-    adjugate[0, 1] = adjugate[1, 0] = c * e - b * f
-    adjugate[0, 2] = adjugate[2, 0] = b * e - c * d
-    adjugate[1, 2] = adjugate[2, 1] = b * c - a * e
-    matrix = np.empty((3, 3))
-    matrix[0, 0], matrix[1, 1], matrix[2, 2] = a, d, f
-    matrix[0, 1] = matrix[1, 0] = b
-    matrix[0, 2] = matrix[2, 0] = c
-    matrix[1, 2] = matrix[2, 1] = e
-    determinant = a * adjugate[0, 0] + b * adjugate[0, 1] + c * adjugate[0, 2]
-    minors = adjugate[0, 0] + adjugate[1, 1] + adjugate[2, 2]
+    # The adjugate, the matrix of trace 1 and the identity, each as (xx, xy, xz, yy, yz, zz).
+    adjugate = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b)
+    matrix, identity = (a, b, c, d, e, f), (1.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+    determinant = a * adjugate[0] + b * adjugate[1] + c * adjugate[2]
+    minors = adjugate[0] + adjugate[3] + adjugate[5]
+    k = 0
     for r in range(3):
-        for q in range(3):
+        for q in range(r, 3):
             if determinant > UNDETERMINED:
-                out[r, q] = adjugate[r, q] / determinant / trace
+                value = adjugate[k] / determinant
             elif minors > UNDETERMINED:
-                out[r, q] = ((1.0 if r == q else 0.0) - adjugate[r, q] / minors - matrix[r, q]) / minors / trace
+                value = (identity[k] - adjugate[k] / minors - matrix[k]) / minors
             else:
-                out[r, q] = matrix[r, q] / trace
+                value = matrix[k]
+            out[r, q] = value / trace
+            out[q, r] = value / trace
+            k += 1
 
 
 @exact

@@ -35,6 +35,7 @@ def find_candidates(
     racers = np.zeros((3, (race_directions + TILE - 1) // TILE * TILE), np.float32)
     racer_ids = np.empty(race_directions, np.int64)
     histogram = np.empty(BINS, np.int64)
+    few = np.empty((3, padded(race_spots)), np.float32)
     triml, trimh, delta = trims
     for f in range(first, last):
         begin = offsets[f]
@@ -49,8 +50,9 @@ def find_candidates(
                     spots[r, j] = xyz[r, begin + j] * np.float32(lengths[g])
             n_racers = 0
             if race_spots > 0 and n >= 2 * race_spots and n_directions > race_directions:
-                few = spots[:, : padded(race_spots)].copy()
-                few[:, race_spots:] = 0
+                for r in range(3):
+                    for j in range(padded(race_spots)):
+                        few[r, j] = spots[r, j] if j < race_spots else np.float32(0)
                 direction_keys(
                     tiled, n_directions, few, race_spots, np.float32(limit),
                     score_constants(triml, trimh, delta, race_spots), keys,
@@ -111,7 +113,8 @@ def refine_candidates(
                 norm = np.sqrt(refined[0] ** 2 + refined[1] ** 2 + refined[2] ** 2)
                 if tolerance > 0.0:
                     if abs(norm - length) > tolerance * length:
-                        refined[:] = v
+                        for r in range(3):
+                            refined[r] = v[r]
                     if _known(vectors[f, g], kept, refined, 0.1 * tolerance * length):
                         continue
                 for r in range(3):
@@ -137,7 +140,8 @@ def _known(vectors: Any, n: int, v: Any, radius: float) -> bool:
 @exact
 def _fit_vector(xyz: Any, begin: int, n: int, start: Any, min_spots: int, v: Any) -> None:
     """Fit v to the spots near the lattice planes of `start`, with falling thresholds."""
-    v[:] = start
+    for r in range(3):
+        v[r] = start[r]
     if min_spots == 0:
         return
     normal, right, x = np.empty(6), np.empty(3), np.empty(3)
@@ -145,7 +149,8 @@ def _fit_vector(xyz: Any, begin: int, n: int, start: Any, min_spots: int, v: Any
         count = _vector_sums(xyz, begin, n, start, v, threshold, normal, right)
         if count < min_spots or not solve3(normal, right, SMALLEST_DETERMINANT, x):
             return
-        v[:] = x
+        for r in range(3):
+            v[r] = x[r]
 
 
 @kernel
