@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ffbidx_core.model.cell import cell_from_parameters
+from ffbidx_core.model.cell import cell_from_parameters, symmetry_operators
 
 # A space group of each crystal system whose lattice has no more symmetry than that, and a cell of it.
 SYSTEMS = {
@@ -19,6 +19,12 @@ SYSTEMS = {
 def cell_of(system: str) -> np.ndarray:
     """Rows a, b, c of the cell of a crystal system."""
     return cell_from_parameters(SYSTEMS[system][1])
+
+
+CELL = cell_of("monoclinic")
+OPERATORS = symmetry_operators(CELL, 1e-3)
+QUICK = {"num_halfsphere_points": 4096}
+"""Options that suffice for clear frames of this cell."""
 
 
 def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
@@ -61,6 +67,19 @@ def false_spots(rng: np.random.Generator, n_spots: int, *, d_min: float = 2.0) -
     z = -q * q / 2
     radius = np.sqrt(q * q - z * z)
     return np.stack([radius * np.cos(phi), radius * np.sin(phi), z], axis=1).astype(np.float32)
+
+
+def frame(seed: int = 0, n_spots: int = 60, cell: np.ndarray = CELL) -> tuple[np.ndarray, np.ndarray]:
+    """A clear frame: the oriented cell and its spots (n, 3)."""
+    rng = np.random.default_rng(seed)
+    oriented = cell @ random_rotation(rng)
+    return oriented, still(oriented, rng, n_spots)
+
+
+def frames_of(n: int, n_spots: int = 40) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Spots (N, 3) and offsets of n clear frames, and the spots of each; frame i has n_spots + 5 i of them."""
+    pieces = [frame(seed, n_spots + 5 * seed)[1] for seed in range(n)]
+    return np.concatenate(pieces), np.cumsum([0, *(len(rows) for rows in pieces)]), pieces
 
 
 def published_spots(rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,45 @@
+"""Values out of range, and where the device comes from."""
+
+import numpy as np
+import pytest
+from frames import CELL, frame, published_cells, published_spots
+
+import ffbidx
+import ffbidx_core.api
+
+
+@pytest.mark.parametrize(("option", "value"), [
+    ("method", "ifs"), ("length_threshold", -1), ("triml", -0.1), ("triml", 0.31), ("trimh", 0.6), ("delta", -0.001),
+    ("dist1", np.nan), ("dist3", np.inf), ("num_halfsphere_points", 31), ("num_angle_points", -1),
+    ("n_output_cells", 0), ("contraction", 0), ("contraction", 1.0), ("max_dist", 0), ("min_spots", 3), ("n_iter", -1),
+    ("n_iter", 1.5), ("vr_min_spots", 3),
+])
+def test_options_of_run_out_of_range(indexer, option, value):
+    _, rows = frame()
+    with pytest.raises(ValueError, match=rf"^{option} = .* is out of range: "):
+        indexer.run(published_spots(rows), published_cells(CELL), **{option: value})
+
+
+@pytest.mark.parametrize("option", ["max_output_cells", "max_input_cells", "max_spots", "num_candidate_vectors"])
+def test_limits_of_the_indexer_out_of_range(option):
+    with pytest.raises(ValueError, match=rf"^{option} = 0 is out of range: "):
+        ffbidx.Indexer(**{option: 0}, backend="cpu")
+
+
+def test_backends_that_are_not_there():
+    with pytest.raises(ValueError, match=r"^backend = 'tpu' is out of range: one of auto, cuda, cpu"):
+        ffbidx.Indexer(backend="tpu")
+
+
+def test_the_device_comes_from_the_environment_unless_given(monkeypatch):
+    asked = []
+    make = ffbidx_core.api.get_backend
+    monkeypatch.setattr(ffbidx_core.api, "get_backend", lambda name, device: asked.append(device) or make("cpu"))
+    monkeypatch.delenv("INDEXER_GPU_DEVICE", raising=False)
+    ffbidx.Indexer()
+    monkeypatch.setenv("INDEXER_GPU_DEVICE", "3")
+    ffbidx.Indexer()
+    ffbidx.Indexer(device=0)
+    monkeypatch.setenv("INDEXER_GPU_DEVICE", "")
+    ffbidx.Indexer()
+    assert asked == [None, "3", 0, None]
