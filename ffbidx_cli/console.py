@@ -22,6 +22,8 @@ from ffbidx_core.summary import Summary
 
 HEARTBEAT = 30.0
 """Seconds between progress lines where there is no terminal."""
+PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
+"""Names of files are shown as they are."""
 PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
@@ -29,7 +31,7 @@ class Reporter:
     """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
+        self.console = Console(stderr=True, quiet=quiet, **PLAIN)
         self._verbose = verbose
         self._last_line = time.monotonic()
         self._bar = Bar(
@@ -92,8 +94,9 @@ def show_summary(console: Console, summary: Summary) -> None:
         table.add_row("given", *_numbers(cell.given, 3))
         if cell.learned is not None:
             table.add_row(f"learned from {cell.learned_from}", *_numbers(cell.learned, 3))
-        if cell.median is not None and cell.spread is not None:
+        if cell.median is not None:
             table.add_row(f"median of {cell.crystals}", *_numbers(cell.median, 3))
+        if cell.spread is not None:
             table.add_row("spread", *_numbers(cell.spread, 3))
         console.print(table)
     for problem in summary.problems:
@@ -140,8 +143,8 @@ def crystal_table(results: Results, most: int | None = None) -> Table:
 
 def data_console() -> Console:
     """The console of standard output; as wide as its content needs where that is no terminal."""
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=200)
+    console = Console(**PLAIN)
+    return console if console.is_terminal else Console(width=200, **PLAIN)
 
 
 def write_data(data: bytes) -> None:

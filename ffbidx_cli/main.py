@@ -17,7 +17,6 @@ from .signals import Leave, StopSignals
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
-    "simulate": "Simulate stills with known truth.",
     "table": "Show the crystals of a results file.",
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
 }

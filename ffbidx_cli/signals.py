@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,4 +58,5 @@ class StopSignals:
         self.stop.set()
         if not (first and self._stoppable):
             raise Leave(self.status)
-        print("stopping after this batch; once more to leave at once", file=sys.stderr, flush=True)
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b"stopping after this batch; once more to leave at once\n")

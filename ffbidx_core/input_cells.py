@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CellError, ParameterError, UsageError
+from .errors import ParameterError, UsageError
 from .indexer import Backend
 from .learn import learn_cells
-from .model.cell import Array, check_cell, is_left_handed
+from .model.cell import Array, is_left_handed
 from .model.frame import FrameBlock
 from .model.plan import SearchPlan
 from .model.units import suspicious_units
@@ -94,11 +95,10 @@ class InputCells:
             if block.has_usable_frames:
                 groups.setdefault(self.given(block).tobytes(), []).append(block)
         for key, group in groups.items():
-            given, frames = self.get(group[0]).given, FrameBlock.joined(group)
+            given, frames = self.given(group[0]), FrameBlock.joined(group)
             cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, given, self._p)
-            taught = np.flatnonzero(n_crystals)
+            rows, taught = self._rows(given), np.flatnonzero(n_crystals)
             if len(taught):
-                rows = self._sets.pop(key).rows
                 self._learned[key] = cells
                 self._writer.learned(rows[taught], cells[taught])
                 self._learned_of_row |= {int(rows[m]): (cells[m], int(n_crystals[m])) for m in taught}
@@ -110,7 +110,8 @@ class InputCells:
         if key not in self._sets:
             if len(self._sets) >= MOST_PLANS:
                 del self._sets[next(iter(self._sets))]
-            self._sets[key] = self._made(given, self._learned.get(key, given), block.sources[0])
+            used = self._learned.get(key, given)
+            self._sets[key] = CellSet(given, self._rows(given), SearchPlan.make(used, self._p))
         return self._sets[key]
 
     def look_at_units(self, block: FrameBlock) -> None:
@@ -125,18 +126,15 @@ class InputCells:
         """What became of each cell, in the order of `/input_cells`."""
         return [
             tally.cell_summary(row, given, *self._learned_of_row.get(row, (None, 0)))
-            for row, given in sorted(self._given_of_row.items(), key=lambda item: item[0])
+            for row, given in sorted(self._given_of_row.items(), key=operator.itemgetter(0))
         ]
 
-    def _made(self, given: Array, used: Array, source: str) -> CellSet:
-        try:
-            given = np.stack([check_cell(cell) for cell in given])
-        except CellError as error:
-            raise CellError(f"{source}: {error}") from None
+    def _rows(self, given: Array) -> NDArray[np.int32]:
+        """Rows of `/input_cells`; left-handed cells are told of when they come up first."""
         rows = self._writer.input_rows(given)
         self.most = max(self.most, len(given))
-        for row, cell in zip(rows, given, strict=True):
-            if int(row) not in self._given_of_row and is_left_handed(cell):
+        for row, cell in zip(rows.tolist(), given, strict=True):
+            if row not in self._given_of_row and is_left_handed(cell):
                 self._tell(f"input cell {row} is left-handed; it is taken as it is")
-            self._given_of_row[int(row)] = cell
-        return CellSet(given, rows, SearchPlan.make(used, self._p))
+            self._given_of_row[row] = cell
+        return rows

@@ -110,12 +110,13 @@ class Sample:
             self._rows = self._rows[::2]
             self._stride *= 2
 
-    def median_and_spread(self) -> tuple[list[float], list[float]] | tuple[None, None]:
-        """Median and half the width of the central 68 % of each column."""
+    def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
+        """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
         if not self._rows:
             return None, None
         low, median, high = np.percentile(np.array(self._rows), [15.865, 50, 84.135], axis=0)
-        return [float(v) for v in median], [float(v) for v in (high - low) / 2]
+        spread = (high - low) / 2 if len(self._rows) > 1 else None
+        return median.tolist(), None if spread is None else spread.tolist()
 
 
 @dataclass
