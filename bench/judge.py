@@ -18,7 +18,7 @@ from .scenarios import COUNTED_SPOTS
 RIGHT = 1.0
 """A crystal is right when it is turned by less than this from a true lattice, degrees."""
 SAME_LATTICE = 0.08
-"""Deformation up to which a lattice counts as the true one in another setting."""
+"""Deformation up to which a lattice counts as the true one, in whatever setting."""
 
 
 class Judge:
@@ -35,16 +35,19 @@ class Judge:
         keeps = (np.abs(changes - np.rint(changes)) < 1e-9).all(axis=(1, 2))
         return np.asarray(operators[keeps])
 
+    def _is_same_lattice(self, cell: Array, truth: Array) -> bool:
+        return bool(equal_lattices(self.primitive @ cell, self.primitive @ truth, SAME_LATTICE))
+
     def misorientation(self, cell: Array, truth: Array, kind: int) -> float:
-        """Degrees between a crystal and a true lattice, modulo symmetry."""
-        return misorientation(cell, truth, self.operators[kind])
+        """Degrees between a crystal and a true lattice, modulo symmetry; infinite for another lattice."""
+        return misorientation(cell, truth, self.operators[kind]) if self._is_same_lattice(cell, truth) else float("inf")
 
     def is_other_setting(self, cell: Array, truth: Array, kind: int) -> bool:
         """Whether a crystal spans the true lattice, but only after a change of basis that is no symmetry of it."""
-        found, true = self.primitive @ cell, self.primitive @ truth
-        if not equal_lattices(found, true, SAME_LATTICE):
+        if not self._is_same_lattice(cell, truth):
             return False
-        change = np.linalg.inv(self.primitive) @ np.rint(found @ np.linalg.inv(true)) @ self.primitive
+        back = np.linalg.inv(self.primitive)
+        change = back @ np.rint(self.primitive @ cell @ np.linalg.inv(self.primitive @ truth)) @ self.primitive
         return not (np.abs(self.operators[kind] - change).max(axis=(1, 2)) < 1e-6).any()
 
 
