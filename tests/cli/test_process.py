@@ -77,9 +77,10 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path, spots_file, cell_file):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_standard_output_on_a_full_device(spots_file, cell_file, tmp_path):
-    for arguments in (["-o", "-"], ["--json", "-o", "x.h5"]):
+    for more in (["-o", "-"], ["--json", "-o", "x.h5"]):
         with open("/dev/full", "w") as full:
-            process = start("index", spots_file, "--cell", cell_file, *SLOW, "-q", *arguments, stdout=full, cwd=tmp_path)
+            arguments = ["index", spots_file, "--cell", cell_file, *SLOW, "-q", *more]
+            process = start(*arguments, stdout=full, cwd=tmp_path)
             err = process.stderr.read()
         assert process.wait(timeout=60) == 6
         assert err.count("\n") == 1
@@ -105,7 +106,8 @@ def test_progress_on_a_terminal(spots_file, cell_file, tmp_path):
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     environment.pop("NO_COLOR", None)
-    process = start("index", spots_file, "--cell", cell_file, *SLOW, "--json", stderr=theirs, cwd=tmp_path, env=environment)
+    arguments = ["index", spots_file, "--cell", cell_file, *SLOW, "--json"]
+    process = start(*arguments, stderr=theirs, cwd=tmp_path, env=environment)
     os.close(theirs)
     seen = b""
     try:

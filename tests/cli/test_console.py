@@ -1,0 +1,48 @@
+"""What is said while a run goes on and at its end."""
+
+import pytest
+from rich.console import Console
+
+from ffbidx_cli import console
+from ffbidx_core.pipeline import Progress
+
+
+@pytest.mark.parametrize(("event", "line"), [
+    (Progress(0, 0, 0, 10, 0.0), "0/10 frames"),
+    (Progress(50, 40, 45, 200, 10.0), "50/200 frames, 80.0% indexed, 5.0 frames/s, 0:00:30 left"),
+    (Progress(50, 40, 45, None, 10.0), "50 frames, 80.0% indexed, 5.0 frames/s"),
+    (Progress(7200, 0, 0, 14400, 7200.0), "7200/14400 frames, 0.0% indexed, 1.0 frames/s, 2:00:00 left"),
+])
+def test_progress_in_words(event, line):
+    assert console.progress_line(event) == line
+
+
+def test_a_heartbeat_line_every_half_minute_off_a_terminal(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 12))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.Reporter() as reporter:
+        for n in range(1, 21):
+            reporter(Progress(n, n, n, 20, float(n)))
+    lines = capsys.readouterr().err.splitlines()
+    # Every event reads the clock, 12 s later each time, and a line reads it once more.
+    assert [line.split()[0] for line in lines] == ["3/20", "6/20", "9/20", "12/20", "15/20", "18/20"]
+
+
+def test_quiet_has_no_heartbeat(monkeypatch, capsys):
+    clock = iter(range(0, 100_000, 60))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.Reporter(quiet=True) as reporter:
+        reporter(Progress(1, 1, 1, 20, 1.0))
+        reporter(Progress(2, 2, 2, 20, 1.0))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("environment", "colour"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_is_honoured(monkeypatch, environment, colour):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    shown = Console(force_terminal=True, color_system="standard", **console.PLAIN)
+    with shown.capture() as capture:
+        shown.print("x", style="red")
+    assert ("\x1b[31m" in capture.get()) is colour
