@@ -1,5 +1,7 @@
 """A small generator of stills with known truth, independent of the simulator of the project."""
 
+import functools
+
 import numpy as np
 
 from ffbidx_core.model.cell import cell_from_parameters, symmetry_operators
@@ -42,6 +44,13 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
     return q * np.linalg.det(q)
 
 
+@functools.cache
+def indices(h_max: int, k_max: int, l_max: int) -> np.ndarray:
+    """All Miller indices up to these, (3, n)."""
+    ranges = [np.arange(-limit, limit + 1.0) for limit in (h_max, k_max, l_max)]
+    return np.stack(np.meshgrid(*ranges, indexing="ij")).reshape(3, -1)
+
+
 def still(
     cell: np.ndarray, rng: np.random.Generator, n_spots: int = 80, *, d_min: float = 2.0, noise: float = 2e-4
 ) -> np.ndarray:
@@ -50,14 +59,12 @@ def still(
     Wavelength 1 angstrom, beam along +z; `noise` is the standard deviation of each coordinate, 1/angstrom.
     """
     reciprocal = np.linalg.inv(cell).T
-    limits = np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int)
-    hkl = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in limits], indexing="ij"), axis=-1).reshape(-1, 3)
-    q = hkl @ reciprocal
-    length = np.linalg.norm(q, axis=1)
-    q = q[(length < 1 / d_min) & (length > 0)]
-    excitation = np.abs(np.linalg.norm(q + np.array([0, 0, 1.0]), axis=1) - 1.0)
+    q = reciprocal.T @ indices(*np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int).tolist())
+    squared = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
+    excitation = np.abs(squared / 2 + q[2])
     # The spots nearest to the sphere, so that every frame has as many as were asked for.
-    q = rng.permutation(q[np.argsort(excitation, kind="stable")[:n_spots]])
+    excitation[(squared == 0) | (squared > d_min**-2)] = np.inf
+    q = rng.permutation(q[:, np.argpartition(excitation, n_spots)[:n_spots]].T)
     return (q + noise * rng.normal(size=q.shape)).astype(np.float32)
 
 

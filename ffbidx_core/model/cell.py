@@ -6,6 +6,7 @@ by the integer matrix U is U B.
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -108,6 +109,13 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
     return np.abs((basis @ np.swapaxes(basis, -1, -2) - metric) / scale).max(axis=(-1, -2))
 
 
+@functools.cache
+def _small_changes_of_basis() -> NDArray[np.int64]:
+    """Matrices with entries -1, 0, 1 and determinant 1, (n, 3, 3)."""
+    matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
+    return matrices[np.rint(np.linalg.det(matrices)) == 1]
+
+
 def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
     """Proper rotations of the lattice: integer matrices U whose basis U A has the metric of A.
 
@@ -118,8 +126,7 @@ def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
     (n, 3, 3) int64
         n is 1 (triclinic) to 24 (cubic).
     """
-    candidates = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
-    candidates = candidates[np.rint(np.linalg.det(candidates)) == 1]
+    candidates = _small_changes_of_basis()
     found = candidates[_metric_mismatch(candidates @ cell, cell) < max(tolerance, 1e-9)]
     is_identity = (found == np.eye(3, dtype=np.int64)).all(axis=(1, 2))
     return np.concatenate([found[is_identity], found[~is_identity]])
