@@ -62,3 +62,15 @@ def still(rng, cell, n, *, false=0.2, noise=3e-4, d_min=2.0, width=0.0015):
     true = true + rng.normal(scale=noise, size=true.shape)
     spots = np.concatenate([true, random_spots(rng, n - len(true), d_min)])
     return rng.permutation(spots).astype(np.float32), oriented
+
+
+def small_strain(rng, size):
+    """A symmetric matrix whose largest eigenvalue is `size`."""
+    strain = rng.normal(size=(3, 3))
+    strain = strain + strain.T
+    return size * strain / np.linalg.norm(strain, 2)
+
+
+def one_frame(backend, spots):
+    """A batch of one frame."""
+    return backend.load(spots, np.array([0, len(spots)]))
