@@ -1,4 +1,4 @@
-"""Quality of the indexing on simulated stills: python -m bench.quality."""
+"""Quality of the indexing on simulated stills, and on real ones where they are: python -m bench.quality."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 
+from . import real as real_frames
 from .judge import Tally
 from .scenarios import CASES, MAX_FALSE, Case
 
@@ -147,8 +148,8 @@ def total(outcomes: list[Outcome]) -> tuple[int, int]:
 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", choices=[case.name for case in CASES],
-                        help="run this case only (repeatable)")
+    parser.add_argument("--only", action="append", metavar="NAME", choices=[*(case.name for case in CASES), "real"],
+                        help="run this case only, or the real frames (repeatable)")
     parser.add_argument("--frames", type=int, help="frames a case; default: its own number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", choices=PRESETS, default="best")
@@ -175,13 +176,18 @@ def main() -> int:
         outcomes.append(run(case, backend, p, args.frames, args.seed))
         if not args.json:
             print(line(outcomes[-1]), flush=True)
+    real = list(real_frames.report(backend)) if not args.only or "real" in args.only else []
     false, claimed = total(outcomes)
-    good = false <= MAX_FALSE * claimed and not any(o.failures for o in outcomes)
+    good = false <= MAX_FALSE * claimed and not any(o.failures for o in outcomes) and all(ok for _, ok in real)
     if args.json:
-        print(json.dumps({"preset": args.preset, "backend": args.backend, "false": false, "claimed": claimed,
-                          "passed": good, "cases": [o.as_dict() for o in outcomes]}))
+        print(json.dumps({
+            "preset": args.preset, "backend": args.backend, "passed": good, "false": false, "claimed": claimed,
+            "cases": [o.as_dict() for o in outcomes], "real": [text for text, _ in real],
+        }))
     else:
         print(f"false crystals: {false} of {claimed} claimed, at most {MAX_FALSE:.1%} asked for")
+        for text, ok in real:
+            print(text + ("" if ok else "  (all of them are asked for)"))
     return 0 if good else 1
 
 
