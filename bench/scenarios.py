@@ -56,9 +56,13 @@ _clean = Scenario(cells=(LYSOZYME,), n_spots=(60, 120), false_share=(0.1, 0.1))
 _settings = Scenario(cells=(PSEUDO,), n_spots=(20, 50), false_share=(0.25, 0.3))
 _noise = Scenario(cells=(CUBIC,), lattices=(0, 0), n_spots=(8, 300))
 
+def _wrong_cells(e: float) -> tuple[Scenario, ...]:
+    return tuple(replace(_clean, cell_error=error) for error in ((e, e, e), (-e, -e, -e), (e, e, -e)))
+
+
 CASES = (
     Case("14 of 54", "lysozyme, 14 true and 40 false spots",
-         (Scenario(cells=(LYSOZYME,), n_spots=(14, 14), false_spots=(40, 40)),), 0.90),
+         (Scenario(cells=(LYSOZYME,), n_spots=(14, 14), false_spots=(40, 40)),), 0.90, n_frames=1000),
     Case("14 of 44", "triclinic, 14 true and 30 false spots",
          (Scenario(cells=(TRICLINIC,), n_spots=(14, 14), false_spots=(30, 30)),), 0.95),
     Case("few spots", "lysozyme, 10-15 spots, a quarter false",
@@ -72,9 +76,9 @@ CASES = (
                    mosaicity=0.002, distance_error=0.005),), 0.95),
     Case("long cell", "hexagonal 281 281 165, 100-300 spots, 10 % false",
          (Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),), 0.98),
-    Case("cell 1 % off", "lysozyme, 60-120 spots, a and b 1 % too long, c 1 % too short",
-         (replace(_clean, cell_error=(0.01, 0.01, -0.01)),), 0.98),
-    Case("cell 2 % off", "the same with 2 %", (replace(_clean, cell_error=(0.02, 0.02, -0.02)),), 0.95),
+    Case("cell 1 % off", "lysozyme, 60-120 spots, input cell 1 % too large, too small, a and b too long but c too short",
+         _wrong_cells(0.01), 0.98, n_frames=600),
+    Case("cell 2 % off", "the same with 2 %", _wrong_cells(0.02), 0.95, n_frames=600),
     Case("1-3 lattices", "lysozyme, 1-3 lattices, 100-200 spots, 15 % false",
          (Scenario(cells=(LYSOZYME,), n_spots=(100, 200), false_share=(0.15, 0.15), lattices=(1, 3)),), 0.97,
          measure="lattices"),
