@@ -76,7 +76,7 @@ CASES = (
                    mosaicity=0.002, distance_error=0.005),), 0.95),
     Case("long cell", "hexagonal 281 281 165, 100-300 spots, 10 % false",
          (Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),), 0.98),
-    Case("cell 1 % off", "lysozyme, 60-120 spots, input cell 1 % too large, too small, a and b too long but c too short",
+    Case("cell 1 % off", "lysozyme, 60-120 spots, input cell 1 % too large, too small, a b long and c short",
          _wrong_cells(0.01), 0.98, n_frames=600),
     Case("cell 2 % off", "the same with 2 %", _wrong_cells(0.02), 0.95, n_frames=600),
     Case("1-3 lattices", "lysozyme, 1-3 lattices, 100-200 spots, 15 % false",
