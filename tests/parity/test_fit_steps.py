@@ -17,23 +17,25 @@ from ffbidx_core.backends import get_backend
 from ffbidx_core.batch import pack
 from ffbidx_core.parameters import Parameters
 
-FIT_SIZES = ((60,) * 7) + (0, 3, 5, 12, 400)
-SLOTS = ("near", "strained", "random", "empty")
+FIT_SIZES = ((60,) * 8) + (0, 3, 5, 12, 400)
+SLOTS = ("near", "strained", "turned", "random", "empty")
 
 
 @functools.cache
 def fit_frames():
-    """Frames of all systems and of several sizes, each with cells near the truth, strained, at random, and none."""
+    """Frames of all systems and several sizes; for each a cell near the truth, strained, far off, at random, none."""
     rng = np.random.default_rng(7)
-    systems = [*CELLS, *list(CELLS)[:5]]
+    systems = [*CELLS, "triclinic", *list(CELLS)[:5]]
     frames, cells, scores = [], [], []
-    for system, n in zip(systems, FIT_SIZES, strict=True):
-        spots, truth = still(rng, CELLS[system], n)
+    for i, (system, n) in enumerate(zip(systems, FIT_SIZES, strict=True)):
+        # The second triclinic frame has low resolution only: a fit reaches it from far off, by the largest of turns.
+        spots, truth = still(rng, CELLS[system], n, **({"d_min": 6, "width": 0.02, "false": 0} if i == 7 else {}))
         frames.append(spots)
         strained = truth @ small_rotation(rng, 0.2) @ (np.eye(3) + 2e-3 * rng.normal(size=(3, 3)))
         at_random = CELLS[system] @ random_rotation(rng)
-        cells.append([truth @ small_rotation(rng, 0.1), strained, at_random, np.zeros((3, 3))])
-        scores.append([-0.8 * n // 1 - 0.93, -0.7 * n // 1 - 0.85, -0.2 * n // 1 - 0.75, np.inf])
+        turned = truth @ small_rotation(rng, 2.5)
+        cells.append([truth @ small_rotation(rng, 0.1), strained, turned, at_random, np.zeros((3, 3))])
+        scores.append([-0.8 * n // 1 - 0.93, -0.7 * n // 1 - 0.85, -0.4 * n // 1 - 0.8, -0.2 * n // 1 - 0.75, np.inf])
     oracle = get_backend("reference")
     spots, offsets = pack(frames)
     return SimpleNamespace(
