@@ -5,14 +5,14 @@
 # make clean    remove what the above made
 
 PYTHON ?= python3
-PIP := -m pip install --quiet --disable-pip-version-check --no-input
+PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*') ffbidx.py
 
 .PHONY: demo test lint quality speed clean
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
-	mkdir -p demo-output
+	@mkdir -p demo-output
 	.venv-demo/bin/ffbidx index sample_data/lysozyme.h5 --cell sample_data/lysozyme.cell \
 		--method ifssr -o demo-output/lysozyme.h5 --overwrite
 	.venv-demo/bin/ffbidx table demo-output/lysozyme.h5 --max-rows 12
@@ -33,13 +33,13 @@ speed: .venv-test/installed
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo
 	.venv-demo/bin/python $(PIP) .
-	rm -rf build
-	touch $@
+	@rm -rf build
+	@touch $@
 
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-test
 	.venv-test/bin/python $(PIP) --editable '.[test]'
-	touch $@
+	@touch $@
 
 clean:
 	rm -rf .venv-demo .venv-test demo-output build ffbidx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,37 @@
+"""Makes docs/run.svg, the picture of a run in the README. Run it in the project's root."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from ffbidx_cli.console import PLAIN, crystal_table, progress_line, show_summary
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.pipeline import Job, Progress, index
+from ffbidx_core.read import expand_inputs, read_cell
+
+SPOTS, CELL, OUTPUT = "sample_data/lysozyme.h5", "sample_data/lysozyme.cell", "lysozyme.ffbidx.h5"
+PICTURE = Path("docs/run.svg")
+
+
+def main() -> None:
+    """Run the command's own steps with a console that records."""
+    console = Console(record=True, force_terminal=True, width=118, **PLAIN)
+    cells = np.stack([read_cell(CELL)])
+    job = Job(expand_inputs([SPOTS]), Parameters.preset("best"), cells, backend="cpu", output=OUTPUT)
+    index(job)  # once unrecorded, as the first run compiles
+    events: list[Progress] = []
+    outcome = index(job, progress=events.append)
+    console.print(f"$ ffbidx index {SPOTS} --cell {CELL}", style="bold")
+    console.print(f"━━━━━━━━━━━━━━━━━━━━━━━━ {progress_line(events[-2])}", style="cyan")
+    show_summary(console, outcome.summary)
+    console.print(f"\n$ ffbidx table {OUTPUT} --max-rows 10", style="bold")
+    console.print(crystal_table(outcome.writer.results(True), 10))
+    # The viewer's own fixed-width font: a picture must not fetch anything.
+    svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="ffbidx", unique_id="run"), flags=re.DOTALL)
+    PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))
+
+
+if __name__ == "__main__":
+    main()
