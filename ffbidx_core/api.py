@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import os
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .backends import get_backend
 from .engine import BatchCells, Engine
+from .indexer import get_backend
 from .layout import cells_from_published, cells_to_published, checked_batch, checked_cells, spots_from_published
 from .log import follow_environment
 from .parameters import CRYSTALS_THRESHOLD, Parameters
 
-DEVICE_VARIABLE = "INDEXER_GPU_DEVICE"
 _D = Parameters.preset("published")
 
 
@@ -75,8 +73,6 @@ class Indexer:
             num_candidate_vectors=num_candidate_vectors,
             redundant_calculations=redundant_calculations if redundant_computations is None else redundant_computations,
         )
-        if device is None:
-            device = os.environ.get(DEVICE_VARIABLE) or None
         self._engine: Engine | None = Engine(get_backend(backend, device), parameters)
 
     def __enter__(self) -> Self:
@@ -125,7 +121,7 @@ class Indexer:
         delta : float
             Position on the logarithm's curve; lower is more selective.
         dist1, dist3 : float
-            A spot this close contributes to the score of a vector, of a cell; `trimh` if 0.
+            A spot this close contributes to the score of a vector, of a cell; `trimh` if 0 or less.
         num_halfsphere_points : int
             Directions sampled on the half sphere.
         num_angle_points : int

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend
 from .batch import to_host, usable_frames
 from .crystals import separate
 from .errors import ParameterError
+from .indexer import Backend, search_and_refine
 from .log import log
 from .model.cell import Array, check_cell
 from .model.plan import SearchPlan
 from .model.units import suspicious_units
 from .parameters import Parameters
-from .search import search_and_refine
 
 FLATTEST = 1e-6
 """Smallest volume of a cell with vectors of length 1 that spans a lattice, well above float32's rounding."""
@@ -134,6 +133,6 @@ def _warn(
         log.warning("%s", sentence)
     if n_left_out.any():
         log.warning(
-            "%d spots of %d frames are left out of the sampling, beyond the %d of lowest resolution (max_spots)",
-            int(n_left_out.sum()), int(np.count_nonzero(n_left_out)), p.max_spots,
+            "on %d of %d frames the sampling uses the %d spots of lowest resolution (max_spots), %d are left out",
+            int(np.count_nonzero(n_left_out)), len(n_left_out), p.max_spots, int(n_left_out.sum()),
         )

@@ -80,8 +80,8 @@ class Parameters:
     triml: float = _param(0.001, "distances below this count as this", **_at_least(0))
     trimh: float = _param(0.3, "distances above this count as this", **_between(0, 0.5))
     delta: float = _param(0.1, "position on the logarithm's curve; lower is more selective")
-    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0: trimh)", **_at_least(0), best=0.15)
-    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0: trimh)", **_at_least(0))
+    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.15)
+    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)")
     num_halfsphere_points: int = _param(
         32 * 1024, "directions sampled on the half sphere", **_at_least(2), fast=16 * 1024
     )
@@ -231,12 +231,12 @@ class Parameters:
 
     @property
     def distance1(self) -> float:
-        """`dist1`, with its rule for 0."""
+        """`dist1`, with its rule for 0 and less."""
         return self.dist1 if self.dist1 > 0 else self.trimh
 
     @property
     def distance3(self) -> float:
-        """`dist3`, with its rule for 0."""
+        """`dist3`, with its rule for 0 and less."""
         return self.dist3 if self.dist3 > 0 else self.trimh
 
     @property

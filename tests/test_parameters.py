@@ -11,7 +11,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 @pytest.mark.parametrize(("name", "bad", "good"), [
     ("max_output_cells", 0, 1), ("max_input_cells", 0, 1), ("max_spots", 3, 4), ("num_candidate_vectors", 0, 1),
     ("method", "ifs", "ifss"), ("length_threshold", -1e-9, 0), ("triml", -1e-6, 0), ("trimh", 0.51, 0.5),
-    ("dist1", -0.1, 0), ("dist3", -0.1, 0), ("num_angle_points", -1, 1), ("n_output_cells", 0, 1),
+    ("num_angle_points", -1, 1), ("n_output_cells", 0, 1),
     ("contraction", 0, 0.01), ("contraction", 1, 0.99), ("max_dist", 0, 1e-9), ("min_spots", 3, 4), ("n_iter", -1, 0),
     ("vr_min_spots", 3, 4), ("vr_min_spots", -1, 0), ("crystals_threshold", -1e-6, 0), ("crystals_min_spots", 3, 4),
     ("race_spots", 3, 4), ("candidate_separation", -0.1, 0), ("angle_peaks", -1, 0), ("searches", 0, 1),
@@ -115,10 +115,10 @@ def test_json_holds_every_value():
     assert Parameters().replace(**values) == p
 
 
-def test_rules_for_zero():
+def test_rules_for_zero_and_less():
     p = Parameters()
     assert (p.distance1, p.distance3, p.angles) == (0.3, 0.15, 453)
-    p = p.replace(dist1=0.2, dist3=0, num_angle_points=100)
+    p = p.replace(dist1=0.2, dist3=-1, num_angle_points=100)
     assert (p.distance1, p.distance3, p.angles) == (0.2, 0.3, 100)
 
 

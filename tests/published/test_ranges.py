@@ -31,15 +31,17 @@ def test_backends_that_are_not_there():
         ffbidx.Indexer(backend="tpu")
 
 
-def test_the_device_comes_from_the_environment_unless_given(monkeypatch):
+def test_the_device_reaches_the_backend(monkeypatch):
+    """Where none is given the backend asks the environment (INDEXER_GPU_DEVICE)."""
     asked = []
     make = ffbidx_core.api.get_backend
-    monkeypatch.setattr(ffbidx_core.api, "get_backend", lambda name, device: asked.append(device) or make("cpu"))
-    monkeypatch.delenv("INDEXER_GPU_DEVICE", raising=False)
+
+    def get_backend(name, device):
+        asked.append((name, device))
+        return make("cpu")
+
+    monkeypatch.setattr(ffbidx_core.api, "get_backend", get_backend)
     ffbidx.Indexer()
-    monkeypatch.setenv("INDEXER_GPU_DEVICE", "3")
-    ffbidx.Indexer()
-    ffbidx.Indexer(device=0)
-    monkeypatch.setenv("INDEXER_GPU_DEVICE", "")
-    ffbidx.Indexer()
-    assert asked == [None, "3", 0, None]
+    ffbidx.Indexer(backend="cuda", device=1)
+    ffbidx.Indexer(device="2")
+    assert asked == [("auto", None), ("cuda", 1), ("auto", "2")]

@@ -179,4 +179,5 @@ def test_the_caller_is_told_how_many_spots_were_left_out(caplog):
     assert result.n_left_out.tolist() == [0, 0, 5]
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("ffbidx", "WARNING")
-    assert "5 spots of 1 frames" in record.message
+    assert record.message.startswith("on 1 of 3 frames")
+    assert record.message.endswith(" 5 are left out")
