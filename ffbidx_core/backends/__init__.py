@@ -191,20 +191,22 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
     BackendUnavailable
         With the reason, when it is not there.
     """
+    from .devices import device_number, why_no_cuda
+
     if name == "auto":
-        name = "cuda" if _cuda_usable() else "cpu"
+        name = "cpu" if why_no_cuda() else "cuda"
     if name == "cpu":
         from .cpu import CpuBackend
 
         return CpuBackend(threads)
+    if name == "cuda":
+        if reason := why_no_cuda():
+            raise BackendUnavailable(f"no GPU backend: {reason}")
+        from .cuda import CudaBackend
+
+        return CudaBackend(device_number(device))
     if name == "reference":
         from .reference import ReferenceBackend
 
         return ReferenceBackend()
-    if name == "cuda":
-        raise BackendUnavailable("this version has no GPU backend yet: use --backend cpu")
     raise ParameterError("backend", name, "one of " + ", ".join(BACKENDS))
-
-
-def _cuda_usable() -> bool:
-    return False

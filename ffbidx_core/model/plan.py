@@ -41,8 +41,8 @@ class SearchPlan:
         Input cells, rows a, b, c.
     lengths : (G,) float64
         Distinct vector lengths that are sampled, descending.
-    input_cell, group, n_angles : (S,) int64
-        A seed's input cell, the length group of its candidates, the number of angles.
+    input_cell, axis, group, n_angles : (S,) int64
+        A seed's input cell, its vector along the candidate, the length group of the candidates, the number of angles.
     turn : (S,) float64
         Angle in radians over which the angles are spread; 2 pi over the order of the axis where symmetry is used.
     base : (S, 3, 3) float64
@@ -58,6 +58,7 @@ class SearchPlan:
     cells: Array
     lengths: Array
     input_cell: NDArray[np.int64]
+    axis: NDArray[np.int64]
     group: NDArray[np.int64]
     n_angles: NDArray[np.int64]
     turn: Array
@@ -71,6 +72,24 @@ class SearchPlan:
         """Volumes of the input cells, (M,) cubic angstrom."""
         return np.abs(np.linalg.det(self.cells))
 
+    def angle_tables(self) -> NDArray[np.float32]:
+        """What multiplies a spot's coordinates along u and w for the two vectors across each seed's axis.
+
+        Returns
+        -------
+        (S, 4, A) float32
+            A the largest number of angles; of the vector after the axis along u and w, then of the one after that.
+        """
+        largest = int(self.n_angles.max())
+        tables = np.zeros((len(self.base), 4, largest), np.float32)
+        for s, axis in enumerate(self.axis):
+            t = self.turn[s] * np.arange(largest) / self.n_angles[s]
+            for i in range(2):
+                x, y, _ = self.base[s, (axis + 1 + i) % 3]
+                tables[s, 2 * i] = x * np.cos(t) - y * np.sin(t)
+                tables[s, 2 * i + 1] = x * np.sin(t) + y * np.cos(t)
+        return tables
+
     @classmethod
     def make(cls, cells: Array, p: Parameters) -> SearchPlan:
         """The plan for input cells (M, 3, 3)."""
@@ -83,6 +102,7 @@ class SearchPlan:
             cells=cells,
             lengths=kept[used],
             input_cell=np.array(columns[0], dtype=np.int64),
+            axis=np.array(columns[5], dtype=np.int64),
             group=np.searchsorted(used, np.array(columns[1])).astype(np.int64),
             n_angles=np.array(columns[2], dtype=np.int64),
             turn=np.array(columns[3]),
@@ -108,7 +128,7 @@ def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Ar
     return groups, np.array(kept)
 
 
-def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[tuple[int, int, int, float, Array]]:
+def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[tuple[int, int, int, float, Array, int]]:
     """Seeds of one cell: those that no symmetry of its lattice maps on an earlier one."""
     operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else np.eye(3, dtype=np.int64)[None]
     axes = range(3) if p.redundant_calculations else [int(np.argmax(np.linalg.norm(cell, axis=1)))]
@@ -122,7 +142,7 @@ def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> lis
             done.update(image.tobytes() for image in images)
             order = int((images == vector).all(axis=1).sum())
             n_angles = -(-p.angles // order)
-            seeds.append((m, int(groups[axis]), n_angles, 2 * np.pi / order, _cell_on_axis(cell, axis, sign)))
+            seeds.append((m, int(groups[axis]), n_angles, 2 * np.pi / order, _cell_on_axis(cell, axis, sign), axis))
     return seeds
 
 

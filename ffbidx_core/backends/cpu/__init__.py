@@ -81,7 +81,7 @@ class CpuBackend:
         out = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
         pool, largest = p.num_candidate_vectors, 2.0
         if p.candidate_separation > 0:
-            pool = max(pool, p.candidate_pool)
+            pool = p.candidate_pool
             largest = float(np.cos(p.candidate_separation * np.sqrt(2 * np.pi / n_points)))
         self._each(spots.n_frames, lambda i, j: vectors.find_candidates(
             spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, directions, tiled,
@@ -92,6 +92,8 @@ class CpuBackend:
     def refine_vectors(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> Any:
         """Step 2; see `Backend.refine_vectors`."""
         out = np.array(vectors_)
+        if p.vr_min_spots == 0:
+            return out
         self._each(spots.n_frames, lambda i, j: vectors.refine_candidates(
             spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, p.vr_min_spots, p.vector_tolerance, out,
         ))
@@ -101,10 +103,10 @@ class CpuBackend:
         """Step 3; see `Backend.find_oriented_cells`."""
         shape = (spots.n_frames, p.n_output_cells)
         found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
-        tables, axes = turned.angle_tables(plan.base, plan.n_angles, plan.turn)
+        tables = plan.angle_tables()
         self._each(spots.n_frames, lambda i, j: turned.find_cells(
             spots.xyz, spots.offsets, i, j, p.max_spots, vectors_, plan.group, plan.input_cell, plan.n_angles,
-            plan.turn, plan.base, tables, axes, (p.triml, p.trimh, p.delta), p.distance3, p.angle_peaks,
+            plan.turn, plan.base, tables, plan.axis, (p.triml, p.trimh, p.delta), p.distance3, p.angle_peaks,
             found.cells, found.scores, found.input_cell,
         ))
         return found

@@ -15,27 +15,6 @@ from .jit import exact, kernel
 from .scores import UNROLLED, angle_keys, cell_score, padded, score_constants
 
 
-def angle_tables(base: Any, n_angles: Any, turn: Any) -> tuple[Any, Any]:
-    """What multiplies a spot's u and w for the two vectors across each seed's axis.
-
-    Returns
-    -------
-    tables : (S, 4, A) float32
-    axes : (S,) int64
-        The cell's vector that lies along the candidate.
-    """
-    axes = np.argmin(np.abs(base[:, :, :2]).sum(axis=2), axis=1)
-    largest = int(n_angles.max())
-    tables = np.zeros((len(base), 4, largest), np.float32)
-    for s, axis in enumerate(axes):
-        t = turn[s] * np.arange(largest) / n_angles[s]
-        for i in range(2):
-            x, y, _ = base[s, (axis + 1 + i) % 3]
-            tables[s, 2 * i] = x * np.cos(t) - y * np.sin(t)
-            tables[s, 2 * i + 1] = x * np.sin(t) + y * np.cos(t)
-    return tables, axes.astype(np.int64)
-
-
 @exact
 def find_cells(
     xyz: Any, offsets: Any, first: int, last: int, max_spots: int, vectors: Any, group: Any, input_cell: Any,
@@ -152,7 +131,7 @@ def _peaks(keys: Any, n: int, peaks: int, worst: Any, peak_keys: Any, peak_angle
         if x >= worst:
             continue
         before, after = keys[k - 1 if k > 0 else n - 1], keys[k + 1 if k < n - 1 else 0]
-        if n > 2 and (x > before or x >= after):
+        if n > 1 and (x > before or x >= after):
             continue
         if found == peaks and x >= peak_keys[peaks - 1]:
             continue

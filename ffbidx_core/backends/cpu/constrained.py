@@ -34,16 +34,18 @@ def fit_constrained(
         for r in range(3):
             for q in range(3):
                 inverse[r, q] = reference[f, q, r]
+        settled = False
         for round_ in range(ROUNDS + 1):
             for _ in range(STEPS):
                 if not _constrained_step(xyz, begin, n, cell, recip, inverse, t, prior):
                     break
                 # The rows of the real cell are reciprocal to those of the reciprocal one.
                 reciprocal3(recip, cell)
-            if round_ < ROUNDS:
-                count, total = _residuals(xyz, begin, n, cell, recip, t)
-                if count < 5:
-                    break
+            if settled:
+                break
+            count, total = _residuals(xyz, begin, n, cell, recip, t)
+            settled = count < 5 or round_ == ROUNDS - 1
+            if count >= 5:
                 w = WEIGHT / (count + WEIGHT)
                 sigma = np.sqrt((1.0 - w) * total / count / 3.0 + w * SIGMA * SIGMA)
                 t = min(max(CUTOFF * sigma, LOWEST), HIGHEST)

@@ -82,12 +82,14 @@ def direction_keys(
     low, high, scale, shift, correction, span, half, every = constants
     product, count, exponent = np.empty(TILE, f4), np.empty(TILE, f4), np.empty(TILE, f4)
     n_padded = padded(n)
+    # Spots at the origin count, unless nothing does.
+    uncounted = f4(n_padded - n) if limit > f4(0) else f4(0)
     per_spot = f4(1) / f4(n)
     for first in range(0, n_directions, TILE):
         x, y, z = directions[0, first : first + TILE], directions[1, first : first + TILE], directions[2, first : first + TILE]
         for k in range(TILE):
             product[k] = f4(1)
-            count[k] = f4(n_padded - n)
+            count[k] = uncounted
             exponent[k] = f4(0)
         since = 0
         for j in range(0, n_padded, UNROLLED):
@@ -147,10 +149,11 @@ def angle_keys(
     a0, a1, b0, b1 = table[0], table[1], table[2], table[3]
     n_padded = padded(n_near)
     squared = limit * limit
+    uncounted = f4(n_padded - n_near) if limit > f4(0) else f4(0)
     per_spot = f4(1) / f4(n)
     for k in range(n_angles):
         product[k] = f4(1)
-        count[k] = f4(n_padded - n_near)
+        count[k] = uncounted
         exponent[k] = f4(0)
     since = 0
     for j in range(0, n_padded, UNROLLED):

@@ -142,8 +142,6 @@ def _fit_vector(xyz: Any, begin: int, n: int, start: Any, min_spots: int, v: Any
     """Fit v to the spots near the lattice planes of `start`, with falling thresholds."""
     for r in range(3):
         v[r] = start[r]
-    if min_spots == 0:
-        return
     normal, right, x = np.empty(6), np.empty(3), np.empty(3)
     for threshold in VECTOR_THRESHOLDS:
         count = _vector_sums(xyz, begin, n, start, v, threshold, normal, right)

@@ -1,0 +1,278 @@
+"""The GPU backend: buffers and launches; the science is in `kernels`.
+
+Every verb works on whole batches; the two that keep a score for each direction or angle go over a batch in parts, so
+that their scratch memory stays below `SCRATCH_BYTES`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from ..batch import SpotBatch
+from ..model.plan import SearchPlan, half_sphere
+from ..parameters import Parameters
+from . import OrientedCells, kernels
+
+SCRATCH_BYTES = 1 << 29
+SHARED_BYTES = 16 * 1024
+"""Dynamic shared memory per block up to which kernels do without scratch memory."""
+METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
+SEED = np.dtype(
+    [("base", "f8", 9), ("turn", "f8"), ("group", "i4"), ("n_angles", "i4"), ("axis", "i4"), ("input_cell", "i4")]
+)
+TRIMS = np.dtype([(name, "f4") for name in ("low", "high", "scale", "shift", "span", "half")] + [("every", "i4")])
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << max(0, int(n - 1).bit_length())
+
+
+@functools.lru_cache(maxsize=8)
+def _kernels(device: int) -> dict[str, Any]:
+    with cp.cuda.Device(device):
+        module = cp.RawModule(code=kernels.source(), options=kernels.OPTIONS)
+        return {name: module.get_function(name) for name in kernels.KERNELS}
+
+
+class CudaBackend:
+    """One GPU.
+
+    Parameters
+    ----------
+    device
+        Its number; None: the current one.
+    """
+
+    name = "cuda"
+
+    def __init__(self, device: int | None = None) -> None:
+        self.xp = cp
+        self.number = cp.cuda.runtime.getDevice() if device is None else device
+        cp.cuda.Device(self.number).use()
+        self._functions = _kernels(self.number)
+        self._plans: dict[Any, Any] = {}
+
+    @property
+    def device(self) -> str:
+        """Number and name of the GPU."""
+        return f"GPU {self.number}, {cp.cuda.runtime.getDeviceProperties(self.number)['name'].decode()}"
+
+    def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
+        """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""
+        if 0 in grid:
+            return
+        for arg in args:
+            assert not isinstance(arg, cp.ndarray) or arg.flags.c_contiguous
+        self._functions[kernel](grid, (block,), args, shared_mem=shared)
+
+    def _cached(self, key: Any, make: Any) -> Any:
+        """Arrays on the device that many batches share, the last few of them."""
+        if key not in self._plans:
+            if len(self._plans) > 16:
+                self._plans.clear()
+            self._plans[key] = make()
+        return self._plans[key]
+
+    def _trims(self, p: Parameters) -> Any:
+        return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: cp.asarray(_trims(p).view(np.uint8)))
+
+    def _plan(self, plan: SearchPlan) -> Any:
+        # The plan itself is kept, so that its identity is not used again.
+        return self._cached(("plan", id(plan)), lambda: (plan, *_plan_arrays(plan)))
+
+    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+        """Pack and sort; see `Backend.load`."""
+        spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
+        host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
+        offsets = cp.asarray(host_offsets)
+        n_frames, n_spots = len(host_offsets) - 1, len(spots)
+        largest = _power_of_two(int(np.diff(host_offsets).max(initial=1)))
+        xyz = cp.empty((3, n_spots), cp.float32)
+        small = largest * 16 <= 3 * SHARED_BYTES
+        scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
+        self._launch(
+            "sort_spots", (n_frames,), min(1024, max(32, largest // 2)), spots, offsets, np.int64(n_spots),
+            np.int32(largest), _pointer(scratch), xyz, shared=largest * 16 if small else 0,
+        )
+        return SpotBatch(xyz, offsets, cp)
+
+    def _parts(self, n_frames: int, bytes_per_frame: int) -> Iterator[tuple[int, int]]:
+        """First frame and number of frames of each part of a batch."""
+        step = max(1, min(n_frames, SCRATCH_BYTES // bytes_per_frame, 32768))
+        for first in range(0, n_frames, step):
+            yield first, min(step, n_frames - first)
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+        """Step 1; see `Backend.find_candidate_vectors`."""
+        _, lengths, lengths32, *_ = self._plan(plan)
+        exact, directions = self._cached(("directions", n_points), lambda: _directions(n_points))
+        n_groups, trims = len(plan.lengths), self._trims(p)
+        vectors = cp.empty((spots.n_frames, n_groups, p.num_candidate_vectors, 3))
+        pool, largest = p.num_candidate_vectors, 2.0
+        if p.candidate_separation > 0:
+            pool = p.candidate_pool
+            largest = math.cos(p.candidate_separation * math.sqrt(2 * math.pi / n_points))
+        room = _power_of_two(min(max(pool, p.race_directions if p.race_spots else 0), n_points))
+        n_spots, small = np.int64(spots.xyz.shape[1]), room * 8 <= SHARED_BYTES
+        race = np.int32(p.race_spots), np.int32(min(p.race_directions, n_points))
+        for first, count in self._parts(spots.n_frames, n_groups * (4 * n_points + (0 if small else 8 * room))):
+            keys = cp.empty((count, n_groups, n_points), cp.float32)
+            scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
+            self._launch(
+                "direction_keys", (-(-n_points // 1024), n_groups, count), 256, directions, np.int32(n_points), lengths32,
+                spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
+                np.float32(p.distance1), trims, keys,
+            )
+            self._launch(
+                "choose_candidates", (n_groups, count), 256, keys, directions, exact, np.int32(n_points), lengths,
+                spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
+                np.int32(min(pool, n_points)), np.float32(largest), np.float32(p.distance1), trims,
+                np.int32(p.num_candidate_vectors), np.int32(room), _pointer(scratch), vectors,
+                shared=room * 8 if small else 0,
+            )
+        return vectors
+
+    def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
+        """Step 2; see `Backend.refine_vectors`."""
+        vectors = cp.array(vectors, dtype=cp.float64, order="C")
+        if p.vr_min_spots:
+            _, lengths, *_ = self._plan(plan)
+            self._launch(
+                "refine_vectors", (len(plan.lengths), spots.n_frames), 256, spots.xyz, np.int64(spots.xyz.shape[1]),
+                spots.offsets, np.int32(p.max_spots), lengths, np.int32(p.vr_min_spots),
+                np.float64(p.vector_tolerance), np.int32(vectors.shape[2]), vectors,
+            )
+        return vectors
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3; see `Backend.find_oriented_cells`."""
+        _, _, _, seeds, turns = self._plan(plan)
+        vectors = cp.ascontiguousarray(cp.asarray(vectors, dtype=cp.float64))
+        n_frames, n_cells, trims = spots.n_frames, p.n_output_cells, self._trims(p)
+        n_groups, n_candidates = vectors.shape[1], vectors.shape[2]
+        cells = cp.empty((n_frames, n_cells, 3, 3))
+        scores, input_cell = cp.empty((n_frames, n_cells)), cp.empty((n_frames, n_cells), cp.int32)
+        largest, n_blocks = int(plan.n_angles.max()), len(plan.group) * n_candidates
+        width = min(p.angle_peaks, largest) if p.angle_peaks else largest
+        n_items, room = n_blocks * width, _power_of_two(n_cells)
+        circle_fits, items_fit = largest * 4 <= SHARED_BYTES, room * 16 <= SHARED_BYTES
+        layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
+        per_frame = n_items * (8 if p.angle_peaks else 4) + (0 if circle_fits else 4 * n_blocks * largest) + 16 * room
+        for first, count in self._parts(n_frames, per_frame):
+            keys = cp.empty((count, n_items), cp.float32)
+            angles = cp.empty((count, n_items), cp.int32) if p.angle_peaks else None
+            circle = cp.empty((count, n_blocks, largest), cp.float32) if p.angle_peaks and not circle_fits else None
+            scratch = None if items_fit else cp.empty((count, 2 * room), cp.uint64)
+            self._launch(
+                "turn_cells", (n_blocks, count), 64, seeds, turns, vectors, *layout, np.int32(first),
+                np.int32(p.max_spots), np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims,
+                np.int32(p.angle_peaks), np.int32(width), np.int32(largest), _pointer(circle), keys, _pointer(angles),
+                shared=largest * 4 if p.angle_peaks and circle_fits else 0,
+            )
+            self._launch(
+                "choose_cells", (count,), 256, keys, _pointer(angles), np.int32(n_items), np.int32(width), seeds, vectors,
+                *layout, np.int32(first), np.int32(p.max_spots), np.float64(p.triml), np.float64(p.trimh),
+                np.float64(p.delta), np.float64(p.distance3), np.int32(n_cells), np.int32(room), _pointer(scratch),
+                cells, scores, input_cell, shared=room * 16 if items_fit else 0,
+            )
+        return OrientedCells(cells, scores, input_cell)
+
+    def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, *args: Any) -> None:
+        """Launch a kernel of a warp a cell, cells (F, Q, 3, 3)."""
+        n_cells = cells.shape[0] * cells.shape[1]
+        self._launch(
+            kernel, (-(-n_cells // 4),), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets, *args,
+        )
+
+    def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
+        """Step 4; see `Backend.refine_cells`."""
+        cells = cp.array(cells, dtype=cp.float64, order="C")
+        scores = cp.array(scores, dtype=cp.float64, order="C")
+        if p.method != "raw":
+            self._per_cell(
+                "refine_cells", spots, cells, np.int64(scores.size), np.int32(cells.shape[1]),
+                np.int32(METHODS[p.method]), np.float64(p.contraction), np.float64(p.max_dist), np.int32(p.min_spots),
+                np.int32(p.n_iter), cells, scores,
+            )
+        return cells, scores
+
+    def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+        """Turn cells onto the spots; see `Backend.fit_rigid`."""
+        cells = cp.array(cells, dtype=cp.float64, order="C")
+        self._per_cell(
+            "fit_rigid", spots, cells, np.int64(cells.shape[0] * cells.shape[1]), np.int32(cells.shape[1]),
+            np.int32(p.rigid_steps), cells,
+        )
+        return cells
+
+    def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
+        """Spots within each radius; see `Backend.count_within`."""
+        cells = cp.ascontiguousarray(cp.asarray(cells, dtype=cp.float64))
+        radii = cp.ascontiguousarray(cp.asarray(radii, dtype=cp.float64))
+        out = cp.empty(radii.shape, cp.int32)
+        self._per_cell(
+            "count_within", spots, cells, cells, radii, np.int64(cells.shape[0] * cells.shape[1]),
+            np.int32(cells.shape[1]), np.int32(radii.shape[2]), out,
+        )
+        return out
+
+    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
+        """The last fit; see `Backend.fit_constrained`."""
+        cells = cp.array(cells, dtype=cp.float64, order="C")
+        reference = cp.ascontiguousarray(cp.asarray(reference, dtype=cp.float64))
+        radius = cp.ascontiguousarray(cp.asarray(radius, dtype=cp.float64))
+        cutoff = cp.empty(len(cells))
+        self._launch(
+            "fit_constrained", (-(-len(cells) // 2),), 64, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
+            np.int32(len(cells)), reference, radius, np.float64(prior), cells, cutoff,
+        )
+        return cells, cutoff
+
+    def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
+        """Distances of all spots to their predicted ones; see `Backend.distances`."""
+        cells = cp.ascontiguousarray(cp.asarray(cells, dtype=cp.float64))
+        out = cp.empty((cells.shape[1], spots.xyz.shape[1]), cp.float32)
+        self._launch(
+            "distances", (cells.shape[1], spots.n_frames), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
+            cells, np.int32(fractional), out,
+        )
+        return out
+
+
+def _pointer(array: Any) -> Any:
+    """An array, or the null pointer for None."""
+    return np.uint64(0) if array is None else array
+
+
+def _trims(p: Parameters) -> Any:
+    """The constants of the product of factors; see `score_constants` of the CPU backend."""
+    high = p.trimh + p.delta
+    # A factor of zero has no logarithm; distances below 2^-60 of the range do not exist in float32.
+    low = max(p.triml + p.delta, high * 2.0**-60)
+    scale, half = 1 / math.sqrt(low * high), 0.5 * math.log2(high / low)
+    every = min(64, max(1, int(120 / max(half, 1))))
+    span = 0.999 / (2 * half) if half > 0 else 0.0
+    return np.array([(low - p.delta, p.trimh, scale, p.delta * scale, span, half, every)], TRIMS)
+
+
+def _directions(n_points: int) -> tuple[Any, Any]:
+    """Directions (3, P) in float64 and float32."""
+    points = np.ascontiguousarray(half_sphere(n_points).T)
+    return cp.asarray(points), cp.asarray(points.astype(np.float32))
+
+
+def _plan_arrays(plan: SearchPlan) -> tuple[Any, ...]:
+    """Lengths in float64 and float32, seeds, and what multiplies a spot at each angle, (S, A, 4)."""
+    seeds = np.zeros(len(plan.group), SEED)
+    seeds["base"] = plan.base.reshape(-1, 9)
+    seeds["turn"], seeds["group"], seeds["n_angles"] = plan.turn, plan.group, plan.n_angles
+    seeds["axis"], seeds["input_cell"] = plan.axis, plan.input_cell
+    turns = np.ascontiguousarray(np.swapaxes(plan.angle_tables(), 1, 2))
+    lengths = cp.asarray(plan.lengths)
+    return lengths, lengths.astype(cp.float32), cp.asarray(seeds.view(np.uint8)), cp.asarray(turns)

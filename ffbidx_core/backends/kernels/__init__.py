@@ -1,0 +1,45 @@
+"""The CUDA C of the GPU backend: files without headers, concatenated in a fixed order.
+
+CuPy's cache of compiled kernels hashes the source text, so that an edited file is never run stale.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources import files
+
+from ...model import fits
+
+FILES = ("common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "fits.cu", "refine.cu", "constrained.cu")
+KERNELS = (
+    "sort_spots", "direction_keys", "choose_candidates", "refine_vectors", "turn_cells", "choose_cells", "count_within",
+    "distances", "fit_rigid", "refine_cells", "fit_constrained",
+)
+OPTIONS = ("--std=c++17",)
+
+
+def constants() -> str:
+    """The constants of `model.fits` that kernels need, as macros."""
+    values = {
+        "VECTOR_THRESHOLDS": ", ".join(repr(t) for t in fits.VECTOR_THRESHOLDS),
+        "RIGID_START": repr(fits.RIGID_START),
+        "RIGID_LARGEST": repr(fits.RIGID_LARGEST),
+        "RIGID_END": repr(fits.RIGID_END),
+        "UNDETERMINED": repr(fits.UNDETERMINED),
+        "CONSTRAINED_ROUNDS": str(fits.CONSTRAINED_ROUNDS),
+        "CONSTRAINED_STEPS": str(fits.CONSTRAINED_STEPS),
+        "CONSTRAINED_SMALLEST_START": repr(fits.CONSTRAINED_SMALLEST_START),
+        "CONSTRAINED_CUTOFF": repr(fits.CONSTRAINED_CUTOFF),
+        "CONSTRAINED_LOWEST": repr(fits.CONSTRAINED_LIMITS[0]),
+        "CONSTRAINED_HIGHEST": repr(fits.CONSTRAINED_LIMITS[1]),
+        "TYPICAL_SIGMA": repr(fits.TYPICAL_SIGMA),
+        "TYPICAL_WEIGHT": repr(fits.TYPICAL_WEIGHT),
+    }
+    return "".join(f"#define {name} {value}\n" for name, value in values.items())
+
+
+@functools.cache
+def source() -> str:
+    """All kernels as one text; `#line` keeps the compiler's messages at their places."""
+    parts = [f'#line 1 "{name}"\n{(files(__package__) / name).read_text()}' for name in FILES]
+    return constants() + "\n".join(parts)

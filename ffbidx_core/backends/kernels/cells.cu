@@ -1,0 +1,299 @@
+// Step 3: input cells turned about candidate vectors, and the best of them.
+//
+// The spots are turned once into a candidate's own frame (u, w, z); an angle then costs four products and two roundings
+// a spot. A spot too far from the lattice planes of the axis can neither count nor change its factor at any angle, so
+// only the near ones, about a third, go through the loop over angles.
+
+#define ANGLES 4
+#define ANGLE_THREADS 64
+#define NEAR_SPOTS 512
+
+// One way to lay an input cell on a candidate; see SearchPlan. base is the cell at angle 0 in the candidate's frame.
+struct Seed {
+  double base[9];
+  double turn;
+  int group, n_angles, axis, input_cell;
+};
+
+// Rows u, w, z with z along v.
+__device__ __forceinline__ void candidate_frame(const double* v, double* frame) {
+  double norm = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+  double z0 = v[0] / norm, z1 = v[1] / norm, z2 = v[2] / norm;
+  bool first = fabs(z0) < 0.6;
+  double u0 = first ? 0.0 : -z2, u1 = first ? z2 : 0.0, u2 = first ? -z1 : z0;
+  norm = sqrt(u0 * u0 + u1 * u1 + u2 * u2);
+  u0 /= norm;
+  u1 /= norm;
+  u2 /= norm;
+  frame[0] = u0;
+  frame[1] = u1;
+  frame[2] = u2;
+  frame[3] = z1 * u2 - z2 * u1;
+  frame[4] = z2 * u0 - z0 * u2;
+  frame[5] = z0 * u1 - z1 * u0;
+  frame[6] = z0;
+  frame[7] = z1;
+  frame[8] = z2;
+}
+
+// The near spots of this block's two warps: each warp keeps its half of the spots in their order.
+struct Near {
+  float4 rows[NEAR_SPOTS];   // along u, along w, what the axis adds to the two other indices
+  float squared[NEAR_SPOTS]; // squared distance along the axis
+  int count[2];
+};
+
+__device__ void gather_near(const float* xyz, i64 n_spots, i64 begin, int n, const float* frame, float length, float a,
+                            float b, float reach, Near* near) {
+  int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, half = NEAR_SPOTS / 2;
+  int first = warp ? (n + 1) / 2 : 0, last = warp ? n : (n + 1) / 2, count = 0;
+  for (int i = first; i < last; i += 32) {
+    bool keep = false;
+    float along = 0.0f, d = 0.0f, s0 = 0.0f, s1 = 0.0f, s2 = 0.0f;
+    if (i + lane < last) {
+      i64 j = begin + i + lane;
+      s0 = xyz[j];
+      s1 = xyz[n_spots + j];
+      s2 = xyz[2 * n_spots + j];
+      along = fmaf(frame[6], s0, fmaf(frame[7], s1, frame[8] * s2));
+      d = from_nearest(length * along);
+      keep = fabsf(d) < reach;
+    }
+    unsigned kept = __ballot_sync(0xffffffffu, keep);
+    if (keep) {
+      int slot = warp * half + count + __popc(kept & ((1u << lane) - 1));
+      near->rows[slot] = make_float4(fmaf(frame[0], s0, fmaf(frame[1], s1, frame[2] * s2)),
+                                     fmaf(frame[3], s0, fmaf(frame[4], s1, frame[5] * s2)), a * along, b * along);
+      near->squared[slot] = d * d;
+    }
+    count += __popc(kept);
+  }
+  if (lane == 0) near->count[warp] = count;
+}
+
+struct Sum {
+  float product, logarithm;
+  int count;
+};
+
+// Adds the near spots to the sums of K angles. `turn` is what multiplies a spot's u and w for the two vectors across the
+// axis at an angle.
+template <int K>
+__device__ __forceinline__ void add_near(const Near* near, const float4* turn, float squared_limit, Trims t, Sum* sum) {
+  for (int half = 0; half < 2; half++) {
+    const float4* rows = near->rows + half * (NEAR_SPOTS / 2);
+    const float* squared = near->squared + half * (NEAR_SPOTS / 2);
+    int n = near->count[half];
+    for (int start = 0; start < n; start += t.every) {
+      int stop = min(start + t.every, n);
+#pragma unroll 2
+      for (int i = start; i < stop; i++) {
+        float4 s = rows[i];
+        float along = squared[i];
+#pragma unroll
+        for (int k = 0; k < K; k++) {
+          float x = from_nearest(fmaf(turn[k].x, s.x, fmaf(turn[k].y, s.y, s.z)));
+          float y = from_nearest(fmaf(turn[k].z, s.x, fmaf(turn[k].w, s.y, s.w)));
+          float d = fmaf(x, x, fmaf(y, y, along));
+          sum[k].product *= fmaf(fminf(fmaxf(__fsqrt_rn(d), t.low), t.high), t.scale, t.shift);
+          sum[k].count += d < squared_limit;
+        }
+      }
+#pragma unroll
+      for (int k = 0; k < K; k++) {
+        sum[k].logarithm += __log2f(sum[k].product);
+        sum[k].product = 1.0f;
+      }
+    }
+  }
+}
+
+// Keys of K angles a thread, from angle `first` on, into keys[]: the loop over tiles of spots.
+template <int K>
+__device__ void keys_of_angles(const Seed* seed, const float4* turns, const float* frame, const float* xyz, i64 n_spots, i64 begin, int n,
+                               float reach, float limit, Trims t, int first, Near* near, float* keys) {
+  float4 turn[K];
+  Sum sum[K];
+#pragma unroll
+  for (int k = 0; k < K; k++) {
+    turn[k] = turns[min(first + k * ANGLE_THREADS + (int)threadIdx.x, seed->n_angles - 1)];
+    sum[k] = {1.0f, 0.0f, 0};
+  }
+  int axis = seed->axis, n_near = 0;
+  float length = seed->base[3 * axis + 2];
+  float a = seed->base[3 * ((axis + 1) % 3) + 2], b = seed->base[3 * ((axis + 2) % 3) + 2];
+  for (int start = 0; start < n; start += NEAR_SPOTS) {
+    __syncthreads();
+    gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, reach, near);
+    __syncthreads();
+    n_near += near->count[0] + near->count[1];
+    add_near<K>(near, turn, limit * limit, t, sum);
+  }
+#pragma unroll
+  for (int k = 0; k < K; k++) {
+    int angle = first + k * ANGLE_THREADS + threadIdx.x;
+    float mean = (sum[k].logarithm + (n - n_near) * t.half) / n;
+    if (angle < seed->n_angles) keys[angle] = fmaf(mean + t.half, t.span, -(float)sum[k].count);
+  }
+}
+
+#define NO_KEY 1.0f
+#define NO_ITEM 0xffffffffffffffffull
+
+// Grid (S * C, F): one block turns one input cell about one candidate. With peaks > 0 the best local minima over the
+// circle go out, `width` = peaks of them with their angles; else all keys, `width` = the largest number of angles.
+// `scratch` takes the keys of a circle where shared memory is too small for them.
+extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
+    const Seed* seeds, const float4* turns, const double* vectors, int n_groups, int n_candidates, const float* xyz,
+    i64 n_spots, const i64* offsets, int first_frame, int max_spots, float reach, float limit, const Trims* trims, int peaks,
+    int width, int largest, float* scratch, float* out_keys, int* out_angles) {
+  extern __shared__ float shared_keys[];
+  __shared__ Near near;
+  __shared__ Seed seed;
+  __shared__ float frame[9];
+  __shared__ u64 lowest[2];
+  Trims t = *trims;
+  int s = blockIdx.x / n_candidates, c = blockIdx.x % n_candidates, f = first_frame + blockIdx.y;
+  if (threadIdx.x < sizeof(Seed) / 4) ((int*)&seed)[threadIdx.x] = ((const int*)(seeds + s))[threadIdx.x];
+  __syncthreads();
+  i64 begin = offsets[f], block = (i64)blockIdx.y * gridDim.x + blockIdx.x;
+  int n = min((int)(offsets[f + 1] - begin), max_spots), n_angles = seed.n_angles;
+  const double* v = vectors + (((i64)f * n_groups + seed.group) * n_candidates + c) * 3;
+  float* out = out_keys + block * width;
+  bool empty = n == 0 || (v[0] == 0.0 && v[1] == 0.0 && v[2] == 0.0);
+  for (int i = (empty || peaks ? 0 : n_angles) + threadIdx.x; i < width; i += ANGLE_THREADS) out[i] = NO_KEY;
+  if (empty) return;
+  float* keys = peaks == 0 ? out : scratch ? scratch + block * largest : shared_keys;
+  if (threadIdx.x == 0) {
+    double exact[9];
+    candidate_frame(v, exact);
+    for (int i = 0; i < 9; i++) frame[i] = (float)exact[i];
+  }
+  __syncthreads();
+  for (int first = 0; first < n_angles;) {
+    int left = n_angles - first;
+    if (left > 2 * ANGLE_THREADS) {
+      keys_of_angles<ANGLES>(&seed, turns + s * largest, frame, xyz, n_spots, begin, n, reach, limit, t, first, &near, keys);
+      first += ANGLES * ANGLE_THREADS;
+    } else if (left > ANGLE_THREADS) {
+      keys_of_angles<2>(&seed, turns + s * largest, frame, xyz, n_spots, begin, n, reach, limit, t, first, &near, keys);
+      first += 2 * ANGLE_THREADS;
+    } else {
+      keys_of_angles<1>(&seed, turns + s * largest, frame, xyz, n_spots, begin, n, reach, limit, t, first, &near, keys);
+      first += ANGLE_THREADS;
+    }
+  }
+  if (peaks == 0) return;
+  __syncthreads();
+  // The best minima one after another: each the smallest (key, angle) above the one before.
+  u64 last = 0;
+  for (int k = 0; k < width; k++) {
+    u64 best = NO_ITEM;
+    for (int i = threadIdx.x; i < n_angles; i += ANGLE_THREADS) {
+      float x = keys[i], before = keys[i > 0 ? i - 1 : n_angles - 1], behind = keys[i < n_angles - 1 ? i + 1 : 0];
+      if (n_angles > 1 && (x > before || x >= behind)) continue;
+      u64 item = item_of(x, i);
+      if ((k == 0 || item > last) && item < best) best = item;
+    }
+    best = warp_min(best);
+    if ((threadIdx.x & 31) == 0) lowest[threadIdx.x >> 5] = best;
+    __syncthreads();
+    last = lowest[0] < lowest[1] ? lowest[0] : lowest[1];
+    __syncthreads();
+    if (last == NO_ITEM) return;
+    if (threadIdx.x == 0) {
+      out[k] = unordered((unsigned)(last >> 32));
+      out_angles[block * width + k] = (int)last;
+    }
+  }
+}
+
+// The score of one cell over the n spots from `begin` on, in float64, by one warp.
+__device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, i64 begin, int n, double triml,
+                             double trimh, double delta, double limit) {
+  double logarithm = 0.0;
+  int count = 0;
+  for (int j = threadIdx.x & 31; j < n; j += 32) {
+    double squared = 0.0, s0 = xyz[begin + j], s1 = xyz[n_spots + begin + j], s2 = xyz[2 * n_spots + begin + j];
+#pragma unroll
+    for (int r = 0; r < 3; r++) {
+      double h = cell[3 * r] * s0 + cell[3 * r + 1] * s1 + cell[3 * r + 2] * s2;
+      h -= rint(h);
+      squared += h * h;
+    }
+    double d = sqrt(squared);
+    count += d < limit;
+    logarithm += log(fmin(fmax(d, triml), trimh) + delta);
+  }
+  return exp(warp_sum(logarithm) / n) - delta - warp_sum(count) - 1.0;
+}
+
+// Grid F: the best Q of a frame's n_items = S * C * width keys, their cells and exact scores, sorted by score.
+// Shared memory, or `scratch`, holds room = 2^k >= Q items and as many scores.
+extern "C" __global__ __launch_bounds__(256) void choose_cells(
+    const float* keys, const int* angles, int n_items, int width, const Seed* seeds, const double* vectors,
+    int n_groups, int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots,
+    double triml, double trimh, double delta, double limit, int n_cells, int room, u64* scratch, double* cells,
+    double* scores, int* input_cell) {
+  extern __shared__ u64 shared_items[];
+  __shared__ int histogram[BINS];
+  __shared__ u64 ties[TIES];
+  int f = first_frame + blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
+  u64* items = scratch ? scratch + (i64)blockIdx.x * 2 * room : shared_items;
+  double* mine = (double*)(items + room);
+  i64 begin = offsets[f];
+  int n = min((int)(offsets[f + 1] - begin), max_spots);
+  const float* row = keys + (i64)blockIdx.x * n_items;
+  int found = n == 0 ? 0 : gather_best(row, n_items, -n - 1.0f, n_cells, items, histogram, ties);
+  int padded = power_of_two(found);
+  for (int i = found + threadIdx.x; i < padded; i += blockDim.x) items[i] = NO_ITEM;
+  block_sort(items, padded);
+  double cell[9] = {};
+  for (int pass = 0; pass < 2; pass++) {
+    for (int k = warp; k < n_cells; k += n_warps) {
+      bool real = k < found && unordered((unsigned)(items[k] >> 32)) < NO_KEY;
+      int source = -1, rank = k;
+      double score = __longlong_as_double(0x7ff0000000000000ll);
+      if (real) {
+        int at = (int)items[k], candidate = at / width, angle = at % width;
+        if (angles) angle = angles[(i64)blockIdx.x * n_items + at];
+        const Seed* seed = seeds + candidate / n_candidates;
+        double frame[9];
+        candidate_frame(vectors + (((i64)f * n_groups + seed->group) * n_candidates + candidate % n_candidates) * 3,
+                        frame);
+        double sine, cosine;
+        sincos(seed->turn * angle / seed->n_angles, &sine, &cosine);
+        for (int r = 0; r < 3; r++) {
+          double x = seed->base[3 * r] * cosine - seed->base[3 * r + 1] * sine;
+          double y = seed->base[3 * r] * sine + seed->base[3 * r + 1] * cosine, z = seed->base[3 * r + 2];
+          for (int q = 0; q < 3; q++) cell[3 * r + q] = x * frame[q] + y * frame[3 + q] + z * frame[6 + q];
+        }
+        source = seed->input_cell;
+        if (pass == 0) score = warp_score(cell, xyz, n_spots, begin, n, triml, trimh, delta, limit);
+      }
+      if (pass == 0) {
+        if (lane == 0) mine[k] = score;
+        continue;
+      }
+      score = mine[k];
+      if (real) {
+        int before = 0;
+        for (int j = lane; j < found; j += 32) before += mine[j] < score || (mine[j] == score && j < k);
+        rank = warp_sum(before);
+      }
+      i64 out = (i64)f * n_cells + rank;
+      if (lane < 9) {
+        double value = 0.0;
+#pragma unroll
+        for (int i = 0; i < 9; i++)
+          if (real && lane == i) value = cell[i];
+        cells[9 * out + lane] = value;
+      }
+      if (lane == 0) {
+        scores[out] = score;
+        input_cell[out] = source;
+      }
+    }
+    __syncthreads();
+  }
+}
