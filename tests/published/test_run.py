@@ -181,3 +181,16 @@ def test_the_caller_is_told_how_many_spots_were_left_out(caplog):
     assert (record.name, record.levelname) == ("ffbidx", "WARNING")
     assert record.message.startswith("on 1 of 3 frames")
     assert record.message.endswith(" 5 are left out")
+
+
+def test_what_an_indexer_did_before_does_not_matter(indexer):
+    """The plan of the last call is kept: other cells or other options must not get it."""
+    _, rows = frame()
+    calls = [(cell, {**QUICK, **options}) for cell in (CELL, CELL * 1.01) for options in (
+        {}, {"num_angle_points": 60}, {"length_threshold": 12.0}, {"method": "raw"}
+    )]
+    for cell, options in [*calls, calls[0]]:
+        used = indexer.run(published_spots(rows), published_cells(cell), **options)
+        fresh = ffbidx.Indexer(backend="cpu").run(published_spots(rows), published_cells(cell), **options)
+        np.testing.assert_array_equal(used[0], fresh[0])
+        np.testing.assert_array_equal(used[1], fresh[1])
