@@ -113,7 +113,8 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
 def _small_changes_of_basis() -> NDArray[np.int64]:
     """Matrices with entries -1, 0, 1 and determinant 1, (n, 3, 3)."""
     matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
-    return matrices[np.rint(np.linalg.det(matrices)) == 1]
+    unimodular: NDArray[np.int64] = matrices[np.rint(np.linalg.det(matrices)) == 1]
+    return unimodular
 
 
 def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
