@@ -6,6 +6,8 @@ from frames import CELL, frame, published_cells, published_spots
 
 import ffbidx
 import ffbidx_core.api
+from ffbidx_core.backends import devices
+from ffbidx_core.errors import BackendUnavailable
 
 
 @pytest.mark.parametrize(("option", "value"), [
@@ -45,3 +47,19 @@ def test_the_device_reaches_the_backend(monkeypatch):
     ffbidx.Indexer(backend="cuda", device=1)
     ffbidx.Indexer(device="2")
     assert asked == [("auto", None), ("cuda", 1), ("auto", "2")]
+
+
+def test_the_device_comes_from_the_environment_unless_given(monkeypatch):
+    monkeypatch.setattr(devices, "gpu_count", lambda: (4, ""))
+    monkeypatch.delenv("INDEXER_GPU_DEVICE", raising=False)
+    assert devices.device_number(None) is None
+    for value, given, number in (("3", None, 3), ("3", 0, 0), ("3", "1", 1), ("", None, None)):
+        monkeypatch.setenv("INDEXER_GPU_DEVICE", value)
+        assert devices.device_number(given) == number
+    monkeypatch.setenv("INDEXER_GPU_DEVICE", "first")
+    with pytest.raises(ValueError, match="'first'"):
+        devices.device_number(None)
+    for missing in ("4", "-1"):
+        monkeypatch.setenv("INDEXER_GPU_DEVICE", missing)
+        with pytest.raises(BackendUnavailable):
+            devices.device_number(None)
