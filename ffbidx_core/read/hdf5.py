@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class Hdf5File:
     def _open(self) -> None:
         spots = open_dataset(self._file, self.path, "/spots", "f", (None, 3))
         if spots is None:
-            raise InputError(self.path, f"has no dataset /spots; {_contents(self._file)}")
+            raise InputError(self.path, f"has no dataset /spots; {self._contents()}")
         self._spots = spots
         self._offsets = open_dataset(self._file, self.path, "/offsets", "iu", (None,))
         self._ids = open_dataset(self._file, self.path, "/frame_id", "text", (None,))
@@ -153,6 +152,11 @@ class Hdf5File:
             return [""] * len(run)
         return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
 
+    def _contents(self) -> str:
+        with errors_of(self.path):
+            names = [str(name)[:40] for _, name in zip(range(6), self._file, strict=False)]
+        return f"there are {', '.join(names)}" if names else "it is empty"
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -161,8 +165,3 @@ class Hdf5File:
 def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:
     if wrong.any():
         raise InputError(path, f"frame {begin + int(wrong.argmax())}: {problem}", "/offsets")
-
-
-def _contents(file: Any) -> str:
-    names = [name[:40] for _, name in zip(range(6), file, strict=False)]
-    return f"there are {', '.join(names)}" if names else "it is empty"

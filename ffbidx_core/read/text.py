@@ -89,10 +89,11 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
     spots = []
     for number, line in enumerate(lines[first:], start=first + 1):
         words = line.split()
-        if words and len(words) < 3:
-            raise InputError(path, f"a spot has three numbers x y z, here are {len(words)}", f"line {number}")
-        if words:
-            spots.append(numbers(path, words[:3], number))
+        spot = numbers(path, words[:3], number)
+        if 0 < len(spot) < 3:
+            raise InputError(path, f"a spot has three numbers x y z, here are {len(spot)}", f"line {number}")
+        if spot:
+            spots.append(spot)
     return np.array(spots)
 
 

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+
+from ffbidx_core.errors import InputError
+from ffbidx_core.read import Source, expand_inputs
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a.h5"], [Source("a.h5")]),
+        (["a.h5//3"], [Source("a.h5", 3)]),
+        (["a.h5 //12"], [Source("a.h5", 12)]),
+        (["a.h5", "//12", "b.h5"], [Source("a.h5", 12), Source("b.h5")]),
+        (["dir//a.h5"], [Source("dir//a.h5")]),
+        (["dir//a.h5//007"], [Source("dir//a.h5", 7)]),
+        (["a.h5//3x"], [Source("a.h5//3x")]),
+        (["a.h5//-1"], [Source("a.h5//-1")]),
+        (["a.h5/3"], [Source("a.h5/3")]),
+        (["//3"], [Source("//3")]),
+        (["a.h5//٣"], [Source("a.h5//٣")]),
+        (["name with //blanks.h5 //3"], [Source("name with //blanks.h5", 3)]),
+        ([], []),
+    ],
+)
+def test_a_frame_is_selected_only_by_digits_at_the_end(arguments: list[str], expected: list[Source]) -> None:
+    assert expand_inputs(arguments) == expected
+
+
+def test_a_file_of_the_whole_name_wins_over_a_frame() -> None:
+    Path("run").mkdir()
+    Path("run/7").write_text("")
+    assert expand_inputs(["run//7", "run//8"]) == [Source("run//7"), Source("run", 8)]
+
+
+@pytest.mark.parametrize("name", ["frames.lst", "@frames.lst", "@other"])
+def test_lists_name_one_input_a_line(name: str) -> None:
+    content = "\ufeff# a comment\r\na.h5\r\n\r\n  b c.h5 //2  \r\n#d.h5\r\ne#1.txt//0\r\n"
+    Path(name.removeprefix("@")).write_bytes(content.encode())
+    assert expand_inputs(["first.h5", name, "last.h5"]) == [
+        Source("first.h5"), Source("a.h5"), Source("b c.h5", 2), Source("e#1.txt", 0), Source("last.h5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "names no inputs"),
+        (b"# nothing\n\n", "names no inputs"),
+        (b"a.h5\nmore.lst\n", "line 2: names another list"),
+        (b"a.h5\n@more\n", "line 2: names another list"),
+        (b"a\0b", "neither HDF5 nor text"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "is an HDF5 file"),
+    ],
+)
+def test_a_list_that_is_none_is_an_error(content: bytes, problem: str) -> None:
+    Path("frames.lst").write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        expand_inputs(["frames.lst"])
+
+
+def test_a_missing_list_is_an_error_and_a_missing_file_is_left_to_the_reader() -> None:
+    with pytest.raises(InputError, match=r"^nothere\.lst: cannot be read: no such file"):
+        expand_inputs(["@nothere.lst"])
+    assert expand_inputs(["nothere.h5"]) == [Source("nothere.h5")]
