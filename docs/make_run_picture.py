@@ -7,8 +7,9 @@ import numpy as np
 from rich.console import Console
 
 from ffbidx_cli.console import PLAIN, crystal_table, progress_line, show_summary
+from ffbidx_core.job import Job
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.pipeline import Job, Progress, index
+from ffbidx_core.pipeline import Progress, index
 from ffbidx_core.read import expand_inputs, read_cell
 
 SPOTS, CELL, OUTPUT = "sample_data/lysozyme.h5", "sample_data/lysozyme.cell", "lysozyme.ffbidx.h5"

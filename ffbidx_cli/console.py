@@ -22,6 +22,8 @@ from ffbidx_core.summary import Summary
 
 HEARTBEAT = 30.0
 """Seconds between progress lines where there is no terminal."""
+MOST_CELLS = 5
+"""Input cells that the summary shows; --json has all."""
 PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
 """Names of files are shown as they are."""
 PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -86,7 +88,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     for name, value in _facts(summary):
         facts.add_row(name, value)
     console.print(facts)
-    for number, cell in enumerate(summary.cells):
+    for number, cell in enumerate(summary.cells[:MOST_CELLS]):
         table = Table(box=None, title=f"Input cell {number}", title_justify="left", pad_edge=False)
         table.add_column("")
         for name in PARAMETERS:
@@ -99,6 +101,8 @@ def show_summary(console: Console, summary: Summary) -> None:
         if cell.spread is not None:
             table.add_row("spread", *_numbers(cell.spread, 3))
         console.print(table)
+    if len(summary.cells) > MOST_CELLS:
+        console.print(f"and {len(summary.cells) - MOST_CELLS} further input cells")
     for problem in summary.problems:
         console.print(f"note: {problem}", soft_wrap=True)
     if summary.output:

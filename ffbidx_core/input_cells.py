@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ParameterError, UsageError
 from .indexer import Backend
+from .job import Job
 from .learn import learn_cells
 from .model.cell import Array, is_left_handed
 from .model.frame import FrameBlock
@@ -48,22 +48,23 @@ class InputCells:
 
     Parameters
     ----------
-    shared : (M, 3, 3) or None
-        The cells of all frames; None: each input's own cells serve.
+    job
+        Says which cells a block has.
     p
-    limited
-        Whether `p.max_input_cells` is a limit.
+        For the search and the learning.
     writer
         Numbers the cells and keeps the learned ones.
     tell
         Called with each thing that a user should know.
+
+    Attributes
+    ----------
+    most : int
+        Most cells that competed on a frame so far.
     """
 
-    def __init__(
-        self, shared: Array | None, p: Parameters, *, limited: bool, writer: ResultsWriter,
-        tell: Callable[[str], object],
-    ) -> None:
-        self._shared, self._p, self._limited, self._writer, self._tell = shared, p, limited, writer, tell
+    def __init__(self, job: Job, p: Parameters, writer: ResultsWriter, tell: Callable[[str], object]) -> None:
+        self._job, self._p, self._writer, self._tell = job, p, writer, tell
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Array] = {}
         self._given_of_row: dict[int, Array] = {}
@@ -71,31 +72,14 @@ class InputCells:
         self._suspicious: set[bytes] = set()
         self.most = 1
 
-    def given(self, block: FrameBlock) -> Array:
-        """The input cells (M, 3, 3) of a block, as the user gave them.
-
-        Raises
-        ------
-        UsageError
-            When there are none.
-        ParameterError
-            When there are more than the limit.
-        """
-        cells = block.cells if self._shared is None else self._shared
-        if cells is None or len(cells) == 0:
-            raise UsageError(f"{block.sources[0]}: has no input cell of its own; give one with --cell FILE")
-        if self._limited and len(cells) > self._p.max_input_cells:
-            raise ParameterError("max_input_cells", self._p.max_input_cells, f"at least the {len(cells)} input cells")
-        return cells
-
     def learn(self, backend: Backend, blocks: Sequence[FrameBlock]) -> None:
         """Learn the cells of these blocks from their frames."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
-                groups.setdefault(self.given(block).tobytes(), []).append(block)
+                groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
         for key, group in groups.items():
-            given, frames = self.given(group[0]), FrameBlock.joined(group)
+            given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
             cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, given, self._p)
             rows, taught = self._rows(given), np.flatnonzero(n_crystals)
             if len(taught):
@@ -105,7 +89,7 @@ class InputCells:
 
     def get(self, block: FrameBlock) -> CellSet:
         """The input cells of a block with their search."""
-        given = self.given(block)
+        given = self._job.cells_of(block)
         key = given.tobytes()
         if key not in self._sets:
             if len(self._sets) >= MOST_PLANS:
@@ -116,7 +100,7 @@ class InputCells:
 
     def look_at_units(self, block: FrameBlock) -> None:
         """Tell once for each set of cells what looks like nanometres."""
-        given = self.given(block)
+        given = self._job.cells_of(block)
         if given.tobytes() not in self._suspicious:
             for sentence in suspicious_units(block.spots, block.offsets, given):
                 self._suspicious.add(given.tobytes())

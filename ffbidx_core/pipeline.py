@@ -5,94 +5,22 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import NothingProcessed, ParameterError
+from .errors import NothingProcessed
 from .indexer import Backend, get_backend, index_frames
 from .input_cells import InputCells
-from .model.cell import Array
+from .job import Job
 from .model.frame import BatchResult, FrameBlock, FrameStatus
 from .model.results import ResultsHeader
-from .parameters import Parameters
-from .read import Source, count_frames, read_blocks
 from .read.ahead import read_ahead
 from .summary import Summary, Tally
 from .version import VERSION
 from .write import ResultsWriter, table
-
-BATCH_SIZE = 64
-"""Frames that are computed together unless told otherwise."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a run is to do.
-
-    Attributes
-    ----------
-    sources
-        Spot files and single frames of them, as `expand_inputs` gives them.
-    parameters
-    cells : (M, 3, 3) float64 or None
-        Input cells for all frames; None: each input's own cells serve.
-    limit_cells
-        Whether `parameters.max_input_cells` is a limit; otherwise it follows the number of cells.
-    backend, device, threads
-        Where to compute, as `get_backend` takes them.
-    batch_size
-        Frames computed together. The results do not depend on it.
-    d_min, d_max
-        Resolution limits in angstrom.
-    every, max_frames
-        Which frames to take.
-    keep_all
-        Keep every cell that was refined, not the crystals' only.
-    output
-        Where the results go, for the summary.
-    """
-
-    sources: Sequence[Source]
-    parameters: Parameters
-    cells: Array | None = None
-    limit_cells: bool = False
-    backend: str = "auto"
-    device: str | None = None
-    threads: int | None = None
-    batch_size: int = BATCH_SIZE
-    d_min: float | None = None
-    d_max: float | None = None
-    every: int = 1
-    max_frames: int | None = None
-    keep_all: bool = False
-    output: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("threads", "batch_size"):
-            if (number := getattr(self, name)) is not None and number < 1:
-                raise ParameterError(name, number, "at least 1")
-
-    def blocks(self) -> Iterator[FrameBlock]:
-        """The frames of the job as they come from the files."""
-        return read_blocks(
-            self.sources, frames_per_block=self.batch_size, d_min=self.d_min, d_max=self.d_max,
-            every=self.every, max_frames=self.max_frames,
-        )
-
-    def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
-        """Blocks of the job joined and cut to its batches."""
-        return batches(blocks, self.batch_size, own_cells=self.cells is None)
-
-    def count_frames(self) -> int | None:
-        """How many frames the job has, where that is known before reading them."""
-        n = count_frames(self.sources)
-        if n is None:
-            return self.max_frames
-        n = -(-n // self.every)
-        return n if self.max_frames is None else min(n, self.max_frames)
 
 
 @dataclass(frozen=True)
@@ -173,27 +101,6 @@ def index(
     return run.outcome(complete)
 
 
-def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
-    """Blocks joined and cut to batches of `size` frames.
-
-    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any.
-    """
-    waiting: list[FrameBlock] = []
-    for block in blocks:
-        if own_cells and waiting and _cells_differ(waiting, block):
-            yield FrameBlock.joined(waiting)
-            waiting = []
-        while block.n_frames:
-            room = size - sum(part.n_frames for part in waiting)
-            waiting.append(block[:room])
-            if block.n_frames >= room:
-                yield FrameBlock.joined(waiting)
-                waiting = []
-            block = block[room:]
-    if waiting:
-        yield FrameBlock.joined(waiting)
-
-
 def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
     """The first n frames of blocks, and the blocks of all frames after them."""
     head: list[FrameBlock] = []
@@ -203,15 +110,6 @@ def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock]
             return head, itertools.chain([block[n:]], blocks)
         n -= block.n_frames
     return head, blocks
-
-
-def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
-    if not block.has_usable_frames:
-        return False
-    first = next((part for part in waiting if part.has_usable_frames), None)
-    if first is None or first.cells is block.cells:
-        return False
-    return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)
 
 
 class _Run:
@@ -226,7 +124,7 @@ class _Run:
         self.writer = ResultsWriter(
             ResultsHeader(VERSION, self.p.method, self.p.as_json(), backend.name, backend.device)
         )
-        self.cells = InputCells(job.cells, self.p, limited=job.limit_cells, writer=self.writer, tell=self._tell)
+        self.cells = InputCells(job, self.p, self.writer, self._tell)
         self._told: list[str] = []
 
     def index(self, batch: FrameBlock) -> None:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from ffbidx_core import pipeline, summary
 from ffbidx_core.errors import InputError, NothingProcessed, ParameterError, UsageError
+from ffbidx_core.job import Job, batches
 from ffbidx_core.model.frame import FrameBlock, FrameStatus
 from ffbidx_core.model.results import COLUMNS
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.pipeline import Job, batches, first_frames, index
+from ffbidx_core.pipeline import first_frames, index
 from ffbidx_core.read import Source
 from ffbidx_core.read.ahead import read_ahead
 

@@ -14,7 +14,7 @@ from ffbidx_core.errors import UsageError
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
-    from ffbidx_core.pipeline import Job
+    from ffbidx_core.job import Job
     from ffbidx_core.read import Source
 
 SOME_FRAMES_BAD = 3
@@ -43,6 +43,8 @@ def command(
     """
     if as_json and output == TO_STDOUT:
         raise UsageError("--json and -o - both write to standard output: leave one of them out")
+    if as_json and dry_run:
+        raise UsageError("--json prints the summary of a run, and --dry-run has none: leave one of them out")
     if output not in (None, TO_STDOUT) and not output.endswith(TABLES + RESULTS_FILES):
         wanted = f"{', '.join(RESULTS_FILES)} for a results file, {', '.join(TABLES)} for a text table"
         raise UsageError(f"--output {output}: the suffix does not say what to write: {wanted}")
@@ -89,7 +91,7 @@ def _job(
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
 
-    from ffbidx_core.pipeline import BATCH_SIZE, Job
+    from ffbidx_core.job import BATCH_SIZE, Job
     from ffbidx_core.read import read_cell
 
     parameters, given = shared.chosen_parameters(preset, options)
@@ -110,6 +112,8 @@ def _list_batches(job: Job) -> int:
     click.echo("# batch\tsource\tindex\tn_spots\tusable")
     for number, batch in enumerate(job.batches(job.blocks())):
         usable = batch.status == FrameStatus.NOT_INDEXED
+        if usable.any():
+            job.cells_of(batch)
         for f, source in enumerate(batch.sources):
             click.echo(f"{number}\t{source}\t{batch.indices[f]}\t{batch.n_spots[f]}\t{'yes' if usable[f] else 'no'}")
     return 0

@@ -1,5 +1,6 @@
 """What `ffbidx index` says to input that cannot be used: one line, the right exit status, no output."""
 
+import ctypes.util
 import os
 
 import h5py
@@ -209,7 +210,8 @@ def test_a_cell_file_that_is_not_there(run, spots_file):
 
 
 def test_no_cell_at_all(run, spots_file):
-    assert run("index", spots_file).is_one_line_error(2, spots_file, "--cell")
+    for more in ([], ["--dry-run"]):
+        assert run("index", spots_file, *more).is_one_line_error(2, spots_file, "--cell")
 
 
 def test_a_left_handed_cell_is_taken_with_a_note(run, spots_file, tmp_path):
@@ -291,7 +293,7 @@ def test_a_directory_without_permission(index, spots_file, tmp_path):
 
 @pytest.mark.parametrize("options", [
     "--max-output-cells 0", "--max-input-cells 0", "--max-spots 3", "--num-candidate-vectors 0", "--triml -0.1",
-    "--trimh 0.6", "--triml 0.4", "--delta -0.5", "--dist1 -1", "--dist3 -1", "--num-halfsphere-points 1",
+    "--trimh 0.6", "--triml 0.4", "--delta -0.5", "--num-halfsphere-points 1",
     "--num-halfsphere-points 8", "--num-angle-points -1", "--n-output-cells 0", "--contraction 1", "--contraction 0",
     "--max-dist 0", "--min-spots 3", "--n-iter -1", "--length-threshold -1", "--vr-min-spots 3", "--method best",
     "--accept all", "--polish full", "--preset slow", "--max-drift 5%", "--max-drift 5%,x", "--max-drift 0,3",
@@ -306,10 +308,12 @@ def test_option_values_out_of_range(index, spots_file, options):
 
 def test_options_that_exclude_each_other(index, spots_file):
     assert index(spots_file, "--json", "-o", "-").is_one_line_error(2, "--json", "-o -")
+    assert index(spots_file, "--json", "--dry-run").is_one_line_error(2, "--json", "--dry-run")
 
 
+@pytest.mark.skipif(ctypes.util.find_library("cuda") is not None, reason="there may be a GPU")
 def test_a_backend_that_is_not_there(index, spots_file):
-    assert index(spots_file, "--backend", "cuda").is_one_line_error(4, "--backend cpu")
+    assert index(spots_file, "--backend", "cuda").is_one_line_error(4, "GPU")
 
 
 def test_no_input(run):

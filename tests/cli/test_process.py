@@ -129,17 +129,18 @@ def test_no_escape_sequences_off_a_terminal(spots_file, cell_file, tmp_path):
     assert "3 indexed" in err
 
 
-def test_help_loads_click_only():
-    code = """
+@pytest.mark.parametrize("command", [[], ["index"], ["table"]])
+def test_help_loads_click_only(command):
+    code = f"""
 import sys
 from ffbidx_cli.main import main
-assert main(["--help"]) == 0
-heavy = {"numpy", "h5py", "numba", "rich", "cupy", "gemmi", "json"} & set(sys.modules)
+assert main([*{command}, "--help"]) == 0
+heavy = {{"numpy", "h5py", "numba", "rich", "cupy", "gemmi"}} & set(sys.modules)
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "index" in done.stdout
+    assert "--help" in done.stdout
 
 
 def test_version():

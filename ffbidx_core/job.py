@@ -1,0 +1,132 @@
+"""What a run is to do: its frames, cut to batches, and the input cells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ParameterError, UsageError
+from .model.cell import Array
+from .model.frame import FrameBlock
+from .parameters import Parameters
+from .read import Source, count_frames, read_blocks
+
+BATCH_SIZE = 64
+"""Frames that are computed together unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do.
+
+    Attributes
+    ----------
+    sources
+        Spot files and single frames of them, as `expand_inputs` gives them.
+    parameters
+    cells : (M, 3, 3) float64 or None
+        Input cells for all frames; None: each input's own cells serve.
+    limit_cells
+        Whether `parameters.max_input_cells` is a limit; otherwise it follows the number of cells.
+    backend, device, threads
+        Where to compute, as `get_backend` takes them.
+    batch_size
+        Frames computed together. The results do not depend on it.
+    d_min, d_max
+        Resolution limits in angstrom.
+    every, max_frames
+        Which frames to take.
+    keep_all
+        Keep every cell that was refined, not the crystals' only.
+    output
+        Where the results go, for the summary.
+    """
+
+    sources: Sequence[Source]
+    parameters: Parameters
+    cells: Array | None = None
+    limit_cells: bool = False
+    backend: str = "auto"
+    device: str | None = None
+    threads: int | None = None
+    batch_size: int = BATCH_SIZE
+    d_min: float | None = None
+    d_max: float | None = None
+    every: int = 1
+    max_frames: int | None = None
+    keep_all: bool = False
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch_size"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ParameterError(name, number, "at least 1")
+
+    def blocks(self) -> Iterator[FrameBlock]:
+        """The frames of the job as they come from the files."""
+        return read_blocks(
+            self.sources, frames_per_block=self.batch_size, d_min=self.d_min, d_max=self.d_max,
+            every=self.every, max_frames=self.max_frames,
+        )
+
+    def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
+        """Blocks of the job joined and cut to its batches."""
+        return batches(blocks, self.batch_size, own_cells=self.cells is None)
+
+    def cells_of(self, block: FrameBlock) -> Array:
+        """The input cells (M, 3, 3) of a block, as the user gave them.
+
+        Raises
+        ------
+        UsageError
+            When there are none.
+        ParameterError
+            When there are more than the limit.
+        """
+        cells = block.cells if self.cells is None else self.cells
+        if cells is None or len(cells) == 0:
+            raise UsageError(f"{block.sources[0]}: has no input cell of its own; give one with --cell FILE")
+        if self.limit_cells and len(cells) > self.parameters.max_input_cells:
+            wanted = f"at least the {len(cells)} input cells"
+            raise ParameterError("max_input_cells", self.parameters.max_input_cells, wanted)
+        return cells
+
+    def count_frames(self) -> int | None:
+        """How many frames the job has, where that is known before reading them."""
+        n = count_frames(self.sources)
+        if n is None:
+            return self.max_frames
+        n = -(-n // self.every)
+        return n if self.max_frames is None else min(n, self.max_frames)
+
+
+def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
+    """Blocks joined and cut to batches of `size` frames.
+
+    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any.
+    """
+    waiting: list[FrameBlock] = []
+    for block in blocks:
+        if own_cells and waiting and _cells_differ(waiting, block):
+            yield FrameBlock.joined(waiting)
+            waiting = []
+        while block.n_frames:
+            room = size - sum(part.n_frames for part in waiting)
+            waiting.append(block[:room])
+            if block.n_frames >= room:
+                yield FrameBlock.joined(waiting)
+                waiting = []
+            block = block[room:]
+    if waiting:
+        yield FrameBlock.joined(waiting)
+
+
+def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
+    if not block.has_usable_frames:
+        return False
+    first = next((part for part in waiting if part.has_usable_frames), None)
+    if first is None or first.cells is block.cells:
+        return False
+    return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)
