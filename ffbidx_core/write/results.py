@@ -32,7 +32,7 @@ class ResultsWriter:
         self._input_cells: dict[bytes, int] = {}
         self._learned: dict[int, Array] = {}
         self._parts: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        self._n_cells = 0
+        self._n_cells = self._n_crystals = 0
         self._parts["cell_offsets"].append([0])
         self._parts["crystal_offsets"].append([0])
 
@@ -68,14 +68,13 @@ class ResultsWriter:
         """
         if not block.n_frames == result.n_frames == len(status):
             raise ValueError(f"{block.n_frames} frames have {result.n_frames} results and {len(status)} statuses")
-        n_crystals = sum(len(part) for part in self._parts["crystals"])
         columns = {
             "source": block.sources, "index": block.indices, "id": block.ids,
             "n_spots": block.n_spots, "n_sampled": result.n_sampled, "status": status,
             "cell_offsets": result.cell_offsets[1:] + self._n_cells,
             "cells": result.cells, "scores": result.scores,
             "input_cell": np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell],
-            "crystal_offsets": result.crystal_offsets[1:] + n_crystals,
+            "crystal_offsets": result.crystal_offsets[1:] + self._n_crystals,
             "crystals": result.crystals + self._n_cells,
             "n_indexed": result.n_indexed, "rmsd": result.rmsd, "log10_chance": result.log10_chance,
             "crystal_parameters": cell_parameters(result.cells[result.crystals]),
@@ -83,6 +82,7 @@ class ResultsWriter:
         for name, values in columns.items():
             self._parts[name].append(values)
         self._n_cells += len(result.cells)
+        self._n_crystals += len(result.crystals)
 
     def results(self, complete: bool) -> Results:
         """All that was gathered.

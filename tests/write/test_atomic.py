@@ -1,0 +1,229 @@
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ffbidx_core.errors import OutputError, UsageError
+from ffbidx_core.write import check_output, write_file
+from ffbidx_core.write.atomic import _write_all
+
+CONTENT = bytes(range(256)) * 100
+
+
+def fail(number: int, name: str = "write") -> Callable[..., int]:
+    def call(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("data", [b"", CONTENT, [CONTENT[:5], b"", CONTENT[5:]]])
+def test_a_file_is_written(tmp_path: Path, data: bytes | list[bytes], overwrite: bool) -> None:
+    path = tmp_path / "out.h5"
+    write_file(str(path), data, overwrite)
+    assert path.read_bytes() == (data if isinstance(data, bytes) else b"".join(data))
+    assert names(tmp_path) == ["out.h5"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_relative_name_and_the_longest_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_file("a" * 255, CONTENT, False)
+    assert names(tmp_path) == ["a" * 255]
+
+
+def test_an_existing_file_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    path.write_bytes(b"old")
+    with pytest.raises(OutputError, match="is already there, written by another program meanwhile"):
+        write_file(str(path), CONTENT, False)
+    assert path.read_bytes() == b"old"
+    write_file(str(path), CONTENT, True)
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path) == ["out.h5"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("link_error", [errno.EPERM, errno.ENOTSUP])
+def test_file_systems_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool, link_error: int
+) -> None:
+    monkeypatch.setattr(os, "link", fail(link_error))
+    path = tmp_path / "out.h5"
+    write_file(str(path), CONTENT, overwrite)
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(OutputError, match="is already there"):
+        write_file(str(path), b"new", False)
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path) == ["out.h5"]
+
+
+def test_what_a_symbolic_link_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link, target = tmp_path / "link", tmp_path / "there" / "out"
+    link.symlink_to(target)
+    write_file(str(link), b"1", False)
+    write_file(str(link), b"2", True)
+    assert link.is_symlink()
+    assert target.read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("most", [1, 1000])
+def test_short_and_interrupted_writes_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    real, calls = os.write, iter(range(10**6))
+
+    def short(descriptor: int, data: memoryview) -> int:
+        if next(calls) % 3 == 1:
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+        return real(descriptor, data[:most])
+
+    monkeypatch.setattr(os, "write", short)
+    write_file(str(tmp_path / "out"), CONTENT[:3000], False)
+    monkeypatch.undo()
+    assert (tmp_path / "out").read_bytes() == CONTENT[:3000]
+
+
+def full_after(n: int) -> Callable[[int, memoryview], int]:
+    """A disk with room for n bytes."""
+    real, left = os.write, n
+
+    def write(descriptor: int, data: memoryview) -> int:
+        nonlocal left
+        if left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = real(descriptor, data[:left])
+        left -= written
+        return written
+
+    return write
+
+
+FAILURES = {
+    "full disk": ("write", full_after(1000), "no space left on device"),
+    "full disk at the start": ("write", full_after(0), "no space left on device"),
+    "no progress": ("write", lambda *_: 0, "input/output error"),
+    "quota": ("write", fail(errno.EDQUOT), "disk quota exceeded|quota"),
+    "full disk at sync": ("fsync", fail(errno.ENOSPC), "no space left on device"),
+    "broken disk": ("fsync", fail(errno.EIO), "input/output error"),
+    "read only": ("open", fail(errno.EROFS), "read-only file system"),
+    "no rename": ("replace", fail(errno.EACCES), "permission denied"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_is_an_output_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / "out.h5"
+    path.write_bytes(b"old")
+    function, replacement, problem = FAILURES[name]
+    monkeypatch.setattr(os, function, replacement)
+    with pytest.raises(OutputError, match=f"^{path}: cannot be written: ({problem})") as caught:
+        write_file(str(path), CONTENT, True)
+    monkeypatch.undo()
+    assert caught.value.exit_status == 6
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["out.h5"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
+def test_a_full_device() -> None:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            _write_all(descriptor, CONTENT)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_stop_in_the_middle_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield CONTENT
+        raise error
+
+    with pytest.raises(error):
+        write_file(str(tmp_path / "out"), pieces(), False)
+    assert names(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_file(str(tmp_path / "out"), CONTENT, False)
+    assert (tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_an_output_that_can_be_written_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").write_text("")
+    (tmp_path / "old").write_text("")
+    monkeypatch.chdir(tmp_path)
+    check_output("new", False, ["in", "nothere"])
+    check_output("old", True, ["in", "nothere", "a\0b"])
+    assert names(tmp_path) == ["in", "old"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("output", ["in", "./in", "symbolic", "hard"])
+def test_an_output_that_is_an_input_is_a_usage_error(tmp_path: Path, output: str, overwrite: bool) -> None:
+    source = tmp_path / "in"
+    source.write_text("")
+    (tmp_path / "symbolic").symlink_to(source)
+    (tmp_path / "hard").hardlink_to(source)
+    with pytest.raises(UsageError, match=f"the output is the input {source}") as caught:
+        check_output(f"{tmp_path}/{output}", overwrite, ["nothere", str(source)])
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("output", "overwrite", "problem"),
+    [
+        ("old", False, "is already there: give another name with -o, or --overwrite"),
+        ("nothere/out", True, "its directory .*/nothere does not exist"),
+        ("old/out", True, "its directory .*/old does not exist"),
+        ("folder", True, "is a directory"),
+        ("pipe", True, "is no regular file"),
+        ("new/", True, "is no file name"),
+        ("x" * 300, True, "cannot be written: file name too long"),
+        ("a\0b", True, "cannot be written: embedded null byte"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(
+    tmp_path: Path, output: str, overwrite: bool, problem: str
+) -> None:
+    (tmp_path / "old").write_text("")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match=problem) as caught:
+        check_output(f"{tmp_path}/{output}", overwrite)
+    assert caught.value.exit_status == 6
+
+
+@pytest.mark.parametrize("output", ["", "/dev/null"])
+def test_devices_and_no_name_are_refused(output: str) -> None:
+    with pytest.raises(OutputError):
+        check_output(output, True)
+
+
+def test_a_directory_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for name in ("new", "old"):
+        (tmp_path / "old").write_text("")
+        with pytest.raises(OutputError, match=r"its directory .* cannot be written to"):
+            check_output(str(tmp_path / name), True)

@@ -1,0 +1,238 @@
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import gemmi
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from results_of import CELLS, HEADER, block_of, status_of
+
+from ffbidx_core import read_results
+from ffbidx_core.errors import InputError
+from ffbidx_core.model.results import COLUMNS, Results
+from ffbidx_core.write import ResultsWriter
+
+TWO_BLOCKS = [block_of([(3, 2), (0, 0), (1, 1)]), block_of([(2, 0), (4, 3)], "b.txt", seed=1)]
+
+
+def writer_of(blocks: list = TWO_BLOCKS) -> ResultsWriter:
+    writer = ResultsWriter(HEADER)
+    rows = writer.input_rows(CELLS)
+    for block, result in blocks:
+        writer.add(block, result, status_of(result), rows)
+    return writer
+
+
+def opened(image: bytes) -> h5py.File:
+    return h5py.File(io.BytesIO(image), "r")
+
+
+def test_the_file_holds_the_datasets_of_the_contract() -> None:
+    expected = {
+        "input_cells": ("float64", (2, 3, 3)),
+        "frame/source": ("object", (5,)),
+        "frame/index": ("int64", (5,)),
+        "frame/id": ("object", (5,)),
+        "frame/n_spots": ("int32", (5,)),
+        "frame/n_sampled": ("int32", (5,)),
+        "frame/status": ("uint8", (5,)),
+        "cell_offsets": ("int64", (6,)),
+        "cells": ("float32", (10, 3, 3)),
+        "scores": ("float32", (10,)),
+        "input_cell": ("int32", (10,)),
+        "crystal_offsets": ("int64", (6,)),
+        "crystals": ("int64", (6,)),
+        "crystal/n_indexed": ("int32", (6,)),
+        "crystal/rmsd": ("float32", (6,)),
+        "crystal/log10_chance": ("float32", (6,)),
+        "crystal/parameters": ("float32", (6, 6)),
+    }
+    found: dict[str, h5py.HLObject] = {}
+    with opened(writer_of().to_bytes(True)) as file:
+        file.visititems(lambda name, node: found.update({name: node}))
+        datasets = {name: node for name, node in found.items() if isinstance(node, h5py.Dataset)}
+        assert {name: (str(node.dtype), node.shape) for name, node in datasets.items()} == expected
+        assert {name: file.attrs[name] for name in file.attrs} == {
+            "format": "ffbidx-results", "format_version": 1, "ffbidx_version": "1.2.3", "method": "ifssr",
+            "parameters": '{"max_spots": 100}', "backend": "cpu", "device": "two cores", "complete": True,
+        }
+        assert file["cells"].attrs["units"] == file["input_cells"].attrs["units"] == "angstrom"
+        assert h5py.check_enum_dtype(file["frame/status"].dtype) == {
+            "indexed": 0, "not_indexed": 1, "too_few_spots": 2, "bad_spots": 3, "unreadable": 4,
+        }
+        text = h5py.check_string_dtype(file["frame/source"].dtype)
+        assert (text.encoding, text.length) == ("utf-8", None)
+
+
+def test_rows_are_counted_over_the_whole_file() -> None:
+    results = writer_of().results(True)
+    (_, first), (_, second) = TWO_BLOCKS
+    np.testing.assert_array_equal(results.cells, np.concatenate([first.cells, second.cells]))
+    np.testing.assert_array_equal(results.cell_offsets, [0, 3, 3, 4, 6, 10])
+    np.testing.assert_array_equal(results.crystal_offsets, [0, 2, 2, 3, 3, 6])
+    np.testing.assert_array_equal(
+        results.cells[results.crystals], np.concatenate([first.cells[first.crystals], second.cells[second.crystals]])
+    )
+    frame = np.searchsorted(results.cell_offsets, results.crystals, side="right") - 1
+    np.testing.assert_array_equal(frame, results.frame_of_crystal)
+    assert results.source.tolist() == ["a.h5"] * 3 + ["b.txt"] * 2
+    assert results.index.tolist() == [0, 1, 2, 0, 1]
+    assert results.status.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_cell_parameters_are_those_of_gemmi() -> None:
+    results = writer_of().results(True)
+    for cell, parameters in zip(results.cells[results.crystals].astype(float), results.crystal_parameters, strict=True):
+        columns = np.array(gemmi.UnitCell(*parameters.tolist()).orth.mat.tolist())
+        # The same lengths and angles, whatever the orientation; float32 has a relative error of 6e-8.
+        np.testing.assert_allclose(columns.T @ columns, cell @ cell.T, atol=50**2 * 4e-6)
+
+
+def test_input_cells_are_distinct_in_order_of_first_use() -> None:
+    writer = ResultsWriter(HEADER)
+    assert writer.input_rows(CELLS[1:]).tolist() == [0]
+    assert writer.input_rows(CELLS).tolist() == [1, 0]
+    # Minus zero is zero, but what differs in the last digit is another cell.
+    assert writer.input_rows(np.where(CELLS == 0, -0.0, CELLS)).tolist() == [1, 0]
+    assert writer.input_rows(np.nextafter(CELLS, 100)).tolist() == [2, 3]
+    block, result = block_of([(4, 1)])
+    result.input_cell[:] = [0, 1, 1, 0]
+    writer.add(block, result, status_of(result), np.array([1, 0]))
+    results = writer.results(True)
+    assert results.input_cell.tolist() == [1, 0, 0, 1]
+    np.testing.assert_array_equal(results.input_cells[:2], CELLS[::-1])
+
+
+def test_learned_cells_stand_beside_the_input_cells(tmp_path: Path) -> None:
+    writer = writer_of()
+    assert writer.results(True).learned_cells is None
+    writer.learned(np.array([1]), CELLS[1:] * 1.01)
+    path = tmp_path / "r.h5"
+    path.write_bytes(writer.to_bytes(True))
+    np.testing.assert_array_equal(read_results(path).learned_cells, [CELLS[0], CELLS[1] * 1.01])
+
+
+def test_a_result_of_other_frames_is_refused() -> None:
+    block, _ = block_of([(1, 1)])
+    _, result = block_of([(1, 1), (1, 1)])
+    with pytest.raises(ValueError, match="1 frames have 2 results and 2 statuses"):
+        ResultsWriter(HEADER).add(block, result, status_of(result), np.array([0, 1]))
+
+
+def test_equal_results_give_equal_bytes_at_any_time() -> None:
+    first = writer_of().to_bytes(True)
+    # HDF5 keeps times in whole seconds.
+    time.sleep(1.1)
+    assert writer_of().to_bytes(True) == first
+
+
+def same(one: Results, other: Results) -> bool:
+    for f in fields(Results):
+        a, b = getattr(one, f.name), getattr(other, f.name)
+        if f.name in COLUMNS and a is not None:
+            np.testing.assert_array_equal(a, b)
+            assert a.dtype == b.dtype
+        else:
+            assert a == b
+    return True
+
+
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+counts = st.lists(st.integers(0, 3).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), max_size=4)
+
+
+@settings(max_examples=30)
+@given(blocks=st.lists(counts, max_size=3), complete=st.booleans(), name=names)
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, blocks: list, complete: bool, name: str
+) -> None:
+    writer = writer_of([block_of(counts, name, seed) for seed, counts in enumerate(blocks)])
+    path = tmp_path_factory.mktemp("results") / "r.h5"
+    path.write_bytes(writer.to_bytes(complete))
+    assert same(read_results(path), writer.results(complete))
+
+
+def test_names_of_files_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "r.h5"
+    path.write_bytes(writer_of([block_of([(1, 1)], "caf\udce9\0.h5")]).to_bytes(True))
+    assert read_results(path).source.tolist() == [r"caf\udce9\0.h5"]
+
+
+def poked(change: Callable[[h5py.File], object]) -> bytes:
+    image = io.BytesIO(writer_of().to_bytes(True))
+    with h5py.File(image, "r+") as file:
+        change(file)
+    return image.getvalue()
+
+
+def write(path: str, value: object) -> Callable[[h5py.File], None]:
+    return lambda file: file[path].write_direct(np.asarray(value, file[path].dtype))
+
+
+def replace(path: str, value: object) -> Callable[[h5py.File], None]:
+    def change(file: h5py.File) -> None:
+        del file[path]
+        file[path] = value
+
+    return change
+
+
+BAD = {
+    "no results file": (lambda f: f.attrs.__delitem__("format"), "is no results file"),
+    "newer": (lambda f: f.attrs.__setitem__("format_version", 2), "has the format version 2; this program reads 1"),
+    "no method": (lambda f: f.attrs.__delitem__("method"), "lacks the attribute method"),
+    "no scores": (lambda f: f.__delitem__("scores"), "has no dataset /scores"),
+    "no sources": (lambda f: f.__delitem__("frame"), "has no dataset /frame/source"),
+    "wrong shape": (replace("cells", np.zeros((9, 9))), "/cells: has the shape"),
+    "too few": (replace("scores", np.zeros(9)), "/scores: has 9 rows, wanted are 10"),
+    "backwards": (write("cell_offsets", [0, 3, 3, 2, 6, 10]), "/cell_offsets: does not rise from 0"),
+    "beyond": (write("crystals", [0, 1, 3, 6, 7, 10]), "/crystals: has numbers outside 0 to 9"),
+    "no such cell": (write("input_cell", [2] * 10), "/input_cell: has numbers outside 0 to 1"),
+    "no such status": (write("frame/status", [5] * 5), "/frame/status: has numbers outside 0 to 4"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_that_is_no_results_file_says_why(tmp_path: Path, name: str) -> None:
+    change, problem = BAD[name]
+    path = tmp_path / "r.h5"
+    path.write_bytes(poked(change))
+    with pytest.raises(InputError, match=problem) as caught:
+        read_results(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("dataset", ["cells", "scores", "crystals", "frame/status", "crystal/rmsd"])
+def test_a_flipped_byte_is_an_error_and_no_number(tmp_path: Path, dataset: str) -> None:
+    image = bytearray(writer_of().to_bytes(True))
+    with opened(bytes(image)) as file:
+        image[file[dataset].id.get_chunk_info(0).byte_offset] ^= 1
+    path = tmp_path / "r.h5"
+    path.write_bytes(image)
+    with pytest.raises(InputError, match=f"/{dataset}: cannot be read as HDF5"):
+        read_results(path)
+
+
+def test_other_files(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("# source\n")
+    (tmp_path / "cut.h5").write_bytes(writer_of().to_bytes(True)[:-1000])
+    problems = {"r.txt": "is text", "no.h5": "no such file", "cut.h5": "truncated", "": "is a directory"}
+    for name, problem in problems.items():
+        with pytest.raises(InputError, match=problem):
+            read_results(tmp_path / name)
+
+
+def test_importing_the_package_loads_neither_numpy_nor_hdf5() -> None:
+    script = """
+import sys, ffbidx_core
+print(sorted({"numpy", "h5py"} & set(sys.modules)), ffbidx_core.read_results.__name__)
+"""
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == "[] read_results\n"
