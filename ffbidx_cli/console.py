@@ -40,7 +40,7 @@ class Reporter:
             SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False),
             console=self.console, transient=True, disable=not _is_live(self.console),
         )
-        self._task = self._bar.add_task("starting", total=None)
+        self._task = self._bar.add_task("starting (the first run of all compiles, some seconds)", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()
