@@ -41,6 +41,7 @@ class SpotBatch:
 
     @property
     def n_frames(self) -> int:
+        """F."""
         return len(self.offsets) - 1
 
     @property
@@ -99,7 +100,7 @@ def usable_frames(spots: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np
     # The comparison is false for nan too.
     bad = ~(np.abs(spots).max(axis=1, initial=0.0) < LARGEST_SPOT)
     running = np.concatenate([[0], np.cumsum(bad)])
-    return running[offsets[1:]] == running[offsets[:-1]]
+    return np.asarray(running[offsets[1:]] == running[offsets[:-1]])
 
 
 def to_host(array: Any) -> NDArray[Any]:

@@ -50,10 +50,10 @@ def learn_cells(
 def _strains(cells: Array, reference: Array) -> Array:
     """Strain E (n, 3, 3) of oriented cells = reference (I + E) R, in the axes of the reference."""
     u, s, _ = np.linalg.svd(np.linalg.inv(reference) @ cells)
-    return (u * s[:, None, :]) @ np.swapaxes(u, 1, 2) - np.eye(3)
+    return np.asarray((u * s[:, None, :]) @ np.swapaxes(u, 1, 2) - np.eye(3))
 
 
 def _symmetric(strain: Array, cell: Array, operators: NDArray[np.int64]) -> Array:
     """The part of a strain that keeps the symmetry of the lattice."""
     rotations = np.linalg.inv(cell) @ operators @ cell
-    return (rotations @ strain @ np.swapaxes(rotations, 1, 2)).mean(axis=0)
+    return np.asarray((rotations @ strain @ np.swapaxes(rotations, 1, 2)).mean(axis=0))

@@ -51,7 +51,7 @@ def _one_of(*words: str) -> dict[str, Any]:
     return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
 
 
-_POSITIVE = {"wanted": "above 0", "check": lambda v: v > 0}
+_POSITIVE: dict[str, Any] = {"wanted": "above 0", "check": lambda v: v > 0}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,9 @@ class Parameters:
         0.0, "candidate vectors lie this many spacings of the directions apart (0: off)", **_at_least(0),
         group="search", best=1.2,
     )
-    candidate_pool: int = _param(256, "best directions that separate candidates come from", **_at_least(1), group="search")
+    candidate_pool: int = _param(
+        256, "best directions that separate candidates come from", **_at_least(1), group="search"
+    )
     vector_tolerance: float = _param(
         0.0, "a refined vector keeps its length within this share, equal ones are merged (0: off)", **_between(0, 0.5),
         group="search", best=0.03,
@@ -138,12 +140,16 @@ class Parameters:
     )
 
     # Acceptance
-    accept: str = _param("count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance")
+    accept: str = _param(
+        "count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance"
+    )
     max_log10_chance: float = _param(
         -11.0, "chance: highest log10 of the chance level of a crystal", wanted="at most 0", check=lambda v: v <= 0,
         group="accept", fast=-10.0,
     )
-    min_new_spots: int = _param(5, "chance: fewest spots that no other crystal explains", **_at_least(4), group="accept")
+    min_new_spots: int = _param(
+        5, "chance: fewest spots that no other crystal explains", **_at_least(4), group="accept"
+    )
     merge_tolerance: float = _param(
         0.0, "lattices equal within this share are one crystal (0: off)", **_between(0, 0.2), group="accept", best=0.03
     )

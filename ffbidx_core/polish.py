@@ -47,7 +47,8 @@ def polish(
 
 
 def _best_setting(
-    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, settings: Any, radius: Any, cutoff: Any, p: Parameters
+    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, settings: Any, radius: Any, cutoff: Any,
+    p: Parameters,
 ) -> Any:
     """The cells, or what they become in another setting where that leaves less residual and strain."""
     xp = backend.xp

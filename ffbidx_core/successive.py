@@ -153,7 +153,8 @@ class _Passes:
         xp = self.xp
         if not self.rows:
             none = xp.zeros(0)
-            return Found(none.astype(xp.int64), xp.zeros((0, 3, 3)), none.astype(xp.int32), none, none, none.astype(bool))
+            cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
+            return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, is_crystal)
         columns = [[getattr(row, name) for row in self.rows] for name in Found.__dataclass_fields__]
         return Found(*(xp.concatenate(column) for column in columns))
 

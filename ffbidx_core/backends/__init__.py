@@ -38,7 +38,10 @@ class Backend(Protocol):
     """What a backend does. Every verb treats each frame by itself: no result depends on the batch around it."""
 
     name: str
-    xp: ModuleType
+
+    @property
+    def xp(self) -> ModuleType:
+        """The module of its arrays, NumPy or CuPy."""
 
     @property
     def device(self) -> str:

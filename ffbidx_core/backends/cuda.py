@@ -125,8 +125,8 @@ class CudaBackend:
             keys = cp.empty((count, n_groups, n_points), cp.float32)
             scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
             self._launch(
-                "direction_keys", (-(-n_points // 1024), n_groups, count), 256, directions, np.int32(n_points), lengths32,
-                spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
+                "direction_keys", (-(-n_points // 1024), n_groups, count), 256, directions, np.int32(n_points),
+                lengths32, spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
                 np.float32(p.distance1), trims, keys,
             )
             self._launch(
@@ -176,8 +176,8 @@ class CudaBackend:
                 shared=largest * 4 if p.angle_peaks and circle_fits else 0,
             )
             self._launch(
-                "choose_cells", (count,), 256, keys, _pointer(angles), np.int32(n_items), np.int32(width), seeds, vectors,
-                *layout, np.int32(first), np.int32(p.max_spots), np.float64(p.triml), np.float64(p.trimh),
+                "choose_cells", (count,), 256, keys, _pointer(angles), np.int32(n_items), np.int32(width), seeds,
+                vectors, *layout, np.int32(first), np.int32(p.max_spots), np.float64(p.triml), np.float64(p.trimh),
                 np.float64(p.delta), np.float64(p.distance3), np.int32(n_cells), np.int32(room), _pointer(scratch),
                 cells, scores, input_cell, shared=room * 16 if items_fit else 0,
             )
@@ -222,7 +222,9 @@ class CudaBackend:
         )
         return out
 
-    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
+    def fit_constrained(
+        self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
+    ) -> tuple[Any, Any]:
         """The last fit; see `Backend.fit_constrained`."""
         cells = cp.array(cells, dtype=cp.float64, order="C")
         reference = cp.ascontiguousarray(cp.asarray(reference, dtype=cp.float64))

@@ -67,7 +67,8 @@ def cell_parameters(cells: ArrayLike) -> Array:
     cells = np.asarray(cells, dtype=np.float64)
     lengths = np.linalg.norm(cells, axis=-1)
     unit = cells / np.maximum(lengths, 1e-300)[..., None]
-    cosines = np.stack([np.sum(unit[..., i, :] * unit[..., j, :], axis=-1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=-1)
+    pairs = ((1, 2), (0, 2), (0, 1))
+    cosines = np.stack([np.sum(unit[..., i, :] * unit[..., j, :], axis=-1) for i, j in pairs], axis=-1)
     return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))], axis=-1)
 
 
@@ -80,7 +81,8 @@ def check_cell(cell: ArrayLike) -> Array:
         raise CellError("the cell has numbers that are not finite")
     lengths = np.linalg.norm(array, axis=1)
     if lengths.min() < SHORTEST or lengths.max() > LONGEST:
-        raise CellError(f"the cell's vectors are {lengths.min():g} to {lengths.max():g} A long, not {SHORTEST:g} to {LONGEST:g}")
+        found = f"{lengths.min():g} to {lengths.max():g}"
+        raise CellError(f"the cell's vectors are {found} A long, not {SHORTEST:g} to {LONGEST:g}")
     if abs(np.linalg.det(array / lengths[:, None])) < 1e-4:
         raise CellError("the cell's vectors lie in a plane: it is singular")
     return array
@@ -106,7 +108,7 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
     """Largest difference of the metric of bases (n, 3, 3) to that of a cell, relative to the lengths."""
     metric = cell @ cell.T
     scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
-    return np.abs((basis @ np.swapaxes(basis, -1, -2) - metric) / scale).max(axis=(-1, -2))
+    return np.asarray(np.abs((basis @ np.swapaxes(basis, -1, -2) - metric) / scale).max(axis=(-1, -2)))
 
 
 @functools.cache
@@ -163,4 +165,4 @@ def _cell_mismatch(basis: Array, cell: Array) -> Array:
     unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (basis, cell)]
     cosines = np.abs(unit[0] @ np.swapaxes(unit[0], -1, -2) - unit[1] @ unit[1].T).max(axis=(-1, -2))
     lengths = np.abs(np.linalg.norm(basis, axis=-1) / np.linalg.norm(cell, axis=-1) - 1).max(axis=-1)
-    return np.maximum(cosines, lengths)
+    return np.asarray(np.maximum(cosines, lengths))

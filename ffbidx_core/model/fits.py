@@ -29,6 +29,6 @@ TYPICAL_SIGMA, TYPICAL_WEIGHT = 0.00065, 8.0
 
 
 def rigid_cutoffs(longest: ArrayLike, steps: int) -> Array:
-    """Cut-offs of the rigid fit's steps, (..., steps) 1/angstrom: geometric, for cells of these longest vectors (...)."""
+    """Cut-offs of the rigid fit's steps, (..., steps) 1/angstrom: geometric, for cells of these longest vectors."""
     start = np.maximum(np.minimum(RIGID_START / np.asarray(longest, dtype=np.float64), RIGID_LARGEST), RIGID_END)
     return np.geomspace(start, RIGID_END, steps, axis=-1)

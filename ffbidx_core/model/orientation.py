@@ -22,7 +22,7 @@ def rotation_angle(rotations: Array) -> Array:
     skew = rotations - np.swapaxes(rotations, -1, -2)
     sine = np.sqrt(skew[..., 0, 1] ** 2 + skew[..., 0, 2] ** 2 + skew[..., 1, 2] ** 2) / 2
     cosine = (np.trace(rotations, axis1=-2, axis2=-1) - 1) / 2
-    return np.degrees(np.arctan2(sine, cosine))
+    return np.asarray(np.degrees(np.arctan2(sine, cosine)))
 
 
 def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> float:
@@ -39,7 +39,13 @@ def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> f
 
 
 def equal_lattices(cells: Any, others: Any, tolerance: float, xp: ModuleType = np) -> Any:
-    """Whether cells (..., 3, 3) span the lattices of others up to a change of basis and a deformation below `tolerance`."""
+    """Whether cells (..., 3, 3) span the lattices of others up to a change of basis and a small deformation.
+
+    Parameters
+    ----------
+    tolerance
+        Largest deformation, the norm of its matrix.
+    """
     inverse = xp.linalg.inv(others)
     basis = xp.rint(cells @ inverse)
     unimodular = xp.abs(xp.abs(xp.linalg.det(basis)) - 1) < 1e-3
@@ -76,7 +82,13 @@ def canonical_setting(cells: Any, input_cell: Any, operators: Any, xp: ModuleTyp
 
 
 def drifted(cells: Any, input_cells: Any, limit: tuple[float, float], xp: ModuleType = np) -> Any:
-    """Whether the shape of cells (n, 3, 3) is off their input cells (n, 3, 3) by more than a share of length or an angle."""
+    """Whether the shape of cells (n, 3, 3) is off that of their input cells (n, 3, 3).
+
+    Parameters
+    ----------
+    limit
+        Largest change of a vector as a share of its length, and of an angle in degrees.
+    """
 
     def shape(c: Any) -> tuple[Any, Any]:
         lengths = xp.sqrt((c * c).sum(axis=-1))
@@ -85,4 +97,5 @@ def drifted(cells: Any, input_cells: Any, limit: tuple[float, float], xp: Module
         return lengths, xp.degrees(xp.arccos(xp.clip(cosines, -1, 1)))
 
     (lengths, angles), (wanted, wanted_angles) = shape(cells), shape(input_cells)
-    return (xp.abs(lengths / wanted - 1) > limit[0]).any(axis=-1) | (xp.abs(angles - wanted_angles) > limit[1]).any(axis=-1)
+    stretched = (xp.abs(lengths / wanted - 1) > limit[0]).any(axis=-1)
+    return stretched | (xp.abs(angles - wanted_angles) > limit[1]).any(axis=-1)

@@ -70,7 +70,7 @@ class SearchPlan:
     @property
     def volumes(self) -> Array:
         """Volumes of the input cells, (M,) cubic angstrom."""
-        return np.abs(np.linalg.det(self.cells))
+        return np.asarray(np.abs(np.linalg.det(self.cells)))
 
     def angle_tables(self) -> NDArray[np.float32]:
         """What multiplies a spot's coordinates along u and w for the two vectors across each seed's axis.
@@ -128,14 +128,20 @@ def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Ar
     return groups, np.array(kept)
 
 
-def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[tuple[int, int, int, float, Array, int]]:
+Seed = tuple[int, int, int, float, Array, int]
+"""Input cell, length group, number of angles, turn, base, axis; see `SearchPlan`."""
+
+
+def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[Seed]:
     """Seeds of one cell: those that no symmetry of its lattice maps on an earlier one."""
-    operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else np.eye(3, dtype=np.int64)[None]
+    identity = np.eye(3, dtype=np.int64)
+    operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else identity[None]
     axes = range(3) if p.redundant_calculations else [int(np.argmax(np.linalg.norm(cell, axis=1)))]
-    seeds, done = [], set()
+    seeds: list[Seed] = []
+    done: set[bytes] = set()
     for axis in axes:
         for sign in (1, -1):
-            vector = sign * np.eye(3, dtype=np.int64)[axis]
+            vector = sign * identity[axis]
             if vector.tobytes() in done:
                 continue
             images = vector @ operators
@@ -152,4 +158,4 @@ def _cell_on_axis(cell: Array, axis: int, sign: int) -> Array:
     following = cell[(axis + 1) % 3]
     x = following - (following @ z) * z
     x /= np.linalg.norm(x)
-    return cell @ np.stack([x, np.cross(z, x), z], axis=1)
+    return np.asarray(cell @ np.stack([x, np.cross(z, x), z], axis=1))

@@ -135,7 +135,9 @@ class CpuBackend:
         self._each(spots.n_frames, lambda i, j: fits.count_within(spots.xyz, spots.offsets, i, j, cells, radii, out))
         return out
 
-    def fit_constrained(self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float) -> tuple[Any, Any]:
+    def fit_constrained(
+        self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
+    ) -> tuple[Any, Any]:
         """The last fit; see `Backend.fit_constrained`."""
         cells, cutoff = np.array(cells), np.empty(len(cells))
         reference = np.ascontiguousarray(reference)

@@ -146,7 +146,8 @@ def _peaks(keys: Any, n: int, peaks: int, worst: Any, peak_keys: Any, peak_angle
 
 @exact
 def _insert(
-    best: Any, seeds: Any, vectors: Any, angles: Any, found: int, wanted: int, key: Any, seed: int, vector: int, angle: int
+    best: Any, seeds: Any, vectors: Any, angles: Any, found: int, wanted: int, key: Any, seed: int, vector: int,
+    angle: int,
 ) -> int:
     """Insert into the sorted list of the best; earlier entries stay before equal ones."""
     if found == wanted and key >= best[wanted - 1]:

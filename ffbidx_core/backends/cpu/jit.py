@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 
+config: Any = numba.config
 F = TypeVar("F", bound=Callable[..., Any])
 
 REASSOCIATING = frozenset({"reassoc", "nsz", "nnan", "ninf", "contract", "arcp", "afn"})
@@ -28,7 +29,8 @@ def cache_folder() -> Path:
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     named = os.environ.get("NUMBA_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    for base in ([named] if named else [os.path.join(home, "ffbidx"), os.path.join(tempfile.gettempdir(), f"ffbidx-{os.getuid()}")]):
+    usual = [os.path.join(home, "ffbidx"), os.path.join(tempfile.gettempdir(), f"ffbidx-{os.getuid()}")]
+    for base in [named] if named else usual:
         folder = Path(base) / digest
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -40,11 +42,11 @@ def cache_folder() -> Path:
 
 
 def _compiled(function: F, fastmath: Any) -> F:
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
         return numba.njit(function, nogil=True, cache=True, fastmath=fastmath, error_model="numpy")  # type: ignore[no-any-return]
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def kernel(function: F) -> F:

@@ -78,7 +78,7 @@ def log2_of_mantissa(x: Any) -> Any:
 def direction_keys(
     directions: Any, n_directions: int, spots: Any, n: int, limit: Any, constants: Any, keys: Any
 ) -> None:
-    """Keys of directions (3, P >= padded to TILE) for spots (3, padded(n)) that are multiplied by the vector's length."""
+    """Keys of directions (3, P padded to TILE) for spots (3, padded(n)) that are multiplied by the vector's length."""
     low, high, scale, shift, correction, span, half, every = constants
     product, count, exponent = np.empty(TILE, f4), np.empty(TILE, f4), np.empty(TILE, f4)
     n_padded = padded(n)
@@ -86,7 +86,8 @@ def direction_keys(
     uncounted = f4(n_padded - n) if limit > f4(0) else f4(0)
     per_spot = f4(1) / f4(n)
     for first in range(0, n_directions, TILE):
-        x, y, z = directions[0, first : first + TILE], directions[1, first : first + TILE], directions[2, first : first + TILE]
+        tile = directions[:, first : first + TILE]
+        x, y, z = tile[0], tile[1], tile[2]
         for k in range(TILE):
             product[k] = f4(1)
             count[k] = uncounted

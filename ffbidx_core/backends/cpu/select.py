@@ -29,7 +29,9 @@ def sort_by_key(keys: Any, ids: Any, first: int, last: int) -> None:
 
 
 @exact
-def best_keys(keys: Any, n: int, lowest: float, wanted: int, histogram: Any, out_keys: Any, out_ids: Any, ordered: bool) -> int:
+def best_keys(
+    keys: Any, n: int, lowest: float, wanted: int, histogram: Any, out_keys: Any, out_ids: Any, ordered: bool
+) -> int:
     """The `wanted` smallest of n keys in (lowest, 1], ties to the smaller index; how many there are.
 
     Parameters

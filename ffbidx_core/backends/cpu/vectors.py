@@ -57,7 +57,9 @@ def find_candidates(
                     tiled, n_directions, few, race_spots, np.float32(limit),
                     score_constants(triml, trimh, delta, race_spots), keys,
                 )
-                n_racers = best_keys(keys, n_directions, -race_spots - 1.0, race_directions, histogram, order, ids, False)
+                n_racers = best_keys(
+                    keys, n_directions, -race_spots - 1.0, race_directions, histogram, order, ids, False
+                )
                 for k in range(n_racers):
                     racer_ids[k] = ids[k]
                     for r in range(3):
