@@ -86,8 +86,8 @@ def direction_keys(
     uncounted = f4(n_padded - n) if limit > f4(0) else f4(0)
     per_spot = f4(1) / f4(n)
     for first in range(0, n_directions, TILE):
-        tile = directions[:, first : first + TILE]
-        x, y, z = tile[0], tile[1], tile[2]
+        last = first + TILE
+        x, y, z = directions[0, first:last], directions[1, first:last], directions[2, first:last]
         for k in range(TILE):
             product[k] = f4(1)
             count[k] = uncounted
