@@ -16,6 +16,9 @@ from .parameters import Parameters
 CAUTION = 4.0
 """Crystals that vote for no strain: n crystals move the cell by n / (n + CAUTION) of their strain."""
 
+SETTLED = 2e-4
+"""A round that strains no cell by more than this is the last."""
+
 
 def learn_cells(
     backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
@@ -31,19 +34,24 @@ def learn_cells(
     """
     learned = np.array(cells, dtype=np.float64)
     taught_by = np.zeros(len(learned), dtype=np.int64)
-    loose = p.replace(searches=1, strain_prior=p.learn_prior)
+    if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
+        return learned, taught_by
+    loose = p.replace(searches=1, strain_prior=p.learn_prior, max_log10_chance=p.learn_max_log10_chance)
     for _ in range(p.learn_rounds):
         plan = SearchPlan.make(learned, loose)
         result = index_frames(backend, spots, offsets, plan, loose, given_cells=cells)
         rows = result.crystals[result.n_indexed >= p.learn_min_spots]
+        largest = 0.0
         for m in range(len(learned)):
             mine = result.cells[rows[result.input_cell[rows] == m]].astype(np.float64)
             if len(mine) < p.learn_min_crystals:
                 continue
             strain = np.median(_strains(mine, learned[m]), axis=0)
-            strain = _symmetric(strain, learned[m], plan.operators[m])
-            learned[m] = learned[m] @ (np.eye(3) + strain * len(mine) / (len(mine) + CAUTION))
-            taught_by[m] = len(mine)
+            strain = _symmetric(strain, learned[m], plan.operators[m]) * len(mine) / (len(mine) + CAUTION)
+            learned[m] = learned[m] @ (np.eye(3) + strain)
+            taught_by[m], largest = len(mine), max(largest, float(np.abs(strain).max()))
+        if largest < SETTLED:
+            break
     return learned, taught_by
 
 

@@ -37,6 +37,10 @@ def _at_least(low: float) -> dict[str, Any]:
     return {"wanted": f"at least {low:g}", "check": lambda v: v >= low}
 
 
+def _at_most(high: float) -> dict[str, Any]:
+    return {"wanted": f"at most {high:g}", "check": lambda v: v <= high}
+
+
 def _zero_or(low: float) -> dict[str, Any]:
     return {"wanted": f"0 or at least {low:g}", "check": lambda v: v == 0 or v >= low}
 
@@ -80,8 +84,8 @@ class Parameters:
     triml: float = _param(0.001, "distances below this count as this", **_at_least(0))
     trimh: float = _param(0.3, "distances above this count as this", **_between(0, 0.5))
     delta: float = _param(0.1, "position on the logarithm's curve; lower is more selective")
-    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.15)
-    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)")
+    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
+    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
     num_halfsphere_points: int = _param(
         32 * 1024, "directions sampled on the half sphere", **_at_least(2), fast=16 * 1024
     )
@@ -144,7 +148,7 @@ class Parameters:
         "count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance"
     )
     max_log10_chance: float = _param(
-        -11.0, "chance: highest log10 of the chance level of a crystal", wanted="at most 0", check=lambda v: v <= 0,
+        -11.0, "chance: highest log10 of the chance level of a crystal", **_at_most(0),
         group="accept", fast=-10.0,
     )
     min_new_spots: int = _param(
@@ -172,7 +176,10 @@ class Parameters:
     learn_cell: int = _param(0, "frames at the start that the cell is learned from (0: off)", **_at_least(0),
                              group="learn", best=60)
     learn_prior: float = _param(0.012, "expected strain while the cell is learned", **_POSITIVE, group="learn")
-    learn_rounds: int = _param(2, "rounds of learning", **_at_least(1), group="learn")
+    learn_rounds: int = _param(4, "most rounds of learning", **_at_least(1), group="learn")
+    learn_max_log10_chance: float = _param(
+        -9.0, "highest log10 of the chance level of a crystal that teaches", **_at_most(0), group="learn"
+    )
     learn_min_spots: int = _param(8, "fewest spots of a crystal that teaches", **_at_least(4), group="learn")
     learn_min_crystals: int = _param(8, "fewest crystals to learn from", **_at_least(1), group="learn")
 
