@@ -18,9 +18,9 @@ from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
+from ffbidx_core.simulate.judge import Tally
 
 from . import real as real_frames
-from .judge import Tally
 from .scenarios import CASES, MAX_FALSE, Case
 
 BATCH = 64

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ffbidx_core.benchmark import LYSOZYME, SCENARIOS, TRICLINIC
 from ffbidx_core.simulate import Scenario
 
-LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
-TRICLINIC = (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)
 MONOCLINIC = (22.0, 28.0, 25.0, 90.0, 103.0, 90.0)
 HEXAGONAL = (281.0, 281.0, 165.0, 90.0, 90.0, 120.0)
 CENTRED = (61.0, 122.0, 168.0, 90.0, 90.0, 90.0)
@@ -29,7 +28,7 @@ class Case:
     target : float
         Smallest share of what `measure` counts; for blank frames the largest.
     measure : str
-        `frames`: frames whose lattice is found. `lattices`: lattices of `counted_spots` or more that are found.
+        `frames`: frames whose lattice is found. `lattices`: lattices of `COUNTED_SPOTS` or more that are found.
         `blank`: frames on which a crystal is claimed.
     n_frames : int
     other_setting : float or None
@@ -47,9 +46,6 @@ class Case:
     other_setting: float | None = None
     misorientation: float | None = None
 
-
-COUNTED_SPOTS = 20
-"""A lattice with fewer spots need not be found among several."""
 
 QUARTER = (0.25, 0.25)
 _clean = Scenario(cells=(LYSOZYME,), n_spots=(60, 120), false_share=(0.1, 0.1))
@@ -96,13 +92,5 @@ CASES = (
 MAX_FALSE = 0.005
 """Largest share of false crystals among all that are claimed."""
 
-SPEED = {
-    "tetragonal, 100 spots": Scenario(cells=(LYSOZYME,), n_spots=(100, 100), false_share=(0.1, 0.1)),
-    "tetragonal, 300 spots": Scenario(cells=(LYSOZYME,), n_spots=(300, 300), false_share=(0.1, 0.1)),
-    "triclinic, 100 spots": Scenario(cells=(TRICLINIC,), n_spots=(100, 100), false_share=(0.1, 0.1)),
-    "two lattices, 200 spots": Scenario(
-        cells=(LYSOZYME,), n_spots=(200, 200), false_share=(0.1, 0.1), lattices=(2, 2), lattice_scale=(0.6, 1.0)
-    ),
-    "blank, 100 spots": replace(_noise, cells=(LYSOZYME,), n_spots=(100, 100)),
-}
+SPEED = {**SCENARIOS, "blank, 100 spots": replace(_noise, cells=(LYSOZYME,), n_spots=(100, 100))}
 """Frames of the speed benchmark."""

@@ -23,8 +23,8 @@ from ffbidx_core.indexer import index_frames
 from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import SimulatedFrames, simulate
+from ffbidx_core.simulate.judge import Tally
 
-from .judge import Tally
 from .scenarios import SPEED
 
 ASKED_MS = {"tetragonal, 100 spots": 2.0, "tetragonal, 300 spots": 2.5}

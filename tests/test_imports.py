@@ -11,7 +11,7 @@ MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*
 BASE = {"model", "parameters", "errors", "version", "log"}
 ENGINE = {"backends", "batch", "crystals", "chance", "indexer", "learn", "polish", "search", "successive"}
 FILES = {"batch", "read", "write"}
-RUNS = {"input_cells", "job", "pipeline", "simulate", "summary"}
+RUNS = {"benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
 
 MAY_IMPORT = {
     "model": {"model", "parameters", "errors"},
@@ -25,9 +25,11 @@ MAY_IMPORT = {
     **dict.fromkeys(ENGINE - {"batch"}, BASE | ENGINE),
     # The runs reach the backends through the indexer only.
     **dict.fromkeys(RUNS, BASE | FILES | RUNS | {"indexer", "learn"}),
+    # The doctor asks each backend itself how it is.
+    "doctor": BASE | {"backends", "benchmark", "indexer", "simulate"},
     **dict.fromkeys(("api", "engine", "layout"), BASE | ENGINE | {"api", "engine", "layout"}),
     "ffbidx_core": {"read", "api"},
-    "ffbidx_cli": BASE | RUNS | {"read", "write", "ffbidx_core"},
+    "ffbidx_cli": BASE | RUNS | {"doctor", "read", "write", "ffbidx_core"},
     "ffbidx": {"api", "version"},
 }
 """Rooms of the core, and the rooms that each may import from."""

@@ -1,7 +1,7 @@
 """Stills with known truth, for tests, benchmarks and trials."""
 
-from .frames import SimulatedFrames, simulate
+from .frames import SimulatedFrames, simulate, turned_copies
 from .scenario import Scenario
 from .write import write_frames
 
-__all__ = ["Scenario", "SimulatedFrames", "simulate", "write_frames"]
+__all__ = ["Scenario", "SimulatedFrames", "simulate", "turned_copies", "write_frames"]

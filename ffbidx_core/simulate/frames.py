@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..model.cell import Array
 from .scenario import Scenario
@@ -97,7 +98,54 @@ def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrame
     )
 
 
-def _offsets(counts: list[int]) -> NDArray[np.int64]:
+def turned_copies(frames: SimulatedFrames, chosen: NDArray[np.int64], rng: np.random.Generator) -> SimulatedFrames:
+    """Copies of stills, each turned about the beam by an angle of its own: as good as stills of their own, and cheap.
+
+    The edges of the detector are turned too. The scenario and the seed are those of the originals.
+
+    Parameters
+    ----------
+    chosen : (n,) int64
+        The frame that each copy is of.
+    """
+    angle = rng.uniform(0, 2 * np.pi, len(chosen))
+    rows, offsets = _ranges(frames.offsets, chosen)
+    crystals, cell_offsets = _ranges(frames.cell_offsets, chosen)
+    of_spot, of_cell = (np.repeat(np.arange(len(chosen)), np.diff(o)) for o in (offsets, cell_offsets))
+    centre = frames.scenario.assumed_detector.beam_centre
+    lattice = frames.lattice[rows]
+    moved = lattice + (cell_offsets[:-1] - frames.cell_offsets[chosen])[of_spot]
+    return SimulatedFrames(
+        scenario=frames.scenario,
+        seed=frames.seed,
+        spots=_turned(frames.spots[rows], angle[of_spot]).astype(np.float32),
+        offsets=offsets,
+        intensity=frames.intensity[rows],
+        pixels=(_turned(frames.pixels[rows] - centre, angle[of_spot]) + centre).astype(np.float32),
+        lattice=np.where(lattice >= 0, moved, -1),
+        hkl=frames.hkl[rows],
+        cells=_turned(frames.cells[crystals], angle[of_cell][:, None]),
+        cell_offsets=cell_offsets,
+        input_cell=frames.input_cell[crystals],
+    )
+
+
+def _ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the chosen entries of a ragged array, and their own offsets."""
+    counts = np.diff(offsets)[chosen]
+    own = _offsets(counts)
+    return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], counts), own
+
+
+def _turned(vectors: NDArray[Any], angle: Array) -> Array:
+    """Vectors (..., 2 or 3) with x and y turned by angles (...)."""
+    turned = np.array(vectors, dtype=np.float64)
+    x, y, cosine, sine = vectors[..., 0], vectors[..., 1], np.cos(angle), np.sin(angle)
+    turned[..., 0], turned[..., 1] = x * cosine - y * sine, x * sine + y * cosine
+    return turned
+
+
+def _offsets(counts: ArrayLike) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from frames import rotation
 
-from bench.judge import Tally
 from bench.quality import Outcome, joined
 from bench.scenarios import CASES, CENTRED, LYSOZYME, PSEUDO
 from ffbidx_core.model.cell import symmetry_operators
 from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.simulate import Scenario, simulate
+from ffbidx_core.simulate.judge import Tally
 
 
 def result(cells_of_frames):

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbidx_core.model.cell import Array, symmetry_operators
-from ffbidx_core.model.frame import BatchResult
-from ffbidx_core.model.orientation import equal_lattices, misorientation
-from ffbidx_core.simulate import Scenario, SimulatedFrames
-from ffbidx_core.simulate.centring import PRIMITIVE
+from ..model.cell import Array, symmetry_operators
+from ..model.frame import BatchResult
+from ..model.orientation import equal_lattices, misorientation
+from .centring import PRIMITIVE
+from .frames import SimulatedFrames
+from .scenario import Scenario
 
-from .scenarios import COUNTED_SPOTS
-
+COUNTED_SPOTS = 20
+"""A lattice with fewer spots need not be found among several."""
 RIGHT = 1.0
 """A crystal is right when it is turned by less than this from a true lattice, degrees."""
 SAME_LATTICE = 0.08
@@ -71,11 +72,11 @@ class Tally:
         """Median misorientation of the right crystals, degrees."""
         return float(np.median(self.angles)) if self.angles else float("nan")
 
-    def add(self, result: BatchResult, frames: SimulatedFrames) -> None:
-        """Judge the crystals found on the frames."""
+    def add(self, result: BatchResult, frames: SimulatedFrames, most: int | None = None) -> None:
+        """Judge the crystals found on the frames, on the `most` first ones where it is given."""
         judge = Judge(frames.scenario)
         n_spots = np.bincount(frames.lattice[frames.lattice >= 0], minlength=len(frames.cells))
-        for f in range(frames.n_frames):
+        for f in range(frames.n_frames if most is None else min(most, frames.n_frames)):
             rows = result.crystals[result.crystal_offsets[f]:result.crystal_offsets[f + 1]]
             true = slice(frames.cell_offsets[f], frames.cell_offsets[f + 1])
             found = self._add_crystals(
