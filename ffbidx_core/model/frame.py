@@ -20,6 +20,28 @@ class FrameStatus(enum.IntEnum):
     UNREADABLE = 4
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a reader stands in the whole input; what a run needs to go on from there.
+
+    Attributes
+    ----------
+    source
+        Number of the source that comes next, 0-based.
+    frame
+        The next frame of it.
+    position
+        Frames of the whole input before it, taken or not.
+    taken
+        Those that were taken.
+    """
+
+    source: int = 0
+    frame: int = 0
+    position: int = 0
+    taken: int = 0
+
+
 @dataclass
 class FrameBlock:
     """Consecutive frames of the input, F of them with N spots in all, that share their own input cells.
@@ -46,6 +68,8 @@ class FrameBlock:
         Padding and duplicates left out.
     problems : list of str
         One line for each frame or file that could not be used, and for each thing assumed.
+    places : (F, 4) int64 or None
+        The `Place` behind each frame; None for frames that come from no reader.
     """
 
     sources: list[str]
@@ -58,11 +82,17 @@ class FrameBlock:
     cells: NDArray[np.float64] | None = None
     n_left_out: int = 0
     problems: list[str] = field(default_factory=list)
+    places: NDArray[np.int64] | None = None
 
     @property
     def n_frames(self) -> int:
         """F."""
         return len(self.sources)
+
+    @property
+    def end(self) -> Place:
+        """The place behind the last frame."""
+        return Place() if self.places is None else Place(*self.places[-1].tolist())
 
     @property
     def has_usable_frames(self) -> bool:
@@ -72,6 +102,9 @@ class FrameBlock:
     @classmethod
     def joined(cls, parts: Sequence[FrameBlock]) -> FrameBlock:
         """The frames of several blocks in their order, with the cells of the first one that has usable frames."""
+        if len(parts) == 1:
+            return parts[0]
+        places = [part.places for part in parts if part.places is not None]
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
         return cls(
             [source for part in parts for source in part.sources],
@@ -84,6 +117,7 @@ class FrameBlock:
             next((part.cells for part in parts if part.has_usable_frames), None),
             sum(part.n_left_out for part in parts),
             [problem for part in parts for problem in part.problems],
+            np.concatenate(places) if len(places) == len(parts) else None,
         )
 
     def __getitem__(self, part: slice) -> FrameBlock:
@@ -95,6 +129,7 @@ class FrameBlock:
             self.spots[begin:end], self.offsets[first:last + 1] - begin, self.status[first:last],
             self.n_spots[first:last], self.cells,
             self.n_left_out if first == 0 else 0, self.problems if first == 0 else [],
+            None if self.places is None else self.places[first:last],
         )
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import operator
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
-from ..model.frame import FrameBlock
+from ..model.frame import FrameBlock, Place
 from .content import read_text
 from .frames import MOST_SPOTS, RawFrames, ResolutionLimits, frame_block
 from .inputs import Source
 from .text import TextFile
 
 FRAMES_PER_BLOCK = 1024
+START = Place()
 MOST_FILES_COUNTED = 1000
 
 
@@ -54,6 +55,8 @@ def read_blocks(
     d_max: float | None = None,
     every: int = 1,
     max_frames: int | None = None,
+    start: Place = START,
+    end: int | None = None,
 ) -> Iterator[FrameBlock]:
     """The frames of the sources, in their order.
 
@@ -71,6 +74,10 @@ def read_blocks(
         Of the whole input take frames 0, every, 2 every, ...
     max_frames
         Stop after so many frames were taken.
+    start
+        Where to begin: the start of the input, or the place behind a frame of earlier blocks.
+    end
+        Position in the whole input to stop before.
 
     Raises
     ------
@@ -87,8 +94,8 @@ def read_blocks(
             raise ParameterError(name, value, "above 0 and finite, in angstrom")
     if d_min is not None and d_max is not None and d_min >= d_max:
         raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
-    selection = _Selection(every, max_frames)
-    frames = _all_frames(sources, selection, frames_per_block)
+    selection = _Selection(every, max_frames, start, end)
+    frames = _all_frames(sources, selection, start, frames_per_block)
     return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max))
 
 
@@ -100,32 +107,34 @@ def _check(name: str, value: int | None, low: int) -> None:
 class _Selection:
     """Which frames of the whole input are taken."""
 
-    def __init__(self, every: int, max_frames: int | None) -> None:
-        self._every, self._left, self._position = every, max_frames, 0
+    def __init__(self, every: int, max_frames: int | None, start: Place, end: int | None) -> None:
+        self._every, self._most, self._end = every, max_frames, end
+        self.position, self.taken = start.position, start.taken
 
     @property
     def finished(self) -> bool:
-        return self._left == 0
+        return self.taken == self._most or (self._end is not None and self.position >= self._end)
 
     def take(self, n: int) -> NDArray[np.int64]:
         """Those of the next n frames that are taken, counted from the first of them."""
-        chosen = np.arange(-self._position % self._every, n, self._every)[: self._left]
-        self._position += n
-        if self._left is not None:
-            self._left -= len(chosen)
+        inside = n if self._end is None else min(n, max(0, self._end - self.position))
+        chosen = np.arange(-self.position % self._every, inside, self._every)
+        if self._most is not None:
+            chosen = chosen[: self._most - self.taken]
+        self.position += n
+        self.taken += len(chosen)
         return chosen
 
-    def give_back(self, n: int) -> None:
-        """Frames that were taken but could not be read."""
-        if self._left is not None:
-            self._left += n
 
-
-def _all_frames(sources: Sequence[Source], selection: _Selection, at_once: int) -> Iterator[RawFrames]:
+def _all_frames(
+    sources: Sequence[Source], selection: _Selection, start: Place, at_once: int
+) -> Iterator[RawFrames]:
     """The frames of all sources, with a row for each thing that cannot be read."""
     only = len(sources) == 1
     units_said = False
-    for path, group in itertools.groupby(sources, operator.attrgetter("path")):
+    begin = start.frame
+    numbered = itertools.islice(enumerate(sources), start.source, None)
+    for path, group in itertools.groupby(numbered, lambda item: item[1].path):
         if selection.finished:
             return
         try:
@@ -133,44 +142,72 @@ def _all_frames(sources: Sequence[Source], selection: _Selection, at_once: int) 
         except InputError as error:
             if only:
                 raise
-            yield RawFrames.unreadable(path, str(error))
+            # However many frames of it were wanted, it is one row.
+            number = max(number for number, _ in group)
+            yield _unreadable(path, str(error), Place(number + 1, 0, selection.position, selection.taken))
+            begin = 0
             continue
         with contextlib.closing(file):
-            for source in group:
-                for raw in _frames(file, source, selection, at_once, only):
+            for number, source in group:
+                place = Place(number, begin, selection.position, selection.taken)
+                begin = 0
+                for raw in _frames(file, source, place, selection, at_once, only):
                     if file.units_assumed and not units_said:
                         raw.problems.append(f"{path}, /spots: no attribute units, 1/angstrom assumed (not said again)")
                         units_said = True
                     yield raw
 
 
-def _frames(file: SpotFile, source: Source, selection: _Selection, at_once: int, only: bool) -> Iterator[RawFrames]:
-    """The selected frames of a source; what follows an error is one row, unless nothing else is there."""
-    any_read = False
-    chosen = np.zeros(0, np.int64)
+def _frames(
+    file: SpotFile, source: Source, place: Place, selection: _Selection, at_once: int, only: bool
+) -> Iterator[RawFrames]:
+    """The selected frames of a source from a place on; after an error comes one row, unless nothing else is there."""
+    first = place.frame if source.index is None else source.index
+    any_read, taken = place.frame > 0, place.taken
     try:
-        for begin, n in _slices(file, source, at_once):
+        for begin, n in _slices(file, source, place.frame, at_once):
             chosen = begin + selection.take(n)
             if len(chosen) == 0:
                 continue
             for raw in file.read(chosen):
-                chosen = chosen[len(raw.indices) :]
+                raw.places = _places(raw.indices, place, place.position - first, taken)
+                taken += len(raw.indices)
                 any_read = True
                 yield raw
     except InputError as error:
         if only and not any_read:
             raise
-        selection.give_back(len(chosen))
+        # The frames that are left out count as passed, and as not taken, wherever the slices begin.
+        selection.position = place.position + (1 if source.index is not None else file.n_frames - first)
+        selection.taken = taken
         rest = "; the rest of the file is left out" if any_read else ""
-        yield RawFrames.unreadable(source.path, f"{error}{rest}")
+        behind = Place(place.source + 1, 0, selection.position, taken)
+        yield _unreadable(source.path, f"{error}{rest}", behind)
 
 
-def _slices(file: SpotFile, source: Source, at_once: int) -> Iterator[tuple[int, int]]:
-    """First frame and number of frames of each slice of a source."""
+def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -> NDArray[np.int64]:
+    """The places behind frames of a file, whose frame 0 has the position `offset`."""
+    places = np.empty((len(indices), 4), np.int64)
+    places[:, 0] = place.source
+    places[:, 1] = indices + 1
+    places[:, 2] = indices + 1 + offset
+    places[:, 3] = np.arange(taken + 1, taken + 1 + len(indices))
+    return places
+
+
+def _unreadable(path: str, problem: str, place: Place) -> RawFrames:
+    raw = RawFrames.unreadable(path, problem)
+    raw.places = np.array([astuple(place)])
+    return raw
+
+
+def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterator[tuple[int, int]]:
+    """First frame and number of frames of each slice of a source, from its frame `first` on."""
     if source.index is None:
-        yield from ((begin, min(at_once, file.n_frames - begin)) for begin in range(0, file.n_frames, at_once))
+        yield from ((begin, min(at_once, file.n_frames - begin)) for begin in range(first, file.n_frames, at_once))
     elif source.index < file.n_frames:
-        yield source.index, 1
+        if source.index >= first:
+            yield source.index, 1
     else:
         raise InputError(source.path, f"has no frame {source.index}: it holds {file.n_frames}, counted from 0")
 

@@ -35,6 +35,8 @@ class RawFrames:
     problems : list of str
     readable : bool
         False for the one row that stands for what cannot be read.
+    places : (F, 4) int64
+        The `Place` behind each frame.
     """
 
     source: str
@@ -45,6 +47,7 @@ class RawFrames:
     cells: NDArray[np.float64] | None = None
     problems: list[str] = field(default_factory=list)
     readable: bool = True
+    places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
 
     @classmethod
     def unreadable(cls, source: str, problem: str) -> RawFrames:
@@ -107,6 +110,7 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBl
         cells=cells,
         n_left_out=int((~real & usable[frame]).sum()),
         problems=problems,
+        places=np.concatenate([part.places for part in parts]),
     )
 
 
