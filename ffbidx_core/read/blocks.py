@@ -6,45 +6,20 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
+from ..model.detector import Geometry
 from ..model.frame import FrameBlock, Place
-from .content import read_text
 from .frames import MOST_SPOTS, RawFrames, ResolutionLimits, frame_block
 from .inputs import Source
-from .text import TextFile
+from .open import SpotFile, open_spots
 
 FRAMES_PER_BLOCK = 1024
 START = Place()
 MOST_FILES_COUNTED = 1000
-
-
-class SpotFile(Protocol):
-    """An open spot file of any format."""
-
-    path: str
-    n_frames: int
-    units_assumed: bool
-
-    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
-
-    def close(self) -> None:
-        """Close the file."""
-
-
-def open_spots(path: str) -> SpotFile:
-    """Open a spot file, its format told by its content."""
-    text = read_text(path)
-    if text is not None:
-        return TextFile(path, text)
-    from .hdf5 import Hdf5File
-
-    return Hdf5File(path)
 
 
 def read_blocks(
@@ -55,6 +30,7 @@ def read_blocks(
     d_max: float | None = None,
     every: int = 1,
     max_frames: int | None = None,
+    geometry: Geometry | None = None,
     start: Place = START,
     end: int | None = None,
 ) -> Iterator[FrameBlock]:
@@ -74,6 +50,8 @@ def read_blocks(
         Of the whole input take frames 0, every, 2 every, ...
     max_frames
         Stop after so many frames were taken.
+    geometry
+        For files that hold peaks in detector pixels; None: their own.
     start
         Where to begin: the start of the input, or the place behind a frame of earlier blocks.
     end
@@ -95,7 +73,7 @@ def read_blocks(
     if d_min is not None and d_max is not None and d_min >= d_max:
         raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
     selection = _Selection(every, max_frames, start, end)
-    frames = _all_frames(sources, selection, start, frames_per_block)
+    frames = _all_frames(sources, selection, start, frames_per_block, geometry)
     return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max))
 
 
@@ -127,7 +105,7 @@ class _Selection:
 
 
 def _all_frames(
-    sources: Sequence[Source], selection: _Selection, start: Place, at_once: int
+    sources: Sequence[Source], selection: _Selection, start: Place, at_once: int, geometry: Geometry | None
 ) -> Iterator[RawFrames]:
     """The frames of all sources, with a row for each thing that cannot be read."""
     only = len(sources) == 1
@@ -138,7 +116,7 @@ def _all_frames(
         if selection.finished:
             return
         try:
-            file = open_spots(path)
+            file = open_spots(path, geometry)
         except InputError as error:
             if only:
                 raise
@@ -237,7 +215,7 @@ def _cells_key(raw: RawFrames) -> bytes | None:
     return b"" if raw.cells is None else raw.cells.tobytes()
 
 
-def count_frames(sources: Sequence[Source]) -> int | None:
+def count_frames(sources: Sequence[Source], geometry: Geometry | None = None) -> int | None:
     """How many frames the sources hold; None where finding out would take long, for many files that are read whole.
 
     Files that cannot be used count for nothing: the run will say what is wrong with them.
@@ -247,6 +225,6 @@ def count_frames(sources: Sequence[Source]) -> int | None:
         return None
     n_frames = len(sources) - len(whole)
     for path in whole:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             n_frames += file.n_frames
     return n_frames

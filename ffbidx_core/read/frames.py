@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
 from ..model.frame import FrameBlock, FrameStatus
+from ..model.peaks import DetectorPeaks
 
 MOST_SPOTS = 1_000_000
 """In one frame, and in the frames that are held at once unless it is one frame."""
@@ -35,6 +36,8 @@ class RawFrames:
     problems : list of str
     readable : bool
         False for the one row that stands for what cannot be read.
+    peaks : DetectorPeaks or None
+        Where on the detector the spots are, in files that have it.
     places : (F, 4) int64
         The `Place` behind each frame.
     """
@@ -47,6 +50,7 @@ class RawFrames:
     cells: NDArray[np.float64] | None = None
     problems: list[str] = field(default_factory=list)
     readable: bool = True
+    peaks: DetectorPeaks | None = None
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
 
     @classmethod
