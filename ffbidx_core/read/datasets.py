@@ -14,7 +14,7 @@ LARGEST_CHUNK = 256 * 2**20
 """Bytes. A chunk is read whole, however little of it is wanted."""
 
 _MOST_SOFT_LINKS = 8
-_KINDS = {"f": "float32 or float64", "iu": "integers", "text": "strings"}
+_KINDS = {"f": "float32 or float64", "iu": "integers", "fiu": "numbers", "text": "strings"}
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def open_dataset(
     path
         The file as the user named it.
     kind
-        `f` (float32, float64), `iu` (integers of any size) or `text`.
+        `f` (float32, float64), `iu` (integers of any size), `fiu` (both) or `text`.
     shape
         What is wanted; None for any length.
 
@@ -63,6 +63,12 @@ def open_dataset(
         _check_layout(node, path, name, kind, shape)
         _check_filters(node, path, name)
     return node
+
+
+def find(file: h5py.File, path: str, name: str) -> h5py.Group | h5py.Dataset | None:
+    """The group or dataset of a name, by links that stay in the file; None where there is none."""
+    with errors_of(path, name):
+        return _follow(file, path, name, _MOST_SOFT_LINKS)
 
 
 def _follow(file: h5py.File, path: str, name: str, soft_links: int) -> Any:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CellError, InputError
 from ..model.cell import Array, check_cell
+from ..model.detector import Geometry
+from ..model.peaks import DetectorPeaks
 from .datasets import errors_of, open_dataset, open_file, units_of
 from .frames import MOST_SPOTS, RawFrames
+from .geom import parse_geometry
+from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
 
 SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
 CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
@@ -22,6 +28,11 @@ _OFFSETS_AT_ONCE = 2**20
 
 class Hdf5File:
     """A spot file opened for reading.
+
+    Parameters
+    ----------
+    geometry
+        For the spots' pixels, which are in the file; None: the file's own. One that is given makes the spots anew.
 
     Attributes
     ----------
@@ -37,11 +48,14 @@ class Hdf5File:
         Naming the dataset, when the file is not as the format wants it.
     """
 
-    def __init__(self, path: str) -> None:
+    format = "ffbidx HDF5 spots"
+
+    def __init__(self, path: str, geometry: Geometry | None = None) -> None:
         self.path = path
         self._file = open_file(path)
         try:
             self._open()
+            self._open_peaks(geometry)
         except BaseException:
             self.close()
             raise
@@ -60,6 +74,27 @@ class Hdf5File:
         if self._ids is not None and len(self._ids) != self.n_frames:
             raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
         self.cells = self._read_cells()
+
+    def _open_peaks(self, geometry: Geometry | None) -> None:
+        """Where the spots are on the detector, in files that were made of peaks."""
+        n_spots = len(self._spots)
+        self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
+        self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
+        self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (self.n_frames,))
+        self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (self.n_frames,))
+        with errors_of(self.path, "attributes"):
+            text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
+        self.half_pixel_shift = None if shift is None else bool(shift)
+        self.geometry: Geometry | None = None
+        self._placer: PeakPlacer | None = None
+        if self._pixels is None:
+            return
+        if geometry is not None:
+            self.geometry, self._placer = geometry, PeakPlacer(self.path, geometry.detector)
+        elif isinstance(text, str):
+            # Spots are used as they are: a geometry that is not understood keeps nobody from indexing them.
+            with contextlib.suppress(InputError):
+                self.geometry = parse_geometry(self.path, text)
 
     def _check_offsets(self) -> None:
         n_spots = len(self._spots)
@@ -138,7 +173,44 @@ class Hdf5File:
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        return RawFrames(self.path, frames, ids, spots * spots.dtype.type(self._scale), offsets, self.cells)
+        raw = RawFrames(self.path, frames, ids, spots * spots.dtype.type(self._scale), offsets, self.cells)
+        if self._pixels is not None and self.geometry is not None:
+            raw = self._with_peaks(raw, runs, spans)
+        return raw
+
+    def _with_peaks(
+        self, raw: RawFrames, runs: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]
+    ) -> RawFrames:
+        """Frames with the pixels of their spots; where a geometry was given the spots are made anew of them."""
+
+        def rows(dataset: h5py.Dataset) -> Array:
+            return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)
+
+        def values(dataset: h5py.Dataset | None, name: str) -> Array:
+            reading = needed_reading(self.path, getattr(self.geometry, name), name) if dataset is None else None
+            if reading is not None and reading.value is None:
+                raise InputError(self.path, f"its geometry has the {name} in a file: give it with --{name}")
+            if reading is not None:
+                convert = in_angstrom if name == "wavelength" else in_millimetres
+                return convert(reading, np.full(len(raw.indices), reading.value))
+            return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs]).astype(np.float64)  # type: ignore[index]
+
+        with errors_of(self.path, f"frame {raw.indices[0]}"):
+            pixels = rows(self._pixels)
+            wavelength, distance = values(self._wavelength, "wavelength"), values(self._distance, "distance")
+            intensity = None if self._intensity is None else rows(self._intensity)
+        assert self.geometry is not None
+        n_panels = len(self.geometry.detector.panels)
+        if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
+            raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
+        if self._placer is None:
+            raw.peaks = DetectorPeaks(pixels, wavelength, distance, intensity)
+            return raw
+        panel = pixels[:, 2].astype(np.int64)
+        peaks = PeakLists(
+            raw.indices, raw.ids, pixels[:, 0], pixels[:, 1], raw.offsets, wavelength, distance, intensity, panel
+        )
+        return self._placer.frames(peaks, self.cells)
 
     def _span(self, run: NDArray[np.int64]) -> NDArray[np.int64]:
         """Offsets of consecutive frames, (F + 1,)."""

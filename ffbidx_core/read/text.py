@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import CellError, InputError
 from ..model.cell import Array, check_cell
+from ..model.detector import Geometry
 from .frames import RawFrames
 
 CELL_NUMBERS = 9
@@ -100,8 +101,12 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
 class TextFile:
     """A text file as a file of one frame."""
 
+    format = "text spots"
     n_frames = 1
     units_assumed = False
+    geometry: Geometry | None = None
+    half_pixel_shift: bool | None = None
+    cells: Array | None = None
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self._text = path, text

@@ -1,0 +1,154 @@
+"""CXI peak lists in HDF5 files: Cheetah, OM, psocake, Jungfraujoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.cell import Array
+from ..model.detector import Geometry, Reading
+from .datasets import errors_of, find, open_dataset, open_file
+from .frames import MOST_SPOTS, RawFrames
+from .nxmx import nxmx_geometry
+from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
+
+PLACES = ("/entry_1/result_1", "/entry/MX", "/entry/result", "/entry_1/result", "/entry/result_1", "/result_1")
+"""Groups that hold peak lists when the geometry does not say which does."""
+
+_COUNT, _FS, _SS, _INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
+_HALF_PIXEL = 0.5
+
+
+def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> str | None:
+    """The group with the peak lists of a file, or None."""
+    named = geometry.peak_list if geometry else ""
+    for place in (named, *PLACES):
+        if place:
+            group = find(file, path, place)
+            if isinstance(group, h5py.Group) and all(name in group for name in (_COUNT, _FS, _SS)):
+                return place
+    return None
+
+
+class CxiFile:
+    """A file with CXI peak lists, opened for reading; a frame is a row.
+
+    Parameters
+    ----------
+    geometry
+        None: that of the file's own NXmx entries, where there are any.
+
+    Raises
+    ------
+    InputError
+        Naming the dataset, when the file is not as the format wants it or the geometry is missing.
+    """
+
+    units_assumed = False
+    cells: Array | None = None
+    format = "CXI peak lists"
+
+    def __init__(self, path: str, geometry: Geometry | None) -> None:
+        self.path = path
+        self._file = open_file(path)
+        try:
+            self._open(geometry)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, geometry: Geometry | None) -> None:
+        place = find_peak_lists(self._file, self.path, geometry)
+        if place is None:
+            raise InputError(self.path, f"has no peak lists ({_COUNT}, {_FS}, {_SS}) in {', '.join(PLACES)}")
+        self._notes: list[str] = []
+        if geometry is None:
+            geometry, self._notes = nxmx_geometry(self._file, self.path)
+        self.geometry = needed_geometry(self.path, geometry)
+        self._counts = self._dataset(f"{place}/{_COUNT}", "iu", (None,))
+        self.n_frames = len(self._counts)
+        tables = [self._dataset(f"{place}/{name}", "fiu", (self.n_frames, None)) for name in (_FS, _SS)]
+        self._fs, self._ss = tables
+        self._intensity = open_dataset(
+            self._file, self.path, f"{place}/{_INTENSITY}", "fiu", (self.n_frames, None)
+        )
+        self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
+        self._placer = PeakPlacer(self.path, self.geometry.detector)
+        shifted = self.geometry.half_pixel_shift
+        self.half_pixel_shift = True if shifted is None else shifted
+
+    def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+        dataset = open_dataset(self._file, self.path, name, kind, shape)
+        if dataset is None:
+            raise InputError(self.path, "is missing", name)
+        return dataset
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending, in parts whose tables are not too large.
+
+        Raises
+        ------
+        InputError
+            Naming the first frame that cannot be read.
+        """
+        at_once = max(1, MOST_SPOTS // max(1, self._width))
+        for begin in range(0, len(frames), at_once):
+            part = frames[begin : begin + at_once]
+            try:
+                raw = self._read(part)
+            except InputError:
+                if len(part) == 1:
+                    raise
+                yield from (self._read(part[i : i + 1]) for i in range(len(part)))
+            else:
+                yield raw
+
+    def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        with errors_of(self.path, f"frame {frames[0]}"):
+            counts = self._rows(self._counts, frames).astype(np.int64)
+            wrong = np.flatnonzero((counts < 0) | (counts > self._width))
+            if len(wrong):
+                raise InputError(
+                    self.path, f"claims {counts[wrong[0]]} peaks, there is room for {self._width}", f"frame {frames[wrong[0]]}"
+                )
+            filled = np.arange(int(counts.max(initial=0))) < counts[:, None]
+            fs, ss = (self._rows(table, frames)[:, : filled.shape[1]][filled].astype(np.float64) for table in (self._fs, self._ss))
+            intensity = None
+            if self._intensity is not None:
+                intensity = self._rows(self._intensity, frames)[:, : filled.shape[1]][filled].astype(np.float64)
+        shift = _HALF_PIXEL if self.half_pixel_shift else 0.0
+        wavelength = needed_reading(self.path, self.geometry.wavelength, "wavelength")
+        distance = needed_reading(self.path, self.geometry.distance, "distance")
+        peaks = PeakLists(
+            frames, [""] * len(frames), fs + shift, ss + shift, np.concatenate([[0], np.cumsum(counts)]),
+            in_angstrom(wavelength, self._values(wavelength, frames)),
+            in_millimetres(distance, self._values(distance, frames)), intensity,
+        )
+        raw = self._placer.frames(peaks)
+        raw.problems[:0], self._notes = self._notes, []
+        return raw
+
+    def _rows(self, dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[np.generic]:
+        rows: NDArray[np.generic] = dataset[frames[0] : frames[-1] + 1][frames - frames[0]]
+        return rows
+
+    def _values(self, reading: Reading, frames: NDArray[np.int64]) -> Array:
+        """A quantity of the geometry for each of the frames, in its unit."""
+        if reading.value is not None:
+            return np.full(len(frames), reading.value)
+        node = find(self._file, self.path, reading.path)
+        shape: tuple[int | None, ...] = () if isinstance(node, h5py.Dataset) and node.shape == () else (None,)
+        dataset = self._dataset(reading.path, "fiu", shape)
+        if shape == () or len(dataset) == 1:
+            return np.full(len(frames), float(np.ravel(dataset[()])[0]))
+        if len(dataset) != self.n_frames:
+            raise InputError(self.path, f"has {len(dataset)} numbers for {self.n_frames} frames", reading.path)
+        return self._rows(dataset, frames).astype(np.float64)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

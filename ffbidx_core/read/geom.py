@@ -1,0 +1,233 @@
+"""CrystFEL geometry files."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+
+from ..errors import InputError
+from ..model.detector import LENGTH_UNITS, WAVELENGTH_UNITS, BadRegion, Detector, Geometry, Panel, Reading, Vector
+from ..model.detector import geometry_text as text_of
+from .content import read_text
+
+LARGEST_GEOMETRY_FILE = 2**20
+"""Bytes; CrystFEL takes no more in a stream."""
+
+_RESERVED = ("group", "rigid_group")
+_TERM = re.compile(r"([+-]?)(\d*\.?\d*(?:[eE][+-]?\d+)?)\*?([xyz])")
+_WAVELENGTH_KEYS = {"wavelength": "m", "photon_energy": "eV", "electron_voltage": "V"}
+"""Keys that give a wavelength, with the unit of a number without one."""
+
+
+@dataclass
+class _Lines:
+    """The assignments of a file. Defaults go to panels that are first mentioned after them."""
+
+    defaults: dict[str, str] = field(default_factory=dict)
+    panels: dict[str, dict[str, str]] = field(default_factory=dict)
+    bad: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GeometryChanges:
+    """What a user wants otherwise than the geometry file has it; None: as it is there.
+
+    Attributes
+    ----------
+    beam_centre : (2,) float
+        Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
+    distance : float
+        Of the detector, mm.
+    wavelength : float
+        Angstrom.
+    half_pixel_shift : bool
+    """
+
+    beam_centre: tuple[float, float] | None = None
+    distance: float | None = None
+    wavelength: float | None = None
+    half_pixel_shift: bool | None = None
+
+    def apply(self, geometry: Geometry) -> Geometry:
+        """A geometry with these changes; its text is made anew where it says something else now."""
+        changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
+        if self.beam_centre is not None:
+            changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
+        if self.distance is not None:
+            changed = replace(changed, distance=Reading(self.distance, unit="mm"))
+        if self.wavelength is not None:
+            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"))
+        if (self.beam_centre, self.distance, self.wavelength) != (None, None, None):
+            changed = replace(changed, text=text_of(changed))
+        return changed
+
+
+def read_geometry(path: str) -> Geometry:
+    """A CrystFEL geometry file.
+
+    Raises
+    ------
+    InputError
+        Naming the line or the panel.
+    """
+    text = read_text(path, LARGEST_GEOMETRY_FILE)
+    if text is None:
+        raise InputError(path, "is an HDF5 file: a geometry is a CrystFEL geometry file, as text")
+    return parse_geometry(path, text)
+
+
+def parse_geometry(path: str, text: str) -> Geometry:
+    """The geometry that the text of a CrystFEL geometry file describes; `path` is for messages.
+
+    Raises
+    ------
+    InputError
+        Naming the line or the panel.
+    """
+    lines = _assignments(path, text)
+    if not lines.panels:
+        raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")
+    distance, height = _distance(path, lines)
+    shift = [_millimetres(path, lines.defaults, f"detector_shift_{axis}", "m") for axis in "xy"]
+    panels = [_panel(path, name, fields, height) for name, fields in lines.panels.items()]
+    detector = Detector(tuple(panels), tuple(_bad_region(path, *item) for item in lines.bad.items()))
+    peak_list = lines.defaults.get("peak_list") or next(
+        (fields["peak_list"] for fields in lines.panels.values() if "peak_list" in fields), ""
+    )
+    return Geometry(
+        detector.moved((*shift, 0.0)) if any(shift) else detector, _wavelength(path, lines), distance, peak_list, None, text
+    )
+
+
+def _assignments(path: str, text: str) -> _Lines:
+    lines = _Lines()
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.partition(";")[0].strip()
+        if not content:
+            continue
+        key, equals, value = (part.strip() for part in content.partition("="))
+        if not equals or not key or not value:
+            raise InputError(path, f"{content[:40]!r} is not KEY = VALUE or PANEL/KEY = VALUE", f"line {number}")
+        name, slash, panel_key = key.partition("/")
+        if not slash:
+            if not name.startswith(_RESERVED):
+                lines.defaults[key] = value
+        elif name.startswith("bad"):
+            lines.bad.setdefault(name, {})[panel_key] = value
+        elif not name.startswith(_RESERVED):
+            lines.panels.setdefault(name, dict(lines.defaults))[panel_key] = value
+    return lines
+
+
+def _number(path: str, fields: dict[str, str], key: str, place: str, default: float | None = None) -> float:
+    if key not in fields:
+        if default is None:
+            raise InputError(path, f"has no {key}", place)
+        return default
+    try:
+        value = float(fields[key].split()[0])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(path, f"{key} = {fields[key][:40]} is no number", place)
+    return value
+
+
+def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
+    """A number or a dataset, with its unit; `units` has those of a number and of a dataset without one."""
+    value, _, unit = text.partition(" ")
+    unit = unit.strip()
+    try:
+        number = float(value)
+    except ValueError:
+        if not value.startswith("/"):
+            raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset such as /entry/value") from None
+        return Reading(None, value, unit or units["dataset"])
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(path, f"{key} = {text[:40]} is not above 0")
+    return Reading(number, "", unit or units["number"])
+
+
+def _wavelength(path: str, lines: _Lines) -> Reading | None:
+    for key, unit in _WAVELENGTH_KEYS.items():
+        if (text := lines.defaults.get(key)) is not None:
+            reading = _reading(path, key, text, {"number": unit, "dataset": unit})
+            if reading.unit not in WAVELENGTH_UNITS:
+                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is one of {', '.join(WAVELENGTH_UNITS)}")
+            return reading
+    return None
+
+
+def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float]]:
+    """The distance of the first panel, and how much farther each other one is, mm: old files have one for each."""
+    readings: dict[str, Reading | None] = {}
+    for name, fields in {"": lines.defaults, **lines.panels}.items():
+        # A default stands for the panels that come later too, wherever in the file it is.
+        text = fields.get("clen")
+        readings[name] = _reading(path, "clen", text, {"number": "m", "dataset": "mm"}) if text else None
+        if text and (unit := getattr(readings[name], "unit", "")) not in LENGTH_UNITS:
+            raise InputError(path, f"clen has the unit {unit[:20]!r}, wanted is one of {', '.join(LENGTH_UNITS)}", name)
+    common = readings.pop("")
+    first = next((r for r in readings.values() if r is not None), common)
+    if first is None:
+        return None, dict.fromkeys(lines.panels, 0.0)
+    heights = {}
+    for name, own in readings.items():
+        reading = own or common or first
+        if first.value is None or reading.value is None:
+            if reading != first:
+                raise InputError(path, "panels have their clen in different datasets, which is not read", name)
+            heights[name] = 0.0
+        else:
+            heights[name] = reading.value * LENGTH_UNITS[reading.unit] - first.value * LENGTH_UNITS[first.unit]
+    return first, heights
+
+
+def _millimetres(path: str, fields: dict[str, str], key: str, unit: str) -> float:
+    if key not in fields:
+        return 0.0
+    value, _, given = fields[key].partition(" ")
+    given = given.strip() or unit
+    if value.startswith("/") or given not in LENGTH_UNITS:
+        raise InputError(path, f"{key} = {fields[key][:40]}: a number in m or mm is wanted")
+    return _number(path, {key: value}, key, "") * LENGTH_UNITS[given]
+
+
+def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, float]) -> Panel:
+    place = f"panel {name}"
+    ends = [_number(path, fields, key, place) for key in ("min_fs", "min_ss", "max_fs", "max_ss")]
+    low_fs, low_ss, high_fs, high_ss = (int(v) for v in ends)
+    if low_fs > high_fs or low_ss > high_ss:
+        raise InputError(path, f"ends before it begins: fs {low_fs} to {high_fs}, ss {low_ss} to {high_ss}", place)
+    resolution = _number(path, fields, "res", place)
+    if resolution <= 0:
+        raise InputError(path, f"res = {resolution:g} is not above 0 (pixels a metre)", place)
+    size = 1e3 / resolution
+    corner = [_number(path, fields, f"corner_{axis}", place) * size for axis in "xy"]
+    height = _number(path, fields, "coffset", place, 0.0) * 1e3 + heights[name]
+    fast, slow = (_direction(path, fields.get(key, default), size, f"{place}, {key}") for key, default in (("fs", "x"), ("ss", "y")))
+    used = _number(path, fields, "no_index", place, 0.0) == 0
+    return Panel(name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used)
+
+
+def _direction(path: str, text: str, size: float, place: str) -> Vector:
+    """A vector such as -0.99x +0.001y, times the size of a pixel."""
+    squeezed = "".join(text.split())
+    terms = list(_TERM.finditer(squeezed))
+    if not terms or "".join(term.group() for term in terms) != squeezed:
+        raise InputError(path, f"{text[:40]!r} is no direction such as -0.99x +0.01y", place)
+    vector = dict.fromkeys("xyz", 0.0)
+    for term in terms:
+        sign, digits, axis = term.groups()
+        vector[axis] += (-1 if sign == "-" else 1) * float(digits or 1) * size
+    if math.hypot(*vector.values()) == 0:
+        raise InputError(path, f"{text[:40]!r} is no direction: it is zero", place)
+    return vector["x"], vector["y"], vector["z"]
+
+
+def _bad_region(path: str, name: str, fields: dict[str, str]) -> BadRegion:
+    in_laboratory = "min_x" in fields
+    axes = ("x", "y") if in_laboratory else ("fs", "ss")
+    low, high = ([_number(path, fields, f"{end}_{axis}", name) for axis in axes] for end in ("min", "max"))
+    return BadRegion((low[0], low[1]), (high[0], high[1]), fields.get("panel", ""), in_laboratory)

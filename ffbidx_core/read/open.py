@@ -1,0 +1,75 @@
+"""Spot files of every format, told apart by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell import Array
+from ..model.detector import Geometry
+from .content import read_text
+from .frames import RawFrames
+from .text import TextFile
+
+
+class SpotFile(Protocol):
+    """An open spot file of any format.
+
+    Attributes
+    ----------
+    format : str
+        In words.
+    units_assumed : bool
+        Whether the file does not say in which units its spots are.
+    cells : (M, 3, 3) float64 or None
+        The file's own input cells, rows a, b, c, angstrom.
+    geometry : Geometry or None
+        What made spots of its peaks; None where it holds spots without pixels.
+    half_pixel_shift : bool or None
+        Whether half a pixel was added to its peaks; None where that is not known.
+    """
+
+    path: str
+    format: str
+    n_frames: int
+    units_assumed: bool
+    cells: Array | None
+    geometry: Geometry | None
+    half_pixel_shift: bool | None
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
+    """Open a spot file, its format told by its content.
+
+    Parameters
+    ----------
+    geometry
+        For peaks in detector pixels; None: the file's own.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be used, or needs a geometry that is not there.
+    """
+    text = read_text(path)
+    return _open_hdf5(path, geometry) if text is None else TextFile(path, text)
+
+
+def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
+    from .cxi import CxiFile, find_peak_lists
+    from .datasets import find, open_file
+    from .hdf5 import Hdf5File
+
+    with open_file(path) as file:
+        has_spots = find(file, path, "/spots") is not None
+        has_peak_lists = not has_spots and find_peak_lists(file, path, geometry) is not None
+    return CxiFile(path, geometry) if has_peak_lists else Hdf5File(path, geometry)

@@ -1,0 +1,118 @@
+"""Peaks in detector pixels to spots in reciprocal space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.cell import Array
+from ..model.detector import LENGTH_UNITS, NO_PANEL, WAVELENGTH_UNITS, Detector, Geometry, Reading
+from ..model.peaks import DetectorPeaks
+from .frames import RawFrames
+
+NEEDS_GEOMETRY = "holds peaks in detector pixels: give the geometry with -g FILE"
+
+
+@dataclass
+class PeakLists:
+    """Peaks of F frames, N in all, as a file has them.
+
+    Attributes
+    ----------
+    indices : (F,) int64
+    ids : list of str, F
+    fs, ss : (N,) float64
+        Data coordinates, from panels' corners.
+    offsets : (F + 1,) int64
+    wavelength, distance : (F,) float64
+        Angstrom, mm.
+    intensity : (N,) float64 or None
+    panel : (N,) int64 or None
+        Number of each peak's panel; None: the one that holds it.
+    """
+
+    indices: NDArray[np.int64]
+    ids: list[str]
+    fs: Array
+    ss: Array
+    offsets: NDArray[np.int64]
+    wavelength: Array
+    distance: Array
+    intensity: Array | None = None
+    panel: NDArray[np.int64] | None = None
+
+
+class PeakPlacer:
+    """Makes spots of peaks, and counts those that are on no panel or in a bad region.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    """
+
+    def __init__(self, path: str, detector: Detector) -> None:
+        self._path, self._detector, self._told = path, detector, False
+
+    def frames(self, peaks: PeakLists, cells: Array | None = None) -> RawFrames:
+        """Peaks as frames. Those that are not finite stay, so that their frame becomes a bad one."""
+        panel = self._detector.find_panels(peaks.fs, peaks.ss) if peaks.panel is None else peaks.panel
+        finite = np.isfinite(peaks.fs) & np.isfinite(peaks.ss)
+        kept = (panel != NO_PANEL) | ~finite
+        pixels = np.column_stack([peaks.fs, peaks.ss, np.maximum(panel, 0)])
+        kept &= self._detector.usable(pixels) | ~finite
+        counts = np.diff(peaks.offsets)
+        frame = np.repeat(np.arange(len(counts)), counts)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            spots = self._detector.spots(pixels[kept], peaks.wavelength[frame[kept]], peaks.distance[frame[kept]])
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(frame[kept], minlength=len(counts)))])
+        found = DetectorPeaks(
+            pixels[kept], peaks.wavelength, peaks.distance,
+            None if peaks.intensity is None else peaks.intensity[kept],
+        )
+        raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
+        raw.problems += self._problems(peaks, frame[~kept])
+        return raw
+
+    def _problems(self, peaks: PeakLists, lost: NDArray[np.int64]) -> list[str]:
+        lines = [
+            f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
+            for name, values in (("wavelength", peaks.wavelength), ("detector distance", peaks.distance))
+            for f, value in enumerate(values) if not (np.isfinite(value) and value > 0)
+        ]
+        if len(lost) and not self._told:
+            self._told = True
+            lines.append(
+                f"{self._path}, frame {peaks.indices[lost[0]]}: {int((lost == lost[0]).sum())} peaks are on no panel or in a "
+                "bad region of the geometry; such peaks are left out (not said again)"
+            )
+        return lines
+
+
+def needed_geometry(path: str, geometry: Geometry | None) -> Geometry:
+    """The geometry, or an error that names the option."""
+    if geometry is None:
+        raise InputError(path, NEEDS_GEOMETRY)
+    return geometry
+
+
+def needed_reading(path: str, reading: Reading | None, name: str) -> Reading:
+    """The reading of a geometry, or an error that names the option."""
+    if reading is None:
+        option = {"wavelength": "--wavelength", "distance": "--distance"}[name]
+        raise InputError(path, f"its geometry has no {name}: give it with {option}")
+    return reading
+
+
+def in_angstrom(reading: Reading, values: Array) -> Array:
+    """Wavelengths of a reading's values, in angstrom."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(WAVELENGTH_UNITS[reading.unit](values), dtype=np.float64)
+
+
+def in_millimetres(reading: Reading, values: Array) -> Array:
+    """Lengths of a reading's values, in mm."""
+    return np.asarray(values * LENGTH_UNITS[reading.unit], dtype=np.float64)
