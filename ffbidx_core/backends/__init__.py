@@ -205,9 +205,17 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
     if name == "cuda":
         if reason := why_no_cuda():
             raise BackendUnavailable(f"no GPU backend: {reason}")
-        from .cuda import CudaBackend
+        number = device_number(device)
+        try:
+            from .cuda import CudaBackend
 
-        return CudaBackend(device_number(device))
+            return CudaBackend(number)
+        except (ImportError, RuntimeError) as error:
+            # Never the CPU instead: whoever has a GPU wants to know.
+            raise BackendUnavailable(
+                f"the GPU backend does not start ({type(error).__name__}: {error}): "
+                "see what `ffbidx doctor` says, or go without it by --backend cpu"
+            ) from error
     if name == "reference":
         from .reference import ReferenceBackend
 

@@ -20,8 +20,10 @@ from ..parameters import Parameters
 from . import OrientedCells, kernels
 
 SCRATCH_BYTES = 1 << 29
-SHARED_BYTES = 16 * 1024
+SHARED_BYTES = 36 * 1024
 """Dynamic shared memory per block up to which kernels do without scratch memory."""
+WORD_ITEMS = 2048
+"""Items that a block of 256 threads may add at once when it gathers eight counts a thread."""
 METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
 SEED = np.dtype(
     [("base", "f8", 9), ("turn", "f8"), ("group", "i4"), ("n_angles", "i4"), ("axis", "i4"), ("input_cell", "i4")]
@@ -94,7 +96,7 @@ class CudaBackend:
         n_frames, n_spots = len(host_offsets) - 1, len(spots)
         largest = _power_of_two(int(np.diff(host_offsets).max(initial=1)))
         xyz = cp.empty((3, n_spots), cp.float32)
-        small = largest * 16 <= 3 * SHARED_BYTES
+        small = largest * 16 <= SHARED_BYTES
         scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
         self._launch(
             "sort_spots", (n_frames,), min(1024, max(32, largest // 2)), spots, offsets, np.int64(n_spots),
@@ -118,23 +120,24 @@ class CudaBackend:
         if p.candidate_separation > 0:
             pool = p.candidate_pool
             largest = math.cos(p.candidate_separation * math.sqrt(2 * math.pi / n_points))
-        room = _power_of_two(min(max(pool, p.race_directions if p.race_spots else 0), n_points))
-        n_spots, small = np.int64(spots.xyz.shape[1]), room * 8 <= SHARED_BYTES
-        race = np.int32(p.race_spots), np.int32(min(p.race_directions, n_points))
-        for first, count in self._parts(spots.n_frames, n_groups * (4 * n_points + (0 if small else 8 * room))):
-            keys = cp.empty((count, n_groups, n_points), cp.float32)
+        stride = -(-n_points // 8) * 8
+        wanted = max(pool, p.race_directions if p.race_spots else 0)
+        room = _power_of_two(min(wanted, n_points) + WORD_ITEMS)
+        small = room * 8 <= SHARED_BYTES
+        common = spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
+        race = np.int32(p.max_spots), np.int32(p.race_spots), np.int32(min(p.race_directions, n_points))
+        for first, count in self._parts(spots.n_frames, n_groups * (2 * stride + (0 if small else 8 * room))):
+            counts = cp.empty((count, n_groups, stride), cp.uint16)
             scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
             self._launch(
-                "direction_keys", (-(-n_points // 1024), n_groups, count), 256, directions, np.int32(n_points),
-                lengths32, spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
-                np.float32(p.distance1), trims, keys,
+                "count_directions", (-(-stride // 1024), n_groups, count), 256, directions, np.int32(n_points),
+                np.int32(stride), lengths32, *common, np.int32(first), *race, np.float32(p.distance1), counts,
             )
             self._launch(
-                "choose_candidates", (n_groups, count), 256, keys, directions, exact, np.int32(n_points), lengths,
-                spots.xyz, n_spots, spots.offsets, np.int32(first), np.int32(p.max_spots), *race,
-                np.int32(min(pool, n_points)), np.float32(largest), np.float32(p.distance1), trims,
-                np.int32(p.num_candidate_vectors), np.int32(room), _pointer(scratch), vectors,
-                shared=room * 8 if small else 0,
+                "choose_candidates", (n_groups, count), 256, counts, np.int32(stride), directions, exact,
+                np.int32(n_points), lengths, *common, np.int32(first), *race, np.int32(min(pool, n_points)),
+                np.float64(largest), np.float32(p.distance1), trims, np.int32(p.num_candidate_vectors), np.int32(room),
+                _pointer(scratch), vectors, shared=room * 8 if small else 0,
             )
         return vectors
 
@@ -159,28 +162,42 @@ class CudaBackend:
         cells = cp.empty((n_frames, n_cells, 3, 3))
         scores, input_cell = cp.empty((n_frames, n_cells)), cp.empty((n_frames, n_cells), cp.int32)
         largest, n_blocks = int(plan.n_angles.max()), len(plan.group) * n_candidates
-        width = min(p.angle_peaks, largest) if p.angle_peaks else largest
-        n_items, room = n_blocks * width, _power_of_two(n_cells)
-        circle_fits, items_fit = largest * 4 <= SHARED_BYTES, room * 16 <= SHARED_BYTES
         layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
-        per_frame = n_items * (8 if p.angle_peaks else 4) + (0 if circle_fits else 4 * n_blocks * largest) + 16 * room
+        out = cells, scores, input_cell
+        width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
+        n_items = n_blocks * width
+        room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
+        chosen_bytes, circle_bytes = 8 * (room + n_cells), 4 * largest
+        items_fit, circle_fits = chosen_bytes <= SHARED_BYTES, circle_bytes <= SHARED_BYTES
+        per_frame = n_items * 8 + chosen_bytes + (0 if circle_fits else n_blocks * circle_bytes)
         for first, count in self._parts(n_frames, per_frame):
-            keys = cp.empty((count, n_items), cp.float32)
-            angles = cp.empty((count, n_items), cp.int32) if p.angle_peaks else None
-            circle = cp.empty((count, n_blocks, largest), cp.float32) if p.angle_peaks and not circle_fits else None
-            scratch = None if items_fit else cp.empty((count, 2 * room), cp.uint64)
-            self._launch(
-                "turn_cells", (n_blocks, count), 64, seeds, turns, vectors, *layout, np.int32(first),
-                np.int32(p.max_spots), np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims,
-                np.int32(p.angle_peaks), np.int32(width), np.int32(largest), _pointer(circle), keys, _pointer(angles),
-                shared=largest * 4 if p.angle_peaks and circle_fits else 0,
-            )
-            self._launch(
-                "choose_cells", (count,), 256, keys, _pointer(angles), np.int32(n_items), np.int32(width), seeds,
-                vectors, *layout, np.int32(first), np.int32(p.max_spots), np.float64(p.triml), np.float64(p.trimh),
-                np.float64(p.delta), np.float64(p.distance3), np.int32(n_cells), np.int32(room), _pointer(scratch),
-                cells, scores, input_cell, shared=room * 16 if items_fit else 0,
-            )
+            at = np.int32(first), np.int32(p.max_spots)
+            scratch = None if items_fit else cp.empty((count, room + n_cells), cp.uint64)
+            scoring = *at, np.float64(p.triml), np.float64(p.trimh), np.float64(p.delta), np.float64(p.distance3)
+            choosing = np.int32(n_cells), np.int32(room), _pointer(scratch), *out
+            shared = chosen_bytes if items_fit else 0
+            if p.angle_peaks:
+                keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
+                circle = None if circle_fits else cp.empty((count, n_blocks, largest), cp.float32)
+                self._launch(
+                    "turn_cells", (n_blocks, count), 64, seeds, turns, vectors, *layout, *at,
+                    np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims, np.int32(width),
+                    np.int32(largest), _pointer(circle), keys, angles, shared=circle_bytes if circle_fits else 0,
+                )
+                self._launch(
+                    "choose_minima", (count,), 256, keys, angles, np.int32(n_items), np.int32(width), seeds, vectors,
+                    *layout, *scoring, *choosing, shared=shared,
+                )
+            else:
+                counts = cp.empty((count, n_items), cp.uint16)
+                self._launch(
+                    "count_angles", (n_blocks, count), 64, seeds, turns, vectors, *layout, *at,
+                    np.float32(p.distance3), np.int32(width), np.int32(largest), counts,
+                )
+                self._launch(
+                    "choose_counted", (count,), 256, counts, np.int32(n_items), np.int32(width), seeds, vectors,
+                    *layout, *scoring, *choosing, shared=shared,
+                )
         return OrientedCells(cells, scores, input_cell)
 
     def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, *args: Any) -> None:

@@ -6,6 +6,7 @@
 
 #define ANGLES 4
 #define ANGLE_THREADS 64
+#define COUNT_ANGLES 8
 #define NEAR_SPOTS 512
 
 // One way to lay an input cell on a candidate; see SearchPlan. base is the cell at angle 0 in the candidate's frame.
@@ -95,7 +96,7 @@ __device__ __forceinline__ void add_near(const Near* near, const float4* turn, f
           float x = from_nearest(fmaf(turn[k].x, s.x, fmaf(turn[k].y, s.y, s.z)));
           float y = from_nearest(fmaf(turn[k].z, s.x, fmaf(turn[k].w, s.y, s.w)));
           float d = fmaf(x, x, fmaf(y, y, along));
-          sum[k].product *= fmaf(fminf(fmaxf(__fsqrt_rn(d), t.low), t.high), t.scale, t.shift);
+          sum[k].product *= fmaf(fminf(fmaxf(fast_sqrt(d), t.low), t.high), t.scale, t.shift);
           sum[k].count += d < squared_limit;
         }
       }
@@ -138,15 +139,13 @@ __device__ void keys_of_angles(const Seed* seed, const float4* turns, const floa
 }
 
 #define NO_KEY 1.0f
-#define NO_ITEM 0xffffffffffffffffull
 
-// Grid (S * C, F): one block turns one input cell about one candidate. With peaks > 0 the best local minima over the
-// circle go out, `width` = peaks of them with their angles; else all keys, `width` = the largest number of angles.
-// `scratch` takes the keys of a circle where shared memory is too small for them.
+// Grid (S * C, F): one block turns one input cell about one candidate. The best `width` local minima over the circle go
+// out with their angles. `scratch` takes the keys of a circle where shared memory is too small for them.
 extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
     const Seed* seeds, const float4* turns, const double* vectors, int n_groups, int n_candidates, const float* xyz,
-    i64 n_spots, const i64* offsets, int first_frame, int max_spots, float reach, float limit, const Trims* trims, int peaks,
-    int width, int largest, float* scratch, float* out_keys, int* out_angles) {
+    i64 n_spots, const i64* offsets, int first_frame, int max_spots, float reach, float limit, const Trims* trims, int width,
+    int largest, float* scratch, float* out_keys, int* out_angles) {
   extern __shared__ float shared_keys[];
   __shared__ Near near;
   __shared__ Seed seed;
@@ -161,9 +160,9 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
   const double* v = vectors + (((i64)f * n_groups + seed.group) * n_candidates + c) * 3;
   float* out = out_keys + block * width;
   bool empty = n == 0 || (v[0] == 0.0 && v[1] == 0.0 && v[2] == 0.0);
-  for (int i = (empty || peaks ? 0 : n_angles) + threadIdx.x; i < width; i += ANGLE_THREADS) out[i] = NO_KEY;
+  for (int i = threadIdx.x; i < width; i += ANGLE_THREADS) out[i] = NO_KEY;
   if (empty) return;
-  float* keys = peaks == 0 ? out : scratch ? scratch + block * largest : shared_keys;
+  float* keys = scratch ? scratch + block * largest : shared_keys;
   if (threadIdx.x == 0) {
     double exact[9];
     candidate_frame(v, exact);
@@ -183,7 +182,6 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
       first += ANGLE_THREADS;
     }
   }
-  if (peaks == 0) return;
   __syncthreads();
   // The best minima one after another: each the smallest (key, angle) above the one before.
   u64 last = 0;
@@ -208,6 +206,73 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
   }
 }
 
+// counts[F][S * C][stride] of near spots at every angle, for the published way in which every angle competes. The count
+// decides, so that only spots within `limit` of a lattice plane of the axis matter. Grid (S * C, frames).
+extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void count_angles(
+    const Seed* seeds, const float4* turns, const double* vectors, int n_groups, int n_candidates, const float* xyz,
+    i64 n_spots, const i64* offsets, int first_frame, int max_spots, float limit, int stride, int largest,
+    unsigned short* counts) {
+  __shared__ Near near;
+  __shared__ Seed seed;
+  __shared__ float frame[9];
+  int s = blockIdx.x / n_candidates, c = blockIdx.x % n_candidates, f = first_frame + blockIdx.y;
+  if (threadIdx.x < sizeof(Seed) / 4) ((int*)&seed)[threadIdx.x] = ((const int*)(seeds + s))[threadIdx.x];
+  __syncthreads();
+  i64 begin = offsets[f];
+  int n = min((int)(offsets[f + 1] - begin), max_spots), axis = seed.axis;
+  const double* v = vectors + (((i64)f * n_groups + seed.group) * n_candidates + c) * 3;
+  unsigned short* out = counts + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * stride;
+  bool empty = n == 0 || (v[0] == 0.0 && v[1] == 0.0 && v[2] == 0.0);
+  for (int i = (empty ? 0 : seed.n_angles) + threadIdx.x; i < stride; i += ANGLE_THREADS) out[i] = NO_COUNT;
+  if (empty) return;
+  if (threadIdx.x == 0) {
+    double exact[9];
+    candidate_frame(v, exact);
+    for (int i = 0; i < 9; i++) frame[i] = (float)exact[i];
+  }
+  __syncthreads();
+  float length = seed.base[3 * axis + 2], a = seed.base[3 * ((axis + 1) % 3) + 2];
+  float b = seed.base[3 * ((axis + 2) % 3) + 2], squared = limit * limit;
+  for (int first = 0; first < seed.n_angles; first += COUNT_ANGLES * ANGLE_THREADS) {
+    float4 turn[COUNT_ANGLES];
+    int count[COUNT_ANGLES];
+#pragma unroll
+    for (int k = 0; k < COUNT_ANGLES; k++) {
+      turn[k] = turns[s * largest + min(first + k * ANGLE_THREADS + (int)threadIdx.x, seed.n_angles - 1)];
+      count[k] = 0;
+    }
+    for (int start = 0; start < n; start += NEAR_SPOTS) {
+      // With one tile and more angles than a pass takes, the spots of the pass before serve again.
+      if (first == 0 || n > NEAR_SPOTS) {
+        __syncthreads();
+        gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, limit, &near);
+        __syncthreads();
+      }
+      for (int half = 0; half < 2; half++) {
+        const float4* rows = near.rows + half * (NEAR_SPOTS / 2);
+        const float* along = near.squared + half * (NEAR_SPOTS / 2);
+        int m = near.count[half];
+#pragma unroll 2
+        for (int i = 0; i < m; i++) {
+          float4 spot = rows[i];
+          float rest = squared - along[i];
+#pragma unroll
+          for (int k = 0; k < COUNT_ANGLES; k++) {
+            float x = from_nearest(fmaf(turn[k].x, spot.x, fmaf(turn[k].y, spot.y, spot.z)));
+            float y = from_nearest(fmaf(turn[k].z, spot.x, fmaf(turn[k].w, spot.y, spot.w)));
+            count[k] += fmaf(x, x, y * y) < rest;
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < COUNT_ANGLES; k++) {
+      int angle = first + k * ANGLE_THREADS + threadIdx.x;
+      if (angle < seed.n_angles) out[angle] = count[k];
+    }
+  }
+}
+
 // The score of one cell over the n spots from `begin` on, in float64, by one warp.
 __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, i64 begin, int n, double triml,
                              double trimh, double delta, double limit) {
@@ -228,72 +293,149 @@ __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, 
   return exp(warp_sum(logarithm) / n) - delta - warp_sum(count) - 1.0;
 }
 
-// Grid F: the best Q of a frame's n_items = S * C * width keys, their cells and exact scores, sorted by score.
-// Shared memory, or `scratch`, holds room = 2^k >= Q items and as many scores.
-extern "C" __global__ __launch_bounds__(256) void choose_cells(
+// The cell of item `at` of a frame's rows of `width`: candidate at / width, its angle from `angles` or at % width.
+struct Choice {
+  const Seed* seeds;
+  const double* vectors;
+  const int* angles;
+  int width, n_groups, n_candidates;
+};
+
+__device__ int cell_of(const Choice& choice, int at, double* cell) {
+  int candidate = at / choice.width, angle = choice.angles ? choice.angles[at] : at % choice.width;
+  const Seed* seed = choice.seeds + candidate / choice.n_candidates;
+  double frame[9], sine, cosine;
+  candidate_frame(choice.vectors + ((i64)seed->group * choice.n_candidates + candidate % choice.n_candidates) * 3, frame);
+  sincos(seed->turn * angle / seed->n_angles, &sine, &cosine);
+  for (int r = 0; r < 3; r++) {
+    double x = seed->base[3 * r] * cosine - seed->base[3 * r + 1] * sine;
+    double y = seed->base[3 * r] * sine + seed->base[3 * r + 1] * cosine, z = seed->base[3 * r + 2];
+    for (int q = 0; q < 3; q++) cell[3 * r + q] = x * frame[q] + y * frame[3 + q] + z * frame[6 + q];
+  }
+  return seed->input_cell;
+}
+
+// A frame's spots and how they are scored.
+struct Scoring {
+  const float* xyz;
+  i64 n_spots, begin;
+  int n;
+  double triml, trimh, delta, limit;
+};
+
+__device__ __forceinline__ double score_of(const Scoring& s, const double* cell) {
+  return warp_score(cell, s.xyz, s.n_spots, s.begin, s.n, s.triml, s.trimh, s.delta, s.limit);
+}
+
+// Writes the best of items[found], a warp a cell, with their exact scores and in their order.
+__device__ void write_cells(const Scoring& scoring, const Choice& choice, const u64* items, int found, int n_cells,
+                            double* exact, double* cells, double* scores, int* input_cell) {
+  int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
+  double cell[9];
+  for (int k = warp; k < found; k += n_warps) {
+    cell_of(choice, (int)items[k], cell);
+    double score = score_of(scoring, cell);
+    if (lane == 0) exact[k] = score;
+  }
+  __syncthreads();
+  for (int k = warp; k < n_cells; k += n_warps) {
+    int rank = k, source = -1;
+    double score = __longlong_as_double(0x7ff0000000000000ll);
+    if (k < found) {
+      source = cell_of(choice, (int)items[k], cell);
+      score = exact[k];
+      int before = 0;
+      for (int j = lane; j < found; j += 32) before += exact[j] < score || (exact[j] == score && j < k);
+      rank = warp_sum(before);
+    }
+    if (lane < 9) {
+      double value = 0.0;
+#pragma unroll
+      for (int i = 0; i < 9; i++)
+        if (k < found && lane == i) value = cell[i];
+      cells[9 * rank + lane] = value;
+    }
+    if (lane == 0) {
+      scores[rank] = score;
+      input_cell[rank] = source;
+    }
+  }
+}
+
+// Grid frames: the best Q of the minima of a frame's circles. room = 2^k >= n_items in shared memory or in `scratch`,
+// and Q scores behind them.
+extern "C" __global__ __launch_bounds__(256) void choose_minima(
     const float* keys, const int* angles, int n_items, int width, const Seed* seeds, const double* vectors,
     int n_groups, int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots,
     double triml, double trimh, double delta, double limit, int n_cells, int room, u64* scratch, double* cells,
     double* scores, int* input_cell) {
   extern __shared__ u64 shared_items[];
-  __shared__ int histogram[BINS];
-  __shared__ u64 ties[TIES];
-  int f = first_frame + blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
-  u64* items = scratch ? scratch + (i64)blockIdx.x * 2 * room : shared_items;
-  double* mine = (double*)(items + room);
-  i64 begin = offsets[f];
+  __shared__ int n_real;
+  i64 f = first_frame + blockIdx.x, begin = offsets[f];
+  u64* items = scratch ? scratch + (i64)blockIdx.x * (room + n_cells) : shared_items;
   int n = min((int)(offsets[f + 1] - begin), max_spots);
-  const float* row = keys + (i64)blockIdx.x * n_items;
-  int found = n == 0 ? 0 : gather_best(row, n_items, -n - 1.0f, n_cells, items, histogram, ties);
-  int padded = power_of_two(found);
-  for (int i = found + threadIdx.x; i < padded; i += blockDim.x) items[i] = NO_ITEM;
-  block_sort(items, padded);
-  double cell[9] = {};
-  for (int pass = 0; pass < 2; pass++) {
-    for (int k = warp; k < n_cells; k += n_warps) {
-      bool real = k < found && unordered((unsigned)(items[k] >> 32)) < NO_KEY;
-      int source = -1, rank = k;
-      double score = __longlong_as_double(0x7ff0000000000000ll);
-      if (real) {
-        int at = (int)items[k], candidate = at / width, angle = at % width;
-        if (angles) angle = angles[(i64)blockIdx.x * n_items + at];
-        const Seed* seed = seeds + candidate / n_candidates;
-        double frame[9];
-        candidate_frame(vectors + (((i64)f * n_groups + seed->group) * n_candidates + candidate % n_candidates) * 3,
-                        frame);
-        double sine, cosine;
-        sincos(seed->turn * angle / seed->n_angles, &sine, &cosine);
-        for (int r = 0; r < 3; r++) {
-          double x = seed->base[3 * r] * cosine - seed->base[3 * r + 1] * sine;
-          double y = seed->base[3 * r] * sine + seed->base[3 * r + 1] * cosine, z = seed->base[3 * r + 2];
-          for (int q = 0; q < 3; q++) cell[3 * r + q] = x * frame[q] + y * frame[3 + q] + z * frame[6 + q];
-        }
-        source = seed->input_cell;
-        if (pass == 0) score = warp_score(cell, xyz, n_spots, begin, n, triml, trimh, delta, limit);
-      }
-      if (pass == 0) {
-        if (lane == 0) mine[k] = score;
-        continue;
-      }
-      score = mine[k];
-      if (real) {
-        int before = 0;
-        for (int j = lane; j < found; j += 32) before += mine[j] < score || (mine[j] == score && j < k);
-        rank = warp_sum(before);
-      }
-      i64 out = (i64)f * n_cells + rank;
-      if (lane < 9) {
-        double value = 0.0;
-#pragma unroll
-        for (int i = 0; i < 9; i++)
-          if (real && lane == i) value = cell[i];
-        cells[9 * out + lane] = value;
-      }
-      if (lane == 0) {
-        scores[out] = score;
-        input_cell[out] = source;
-      }
-    }
-    __syncthreads();
+  if (threadIdx.x == 0) n_real = 0;
+  __syncthreads();
+  for (int i = threadIdx.x; n > 0 && i < n_items; i += blockDim.x) {
+    float key = keys[(i64)blockIdx.x * n_items + i];
+    if (key < NO_KEY) items[atomicAdd(&n_real, 1)] = item_of(key, i);
   }
+  __syncthreads();
+  int found = sort_and_cut(items, n_real, n_cells);
+  Scoring scoring = {xyz, n_spots, begin, n, triml, trimh, delta, limit};
+  Choice choice = {seeds, vectors + f * n_groups * n_candidates * 3, angles + (i64)blockIdx.x * n_items, width, n_groups,
+                   n_candidates};
+  write_cells(scoring, choice, items, found, n_cells, (double*)(items + room), cells + f * n_cells * 9,
+              scores + f * n_cells, input_cell + f * n_cells);
+}
+
+// Replaces items[first:last] by (key, index) with the key the exact score; a warp an item.
+__device__ void score_items(const Scoring& scoring, const Choice& choice, u64* items, int first, int last) {
+  __syncthreads();
+  double cell[9];
+  for (int k = first + (threadIdx.x >> 5); k < last; k += blockDim.x >> 5) {
+    int at = (int)items[k];
+    cell_of(choice, at, cell);
+    double score = score_of(scoring, cell);
+    __syncwarp();
+    if ((threadIdx.x & 31) == 0) items[k] = item_of((float)score, at);
+  }
+  __syncthreads();
+}
+
+// Grid frames: the best Q of all angles of a frame, from their counts. room = 2^k >= Q + 2048 items in shared memory or
+// in `scratch`, and Q scores behind them.
+extern "C" __global__ __launch_bounds__(256) void choose_counted(
+    const unsigned short* counts, int n_items, int width, const Seed* seeds, const double* vectors, int n_groups,
+    int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots, double triml,
+    double trimh, double delta, double limit, int n_cells, int room, u64* scratch, double* cells, double* scores,
+    int* input_cell) {
+  extern __shared__ u64 shared_items[];
+  __shared__ int histogram[COUNT_BINS], n_held;
+  i64 f = first_frame + blockIdx.x, begin = offsets[f];
+  u64* items = scratch ? scratch + (i64)blockIdx.x * (room + n_cells) : shared_items;
+  int n = min((int)(offsets[f + 1] - begin), max_spots), shift = shift_for(n), keyed = 0;
+  const unsigned short* mine = counts + (i64)blockIdx.x * n_items;
+  Scoring scoring = {xyz, n_spots, begin, n, triml, trimh, delta, limit};
+  Choice choice = {seeds, vectors + f * n_groups * n_candidates * 3, nullptr, width, n_groups, n_candidates};
+  int cut = cut_of_counts(mine, n_items, shift, n_cells, histogram);
+  if (threadIdx.x == 0) n_held = 0;
+  for (int first = 0; first < n_items / 8; first += blockDim.x) {
+    unsigned chosen = chosen_of(mine, n_items, first + threadIdx.x, shift, cut);
+    int held = reserve(chosen, &n_held, room);
+    if (held >= 0) {
+      score_items(scoring, choice, items, keyed, held);
+      keyed = sort_and_cut(items, held, n_cells);
+      if (threadIdx.x == 0) n_held = keyed;
+      __syncthreads();
+    }
+    for (; chosen; chosen &= chosen - 1)
+      items[atomicAdd(&n_held, 1)] = 8 * (first + threadIdx.x) + __ffs(chosen) - 1;
+  }
+  __syncthreads();
+  int held = n_held;
+  score_items(scoring, choice, items, keyed, held);
+  int found = sort_and_cut(items, held, n_cells);
+  write_cells(scoring, choice, items, found, n_cells, (double*)(items + room), cells + f * n_cells * 9,
+              scores + f * n_cells, input_cell + f * n_cells);
 }

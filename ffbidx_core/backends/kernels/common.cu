@@ -11,6 +11,13 @@ __device__ __forceinline__ float nearest(float x) {
 
 __device__ __forceinline__ float from_nearest(float x) { return x - nearest(x); }
 
+// Square root within two units in the last place, in one instruction of the special-function unit.
+__device__ __forceinline__ float fast_sqrt(float x) {
+  float root;
+  asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
+  return root;
+}
+
 // An unsigned number of the same order as the float.
 __device__ __forceinline__ unsigned ordered(float x) {
   unsigned u = __float_as_uint(x);
