@@ -1,6 +1,5 @@
 """What `ffbidx index` says to input that cannot be used: one line, the right exit status, no output."""
 
-import ctypes.util
 import os
 
 import h5py
@@ -311,9 +310,16 @@ def test_options_that_exclude_each_other(index, spots_file):
     assert index(spots_file, "--json", "--dry-run").is_one_line_error(2, "--json", "--dry-run")
 
 
-@pytest.mark.skipif(ctypes.util.find_library("cuda") is not None, reason="there may be a GPU")
-def test_a_backend_that_is_not_there(index, spots_file):
-    assert index(spots_file, "--backend", "cuda").is_one_line_error(4, "GPU")
+@pytest.mark.parametrize(("gpus", "cupy", "words"), [
+    ((0, "no NVIDIA driver on this machine"), True, "no NVIDIA driver on this machine"),
+    ((1, ""), False, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),
+])
+def test_a_backend_that_is_not_there(index, spots_file, tmp_path, monkeypatch, gpus, cupy, words):
+    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: gpus)
+    monkeypatch.setattr("ffbidx_core.backends.devices.driver_cuda", lambda: (12, 4))
+    monkeypatch.setattr("ffbidx_core.backends.devices.has_cupy", lambda: cupy)
+    assert index(spots_file, "--backend", "cuda", "-o", "x.h5").is_one_line_error(4, words)
+    assert not (tmp_path / "x.h5").exists()
 
 
 def test_no_input(run):
