@@ -7,8 +7,9 @@ the centre of the first pixel is at (0.5, 0.5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,7 +81,8 @@ class Detector:
         found = np.full(len(fs), NO_PANEL)
         times = np.zeros(len(fs), dtype=np.int64)
         for number, panel in enumerate(self.panels):
-            inside = (fs >= panel.first[0]) & (fs < panel.last[0] + 1) & (ss >= panel.first[1]) & (ss < panel.last[1] + 1)
+            inside = (fs >= panel.first[0]) & (fs < panel.last[0] + 1)
+            inside &= (ss >= panel.first[1]) & (ss < panel.last[1] + 1)
             found[inside] = number
             times += inside
         found[times != 1] = NO_PANEL
@@ -95,14 +97,14 @@ class Detector:
         )
         steps = pixels[:, :2] - first[panel]
         places = corner[panel] + steps[:, :1] * fast[panel] + steps[:, 1:] * slow[panel]
-        places[:, 2] += distance
-        return places
+        places[:, 2] += np.asarray(distance, dtype=np.float64)
+        return np.asarray(places)
 
     def spots(self, pixels: Array, wavelength: ArrayLike, distance: ArrayLike) -> Array:
         """Spots (n, 3), 1/angstrom, of pixels, for a wavelength in angstrom and a distance in mm, one or (n,)."""
         ray = self.positions(pixels, distance)
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-        return (ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None]
+        return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
     def usable(self, pixels: Array) -> NDArray[np.bool_]:
         """Which pixels are on a panel that is used, outside all bad regions, (n,)."""
@@ -158,15 +160,19 @@ class Reading:
     unit: str = ""
 
 
-WAVELENGTH_UNITS = {
+def _electrons(volts: Any) -> Any:
+    """De Broglie's wavelength of electrons, with the relativistic correction."""
+    return 12.2642596 / np.sqrt(volts * (1 + 0.978475598e-6 * volts))
+
+
+WAVELENGTH_UNITS: dict[str, Callable[[Any], Any]] = {
     "A": lambda v: v,
     "m": lambda v: v * 1e10,
     "eV": lambda v: HC / v,
     "keV": lambda v: HC / (v * 1e3),
     "MeV": lambda v: HC / (v * 1e6),
-    # De Broglie's wavelength of an electron, with the relativistic correction.
-    "V": lambda v: 12.2642596 / np.sqrt(v * (1 + 0.978475598e-6 * v)),
-    "kV": lambda v: WAVELENGTH_UNITS["V"](v * 1e3),
+    "V": _electrons,
+    "kV": lambda v: _electrons(v * 1e3),
 }
 """What makes angstrom of a wavelength, a photon energy or an accelerating voltage."""
 LENGTH_UNITS = {"mm": 1.0, "m": 1e3}

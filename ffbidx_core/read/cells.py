@@ -1,26 +1,60 @@
-"""Input cells from text files."""
+"""Input cells: written out, as numbers in a text file, or in the files of other programs."""
 
 from __future__ import annotations
 
+import os
+import re
+
 import numpy as np
 
-from ..errors import CellError, InputError
+from ..errors import CellError, InputError, UsageError
 from ..model.cell import Array, cell_from_parameters, check_cell
+from ..model.lattice import CENTRINGS, InputCell, Lattice
+from .cell_files import FOREIGN_FORMATS
 from .content import read_text
 from .text import data_lines, numbers
 
-LARGEST_CELL_FILE = 2**20
+LARGEST_CELL_FILE = 16 * 2**20
+"""Bytes: coordinate files and experiment lists may be large."""
 
-_WANTED = "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees)"
+_WANTED = (
+    "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
+    "CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
+)
+_WRITTEN_OUT = re.compile(r"[-+.\deE\s]+(,[-+.\deE\s]+){5,8}(,\s*(?P<centring>[A-Za-z])\s*)?")
 
 
-def read_cell(path: str) -> Array:
-    """The cell of a text file with 9 or 6 numbers, on as many lines as one likes.
+def read_input_cell(text: str) -> InputCell:
+    """The cell that a `--cell` names: a file, or numbers with commas between them, then perhaps a centring letter.
 
-    Returns
-    -------
-    (3, 3) float64
-        Rows a, b, c in angstrom.
+    Raises
+    ------
+    InputError
+        When the file holds no cell.
+    UsageError
+        When the numbers make no cell.
+    """
+    match = _WRITTEN_OUT.fullmatch(text)
+    if match is None or os.path.lexists(text):
+        return read_cell_file(text)
+    centring = (match["centring"] or "P").upper()
+    if centring not in CENTRINGS:
+        raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")
+    words = [word for word in text.split(",") if not word.strip().isalpha()]
+    try:
+        cell = _cell_of([float(word) for word in words])
+    except (CellError, ValueError) as error:
+        raise UsageError(f"--cell {text}: {error}") from None
+    return InputCell(cell, Lattice.of_cell(cell, centring))
+
+
+def read_cell(text: str) -> Array:
+    """The same without its lattice: rows a, b, c in angstrom, (3, 3) float64."""
+    return read_input_cell(text).cell
+
+
+def read_cell_file(path: str) -> InputCell:
+    """The cell of a file in any known format, told by its content.
 
     Raises
     ------
@@ -29,7 +63,18 @@ def read_cell(path: str) -> Array:
     """
     text = read_text(path, LARGEST_CELL_FILE)
     if text is None:
-        raise InputError(path, f"is an HDF5 file: {_WANTED}, as text")
+        raise InputError(path, f"is an HDF5 file: {_WANTED}")
+    try:
+        for is_format, read in FOREIGN_FORMATS:
+            if is_format(text):
+                return read(path, text)
+        cell = _cell_of_numbers(path, text)
+    except CellError as error:
+        raise InputError(path, f"{error}; {_WANTED}") from None
+    return InputCell(cell, Lattice.of_cell(cell))
+
+
+def _cell_of_numbers(path: str, text: str) -> Array:
     values: list[float] = []
     for number, line in enumerate(data_lines(path, text), start=1):
         values += numbers(path, line.split(), number)
@@ -37,7 +82,10 @@ def read_cell(path: str) -> Array:
             raise InputError(path, f"has more numbers than a cell: {_WANTED}", f"line {number}")
     if len(values) not in (6, 9):
         raise InputError(path, f"has {len(values) or 'no'} numbers: {_WANTED}")
-    try:
-        return cell_from_parameters(values) if len(values) == 6 else check_cell(np.reshape(values, (3, 3)))
-    except CellError as error:
-        raise InputError(path, f"{error}; {_WANTED}") from None
+    return _cell_of(values)
+
+
+def _cell_of(values: list[float]) -> Array:
+    if len(values) not in (6, 9):
+        raise CellError(f"has {len(values)} numbers, a cell has 6 or 9")
+    return cell_from_parameters(values) if len(values) == 6 else check_cell(np.reshape(values, (3, 3)))

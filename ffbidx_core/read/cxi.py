@@ -68,7 +68,10 @@ class CxiFile:
         self._notes: list[str] = []
         if geometry is None:
             geometry, self._notes = nxmx_geometry(self._file, self.path)
-        self.geometry = needed_geometry(self.path, geometry)
+        geometry = needed_geometry(self.path, geometry)
+        self.geometry: Geometry | None = geometry
+        self._wavelength = needed_reading(self.path, geometry.wavelength, "wavelength")
+        self._distance = needed_reading(self.path, geometry.distance, "distance")
         self._counts = self._dataset(f"{place}/{_COUNT}", "iu", (None,))
         self.n_frames = len(self._counts)
         tables = [self._dataset(f"{place}/{name}", "fiu", (self.n_frames, None)) for name in (_FS, _SS)]
@@ -77,9 +80,9 @@ class CxiFile:
             self._file, self.path, f"{place}/{_INTENSITY}", "fiu", (self.n_frames, None)
         )
         self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
-        self._placer = PeakPlacer(self.path, self.geometry.detector)
-        shifted = self.geometry.half_pixel_shift
-        self.half_pixel_shift = True if shifted is None else shifted
+        self._placer = PeakPlacer(self.path, geometry.detector)
+        shifted = geometry.half_pixel_shift
+        self.half_pixel_shift: bool | None = True if shifted is None else shifted
 
     def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
         dataset = open_dataset(self._file, self.path, name, kind, shape)
@@ -112,21 +115,20 @@ class CxiFile:
             counts = self._rows(self._counts, frames).astype(np.int64)
             wrong = np.flatnonzero((counts < 0) | (counts > self._width))
             if len(wrong):
-                raise InputError(
-                    self.path, f"claims {counts[wrong[0]]} peaks, there is room for {self._width}", f"frame {frames[wrong[0]]}"
-                )
+                problem = f"claims {counts[wrong[0]]} peaks, there is room for {self._width}"
+                raise InputError(self.path, problem, f"frame {frames[wrong[0]]}")
             filled = np.arange(int(counts.max(initial=0))) < counts[:, None]
-            fs, ss = (self._rows(table, frames)[:, : filled.shape[1]][filled].astype(np.float64) for table in (self._fs, self._ss))
-            intensity = None
-            if self._intensity is not None:
-                intensity = self._rows(self._intensity, frames)[:, : filled.shape[1]][filled].astype(np.float64)
+            fs, ss, intensity = (
+                None if table is None else self._rows(table, frames)[:, : filled.shape[1]][filled].astype(np.float64)
+                for table in (self._fs, self._ss, self._intensity)
+            )
+            assert fs is not None
+            assert ss is not None
         shift = _HALF_PIXEL if self.half_pixel_shift else 0.0
-        wavelength = needed_reading(self.path, self.geometry.wavelength, "wavelength")
-        distance = needed_reading(self.path, self.geometry.distance, "distance")
         peaks = PeakLists(
             frames, [""] * len(frames), fs + shift, ss + shift, np.concatenate([[0], np.cumsum(counts)]),
-            in_angstrom(wavelength, self._values(wavelength, frames)),
-            in_millimetres(distance, self._values(distance, frames)), intensity,
+            in_angstrom(self._wavelength, self._values(self._wavelength, frames)),
+            in_millimetres(self._distance, self._values(self._distance, frames)), intensity,
         )
         raw = self._placer.frames(peaks)
         raw.problems[:0], self._notes = self._notes, []

@@ -95,9 +95,9 @@ def parse_geometry(path: str, text: str) -> Geometry:
     peak_list = lines.defaults.get("peak_list") or next(
         (fields["peak_list"] for fields in lines.panels.values() if "peak_list" in fields), ""
     )
-    return Geometry(
-        detector.moved((*shift, 0.0)) if any(shift) else detector, _wavelength(path, lines), distance, peak_list, None, text
-    )
+    if any(shift):
+        detector = detector.moved((*shift, 0.0))
+    return Geometry(detector, _wavelength(path, lines), distance, peak_list, text=text)
 
 
 def _assignments(path: str, text: str) -> _Lines:
@@ -142,7 +142,7 @@ def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
         number = float(value)
     except ValueError:
         if not value.startswith("/"):
-            raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset such as /entry/value") from None
+            raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset (/entry/...)") from None
         return Reading(None, value, unit or units["dataset"])
     if not (math.isfinite(number) and number > 0):
         raise InputError(path, f"{key} = {text[:40]} is not above 0")
@@ -154,7 +154,8 @@ def _wavelength(path: str, lines: _Lines) -> Reading | None:
         if (text := lines.defaults.get(key)) is not None:
             reading = _reading(path, key, text, {"number": unit, "dataset": unit})
             if reading.unit not in WAVELENGTH_UNITS:
-                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is one of {', '.join(WAVELENGTH_UNITS)}")
+                known = ", ".join(WAVELENGTH_UNITS)
+                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is one of {known}")
             return reading
     return None
 
@@ -206,7 +207,8 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
     size = 1e3 / resolution
     corner = [_number(path, fields, f"corner_{axis}", place) * size for axis in "xy"]
     height = _number(path, fields, "coffset", place, 0.0) * 1e3 + heights[name]
-    fast, slow = (_direction(path, fields.get(key, default), size, f"{place}, {key}") for key, default in (("fs", "x"), ("ss", "y")))
+    fast = _direction(path, fields.get("fs", "x"), size, f"{place}, fs")
+    slow = _direction(path, fields.get("ss", "y"), size, f"{place}, ss")
     used = _number(path, fields, "no_index", place, 0.0) == 0
     return Panel(name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used)
 

@@ -10,6 +10,7 @@ from .datasets import errors_of, find, open_dataset
 
 _DETECTOR = "/entry/instrument/detector"
 _WAVELENGTHS = ("/entry/instrument/beam/incident_wavelength", "/entry/sample/beam/incident_wavelength")
+_DISTANCES = (f"{_DETECTOR}/distance", f"{_DETECTOR}/detector_distance")
 _LENGTHS = {"m": 1e3, "mm": 1.0, "um": 1e-3, "cm": 10.0}
 _FAR = 1_000_000
 
@@ -19,10 +20,11 @@ def nxmx_geometry(file: h5py.File, path: str) -> tuple[Geometry | None, list[str
 
     The laboratory of NXmx (McStas) is CrystFEL's: z along the beam, y up.
     """
-    wavelength = next((v for name in _WAVELENGTHS if (v := _number(file, path, name, {"angstrom": 1.0}, 1.0)) is not None), None)
+    wavelengths = (_number(file, path, name, {}, 1.0) for name in _WAVELENGTHS)
+    wavelength = next((w for w in wavelengths if w is not None), None)
     centre = [_number(file, path, f"{_DETECTOR}/beam_center_{axis}", {}, 1.0) for axis in "xy"]
     sizes = [_number(file, path, f"{_DETECTOR}/{axis}_pixel_size", _LENGTHS, 1e3) for axis in "xy"]
-    distances = (_number(file, path, f"{_DETECTOR}/{name}", _LENGTHS, 1e3) for name in ("distance", "detector_distance"))
+    distances = (_number(file, path, name, _LENGTHS, 1e3) for name in _DISTANCES)
     distance = next((d for d in distances if d is not None), None)
     if wavelength is None or distance is None or None in centre or None in sizes:
         return None, []
@@ -60,7 +62,8 @@ def _direction(file: h5py.File, path: str, name: str, default: Vector) -> np.nda
     """The direction of an axis of the detector's module, a unit vector."""
     node = find(file, path, name)
     with errors_of(path, name):
-        vector = np.asarray(node.attrs["vector"] if node is not None and "vector" in node.attrs else default, dtype=np.float64)
+        attributes = {} if node is None else node.attrs
+        vector = np.asarray(attributes.get("vector", default), dtype=np.float64)
     if vector.shape != (3,) or not np.linalg.norm(vector) > 0:
         vector = np.array(default)
     return np.asarray(vector / np.linalg.norm(vector))

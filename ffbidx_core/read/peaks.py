@@ -86,8 +86,8 @@ class PeakPlacer:
         if len(lost) and not self._told:
             self._told = True
             lines.append(
-                f"{self._path}, frame {peaks.indices[lost[0]]}: {int((lost == lost[0]).sum())} peaks are on no panel or in a "
-                "bad region of the geometry; such peaks are left out (not said again)"
+                f"{self._path}, frame {peaks.indices[lost[0]]}: {int((lost == lost[0]).sum())} peaks are on no panel "
+                "or in a bad region of the geometry; such peaks are left out (not said again)"
             )
         return lines
 
