@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from .parameters import Parameters
 CAUTION = 4.0
 """Crystals that vote for no strain: n crystals move the cell by n / (n + CAUTION) of their strain."""
 
+ENOUGH = 0.8
+"""With crystals on fewer of the frames than this the cells are tried at other scales first."""
+SCALES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03)
+"""What a wrong detector distance or a cell of another temperature does to all lengths at once."""
 SETTLED = 2e-4
 """A round that strains no cell by more than this is the last."""
 
@@ -37,22 +42,64 @@ def learn_cells(
     if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
         return learned, taught_by
     loose = p.replace(searches=1, strain_prior=p.learn_prior, max_log10_chance=p.learn_max_log10_chance)
+    frames = _Frames(backend, spots, offsets, np.array(cells, dtype=np.float64), loose)
+    lesson = frames.lesson(learned)
+    if len(lesson.input_cell) < ENOUGH * frames.n_searched:
+        lessons = [lesson, *(frames.lesson(scale * learned) for scale in SCALES)]
+        lesson = max(lessons, key=lambda each: each.evidence)
     for _ in range(p.learn_rounds):
-        plan = SearchPlan.make(learned, loose)
-        result = index_frames(backend, spots, offsets, plan, loose, given_cells=cells)
-        rows = result.crystals[result.n_indexed >= p.learn_min_spots]
-        largest = 0.0
+        largest, learned = 0.0, lesson.start.copy()
         for m in range(len(learned)):
-            mine = result.cells[rows[result.input_cell[rows] == m]].astype(np.float64)
+            mine = lesson.cells[lesson.input_cell == m]
             if len(mine) < p.learn_min_crystals:
+                learned[m] = cells[m]
                 continue
             strain = np.median(_strains(mine, learned[m]), axis=0)
-            strain = _symmetric(strain, learned[m], plan.operators[m]) * len(mine) / (len(mine) + CAUTION)
+            strain = _symmetric(strain, learned[m], lesson.operators[m]) * len(mine) / (len(mine) + CAUTION)
             learned[m] = learned[m] @ (np.eye(3) + strain)
             taught_by[m], largest = len(mine), max(largest, float(np.abs(strain).max()))
         if largest < SETTLED:
             break
+        lesson = frames.lesson(learned)
     return learned, taught_by
+
+
+@dataclass
+class _Lesson:
+    """The best crystal of each frame that has one, found with the cells `start` (M, 3, 3)."""
+
+    start: Array
+    cells: Array
+    input_cell: NDArray[np.int32]
+    operators: tuple[NDArray[np.int64], ...]
+    evidence: float
+
+
+@dataclass
+class _Frames:
+    """The frames to learn from."""
+
+    backend: Backend
+    spots: NDArray[Any]
+    offsets: NDArray[np.int64]
+    given: Array
+    p: Parameters
+
+    @property
+    def n_searched(self) -> int:
+        return int(np.count_nonzero(np.diff(self.offsets) >= self.p.learn_min_spots))
+
+    def lesson(self, start: Array) -> _Lesson:
+        """Index the frames with some cells; the evidence is the sum of -log10 of the chance levels."""
+        plan = SearchPlan.make(start, self.p)
+        result = index_frames(self.backend, self.spots, self.offsets, plan, self.p, given_cells=self.given)
+        first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]
+        first = first[result.n_indexed[first] >= self.p.learn_min_spots]
+        rows = result.crystals[first]
+        return _Lesson(
+            start, result.cells[rows].astype(np.float64), result.input_cell[rows], plan.operators,
+            -float(result.log10_chance[first].sum()),
+        )
 
 
 def _strains(cells: Array, reference: Array) -> Array:
