@@ -53,6 +53,7 @@ class Engine:
     def __init__(self, backend: Backend, parameters: Parameters) -> None:
         self._backend = backend
         self._parameters = parameters
+        self._last_options: tuple[Any, Parameters] | None = None
         self._last_plan: tuple[bytes, Parameters, SearchPlan] | None = None
         log.debug("indexer on %s (%s)", backend.device, backend.name)
 
@@ -60,19 +61,22 @@ class Engine:
         self, spots: NDArray[Any], offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
     ) -> BatchCells:
         """Cells of each frame, found and refined."""
-        p = self._parameters.replace(**options)
-        p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
+        p = self._with(options)
         if not 1 <= len(cells) <= p.max_input_cells:
             raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
-        cells = np.stack([check_cell(cell) for cell in cells])
+        cells = np.asarray(cells, dtype=np.float64)
+        plan = self._plan(cells, p)
         spots, offsets = _without_bad_frames(spots, offsets)
         n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
         _warn(spots, offsets, cells, n_left_out, p)
-        found = search_and_refine(self._backend, self._backend.load(spots, offsets), self._plan(cells, p), p)
+        found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
+        scores = to_host(found.scores)
+        order = np.argsort(scores, axis=1, kind="stable")
+        frames = np.arange(len(scores))[:, None]
         return BatchCells(
-            cells=to_host(found.cells).astype(np.float32),
-            scores=to_host(found.scores).astype(np.float32),
-            input_cell=to_host(found.input_cell).astype(np.int32),
+            cells=to_host(found.cells)[frames, order].astype(np.float32),
+            scores=scores[frames, order].astype(np.float32),
+            input_cell=to_host(found.input_cell)[frames, order].astype(np.int32),
             n_left_out=n_left_out,
         )
 
@@ -91,6 +95,16 @@ class Engine:
             threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
         )
         return [np.asarray(indices, dtype=np.int64) for indices in found]
+
+    def _with(self, options: Mapping[str, Any]) -> Parameters:
+        """The parameters with the options of one call; the last ones are kept, as most callers do not change them."""
+        last, key = self._last_options, tuple(options.items())
+        if last is not None and last[0] == key:
+            return last[1]
+        p = self._parameters.replace(**options)
+        p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
+        self._last_options = key, p
+        return p
 
     def _plan(self, cells: Array, p: Parameters) -> SearchPlan:
         """The plan for these cells; the last one is kept, as most callers come with the same cells again."""

@@ -19,13 +19,10 @@ def search(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, 
 
 
 def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
-    """Steps 1 to 4 as published: the cells of each frame, sorted by their final score."""
-    xp = backend.xp
+    """Steps 1 to 4 as published: the cells of each frame in the order of their raw scores, with their final ones."""
     found = search(backend, spots, plan, p, p.num_halfsphere_points)
     cells, scores = backend.refine_cells(spots, found.cells, found.scores, p)
-    order = xp.argsort(scores, axis=1, kind="stable")
-    frames = xp.arange(spots.n_frames)[:, None]
-    return OrientedCells(cells[frames, order], scores[frames, order], found.input_cell[frames, order])
+    return OrientedCells(cells, scores, found.input_cell)
 
 
 @dataclass

@@ -164,6 +164,8 @@ class CudaBackend:
         largest, n_blocks = int(plan.n_angles.max()), len(plan.group) * n_candidates
         layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
         out = cells, scores, input_cell
+        frames = cp.empty((*vectors.shape[:3], 9), cp.float32)
+        self._launch("frame_candidates", (-(-frames.size // (9 * 128)),), 128, vectors, np.int64(frames.size // 9), frames)
         width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
         n_items = n_blocks * width
         room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
@@ -180,7 +182,7 @@ class CudaBackend:
                 keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
                 circle = None if circle_fits else cp.empty((count, n_blocks, largest), cp.float32)
                 self._launch(
-                    "turn_cells", (n_blocks, count), 64, seeds, turns, vectors, *layout, *at,
+                    "turn_cells", (n_blocks, count), 64, seeds, turns, frames, *layout, *at,
                     np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims, np.int32(width),
                     np.int32(largest), _pointer(circle), keys, angles, shared=circle_bytes if circle_fits else 0,
                 )
@@ -191,7 +193,7 @@ class CudaBackend:
             else:
                 counts = cp.empty((count, n_items), cp.uint16)
                 self._launch(
-                    "count_angles", (n_blocks, count), 64, seeds, turns, vectors, *layout, *at,
+                    "count_angles", (n_blocks, count), 64, seeds, turns, frames, *layout, *at,
                     np.float32(p.distance3), np.int32(width), np.int32(largest), counts,
                 )
                 self._launch(

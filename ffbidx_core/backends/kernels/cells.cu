@@ -37,6 +37,15 @@ __device__ __forceinline__ void candidate_frame(const double* v, double* frame) 
   frame[8] = z2;
 }
 
+// frames[F][G][C][9] of the candidates in float32, a thread each; not a number where there is none.
+extern "C" __global__ void frame_candidates(const double* vectors, i64 n, float* frames) {
+  i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  double frame[9];
+  candidate_frame(vectors + 3 * i, frame);
+  for (int k = 0; k < 9; k++) frames[9 * i + k] = (float)frame[k];
+}
+
 // The near spots of this block's two warps: each warp keeps its half of the spots in their order.
 struct Near {
   float4 rows[NEAR_SPOTS];   // along u, along w, what the axis adds to the two other indices
@@ -124,9 +133,12 @@ __device__ void keys_of_angles(const Seed* seed, const float4* turns, const floa
   float length = seed->base[3 * axis + 2];
   float a = seed->base[3 * ((axis + 1) % 3) + 2], b = seed->base[3 * ((axis + 2) % 3) + 2];
   for (int start = 0; start < n; start += NEAR_SPOTS) {
-    __syncthreads();
-    gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, reach, near);
-    __syncthreads();
+    // With one tile and more angles than a pass takes, the spots of the pass before serve again.
+    if (first == 0 || n > NEAR_SPOTS) {
+      __syncthreads();
+      gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, reach, near);
+      __syncthreads();
+    }
     n_near += near->count[0] + near->count[1];
     add_near<K>(near, turn, limit * limit, t, sum);
   }
@@ -143,7 +155,7 @@ __device__ void keys_of_angles(const Seed* seed, const float4* turns, const floa
 // Grid (S * C, F): one block turns one input cell about one candidate. The best `width` local minima over the circle go
 // out with their angles. `scratch` takes the keys of a circle where shared memory is too small for them.
 extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
-    const Seed* seeds, const float4* turns, const double* vectors, int n_groups, int n_candidates, const float* xyz,
+    const Seed* seeds, const float4* turns, const float* frames, int n_groups, int n_candidates, const float* xyz,
     i64 n_spots, const i64* offsets, int first_frame, int max_spots, float reach, float limit, const Trims* trims, int width,
     int largest, float* scratch, float* out_keys, int* out_angles) {
   extern __shared__ float shared_keys[];
@@ -157,17 +169,13 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
   __syncthreads();
   i64 begin = offsets[f], block = (i64)blockIdx.y * gridDim.x + blockIdx.x;
   int n = min((int)(offsets[f + 1] - begin), max_spots), n_angles = seed.n_angles;
-  const double* v = vectors + (((i64)f * n_groups + seed.group) * n_candidates + c) * 3;
+  const float* mine = frames + (((i64)f * n_groups + seed.group) * n_candidates + c) * 9;
   float* out = out_keys + block * width;
-  bool empty = n == 0 || (v[0] == 0.0 && v[1] == 0.0 && v[2] == 0.0);
+  bool empty = n == 0 || isnan(mine[0]);
   for (int i = threadIdx.x; i < width; i += ANGLE_THREADS) out[i] = NO_KEY;
   if (empty) return;
   float* keys = scratch ? scratch + block * largest : shared_keys;
-  if (threadIdx.x == 0) {
-    double exact[9];
-    candidate_frame(v, exact);
-    for (int i = 0; i < 9; i++) frame[i] = (float)exact[i];
-  }
+  if (threadIdx.x < 9) frame[threadIdx.x] = mine[threadIdx.x];
   __syncthreads();
   for (int first = 0; first < n_angles;) {
     int left = n_angles - first;
@@ -209,7 +217,7 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
 // counts[F][S * C][stride] of near spots at every angle, for the published way in which every angle competes. The count
 // decides, so that only spots within `limit` of a lattice plane of the axis matter. Grid (S * C, frames).
 extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void count_angles(
-    const Seed* seeds, const float4* turns, const double* vectors, int n_groups, int n_candidates, const float* xyz,
+    const Seed* seeds, const float4* turns, const float* frames, int n_groups, int n_candidates, const float* xyz,
     i64 n_spots, const i64* offsets, int first_frame, int max_spots, float limit, int stride, int largest,
     unsigned short* counts) {
   __shared__ Near near;
@@ -220,16 +228,12 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void count_angles(
   __syncthreads();
   i64 begin = offsets[f];
   int n = min((int)(offsets[f + 1] - begin), max_spots), axis = seed.axis;
-  const double* v = vectors + (((i64)f * n_groups + seed.group) * n_candidates + c) * 3;
+  const float* mine = frames + (((i64)f * n_groups + seed.group) * n_candidates + c) * 9;
   unsigned short* out = counts + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * stride;
-  bool empty = n == 0 || (v[0] == 0.0 && v[1] == 0.0 && v[2] == 0.0);
+  bool empty = n == 0 || isnan(mine[0]);
   for (int i = (empty ? 0 : seed.n_angles) + threadIdx.x; i < stride; i += ANGLE_THREADS) out[i] = NO_COUNT;
   if (empty) return;
-  if (threadIdx.x == 0) {
-    double exact[9];
-    candidate_frame(v, exact);
-    for (int i = 0; i < 9; i++) frame[i] = (float)exact[i];
-  }
+  if (threadIdx.x < 9) frame[threadIdx.x] = mine[threadIdx.x];
   __syncthreads();
   float length = seed.base[3 * axis + 2], a = seed.base[3 * ((axis + 1) % 3) + 2];
   float b = seed.base[3 * ((axis + 2) % 3) + 2], squared = limit * limit;
@@ -242,7 +246,6 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void count_angles(
       count[k] = 0;
     }
     for (int start = 0; start < n; start += NEAR_SPOTS) {
-      // With one tile and more angles than a pass takes, the spots of the pass before serve again.
       if (first == 0 || n > NEAR_SPOTS) {
         __syncthreads();
         gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, limit, &near);
