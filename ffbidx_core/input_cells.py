@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from .indexer import Backend
 from .job import Job
 from .learn import learn_cells
 from .model.cell import Array, is_left_handed
-from .model.frame import FrameBlock
+from .model.frame import BatchResult, FrameBlock
+from .model.lattice import primitive_basis
 from .model.plan import SearchPlan
 from .model.units import suspicious_units
 from .parameters import Parameters
@@ -31,7 +33,9 @@ class CellSet:
     Attributes
     ----------
     given : (M, 3, 3) float64
-        As the user gave them.
+        As the user gave them, centred ones by their primitive cell.
+    conventional : (M, 3, 3) float64
+        What makes the cells that the user means of these: conventional @ given.
     rows : (M,) int32
         Their rows of `/input_cells`.
     plan : SearchPlan
@@ -39,8 +43,14 @@ class CellSet:
     """
 
     given: Array
+    conventional: Array
     rows: NDArray[np.int32]
     plan: SearchPlan
+
+    def as_meant(self, result: BatchResult) -> BatchResult:
+        """A result with conventional cells."""
+        cells = self.conventional[result.input_cell] @ result.cells.astype(np.float64)
+        return dataclasses.replace(result, cells=cells.astype(np.float32))
 
 
 class InputCells:
@@ -80,7 +90,9 @@ class InputCells:
                 groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
         for key, group in groups.items():
             given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
-            cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, given, self._p)
+            bases = self._primitive_bases(given)
+            cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, bases @ given, self._p)
+            cells = np.linalg.inv(bases) @ cells
             rows, taught = self._rows(given), np.flatnonzero(n_crystals)
             if len(taught):
                 self._learned[key] = cells
@@ -94,9 +106,15 @@ class InputCells:
         if key not in self._sets:
             if len(self._sets) >= MOST_PLANS:
                 del self._sets[next(iter(self._sets))]
-            used = self._learned.get(key, given)
-            self._sets[key] = CellSet(given, self._rows(given), SearchPlan.make(used, self._p))
+            used, bases = self._learned.get(key, given), self._primitive_bases(given)
+            plan = SearchPlan.make(bases @ used, self._p)
+            self._sets[key] = CellSet(bases @ given, np.linalg.inv(bases), self._rows(given), plan)
         return self._sets[key]
+
+    def _primitive_bases(self, given: Array) -> Array:
+        """The basis of each input cell's primitive cell, (M, 3, 3)."""
+        centrings = self._job.centrings(len(given))
+        return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
 
     def look_at_units(self, block: FrameBlock) -> None:
         """Tell once for each set of cells what looks like nanometres."""

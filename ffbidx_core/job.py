@@ -9,7 +9,9 @@ import numpy as np
 
 from .errors import ParameterError, UsageError
 from .model.cell import Array
+from .model.detector import Geometry
 from .model.frame import FrameBlock
+from .model.lattice import Lattice
 from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
 
@@ -28,6 +30,12 @@ class Job:
     parameters
     cells : (M, 3, 3) float64 or None
         Input cells for all frames; None: each input's own cells serve.
+    lattices : tuple of Lattice
+        Of each of `cells`; a centred cell is searched for by its primitive one. Empty: all are primitive.
+    geometry : Geometry or None
+        For inputs that hold peaks in detector pixels; None: their own.
+    half_pixel_shift : bool or None
+        Whether half a pixel is added to the peaks, for the record.
     limit_cells
         Whether `parameters.max_input_cells` is a limit; otherwise it follows the number of cells.
     backend, device, threads
@@ -47,6 +55,9 @@ class Job:
     sources: Sequence[Source]
     parameters: Parameters
     cells: Array | None = None
+    lattices: tuple[Lattice, ...] = ()
+    geometry: Geometry | None = None
+    half_pixel_shift: bool | None = None
     limit_cells: bool = False
     backend: str = "auto"
     device: str | None = None
@@ -68,7 +79,7 @@ class Job:
         """The frames of the job as they come from the files."""
         return read_blocks(
             self.sources, frames_per_block=self.batch_size, d_min=self.d_min, d_max=self.d_max,
-            every=self.every, max_frames=self.max_frames,
+            every=self.every, max_frames=self.max_frames, geometry=self.geometry,
         )
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
@@ -93,9 +104,23 @@ class Job:
             raise ParameterError("max_input_cells", self.parameters.max_input_cells, wanted)
         return cells
 
+    def centrings(self, n_cells: int) -> list[str]:
+        """The centring of each input cell of a block."""
+        given = [lattice.centring for lattice in self.lattices] if self.cells is not None else []
+        return given or ["P"] * n_cells
+
+    @property
+    def setup(self) -> dict[str, str]:
+        """Geometry, half-pixel shift and lattices as the results keep them."""
+        return {
+            "geometry": self.geometry.text if self.geometry else "",
+            "half_pixel_shift": {None: "", True: "yes", False: "no"}[self.half_pixel_shift],
+            "lattices": " ".join(lattice.code for lattice in self.lattices),
+        }
+
     def count_frames(self) -> int | None:
         """How many frames the job has, where that is known before reading them."""
-        n = count_frames(self.sources)
+        n = count_frames(self.sources, self.geometry)
         if n is None:
             return self.max_frames
         n = -(-n // self.every)

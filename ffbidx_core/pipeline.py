@@ -122,7 +122,7 @@ class _Run:
         self.tally = Tally()
         self.total = job.count_frames()
         self.writer = ResultsWriter(
-            ResultsHeader(VERSION, self.p.method, self.p.as_json(), backend.name, backend.device)
+            ResultsHeader(VERSION, self.p.method, self.p.as_json(), backend.name, backend.device, **job.setup)
         )
         self.cells = InputCells(job, self.p, self.writer, self._tell)
         self._told: list[str] = []
@@ -140,7 +140,7 @@ class _Run:
                 self.backend, batch.spots, batch.offsets, cells.plan, self.p,
                 given_cells=cells.given, keep_all=self.job.keep_all,
             )
-            rows = cells.rows
+            result, rows = cells.as_meant(result), cells.rows
             usable = batch.status == FrameStatus.NOT_INDEXED
             status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
             status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED

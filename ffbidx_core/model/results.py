@@ -48,6 +48,12 @@ class ResultsHeader:
     ffbidx_version, method, backend, device
     parameters
         JSON, as `Parameters.as_json` gives it.
+    geometry
+        The CrystFEL geometry file that was given for the inputs, or empty.
+    half_pixel_shift
+        `yes` or `no`: whether half a pixel was added to the peaks of the inputs; empty for spots without pixels.
+    lattices
+        Lattice of each `--cell` in CrystFEL's short form, such as `tPc mCb`, or empty.
     """
 
     ffbidx_version: str
@@ -55,6 +61,9 @@ class ResultsHeader:
     parameters: str
     backend: str
     device: str
+    geometry: str = ""
+    half_pixel_shift: str = ""
+    lattices: str = ""
 
 
 @dataclass

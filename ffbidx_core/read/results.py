@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import h5py
@@ -48,7 +48,7 @@ def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]
         raise InputError(path, f"is no results file: its attribute format is not {FORMAT}")
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
         raise InputError(path, f"has the format version {version}; this program reads {FORMAT_VERSION}")
-    names = [f.name for f in fields(ResultsHeader)]
+    names = [f.name for f in fields(ResultsHeader) if f.default is MISSING or f.name in attributes]
     if missing := [name for name in [*names, "complete"] if name not in attributes]:
         raise InputError(path, f"lacks the attribute {missing[0]}")
     return ResultsHeader(**{name: str(attributes[name]) for name in names}), bool(attributes["complete"])
