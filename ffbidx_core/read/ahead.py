@@ -5,52 +5,94 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterable
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
 _END = object()
+_PATIENCE = 0.1
 
 
-def read_ahead(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """The same items, made by another thread that is at most `depth` of them ahead.
+class ReadAhead(Generic[T], Iterator[T]):
+    """The items of an iterable, made by another thread that is at most `depth` of them ahead.
 
-    An exception of the iterator is raised here, after the items before it. Closing this generator ends the thread
-    as soon as the item in its hands is made.
+    An exception of the iterable is raised here, after the items before it. `close` ends the thread as soon as the item
+    in its hands is made.
+
+    Parameters
+    ----------
+    stop
+        Once it is set nobody waits for the next item any more: the iterator ends, and has not `ended`.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether all items have come.
     """
-    made: queue.Queue[object] = queue.Queue(depth)
-    closed = threading.Event()
 
-    def put(item: object) -> None:
-        while not closed.is_set():
+    def __init__(self, items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> None:
+        self._items, self._stop = items, stop or threading.Event()
+        self._made: queue.Queue[object] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self.ended = False
+        # A daemon: a reader that hangs on a dead file system must not keep the program from leaving.
+        self._thread = threading.Thread(target=self._work, name="ffbidx-reader", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Items that were made and not taken."""
+        return self._made.qsize()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T:
+        item = None if self.ended else self._next()
+        if item is None:
+            raise StopIteration
+        if isinstance(item, _Failure):
+            self.ended = True
+            raise item.error
+        return item  # type: ignore[return-value]
+
+    def _next(self) -> object | None:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                item = self._made.get(timeout=_PATIENCE)
+                self.ended = item is _END
+                return None if self.ended else item
+            if self._stop.is_set():
+                return None
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+        self._thread.join(timeout=1.0)
+
+    def _put(self, item: object) -> None:
+        while not self._closed.is_set():
             with contextlib.suppress(queue.Full):
-                made.put(item, timeout=0.1)
+                self._made.put(item, timeout=_PATIENCE)
                 return
 
-    def work() -> None:
+    def _work(self) -> None:
         try:
-            for item in items:
-                put(item)
-                if closed.is_set():
+            for item in self._items:
+                self._put(item)
+                if self._closed.is_set():
                     return
-            put(_END)
+            self._put(_END)
         except BaseException as error:
-            put(_Failure(error))
-
-    # A daemon: a reader that hangs on a dead file system must not keep the program from leaving.
-    thread = threading.Thread(target=work, name="ffbidx-reader", daemon=True)
-    thread.start()
-    try:
-        while (item := made.get()) is not _END:
-            if isinstance(item, _Failure):
-                raise item.error
-            yield item  # type: ignore[misc]
-    finally:
-        closed.set()
-        thread.join(timeout=1.0)
+            self._put(_Failure(error))
 
 
 class _Failure:
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+
+def read_ahead(items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> ReadAhead[T]:
+    """Read items ahead, see `ReadAhead`."""
+    return ReadAhead(items, depth, stop)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.frame import FrameStatus
 from ..model.results import COLUMNS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.run import InputIdentity, Learned, Mark, RunRecord
 from .content import read_text
 from .datasets import errors_of, open_dataset, open_file
 
@@ -43,6 +46,71 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     return results
 
 
+def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results]:
+    """The results of a run, some frames at a time; each piece has all input cells.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, or is damaged.
+    """
+    with open_file(path) as file:
+        with errors_of(path, "attributes"):
+            header, complete = _header(path, dict(file.attrs))
+        columns = {name: _column(file, path, column) for name, column in COLUMNS.items()}
+        cells = {name: _values(columns[name], path, COLUMNS[name]) for name in ("input_cells", "learned_cells")}
+        n_frames = len(columns["index"])  # type: ignore[arg-type]
+        for begin in range(0, n_frames, frames_at_once):
+            arrays = _piece(path, columns, slice(begin, min(begin + frames_at_once, n_frames)))
+            results = Results(header, complete, **(cells | arrays))
+            _check(results, path)
+            yield results
+
+
+def _piece(path: str, columns: dict[str, h5py.Dataset | None], frames: slice) -> dict[str, Any]:
+    """The columns of some frames, their rows counted from the first of them."""
+    arrays: dict[str, Any] = {}
+    rows = {"frames": frames}
+    for kind in ("cell", "crystal"):
+        name = f"{kind}_offsets"
+        offsets = _values(columns[name], path, COLUMNS[name], slice(frames.start, frames.stop + 1))
+        rows[f"{kind}s"] = slice(int(offsets[0]), int(offsets[-1]))
+        arrays[name] = offsets - offsets[0]
+    for name, column in COLUMNS.items():
+        if column.rows in rows:
+            arrays[name] = _values(columns[name], path, column, rows[column.rows])
+    arrays["crystals"] = arrays["crystals"] - rows["cells"].start
+    return arrays
+
+
+def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Learned] | None]:
+    """What a results file says of its run: header, whether it is complete, settings and inputs, how far it came, and
+    the learned cells (None: nothing was learned yet).
+
+    Raises
+    ------
+    InputError
+        When the file is none, or is of a program that did not write this.
+    """
+    if read_text(path) is not None:
+        raise InputError(path, "is text: only a results file (HDF5) knows its run")
+    with open_file(path) as file:
+        with errors_of(path, "attributes"):
+            header, complete = _header(path, dict(file.attrs))
+        if "run" not in file:
+            raise InputError(path, "does not say how it was made: it has no group /run")
+        with errors_of(path, "/run"):
+            words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in ("settings", "mark", "learned")}
+            names = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
+            numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
+        inputs = [InputIdentity(*row) for row in zip(names, *numbers, strict=True)]
+    learned = words["learned"]
+    return (
+        header, complete, RunRecord(words["settings"], inputs), Mark.from_dict(words["mark"]),
+        None if learned is None else [Learned.from_dict(values) for values in learned],
+    )
+
+
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
     if attributes.get("format") != FORMAT:
         raise InputError(path, f"is no results file: its attribute format is not {FORMAT}")
@@ -55,16 +123,24 @@ def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]
 
 
 def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | None:
+    return _values(_column(file, path, column), path, column)
+
+
+def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
     kind = {"f": "f", "i": "iu", "s": "iu", "t": "text"}[column.kind[0]]
     dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
-    if dataset is None:
-        if column.optional:
-            return None
+    if dataset is None and not column.optional:
         raise InputError(path, f"has no dataset {column.path}")
+    return dataset
+
+
+def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice = slice(None)) -> Any:
+    if dataset is None:
+        return None
     with errors_of(path, column.path):
         if column.kind == "text":
-            return np.asarray(dataset.asstr("utf-8", "backslashreplace")[()], dtype=object)
-        return np.asarray(dataset[()], dtype=np.uint8 if column.kind == "status" else column.kind)
+            return np.asarray(dataset.asstr("utf-8", "backslashreplace")[rows], dtype=object)
+        return np.asarray(dataset[rows], dtype=np.uint8 if column.kind == "status" else column.kind)
 
 
 def _check(results: Results, path: str) -> None:

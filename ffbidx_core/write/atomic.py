@@ -1,4 +1,4 @@
-"""Output files, written whole or not at all. The only place that opens one."""
+"""Output files, written whole or not at all. The only place that opens, links or removes one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable
 
 from ..errors import OutputError, UsageError
+
+_system = os
+"""Where the calls that change files go; tests of faults put something else here."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -93,12 +97,97 @@ def write_file(path: str, data: bytes | Iterable[bytes], overwrite: bool) -> Non
         raise _failed(path, error) from None
 
 
+def publish_file(temporary: str, path: str, overwrite: bool) -> None:
+    """Give a file that another process has written on the same file system its name, once it is safely on the disk.
+
+    Raises
+    ------
+    OutputError
+        With the system's reason.
+    """
+    try:
+        descriptor = _system.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _system.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _publish(temporary, os.path.realpath(path), overwrite)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    except FileExistsError:
+        raise OutputError(path, "is already there, written by another program meanwhile: not replaced") from None
+    except OSError as error:
+        raise _failed(path, error) from None
+
+
+def append(path: str, data: bytes, at: int) -> None:
+    """Write data behind the first `at` bytes of a file, and what was there before away; then it is on the disk.
+
+    Raises
+    ------
+    OutputError
+        With the system's reason. What is behind the first `at` bytes is then any part of the data.
+    """
+    try:
+        descriptor = _system.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.ftruncate(descriptor, at)
+            os.lseek(descriptor, at, os.SEEK_SET)
+            _write_all(descriptor, data)
+            _system.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _failed(path, error) from None
+
+
+def make_directory(path: str) -> None:
+    """Make a directory, unless it is there.
+
+    Raises
+    ------
+    OutputError
+        With the system's reason.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            _system.mkdir(path)
+        _sync_directory(os.path.dirname(os.path.abspath(path)))
+    except OSError as error:
+        raise _failed(path, error) from None
+
+
+def copy_file(source: str, target: str) -> None:
+    """A second name for a file, or a copy of it where the file system knows no second names.
+
+    Raises
+    ------
+    OutputError
+        With the system's reason.
+    """
+    try:
+        try:
+            _system.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            with open(source, "rb") as file:
+                _write(target, iter(lambda: file.read(2**20), b""))
+    except OSError as error:
+        raise _failed(target, error) from None
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory with all that is in it, as far as possible."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _write(temporary: str, pieces: Iterable[bytes]) -> None:
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    descriptor = _system.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         for piece in pieces:
             _write_all(descriptor, piece)
-        os.fsync(descriptor)
+        _system.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -107,7 +196,7 @@ def _write_all(descriptor: int, piece: bytes) -> None:
     rest = memoryview(piece)
     while rest:
         try:
-            written = os.write(descriptor, rest)
+            written = _system.write(descriptor, rest)
         except InterruptedError:
             continue
         if written == 0:
@@ -117,12 +206,16 @@ def _write_all(descriptor: int, piece: bytes) -> None:
 
 def _publish(temporary: str, target: str, overwrite: bool) -> None:
     if overwrite:
-        os.replace(temporary, target)
+        _system.replace(temporary, target)
     else:
         _link(temporary, target)
-    # Some file systems cannot sync a directory; the file itself is on the disk by now.
+    _sync_directory(os.path.dirname(target))
+
+
+def _sync_directory(path: str) -> None:
+    # Some file systems cannot sync a directory; what is in it is on the disk by now.
     with contextlib.suppress(OSError):
-        descriptor = os.open(os.path.dirname(target), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:
@@ -132,13 +225,13 @@ def _publish(temporary: str, target: str, overwrite: bool) -> None:
 def _link(temporary: str, target: str) -> None:
     """Give the file its name unless that is taken, which a link does in one step and a rename does not."""
     try:
-        os.link(temporary, target)
+        _system.link(temporary, target)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
-        os.rename(temporary, target)
+        _system.rename(temporary, target)
 
 
 def _failed(path: str, error: Exception) -> OutputError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from ..model.cell import Array, cell_parameters
 from ..model.frame import BatchResult, FrameBlock, FrameStatus
 from ..model.results import COLUMNS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+
+CHUNK_BYTES = 2**18
 
 _TEXT = h5py.string_dtype("utf-8")
 _STATUS = h5py.enum_dtype({status.name.lower(): status.value for status in FrameStatus}, basetype=np.uint8)
@@ -117,25 +121,48 @@ def results_file(results: Results) -> bytes:
     """
     image = io.BytesIO()
     with h5py.File(image, "w", libver="earliest") as file:
-        attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": results.complete}
-        for name, value in (attributes | asdict(results.header)).items():
-            file.attrs[name] = value
+        write_attributes(file, results.header, results.complete)
         for name, column in COLUMNS.items():
             values = getattr(results, name)
             if values is not None:
-                _write_dataset(file, column, values)
+                dataset = create_dataset(file, column, len(values))
+                if len(values):
+                    dataset[...] = as_texts(values) if column.kind == "text" else values
     return image.getvalue()
 
 
-def _write_dataset(file: h5py.File, column: Column, values: NDArray[Any]) -> None:
-    kind = {"text": _TEXT, "status": _STATUS}.get(column.kind, column.kind)
-    if column.kind == "text":
-        # Names of files need not be text.
-        values = np.array([_as_text(value) for value in values], dtype=object)
+def write_attributes(file: h5py.File, header: ResultsHeader, complete: bool) -> None:
+    """The attributes of the root."""
+    attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": complete}
+    for name, value in (attributes | asdict(header)).items():
+        file.attrs[name] = value
+
+
+def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset:
+    """The empty dataset of a column."""
+    dtype = {"text": _TEXT, "status": _STATUS}.get(column.kind, column.kind)
     # A checksum makes a flipped byte an error instead of a wrong number. HDF5 has none for text of variable length.
-    dataset = file.create_dataset(column.path, data=values, dtype=kind, fletcher32=column.kind != "text")
+    dataset = file.create_dataset(
+        column.path, (n_rows, *column.tail), dtype=dtype, chunks=(chunk_rows(column, n_rows), *column.tail),
+        maxshape=(None, *column.tail), fletcher32=column.kind != "text",
+    )
     if column.units:
         dataset.attrs["units"] = column.units
+    return dataset
+
+
+def chunk_rows(column: Column, n_rows: int) -> int:
+    """Rows of a chunk; they depend on the number of rows alone, so that equal results are equal files."""
+    size = 16 if column.kind == "text" else 1 if column.kind == "status" else np.dtype(column.kind).itemsize
+    return max(1, min(n_rows, CHUNK_BYTES // (size * math.prod(column.tail))))
+
+
+def as_texts(names: Sequence[str] | NDArray[Any]) -> NDArray[np.object_]:
+    """Names as text that HDF5 takes: names of files need not be text."""
+    known = {name: _as_text(name) for name in set(names)}
+    texts = np.empty(len(names), dtype=object)
+    texts[:] = [known[name] for name in names]
+    return texts
 
 
 def _as_text(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from ..model.results import Results
@@ -15,9 +17,20 @@ def table(results: Results) -> bytes:
 
     Tabs and line breaks in a file's name, and what is no text in it, are written as escapes.
     """
+    return b"".join(table_pieces([results]))
+
+
+def table_pieces(results: Iterable[Results]) -> Iterator[bytes]:
+    """The text table of results that come in pieces: the header line, then the lines of each piece."""
+    yield ("# " + _HEADER.replace(" ", "\t") + "\n").encode()
+    for piece in results:
+        yield _lines(piece)
+
+
+def _lines(results: Results) -> bytes:
     frame = results.frame_of_crystal
     rank = np.arange(len(frame)) - results.crystal_offsets[frame]
-    lines = ["# " + _HEADER.replace(" ", "\t") + "\n"]
+    lines = []
     numbers = np.column_stack([
         results.scores[results.crystals], results.n_spots[frame], results.n_indexed, results.rmsd,
         results.crystal_parameters, results.cells[results.crystals].reshape(-1, 9),

@@ -1,0 +1,163 @@
+"""What makes a run the run it is: its settings and inputs, and how far it has come."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cell import Array
+from .frame import Place
+
+MOST_PROBLEMS = 200
+"""Problems that are kept one by one; further ones are counted."""
+
+
+class InputIdentity(NamedTuple):
+    """A source, and by what it is known again.
+
+    Attributes
+    ----------
+    path
+    frame
+        -1 for all frames of the file.
+    size, mtime_ns
+        Of the file; -1 where there was none.
+    """
+
+    path: str
+    frame: int
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Settings and inputs of a run; two runs with equal ones have equal results.
+
+    Attributes
+    ----------
+    settings
+        All that the results depend on besides the inputs, ready for JSON; `parameters` is a dictionary in it.
+    inputs
+        The sources, in their order.
+    """
+
+    settings: dict[str, Any]
+    inputs: list[InputIdentity]
+
+    def difference(self, other: RunRecord, *, growing: bool = False) -> str | None:
+        """In what this run, the one now, differs from another, the one then; None when they are the same.
+
+        Parameters
+        ----------
+        growing
+            Whether inputs may have come or grown since.
+        """
+        for line in itertools.chain(_settings_differ(other.settings, self.settings),
+                                    _inputs_differ(other.inputs, self.inputs, growing)):
+            return line
+        return None
+
+
+def _settings_differ(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    for name in dict.fromkeys([*then, *now]):
+        a, b = then.get(name), now.get(name)
+        if a == b:
+            continue
+        if isinstance(a, dict) and isinstance(b, dict):
+            yield from _settings_differ(a, b)
+        elif any(isinstance(value, list) and len(str(value)) > 60 for value in (a, b)):
+            yield f"{name} is not what it was"
+        else:
+            yield f"{name} was {a}, is {b} now"
+
+
+def _inputs_differ(then: list[InputIdentity], now: list[InputIdentity], growing: bool) -> Iterator[str]:
+    for number, (a, b) in enumerate(zip(then, now, strict=False)):
+        if a[:2] != b[:2]:
+            yield f"input {number} was {_named(a)}, is {_named(b)} now"
+        elif a != b and not growing:
+            change = f"{a.size} bytes then, {b.size} now" if a.size != b.size else "it was modified"
+            yield f"the input {b.path} has changed: {change}"
+    if len(now) < len(then) or (len(now) > len(then) and not growing):
+        yield f"the number of inputs was {len(then)}, is {len(now)} now"
+
+
+def _named(source: InputIdentity) -> str:
+    return source.path if source.frame < 0 else f"{source.path}//{source.frame}"
+
+
+@dataclass
+class Mark:
+    """How far a run has come, and what its results do not say of the frames until there.
+
+    Attributes
+    ----------
+    end
+        The place behind the last frame.
+    n_left_out
+        Padding and duplicates among the spots.
+    most_cells
+        Most input cells that competed on a frame.
+    problems
+        Each with the number of times that it came up.
+    """
+
+    end: Place = field(default_factory=Place)
+    n_left_out: int = 0
+    most_cells: int = 1
+    problems: dict[str, int] = field(default_factory=dict)
+
+    def tell(self, problem: str, times: int = 1) -> None:
+        """Count a problem, unless there are too many of them."""
+        if problem in self.problems or len(self.problems) < MOST_PROBLEMS:
+            self.problems[problem] = self.problems.get(problem, 0) + times
+
+    def extend(self, later: Mark) -> None:
+        """Add the frames of a later mark."""
+        self.end = later.end
+        self.n_left_out += later.n_left_out
+        self.most_cells = max(self.most_cells, later.most_cells)
+        for problem, times in later.problems.items():
+            self.tell(problem, times)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self) | {"end": list(astuple(self.end))}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Mark:
+        """The reverse of `as_dict`."""
+        return cls(**(values | {"end": Place(*values["end"])}))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Input cells that compete on some frames, as learned from the run's first frames.
+
+    Attributes
+    ----------
+    given, cells : (M, 3, 3) float64
+        As the user gave them, and as learned.
+    n_crystals : (M,) int64
+        Crystals that each was learned from; 0 where it is as given.
+    """
+
+    given: Array
+    cells: Array
+    n_crystals: NDArray[np.int64]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; its numbers are written so that they read back exactly."""
+        return {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Learned:
+        """The reverse of `as_dict`."""
+        return cls(np.array(values["given"], dtype=np.float64), np.array(values["cells"], dtype=np.float64),
+                   np.array(values["n_crystals"], dtype=np.int64))

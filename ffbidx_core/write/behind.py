@@ -1,0 +1,70 @@
+"""Writing in a thread of its own, a few items behind the computation."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class WriteBehind(Generic[T]):
+    """Gives items to a function that another thread runs, in their order and at most `depth` behind.
+
+    A context manager: an exception inside drops the items that wait. What the function raises is raised here at the
+    next `put`, or by `finish`.
+    """
+
+    def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
+        self._work = work
+        self._items: queue.Queue[object] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._drop = False
+        # A daemon: a disk that hangs must not keep the program from leaving.
+        self._thread = threading.Thread(target=self._run, name="ffbidx-writer", daemon=True)
+
+    @property
+    def waiting(self) -> int:
+        """Items that were put and not begun."""
+        return self._items.qsize()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._thread.is_alive():
+            self._drop = True
+            self._items.put(_END)
+            self._thread.join()
+
+    def put(self, item: T) -> None:
+        """Hand over an item; waits while there are `depth` others."""
+        self._raise()
+        self._items.put(item)
+
+    def finish(self) -> None:
+        """Wait until all items are done."""
+        self._items.put(_END)
+        self._thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not _END:
+            # After an error items are taken and dropped, so that nobody waits for room.
+            if self._error is None and not self._drop:
+                try:
+                    self._work(item)  # type: ignore[arg-type]
+                except BaseException as error:
+                    self._error = error

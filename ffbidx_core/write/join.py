@@ -1,0 +1,269 @@
+"""Results files joined to one, in bounded memory; in a child process where they are large.
+
+HDF5 that meets a full disk may end the whole process, so that what is large is not written by this one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, OutputError
+from ..model.results import COLUMNS, Column, ResultsHeader
+from ..model.run import InputIdentity, Learned, Mark, RunRecord
+from ..read.datasets import open_file
+from .atomic import publish_file, write_file
+from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
+
+IN_MEMORY = 32 * 2**20
+"""Bytes of parts that are joined in memory, without a child."""
+CHUNKS_AT_ONCE = 8
+
+_OFFSETS = {"cell_offsets": "cells", "crystal_offsets": "crystals"}
+_INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a results file says of its run besides the results.
+
+    Attributes
+    ----------
+    header, complete
+        The root's attributes.
+    record, mark, learned
+        The group `/run`: what makes the run, how far it came, and the cells it learned (None: nothing yet).
+    """
+
+    header: ResultsHeader
+    complete: bool
+    record: RunRecord
+    mark: Mark
+    learned: Sequence[Learned] | None
+
+    def as_json(self) -> str:
+        """For another process."""
+        learned = None if self.learned is None else [group.as_dict() for group in self.learned]
+        return json.dumps({
+            "header": asdict(self.header), "complete": self.complete, "settings": self.record.settings,
+            "inputs": self.record.inputs, "mark": self.mark.as_dict(), "learned": learned,
+        })
+
+    @classmethod
+    def from_json(cls, text: str) -> Ending:
+        """The reverse of `as_json`."""
+        values = json.loads(text)
+        learned = values["learned"]
+        return cls(
+            ResultsHeader(**values["header"]), values["complete"],
+            RunRecord(values["settings"], [InputIdentity(*row) for row in values["inputs"]]),
+            Mark.from_dict(values["mark"]),
+            None if learned is None else [Learned.from_dict(group) for group in learned],
+        )
+
+
+def write_joined(
+    path: str, parts: Sequence[str | bytes], ending: Ending, *, folder: str | None, overwrite: bool
+) -> None:
+    """Join results files, and write the one that they make.
+
+    Parameters
+    ----------
+    parts
+        Names of results files, or files in memory.
+    folder
+        Where a large file is written before it gets its name: on the file system of `path`. None: never in a child.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written; nothing is left of it then.
+    """
+    size = sum(len(part) if isinstance(part, bytes) else os.path.getsize(part) for part in parts)
+    if folder is None or size <= IN_MEMORY or any(isinstance(part, bytes) for part in parts):
+        image = io.BytesIO()
+        with h5py.File(image, "w", libver="earliest") as file:
+            join(file, parts, ending)
+        write_file(path, image.getvalue(), overwrite)
+        return
+    temporary = os.path.join(folder, "joined.part")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    _join_in_child(path, temporary, [str(part) for part in parts], ending)
+    publish_file(temporary, path, overwrite)
+
+
+def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) -> None:
+    # A session of its own: Ctrl-C is for the run, which leaves at the second one.
+    done = subprocess.run(
+        [sys.executable, "-m", "ffbidx_core.write.join", temporary], input=f"{json.dumps(parts)}\n{ending.as_json()}",
+        text=True, encoding="utf-8", errors="surrogateescape", capture_output=True, check=False, start_new_session=True,
+    )
+    if done.returncode == 0:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    if done.returncode > 0 and done.stderr.strip():
+        raise OutputError(path, f"cannot be written: {done.stderr.strip().splitlines()[-1]}")
+    how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"status {done.returncode}"
+    raise OutputError(path, f"cannot be written: the process that joins the results ended with {how} (is the disk full?)")
+
+
+def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
+    """Write the results of parts, one after the other, to an empty HDF5 file."""
+    write_attributes(file, ending.header, ending.complete)
+    sizes = [_Sizes.of(part) for part in parts]
+    cells = _InputCells(sizes)
+    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in ("frames", "cells", "crystals")}
+    totals |= {"frames + 1": totals["frames"] + 1, "input_cells": len(cells.given)}
+    for name, column in COLUMNS.items():
+        dataset = None
+        if column.rows == "input_cells":
+            values = cells.given if name == "input_cells" else cells.learned
+            if values is not None:
+                dataset = create_dataset(file, column, len(values))
+                arrays: Iterator[NDArray[Any]] = iter([values])
+        else:
+            dataset = create_dataset(file, column, totals[column.rows])
+            arrays = _column(name, column, parts, sizes, cells)
+        if dataset is not None:
+            _write_aligned(dataset, arrays, chunk_rows(column, len(dataset)))
+    _write_run(file, ending)
+
+
+@dataclass
+class _Sizes:
+    """Numbers of rows of a part, and its input cells."""
+
+    rows: dict[str, int]
+    input_cells: NDArray[np.float64]
+    learned: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, part: str | bytes) -> _Sizes:
+        with _opened(part) as file:
+            rows = {"frames": len(file["frame/index"]), "cells": len(file["scores"]), "crystals": len(file["crystals"])}
+            learned = file["learned_cells"][()] if "learned_cells" in file else None
+            return cls(rows, file["input_cells"][()], learned)
+
+
+class _InputCells:
+    """The input cells of all parts in order of first use, and where those of each part are among them."""
+
+    def __init__(self, sizes: Sequence[_Sizes]) -> None:
+        numbers: dict[bytes, int] = {}
+        given: list[NDArray[np.float64]] = []
+        learned: dict[int, NDArray[np.float64]] = {}
+        self.rows: list[NDArray[np.int32]] = []
+        for size in sizes:
+            rows = []
+            for i, cell in enumerate(size.input_cells):
+                key = (cell + 0.0).tobytes()
+                if key not in numbers:
+                    numbers[key] = len(given)
+                    given.append(cell)
+                rows.append(numbers[key])
+                if size.learned is not None and not np.array_equal(size.learned[i], cell):
+                    learned[numbers[key]] = size.learned[i]
+            self.rows.append(np.array(rows, dtype=np.int32))
+        self.given = np.array(given, dtype=np.float64).reshape(-1, 3, 3)
+        self.learned: NDArray[np.float64] | None = None
+        if any(size.learned is not None for size in sizes):
+            self.learned = self.given.copy()
+            for row, cell in learned.items():
+                self.learned[row] = cell
+
+
+@contextlib.contextmanager
+def _opened(part: str | bytes) -> Iterator[h5py.File]:
+    if isinstance(part, bytes):
+        with h5py.File(io.BytesIO(part), "r") as file:
+            yield file
+    else:
+        with open_file(part) as file:
+            yield file
+
+
+def _column(
+    name: str, column: Column, parts: Sequence[str | bytes], sizes: Sequence[_Sizes], cells: _InputCells
+) -> Iterator[NDArray[Any]]:
+    """The values of a column from all parts, some at a time."""
+    before = dict.fromkeys(("frames", "cells", "crystals"), 0)
+    at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
+    if name in _OFFSETS:
+        yield np.zeros(1, dtype=np.int64)
+    for number, part in enumerate(parts):
+        with _opened(part) as file:
+            dataset = file[column.path]
+            for begin in range(int(name in _OFFSETS), len(dataset), at_once):
+                values = dataset[begin : begin + at_once]
+                if name in _OFFSETS:
+                    values = values + before[_OFFSETS[name]]
+                elif name == "crystals":
+                    values = values + before["cells"]
+                elif name == "input_cell":
+                    values = cells.rows[number][values]
+                yield values
+        for kind in before:
+            before[kind] += sizes[number].rows[kind]
+
+
+def _write_aligned(dataset: h5py.Dataset, arrays: Iterator[NDArray[Any]], chunk: int) -> None:
+    """Write arrays one after the other, whole chunks at a time: the file does not depend on how they are cut."""
+    waiting: list[NDArray[Any]] = []
+    n_waiting = at = 0
+    for values in arrays:
+        waiting.append(values)
+        n_waiting += len(values)
+        if n_waiting >= chunk:
+            joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+            whole = n_waiting - n_waiting % chunk
+            # One chunk at a time, so that those of all cuts are allocated and filled in one order.
+            for begin in range(0, whole, chunk):
+                dataset[at + begin : at + begin + chunk] = joined[begin : begin + chunk]
+            at, waiting, n_waiting = at + whole, [joined[whole:]], n_waiting - whole
+    if n_waiting:
+        dataset[at : at + n_waiting] = np.concatenate(waiting)
+
+
+def _write_run(file: h5py.File, ending: Ending) -> None:
+    text = h5py.string_dtype("utf-8")
+    learned = None if ending.learned is None else [group.as_dict() for group in ending.learned]
+    words = {"settings": ending.record.settings, "mark": ending.mark.as_dict(), "learned": learned}
+    for name, value in words.items():
+        file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)
+    inputs = ending.record.inputs
+    file.create_dataset("run/input/path", data=as_texts([source.path for source in inputs]), dtype=text)
+    for name, kind in _INPUT_COLUMNS.items():
+        file.create_dataset(f"run/input/{name}", data=np.array([getattr(row, name) for row in inputs], dtype=kind))
+
+
+def _child(temporary: str) -> int:
+    """Join what standard input names, as the child of `write_joined`."""
+    stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
+    parts = json.loads(stream.readline())
+    ending = Ending.from_json(stream.read())
+    try:
+        with h5py.File(temporary, "w", libver="earliest") as file:
+            join(file, parts, ending)
+    except (OSError, RuntimeError, InputError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr, flush=True)
+        # Not through the interpreter's end: what HDF5 still holds would be written again.
+        os._exit(1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(sys.argv[1]))

@@ -1,0 +1,75 @@
+"""A ledger: a file of JSON lines that only grows, each line on the disk before the next one is begun."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import InputError
+from .atomic import append, write_file
+
+
+class Ledger:
+    """A ledger on the disk.
+
+    Attributes
+    ----------
+    lines : list of dict
+        Its whole lines. One that was torn when the program died counts for nothing, and the next goes in its place.
+    """
+
+    def __init__(self, path: str, lines: list[dict[str, Any]], size: int) -> None:
+        self.path, self.lines, self._size = path, lines, size
+
+    @classmethod
+    def begin(cls, path: str, lines: list[dict[str, Any]]) -> Ledger:
+        """A new ledger that begins with these lines, all of them or none.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written.
+        """
+        data = b"".join(_line(line) for line in lines)
+        write_file(path, data, overwrite=True)
+        return cls(path, lines, len(data))
+
+    @classmethod
+    def open(cls, path: str) -> Ledger:
+        """The ledger of a file.
+
+        Raises
+        ------
+        InputError
+            When it cannot be read, or a line that is not the last one is damaged.
+        """
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+        whole = data[: data.rfind(b"\n") + 1]
+        lines = []
+        for number, text in enumerate(whole.splitlines(), start=1):
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                raise InputError(path, "is damaged: --overwrite starts the run again", f"line {number}") from None
+        return cls(path, lines, len(whole))
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add a line; it is on the disk when this returns.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written.
+        """
+        data = _line(line)
+        append(self.path, data, at=self._size)
+        self._size += len(data)
+        self.lines.append(line)
+
+
+def _line(line: dict[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
