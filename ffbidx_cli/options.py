@@ -137,19 +137,32 @@ def _together(*options: Decorator) -> Decorator:
 
 input_options = _together(
     click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
-    click.option("--cell", "cells", multiple=True, metavar="FILE", help=(
-        "Unit cell: 9 numbers (vectors a, b, c in A) or 6 (a b c alpha beta gamma). Repeat it for cells that compete "
-        "on every frame. Without it each input's own cells serve.")),
+    click.option("--cell", "cells", multiple=True, metavar="CELL", help=(
+        "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or a,b,c,alpha,beta,gamma "
+        "in A and degrees, a centring letter after them if it is not P. Repeat it for cells that compete on every "
+        "frame. Without it each input's own cells serve.")),
     click.option("--d-min", type=float, metavar="A", help="Use spots up to this resolution only."),
     click.option("--d-max", type=float, metavar="A", help="Use spots from this resolution on only."),
     click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames."),
     click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only."),
 )
 
+geometry_options = _together(
+    click.option("-g", "--geometry", metavar="FILE", help="CrystFEL geometry file, for peaks in detector pixels."),
+    click.option("--half-pixel-shift/--no-half-pixel-shift", default=None, help=(
+        "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]")),
+    click.option("--beam-centre", nargs=2, type=float, default=None, metavar="FS SS", help=(
+        "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first.")),
+    click.option("--distance", type=float, metavar="MM", help="Distance of the detector."),
+    click.option("--wavelength", type=float, metavar="A", help="Wavelength."),
+)
+
 output_options = _together(
-    click.option("-o", "--output", metavar="FILE", help=(
-        "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, - the text table on standard output.  "
-        "[default: STEM.ffbidx.h5, STEM of the first input]")),
+    click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help=(
+        "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, - the "
+        "text table on standard output. Repeat it for several.  [default: STEM.ffbidx.h5, STEM of the first input]")),
+    click.option("--format", "output_format", metavar="WORD", help=(
+        "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol.")),
     click.option("--overwrite", is_flag=True, help="Replace the output if it is there."),
     click.option("--keep", type=click.Choice(["crystals", "all"]), default="crystals", show_default=True,
                  help="Which cells a results file holds."),
