@@ -107,8 +107,8 @@ class InputCells:
             if len(self._sets) >= MOST_PLANS:
                 del self._sets[next(iter(self._sets))]
             used, bases = self._learned.get(key, given), self._primitive_bases(given)
-            plan = SearchPlan.make(bases @ used, self._p)
-            self._sets[key] = CellSet(bases @ given, np.linalg.inv(bases), self._rows(given), plan)
+            plan, conventional = SearchPlan.make(bases @ used, self._p), np.asarray(np.linalg.inv(bases), np.float64)
+            self._sets[key] = CellSet(bases @ given, conventional, self._rows(given), plan)
         return self._sets[key]
 
     def _primitive_bases(self, given: Array) -> Array:

@@ -47,7 +47,8 @@ def choose_geometry(
     own, shift = _first_setup(inputs, geometry)
     if geometry is None and changes != NO_CHANGES:
         if own is None:
-            raise UsageError("--beam-centre, --distance, --wavelength and --half-pixel-shift need a geometry: give -g FILE")
+            options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
+            raise UsageError(f"{options} change a geometry, and there is none: give it with -g FILE")
         geometry = changes.apply(own)
         shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
     return geometry, shift

@@ -1,0 +1,123 @@
+"""From the options of a command to a job, and from its results to the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffbidx_cli.options import chosen_parameters
+from ffbidx_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from ffbidx_core.job import Job
+    from ffbidx_core.model.detector import Geometry
+    from ffbidx_core.pipeline import Outcome
+    from ffbidx_core.read import Source
+
+TO_STDOUT = "-"
+
+
+def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
+    """The format of each output, by its path; `first` is that of the first one, where it is given.
+
+    Raises
+    ------
+    UsageError
+        When a suffix does not say it, or an output is named twice.
+    """
+    from ffbidx_core.write.outputs import FORMATS, TABLE, format_of
+
+    if first is not None and first not in FORMATS:
+        raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
+    chosen = {
+        path: TABLE if path == TO_STDOUT else format_of(path, first if number == 0 else None)
+        for number, path in enumerate(outputs)
+    }
+    if len(chosen) < len(outputs):
+        raise UsageError("the same output is named twice with -o")
+    return chosen
+
+
+def geometry_of(
+    inputs: Sequence[str], geometry: str | None, *, beam_centre: tuple[float, float] | None, distance: float | None,
+    wavelength: float | None, half_pixel_shift: bool | None,
+) -> tuple[Geometry | None, bool | None]:
+    """The geometry that the options describe, and whether half a pixel is added to the peaks."""
+    from ffbidx_core.errors import ParameterError
+    from ffbidx_core.read.geom import GeometryChanges
+    from ffbidx_core.read.setup import choose_geometry
+
+    for name, value in (("distance", distance), ("wavelength", wavelength)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ParameterError(name, value, "above 0 and finite")
+    return choose_geometry(inputs, geometry, GeometryChanges(beam_centre, distance, wavelength, half_pixel_shift))
+
+
+def job_of(
+    sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, batch_size: int | None,
+    geometry: str | None, **options: Any,
+) -> Job:
+    """The job that the options describe; sizes follow the work unless they are given."""
+    import numpy as np
+
+    from ffbidx_core.job import BATCH_SIZE, Job
+    from ffbidx_core.read.cells import read_input_cell
+
+    parameters, given = chosen_parameters(preset, options)
+    if "max_output_cells" not in given:
+        parameters = parameters.replace(max_output_cells=parameters.n_output_cells)
+    changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
+    setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
+    input_cells = [read_input_cell(text) for text in cells]
+    return Job(
+        sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
+        tuple(each.lattice for each in input_cells), setup, shift,
+        limit_cells="max_input_cells" in given, batch_size=BATCH_SIZE if batch_size is None else batch_size,
+        keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output,
+        **{name: options[name] for name in ("backend", "device", "threads", "d_min", "d_max", "every", "max_frames")},
+    )
+
+
+def check_pixels(chosen: dict[str, str], sources: Sequence[Source], job: Job) -> None:
+    """Refuse, before the run, an output that needs pixels where the first input has none."""
+    from ffbidx_core.read.setup import choose_geometry
+    from ffbidx_core.write.frames import NO_PIXELS
+    from ffbidx_core.write.outputs import WITH_PIXELS
+
+    for path, wanted in chosen.items():
+        if wanted in WITH_PIXELS and choose_geometry([s.path for s in sources], None)[0] is None and job.geometry is None:
+            raise UsageError(f"-o {path}: {sources[0].path}: {NO_PIXELS}")
+
+
+def write_results(path: str, wanted: str, outcome: Outcome, overwrite: bool) -> None:
+    """Write one output of a run."""
+    from ffbidx_cli.console import write_data
+    from ffbidx_core.write import write_file
+    from ffbidx_core.write.frames import Setup
+    from ffbidx_core.write.outputs import RESULTS_FILE, WRITERS
+
+    if wanted == RESULTS_FILE:
+        write_file(path, outcome.as_hdf5(), overwrite)
+        return
+    results = outcome.writer.results(outcome.summary.complete)
+    pieces = WRITERS[wanted]([results], Setup.of_header(results.header))
+    if path == TO_STDOUT:
+        write_data(b"".join(pieces))
+    else:
+        write_file(path, pieces, overwrite)
+
+
+def list_batches(job: Job) -> int:
+    """Write the frames of each batch to standard output."""
+    from ffbidx_core.model.frame import FrameStatus
+
+    click.echo("# batch\tsource\tindex\tn_spots\tusable")
+    for number, batch in enumerate(job.batches(job.blocks())):
+        usable = batch.status == FrameStatus.NOT_INDEXED
+        if usable.any():
+            job.cells_of(batch)
+        for f, source in enumerate(batch.sources):
+            click.echo(f"{number}\t{source}\t{batch.indices[f]}\t{batch.n_spots[f]}\t{'yes' if usable[f] else 'no'}")
+    return 0

@@ -1,0 +1,210 @@
+"""The frames of results with their spots, which are read again from the input."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UsageError
+from ..model.cell import Array
+from ..model.crystal import assign_spots
+from ..model.detector import Geometry
+from ..model.frame import FrameStatus
+from ..model.lattice import InputCell, Lattice
+from ..model.peaks import DetectorPeaks
+from ..model.results import Results, ResultsHeader
+from ..parameters import Parameters
+from ..read.geom import parse_geometry
+from ..read.open import SpotFile, open_spots
+
+FRAMES_AT_ONCE = 256
+NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"
+
+_IMAGE = re.compile(r"(?P<image>.+) (?P<event>\S*//\S*)", re.DOTALL)
+
+
+@dataclass
+class IndexedFrame:
+    """A frame with its n spots and k crystals.
+
+    Attributes
+    ----------
+    source : str
+        File that it was read from.
+    index : int
+        In that file.
+    name : str
+        Its name in the file, or empty.
+    status : FrameStatus
+    spots : (n, 3) float64
+        As they are in the file, 1/angstrom.
+    peaks : DetectorPeaks or None
+        Where they are on the detector; None where the file does not say.
+    cells : (k, 3, 3) float64
+        Crystals, best first, rows a, b, c, angstrom; conventional cells.
+    lattices : list of Lattice, k
+    crystal : (n,) int64
+        Crystal that a spot is of, or -1.
+    hkl : (n, 3) int64
+        Miller indices, zeros for a spot of no crystal.
+    """
+
+    source: str
+    index: int
+    name: str
+    status: FrameStatus
+    spots: Array
+    peaks: DetectorPeaks | None
+    cells: Array
+    lattices: list[Lattice]
+    crystal: NDArray[np.int64]
+    hkl: NDArray[np.int64]
+
+    @property
+    def image(self) -> tuple[str, str]:
+        """Image file and event, as CrystFEL names them."""
+        return image_of(self.source, self.index, self.name)
+
+
+def image_of(source: str, index: int, name: str) -> tuple[str, str]:
+    """Image file and event of a frame: what its name says, such as `image.cxi //3`, else its place in the input."""
+    match = _IMAGE.fullmatch(name)
+    return (match["image"], match["event"]) if match else (source, f"//{index}")
+
+
+@dataclass
+class Setup:
+    """What a run knows of its experiment besides the results.
+
+    Attributes
+    ----------
+    geometry : Geometry or None
+        Given for the inputs; None: each input's own serves.
+    lattices : tuple of Lattice
+        Of the first input cells; further ones are taken for what they look like.
+    """
+
+    geometry: Geometry | None = None
+    lattices: tuple[Lattice, ...] = ()
+
+    @classmethod
+    def of_header(cls, header: ResultsHeader, geometry: Geometry | None = None) -> Setup:
+        """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
+        if geometry is None and header.geometry:
+            geometry = parse_geometry("the geometry in the results", header.geometry)
+            shift = header.half_pixel_shift
+            geometry = Geometry(
+                geometry.detector, geometry.wavelength, geometry.distance, geometry.peak_list,
+                None if shift == "" else shift == "yes", geometry.text,
+            )
+        return cls(geometry, tuple(Lattice.of_code(code) for code in header.lattices.split()))
+
+    def lattice(self, results: Results, row: int) -> Lattice:
+        """The lattice of a row of `/input_cells`."""
+        return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(results.input_cells[row])
+
+    def input_cell(self, results: Results) -> InputCell | None:
+        """The run's input cell, when it has just one."""
+        return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
+
+
+def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedFrame]:
+    """The frames of results that come in pieces, without those that could not be read.
+
+    Raises
+    ------
+    InputError
+        When an input is no longer there or has not got the frame any more.
+    """
+    for results in pieces:
+        coverage = _coverage(results)
+        readable = np.flatnonzero(results.status != FrameStatus.UNREADABLE)
+        for source, group in itertools.groupby(readable.tolist(), results.source.__getitem__):
+            with contextlib.closing(open_again(source, setup.geometry)) as file:
+                yield from _frames_of_file(file, results, list(group), setup, coverage)
+
+
+def _coverage(results: Results) -> tuple[float, bool]:
+    """How near a spot must be to be a crystal's, as `Parameters.coverage`."""
+    values: dict[str, Any] = json.loads(results.header.parameters)
+    names = ("accept", "method", "crystals_threshold")
+    return Parameters(**{name: values[name] for name in names if name in values}).coverage
+
+
+def geometry_of(results: Results, setup: Setup) -> Geometry:
+    """The geometry of the first frame that can be read, else the one that was given.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    for source, status in zip(results.source, results.status, strict=True):
+        if status != FrameStatus.UNREADABLE:
+            with contextlib.closing(open_again(source, setup.geometry)) as file:
+                return file_geometry(file)
+    if setup.geometry is None:
+        raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
+    return setup.geometry
+
+
+def file_geometry(file: SpotFile) -> Geometry:
+    """The geometry of an open spot file, or a `UsageError` that says what is missing."""
+    if file.geometry is None:
+        raise UsageError(f"{file.path}: {NO_PIXELS}")
+    return file.geometry
+
+
+def open_again(source: str, geometry: Geometry | None) -> SpotFile:
+    """Open an input of a run once more."""
+    # Names that are no text are kept with escapes.
+    if not os.path.lexists(source):
+        raise InputError(source, "is no longer there: its spots are needed, run this where the inputs are")
+    return open_spots(source, geometry)
+
+
+def _frames_of_file(
+    file: SpotFile, results: Results, frames: Sequence[int], setup: Setup, coverage: tuple[float, bool]
+) -> Iterator[IndexedFrame]:
+    for begin in range(0, len(frames), FRAMES_AT_ONCE):
+        part = frames[begin : begin + FRAMES_AT_ONCE]
+        wanted = results.index[part]
+        if wanted.max() >= file.n_frames:
+            raise InputError(file.path, f"has no frame {wanted.max()} any more: it holds {file.n_frames}")
+        # A frame may be named more than once, and in any order.
+        distinct = np.unique(wanted)
+        read = {}
+        for raw in file.read(distinct):
+            for i, index in enumerate(raw.indices.tolist()):
+                rows = slice(int(raw.offsets[i]), int(raw.offsets[i + 1]))
+                peaks = None if raw.peaks is None else raw.peaks[rows, slice(i, i + 1)]
+                read[index] = raw.spots[rows].astype(np.float64), peaks, raw.ids[i]
+        for f in part:
+            yield _indexed_frame(results, f, setup, coverage, *read[int(results.index[f])])
+
+
+def _indexed_frame(
+    results: Results, f: int, setup: Setup, coverage: tuple[float, bool],
+    spots: Array, peaks: DetectorPeaks | None, name: str,
+) -> IndexedFrame:
+    rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
+    cells = results.cells[rows].astype(np.float64)
+    lattices = [setup.lattice(results, int(row)) for row in results.input_cell[rows]]
+    threshold, fractional = coverage
+    spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots
+    crystal, hkl = assign_spots(
+        spots, cells, [lattice.centring for lattice in lattices], threshold, fractional=fractional
+    )
+    return IndexedFrame(
+        results.source[f], int(results.index[f]), name, FrameStatus(int(results.status[f])), spots, peaks, cells,
+        lattices, crystal, hkl,
+    )
