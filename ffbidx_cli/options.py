@@ -138,9 +138,9 @@ def _together(*options: Decorator) -> Decorator:
 input_options = _together(
     click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
     click.option("--cell", "cells", multiple=True, metavar="CELL", help=(
-        "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or a,b,c,alpha,beta,gamma "
-        "in A and degrees, a centring letter after them if it is not P. Repeat it for cells that compete on every "
-        "frame. Without it each input's own cells serve.")),
+        "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
+        "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
+        "that compete on every frame. Without it each input's own cells serve.")),
     click.option("--d-min", type=float, metavar="A", help="Use spots up to this resolution only."),
     click.option("--d-max", type=float, metavar="A", help="Use spots from this resolution on only."),
     click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames."),
