@@ -54,6 +54,14 @@ def choose_geometry(
     return geometry, shift
 
 
+def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:
+    """The first input that can be opened, where its spots have no pixels on a detector."""
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            return path if file.geometry is None else None
+    return None
+
+
 def _first_setup(inputs: Iterable[str], geometry: Geometry | None) -> tuple[Geometry | None, bool | None]:
     """Geometry and half-pixel shift of the first input that can be opened."""
     for path in inputs:

@@ -266,7 +266,7 @@ def test_names_are_shown_as_they_are(index, text_file, tmp_path):
 @pytest.mark.parametrize(("output", "status", "word"), [
     ("nowhere/x.h5", 6, "nowhere"),
     (".", 2, "suffix"),
-    ("x.csv", 2, "suffix"),
+    ("x.mtz", 2, "suffix"),
     ("x", 2, "suffix"),
     ("", 2, "suffix"),
     ("directory.h5", 6, "directory.h5"),
