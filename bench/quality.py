@@ -99,23 +99,8 @@ def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: T
         start = time.process_time()
         results.append(index_frames(backend, spots, offsets, plan, p))
         seconds += time.process_time() - start
-    tally.add(joined(results), frames)
+    tally.add(BatchResult.joined(results), frames)
     return seconds
-
-
-def joined(results: list[BatchResult]) -> BatchResult:
-    """Results of consecutive batches as one."""
-    firsts = np.cumsum([0] + [len(r.cells) for r in results])[:-1]
-    parts = {
-        name: [getattr(r, name) for r in results]
-        for name in ("n_sampled", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance")
-    }
-    counts = {name: [np.diff(getattr(r, name)) for r in results] for name in ("cell_offsets", "crystal_offsets")}
-    return BatchResult(
-        **{name: np.concatenate(arrays) for name, arrays in parts.items()},
-        **{name: np.concatenate([[0], np.cumsum(np.concatenate(arrays))]) for name, arrays in counts.items()},
-        crystals=np.concatenate([r.crystals + first for r, first in zip(results, firsts, strict=True)]),
-    )
 
 
 def run(case: Case, backend: Backend, p: Parameters, n_frames: int | None, seed: int) -> Outcome:

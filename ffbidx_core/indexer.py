@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from .model.plan import SearchPlan
 from .parameters import Parameters
 from .search import Found, search_and_refine
 from .successive import find_by_chance
+
+_log = logging.getLogger("ffbidx")
 
 __all__ = ["BACKENDS", "Backend", "get_backend", "index_frames", "search_and_refine"]
 
@@ -45,18 +48,42 @@ def index_frames(
         The cells that drift is judged against, where the plan's own were learned.
     keep_all
         Keep every cell that was refined, not the crystals' only.
+
+    A batch that the memory has no room for is done in halves, and so are all later ones of its size.
     """
+    n_frames = len(offsets) - 1
+    if n_frames <= backend.most_frames:
+        try:
+            return _index_frames(backend, spots, offsets, plan, p, given_cells, keep_all)
+        except backend.memory_errors:
+            if n_frames == 1:
+                raise
+            _log.warning("%s has no memory for %d frames at once: halving the batch", backend.device, n_frames)
+            backend.most_frames = n_frames // 2
+    middle, begin = n_frames // 2, int(offsets[n_frames // 2])
+    halves = ((spots[:begin], offsets[: middle + 1]), (spots[begin:], offsets[middle:] - begin))
+    return BatchResult.joined(
+        [index_frames(backend, *half, plan, p, given_cells=given_cells, keep_all=keep_all) for half in halves]
+    )
+
+
+def _index_frames(
+    backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters,
+    given_cells: Array | None, keep_all: bool,
+) -> BatchResult:
     xp = backend.xp
     batch = backend.load(spots, offsets)
     given = xp.asarray(plan.cells if given_cells is None else given_cells)
     searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
     find = find_by_chance if p.accept == "chance" else find_by_count
     found = find(backend, batch.take(searched), plan, p, given)
+    if not keep_all:
+        found = found.take(xp.flatnonzero(found.is_crystal))
     found.frame = searched[found.frame]
     found.cells = _in_canonical_setting(found, plan, xp)
     n_sampled = xp.zeros(batch.n_frames, dtype=xp.int32)
     n_sampled[searched] = xp.minimum(batch.counts[searched], p.max_spots)
-    return _gather(backend, batch, found, n_sampled, p, keep_all=keep_all)
+    return _gather(backend, batch, found, n_sampled, p)
 
 
 def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
@@ -68,14 +95,11 @@ def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
     return cells
 
 
-def _gather(
-    backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, p: Parameters, *, keep_all: bool
-) -> BatchResult:
+def _gather(backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, p: Parameters) -> BatchResult:
     """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
-    kept = np.arange(len(found.frame)) if keep_all else np.flatnonzero(to_host(found.is_crystal))
-    frame, scores = to_host(found.frame)[kept], to_host(found.scores)[kept]
-    kept = kept[np.lexsort((scores, frame))]
-    frame, scores = to_host(found.frame)[kept], to_host(found.scores)[kept]
+    frame, scores = to_host(found.frame), to_host(found.scores)
+    kept = np.lexsort((scores, frame))
+    frame, scores = frame[kept], scores[kept]
     level, is_crystal = to_host(found.log10_chance)[kept], to_host(found.is_crystal)[kept]
     cells = to_host(found.cells)[kept].astype(np.float32)
     crystals = np.flatnonzero(is_crystal)

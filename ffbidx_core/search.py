@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .backends import Backend, OrientedCells
@@ -46,3 +46,7 @@ class Found:
     scores: Any
     log10_chance: Any
     is_crystal: Any
+
+    def take(self, rows: Any) -> Found:
+        """Some of the cells."""
+        return Found(*(getattr(self, field.name)[rows] for field in fields(self)))

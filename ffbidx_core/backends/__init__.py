@@ -6,8 +6,12 @@ calls the verbs, `indexer` and `crystals`, works on them through `backend.xp` on
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from ..batch import SpotBatch
 from ..errors import BackendUnavailable, ParameterError
@@ -38,6 +42,16 @@ class Backend(Protocol):
     """What a backend does. Every verb treats each frame by itself: no result depends on the batch around it."""
 
     name: str
+    most_frames: int
+    """Batches of more frames have been found not to fit in memory."""
+
+    @property
+    def lanes(self) -> int:
+        """Batches that are best under way at the same time, each in a thread of its own inside `lane()`."""
+
+    @property
+    def memory_errors(self) -> tuple[type[Exception], ...]:
+        """What a verb raises when there is no memory for a batch."""
 
     @property
     def xp(self) -> ModuleType:
@@ -46,6 +60,9 @@ class Backend(Protocol):
     @property
     def device(self) -> str:
         """What it runs on, in words."""
+
+    def lane(self) -> AbstractContextManager[Any]:
+        """Inside, what a thread asks of the backend goes its own way beside the work of other threads."""
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
         """Pack spots (N, 3) and offsets (F + 1,), sort each frame by (|s|^2, x, y, z), |s|^2 in float64."""
@@ -184,6 +201,21 @@ class Backend(Protocol):
 
         In 1/angstrom, or the Euclidean norm in fractional indices. +inf for zero cells.
         """
+
+
+class OnHost:
+    """What the backends in host memory share: one batch at a time, spread over the threads by itself."""
+
+    lanes = 1
+    memory_errors: tuple[type[Exception], ...] = (MemoryError,)
+    xp: ModuleType = np
+
+    def __init__(self) -> None:
+        self.most_frames = sys.maxsize
+
+    def lane(self) -> AbstractContextManager[None]:
+        """Nothing to keep apart."""
+        return nullcontext()
 
 
 def get_backend(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Backend:

@@ -6,9 +6,13 @@ that their scratch memory stays below `SCRATCH_BYTES`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+import sys
+import threading
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import cupy as cp
@@ -52,18 +56,32 @@ class CudaBackend:
     """
 
     name = "cuda"
+    lanes = 2
+    memory_errors: tuple[type[Exception], ...] = (cp.cuda.memory.OutOfMemoryError,)
 
     def __init__(self, device: int | None = None) -> None:
-        self.xp = cp
+        self.xp: ModuleType = cp
+        self.most_frames = sys.maxsize
         self.number = cp.cuda.runtime.getDevice() if device is None else device
         cp.cuda.Device(self.number).use()
         self._functions = _kernels(self.number)
         self._plans: dict[Any, Any] = {}
+        self._plans_lock = threading.Lock()
+        self._own = threading.local()
 
     @property
     def device(self) -> str:
         """Number and name of the GPU."""
         return f"GPU {self.number}, {cp.cuda.runtime.getDeviceProperties(self.number)['name'].decode()}"
+
+    @contextlib.contextmanager
+    def lane(self) -> Iterator[None]:
+        """A stream of the thread's own, so that its copies and kernels overlap with those of other threads."""
+        with cp.cuda.Device(self.number):
+            if not hasattr(self._own, "stream"):
+                self._own.stream = cp.cuda.Stream(non_blocking=True)
+            with self._own.stream:
+                yield
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
         """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""
@@ -75,11 +93,14 @@ class CudaBackend:
 
     def _cached(self, key: Any, make: Any) -> Any:
         """Arrays on the device that many batches share, the last few of them."""
-        if key not in self._plans:
-            if len(self._plans) > 16:
-                self._plans.clear()
-            self._plans[key] = make()
-        return self._plans[key]
+        with self._plans_lock:
+            if key not in self._plans:
+                if len(self._plans) > 16:
+                    self._plans.clear()
+                self._plans[key] = make()
+                # Other lanes may use it before this one's stream has come to it.
+                cp.cuda.get_current_stream().synchronize()
+            return self._plans[key]
 
     def _trims(self, p: Parameters) -> Any:
         return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: cp.asarray(_trims(p).view(np.uint8)))

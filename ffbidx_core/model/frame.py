@@ -185,3 +185,20 @@ class BatchResult:
             crystals=np.zeros(0, np.int64), n_indexed=np.zeros(0, np.int32), rmsd=np.zeros(0, np.float32),
             log10_chance=np.zeros(0, np.float32),
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[BatchResult]) -> BatchResult:
+        """The results of consecutive batches as one."""
+        firsts = np.cumsum([0, *(len(part.cells) for part in parts)])[:-1]
+        rows = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("n_sampled", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance")
+        }
+        counts = {
+            name: np.concatenate([[0], *(np.diff(getattr(part, name)) for part in parts)]).astype(np.int64)
+            for name in ("cell_offsets", "crystal_offsets")
+        }
+        return cls(
+            **rows, **{name: np.cumsum(count) for name, count in counts.items()},
+            crystals=np.concatenate([part.crystals + first for part, first in zip(parts, firsts, strict=True)]),
+        )

@@ -14,7 +14,7 @@ from ...batch import SpotBatch
 from ...model.fits import rigid_cutoffs
 from ...model.plan import SearchPlan, half_sphere
 from ...parameters import Parameters
-from .. import OrientedCells
+from .. import OnHost, OrientedCells
 from . import cells as turned
 from . import constrained, fits, order, refine, vectors
 from .scores import TILE
@@ -37,7 +37,7 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class CpuBackend:
+class CpuBackend(OnHost):
     """Numba on all cores.
 
     Parameters
@@ -47,9 +47,9 @@ class CpuBackend:
     """
 
     name = "cpu"
-    xp = np
 
     def __init__(self, threads: int | None = None) -> None:
+        super().__init__()
         self.threads = threads or available_threads()
         self._pool = ThreadPoolExecutor(self.threads, "ffbidx") if self.threads > 1 else None
 

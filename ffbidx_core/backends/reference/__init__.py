@@ -6,7 +6,6 @@ Every formula is written as the verbs of `Backend` state it, one frame at a time
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +14,7 @@ from ...batch import SpotBatch
 from ...model.cell import Array
 from ...model.plan import SearchPlan
 from ...parameters import Parameters
-from .. import OrientedCells
+from .. import OnHost, OrientedCells
 from .constrained import fit_constrained
 from .fits import distances, fit_rigid, refine_cell
 from .search import candidate_vectors, oriented_cells, refine_vector, separate_vectors
@@ -29,12 +28,11 @@ def _spots_of_frames(spots: SpotBatch, most: int | None = None) -> Iterator[Arra
         yield spots.xyz[:, first:last].T.astype(np.float64)[:most]
 
 
-class ReferenceBackend:
+class ReferenceBackend(OnHost):
     """The oracle: see `Backend` for what each verb does."""
 
     name = "reference"
     device = "NumPy float64"
-    xp: ModuleType = np
 
     def load(self, spots: ArrayLike, offsets: ArrayLike) -> SpotBatch:
         """Pack and sort the spots."""

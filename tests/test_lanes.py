@@ -1,0 +1,88 @@
+"""Batches in lanes, and batches that do not fit in memory."""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from frames import CELL, frame
+
+from ffbidx_core.backends.cpu import CpuBackend
+from ffbidx_core.batch import pack
+from ffbidx_core.indexer import index_frames
+from ffbidx_core.lanes import in_lanes
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.parameters import Parameters
+
+
+class TwoLanes(CpuBackend):
+    """A CPU backend that wants two batches at a time."""
+
+    lanes = 2
+
+    def __init__(self):
+        super().__init__(1)
+        self.inside = threading.local()
+
+    @contextmanager
+    def lane(self):
+        self.inside.yes = True
+        yield
+        self.inside.yes = False
+
+
+@pytest.mark.parametrize("backend", [CpuBackend(1), TwoLanes()], ids=["one lane", "two lanes"])
+def test_results_come_in_the_order_of_the_batches(backend):
+    assert list(in_lanes(backend, range(20), lambda i: i * i)) == [(i, i * i) for i in range(20)]
+
+
+def test_two_lanes_work_at_the_same_time():
+    backend, both = TwoLanes(), threading.Barrier(2, timeout=10)
+
+    def work(_):
+        assert backend.inside.yes
+        both.wait()
+
+    assert len(list(in_lanes(backend, range(4), work))) == 4
+
+
+def test_an_error_comes_in_its_place():
+    def work(i):
+        if i == 3:
+            raise ValueError("three")
+        return i
+
+    results = in_lanes(TwoLanes(), range(10), work)
+    assert [next(results) for _ in range(3)] == [(0, 0), (1, 1), (2, 2)]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+
+
+def test_a_batch_without_memory_is_done_in_halves(caplog):
+    """A backend with room for three frames gives for eleven what one with enough room gives, and says so."""
+
+    class Small(CpuBackend):
+        def load(self, spots, offsets):
+            if len(offsets) - 1 > 3:
+                raise MemoryError
+            return super().load(spots, offsets)
+
+    frames = [frame(seed, n_spots=30)[1] for seed in range(11)]
+    p = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=0)
+    plan = SearchPlan.make(CELL[None], p)
+    whole, small = index_frames(CpuBackend(1), *pack(frames), plan, p), index_frames(Small(1), *pack(frames), plan, p)
+    assert len(whole.crystals) == 11
+    for name in whole.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(whole, name), getattr(small, name))
+    assert sum("halving" in message for message in caplog.messages) == 2
+
+
+def test_one_frame_without_memory_is_an_error():
+    class Full(CpuBackend):
+        def load(self, spots, offsets):
+            raise MemoryError
+
+    p = Parameters.preset("best")
+    plan = SearchPlan.make(CELL[None], p)
+    with pytest.raises(MemoryError):
+        index_frames(Full(1), *pack([np.ones((10, 3))]), plan, p)
