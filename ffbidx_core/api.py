@@ -230,7 +230,8 @@ class Indexer:
         Parameters
         ----------
         spots : (N, 3) float32 or float64, C order
-            Spots of all frames, 1/angstrom.
+            Spots of all frames, 1/angstrom. With the GPU backend also an array that lies on that GPU (CuPy, or anything
+            with `__cuda_array_interface__` or DLPack), which is used where it is if it is float32.
         offsets : (F + 1,) int
             Frame f owns rows offsets[f]:offsets[f + 1]. A frame with spots that are no finite numbers gets empty slots.
         input_cells : (M, 3, 3) float32 or float64, C order
@@ -246,7 +247,8 @@ class Indexer:
         if unknown := options.keys() - _RUN_OPTIONS:
             raise TypeError(f"run_batch has no option {', '.join(sorted(unknown))}: its options are those of run")
         follow_environment()
-        return self._open_engine.run(*checked_batch(spots, offsets), checked_cells(input_cells), options)
+        engine = self._open_engine
+        return engine.run(*checked_batch(engine.adopted(spots), offsets), checked_cells(input_cells), options)
 
     def crystals_batch(
         self,
@@ -269,7 +271,7 @@ class Indexer:
         list of (n,) int64, one a frame
             Indices of the slots that hold crystals, best first; empty for none.
         """
-        rows, bounds = checked_batch(spots, offsets)
+        rows, bounds = checked_batch(self._open_engine.adopted(spots), offsets)
         if len(result.cells) != len(bounds) - 1:
             raise ValueError(f"result: given {len(result.cells)} frames; wanted the offsets' {len(bounds) - 1}")
         follow_environment()

@@ -95,12 +95,13 @@ def pack(frames: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[n
     return np.concatenate([np.asarray(spots, dtype=np.float32).reshape(-1, 3) for spots in frames]), offsets
 
 
-def usable_frames(spots: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which frames hold only numbers that can be spots: finite and below `LARGEST_SPOT`, (F,)."""
+def usable_frames(spots: Any, offsets: NDArray[np.int64], xp: ModuleType = np) -> NDArray[np.bool_]:
+    """Which frames hold only numbers that can be spots: finite and below `LARGEST_SPOT`, (F,) in host memory."""
     # The comparison is false for nan too.
-    bad = ~(np.abs(spots).max(axis=1, initial=0.0) < LARGEST_SPOT)
-    running = np.concatenate([[0], np.cumsum(bad)])
-    return np.asarray(running[offsets[1:]] == running[offsets[:-1]])
+    bad = ~(xp.abs(spots) < LARGEST_SPOT).all(axis=1)
+    running = xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(bad, dtype=xp.int64)])
+    bounds = to_host(running[xp.asarray(offsets)])
+    return np.asarray(bounds[1:] == bounds[:-1])
 
 
 def to_host(array: Any) -> NDArray[Any]:

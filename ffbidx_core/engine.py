@@ -13,8 +13,9 @@ from .batch import to_host, usable_frames
 from .crystals import separate
 from .errors import ParameterError
 from .indexer import Backend, search_and_refine
+from .layout import is_on_device
 from .log import log
-from .model.cell import Array, check_cell
+from .model.cell import Array
 from .model.plan import SearchPlan
 from .model.units import suspicious_units
 from .parameters import Parameters
@@ -58,7 +59,7 @@ class Engine:
         log.debug("indexer on %s (%s)", backend.device, backend.name)
 
     def run(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
+        self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
     ) -> BatchCells:
         """Cells of each frame, found and refined."""
         p = self._with(options)
@@ -66,7 +67,7 @@ class Engine:
             raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
         cells = np.asarray(cells, dtype=np.float64)
         plan = self._plan(cells, p)
-        spots, offsets = _without_bad_frames(spots, offsets)
+        spots, offsets = self._without_bad_frames(spots, offsets)
         n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
         _warn(spots, offsets, cells, n_left_out, p)
         found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
@@ -81,7 +82,7 @@ class Engine:
         )
 
     def crystals(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], cells: NDArray[Any], scores: NDArray[Any],
+        self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], scores: NDArray[Any],
         method: str, threshold: float, min_spots: int,
     ) -> list[NDArray[np.int64]]:
         """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first."""
@@ -91,10 +92,40 @@ class Engine:
             raise ParameterError(error.name.removeprefix("crystals_"), error.value, error.wanted) from None
         cells, scores = (self._backend.xp.asarray(array) for array in _with_lattice(cells, scores))
         found = separate(
-            self._backend, self._backend.load(*_without_bad_frames(spots, offsets)), cells, scores,
+            self._backend, self._backend.load(*self._without_bad_frames(spots, offsets)), cells, scores,
             threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
         )
         return [np.asarray(indices, dtype=np.int64) for indices in found]
+
+    def adopted(self, spots: Any) -> Any:
+        """An array that lies on a GPU as the backend's own, without a copy; anything else as it is.
+
+        Raises
+        ------
+        ValueError
+            When the backend is in host memory.
+        """
+        if isinstance(spots, np.ndarray) or not is_on_device(spots):
+            return spots
+        if self._backend.xp is np:
+            raise ValueError(
+                f"spots: given an array on a GPU, but this indexer runs on the {self._backend.name}: copy it to host memory"
+            )
+        xp = self._backend.xp
+        return xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)
+
+    def _without_bad_frames(self, spots: Any, offsets: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+        """The batch in float32, its bad frames without spots."""
+        xp = np if isinstance(spots, np.ndarray) else self._backend.xp
+        usable, counts = usable_frames(spots, offsets, xp), np.diff(offsets)
+        if not usable.all():
+            log.warning(
+                "%d of %d frames have spots that are not finite or absurdly far out: they are not indexed",
+                int((~usable).sum()), len(usable),
+            )
+            spots, counts = spots[xp.asarray(np.repeat(usable, counts))], np.where(usable, counts, 0)
+        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return spots.astype(np.float32, copy=False), bounds
 
     def _with(self, options: Mapping[str, Any]) -> Parameters:
         """The parameters with the options of one call; the last ones are kept, as most callers do not change them."""
@@ -117,20 +148,6 @@ class Engine:
         return plan
 
 
-def _without_bad_frames(
-    spots: NDArray[Any], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The batch in float32, its bad frames without spots."""
-    usable, counts = usable_frames(spots, offsets), np.diff(offsets)
-    if not usable.all():
-        log.warning(
-            "%d of %d frames have spots that are not finite or absurdly far out: they are not indexed",
-            int((~usable).sum()), len(usable),
-        )
-        spots, counts = spots[np.repeat(usable, counts)], np.where(usable, counts, 0)
-    return spots.astype(np.float32), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
 def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Array]:
     """Cells and scores in float64, with empty slots for what spans no lattice."""
     cells, scores = cells.astype(np.float64), scores.astype(np.float64)
@@ -141,10 +158,11 @@ def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Arr
 
 
 def _warn(
-    spots: NDArray[np.float32], offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters
+    spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters
 ) -> None:
-    for sentence in suspicious_units(spots, offsets, cells):
-        log.warning("%s", sentence)
+    if isinstance(spots, np.ndarray):
+        for sentence in suspicious_units(spots, offsets, cells):
+            log.warning("%s", sentence)
     if n_left_out.any():
         log.warning(
             "on %d of %d frames the sampling uses the %d spots of lowest resolution (max_spots), %d are left out",

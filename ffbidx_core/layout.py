@@ -7,6 +7,9 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+DLPACK_CUDA = 2
+"""DLPack's number for memory of a CUDA device."""
+
 
 def spots_from_published(spots: object) -> NDArray[Any]:
     """Spots (K, 3) from an array (3, K) in C order or (K, 3) in Fortran order.
@@ -56,7 +59,7 @@ def checked_cells(cells: object) -> NDArray[Any]:
 
 def _vectors(name: str, array: object, columns: str) -> NDArray[Any]:
     """Vectors as rows (K, 3) from an array in one of the two published layouts."""
-    if _is_real(array) and array.ndim == 2:
+    if isinstance(array, np.ndarray) and _is_real(array) and array.ndim == 2:
         if array.shape[0] == 3 and array.flags.c_contiguous:
             return np.ascontiguousarray(array.T)
         if array.shape[1] == 3 and array.flags.f_contiguous:
@@ -71,8 +74,17 @@ def _checked(name: str, array: object, wanted: str, fits: Any) -> NDArray[Any]:
     raise ValueError(f"{name}: given {given}; wanted a float32 or float64 array of shape {wanted}, order='C'")
 
 
+def is_on_device(array: object) -> bool:
+    """Whether an array lies in the memory of a CUDA device, by the protocols that array libraries share."""
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    where = getattr(array, "__dlpack_device__", None)
+    return where is not None and int(where()[0]) == DLPACK_CUDA
+
+
 def _is_real(array: object) -> TypeGuard[NDArray[Any]]:
-    return isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64)
+    known = isinstance(array, np.ndarray) or hasattr(array, "__cuda_array_interface__")
+    return known and getattr(array, "dtype", None) in (np.float32, np.float64)
 
 
 def _wanted(columns: str) -> str:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*.py"), ROOT / "ffbidx.py"])
 
 BASE = {"model", "parameters", "errors", "version", "log"}
-ENGINE = {"backends", "batch", "crystals", "chance", "indexer", "learn", "polish", "search", "successive"}
+ENGINE = {"backends", "batch", "crystals", "indexer", "lanes", "learn", "polish", "search", "successive"}
 FILES = {"batch", "read", "write"}
 RUNS = {"benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
 
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "write": BASE | FILES,
     **dict.fromkeys(ENGINE - {"batch"}, BASE | ENGINE),
     # The runs reach the backends through the indexer only.
-    **dict.fromkeys(RUNS, BASE | FILES | RUNS | {"indexer", "learn"}),
+    **dict.fromkeys(RUNS, BASE | FILES | RUNS | {"indexer", "lanes", "learn"}),
     # The doctor asks each backend itself how it is.
     "doctor": BASE | {"backends", "benchmark", "indexer", "simulate"},
     **dict.fromkeys(("api", "engine", "layout"), BASE | ENGINE | {"api", "engine", "layout"}),

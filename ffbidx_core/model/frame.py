@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,11 +191,11 @@ class BatchResult:
     def joined(cls, parts: Sequence[BatchResult]) -> BatchResult:
         """The results of consecutive batches as one."""
         firsts = np.cumsum([0, *(len(part.cells) for part in parts)])[:-1]
-        rows = {
+        rows: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in ("n_sampled", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance")
         }
-        counts = {
+        counts: dict[str, Any] = {
             name: np.concatenate([[0], *(np.diff(getattr(part, name)) for part in parts)]).astype(np.int64)
             for name in ("cell_offsets", "crystal_offsets")
         }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from frames import CELL, QUICK, cells_of_published, frames_of, published_cells, published_spots
 
+import ffbidx
 from ffbidx_core.parameters import METHODS
 
 
@@ -83,3 +84,11 @@ def test_a_batch_has_the_options_of_run_only(indexer):
     rows, offsets, _ = frames_of(1)
     with pytest.raises(TypeError, match="no option accept, max_spots"):
         indexer.run_batch(rows, offsets, CELL[None], max_spots=3, accept="chance")
+
+
+def test_an_array_on_a_gpu_needs_the_gpu_backend():
+    class OnDevice:
+        __cuda_array_interface__ = {"shape": (3, 3), "typestr": "<f4", "data": (0, False), "version": 3}
+
+    with pytest.raises(ValueError, match="given an array on a GPU, but this indexer runs on the cpu"):
+        ffbidx.Indexer(backend="cpu").run_batch(OnDevice(), [0, 3], CELL[None])
