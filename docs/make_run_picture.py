@@ -28,7 +28,7 @@ def main() -> None:
     console.print(f"━━━━━━━━━━━━━━━━━━━━━━━━ {progress_line(events[-2])}", style="cyan")
     show_summary(console, outcome.summary)
     console.print(f"\n$ ffbidx table {OUTPUT} --max-rows 10", style="bold")
-    console.print(crystal_table(outcome.writer.results(True), 10))
+    console.print(crystal_table(outcome.results(), 10))
     # The viewer's own fixed-width font: a picture must not fetch anything.
     svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="ffbidx", unique_id="run"), flags=re.DOTALL)
     PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +14,14 @@ from ffbidx_core.errors import UsageError
 if TYPE_CHECKING:
     from ffbidx_core.job import Job
     from ffbidx_core.model.detector import Geometry
-    from ffbidx_core.pipeline import Outcome
+    from ffbidx_core.model.results import Results
     from ffbidx_core.read import Source
+    from ffbidx_core.write import Store
+    from ffbidx_core.write.frames import Setup
+    from ffbidx_core.write.outputs import Writer
 
 TO_STDOUT = "-"
+JOB_OPTIONS = ("backend", "device", "threads", "batch_size", "d_min", "d_max", "every", "max_frames")
 
 
 def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
@@ -56,13 +61,13 @@ def geometry_of(
 
 
 def job_of(
-    sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, batch_size: int | None,
+    sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, save_every: float | None,
     geometry: str | None, **options: Any,
 ) -> Job:
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
 
-    from ffbidx_core.job import BATCH_SIZE, Job
+    from ffbidx_core.job import SAVE_SECONDS, Job
     from ffbidx_core.read.cells import read_input_cell
 
     parameters, given = chosen_parameters(preset, options)
@@ -74,39 +79,44 @@ def job_of(
     return Job(
         sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
-        limit_cells="max_input_cells" in given, batch_size=BATCH_SIZE if batch_size is None else batch_size,
+        limit_cells="max_input_cells" in given, save_seconds=SAVE_SECONDS if save_every is None else save_every,
         keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output,
-        **{name: options[name] for name in ("backend", "device", "threads", "d_min", "d_max", "every", "max_frames")},
+        **{name: options[name] for name in JOB_OPTIONS},
     )
 
 
 def check_pixels(chosen: dict[str, str], sources: Sequence[Source], job: Job) -> None:
     """Refuse, before the run, an output that needs pixels where the first input has none."""
-    from ffbidx_core.read.setup import choose_geometry
+    from ffbidx_core.read.setup import first_without_pixels
     from ffbidx_core.write.frames import NO_PIXELS
     from ffbidx_core.write.outputs import WITH_PIXELS
 
-    for path, wanted in chosen.items():
-        if wanted in WITH_PIXELS and choose_geometry([s.path for s in sources], None)[0] is None and job.geometry is None:
-            raise UsageError(f"-o {path}: {sources[0].path}: {NO_PIXELS}")
+    needing = [path for path, wanted in chosen.items() if wanted in WITH_PIXELS]
+    if needing and (without := first_without_pixels([source.path for source in sources], job.geometry)):
+        raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
 
 
-def write_results(path: str, wanted: str, outcome: Outcome, overwrite: bool) -> None:
-    """Write one output of a run."""
+def store_of(chosen: dict[str, str], job: Job, inputs: Sequence[str], *, overwrite: bool, resume: bool) -> Store:
+    """Where the results go, checked before the run."""
     from ffbidx_cli.console import write_data
-    from ffbidx_core.write import write_file
+    from ffbidx_core.write import Output, PartsStore, TableStream
     from ffbidx_core.write.frames import Setup
     from ffbidx_core.write.outputs import RESULTS_FILE, WRITERS
 
-    if wanted == RESULTS_FILE:
-        write_file(path, outcome.as_hdf5(), overwrite)
-        return
-    results = outcome.writer.results(outcome.summary.complete)
-    pieces = WRITERS[wanted]([results], Setup.of_header(results.header))
-    if path == TO_STDOUT:
-        write_data(b"".join(pieces))
-    else:
-        write_file(path, pieces, overwrite)
+    if list(chosen) == [TO_STDOUT]:
+        return TableStream(write_data)
+    setup = Setup(job.geometry, job.lattices)
+    outputs = []
+    for path, wanted in chosen.items():
+        make = None if wanted == RESULTS_FILE else functools.partial(_pieces, WRITERS[wanted], setup)
+        outputs.append(Output(path, make, write_data if path == TO_STDOUT else None))
+    store = PartsStore(outputs, overwrite=overwrite, resume=resume)
+    store.check(inputs)
+    return store
+
+
+def _pieces(writer: Writer, setup: Setup, results: Iterable[Results]) -> Iterator[bytes]:
+    return writer(results, setup)
 
 
 def list_batches(job: Job) -> int:

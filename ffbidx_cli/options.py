@@ -164,14 +164,22 @@ output_options = _together(
     click.option("--format", "output_format", metavar="WORD", help=(
         "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol.")),
     click.option("--overwrite", is_flag=True, help="Replace the output if it is there."),
+    click.option("--resume", is_flag=True, help=(
+        "Go on with the run of the same arguments that was stopped or died; begin it if there is none.")),
+    click.option("--save-every", type=float, metavar="S", help=(
+        "Save finished frames to OUTPUT.parts so often, in seconds: so much work is lost at most.  [default: 30]")),
     click.option("--keep", type=click.Choice(["crystals", "all"]), default="crystals", show_default=True,
                  help="Which cells a results file holds."),
 )
 
-backend_options = _together(
+where_options = _together(
     click.option("--backend", default="auto", show_default=True, metavar="auto|cuda|cpu", help="Where to compute."),
     click.option("--device", metavar="N", help="GPU to use.  [default: INDEXER_GPU_DEVICE, else the current one]"),
     click.option("--threads", type=int, metavar="N", help="Threads to compute with.  [default: all cores]"),
+)
+
+backend_options = _together(
+    where_options,
     click.option("--batch-size", type=int, metavar="N", help="Frames that are computed together."),
 )
 

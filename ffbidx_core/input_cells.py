@@ -17,10 +17,10 @@ from .model.cell import Array, is_left_handed
 from .model.frame import BatchResult, FrameBlock
 from .model.lattice import primitive_basis
 from .model.plan import SearchPlan
+from .model.run import Learned
 from .model.units import suspicious_units
 from .parameters import Parameters
 from .summary import CellSummary, Tally
-from .write import ResultsWriter
 
 MOST_PLANS = 256
 """Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
@@ -37,15 +37,20 @@ class CellSet:
     conventional : (M, 3, 3) float64
         What makes the cells that the user means of these: conventional @ given.
     rows : (M,) int32
-        Their rows of `/input_cells`.
+        Their rows among all input cells of the run.
     plan : SearchPlan
         The search, for the learned cells where there are any.
+    as_given : (M, 3, 3) float64
+        As the user gave them.
+    learned : Learned or None
     """
 
     given: Array
     conventional: Array
     rows: NDArray[np.int32]
     plan: SearchPlan
+    as_given: Array
+    learned: Learned | None = None
 
     def as_meant(self, result: BatchResult) -> BatchResult:
         """A result with conventional cells."""
@@ -62,8 +67,6 @@ class InputCells:
         Says which cells a block has.
     p
         For the search and the learning.
-    writer
-        Numbers the cells and keeps the learned ones.
     tell
         Called with each thing that a user should know.
 
@@ -73,31 +76,36 @@ class InputCells:
         Most cells that competed on a frame so far.
     """
 
-    def __init__(self, job: Job, p: Parameters, writer: ResultsWriter, tell: Callable[[str], object]) -> None:
-        self._job, self._p, self._writer, self._tell = job, p, writer, tell
+    def __init__(self, job: Job, p: Parameters, tell: Callable[[str], object]) -> None:
+        self._job, self._p, self._tell = job, p, tell
+        self._row_of_cell: dict[bytes, int] = {}
         self._sets: dict[bytes, CellSet] = {}
-        self._learned: dict[bytes, Array] = {}
+        self._learned: dict[bytes, Learned] = {}
         self._given_of_row: dict[int, Array] = {}
-        self._learned_of_row: dict[int, tuple[Array, int]] = {}
         self._suspicious: set[bytes] = set()
         self.most = 1
 
-    def learn(self, backend: Backend, blocks: Sequence[FrameBlock]) -> None:
+    def learn(self, backend: Backend, blocks: Sequence[FrameBlock]) -> list[Learned]:
         """Learn the cells of these blocks from their frames."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
                 groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
-        for key, group in groups.items():
+        learned = []
+        for group in groups.values():
             given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
             bases = self._primitive_bases(given)
             cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, bases @ given, self._p)
             cells = np.linalg.inv(bases) @ cells
-            rows, taught = self._rows(given), np.flatnonzero(n_crystals)
-            if len(taught):
-                self._learned[key] = cells
-                self._writer.learned(rows[taught], cells[taught])
-                self._learned_of_row |= {int(rows[m]): (cells[m], int(n_crystals[m])) for m in taught}
+            if n_crystals.any():
+                learned.append(Learned(given, cells, n_crystals))
+        self.take_up(learned)
+        return learned
+
+    def take_up(self, learned: Sequence[Learned]) -> None:
+        """Use cells that were learned before."""
+        for group in learned:
+            self._learned[group.given.tobytes()] = group
 
     def get(self, block: FrameBlock) -> CellSet:
         """The input cells of a block with their search."""
@@ -106,9 +114,10 @@ class InputCells:
         if key not in self._sets:
             if len(self._sets) >= MOST_PLANS:
                 del self._sets[next(iter(self._sets))]
-            used, bases = self._learned.get(key, given), self._primitive_bases(given)
+            learned, bases = self._learned.get(key), self._primitive_bases(given)
+            used, rows = given if learned is None else learned.cells, self.rows(given)
             plan, conventional = SearchPlan.make(bases @ used, self._p), np.asarray(np.linalg.inv(bases), np.float64)
-            self._sets[key] = CellSet(bases @ given, conventional, self._rows(given), plan)
+            self._sets[key] = CellSet(bases @ given, conventional, rows, plan, given, learned)
         return self._sets[key]
 
     def _primitive_bases(self, given: Array) -> Array:
@@ -126,17 +135,27 @@ class InputCells:
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """What became of each cell, in the order of `/input_cells`."""
+        learned = {
+            self._row_of_cell.get(_key(group.given[m])): (group.cells[m], int(group.n_crystals[m]))
+            for group in self._learned.values() for m in np.flatnonzero(group.n_crystals)
+        }
         return [
-            tally.cell_summary(row, given, *self._learned_of_row.get(row, (None, 0)))
+            tally.cell_summary(row, given, *learned.get(row, (None, 0)))
             for row, given in sorted(self._given_of_row.items(), key=operator.itemgetter(0))
         ]
 
-    def _rows(self, given: Array) -> NDArray[np.int32]:
-        """Rows of `/input_cells`; left-handed cells are told of when they come up first."""
-        rows = self._writer.input_rows(given)
+    def rows(self, given: Array) -> NDArray[np.int32]:
+        """Rows of cells among all of the run; left-handed ones are told of when they come up first."""
+        numbers = self._row_of_cell
+        rows = np.array([numbers.setdefault(_key(cell), len(numbers)) for cell in given], dtype=np.int32)
         self.most = max(self.most, len(given))
         for row, cell in zip(rows.tolist(), given, strict=True):
             if row not in self._given_of_row and is_left_handed(cell):
                 self._tell(f"input cell {row} is left-handed; it is taken as it is")
             self._given_of_row[row] = cell
         return rows
+
+
+def _key(cell: Array) -> bytes:
+    # Adding 0 makes -0 a 0.
+    return (np.asarray(cell, dtype=np.float64) + 0.0).tobytes()

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .errors import ParameterError, UsageError
 from .model.cell import Array
 from .model.detector import Geometry
-from .model.frame import FrameBlock
+from .model.frame import FrameBlock, Place
 from .model.lattice import Lattice
+from .model.run import RunRecord
 from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
+from .read.identity import identities
+from .version import VERSION
 
-BATCH_SIZE = 64
-"""Frames that are computed together unless told otherwise."""
+BATCH_SIZE = {"cuda": 8192}
+"""Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
+FEW = 64
+"""The same for all other backends."""
+SAVE_SECONDS = 30.0
+"""Seconds of work that may be lost at most, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Job:
     backend, device, threads
         Where to compute, as `get_backend` takes them.
     batch_size
-        Frames computed together. The results do not depend on it.
+        Frames computed together; None: as many as the backend likes. The results do not depend on it.
     d_min, d_max
         Resolution limits in angstrom.
     every, max_frames
@@ -50,6 +60,8 @@ class Job:
         Keep every cell that was refined, not the crystals' only.
     output
         Where the results go, for the summary.
+    save_seconds
+        How often finished frames are saved.
     """
 
     sources: Sequence[Source]
@@ -62,29 +74,45 @@ class Job:
     backend: str = "auto"
     device: str | None = None
     threads: int | None = None
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     d_min: float | None = None
     d_max: float | None = None
     every: int = 1
     max_frames: int | None = None
     keep_all: bool = False
     output: str = ""
+    save_seconds: float = SAVE_SECONDS
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise ParameterError(name, number, "at least 1")
+        if not self.save_seconds >= 0:
+            raise ParameterError("save_seconds", self.save_seconds, "at least 0")
 
-    def blocks(self) -> Iterator[FrameBlock]:
-        """The frames of the job as they come from the files."""
+    def on(self, backend: str) -> Job:
+        """The job with the batch size that a backend likes, unless one was given."""
+        return dataclasses.replace(self, batch_size=self.batch_size or BATCH_SIZE.get(backend, FEW))
+
+    def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
+        """The frames of the job as they come from the files, from a place on."""
         return read_blocks(
-            self.sources, frames_per_block=self.batch_size, d_min=self.d_min, d_max=self.d_max,
-            every=self.every, max_frames=self.max_frames, geometry=self.geometry,
+            self.sources, frames_per_block=self.batch_size or FEW, d_min=self.d_min, d_max=self.d_max,
+            every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start or Place(),
         )
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
         """Blocks of the job joined and cut to its batches."""
-        return batches(blocks, self.batch_size, own_cells=self.cells is None)
+        return batches(blocks, self.batch_size or FEW, own_cells=self.cells is None)
+
+    def record(self, backend: str) -> RunRecord:
+        """All that the results of the job depend on."""
+        settings: dict[str, Any] = {"ffbidx_version": VERSION, "backend": backend}
+        settings["parameters"] = json.loads(self.parameters.as_json())
+        settings["cells"] = None if self.cells is None else self.cells.tolist()
+        settings |= self.setup
+        settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
+        return RunRecord(settings, identities(self.sources))
 
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.

@@ -1,42 +1,56 @@
-"""A whole run: reader, bounded queue, batches, backend, results. Spots are in memory for a few batches only."""
+"""A whole run: reader, bounded queue, batches, backend, writer. Spots are in memory for a few batches only."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import NothingProcessed
 from .indexer import Backend, get_backend, index_frames
-from .input_cells import InputCells
+from .input_cells import CellSet, InputCells
 from .job import Job
-from .model.frame import BatchResult, FrameBlock, FrameStatus
-from .model.results import ResultsHeader
-from .read.ahead import read_ahead
+from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
+from .model.results import Results, ResultsHeader
+from .model.run import Mark
+from .read.ahead import ReadAhead, read_ahead
 from .summary import Summary, Tally
 from .version import VERSION
-from .write import ResultsWriter, table
+from .write import ResultsWriter
+from .write.behind import WriteBehind
+from .write.stores import MemoryStore, Saved, Store
+
+DEPTH = 2
+"""Items that wait between two stages at most."""
+SHARD_FRAMES = 16384
+"""Frames that are saved together at most, however short the time since the last ones."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: given to the caller after the learning and after every batch.
+    """How far a run is: given to the caller after every batch.
 
     Attributes
     ----------
     frames, indexed, crystals : int
-        So far.
+        So far, with those of the run that was taken up.
     total : int or None
         Frames of the whole job, where that is known.
     seconds : float
         Since the start.
     problems : tuple of str
         Those that came up since the event before.
+    before : int
+        Frames that were finished when the run was taken up.
+    to_compute, to_write : float
+        How full the queues before the computation and before the writing are, 0 to 1.
     """
 
     frames: int
@@ -45,31 +59,40 @@ class Progress:
     total: int | None
     seconds: float
     problems: tuple[str, ...] = ()
+    before: int = 0
+    to_compute: float = 0.0
+    to_write: float = 0.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run's summary, and its results ready for a file."""
+    """A run's summary, and the store that has its results."""
 
     summary: Summary
-    writer: ResultsWriter
+    header: ResultsHeader
+    store: Store
 
-    def as_hdf5(self) -> bytes:
-        """The results file."""
-        return self.writer.to_bytes(self.summary.complete)
+    def pieces(self) -> Iterator[Results]:
+        """The results, some frames at a time."""
+        return self.store.pieces()
 
-    def as_table(self) -> bytes:
-        """The text table."""
-        return table(self.writer.results(self.summary.complete))
+    def results(self) -> Results:
+        """The results of a run that keeps them in memory."""
+        (results,) = self.store.pieces()
+        return dataclasses.replace(results, header=self.header, complete=self.summary.complete)
 
 
 def index(
-    job: Job, *, progress: Callable[[Progress], None] = lambda event: None, stop: threading.Event | None = None
+    job: Job, *, store: Store | None = None, progress: Callable[[Progress], None] = lambda event: None,
+    stop: threading.Event | None = None,
 ) -> Outcome:
     """Index all frames of a job.
 
     Parameters
     ----------
+    store
+        Takes the results as they come, and may have those of a run to take up; unless given they stay in memory.
+        The output is made of it, unless there are no frames.
     progress
         Called after every batch.
     stop
@@ -83,22 +106,27 @@ def index(
         For inputs, cells and parameters that cannot be used.
     NothingProcessed
         When no frame could be used.
+    OutputError
+        When results cannot be written.
     """
     stop = stop or threading.Event()
-    frames = job.blocks()
-    run = _Run(job, get_backend(job.backend, job.device, job.threads))
-    complete = True
-    with closing(read_ahead(frames)) as blocks:
-        head, rest = first_frames(blocks, run.p.learn_cell)
-        if not stop.is_set():
-            run.cells.learn(run.backend, head)
-        for batch in job.batches(itertools.chain(head, rest)):
-            if stop.is_set():
-                complete = False
-                break
-            run.index(batch)
-            progress(run.event())
-    return run.outcome(complete)
+    backend = get_backend(job.backend, job.device, job.threads)
+    job = job.on(backend.name)
+    # Refuses at once what makes no sense.
+    job.blocks()
+    with closing(store or MemoryStore()) as kept:
+        run = _Run(job, backend, kept)
+        with closing(read_ahead(job.blocks(run.start), DEPTH, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
+            complete = False
+            for batch in job.batches(run.learn(blocks, stop)):
+                if stop.is_set():
+                    break
+                writer.put(run.index(batch))
+                progress(run.event(blocks, writer))
+            else:
+                complete = blocks.ended
+            writer.finish()
+        return run.outcome(complete)
 
 
 def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
@@ -112,26 +140,63 @@ def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock]
     return head, blocks
 
 
-class _Run:
-    """The state of a run between its batches."""
+@dataclass(frozen=True)
+class _Found:
+    """A batch with its results, on its way to the store."""
 
-    def __init__(self, job: Job, backend: Backend) -> None:
-        self.job, self.backend = job, backend
+    batch: FrameBlock
+    status: NDArray[np.uint8]
+    result: BatchResult
+    cells: CellSet | None
+    problems: list[str]
+
+
+class _Run:
+    """The state of a run between its batches. `keep` belongs to the writer's thread, all else to the caller's."""
+
+    def __init__(self, job: Job, backend: Backend, store: Store) -> None:
+        self.job, self.backend, self.store = job, backend, store
         p = job.parameters
         self.p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
         self.tally = Tally()
         self.total = job.count_frames()
-        self.writer = ResultsWriter(
-            ResultsHeader(VERSION, self.p.method, self.p.as_json(), backend.name, backend.device, **job.setup)
-        )
-        self.cells = InputCells(job, self.p, self.writer, self._tell)
+        self.cells = InputCells(job, self.p, self._tell)
+        self._new: list[str] = []
         self._told: list[str] = []
+        saved = store.begin(job.record(backend.name))
+        self.start, self._learned = saved.mark.end, saved.learned is not None
+        self._take_up(saved)
+        self._begin_shard()
 
-    def index(self, batch: FrameBlock) -> None:
-        """Index a batch and keep its results."""
+    def _take_up(self, saved: Saved) -> None:
+        for piece in self.store.pieces():
+            self.tally.add(piece.status, piece.n_spots, piece, self.cells.rows(piece.input_cells))
+        self.cells.most = max(self.cells.most, saved.mark.most_cells)
+        self.cells.take_up(saved.learned or [])
+        self.tally.take_up(saved.mark)
+        # What these frames told is in the marks already.
+        self._new.clear()
+        for note in saved.notes:
+            self._tell(note)
+
+    def learn(self, blocks: Iterator[FrameBlock], stop: threading.Event) -> Iterator[FrameBlock]:
+        """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
+        if self._learned:
+            return blocks
+        if self.start == Place():
+            head, rest = first_frames(blocks, self.p.learn_cell)
+            blocks = itertools.chain(head, rest)
+        else:
+            head, _ = first_frames(self.job.blocks(), self.p.learn_cell)
+        if not stop.is_set():
+            self.store.learned(self.cells.learn(self.backend, head))
+        return blocks
+
+    def index(self, batch: FrameBlock) -> _Found:
+        """Index a batch."""
         for problem in batch.problems:
             self._tell(problem)
-        status, rows = batch.status.copy(), np.zeros(0, dtype=np.int32)
+        status, rows, cells = batch.status.copy(), np.zeros(0, dtype=np.int32), None
         result = BatchResult.empty(batch.n_frames)
         if batch.has_usable_frames:
             cells = self.cells.get(batch)
@@ -144,35 +209,76 @@ class _Run:
             usable = batch.status == FrameStatus.NOT_INDEXED
             status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
             status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
-        self.writer.add(batch, result, status, rows)
-        self.tally.add(batch, status, result, rows)
+        self.tally.add(status, batch.n_spots, result, rows)
+        self.tally.n_left_out += batch.n_left_out
+        problems, self._new = self._new, []
+        return _Found(batch, status, result, cells, problems)
 
-    def event(self) -> Progress:
+    def keep(self, found: _Found) -> None:
+        """Gather the results of a batch, and save them when there are enough."""
+        batch, cells = found.batch, found.cells
+        rows = np.zeros(0, dtype=np.int32)
+        if cells is not None:
+            rows = self._shard.input_rows(cells.as_given)
+            if cells.learned is not None:
+                taught = np.flatnonzero(cells.learned.n_crystals)
+                self._shard.learned(rows[taught], cells.learned.cells[taught])
+        self._shard.add(batch, found.result, found.status, rows)
+        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows)))
+        for problem in found.problems:
+            self._mark.tell(problem)
+        self._n_frames += batch.n_frames
+        late = time.monotonic() - self._since >= self.job.save_seconds
+        if not self.store.keeps_all and (late or self._n_frames >= SHARD_FRAMES):
+            self._save()
+
+    def _begin_shard(self) -> None:
+        header = ResultsHeader(
+            VERSION, self.p.method, self.p.as_json(), self.backend.name, self.backend.device, **self.job.setup
+        )
+        self._shard, self._mark, self._n_frames = ResultsWriter(header), Mark(), 0
+        self._since = time.monotonic()
+
+    def _save(self, complete: bool | None = None) -> None:
+        self.store.save(self._shard.results(False), self._mark, complete)
+        self._begin_shard()
+
+    def event(self, blocks: ReadAhead[FrameBlock], writer: WriteBehind[_Found]) -> Progress:
         """The event for the caller."""
         problems, self._told = tuple(self._told), []
         t = self.tally
-        return Progress(t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems)
+        return Progress(
+            t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
+            blocks.waiting / DEPTH, writer.waiting / DEPTH,
+        )
 
     def outcome(self, complete: bool) -> Outcome:
-        """What was found."""
+        """Save the rest and make the output."""
+        header = self._shard.header
         if not self.job.limit_cells:
             p = self.p.replace(max_input_cells=self.cells.most)
-            self.writer.header = dataclasses.replace(self.writer.header, parameters=p.as_json())
+            header = dataclasses.replace(header, parameters=p.as_json())
+        if complete and self.tally.n_processed == 0:
+            self.store.abandon()
+            raise NothingProcessed(_why_nothing(self.tally))
+        if self._n_frames:
+            self._save(complete)
+        if self.tally.n_frames:
+            self.store.publish(header, complete)
         summary = self.tally.summary(
             self.cells.summaries(self.tally), method=self.p.method, backend=self.backend.name,
             device=self.backend.device, output=self.job.output, complete=complete,
         )
-        if complete and summary.processed == 0:
-            raise NothingProcessed(_why_nothing(summary))
-        return Outcome(summary, self.writer)
+        return Outcome(summary, header, self.store)
 
     def _tell(self, problem: str) -> None:
+        self._new.append(problem)
         if self.tally.tell(problem):
             self._told.append(problem)
 
 
-def _why_nothing(summary: Summary) -> str:
-    if summary.frames == 0:
+def _why_nothing(tally: Tally) -> str:
+    if tally.n_frames == 0:
         return "the input has no frames: nothing to index"
-    first = f"; the first problem: {summary.problems[0]}" if summary.problems else ""
-    return f"none of the {summary.frames} frames and files could be used{first}"
+    first = f"; the first problem: {next(iter(tally.problems))}" if tally.problems else ""
+    return f"none of the {tally.n_frames} frames and files could be used{first}"

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .model.cell import Array, cell_parameters
-from .model.frame import BatchResult, FrameBlock, FrameStatus
+from .model.frame import BatchResult, FrameStatus
+from .model.results import Results
+from .model.run import MOST_PROBLEMS, Mark
 
-MOST_PROBLEMS = 200
-"""Problems that are told one by one; further ones are counted."""
 LARGEST_SAMPLE = 1 << 16
 """Crystals of one input cell that its median and spread are taken from."""
 
@@ -56,7 +56,7 @@ class Summary:
     cells : list of CellSummary
         In the order of `/input_cells`.
     seconds, frames_per_second : float
-        Wall-clock time of reading, computing and writing.
+        Wall-clock time of reading, computing and writing; for a run that was taken up, of its last part.
     complete : bool
         False when the run was stopped.
     problems : list of str
@@ -133,6 +133,7 @@ class Tally:
 
     def __post_init__(self) -> None:
         self.status = np.zeros(len(FrameStatus), dtype=np.int64)
+        self.n_before = 0
         self._samples: dict[int, Sample] = {}
 
     @property
@@ -146,26 +147,37 @@ class Tally:
         return int(self.status[FrameStatus.INDEXED])
 
     @property
+    def n_processed(self) -> int:
+        """Frames that could be used, whatever was found on them."""
+        return self.n_frames - int(self.status[[FrameStatus.BAD_SPOTS, FrameStatus.UNREADABLE]].sum())
+
+    @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.started
 
     def add(
-        self, block: FrameBlock, status: NDArray[np.uint8], result: BatchResult, input_cell_rows: NDArray[np.int32]
+        self, status: NDArray[np.uint8], n_spots: NDArray[np.int32], result: BatchResult | Results,
+        input_cell_rows: NDArray[np.int32],
     ) -> None:
-        """Count a batch; `input_cell_rows` (M,) are the rows of its input cells among the run's."""
+        """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
         self.status += np.bincount(status, minlength=len(FrameStatus))
         self.n_crystals += len(result.crystals)
-        self.n_spots += int(block.n_spots.sum())
-        self.n_left_out += block.n_left_out
+        self.n_spots += int(n_spots.sum())
         searched = status <= FrameStatus.NOT_INDEXED
-        self.n_not_sampled += int((block.n_spots - result.n_sampled)[searched].sum())
+        self.n_not_sampled += int((n_spots - result.n_sampled)[searched].sum())
         if not len(result.crystals):
             return
         rows = input_cell_rows[result.input_cell[result.crystals]]
         parameters = cell_parameters(result.cells[result.crystals])
         for row in np.unique(rows):
             self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
+
+    def take_up(self, mark: Mark) -> None:
+        """Begin with frames that were finished before; they count for no speed."""
+        self.n_before = self.n_frames
+        self.n_left_out += mark.n_left_out
+        self.problems |= mark.problems
 
     def tell(self, problem: str) -> bool:
         """Note a problem; whether it is a new one."""
@@ -199,5 +211,5 @@ class Tally:
             self.n_frames, self.n_indexed, self.n_crystals,
             {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
             self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
-            round(self.n_frames / seconds, 2), method, backend, device, output, complete, problems,
+            round((self.n_frames - self.n_before) / seconds, 2), method, backend, device, output, complete, problems,
         )

@@ -131,10 +131,10 @@ def job(path, **changes) -> Job:
 
 
 def test_results_do_not_depend_on_batches_and_threads(stills):
-    wanted = index(job(stills)).writer.results(True)
+    wanted = index(job(stills)).results()
     for batch_size in (1, 5, 12):
         for threads in (1, 2):
-            found = index(job(stills, batch_size=batch_size, threads=threads)).writer.results(True)
+            found = index(job(stills, batch_size=batch_size, threads=threads)).results()
             for name in COLUMNS:
                 assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
 
@@ -143,12 +143,12 @@ def test_the_cell_is_learned_from_the_first_frames_whatever_the_batches(stills):
     learned = []
     for batch_size in (1, 4, 64):
         outcome = index(job(stills, batch_size=batch_size, parameters=QUICK.replace(learn_cell=6)))
-        learned.append(outcome.writer.results(True).learned_cells)
+        learned.append(outcome.results().learned_cells)
     assert (learned[0] == learned[1]).all()
     assert (learned[0] == learned[2]).all()
     assert np.allclose(np.linalg.norm(learned[0][0], axis=1), np.linalg.norm(CELL * 1.01, axis=1), rtol=0.005)
     only_six = index(job(stills, max_frames=6, parameters=QUICK.replace(learn_cell=6)))
-    assert (only_six.writer.results(True).learned_cells == learned[0]).all()
+    assert (only_six.results().learned_cells == learned[0]).all()
 
 
 def test_statuses_and_counts(stills):
@@ -158,7 +158,7 @@ def test_statuses_and_counts(stills):
     assert (s.frames, s.indexed, s.crystals, s.bad_frames, s.processed) == (12, 10, 10, 1, 11)
     assert (s.spots, s.complete, len(s.problems)) == (10 * 70 + 8, True, 1)
     assert s.cells[0].crystals == 10
-    results = outcome.writer.results(True)
+    results = outcome.results()
     assert list(np.flatnonzero(results.status == FrameStatus.BAD_SPOTS)) == [2]
     assert list(np.flatnonzero(results.status == FrameStatus.TOO_FEW_SPOTS)) == [7]
 
@@ -183,7 +183,7 @@ def test_a_stop_keeps_what_is_finished(stills):
     outcome = index(job(stills, batch_size=3), progress=lambda event: stop.set(), stop=stop)
     assert outcome.summary.frames == 3
     assert not outcome.summary.complete
-    assert outcome.writer.results(False).n_frames == 3
+    assert outcome.results().n_frames == 3
     assert not any(thread.name == "ffbidx-reader" for thread in threading.enumerate())
 
 
@@ -223,7 +223,7 @@ def test_more_sets_of_cells_than_plans_are_kept(tmp_path, monkeypatch):
     for seed in range(6):
         path = write_spots(tmp_path / f"{seed}.h5", [frame(seed % 3)[1]], cells=CELL[None] * (1 + (seed % 3) / 1000))
         sources.append(Source(str(path)))
-    results = index(job("", sources=sources, cells=None)).writer.results(True)
+    results = index(job("", sources=sources, cells=None)).results()
     assert list(results.input_cell[results.crystals]) == [0, 1, 2, 0, 1, 2]
 
 
@@ -294,4 +294,4 @@ def test_many_frames_need_little_memory(tmp_path, monkeypatch):
     these = job(path)
     n = sum(b.n_frames for b in these.batches(read_ahead(watched(these.blocks()))))
     assert n == 20_000
-    assert most < 10 * these.batch_size * 300 * 12
+    assert most < 10 * 64 * 300 * 12

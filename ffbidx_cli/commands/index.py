@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffbidx_cli import options as shared
-from ffbidx_cli.jobs import TO_STDOUT, check_pixels, job_of, list_batches, output_formats, write_results
+from ffbidx_cli.jobs import TO_STDOUT, check_pixels, job_of, list_batches, output_formats, store_of
 from ffbidx_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SOME_FRAMES_BAD = 3
 @click.pass_obj
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None,
-    overwrite: bool, dry_run: bool, as_json: bool, quiet: bool, verbose: bool, **options: Any,
+    overwrite: bool, resume: bool, dry_run: bool, as_json: bool, quiet: bool, verbose: bool, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -43,6 +43,9 @@ def command(
         raise UsageError("--json and -o - both write to standard output: leave one of them out")
     if as_json and dry_run:
         raise UsageError("--json prints the summary of a run, and --dry-run has none: leave one of them out")
+    if resume and (overwrite or TO_STDOUT in outputs):
+        other = "--overwrite starts again" if overwrite else "-o - leaves nothing to take up"
+        raise UsageError(f"--resume goes on with a run, and {other}: leave one of them out")
 
     from ffbidx_core.read import expand_inputs
 
@@ -55,23 +58,17 @@ def command(
 
     from ffbidx_cli import console
     from ffbidx_core import pipeline
-    from ffbidx_core.write import check_output
 
     read = [source.path for source in sources] + list(options["cells"])
     check_pixels(chosen, sources, job)
-    for path in chosen:
-        if path != TO_STDOUT:
-            check_output(path, overwrite, [*read, options["geometry"] or ""])
+    store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
     with console.Reporter(quiet=quiet, verbose=verbose) as reporter, signals.stoppable() as stop:
         if verbose:
             reporter.say(job.parameters.as_json())
-        outcome = pipeline.index(job, progress=reporter, stop=stop)
-        summary = outcome.summary
+        summary = pipeline.index(job, store=store, progress=reporter, stop=stop).summary
         if summary.frames == 0:
             reporter.say("stopped before any frame was finished; nothing is written")
             return signals.status
-        for path, wanted in chosen.items():
-            write_results(path, wanted, outcome, overwrite)
     if as_json:
         console.write_data(json.dumps(summary.as_dict()).encode() + b"\n")
     console.show_summary(reporter.console, summary)

@@ -123,7 +123,8 @@ def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]
 
 
 def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | None:
-    return _values(_column(file, path, column), path, column)
+    values: NDArray[Any] | None = _values(_column(file, path, column), path, column)
+    return values
 
 
 def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:

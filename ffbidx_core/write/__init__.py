@@ -2,6 +2,10 @@
 
 from .atomic import check_output, write_file
 from .results import ResultsWriter
+from .stores import MemoryStore, Output, PartsStore, Store, TableStream
 from .table import table
 
-__all__ = ["ResultsWriter", "check_output", "table", "write_file"]
+__all__ = [
+    "MemoryStore", "Output", "PartsStore", "ResultsWriter", "Store", "TableStream", "check_output", "table",
+    "write_file",
+]

@@ -118,7 +118,7 @@ def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) 
     if done.returncode > 0 and done.stderr.strip():
         raise OutputError(path, f"cannot be written: {done.stderr.strip().splitlines()[-1]}")
     how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"status {done.returncode}"
-    raise OutputError(path, f"cannot be written: the process that joins the results ended with {how} (is the disk full?)")
+    raise OutputError(path, f"cannot be written: joining the results ended with {how} (is the disk full?)")
 
 
 def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +23,25 @@ from .table import table_pieces
 SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a run.
+
+    Attributes
+    ----------
+    path
+        Its name.
+    make
+        Makes its bytes of results that come in pieces; None: it is a results file (HDF5).
+    stream
+        Takes the bytes instead of a file.
+    """
+
+    path: str
+    make: Callable[[Iterable[Results]], Iterator[bytes]] | None = None
+    stream: Callable[[bytes], None] | None = None
 
 
 @dataclass
@@ -45,7 +64,15 @@ class Saved:
 
 
 class Store(Protocol):
-    """Where a run's results go, shard by shard in the order of the input."""
+    """Where a run's results go, shard by shard in the order of the input.
+
+    Attributes
+    ----------
+    keeps_all : bool
+        Whether it wants all results at once, in the end.
+    """
+
+    keeps_all: bool
 
     def begin(self, record: RunRecord) -> Saved:
         """Begin this run, or take it up."""
@@ -74,6 +101,8 @@ class Store(Protocol):
 
 class MemoryStore:
     """Results in memory."""
+
+    keeps_all = True
 
     def __init__(self) -> None:
         self._saved: list[Results] = []
@@ -113,6 +142,8 @@ class TableStream(MemoryStore):
         Takes the next bytes.
     """
 
+    keeps_all = False
+
     def __init__(self, write: Callable[[bytes], None]) -> None:
         super().__init__()
         self._write = write
@@ -127,26 +158,28 @@ class TableStream(MemoryStore):
 
 
 class PartsStore:
-    """Results in shards in `OUTPUT.parts`, each written whole or not at all, with a ledger; in the end one output.
+    """Results in shards in `OUTPUT.parts`, each written whole or not at all, with a ledger; in the end the outputs.
 
-    A run that is over before it has saved a shard leaves nothing but its output.
+    A run that is over before it has saved a shard leaves nothing but its outputs.
 
     Parameters
     ----------
-    output
-        Results file or text table.
-    as_table
-        Whether it is a text table.
+    outputs
+        Beside the first file of them are the parts.
     overwrite
-        Whether an output or the parts of another run may be replaced.
+        Whether outputs or the parts of another run may be replaced.
     resume
-        Whether to take up the run that left parts, or an output that is not complete.
+        Whether to take up the run that left parts, or a results file that is not complete.
     """
 
-    def __init__(self, output: str, *, as_table: bool = False, overwrite: bool = False, resume: bool = False) -> None:
-        self.output, self._as_table = output, as_table
+    keeps_all = False
+
+    def __init__(self, outputs: Sequence[Output], *, overwrite: bool = False, resume: bool = False) -> None:
+        self._outputs = outputs
         self._overwrite, self._resume = overwrite, resume
-        self.folder = output + SUFFIX
+        self.output = next(output.path for output in outputs if output.stream is None)
+        self._results_file = next((output.path for output in outputs if output.make is None), None)
+        self.folder = self.output + SUFFIX
         self._ledger: Ledger | None = None
         self._lock = -1
         self._last: Results | None = None
@@ -156,7 +189,10 @@ class PartsStore:
 
     def check(self, inputs: Iterable[str]) -> None:
         """Refuse, before the run, what could not be written after it; see `check_output`."""
-        check_output(self.output, self._overwrite or self._resume, inputs)
+        inputs = list(inputs)
+        for output in self._outputs:
+            if output.stream is None:
+                check_output(output.path, self._overwrite or self._resume, inputs)
         if self._overwrite or self._resume:
             return
         with contextlib.suppress(InputError):
@@ -180,8 +216,11 @@ class PartsStore:
         if self._resume and os.path.lexists(os.path.join(self.folder, LEDGER)):
             self._hold()
             notes = self._take_up_parts()
+        elif self._resume and self._results_file is not None and os.path.lexists(self._results_file):
+            self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
-            self._take_up_output()
+            hint = "only a results file is taken up without them; --overwrite starts the run again"
+            raise OutputError(self.output, f"is there, but no {self.folder}: {hint}")
         else:
             # What is there is nobody's any more: `check` has refused all else.
             remove_directory(self.folder)
@@ -218,10 +257,8 @@ class PartsStore:
             return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
         return "" if found == line["crc32"] else f"{path}: is damaged, its checksum is wrong"
 
-    def _take_up_output(self) -> None:
-        if self._as_table:
-            raise OutputError(self.output, f"is there, but not {self.folder}: only with that a text table is resumed")
-        _, self.is_complete, then, mark, groups = read_run(self.output)
+    def _take_up_results(self, output: str) -> None:
+        _, self.is_complete, then, mark, groups = read_run(output)
         self._check(then)
         self._mark, self._groups = mark, groups
         if self.is_complete:
@@ -230,7 +267,7 @@ class PartsStore:
         path = self._shard_path(0)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        copy_file(self.output, path)
+        copy_file(output, path)
         self._add_shard(path, mark, _checksum(path))
 
     def _check(self, then: RunRecord) -> None:
@@ -280,7 +317,9 @@ class PartsStore:
 
     def pieces(self) -> Iterator[Results]:
         """All results so far, some frames at a time."""
-        for path in [self.output] if self.is_complete else self._shards:
+        if self._last is not None:
+            yield self._last
+        for path in [self._results_file or self.output] if self.is_complete else self._shards:
             yield from results_in_pieces(path)
 
     def learned(self, groups: list[Learned]) -> None:
@@ -290,8 +329,8 @@ class PartsStore:
             self._ledger.add({"learned": [group.as_dict() for group in groups]})
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Write a shard. The only one of a run needs none, unless the output is a table that does not know its run."""
-        if complete is not None and self._ledger is None and (complete or not self._as_table):
+        """Write a shard. The only one of a run needs none, unless its output could not be taken up without it."""
+        if complete is not None and self._ledger is None and (complete or self._results_file is not None):
             self._last = results
         else:
             with self._hint():
@@ -305,26 +344,31 @@ class PartsStore:
         self._begin_ledger().add({"shard": os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum})
 
     def publish(self, header: ResultsHeader, complete: bool) -> None:
-        """Write the output of all shards, then remove them."""
+        """Write the outputs of all shards, then remove them."""
         if self.is_complete:
             return
-        replace = self._overwrite or self._resume
         with self._hint():
             for line in self._lines:
                 if problem := self._damage(line):
                     raise OutputError(self.output, f"cannot be made: {problem}")
-            if self._as_table:
-                pieces = self.pieces() if self._last is None else iter([self._last])
-                write_file(self.output, table_pieces(pieces), replace)
-            else:
-                parts: list[str] | list[bytes] = self._shards
-                if self._last is not None:
-                    parts = [results_file(self._last)]
-                ending = Ending(header, complete, self._record, self._mark, self._groups)
-                folder = self.folder if self._ledger is not None else None
-                write_joined(self.output, parts, ending, folder=folder, overwrite=replace)
-        if complete or not self._as_table:
+            for output in self._outputs:
+                self._publish(output, Ending(header, complete, self._record, self._mark, self._groups))
+        if complete or self._results_file is not None:
             self.abandon()
+
+    def _publish(self, output: Output, ending: Ending) -> None:
+        replace = self._overwrite or self._resume
+        if output.make is None:
+            parts: list[str] | list[bytes] = self._shards
+            if self._last is not None:
+                parts = [results_file(self._last)]
+            folder = self.folder if self._ledger is not None else None
+            write_joined(output.path, parts, ending, folder=folder, overwrite=replace)
+        elif output.stream is None:
+            write_file(output.path, output.make(self.pieces()), replace)
+        else:
+            for piece in output.make(self.pieces()):
+                output.stream(piece)
 
     @contextlib.contextmanager
     def _hint(self) -> Iterator[None]:
