@@ -111,6 +111,9 @@ def _crystal(
         "predict_refine/det_shift x = 0.000 y = 0.000 mm",
         _limit("diffraction_resolution_limit", resolution.max(initial=0.0)),
         "num_reflections = 0",
-        "No integrated reflections.",
+        # Nothing is integrated here. An empty table rather than no table: some readers look for it.
+        "Reflections measured after indexing",
+        "   h    k    l          I   sigma(I)       peak background  fs/px  ss/px panel",
+        "End of reflections",
         "--- End crystal",
     ]
