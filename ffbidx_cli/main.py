@@ -18,6 +18,8 @@ from .signals import Leave, StopSignals
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
     "table": "Show the crystals of a results file.",
+    "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
+    "bench": "Measure frames a second and the share indexed, on simulated stills.",
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
 }
 """Every command with its line in the group's help, so that the help imports none of them."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 
-from .indexer import Backend, index_frames
+from .indexer import Backend, get_backend, index_frames
 from .model.plan import SearchPlan
 from .parameters import Parameters
 from .simulate import Scenario, SimulatedFrames, simulate, turned_copies
@@ -88,6 +90,21 @@ class Measurement:
         }
 
 
+def usable_backends(name: str = "auto", device: str | None = None, threads: int | None = None) -> list[Backend]:
+    """The backend of this name; with `auto` all that are there, the fastest first.
+
+    Raises
+    ------
+    BackendUnavailable
+        When the one asked for, or a GPU's that should be there, is not.
+    """
+    if name != "auto":
+        return [get_backend(name, device, threads)]
+    # What `auto` takes comes first; where it is the CPU, there is no other.
+    first = get_backend("auto", device, threads)
+    return [first] if first.name == "cpu" else [first, get_backend("cpu", threads=threads)]
+
+
 class Stills:
     """An endless supply of simulated stills, no two alike.
 
@@ -96,11 +113,11 @@ class Stills:
     scenario, seed
         As for `simulate`.
     n_distinct
-        Stills that are simulated; all others are turned copies of them.
+        Stills that are simulated, all others are turned copies of them; None: `DISTINCT`.
     """
 
-    def __init__(self, scenario: Scenario, seed: int = 0, n_distinct: int = DISTINCT) -> None:
-        self._stills = simulate(scenario, n_distinct, seed)
+    def __init__(self, scenario: Scenario, seed: int = 0, n_distinct: int | None = None) -> None:
+        self._stills = simulate(scenario, n_distinct or DISTINCT, seed)
         self._rng = np.random.default_rng(seed)
         self._taken = 0
 
@@ -136,3 +153,32 @@ def measure(
             seconds.append(spent)
             tally.add(result, frames, judged)
     return Measurement(n_frames, tuple(seconds), tally)
+
+
+class Row(NamedTuple):
+    """A measurement with the names of what was measured."""
+
+    backend: str
+    device: str
+    preset: str
+    frames: str
+    measured: Measurement
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return {**dict(zip(self._fields[:-1], self, strict=False)), **self.measured.as_dict()}
+
+
+def measure_all(
+    backends: Sequence[Backend], presets: Sequence[str], n_frames: int | None = None, calls: int | None = None
+) -> Iterator[Row]:
+    """Every scenario on every backend with every preset; without numbers those of `FRAMES` and `CALLS`."""
+    for what, scenario in SCENARIOS.items():
+        stills = Stills(scenario)
+        for backend in backends:
+            for preset in presets:
+                measured = measure(
+                    backend, stills, Parameters.preset(preset), n_frames or FRAMES[backend.name],
+                    calls or CALLS[backend.name],
+                )
+                yield Row(backend.name, backend.device, preset, what, measured)

@@ -129,7 +129,7 @@ def test_no_escape_sequences_off_a_terminal(spots_file, cell_file, tmp_path):
     assert "3 indexed" in err
 
 
-@pytest.mark.parametrize("command", [[], ["index"], ["table"]])
+@pytest.mark.parametrize("command", [[], ["index"], ["table"], ["doctor"], ["bench"]])
 def test_help_loads_click_only(command):
     code = f"""
 import sys

@@ -1,0 +1,44 @@
+"""ffbidx bench: frames a second and the share of them that is indexed rightly."""
+
+from __future__ import annotations
+
+import click
+
+from ffbidx_cli import options as shared
+from ffbidx_core.parameters import PRESETS
+
+
+@click.command("bench")
+@shared.where_options
+@click.option("--preset", "presets", multiple=True, type=click.Choice(PRESETS), default=PRESETS[:1], show_default=True,
+              help="What to measure; repeatable.")
+@click.option("--frames", type=click.IntRange(min=1), metavar="N",
+              help="Frames of a call.  [default: what gives steady numbers]")
+@click.option("--calls", type=click.IntRange(min=1), metavar="N", help="Timed calls.  [default: likewise]")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on standard output.")
+@shared.debug_option
+def command(
+    backend: str, device: str | None, threads: int | None, presets: tuple[str, ...], frames: int | None,
+    calls: int | None, as_json: bool,
+) -> None:
+    """Measure speed and success on simulated stills, on each backend there is.
+
+    A call takes the spots of many frames from host memory and gives refined cells and crystals back to it; the figure
+    is the median over calls on different frames. An answer is right when it is less than 1 degree off the true
+    orientation, modulo the lattice's symmetry. One spot in ten is false.
+    """
+    import json
+
+    from ffbidx_cli import console, reports
+    from ffbidx_core.benchmark import measure_all, usable_backends
+
+    backends = usable_backends(backend, device, threads)
+    rows = list(reports.watched(
+        measure_all(backends, presets, frames, calls), lambda row: ", ".join((row.backend, row.preset, row.frames))
+    ))
+    if as_json:
+        console.write_data(json.dumps({"measurements": [row.as_dict() for row in rows]}).encode() + b"\n")
+        return
+    for one in backends:
+        click.echo(f"{one.name}: {one.device}")
+    reports.show_measurements(rows)

@@ -1,0 +1,54 @@
+"""What `ffbidx doctor` and `ffbidx bench` show: tables on standard output, what is going on on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ffbidx_core.benchmark import Row
+from ffbidx_core.doctor.finding import Finding, State
+
+from .console import PLAIN, data_console
+
+T = TypeVar("T")
+STYLES = {State.OK: "green", State.ABSENT: "dim", State.ATTENTION: "yellow", State.BROKEN: "bold red"}
+
+
+def watched(items: Iterable[T], text: Callable[[T], str]) -> Iterator[T]:
+    """The same items, while a terminal shows the last one's text."""
+    console = Console(stderr=True, **PLAIN)
+    with console.status("starting") as status:
+        for item in items:
+            status.update(text(item))
+            yield item
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Print what an examination found, a line each."""
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap, overflow="fold")
+    for finding in findings:
+        table.add_row(finding.what, Text(finding.state, style=STYLES[finding.state]), finding.text)
+    data_console().print(table)
+
+
+def show_measurements(rows: Iterable[Row]) -> None:
+    """Print measurements, a line each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("backend", "preset", "frames"):
+        table.add_column(name, no_wrap=True)
+    for name in ("frames/s", "slowest-fastest", "indexed", "lattices", "false", "calls", "frames/call"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        m = row.measured
+        calls = [m.n_frames / seconds for seconds in m.seconds]
+        table.add_row(
+            row.backend, row.preset, row.frames, f"{m.frames_per_second:.0f}", f"{min(calls):.0f}-{max(calls):.0f}",
+            f"{m.indexed:.4f}", f"{m.lattices_found:.4f}", str(m.tally.false), str(len(calls)), str(m.n_frames),
+        )
+    data_console().print(table)
