@@ -35,7 +35,9 @@ class PanelTruth:
 
 def _panel(name: str, corner, fast, slow, axis=(0, 0, 1), degrees=0.0) -> PanelTruth:
     turn = rotation(np.array(axis, float), degrees)
-    return PanelTruth(name, np.array(corner, float), PIXEL * np.array(fast, float) @ turn, PIXEL * np.array(slow, float) @ turn)
+    return PanelTruth(
+        name, np.array(corner, float), PIXEL * np.array(fast, float) @ turn, PIXEL * np.array(slow, float) @ turn
+    )
 
 
 PANELS = (
@@ -47,13 +49,20 @@ PANELS = (
 
 def geom_text(clen: str = f"{DISTANCE / 1e3} m", beam: str = f"photon_energy = {ENERGY} eV") -> str:
     """The detector as a CrystFEL geometry file."""
-    lines = ["; simulated", beam, f"clen = {clen}", f"res = {1e3 / PIXEL}", "data = /entry_1/data_1/data", "dim0 = %"]
+    lines = ["; simulated", beam, f"clen = {clen}", f"res = {1e3 / PIXEL}", "data = /entry_1/data_1/data"]
+    lines += ["dim0 = %", "dim1 = ss", "dim2 = fs"]
     for number, panel in enumerate(PANELS):
-        lines += [f"{panel.name}/{axis} = " + " ".join(f"{v / PIXEL:+.9f}{x}" for v, x in zip(vector, "xyz", strict=True))
-                  for axis, vector in (("fs", panel.fast), ("ss", panel.slow))]
+        for axis, vector in (("fs", panel.fast), ("ss", panel.slow)):
+            terms = " ".join(f"{v / PIXEL:+.9f}{x}" for v, x in zip(vector, "xyz", strict=True))
+            lines.append(f"{panel.name}/{axis} = {terms}")
         fields = {
-            "min_fs": 0, "max_fs": WIDTH - 1, "min_ss": number * HEIGHT, "max_ss": (number + 1) * HEIGHT - 1,
-            "corner_x": panel.corner[0] / PIXEL, "corner_y": panel.corner[1] / PIXEL, "coffset": panel.corner[2] / 1e3,
+            "min_fs": 0,
+            "max_fs": WIDTH - 1,
+            "min_ss": number * HEIGHT,
+            "max_ss": (number + 1) * HEIGHT - 1,
+            "corner_x": panel.corner[0] / PIXEL,
+            "corner_y": panel.corner[1] / PIXEL,
+            "coffset": panel.corner[2] / 1e3,
         }
         lines += [f"{panel.name}/{key} = {value}" for key, value in fields.items()]
     return "\n".join(lines) + "\n"
@@ -62,7 +71,7 @@ def geom_text(clen: str = f"{DISTANCE / 1e3} m", beam: str = f"photon_energy = {
 def seen_by(panel: PanelTruth, ray: Array, distance: float) -> Array:
     """Where rays (n, 3) meet a panel's plane, in pixels from its corner, (n, 2); nan for those that do not."""
     found = np.full((len(ray), 2), np.nan)
-    corner = panel.corner + (0, 0, distance)
+    corner = panel.corner + np.array([0, 0, distance])
     for i, direction in enumerate(ray):
         fs, ss, t = np.linalg.solve(np.column_stack([panel.fast, panel.slow, -direction]), -corner)
         if t > 0 and 0 <= fs < WIDTH and 0 <= ss < HEIGHT:
@@ -70,7 +79,9 @@ def seen_by(panel: PanelTruth, ray: Array, distance: float) -> Array:
     return found
 
 
-def peaks_of(cell: Array, *, wavelength: float = WAVELENGTH, distance: float = DISTANCE, width: float = 0.0025) -> Array:
+def peaks_of(
+    cell: Array, *, wavelength: float = WAVELENGTH, distance: float = DISTANCE, width: float = 0.0025
+) -> Array:
     """Peaks (n, 3) of a crystal: fs and ss in the data, from corners, and the panel."""
     reciprocal = np.linalg.inv(cell).T
     q = (reciprocal.T @ indices(16, 21, 27)).T
@@ -125,6 +136,10 @@ def same_orientation(cell: Array, truth: Array, operators: Array, degrees: float
         image = operator @ cell
         lengths = np.linalg.norm(image, axis=1)
         cosines = (image * truth).sum(axis=1) / lengths / np.linalg.norm(truth, axis=1)
-        if np.allclose(lengths, np.linalg.norm(truth, axis=1), rtol=0.01) and cosines.min() > np.cos(np.radians(degrees)):
+        is_long_enough = np.allclose(lengths, np.linalg.norm(truth, axis=1), rtol=0.01)
+        if is_long_enough and cosines.min() > np.cos(np.radians(degrees)):
             return True
     return False
+
+
+MADE_FOR_READING = stills(3, seed=1)

@@ -66,8 +66,10 @@ class PeakPlacer:
         kept &= self._detector.usable(pixels) | ~finite
         counts = np.diff(peaks.offsets)
         frame = np.repeat(np.arange(len(counts)), counts)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            spots = self._detector.spots(pixels[kept], peaks.wavelength[frame[kept]], peaks.distance[frame[kept]])
+        # What is no wavelength or no distance makes spots that are no numbers, and so a bad frame.
+        wavelength, distance = (np.where(v > 0, v, np.nan)[frame[kept]] for v in (peaks.wavelength, peaks.distance))
+        with np.errstate(invalid="ignore", over="ignore"):
+            spots = self._detector.spots(pixels[kept], wavelength, distance)
         offsets = np.concatenate([[0], np.cumsum(np.bincount(frame[kept], minlength=len(counts)))])
         found = DetectorPeaks(
             pixels[kept], peaks.wavelength, peaks.distance,

@@ -108,7 +108,9 @@ def test_the_half_pixel_is_recorded(route, tmp_path, option):
 def test_wavelength_and_distance_of_each_frame(route, run, tmp_path):
     made = stills(2, seed=3, wavelength=1.1, distance=95.0)
     energies = np.array([ENERGY, 12398.42 / 1.1])
-    mixed = type(made)([MADE.cells[0], made.cells[1]], [MADE.peaks[0], made.peaks[1]], [MADE.intensity[0], made.intensity[1]])
+    mixed = type(made)(
+        [MADE.cells[0], made.cells[1]], [MADE.peaks[0], made.peaks[1]], [MADE.intensity[0], made.intensity[1]]
+    )
     write_cxi(tmp_path / "run.cxi", mixed, **{"/LCLS/energy": energies, "/LCLS/clen": np.array([80.0, 95.0])})
     (tmp_path / "det.geom").write_text(geom_text("/LCLS/clen", "photon_energy = /LCLS/energy eV"))
     assert route("-o", "run.stream").status == 0

@@ -6,9 +6,14 @@ from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
 from ffbidx_core.model.lattice import CENTRINGS, Lattice, primitive_basis, shortest_basis
 
 CELLS = {
-    "P": (31, 42, 53, 75, 83, 68), "A": (61, 122, 168, 90, 90, 90), "B": (61, 122, 168, 90, 90, 90),
-    "C": (61, 122, 168, 90, 103, 90), "I": (79, 79, 38, 90, 90, 90), "F": (61, 61, 61, 90, 90, 90),
-    "H": (61, 61, 150, 90, 90, 120), "R": (61, 61, 61, 78, 78, 78),
+    "P": (31, 42, 53, 75, 83, 68),
+    "A": (61, 122, 168, 90, 90, 90),
+    "B": (61, 122, 168, 90, 90, 90),
+    "C": (61, 122, 168, 90, 103, 90),
+    "I": (79, 79, 38, 90, 90, 90),
+    "F": (61, 61, 61, 90, 90, 90),
+    "H": (61, 61, 150, 90, 90, 120),
+    "R": (61, 61, 61, 78, 78, 78),
 }
 
 
@@ -23,14 +28,18 @@ def test_the_primitive_cell_is_gemmis_reduced_one(centring):
     if centring in "PR":
         np.testing.assert_array_equal(primitive, cell)
     else:
-        np.testing.assert_allclose(np.sort(np.linalg.norm(primitive, axis=1)), [reduced.a, reduced.b, reduced.c], rtol=1e-9)
+        np.testing.assert_allclose(
+            np.sort(np.linalg.norm(primitive, axis=1)), [reduced.a, reduced.b, reduced.c], rtol=1e-9
+        )
     assert np.linalg.det(primitive) == pytest.approx(reduced.volume)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_shortest_basis_is_gemmis(seed):
     rng = np.random.default_rng(seed)
-    change = np.array([[1, int(rng.integers(-4, 5)), int(rng.integers(-4, 5))], [0, 1, int(rng.integers(-4, 5))], [0, 0, 1]])
+    change = np.array(
+        [[1, int(rng.integers(-4, 5)), int(rng.integers(-4, 5))], [0, 1, int(rng.integers(-4, 5))], [0, 0, 1]]
+    )
     cell = change @ cell_from_parameters(rng.uniform([20, 20, 20, 70, 70, 70], [90, 90, 90, 110, 110, 110]))
     found = shortest_basis(cell)
     vector = gemmi.GruberVector(gemmi.UnitCell(*cell_parameters(cell)), "P")
@@ -38,7 +47,9 @@ def test_the_shortest_basis_is_gemmis(seed):
     reduced = vector.get_cell()
     np.testing.assert_array_equal(found, np.rint(found))
     assert np.linalg.det(found) == pytest.approx(1)
-    np.testing.assert_allclose(np.sort(np.linalg.norm(found @ cell, axis=1)), [reduced.a, reduced.b, reduced.c], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.sort(np.linalg.norm(found @ cell, axis=1)), [reduced.a, reduced.b, reduced.c], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("code", ["aP", "mCb", "oF", "tPc", "tIa", "hHc", "rR", "cI"])

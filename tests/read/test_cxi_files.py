@@ -1,0 +1,167 @@
+"""CXI peak lists and NXmx geometry."""
+
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from beamline import MADE_FOR_READING as MADE
+from beamline import geom_text, write_cxi
+
+from ffbidx_core.errors import InputError
+from ffbidx_core.model.frame import FrameStatus
+from ffbidx_core.read import Source, count_frames, read_blocks
+from ffbidx_core.read.geom import parse_geometry
+from ffbidx_core.read.open import open_spots
+
+GEOMETRY = parse_geometry("det.geom", geom_text())
+
+
+def blocks(path: Path, geometry=GEOMETRY, **options):
+    return list(read_blocks([Source(str(path))], geometry=geometry, **options))
+
+
+@pytest.fixture
+def cxi(tmp_path: Path) -> Path:
+    return write_cxi(tmp_path / "run.cxi", MADE)
+
+
+def poke(path: Path, change) -> Path:
+    with h5py.File(path, "a") as file:
+        change(file["entry_1/result_1"])
+    return path
+
+
+def test_spots_lie_on_the_reciprocal_lattice_of_the_crystal(cxi: Path):
+    (block,) = blocks(cxi)
+    for f, cell in enumerate(MADE.cells):
+        spots = block.spots[block.offsets[f] : block.offsets[f + 1]]
+        assert len(spots) == len(MADE.peaks[f])
+        on_lattice = spots @ cell.T
+        # As near as they were allowed to be off the Ewald sphere.
+        off = (on_lattice - np.rint(on_lattice)) @ np.linalg.inv(cell).T
+        assert np.linalg.norm(off, axis=1).max() < 0.003
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_slices_do_not_matter(cxi: Path, at_once: int, every: int):
+    found = blocks(cxi, frames_per_block=at_once, every=every)
+    spots = np.concatenate([block.spots for block in found])
+    (whole,) = blocks(cxi, every=every)
+    np.testing.assert_array_equal(spots, whole.spots)
+    assert [i for block in found for i in block.indices] == list(range(0, len(MADE.peaks), every))
+    assert count_frames([Source(str(cxi))], GEOMETRY) == len(MADE.peaks)
+
+
+def test_peaks_off_the_panels_are_left_out_and_told(cxi: Path):
+    def change(group):
+        group["peakXPosRaw"][1, :3] = 1e4
+
+    (block,) = blocks(poke(cxi, change))
+    assert np.diff(block.offsets)[1] == len(MADE.peaks[1]) - 3
+    (problem,) = block.problems
+    assert "frame 1: 3 peaks are on no panel" in problem
+
+
+def test_peaks_that_are_no_numbers_make_a_bad_frame(cxi: Path):
+    def change(group):
+        group["peakXPosRaw"][1, 0] = np.nan
+
+    (block,) = blocks(poke(cxi, change))
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS, FrameStatus.NOT_INDEXED]
+
+
+@pytest.mark.parametrize("wavelength", [0.0, -1.0, np.nan])
+def test_a_wavelength_that_is_none_makes_a_bad_frame(tmp_path: Path, wavelength: float):
+    path = write_cxi(tmp_path / "run.cxi", MADE, **{"/beam": np.array([1.3, wavelength, 1.3])})
+    geometry = parse_geometry("x", geom_text(beam="wavelength = /beam A"))
+    (block,) = blocks(path, geometry)
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS, FrameStatus.NOT_INDEXED]
+    assert any("frame 1: its wavelength is" in problem for problem in block.problems)
+
+
+def test_the_place_that_the_geometry_names(tmp_path: Path):
+    path = write_cxi(tmp_path / "run.cxi", MADE, group="/my/peaks")
+    with pytest.raises(InputError, match="/spots"):
+        blocks(path)
+    assert blocks(path, parse_geometry("x", "peak_list = /my/peaks\n" + geom_text()))[0].n_frames == 3
+
+
+def test_bitshuffle_and_integers(tmp_path: Path, cxi: Path):
+    with h5py.File(cxi) as old, h5py.File(tmp_path / "small.h5", "w") as file:
+        for name, dataset in old["entry_1/result_1"].items():
+            values = dataset[()]
+            filters = hdf5plugin.Bitshuffle() if values.ndim == 2 else {}
+            file.create_dataset(f"entry/MX/{name}", data=values, **filters)
+        file["entry/MX/peakTotalIntensity"][...] = 5
+    (block,) = blocks(tmp_path / "small.h5")
+    np.testing.assert_array_equal(block.spots, blocks(cxi)[0].spots)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda group: group.__delitem__("peakYPosRaw"), "/spots"),
+        (lambda group: group["nPeaks"].__setitem__(1, 513), "frame 1: claims 513 peaks"),
+        (lambda group: group["nPeaks"].__setitem__(0, -1), "frame 0: claims -1 peaks"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(cxi: Path, change, problem: str):
+    poke(cxi, change)
+    if problem.startswith("frame 1"):
+        # The frames before the bad one come first.
+        (block,) = blocks(cxi)
+        assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
+        assert problem in block.problems[-1]
+    else:
+        with pytest.raises(InputError, match=problem):
+            blocks(cxi)
+
+
+def test_tables_of_wrong_shapes(cxi: Path):
+    def change(group):
+        del group["peakXPosRaw"]
+        group["peakXPosRaw"] = np.zeros((2, 512))
+
+    with pytest.raises(InputError, match="peakXPosRaw: has the shape"):
+        blocks(poke(cxi, change))
+
+
+def test_a_wavelength_that_is_not_in_the_file(cxi: Path):
+    with pytest.raises(InputError, match="/nowhere: is missing"):
+        blocks(cxi, parse_geometry("x", geom_text(beam="wavelength = /nowhere A")))
+    with pytest.raises(InputError, match="no wavelength: give it with --wavelength"):
+        blocks(cxi, parse_geometry("x", geom_text(beam="; none")))
+
+
+def test_links_out_of_the_file_are_not_followed(cxi: Path, tmp_path: Path):
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["entry_1/result_1"] = h5py.ExternalLink(cxi.name, "/entry_1/result_1")
+    with pytest.raises(InputError, match="link to another file"):
+        blocks(tmp_path / "link.h5")
+
+
+def test_the_geometry_of_an_nxmx_file(cxi: Path):
+    with h5py.File(cxi, "a") as file:
+        instrument = file.create_group("entry/instrument")
+        instrument["beam/incident_wavelength"] = 1.3
+        for name, value, units in (
+            ("distance", 0.08, b"m"),
+            ("x_pixel_size", 75e-6, b"m"),
+            ("y_pixel_size", 75e-6, b"m"),
+        ):
+            instrument[f"detector/{name}"] = value
+            instrument[f"detector/{name}"].attrs["units"] = units
+        instrument["detector/beam_center_x"], instrument["detector/beam_center_y"] = 200.0, 450.0
+    file = open_spots(str(cxi))
+    assert file.geometry is not None
+    # fs runs against x and ss against y where the file does not say otherwise: z along the beam, y up.
+    spot = file.geometry.detector.spots(np.array([[300.0, 600.0, 0]]), 1.3, 80.0)[0]
+    ray = np.array([-100 * 0.075, -150 * 0.075, 80.0])
+    np.testing.assert_allclose(spot, (ray / np.linalg.norm(ray) - (0, 0, 1)) / 1.3, atol=1e-9)
+    (raw,) = file.read(np.array([0]))
+    assert any("NXmx" in problem for problem in raw.problems)
+    assert raw.peaks is not None
+    assert raw.peaks.distance.tolist() == pytest.approx([80.0])
