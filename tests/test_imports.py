@@ -11,7 +11,7 @@ MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*
 BASE = {"model", "parameters", "errors", "version", "log"}
 ENGINE = {"backends", "batch", "crystals", "indexer", "lanes", "learn", "polish", "search", "successive"}
 FILES = {"batch", "read", "write"}
-RUNS = {"benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
+RUNS = {"distribute", "benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
 
 MAY_IMPORT = {
     "model": {"model", "parameters", "errors"},
