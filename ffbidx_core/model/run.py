@@ -127,8 +127,8 @@ class Mark:
             self.tell(problem, times)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self) | {"end": list(astuple(self.end))}
+        """Ready for JSON; the order of the problems, which depends on the batches, is not kept."""
+        return asdict(self) | {"end": list(astuple(self.end)), "problems": dict(sorted(self.problems.items()))}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Mark:

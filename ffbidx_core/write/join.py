@@ -30,6 +30,8 @@ from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_at
 IN_MEMORY = 32 * 2**20
 """Bytes of parts that are joined in memory, without a child."""
 CHUNKS_AT_ONCE = 8
+CHILD = ("-m", "ffbidx_core.write.join")
+"""What the interpreter of the child runs."""
 
 _OFFSETS = {"cell_offsets": "cells", "crystal_offsets": "crystals"}
 _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
@@ -108,7 +110,7 @@ def write_joined(
 def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) -> None:
     # A session of its own: Ctrl-C is for the run, which leaves at the second one.
     done = subprocess.run(
-        [sys.executable, "-m", "ffbidx_core.write.join", temporary], input=f"{json.dumps(parts)}\n{ending.as_json()}",
+        [sys.executable, *CHILD, temporary], input=f"{json.dumps(parts)}\n{ending.as_json()}",
         text=True, encoding="utf-8", errors="surrogateescape", capture_output=True, check=False, start_new_session=True,
     )
     if done.returncode == 0:

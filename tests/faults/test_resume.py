@@ -1,0 +1,267 @@
+"""A run that is taken up ends as if it had never stopped, and computes nothing twice."""
+
+import itertools
+import json
+import os
+import shutil
+import threading
+
+import pytest
+from runs import FRAMES, QUICK, assert_same, flip_a_bit, make_inputs, run
+
+from ffbidx_core import pipeline, read_results
+from ffbidx_core.errors import OutputError, UsageError
+from ffbidx_core.read import Source
+
+ROWS = FRAMES + 1
+
+
+class Died(Exception):
+    pass
+
+
+def dies_after(n: int):
+    """A progress callback that ends the run in its n-th batch."""
+    count = itertools.count(1)
+
+    def progress(event):
+        if next(count) == n:
+            raise Died
+
+    return progress
+
+
+def stops_after(n: int, stop: threading.Event):
+    count = itertools.count(1)
+
+    def progress(event):
+        if next(count) == n:
+            stop.set()
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def wanted(sources, tmp_path_factory):
+    """The bytes of an undisturbed run's output."""
+    output = tmp_path_factory.mktemp("wanted") / "x.h5"
+    run(sources, output)
+    assert not output.with_name("x.h5.parts").exists()
+    return output
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Counts the frames that are computed."""
+    counts = []
+    original = pipeline.index_frames
+
+    def counting(backend, spots, offsets, *arguments, **options):
+        counts.append(len(offsets) - 1)
+        return original(backend, spots, offsets, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "index_frames", counting)
+    return counts
+
+
+def test_shards_and_no_shards_make_the_same_file(sources, wanted, tmp_path):
+    for size, seconds in ((64, 1e9), (1, 0.0), (5, 0.0)):
+        output = tmp_path / f"{size}.h5"
+        run(sources, output, batch_size=size, save_seconds=seconds)
+        assert output.read_bytes() == wanted.read_bytes()
+
+
+@pytest.mark.parametrize("at", [2, 4, 6])
+def test_after_death(sources, wanted, tmp_path, computed, at):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(at))
+    assert not output.exists()
+    done = sum(json.loads(line)["mark"]["end"][3] > 0 for line in ledger(tmp_path) if "shard" in line)
+    computed.clear()
+    outcome = run(sources, output, resume=True, batch_size=5)
+    assert output.read_bytes() == wanted.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+    assert done >= at - 3
+    assert sum(computed) <= ROWS - 2 * done
+    assert (outcome.summary.frames, outcome.summary.complete) == (ROWS, True)
+
+
+def ledger(folder):
+    return (folder / "x.h5.parts/ledger.jsonl").read_text().splitlines()
+
+
+@pytest.mark.parametrize("at", [1, 3, 5])
+def test_after_a_stop(sources, wanted, tmp_path, computed, at):
+    """The stopped run is joined and its parts are gone; the output itself is taken up."""
+    output, stop = tmp_path / "x.h5", threading.Event()
+    outcome = run(sources, output, progress=stops_after(at, stop), stop=stop)
+    assert not outcome.summary.complete
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+    results = read_results(output)
+    assert (results.complete, results.n_frames) == (False, 2 * at)
+    computed.clear()
+    run(sources, output, resume=True)
+    assert output.read_bytes() == wanted.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+    assert sum(computed) == ROWS - 2 * at
+
+
+def test_taken_up_again_and_again(sources, wanted, tmp_path):
+    output = tmp_path / "x.h5"
+    for k in range(7):
+        stop = threading.Event()
+        with pytest.raises(Died) if k % 2 else threading.Lock():
+            run(sources, output, resume=True, stop=stop, progress=dies_after(2) if k % 2 else stops_after(1, stop))
+    run(sources, output, resume=True)
+    assert output.read_bytes() == wanted.read_bytes()
+
+
+def test_a_complete_run_is_left_as_it_is(sources, wanted, tmp_path, computed):
+    output = tmp_path / "x.h5"
+    shutil.copy(wanted, output)
+    before = os.stat(output)
+    outcome = run(sources, output, resume=True)
+    assert os.stat(output) == before
+    assert computed == []
+    assert outcome.summary.frames == ROWS
+
+
+def test_the_summary_of_a_run_that_was_taken_up_is_that_of_the_whole(sources, tmp_path):
+    whole = run(sources, tmp_path / "whole.h5").summary.as_dict()
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(5))
+    found = run(sources, output, resume=True).summary.as_dict()
+    for summary in (whole, found):
+        for name in ("seconds", "frames_per_second", "output"):
+            del summary[name]
+    assert found == whole
+
+
+def test_the_cell_is_not_learned_again(sources, wanted, tmp_path, monkeypatch):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    monkeypatch.setattr("ffbidx_core.input_cells.learn_cells", None)
+    run(sources, output, resume=True)
+    assert output.read_bytes() == wanted.read_bytes()
+    assert read_results(output).learned_cells is not None
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"parameters": QUICK.replace(max_spots=30)}, "max_spots was 40, is 30 now"),
+    ({"max_frames": 7}, "max_frames was None, is 7 now"),
+    ({"d_min": 3.0}, "d_min was None, is 3.0 now"),
+    ({"keep_all": True}, "keep_all was False, is True now"),
+    ({"cells": None}, "cells is not what it was"),
+    ({"backend": "reference"}, "backend was cpu, is reference now"),
+])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_another_run_is_refused(sources, tmp_path, changes, says, stopped):
+    output, stop = tmp_path / "x.h5", threading.Event()
+    if stopped:
+        run(sources, output, stop=stop, progress=stops_after(2, stop))
+    else:
+        with pytest.raises(Died):
+            run(sources, output, progress=dies_after(4))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    with pytest.raises(UsageError, match=says):
+        run(sources, output, resume=True, **changes)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_changed_inputs_are_refused(tmp_path):
+    sources = make_inputs(tmp_path)
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    for changed, says in (
+        (sources[:3], "the number of inputs was 4, is 3 now"),
+        ([sources[0], sources[2], sources[1], sources[3]], r"input 1 was .*not-there.h5, is .*1.h5 now"),
+        ([*sources[:3], Source(sources[3].path, 1)], r"input 3 was .*2.h5, is .*2.h5//1 now"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            run(changed, output, resume=True)
+    os.utime(sources[2].path, ns=(1, 1))
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: it was modified"):
+        run(sources, output, resume=True)
+    with open(sources[2].path, "ab") as file:
+        file.write(b"x")
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: \d+ bytes then, \d+ now"):
+        run(sources, output, resume=True)
+
+
+def test_parts_are_not_touched_without_a_word(sources, tmp_path):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    with pytest.raises(OutputError, match=r"x\.h5\.parts is of a run that did not end: --resume .*--overwrite"):
+        run(sources, output)
+
+
+@pytest.mark.parametrize("torn", [b'{"shard":"0000', b"\x00\xff", b"{"])
+def test_a_torn_line_counts_for_nothing(sources, wanted, tmp_path, torn):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(5))
+    with open(tmp_path / "x.h5.parts/ledger.jsonl", "ab") as file:
+        file.write(torn)
+    with pytest.raises(Died):
+        run(sources, output, resume=True, progress=dies_after(2))
+    run(sources, output, resume=True)
+    assert output.read_bytes() == wanted.read_bytes()
+
+
+@pytest.mark.parametrize("dataset", ["cells", "frame/status", "crystal_offsets"])
+def test_a_flipped_bit_in_a_shard_is_found(sources, wanted, tmp_path, dataset):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(6))
+    shard = tmp_path / "x.h5.parts/000001.h5"
+    flip_a_bit(shard, dataset)
+    # The checksum of the data finds it without the ledger's.
+    with pytest.raises(Exception, match=r"(?i)checksum|filter|cannot be read"):
+        read_results(shard)
+    outcome = run(sources, output, resume=True)
+    assert any("000001.h5: is damaged" in problem for problem in outcome.summary.problems)
+    assert_same(read_results(output), read_results(wanted))
+
+
+def test_a_shard_that_is_gone_is_computed_again(sources, wanted, tmp_path):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(6))
+    (tmp_path / "x.h5.parts/000002.h5").unlink()
+    run(sources, output, resume=True)
+    assert_same(read_results(output), read_results(wanted))
+
+
+def test_two_runs_do_not_share_parts(sources, tmp_path):
+    output = tmp_path / "x.h5"
+    refused = []
+
+    def second(event):
+        if event.frames == 8:
+            with pytest.raises(OutputError, match="another run is at work on it"):
+                run(sources, output, resume=True)
+            refused.append(event)
+
+    run(sources, output, progress=second)
+    assert refused
+
+
+def test_text_tables_are_taken_up_from_their_parts(sources, tmp_path):
+    run(sources, tmp_path / "whole.tsv")
+    output, stop = tmp_path / "x.tsv", threading.Event()
+    run(sources, output, stop=stop, progress=stops_after(3, stop))
+    assert output.exists()
+    assert (tmp_path / "x.tsv.parts").is_dir()
+    run(sources, output, resume=True)
+    assert output.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert not (tmp_path / "x.tsv.parts").exists()
