@@ -194,6 +194,8 @@ class Geometry:
         Whether peaks are pixel numbers, to which half a pixel is added; None: as is usual in their format.
     text : str
         The geometry as a CrystFEL geometry file.
+    by_hand : bool
+        Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
     """
 
     detector: Detector
@@ -202,6 +204,7 @@ class Geometry:
     peak_list: str = ""
     half_pixel_shift: bool | None = None
     text: str = ""
+    by_hand: bool = False
 
 
 def geometry_text(geometry: Geometry) -> str:

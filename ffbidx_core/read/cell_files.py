@@ -20,7 +20,8 @@ _XDS_CELL = re.compile(r"^!?\s*UNIT_CELL_CONSTANTS=(.*)$", re.MULTILINE)
 _XDS_GROUP = re.compile(r"^!?\s*SPACE_GROUP_NUMBER=\s*(\d+)", re.MULTILINE)
 
 
-def _crystfel(path: str, text: str) -> InputCell:
+def crystfel_cell(path: str, text: str) -> InputCell:
+    """The cell of a CrystFEL unit cell file."""
     fields: dict[str, list[str]] = {}
     for line in text.splitlines()[1:]:
         words = line.split()
@@ -112,7 +113,7 @@ def _dials(path: str, text: str) -> InputCell:
 
 
 FOREIGN_FORMATS: Sequence[tuple[Callable[[str], bool], Callable[[str, str], InputCell]]] = (
-    (lambda text: text.startswith(_CRYSTFEL), _crystfel),
+    (lambda text: text.startswith(_CRYSTFEL), crystfel_cell),
     (lambda text: text.lstrip().startswith("{"), _dials),
     (lambda text: "XPARM.XDS" in text[:40], _xparm),
     (lambda text: _XDS_CELL.search(text) is not None, _xds),

@@ -11,7 +11,8 @@ from ..errors import CellError, InputError, UsageError
 from ..model.cell import Array, cell_from_parameters, check_cell
 from ..model.lattice import CENTRINGS, InputCell, Lattice
 from .cell_files import FOREIGN_FORMATS
-from .content import read_text
+from .content import read_head, read_text
+from .stream import SIGNATURE, stream_cell
 from .text import data_lines, numbers
 
 LARGEST_CELL_FILE = 16 * 2**20
@@ -61,6 +62,12 @@ def read_cell_file(path: str) -> InputCell:
     InputError
         When the file holds anything else, or numbers that make no cell.
     """
+    head = read_head(path, LARGEST_CELL_FILE)
+    if head.startswith(SIGNATURE.encode()):
+        cell = stream_cell(path, head.decode("utf-8", "replace"))
+        if cell is None:
+            raise InputError(path, "is a stream without a unit cell in its head")
+        return cell
     text = read_text(path, LARGEST_CELL_FILE)
     if text is None:
         raise InputError(path, f"is an HDF5 file: {_WANTED}")
@@ -68,10 +75,10 @@ def read_cell_file(path: str) -> InputCell:
         for is_format, read in FOREIGN_FORMATS:
             if is_format(text):
                 return read(path, text)
-        cell = _cell_of_numbers(path, text)
+        vectors = _cell_of_numbers(path, text)
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None
-    return InputCell(cell, Lattice.of_cell(cell))
+    return InputCell(vectors, Lattice.of_cell(vectors))
 
 
 def _cell_of_numbers(path: str, text: str) -> Array:

@@ -40,6 +40,19 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
         os.close(descriptor)
 
 
+def read_head(path: str, size: int = _HEAD) -> bytes:
+    """The first bytes of a file; none where it cannot be read or is no regular file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        # Whoever reads the file whole says what is wrong with it.
+        return b""
+
+
 def _read_text(path: str, descriptor: int, largest: int) -> str | None:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):

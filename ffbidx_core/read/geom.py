@@ -57,7 +57,7 @@ class GeometryChanges:
         if self.distance is not None:
             changed = replace(changed, distance=Reading(self.distance, unit="mm"))
         if self.wavelength is not None:
-            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"))
+            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
         if (self.beam_centre, self.distance, self.wavelength) != (None, None, None):
             changed = replace(changed, text=text_of(changed))
         return changed

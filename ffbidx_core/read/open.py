@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array
 from ..model.detector import Geometry
-from .content import read_text
+from .content import read_head, read_text
 from .frames import RawFrames
+from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 
 
@@ -60,6 +61,8 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     InputError
         When the file cannot be used, or needs a geometry that is not there.
     """
+    if read_head(path).startswith(SIGNATURE.encode()):
+        return StreamFile(path, geometry)
     text = read_text(path)
     return _open_hdf5(path, geometry) if text is None else TextFile(path, text)
 
