@@ -42,13 +42,15 @@ def show_measurements(rows: Iterable[Row]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("backend", "preset", "frames"):
         table.add_column(name, no_wrap=True)
-    for name in ("frames/s", "slowest-fastest", "indexed", "lattices", "false", "calls", "frames/call"):
+    for name in ("frames/s", "slowest-fastest", "overlapped", "indexed", "lattices", "false", "calls", "frames/call"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         m = row.measured
         calls = [m.n_frames / seconds for seconds in m.seconds]
+        speeds = f"{m.frames_per_second:.0f}", f"{min(calls):.0f}-{max(calls):.0f}"
+        overlapped = "-" if m.overlapped is None else f"{m.overlapped:.0f}"
+        found = f"{m.indexed:.4f}", f"{m.lattices_found:.4f}", str(m.tally.false)
         table.add_row(
-            row.backend, row.preset, row.frames, f"{m.frames_per_second:.0f}", f"{min(calls):.0f}-{max(calls):.0f}",
-            f"{m.indexed:.4f}", f"{m.lattices_found:.4f}", str(m.tally.false), str(len(calls)), str(m.n_frames),
+            row.backend, row.preset, row.frames, *speeds, overlapped, *found, str(len(calls)), str(m.n_frames)
         )
     data_console().print(table)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from .indexer import Backend, get_backend, index_frames
+from .job import BATCH_SIZE
+from .lanes import in_lanes
+from .model.frame import BatchResult
 from .model.plan import SearchPlan
 from .parameters import Parameters
 from .simulate import Scenario, SimulatedFrames, simulate, turned_copies
@@ -37,36 +41,41 @@ SCENARIOS = {
 """The frames that speed is measured on."""
 
 CALLS = {"cuda": 10, "cpu": 5}
-FRAMES = {"cuda": 8192, "cpu": 256}
+FRAMES = {"cuda": BATCH_SIZE["cuda"], "cpu": 256}
 """Timed calls, and frames of a call, that give steady numbers on each backend."""
 
+BATCHES = 4
+"""Calls take turns with so many batches of different frames."""
 DISTINCT = 256
-"""Stills that are simulated; calls get turned copies of them."""
+"""Stills that are simulated; batches have turned copies of them."""
 JUDGED = 256
-"""Frames of a call that are judged, which takes longer than to index them."""
+"""Frames of a batch that are judged, which takes longer than to index them."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Timed calls of `index_frames`, and what they found.
+    """How fast batches were indexed, and what was found.
 
     Attributes
     ----------
     n_frames : int
         Frames of a call.
     seconds : tuple of float
-        Wall time of each call, from spots in host memory to refined cells and crystals in host memory.
+        Wall time of each call of `index_frames`, from spots in host memory to cells and crystals in host memory.
+    overlapped : float or None
+        Frames a second when calls overlap, as in a run; None for a backend that does one at a time.
     tally : Tally
         Of the frames that were judged.
     """
 
     n_frames: int
     seconds: tuple[float, ...]
+    overlapped: float | None
     tally: Tally
 
     @property
     def frames_per_second(self) -> float:
-        """The median of the calls."""
+        """Of one call after another, the median."""
         return self.n_frames / median(self.seconds)
 
     @property
@@ -79,11 +88,12 @@ class Measurement:
         """Share of the judged frames' lattices that were found."""
         return self.tally.lattices_found / self.tally.lattices
 
-    def as_dict(self) -> dict[str, float | int]:
+    def as_dict(self) -> dict[str, float | None]:
         """Names and values of all of it."""
         return {
             "frames_per_second": self.frames_per_second,
             "slowest": self.n_frames / max(self.seconds), "fastest": self.n_frames / min(self.seconds),
+            "overlapped": self.overlapped,
             "frames_per_call": self.n_frames, "calls": len(self.seconds), "judged": self.tally.frames,
             "indexed": self.indexed, "lattices_found": self.lattices_found,
             "claimed": self.tally.claimed, "false": self.tally.false,
@@ -105,54 +115,51 @@ def usable_backends(name: str = "auto", device: str | None = None, threads: int 
     return [first] if first.name == "cpu" else [first, get_backend("cpu", threads=threads)]
 
 
-class Stills:
-    """An endless supply of simulated stills, no two alike.
-
-    Parameters
-    ----------
-    scenario, seed
-        As for `simulate`.
-    n_distinct
-        Stills that are simulated, all others are turned copies of them; None: `DISTINCT`.
-    """
-
-    def __init__(self, scenario: Scenario, seed: int = 0, n_distinct: int | None = None) -> None:
-        self._stills = simulate(scenario, n_distinct or DISTINCT, seed)
-        self._rng = np.random.default_rng(seed)
-        self._taken = 0
-
-    def take(self, n: int) -> SimulatedFrames:
-        """The next n frames."""
-        chosen = np.arange(self._taken, self._taken + n) % self._stills.n_frames
-        self._taken += n
-        return turned_copies(self._stills, chosen, self._rng)
+def make_batches(scenario: Scenario, n_frames: int, n_batches: int = BATCHES, seed: int = 0) -> list[SimulatedFrames]:
+    """Batches of n frames; no two frames are alike."""
+    stills, rng = simulate(scenario, min(DISTINCT, n_frames), seed), np.random.default_rng(seed)
+    chosen = np.arange(n_frames) % stills.n_frames
+    return [turned_copies(stills, chosen, rng) for _ in range(n_batches)]
 
 
 def measure(
-    backend: Backend, stills: Stills, p: Parameters, n_frames: int, calls: int, judged: int = JUDGED
+    backend: Backend, batches: Sequence[SimulatedFrames], p: Parameters, calls: int, judged: int = JUDGED
 ) -> Measurement:
-    """Time calls of `index_frames` after a warm-up, each on frames of its own.
+    """Index batches of as many frames each: once to warm up and be judged, then timed.
 
     Parameters
     ----------
-    n_frames
-        Frames of a call.
     calls
-        Timed calls.
+        Timed calls; they go through the batches in turns.
     judged
-        Most frames of a call that are judged against the truth.
+        Most frames of a batch that are judged against the truth.
     """
-    seconds, tally, plan = [], Tally(), None
-    for call in range(calls + 1):
-        frames = stills.take(n_frames)
-        plan = plan or SearchPlan.make(frames.input_cells, p)
+    plan, tally = SearchPlan.make(batches[0].input_cells, p), Tally()
+
+    def index(frames: SimulatedFrames) -> BatchResult:
+        return index_frames(backend, frames.spots, frames.offsets, plan, p)
+
+    for frames in batches:
+        tally.add(index(frames), frames, judged)
+    seconds = []
+    for frames in islice(cycle(batches), calls):
         start = time.perf_counter()
-        result = index_frames(backend, frames.spots, frames.offsets, plan, p)
-        spent = time.perf_counter() - start
-        if call:
-            seconds.append(spent)
-            tally.add(result, frames, judged)
-    return Measurement(n_frames, tuple(seconds), tally)
+        index(frames)
+        seconds.append(time.perf_counter() - start)
+    n_frames = batches[0].n_frames
+    overlapped = n_frames * _overlapped_rate(backend, batches, index, calls) if backend.lanes > 1 else None
+    return Measurement(n_frames, tuple(seconds), overlapped, tally)
+
+
+def _overlapped_rate(
+    backend: Backend, batches: Sequence[SimulatedFrames], index: Callable[[SimulatedFrames], BatchResult], calls: int
+) -> float:
+    """Calls a second with as many under way at a time as the backend takes, once all its lanes are warm."""
+    warm_up, start = 2 * backend.lanes, 0.0
+    for done, _ in enumerate(in_lanes(backend, islice(cycle(batches), warm_up + calls), index), 1):
+        if done == warm_up:
+            start = time.perf_counter()
+    return calls / (time.perf_counter() - start)
 
 
 class Row(NamedTuple):
@@ -174,11 +181,8 @@ def measure_all(
 ) -> Iterator[Row]:
     """Every scenario on every backend with every preset; without numbers those of `FRAMES` and `CALLS`."""
     for what, scenario in SCENARIOS.items():
-        stills = Stills(scenario)
         for backend in backends:
+            batches = make_batches(scenario, n_frames or FRAMES[backend.name])
             for preset in presets:
-                measured = measure(
-                    backend, stills, Parameters.preset(preset), n_frames or FRAMES[backend.name],
-                    calls or CALLS[backend.name],
-                )
+                measured = measure(backend, batches, Parameters.preset(preset), calls or CALLS[backend.name])
                 yield Row(backend.name, backend.device, preset, what, measured)

@@ -24,7 +24,8 @@ def command(
     """Measure speed and success on simulated stills, on each backend there is.
 
     A call takes the spots of many frames from host memory and gives refined cells and crystals back to it; the figure
-    is the median over calls on different frames. An answer is right when it is less than 1 degree off the true
+    is the median over calls on different frames, one after another; `overlapped` is that of calls side by side, as a
+    run makes them where that is faster. An answer is right when it is less than 1 degree off the true
     orientation, modulo the lattice's symmetry. One spot in ten is false.
     """
     import json

@@ -23,7 +23,7 @@ def test_json(run):
     for figure in figures:
         assert (figure["backend"], figure["device"], figure["calls"]) == ("cpu", "1 thread", 2)
         assert figure["frames_per_call"] == 4
-        assert figure["judged"] == 8
+        assert figure["judged"] == 16
         assert 0 < figure["slowest"] <= figure["frames_per_second"] <= figure["fastest"]
         assert figure["indexed"] == 1
         assert figure["lattices_found"] == 1 or figure["preset"] == "published"
