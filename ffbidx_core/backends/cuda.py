@@ -56,7 +56,7 @@ class CudaBackend:
     """
 
     name = "cuda"
-    lanes = 2
+    lanes = 3
     memory_errors: tuple[type[Exception], ...] = (cp.cuda.memory.OutOfMemoryError,)
 
     def __init__(self, device: int | None = None) -> None:
