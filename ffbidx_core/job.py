@@ -21,7 +21,7 @@ from .read import Source, count_frames, read_blocks
 from .read.identity import identities
 from .version import VERSION
 
-BATCH_SIZE = {"cuda": 8192}
+BATCH_SIZE = {"cuda": 16384}
 """Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
 FEW = 64
 """The same for all other backends."""
