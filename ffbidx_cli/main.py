@@ -18,6 +18,8 @@ from .signals import Leave, StopSignals
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
     "table": "Show the crystals of a results file.",
+    "convert": "Spot files of any format to HDF5, results to the formats of other programs.",
+    "inspect": "Show what a spot file or a results file holds.",
     "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
     "bench": "Measure frames a second and the share indexed, on simulated stills.",
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",

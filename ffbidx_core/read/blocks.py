@@ -77,6 +77,16 @@ def read_blocks(
     return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max))
 
 
+def read_frames(
+    sources: Sequence[Source], *, geometry: Geometry | None = None, every: int = 1, max_frames: int | None = None,
+    frames_at_once: int = FRAMES_PER_BLOCK,
+) -> Iterator[RawFrames]:
+    """The frames of the sources as they are in their files; see `read_blocks`."""
+    _check("every", every, 1)
+    _check("max_frames", max_frames, 1)
+    return _all_frames(sources, _Selection(every, max_frames, START, None), START, frames_at_once, geometry)
+
+
 def _check(name: str, value: int | None, low: int) -> None:
     if value is not None and value < low:
         raise ParameterError(name, value, f"at least {low}")
