@@ -19,6 +19,8 @@ from .cell import Array
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
 NO_PANEL = -1
+BY_HAND = "; the wavelength was given by hand"
+"""Line of a geometry file whose wavelength wins over what the peaks' own file says."""
 
 Vector = tuple[float, float, float]
 
@@ -209,7 +211,7 @@ class Geometry:
 
 def geometry_text(geometry: Geometry) -> str:
     """A geometry as a CrystFEL geometry file."""
-    lines = []
+    lines = [BY_HAND] if geometry.by_hand else []
     wave, distance = geometry.wavelength, geometry.distance
     if wave is not None:
         key = {"A": "wavelength", "m": "wavelength", "V": "electron_voltage", "kV": "electron_voltage"}

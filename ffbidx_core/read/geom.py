@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from ..errors import InputError
-from ..model.detector import LENGTH_UNITS, WAVELENGTH_UNITS, BadRegion, Detector, Geometry, Panel, Reading, Vector
+from ..model.detector import BY_HAND, LENGTH_UNITS, WAVELENGTH_UNITS, BadRegion, Detector, Geometry, Panel, Reading, Vector
 from ..model.detector import geometry_text as text_of
 from .content import read_text
 
@@ -97,7 +97,7 @@ def parse_geometry(path: str, text: str) -> Geometry:
     )
     if any(shift):
         detector = detector.moved((*shift, 0.0))
-    return Geometry(detector, _wavelength(path, lines), distance, peak_list, text=text)
+    return Geometry(detector, _wavelength(path, lines), distance, peak_list, text=text, by_hand=BY_HAND in text)
 
 
 def _assignments(path: str, text: str) -> _Lines:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import CellError, InputError
 from ..model.cell import Array, check_cell
-from ..model.detector import Geometry
+from ..model.detector import Geometry, Reading
 from ..model.peaks import DetectorPeaks
 from .datasets import errors_of, open_dataset, open_file, units_of
 from .frames import MOST_SPOTS, RawFrames
@@ -187,7 +187,11 @@ class Hdf5File:
             return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)
 
         def values(dataset: h5py.Dataset | None, name: str) -> Array:
-            reading = needed_reading(self.path, getattr(self.geometry, name), name) if dataset is None else None
+            given: Reading | None = getattr(self.geometry, name)
+            wins = self._placer is not None and given is not None and given.value is not None
+            if name == "wavelength":
+                wins = wins and self.geometry is not None and self.geometry.by_hand
+            reading = needed_reading(self.path, given, name) if dataset is None or wins else None
             if reading is not None and reading.value is None:
                 raise InputError(self.path, f"its geometry has the {name} in a file: give it with --{name}")
             if reading is not None:

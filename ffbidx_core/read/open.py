@@ -8,9 +8,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry
-from .content import read_head, read_text
+from ..model.results import FORMAT as RESULTS
+from .content import is_hdf5, read_head, read_text
 from .frames import RawFrames
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
@@ -67,12 +69,25 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     return _open_hdf5(path, geometry) if text is None else TextFile(path, text)
 
 
+def is_results(path: str) -> bool:
+    """Whether a file is a results file of this program."""
+    if not is_hdf5(read_head(path)):
+        return False
+    from .datasets import errors_of, open_file
+
+    with open_file(path) as file, errors_of(path, "attributes"):
+        return bool(file.attrs.get("format") == RESULTS)
+
+
 def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
     from .cxi import CxiFile, find_peak_lists
-    from .datasets import find, open_file
+    from .datasets import errors_of, find, open_file
     from .hdf5 import Hdf5File
 
     with open_file(path) as file:
+        with errors_of(path, "attributes"):
+            if file.attrs.get("format") == RESULTS:
+                raise InputError(path, "holds results, not spots: `ffbidx convert` and `ffbidx table` read it")
         has_spots = find(file, path, "/spots") is not None
         has_peak_lists = not has_spots and find_peak_lists(file, path, geometry) is not None
     return CxiFile(path, geometry) if has_peak_lists else Hdf5File(path, geometry)

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ..model.frame import FrameStatus
 from ..model.lattice import InputCell, Lattice
 from ..model.peaks import DetectorPeaks
 from ..model.results import Results, ResultsHeader
+from ..model.run import InputIdentity, RunRecord
 from ..parameters import Parameters
 from ..read.geom import parse_geometry
 from ..read.open import SpotFile, open_spots
@@ -91,22 +92,26 @@ class Setup:
         Given for the inputs; None: each input's own serves.
     lattices : tuple of Lattice
         Of the first input cells; further ones are taken for what they look like.
+    inputs : dict
+        By the inputs' names what they were when they were indexed; empty: they are as they were.
+    folder : str
+        Where inputs are looked for besides the current directory.
     """
 
     geometry: Geometry | None = None
     lattices: tuple[Lattice, ...] = ()
+    inputs: dict[str, InputIdentity] = field(default_factory=dict)
+    folder: str = ""
 
     @classmethod
-    def of_header(cls, header: ResultsHeader, geometry: Geometry | None = None) -> Setup:
+    def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
         """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
         if geometry is None and header.geometry:
             geometry = parse_geometry("the geometry in the results", header.geometry)
             shift = header.half_pixel_shift
-            geometry = Geometry(
-                geometry.detector, geometry.wavelength, geometry.distance, geometry.peak_list,
-                None if shift == "" else shift == "yes", geometry.text,
-            )
-        return cls(geometry, tuple(Lattice.of_code(code) for code in header.lattices.split()))
+            geometry = replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
+        lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
+        return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path))
 
     def lattice(self, results: Results, row: int) -> Lattice:
         """The lattice of a row of `/input_cells`."""
@@ -129,7 +134,7 @@ def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedF
         coverage = _coverage(results)
         readable = np.flatnonzero(results.status != FrameStatus.UNREADABLE)
         for source, group in itertools.groupby(readable.tolist(), results.source.__getitem__):
-            with contextlib.closing(open_again(source, setup.geometry)) as file:
+            with contextlib.closing(open_again(source, setup)) as file:
                 yield from _frames_of_file(file, results, list(group), setup, coverage)
 
 
@@ -150,7 +155,7 @@ def geometry_of(results: Results, setup: Setup) -> Geometry:
     """
     for source, status in zip(results.source, results.status, strict=True):
         if status != FrameStatus.UNREADABLE:
-            with contextlib.closing(open_again(source, setup.geometry)) as file:
+            with contextlib.closing(open_again(source, setup)) as file:
                 return file_geometry(file)
     if setup.geometry is None:
         raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
@@ -164,12 +169,21 @@ def file_geometry(file: SpotFile) -> Geometry:
     return file.geometry
 
 
-def open_again(source: str, geometry: Geometry | None) -> SpotFile:
-    """Open an input of a run once more."""
-    # Names that are no text are kept with escapes.
-    if not os.path.lexists(source):
-        raise InputError(source, "is no longer there: its spots are needed, run this where the inputs are")
-    return open_spots(source, geometry)
+def open_again(source: str, setup: Setup) -> SpotFile:
+    """Open an input of a run once more, where it is what it was.
+
+    Raises
+    ------
+    InputError
+        When it is not there or has changed.
+    """
+    path = next((p for p in (source, os.path.join(setup.folder, source)) if os.path.lexists(p)), None)
+    if path is None:
+        raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
+    known, now = setup.inputs.get(source), os.stat(path)
+    if known is not None and (known.size, known.mtime_ns) != (now.st_size, now.st_mtime_ns):
+        raise InputError(path, f"has changed since it was indexed: {known.size} bytes then, {now.st_size} now")
+    return open_spots(path, setup.geometry)
 
 
 def _frames_of_file(

@@ -1,0 +1,101 @@
+"""ffbidx convert: spots of any format to HDF5, results to the formats of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffbidx_cli import options as shared
+from ffbidx_cli.jobs import geometry_of, output_formats
+from ffbidx_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from ffbidx_core.read import Source
+
+SOME_FRAMES_BAD = 3
+"""Exit status where an input could not be read and others could."""
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", "outputs", multiple=True, required=True, metavar="FILE", help=(
+    "Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .stream, .sol, .expt, .refl. Repeat it for several."))
+@click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")
+@shared.geometry_options
+@click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames of spots.")
+@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame of spots only.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
+@shared.debug_option
+def command(
+    inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, geometry: str | None,
+    max_frames: int | None, every: int, overwrite: bool, **changes: Any,
+) -> int:
+    """Convert spot files, or the results of a run.
+
+    INPUT is one results file, or spot files as `ffbidx index` takes them. Of results the spots are read again from the
+    inputs of the run, where an output needs them.
+    """
+    from ffbidx_core.read import expand_inputs
+    from ffbidx_core.read.open import is_results
+    from ffbidx_core.write import check_output
+
+    sources = expand_inputs(inputs)
+    chosen = output_formats(outputs, output_format)
+    for path in chosen:
+        check_output(path, overwrite, [*(source.path for source in sources), geometry or ""])
+    if any(is_results(source.path) for source in sources):
+        if len(sources) > 1:
+            raise UsageError(f"{sources[0].path}: results are converted one file at a time")
+        return _convert_results(sources[0].path, chosen, geometry, changes, overwrite)
+    setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
+    return _convert_spots(sources, chosen, setup, shift, every, max_frames, overwrite)
+
+
+def _convert_results(
+    path: str, chosen: dict[str, str], geometry: str | None, changes: dict[str, Any], overwrite: bool
+) -> int:
+    from ffbidx_core.read.results import read_run, results_in_pieces
+    from ffbidx_core.write import write_file
+    from ffbidx_core.write.frames import Setup
+    from ffbidx_core.write.outputs import RESULTS_FILE, WRITERS
+
+    header, _, record, _, _ = read_run(path)
+    given = geometry is not None or any(value is not None for value in changes.values())
+    inputs = [source.path for source in record.inputs]
+    setup = Setup.of_header(header, geometry_of(inputs, geometry, **changes)[0] if given else None, record, path)
+    for output, wanted in chosen.items():
+        if wanted == RESULTS_FILE:
+            raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
+        write_file(output, WRITERS[wanted](results_in_pieces(path), setup), overwrite)
+        click.echo(f"{output}: {wanted}", err=True)
+    return 0
+
+
+def _convert_spots(
+    sources: Sequence[Source], chosen: dict[str, str], setup: Any, shift: bool | None, every: int,
+    max_frames: int | None, overwrite: bool,
+) -> int:
+    from ffbidx_core.errors import NothingProcessed
+    from ffbidx_core.read import read_frames
+    from ffbidx_core.read.setup import choose_geometry
+    from ffbidx_core.write import write_file
+    from ffbidx_core.write.outputs import RESULTS_FILE
+    from ffbidx_core.write.spots import SpotsWriter
+
+    for output, wanted in chosen.items():
+        if wanted != RESULTS_FILE:
+            raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
+    own = setup or choose_geometry([source.path for source in sources])[0]
+    writer = SpotsWriter(own, shift)
+    writer.add(read_frames(sources, geometry=setup, every=every, max_frames=max_frames))
+    for problem in writer.problems:
+        click.echo(f"note: {problem}", err=True)
+    if writer.n_frames == 0:
+        raise NothingProcessed(f"{sources[0].path}: no frame could be read")
+    data = b"".join(writer.pieces())
+    for output in chosen:
+        write_file(output, data, overwrite)
+        click.echo(f"{output}: {writer.n_frames} frames, {writer.n_spots} spots", err=True)
+    return SOME_FRAMES_BAD if writer.n_unreadable else 0

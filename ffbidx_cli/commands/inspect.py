@@ -1,0 +1,51 @@
+"""ffbidx inspect: what a spot file or a results file holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from ffbidx_cli.jobs import geometry_of
+from ffbidx_cli.options import debug_option, geometry_options
+
+SOME_FRAMES_BAD = 3
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@geometry_options
+@click.option("--max-frames", type=int, metavar="N", help="Look at the first N frames of spots only.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@debug_option
+def command(
+    inputs: Sequence[str], geometry: str | None, max_frames: int | None, as_json: bool,
+    beam_centre: tuple[float, float] | None, distance: float | None, wavelength: float | None,
+    half_pixel_shift: bool | None,
+) -> int:
+    """Show what spot files, or one results file, hold."""
+    from ffbidx_cli.console import data_console
+    from ffbidx_cli.inspection import show_results, show_spots
+    from ffbidx_core.read import expand_inputs
+    from ffbidx_core.read.inspection import inspect_results, inspect_spots
+    from ffbidx_core.read.open import is_results
+
+    sources = expand_inputs(inputs)
+    if len(sources) == 1 and is_results(sources[0].path):
+        results = inspect_results(sources[0].path)
+        if as_json:
+            click.echo(json.dumps(results.as_dict()))
+        else:
+            show_results(data_console(), results)
+        return 0
+    setup, _ = geometry_of(
+        [source.path for source in sources], geometry, beam_centre=beam_centre, distance=distance,
+        wavelength=wavelength, half_pixel_shift=half_pixel_shift,
+    )
+    spots = inspect_spots(sources, setup, max_frames)
+    if as_json:
+        click.echo(json.dumps(spots.as_dict()))
+    else:
+        show_spots(data_console(), spots)
+    return SOME_FRAMES_BAD if spots.bad_frames else 0

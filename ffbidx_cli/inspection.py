@@ -1,0 +1,79 @@
+"""What files hold, shown in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ffbidx_core.read.inspection import ResultsReport, SpotsReport
+
+WIDTH = 40
+"""Of the longest bar."""
+
+
+def show_spots(console: Console, report: SpotsReport) -> None:
+    """Show what spot files hold."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("format", ", ".join(report.formats))
+    bad = f", {report.bad_frames} of them bad" if report.bad_frames else ""
+    facts.add_row("frames", f"{report.frames}{bad}")
+    left_out = f", {report.left_out} more left out (padding, duplicates)" if report.left_out else ""
+    facts.add_row("spots", f"{report.spots}{left_out}")
+    if report.spots_per_frame:
+        facts.add_row("spots a frame", "{0} to {2}, median {1}".format(*report.spots_per_frame))
+    if report.resolution:
+        facts.add_row("resolution", "{:.2f} to {:.2f} A".format(*report.resolution))
+    facts.add_row("geometry", _geometry(report))
+    for cell in report.cells:
+        facts.add_row("own cell", _cell(cell))
+    console.print(facts)
+    _bars(console, "frames by their number of spots", report.histogram)
+    for problem in report.problems:
+        console.print(f"note: {problem}", soft_wrap=True)
+
+
+def _geometry(report: SpotsReport) -> str:
+    if report.panels == 0:
+        return "none: spots in reciprocal space"
+    shift = {None: "unknown", True: "added", False: "not added"}[report.half_pixel_shift]
+    return f"{report.panels} panel{'s' if report.panels > 1 else ''}; half a pixel: {shift}"
+
+
+def show_results(console: Console, report: ResultsReport) -> None:
+    """Show what a results file holds."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("format", "results of ffbidx" + ("" if report.complete else ", stopped before the end"))
+    indexed = report.status["indexed"]
+    facts.add_row("frames", f"{report.frames}, {indexed} indexed ({indexed / max(report.frames, 1):.1%})")
+    others = {name: n for name, n in report.status.items() if n and name != "indexed"}
+    if others:
+        facts.add_row("", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items()))
+    facts.add_row("crystals", ", ".join(f"{n} frames with {k}" for k, n in report.crystals_per_frame))
+    for number, cell in enumerate(report.cells):
+        for name in ("given", "learned", "median"):
+            if cell[name] is not None:
+                what = f"median of {cell['crystals']}" if name == "median" else name
+                facts.add_row(f"cell {number}, {what}", _cell(cell[name]))
+    if report.half_pixel_shift:
+        facts.add_row("half a pixel", "added" if report.half_pixel_shift == "yes" else "not added")
+    facts.add_row("made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})")
+    console.print(facts)
+    _bars(console, "crystals by the spots that they cover", report.histogram)
+
+
+def _cell(parameters: Sequence[float]) -> str:
+    return "{:.3f} {:.3f} {:.3f}  {:.2f} {:.2f} {:.2f}".format(*parameters)
+
+
+def _bars(console: Console, title: str, histogram: Sequence[tuple[int, int, int]]) -> None:
+    if not histogram:
+        return
+    console.print(title)
+    most = max(n for _, _, n in histogram)
+    for low, high, n in histogram:
+        label = str(low) if low == high else f"{low}-{high}"
+        # The least there is to see is half a cell.
+        bar = "█" * (n * WIDTH // most) + ("▌" if n and n * WIDTH // most == 0 else "")
+        console.print(f"{label:>11} {bar} {n}")

@@ -1,0 +1,181 @@
+"""What files hold, in numbers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.cell import Array, cell_parameters
+from ..model.detector import Geometry
+from ..model.frame import FrameStatus
+from .blocks import read_blocks
+from .inputs import Source
+from .open import open_spots
+from .results import results_in_pieces
+
+BINS = 12
+"""Of a histogram."""
+
+
+@dataclass(frozen=True)
+class SpotsReport:
+    """What spot files hold.
+
+    Attributes
+    ----------
+    formats : list of str
+        Of the files, each once.
+    frames, bad_frames, spots, left_out : int
+        `left_out` is padding and duplicates.
+    spots_per_frame : list of int or None
+        Least, median and most.
+    histogram : list of (int, int, int)
+        From and to how many spots, both included, and the frames that have as many.
+    resolution : list of float or None
+        Lowest and highest resolution, angstrom.
+    cells : list of 6 float
+        The files' own input cells.
+    panels : int
+        Of the detector; 0 where there is no geometry.
+    half_pixel_shift : bool or None
+    problems : list of str
+    """
+
+    formats: list[str]
+    frames: int
+    bad_frames: int
+    spots: int
+    left_out: int
+    spots_per_frame: list[int] | None
+    histogram: list[tuple[int, int, int]]
+    resolution: list[float] | None
+    cells: list[list[float]]
+    panels: int
+    half_pixel_shift: bool | None
+    problems: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+
+def inspect_spots(
+    sources: Sequence[Source], geometry: Geometry | None = None, max_frames: int | None = None
+) -> SpotsReport:
+    """Look at spot files; see `read_blocks` for the errors."""
+    formats, panels, shift = _files(sources, geometry)
+    counts: list[NDArray[np.int64]] = []
+    lengths = [np.inf, 0.0]
+    cells: dict[bytes, Array] = {}
+    problems: list[str] = []
+    bad = left_out = 0
+    for block in read_blocks(sources, geometry=geometry, max_frames=max_frames):
+        usable = block.status == FrameStatus.NOT_INDEXED
+        counts.append(np.diff(block.offsets)[usable])
+        bad += int((~usable).sum())
+        left_out += block.n_left_out
+        problems += block.problems
+        if len(block.spots):
+            q = np.linalg.norm(block.spots.astype(np.float64), axis=1)
+            lengths = [min(lengths[0], float(q.min())), max(lengths[1], float(q.max()))]
+        for cell in [] if block.cells is None else block.cells:
+            cells[cell.tobytes()] = cell
+    n = np.concatenate([np.zeros(0, np.int64), *counts])
+    return SpotsReport(
+        formats, len(n) + bad, bad, int(n.sum()), left_out,
+        [int(n.min()), int(np.median(n)), int(n.max())] if len(n) else None, histogram(n),
+        [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,
+        [cell_parameters(cell).tolist() for cell in cells.values()], panels, shift, problems,
+    )
+
+
+def _files(sources: Sequence[Source], geometry: Geometry | None) -> tuple[list[str], int, bool | None]:
+    """Formats, panels and half-pixel shift of the files that can be opened."""
+    formats: dict[str, None] = {}
+    panels, shift = 0, None
+    for path in dict.fromkeys(source.path for source in sources):
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            formats[file.format] = None
+            if file.geometry is not None:
+                panels, shift = len(file.geometry.detector.panels), file.half_pixel_shift
+    return list(formats), panels, shift
+
+
+def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """From and to which count, both included, and how many counts are there."""
+    if len(counts) == 0:
+        return []
+    low, high = int(counts.min()), int(counts.max())
+    width = -(-(high - low + 1) // BINS)
+    number = np.bincount((counts - low) // width)
+    return [(low + i * width, low + (i + 1) * width - 1, int(n)) for i, n in enumerate(number)]
+
+
+@dataclass(frozen=True)
+class ResultsReport:
+    """What a results file holds.
+
+    Attributes
+    ----------
+    complete : bool
+    method, backend, device, ffbidx_version : str
+    frames, crystals : int
+    status : dict
+        Frames by status.
+    crystals_per_frame : list of (int, int)
+        A number of crystals, and the frames that have as many.
+    cells : list of dict
+        Of each input cell `given`, `learned`, the number of its `crystals` and their `median`; six numbers each.
+    histogram : list of (int, int, int)
+        Of the spots that a crystal covers.
+    """
+
+    complete: bool
+    method: str
+    backend: str
+    device: str
+    ffbidx_version: str
+    half_pixel_shift: str
+    frames: int
+    crystals: int
+    status: dict[str, int]
+    crystals_per_frame: list[tuple[int, int]]
+    cells: list[dict[str, Any]]
+    histogram: list[tuple[int, int, int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+
+def inspect_results(path: str) -> ResultsReport:
+    """Look at a results file; an `InputError` when it is damaged."""
+    pieces = list(results_in_pieces(path))
+    if not pieces:
+        raise InputError(path, "has no frames")
+    first = pieces[0]
+    status = np.concatenate([piece.status for piece in pieces])
+    per_frame = np.bincount(np.concatenate([np.diff(piece.crystal_offsets) for piece in pieces]))
+    came_from = np.concatenate([piece.input_cell[piece.crystals] for piece in pieces])
+    parameters = np.concatenate([piece.crystal_parameters for piece in pieces])
+    covered = np.concatenate([piece.n_indexed for piece in pieces]).astype(np.int64)
+    cells = []
+    for row, cell in enumerate(first.input_cells):
+        mine = parameters[came_from == row]
+        learned = None if first.learned_cells is None else cell_parameters(first.learned_cells[row]).tolist()
+        median = np.median(mine.astype(np.float64), axis=0).tolist() if len(mine) else None
+        cells.append({
+            "given": cell_parameters(cell).tolist(), "learned": learned, "crystals": len(mine), "median": median,
+        })
+    header = first.header
+    return ResultsReport(
+        first.complete, header.method, header.backend, header.device, header.ffbidx_version, header.half_pixel_shift,
+        len(status), len(came_from), {s.name.lower(): int((status == s).sum()) for s in FrameStatus},
+        [(k, int(n)) for k, n in enumerate(per_frame)], cells, histogram(covered),
+    )
