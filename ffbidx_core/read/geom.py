@@ -7,7 +7,17 @@ import re
 from dataclasses import dataclass, field, replace
 
 from ..errors import InputError
-from ..model.detector import BY_HAND, LENGTH_UNITS, WAVELENGTH_UNITS, BadRegion, Detector, Geometry, Panel, Reading, Vector
+from ..model.detector import (
+    BY_HAND,
+    LENGTH_UNITS,
+    WAVELENGTH_UNITS,
+    BadRegion,
+    Detector,
+    Geometry,
+    Panel,
+    Reading,
+    Vector,
+)
 from ..model.detector import geometry_text as text_of
 from .content import read_text
 
