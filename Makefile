@@ -2,13 +2,14 @@
 # make test     install into .venv-test, then ruff, mypy and pytest
 # make lint     ruff and mypy alone
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
+# make soak     a long run without the computation: memory, open files, speed of reading and writing
 # make clean    remove what the above made
 
 PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*') ffbidx.py
 
-.PHONY: demo test lint quality speed clean
+.PHONY: demo test lint quality speed clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -29,6 +30,9 @@ quality: .venv-test/installed
 
 speed: .venv-test/installed
 	.venv-test/bin/python -m bench.speed
+
+soak: .venv-test/installed
+	.venv-test/bin/python -m bench.soak
 
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo

@@ -25,6 +25,7 @@ BATCH_SIZE = {"cuda": 16384}
 """Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
 FEW = 64
 """The same for all other backends."""
+LARGEST_BLOCK = 1024
 SAVE_SECONDS = 30.0
 """Seconds of work that may be lost at most, unless told otherwise."""
 
@@ -94,10 +95,15 @@ class Job:
         """The job with the batch size that a backend likes, unless one was given."""
         return dataclasses.replace(self, batch_size=self.batch_size or BATCH_SIZE.get(backend, FEW))
 
+    @property
+    def block_size(self) -> int:
+        """Frames that are read together: no more than a batch, and few enough to stay in the processor's cache."""
+        return min(self.batch_size or FEW, LARGEST_BLOCK)
+
     def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
         """The frames of the job as they come from the files, from a place on."""
         return read_blocks(
-            self.sources, frames_per_block=self.batch_size or FEW, d_min=self.d_min, d_max=self.d_max,
+            self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
             every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start or Place(),
         )
 

@@ -28,7 +28,7 @@ from .write.behind import WriteBehind
 from .write.stores import MemoryStore, Saved, Store
 
 DEPTH = 2
-"""Items that wait between two stages at most."""
+"""Batches that wait between two stages at most."""
 SHARD_FRAMES = 16384
 """Frames that are saved together at most, however short the time since the last ones."""
 
@@ -116,7 +116,8 @@ def index(
     job.blocks()
     with closing(store or MemoryStore()) as kept:
         run = _Run(job, backend, kept)
-        with closing(read_ahead(job.blocks(run.start), DEPTH, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
+        ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
+        with closing(read_ahead(job.blocks(run.start), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
             complete = False
             for batch in job.batches(run.learn(blocks, stop)):
                 if stop.is_set():
@@ -249,7 +250,7 @@ class _Run:
         t = self.tally
         return Progress(
             t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
-            blocks.waiting / DEPTH, writer.waiting / DEPTH,
+            blocks.fill, writer.fill,
         )
 
     def outcome(self, complete: bool) -> Outcome:

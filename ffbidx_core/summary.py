@@ -14,7 +14,7 @@ from .model.frame import BatchResult, FrameStatus
 from .model.results import Results
 from .model.run import MOST_PROBLEMS, Mark
 
-LARGEST_SAMPLE = 1 << 16
+LARGEST_SAMPLE = 1 << 14
 """Crystals of one input cell that its median and spread are taken from."""
 
 
@@ -100,22 +100,27 @@ class Sample:
     def __init__(self) -> None:
         self.count = 0
         self._stride = 1
-        self._rows: list[Array] = []
+        self._parts: list[Array] = []
+        self._n_rows = 0
 
     def add(self, rows: Array) -> None:
         """Add rows (n, 6)."""
-        self._rows.extend(rows[-self.count % self._stride :: self._stride])
+        # Copied, not to keep the whole batch that they are a part of.
+        taken = rows[-self.count % self._stride :: self._stride].copy()
         self.count += len(rows)
-        while len(self._rows) > LARGEST_SAMPLE:
-            self._rows = self._rows[::2]
+        self._parts.append(taken)
+        self._n_rows += len(taken)
+        while self._n_rows > LARGEST_SAMPLE:
+            self._parts = [np.concatenate(self._parts)[::2].copy()]
+            self._n_rows = len(self._parts[0])
             self._stride *= 2
 
     def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
         """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
-        if not self._rows:
+        if not self._n_rows:
             return None, None
-        low, median, high = np.percentile(np.array(self._rows), [15.865, 50, 84.135], axis=0)
-        spread = (high - low) / 2 if len(self._rows) > 1 else None
+        low, median, high = np.percentile(np.concatenate(self._parts), [15.865, 50, 84.135], axis=0)
+        spread = (high - low) / 2 if self._n_rows > 1 else None
         return median.tolist(), None if spread is None else spread.tolist()
 
 

@@ -41,9 +41,9 @@ class ReadAhead(Generic[T], Iterator[T]):
         self._thread.start()
 
     @property
-    def waiting(self) -> int:
-        """Items that were made and not taken."""
-        return self._made.qsize()
+    def fill(self) -> float:
+        """How full the queue is, 0 to 1."""
+        return self._made.qsize() / self._made.maxsize
 
     def __iter__(self) -> Self:
         return self

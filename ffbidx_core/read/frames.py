@@ -89,30 +89,38 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBl
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = _offsets(counts)
     readable = np.repeat([part.readable for part in parts], [len(part.indices) for part in parts])
-    usable = usable_frames(spots, offsets)
+    # One look at all of them is enough nearly always; the comparisons are false for nan.
+    all_usable = len(spots) == 0 or bool(spots.max() < LARGEST_SPOT and spots.min() > -LARGEST_SPOT)
+    usable = np.ones(len(counts), dtype=bool) if all_usable else usable_frames(spots, offsets)
     problems = list(itertools.chain.from_iterable(part.problems for part in parts))
     problems += _bad_spots(parts, spots, offsets, usable)
 
     frame = np.repeat(np.arange(len(counts)), counts)
-    spots[~usable[frame]] = 0
+    if not all_usable:
+        spots[~usable[frame]] = 0
     squared = np.einsum("ij,ij->i", spots, spots, dtype=np.float64)
     real = squared >= SMALLEST_SPOT**2
     real &= first_occurrences(spots, frame)
-    used = real & limits.within(squared) & usable[frame]
-    kept = np.bincount(frame[used], minlength=len(counts))
+    used = real & limits.within(squared)
+    if not all_usable:
+        used &= usable[frame]
+    if used.all():
+        kept = counts
+    else:
+        kept, spots = np.bincount(frame[used], minlength=len(counts)), spots[used]
     cells = next((part.cells for part in parts if part.readable), None)
     return FrameBlock(
         sources=[part.source for part in parts for _ in part.ids],
         indices=np.concatenate([part.indices for part in parts]),
         ids=[name for part in parts for name in part.ids],
-        spots=spots[used],
+        spots=spots,
         offsets=_offsets(kept),
         status=np.select(
             [~readable, ~usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
         ).astype(np.uint8),
         n_spots=np.where(usable, kept, counts).astype(np.int32),
         cells=cells,
-        n_left_out=int((~real & usable[frame]).sum()),
+        n_left_out=0 if real.all() else int((~real & usable[frame]).sum()),
         problems=problems,
         places=np.concatenate([part.places for part in parts]),
     )

@@ -29,9 +29,9 @@ class WriteBehind(Generic[T]):
         self._thread = threading.Thread(target=self._run, name="ffbidx-writer", daemon=True)
 
     @property
-    def waiting(self) -> int:
-        """Items that were put and not begun."""
-        return self._items.qsize()
+    def fill(self) -> float:
+        """How full the queue is, 0 to 1."""
+        return self._items.qsize() / self._items.maxsize
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -27,7 +27,7 @@ from ..read.datasets import open_file
 from .atomic import publish_file, write_file
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 
-IN_MEMORY = 32 * 2**20
+IN_MEMORY = 4 * 2**20
 """Bytes of parts that are joined in memory, without a child."""
 CHUNKS_AT_ONCE = 8
 CHILD = ("-m", "ffbidx_core.write.join")
