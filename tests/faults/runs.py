@@ -8,11 +8,11 @@ import numpy as np
 from calls import write_spots
 from frames import CELL, frame
 
+from ffbidx_core import read_results
 from ffbidx_core.job import Job
 from ffbidx_core.model.results import COLUMNS, Results
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.pipeline import Outcome, index
-from ffbidx_core import read_results
 from ffbidx_core.read import Source
 from ffbidx_core.write import Output, PartsStore
 from ffbidx_core.write.outputs import WRITERS
