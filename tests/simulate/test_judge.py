@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from frames import rotation
 
-from bench.quality import Outcome, joined
+from bench.quality import Outcome
 from bench.scenarios import CASES, CENTRED, LYSOZYME, PSEUDO
 from ffbidx_core.model.cell import symmetry_operators
 from ffbidx_core.model.frame import BatchResult
@@ -115,7 +115,7 @@ def test_crystals_on_blank_frames_are_false():
 def test_batches_are_joined_in_order():
     frames = simulate(scenario(LYSOZYME, lattices=(0, 2)), 9)
     answers, tally = truth(frames), Tally()
-    tally.add(joined([result(answers[:4]), result(answers[4:5]), result(answers[5:])]), frames)
+    tally.add(BatchResult.joined([result(answers[:4]), result(answers[4:5]), result(answers[5:])]), frames)
     assert tally.claimed == len(frames.cells)
     assert tally.false == 0
 
