@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +22,11 @@ from ffbidx_core.errors import OutputError
 from ffbidx_core.model.results import Results
 from ffbidx_core.pipeline import Progress
 from ffbidx_core.summary import Summary
+from ffbidx_core.write import check_output
+from ffbidx_core.write.ledger import Ledger
 
+LATELY = 60.0
+"""Seconds over which the rate of now is taken."""
 HEARTBEAT = 30.0
 """Seconds between progress lines where there is no terminal."""
 MOST_CELLS = 5
@@ -29,10 +36,53 @@ PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
 PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
+class Rate:
+    """Frames/s over the last minute."""
+
+    def __init__(self) -> None:
+        self._events: deque[tuple[float, int]] = deque()
+
+    def __call__(self, event: Progress) -> float | None:
+        """The rate with an event; None at the first one."""
+        self._events.append((event.seconds, event.frames))
+        while len(self._events) > 2 and event.seconds - self._events[1][0] >= LATELY:
+            self._events.popleft()
+        seconds, frames = self._events[0]
+        return (event.frames - frames) / (event.seconds - seconds) if event.seconds > seconds else None
+
+
+class JsonLog:
+    """A file of JSON lines: how far a run is, about once a second, and its summary.
+
+    Parameters
+    ----------
+    path
+        A file that is there is continued or replaced only when told so.
+    resume, overwrite
+        Whether to continue it, or to replace it.
+    """
+
+    def __init__(self, path: str, *, resume: bool, overwrite: bool) -> None:
+        check_output(path, resume or overwrite)
+        self._file = Ledger.open(path) if resume and os.path.exists(path) else Ledger.begin(path, [])
+        self._last = float("-inf")
+
+    def progress(self, event: Progress, now: float | None) -> None:
+        """Note an event, unless the last one is less than a second ago."""
+        if event.seconds - self._last >= 1 or event.frames == event.total:
+            self._last = event.seconds
+            self._file.add({"event": "progress", "frames_per_second_now": now} | asdict(event))
+
+    def summary(self, summary: Summary) -> None:
+        """Note the summary of the run."""
+        self._file.add({"event": "summary"} | summary.as_dict())
+
+
 class Reporter:
     """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, log: JsonLog | None = None) -> None:
+        self.log, self._rate = log, Rate()
         self.console = Console(stderr=True, quiet=quiet, **PLAIN)
         self._verbose = verbose
         self._last_line = time.monotonic()
@@ -60,7 +110,10 @@ class Reporter:
         if self._verbose:
             for problem in event.problems:
                 self.say(f"note: {problem}")
-        text = progress_line(event)
+        now = self._rate(event)
+        if self.log is not None:
+            self.log.progress(event, now)
+        text = progress_line(event, now)
         self._bar.update(self._task, description=text, completed=event.frames, total=event.total)
         if not _is_live(self.console) and time.monotonic() - self._last_line >= HEARTBEAT:
             self._last_line = time.monotonic()
@@ -71,14 +124,18 @@ def _is_live(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def progress_line(event: Progress) -> str:
-    """An event in words: frames done, share indexed, frames/s, time left."""
-    rate = event.frames / event.seconds if event.seconds > 0 else 0.0
+def progress_line(event: Progress, now: float | None = None) -> str:
+    """An event in words: frames, share indexed, crystals, frames/s (lately, on the mean), time left, full queues."""
+    rate = (event.frames - event.before) / event.seconds if event.seconds > 0 else 0.0
     parts = [f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames"]
     if event.frames:
-        parts += [f"{event.indexed / event.frames:.1%} indexed", f"{rate:.1f} frames/s"]
+        parts += [f"{event.indexed / event.frames:.1%} indexed", f"{event.crystals} crystals"]
+        parts.append(f"{rate:.1f} frames/s" if now is None else f"{now:.1f} frames/s (mean {rate:.1f})")
     if event.total is not None and rate > 0:
         parts.append(f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left")
+    if event.frames:
+        # A full queue waits for what comes after it, an empty one for what comes before.
+        parts.append(f"queues: read {event.to_compute:.0%}, write {event.to_write:.0%} full")
     return ", ".join(parts)
 
 

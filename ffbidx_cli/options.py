@@ -185,6 +185,8 @@ backend_options = _together(
 
 message_options = _together(
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
+    click.option("--log-json", metavar="FILE", help=(
+        "Write how far the run is to a file, a line of JSON about every second.")),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
     click.option("-v", "--verbose", is_flag=True, help="Say more: parameters, every problem as it comes."),
 )

@@ -32,7 +32,8 @@ SOME_FRAMES_BAD = 3
 @click.pass_obj
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None,
-    overwrite: bool, resume: bool, dry_run: bool, as_json: bool, quiet: bool, verbose: bool, **options: Any,
+    overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
+    **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -62,13 +63,16 @@ def command(
     read = [source.path for source in sources] + list(options["cells"])
     check_pixels(chosen, sources, job)
     store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
-    with console.Reporter(quiet=quiet, verbose=verbose) as reporter, signals.stoppable() as stop:
+    log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None
+    with console.Reporter(quiet=quiet, verbose=verbose, log=log) as reporter, signals.stoppable() as stop:
         if verbose:
             reporter.say(job.parameters.as_json())
         summary = pipeline.index(job, store=store, progress=reporter, stop=stop).summary
         if summary.frames == 0:
             reporter.say("stopped before any frame was finished; nothing is written")
             return signals.status
+    if log:
+        log.summary(summary)
     if as_json:
         console.write_data(json.dumps(summary.as_dict()).encode() + b"\n")
     console.show_summary(reporter.console, summary)

@@ -9,12 +9,30 @@ from ffbidx_core.pipeline import Progress
 
 @pytest.mark.parametrize(("event", "line"), [
     (Progress(0, 0, 0, 10, 0.0), "0/10 frames"),
-    (Progress(50, 40, 45, 200, 10.0), "50/200 frames, 80.0% indexed, 5.0 frames/s, 0:00:30 left"),
-    (Progress(50, 40, 45, None, 10.0), "50 frames, 80.0% indexed, 5.0 frames/s"),
-    (Progress(7200, 0, 0, 14400, 7200.0), "7200/14400 frames, 0.0% indexed, 1.0 frames/s, 2:00:00 left"),
+    (Progress(50, 40, 45, 200, 10.0), (
+        "50/200 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, 0:00:30 left, queues: read 0%, write 0% full")),
+    (Progress(50, 40, 45, None, 10.0, to_compute=1.0, to_write=0.5), (
+        "50 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, queues: read 100%, write 50% full")),
+    # What was finished before counts for no speed.
+    (Progress(7200, 0, 0, 14400, 3600.0, before=3600), (
+        "7200/14400 frames, 0.0% indexed, 0 crystals, 1.0 frames/s, 2:00:00 left, queues: read 0%, write 0% full")),
 ])
 def test_progress_in_words(event, line):
     assert console.progress_line(event) == line
+
+
+def test_the_rate_of_now_is_that_of_the_last_minute():
+    rate = console.Rate()
+    assert rate(Progress(0, 0, 0, None, 1.0)) is None
+    # 100 frames/s for ten minutes, then 10.
+    for second in range(2, 600):
+        now = rate(Progress(100 * second, 0, 0, None, float(second)))
+    assert now == pytest.approx(100, rel=0.02)
+    for second in range(1, 70):
+        now = rate(Progress(59_900 + 10 * second, 0, 0, None, 599.0 + second))
+    assert now == pytest.approx(10)
+    line = console.progress_line(Progress(60_590, 0, 0, None, 668.0), now)
+    assert "10.0 frames/s (mean 90.7)" in line
 
 
 def test_a_heartbeat_line_every_half_minute_off_a_terminal(monkeypatch, capsys):

@@ -225,3 +225,15 @@ def test_reference_backend_can_be_asked_for(index, text_file):
 
 def test_verbose_tells_the_parameters(index, spots_file):
     assert '"num_halfsphere_points": 4096' in index(spots_file, "-v").err
+
+
+def test_the_log_has_the_progress_and_the_summary(index, spots_file, tmp_path):
+    log = tmp_path / "log.jsonl"
+    assert index(spots_file, "--batch-size", 1, "--log-json", log, "-q", "-o", "x.h5").status == 0
+    *events, summary = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {event["event"] for event in events} == {"progress"}
+    assert (events[-1]["frames"], events[-1]["total"], events[-1]["crystals"]) == (3, 3, 3)
+    assert (summary["event"], summary["frames"], summary["complete"]) == ("summary", 3, True)
+    assert index(spots_file, "--log-json", log, "-o", "y.h5").is_one_line_error(6, "log.jsonl", "--overwrite")
+    index(spots_file, "--log-json", log, "-q", "-o", "x.h5", "--resume")
+    assert len(log.read_text().splitlines()) > len(events) + 1
