@@ -3,13 +3,14 @@
 # make lint     ruff and mypy alone
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
+# make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
 # make clean    remove what the above made
 
 PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*') ffbidx.py
 
-.PHONY: demo test lint quality speed clean soak
+.PHONY: demo test lint quality speed gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -33,6 +34,12 @@ speed: .venv-test/installed
 
 soak: .venv-test/installed
 	.venv-test/bin/python -m bench.soak
+
+gpu-test:
+	PYTHONPATH=. $(PYTHON) -m pytest tests/parity tests/gpu -k "cuda or gpu" -rs
+
+gpu-bench:
+	PYTHONPATH=. $(PYTHON) -m bench.gpu
 
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo

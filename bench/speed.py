@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -18,7 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ffbidx_core.backends import Backend, get_backend
+from ffbidx_core.backends import get_backend
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.parameters import Parameters
@@ -26,6 +25,7 @@ from ffbidx_core.simulate import SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 
 from .scenarios import SPEED
+from .timed import HostClock, TimedVerbs
 
 ASKED_MS = {"tetragonal, 100 spots": 2.0, "tetragonal, 300 spots": 2.5}
 Spots = NDArray[np.float32]
@@ -45,28 +45,6 @@ def row(name: str, value: float, unit: str, asked: str = "") -> None:
     print(f"  {name:44} {value:9.3f} {unit:12} {asked}", flush=True)
 
 
-class TimedVerbs:
-    """A backend that keeps the CPU seconds of each of its verbs."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._backend, name)
-        if not callable(attribute):
-            return attribute
-
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.process_time()
-            try:
-                return attribute(*args, **kwargs)
-            finally:
-                self.seconds[name] += time.process_time() - start
-
-        return timed
-
-
 def frames_section(repeats: int) -> None:
     """Whole frames, one thread."""
     print(f"Whole frames, preset best, one thread, CPU time, median of {repeats} calls of {FRAMES} frames")
@@ -75,7 +53,7 @@ def frames_section(repeats: int) -> None:
         plan = SearchPlan.make(scenario.input_cells, p)
         runs = [simulate(scenario, FRAMES, seed) for seed in range(repeats + 1)]
         index_frames(backend, runs[0].spots, runs[0].offsets, plan, p)
-        tally, seconds, verbs = Tally(), [], TimedVerbs(backend)
+        tally, seconds, verbs = Tally(), [], TimedVerbs(backend, HostClock(time.process_time))
         for run in runs[1:]:
             start = time.process_time()
             result = index_frames(verbs, run.spots, run.offsets, plan, p)
@@ -85,7 +63,7 @@ def frames_section(repeats: int) -> None:
         found = f"{tally.lattices_found} of {tally.lattices} lattices" if tally.lattices else f"{tally.claimed} claimed"
         row(name, median(seconds) * 1e3 / FRAMES, "ms/frame", asked + found)
         per_frame = {verb: spent * 1e3 / tally.frames for verb, spent in verbs.seconds.items()}
-        print("    " + ", ".join(f"{verb} {ms:.2f}" for verb, ms in sorted(per_frame.items(), key=lambda x: -x[1])))
+        print("    " + ", ".join(f"{verb} {ms:.2f}" for verb, ms in per_frame.items()))
 
 
 def numpy_scores(directions: Spots, spots: Spots, length: float, p: Parameters, block: int = 1024) -> Spots:

@@ -1,10 +1,10 @@
-"""Indexing of whole frames, as the tests of properties use it."""
+"""Indexing of whole frames, and how results compare."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ffbidx_core.backends import get_backend
+from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.batch import pack
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.model.cell import symmetry_operators
@@ -16,11 +16,11 @@ from ffbidx_core.parameters import Parameters
 
 def index(
     frames: Sequence[np.ndarray], cells: np.ndarray, preset: str = "best", *, threads: int | None = None,
-    keep_all: bool = False,
+    keep_all: bool = False, backend: Backend | None = None,
 ) -> BatchResult:
-    """Index frames (spots (n, 3) each) with input cells (M, 3, 3) on the CPU."""
+    """Index frames (spots (n, 3) each) with input cells (M, 3, 3), on the CPU unless a backend is given."""
     p = Parameters.preset(preset, max_input_cells=len(cells))
-    backend = get_backend("cpu", threads=threads)
+    backend = backend or get_backend("cpu", threads=threads)
     return index_frames(backend, *pack(frames), SearchPlan.make(cells, p), p, keep_all=keep_all)
 
 
