@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 
 TO_STDOUT = "-"
 JOB_OPTIONS = ("backend", "device", "threads", "batch_size", "d_min", "d_max", "every", "max_frames")
+
+
+def probing_of(sources: Sequence[Source], timeout: float | None) -> AbstractContextManager[None]:
+    """Have a child open the inputs first where there are several: one that hangs must not hold up the others."""
+    from ffbidx_core.errors import ParameterError
+    from ffbidx_core.read.probe import OPEN_TIMEOUT, Prober, probing
+
+    seconds = OPEN_TIMEOUT if timeout is None else timeout
+    if not seconds >= 0:
+        raise ParameterError("open_timeout", seconds, "at least 0")
+    several = len({source.path for source in sources}) > 1
+    return probing(Prober(seconds) if several and seconds > 0 else None)
 
 
 def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:

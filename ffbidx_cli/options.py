@@ -144,6 +144,8 @@ input_options = _together(
     click.option("--d-min", type=float, metavar="A", help="Use spots up to this resolution only."),
     click.option("--d-max", type=float, metavar="A", help="Use spots from this resolution on only."),
     click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames."),
+    click.option("--open-timeout", type=float, metavar="S", help=(
+        "Of several inputs leave out one that does not open within S seconds; 0: wait for ever.  [default: 30]")),
     click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only."),
 )
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffbidx_cli import options as shared
-from ffbidx_cli.jobs import TO_STDOUT, check_pixels, job_of, list_batches, output_formats, store_of
+from ffbidx_cli.jobs import (
+    TO_STDOUT,
+    check_pixels,
+    job_of,
+    list_batches,
+    output_formats,
+    probing_of,
+    store_of,
+)
 from ffbidx_core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,12 +41,12 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    **options: Any,
+    open_timeout: float | None, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
-    INPUT is a spot file (HDF5 or text), a list of them (@frames.lst or frames.lst), or one frame of a file,
-    FILE//INDEX with INDEX counted from 0.
+    INPUT is a spot file, a directory of them, a pattern such as 'run1*.h5', one frame of a file, FILE//INDEX with
+    INDEX counted from 0, or a list of all these, one a line: @frames.lst, frames.lst, or - for standard input.
     """
     if as_json and TO_STDOUT in outputs:
         raise UsageError("--json and -o - both write to standard output: leave one of them out")
@@ -51,6 +59,7 @@ def command(
     from ffbidx_core.read import expand_inputs
 
     sources = expand_inputs(inputs)
+    click.get_current_context().with_resource(probing_of(sources, open_timeout))
     outputs = outputs or [f"{PurePath(sources[0].path).stem}.ffbidx.h5"]
     chosen = output_formats(outputs, output_format)
     job = job_of(sources, outputs[0], **options)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from ..errors import InputError
 from ..model.run import InputIdentity
 from .inputs import Source
+from .probe import check_opens
 
 
 def identities(sources: Iterable[Source]) -> list[InputIdentity]:
@@ -24,7 +26,8 @@ def identities(sources: Iterable[Source]) -> list[InputIdentity]:
 
 def _size_and_time(path: str) -> tuple[int, int]:
     try:
+        check_opens(path)
         found = os.stat(path)
-    except (OSError, ValueError):
+    except (InputError, OSError, ValueError):
         return -1, -1
     return found.st_size, found.st_mtime_ns

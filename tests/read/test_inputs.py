@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,33 @@ def test_a_missing_list_is_an_error_and_a_missing_file_is_left_to_the_reader() -
     with pytest.raises(InputError, match=r"^nothere\.lst: cannot be read: no such file"):
         expand_inputs(["@nothere.lst"])
     assert expand_inputs(["nothere.h5"]) == [Source("nothere.h5")]
+
+
+def test_directories_and_patterns_stand_for_their_files() -> None:
+    for name in ("d/run10.h5", "d/run9.h5", "d/x.TXT", "d/.hidden.h5", "d/run9.ffbidx.h5", "d/notes.md", "d/s/deep.h5"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("")
+    Path("a[1].h5").write_text("")
+    assert expand_inputs(["d"]) == [Source("d/run9.h5"), Source("d/run10.h5"), Source("d/x.TXT")]
+    assert expand_inputs(["d/run?.h5", "d/run*.h5"]) == [
+        Source("d/run9.h5"), Source("d/run9.ffbidx.h5"), Source("d/run9.h5"), Source("d/run10.h5"),
+    ]
+    assert [source.path for source in expand_inputs(["d/**/*.h5"])] == [
+        "d/run9.ffbidx.h5", "d/run9.h5", "d/run10.h5", "d/s/deep.h5",
+    ]
+    assert expand_inputs(["a[1].h5"]) == [Source("a[1].h5")]
+    Path("list.lst").write_text("d\nd/run1*.h5\n")
+    assert len(expand_inputs(["list.lst"])) == 4
+
+
+def test_directories_and_patterns_without_files_are_left_to_the_reader() -> None:
+    Path("empty").mkdir()
+    assert expand_inputs(["nothing*.h5", "empty", "none/"]) == [Source("nothing*.h5"), Source("empty"), Source("none/")]
+
+
+def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a.h5\n\n# no\nb\xff.h5 //3\n")))
+    assert expand_inputs(["first.h5", "-"]) == [Source("first.h5"), Source("a.h5"), Source("b\udcff.h5", 3)]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(InputError, match="standard input: names no inputs"):
+        expand_inputs(["-"])

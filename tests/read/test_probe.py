@@ -1,0 +1,50 @@
+import time
+
+import pytest
+
+from ffbidx_core.read import Source, count_frames, read_blocks
+from ffbidx_core.read.identity import identities
+from ffbidx_core.read.probe import _CHILD, Prober, probing
+
+HANGS = _CHILD.replace("    try:\n        descriptor", "    while 'sleepy' in line: pass\n    try:\n        descriptor")
+"""A child on whose file system some files hang."""
+
+
+def test_a_file_that_hangs_is_a_row_among_others(text_file):
+    names = ("a.txt", "sleepy.txt", "b.txt", "no.txt")
+    sources = [Source(text_file("0.1 0.2 0.3", name)) for name in names[:3]] + [Source(names[3])]
+    with probing(Prober(1.0, HANGS)):
+        begin = time.monotonic()
+        assert [found.size > 0 for found in identities(sources)] == [True, False, True, False]
+        assert count_frames(sources) == 2
+        (block,) = read_blocks(sources)
+        # Waited for once only.
+        assert time.monotonic() - begin < 3
+    assert block.status.tolist() == [1, 4, 1, 4]
+    assert "sleepy.txt: cannot be read: it did not open within 1 s" in block.problems[0]
+    assert "no such file" in block.problems[1]
+
+
+def test_without_probing_nothing_is_started(text_file, monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", None)
+    assert count_frames([Source(text_file("0.1 0.2 0.3"))]) == 1
+
+
+def test_probing_many_files_is_fast(text_file):
+    path = text_file("0.1 0.2 0.3")
+    prober = Prober()
+    with probing(prober):
+        prober.check(path)
+        begin = time.monotonic()
+        for _ in range(1000):
+            prober.check(path)
+        assert time.monotonic() - begin < 2
+
+
+@pytest.mark.parametrize("script", ["raise SystemExit", "import sys; sys.stdin.readline()", f"{_CHILD}    break\n"])
+def test_a_child_that_dies_is_started_again(text_file, script):
+    prober = Prober(2.0, script)
+    with probing(prober):
+        for _ in range(4):
+            prober.check(text_file("0.1 0.2 0.3"))
+            time.sleep(0.05)
