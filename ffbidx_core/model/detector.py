@@ -220,7 +220,11 @@ def geometry_text(geometry: Geometry) -> str:
         lines.append(f"clen = {_written(distance)} {distance.unit}")
     if geometry.peak_list:
         lines.append(f"peak_list = {geometry.peak_list}")
-    lines += [line for panel in geometry.detector.panels for line in _panel_lines(panel)]
+    for number, panel in enumerate(geometry.detector.panels):
+        lines += _panel_lines(panel)
+        if len({p.first for p in geometry.detector.panels}) < len(geometry.detector.panels):
+            # Panels that begin at one place are layers of the data.
+            lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(("%", number, "ss", "fs"))]
     lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
     return "\n".join(lines) + "\n"
 

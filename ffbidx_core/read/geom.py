@@ -20,6 +20,7 @@ from ..model.detector import (
 )
 from ..model.detector import geometry_text as text_of
 from .content import read_text
+from .experiments import is_experiments, parse_experiments
 
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes; CrystFEL takes no more in a stream."""
@@ -74,27 +75,31 @@ class GeometryChanges:
 
 
 def read_geometry(path: str) -> Geometry:
-    """A CrystFEL geometry file.
+    """A CrystFEL geometry file or a DIALS experiment list.
 
     Raises
     ------
     InputError
         Naming the line or the panel.
     """
-    text = read_text(path, LARGEST_GEOMETRY_FILE)
+    text = read_text(path)
     if text is None:
-        raise InputError(path, "is an HDF5 file: a geometry is a CrystFEL geometry file, as text")
+        raise InputError(path, "is an HDF5 file: a geometry is a CrystFEL geometry file or a DIALS .expt")
     return parse_geometry(path, text)
 
 
 def parse_geometry(path: str, text: str) -> Geometry:
-    """The geometry that the text of a CrystFEL geometry file describes; `path` is for messages.
+    """The geometry that the text of a CrystFEL geometry file or an experiment list describes.
+
+    `path` is for messages.
 
     Raises
     ------
     InputError
         Naming the line or the panel.
     """
+    if is_experiments(text):
+        return parse_experiments(path, text).geometry
     lines = _assignments(path, text)
     if not lines.panels:
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")

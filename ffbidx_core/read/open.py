@@ -13,7 +13,9 @@ from ..model.cell import Array
 from ..model.detector import Geometry
 from ..model.results import FORMAT as RESULTS
 from .content import is_hdf5, read_head, read_text
+from .experiments import HDF5_GROUP, TABLE_ID, is_experiments
 from .frames import RawFrames
+from .probe import check_opens
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 
@@ -63,10 +65,21 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     InputError
         When the file cannot be used, or needs a geometry that is not there.
     """
+    check_opens(path)
     if read_head(path).startswith(SIGNATURE.encode()):
         return StreamFile(path, geometry)
+    if TABLE_ID.encode() in read_head(path, 64):
+        return _open_dials(path, geometry)
     text = read_text(path)
+    if text is not None and is_experiments(text):
+        raise InputError(path, "is JSON: name the reflections of DIALS (.refl), and the experiment list (.expt) with -g")
     return _open_hdf5(path, geometry) if text is None else TextFile(path, text)
+
+
+def _open_dials(path: str, geometry: Geometry | None) -> SpotFile:
+    from .dials import DialsFile
+
+    return DialsFile(path, geometry)
 
 
 def is_results(path: str) -> bool:
@@ -88,6 +101,9 @@ def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
         with errors_of(path, "attributes"):
             if file.attrs.get("format") == RESULTS:
                 raise InputError(path, "holds results, not spots: `ffbidx convert` and `ffbidx table` read it")
+        is_dials = find(file, path, HDF5_GROUP) is not None
         has_spots = find(file, path, "/spots") is not None
         has_peak_lists = not has_spots and find_peak_lists(file, path, geometry) is not None
+    if is_dials and not has_spots:
+        return _open_dials(path, geometry)
     return CxiFile(path, geometry) if has_peak_lists else Hdf5File(path, geometry)

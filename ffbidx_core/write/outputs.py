@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ..errors import UsageError
 from ..model.results import Results
 from .csv import csv_pieces
+from .dials import expt_pieces, refl_pieces
 from .frames import Setup
 from .sol import sol_pieces
 from .stream import stream_pieces
@@ -24,14 +25,17 @@ def _table(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
         yield text if number == 0 else text[text.index(b"\n") + 1 :]
 
 
-WRITERS: dict[str, Writer] = {TABLE: _table, "csv": csv_pieces, "stream": stream_pieces, "sol": sol_pieces}
+WRITERS: dict[str, Writer] = {
+    TABLE: _table, "csv": csv_pieces, "stream": stream_pieces, "sol": sol_pieces, "expt": expt_pieces,
+    "refl": refl_pieces,
+}
 """What makes an output of results that come in pieces."""
 SUFFIXES = {
     ".h5": RESULTS_FILE, ".hdf5": RESULTS_FILE, ".txt": TABLE, ".tsv": TABLE, ".csv": "csv", ".stream": "stream",
-    ".sol": "sol",
+    ".sol": "sol", ".expt": "expt", ".refl": "refl",
 }
 FORMATS = (RESULTS_FILE, *WRITERS)
-WITH_PIXELS = ("stream",)
+WITH_PIXELS = ("stream", "expt", "refl")
 """Formats that need to know where on the detector the spots are."""
 
 

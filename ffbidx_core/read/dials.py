@@ -1,0 +1,183 @@
+"""DIALS reflection tables (strong.refl), MessagePack or HDF5, with their experiment list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..model.cell import Array
+from ..model.detector import Geometry
+from .datasets import errors_of, find, open_dataset, open_file
+from .experiments import HDF5_GROUP, TABLE_ID, has_parallax, is_experiments, parse_experiments
+from .frames import MOST_SPOTS, RawFrames
+from .peaks import PeakLists, PeakPlacer
+
+TYPES: dict[str, tuple[str, int]] = {
+    "int": ("<i4", 1), "double": ("<f8", 1), "vec3<double>": ("<f8", 3), "std::size_t": ("<u8", 1),
+}
+"""How the types of the columns that are read are stored: a NumPy type, and how many make a row."""
+
+_NEEDED = ("id", "panel", "xyzobs.px.value")
+_INTENSITY = "intensity.sum.value"
+_NEEDS_EXPERIMENTS = "is a DIALS reflection table: give its experiment list with -g FILE.expt"
+
+
+class DialsFile:
+    """A reflection table opened for reading; a frame is an image of its experiments.
+
+    Parameters
+    ----------
+    geometry
+        That of the experiment list.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be used, or the experiment list is missing or does not fit it.
+    """
+
+    format = "DIALS reflections"
+    units_assumed = False
+    cells: Array | None = None
+    # dxtbx's pixels are measured from corners.
+    half_pixel_shift: bool | None = False
+
+    def __init__(self, path: str, geometry: Geometry | None) -> None:
+        self.path = path
+        if geometry is None or not is_experiments(geometry.text):
+            raise InputError(path, _NEEDS_EXPERIMENTS)
+        self.geometry: Geometry | None = geometry
+        self._experiments = parse_experiments("the experiment list", geometry.text)
+        self._bases = np.concatenate([[0], np.cumsum(self._experiments.n_frames)])
+        self.n_frames = int(self._bases[-1])
+        columns = _hdf5_columns(path) if h5py.is_hdf5(path) else _msgpack_columns(path)
+        self._sort(columns)
+        self._placer = PeakPlacer(path, geometry.detector)
+        self._notes = []
+        if has_parallax(geometry):
+            self._notes.append(f"{path}: its detector asks for a correction of the parallax, which is not made")
+
+    def _sort(self, columns: dict[str, NDArray[Any]]) -> None:
+        experiment, panel = (columns[name].astype(np.int64) for name in ("id", "panel"))
+        places = columns["xyzobs.px.value"]
+        known = self._experiments
+        if len(experiment) and not (experiment.min() >= -1 and experiment.max() < len(known.wavelength)):
+            problem = f"has the experiment {experiment.max()}; the list has {len(known.wavelength)}"
+            raise InputError(self.path, problem, "id")
+        n_panels = len(self.geometry.detector.panels) if self.geometry else 0
+        if len(panel) and not (panel.min() >= 0 and panel.max() < n_panels):
+            raise InputError(self.path, f"has the panel {panel.max()}; the detector has {n_panels}", "panel")
+        with np.errstate(invalid="ignore"):
+            z = np.where(np.isfinite(places[:, 2]), np.floor(places[:, 2]), 0).astype(np.int64)
+        number = np.where(known.n_frames[experiment] == 1, 0, z - known.first[experiment])
+        inside = (experiment >= 0) & (number >= 0) & (number < known.n_frames[experiment])
+        self._n_outside = int((~inside).sum())
+        frame = (self._bases[experiment] + number)[inside]
+        order = np.argsort(frame, kind="stable")
+        rows = np.flatnonzero(inside)[order]
+        self._offsets = np.searchsorted(frame[order], np.arange(self.n_frames + 1))
+        self._places, self._panel = places[rows, :2], panel[rows]
+        self._intensity = columns[_INTENSITY][rows] if _INTENSITY in columns else None
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending."""
+        at_once = max(1, MOST_SPOTS // max(1, int(np.diff(self._offsets).max(initial=0))))
+        for begin in range(0, len(frames), at_once):
+            yield self._read(frames[begin : begin + at_once])
+
+    def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        known = self._experiments
+        experiment = np.searchsorted(self._bases, frames, side="right") - 1
+        counts = np.diff(self._offsets)[frames]
+        rows = np.concatenate(
+            [np.zeros(0, np.int64), *(np.arange(self._offsets[f], self._offsets[f + 1]) for f in frames)]
+        ).astype(np.int64)
+        names = [known.image(e, int(f - self._bases[e])) for e, f in zip(experiment.tolist(), frames, strict=True)]
+        assert self.geometry is not None
+        assert self.geometry.distance is not None
+        assert self.geometry.distance.value is not None
+        wavelength = known.wavelength[experiment]
+        if self.geometry.by_hand and self.geometry.wavelength is not None:
+            wavelength = np.full(len(frames), self.geometry.wavelength.value, dtype=np.float64)
+        raw = self._placer.frames(PeakLists(
+            frames, names, self._places[rows, 0], self._places[rows, 1],
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), wavelength,
+            np.full(len(frames), self.geometry.distance.value),
+            None if self._intensity is None else self._intensity[rows], self._panel[rows],
+        ))
+        if self._n_outside:
+            self._notes.append(f"{self.path}: {self._n_outside} reflections are on no image of its experiments")
+            self._n_outside = 0
+        raw.problems[:0], self._notes = self._notes, []
+        return raw
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _msgpack_columns(path: str) -> dict[str, NDArray[Any]]:
+    try:
+        import msgpack
+    except ImportError:
+        raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
+    try:
+        with open(path, "rb") as file:
+            name, _, table = msgpack.unpackb(file.read(), strict_map_key=False)
+        n_rows, data = int(table["nrows"]), table["data"]
+        if name != TABLE_ID or not isinstance(data, dict):
+            raise ValueError("no reflection table")
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        detail = " ".join(str(error).split())[:60] or type(error).__name__
+        raise InputError(path, f"cannot be read as a DIALS reflection table: {detail}") from None
+    return {key: _column(path, key, data, n_rows) for key in (*_NEEDED, _INTENSITY) if key in data or key in _NEEDED}
+
+
+def _column(path: str, key: str, data: dict[str, Any], n_rows: int) -> NDArray[Any]:
+    if key not in data:
+        raise InputError(path, f"has no column {key}; it has {', '.join(list(map(str, data))[:6])}")
+    try:
+        kind, (n, blob) = data[key]
+        dtype, width = TYPES[kind]
+        values = np.frombuffer(blob, dtype=dtype).reshape(n, width)
+    except (ValueError, TypeError, KeyError):
+        raise InputError(path, "is not stored as DIALS stores it", key) from None
+    if len(values) != n_rows:
+        raise InputError(path, f"has {len(values)} rows, the table {n_rows}", key)
+    return values if width > 1 else values[:, 0]
+
+
+def _hdf5_columns(path: str) -> dict[str, NDArray[Any]]:
+    """The columns of all groups of a table, one after the other."""
+    parts: dict[str, list[NDArray[Any]]] = {}
+    with open_file(path) as file:
+        for group in _hdf5_tables(file, path):
+            for key in (*_NEEDED, _INTENSITY):
+                shape = (None, 3) if key == "xyzobs.px.value" else (None,)
+                dataset = open_dataset(file, path, f"{group}/{key}", "fiu", shape)
+                if dataset is None and key in _NEEDED:
+                    raise InputError(path, "is missing", f"{group}/{key}")
+                if dataset is not None:
+                    with errors_of(path, f"{group}/{key}"):
+                        parts.setdefault(key, []).append(dataset[()])
+    if not parts:
+        raise InputError(path, f"has no reflection tables in {HDF5_GROUP}")
+    columns = {key: np.concatenate(values) for key, values in parts.items()}
+    n_rows = len(columns["id"])
+    if any(len(columns[key]) != n_rows for key in _NEEDED):
+        raise InputError(path, "has columns of different lengths", HDF5_GROUP)
+    return {key: values for key, values in columns.items() if len(values) == n_rows}
+
+
+def _hdf5_tables(file: h5py.File, path: str) -> Iterator[str]:
+    root = find(file, path, HDF5_GROUP)
+    for process in root if isinstance(root, h5py.Group) else ():
+        group = find(file, path, f"{HDF5_GROUP}/{process}")
+        for table in group if isinstance(group, h5py.Group) else ():
+            yield f"{HDF5_GROUP}/{process}/{table}"
