@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..backends import devices
 from ..errors import ParameterError
@@ -21,8 +21,10 @@ def examine(backend: str = "auto", device: str | None = None, threads: int | Non
     ----------
     backend
         What must work: `cuda`, `cpu`, or with `auto` whatever a run would take. Others are examined too under `auto`.
-    device, threads
-        As for `get_backend`. Without a device every GPU is examined.
+    device
+        Numbers of the GPUs to examine, such as 0,1; all of them unless it or INDEXER_GPU_DEVICE names some.
+    threads
+        As for `get_backend`.
 
     Raises
     ------
@@ -39,6 +41,12 @@ def examine(backend: str = "auto", device: str | None = None, threads: int | Non
     yield from _backends(backend, device, threads)
 
 
+def _named_gpus(device: str | None) -> Sequence[str | int]:
+    """The GPUs of a list such as 0,1 or of the environment; all where none is named."""
+    named = device or os.environ.get("INDEXER_GPU_DEVICE") or "all"
+    return range(devices.gpu_count()[0]) if named == "all" else named.split(",")
+
+
 def _backends(backend: str, device: str | None, threads: int | None) -> Iterator[Finding]:
     """The self-tests, and what a run would take."""
     if backend != "cuda":
@@ -51,8 +59,7 @@ def _backends(backend: str, device: str | None, threads: int | None) -> Iterator
         state = State.ABSENT if backend == "auto" else State.BROKEN
         yield Finding("backend cuda", state, reason, {"backend": "cuda"})
     else:
-        named = device or os.environ.get("INDEXER_GPU_DEVICE")
-        for number in [named] if named else range(devices.gpu_count()[0]):
+        for number in _named_gpus(device):
             yield selftest.hold_to_oracle("cuda", number, threads)
     if backend == "auto":
         taken = "cpu" if reason else "cuda"

@@ -104,13 +104,14 @@ def test_which_backends_are_tested(tested, monkeypatch, reason, asked, wanted):
         assert findings["backend auto"].data["backend"] == ("cpu" if reason else "cuda")
 
 
-def test_a_named_gpu_is_the_only_one_tested(tested, monkeypatch):
+def test_named_gpus_are_the_only_ones_tested(tested, monkeypatch):
     monkeypatch.setattr("ffbidx_core.backends.devices.why_no_cuda", lambda: "")
     monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: (4, ""))
     list(examine("cuda", device="2"))
+    list(examine("cuda", device="0,1"))
     monkeypatch.setenv("INDEXER_GPU_DEVICE", "3")
     list(examine("cuda"))
-    assert tested == [("cuda", "2"), ("cuda", "3")]
+    assert tested == [("cuda", number) for number in ("2", "0", "1", "3")]
 
 
 def test_no_such_backend():

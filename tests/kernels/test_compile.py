@@ -16,11 +16,14 @@ pytest.importorskip("cuda.bindings.nvrtc")
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 BUDGETS = {
     "sort_spots": Usage(registers=48, spilled=0, shared=0),
-    "direction_keys": Usage(registers=64, spilled=0, shared=8192),
-    "choose_candidates": Usage(registers=84, spilled=0, shared=25600),
+    "count_directions": Usage(registers=54, spilled=0, shared=8192),
+    "choose_candidates": Usage(registers=68, spilled=0, shared=8704),
     "refine_vectors": Usage(registers=84, spilled=128, shared=0),
-    "turn_cells": Usage(registers=96, spilled=0, shared=10752),
-    "choose_cells": Usage(registers=76, spilled=0, shared=16896),
+    "frame_candidates": Usage(registers=46, spilled=0, shared=0),
+    "turn_cells": Usage(registers=102, spilled=0, shared=10752),
+    "choose_minima": Usage(registers=68, spilled=0, shared=16),
+    "count_angles": Usage(registers=112, spilled=40, shared=10752),
+    "choose_counted": Usage(registers=68, spilled=48, shared=8704),
     "count_within": Usage(registers=74, spilled=0, shared=0),
     "distances": Usage(registers=70, spilled=0, shared=0),
     "fit_rigid": Usage(registers=114, spilled=0, shared=0),
