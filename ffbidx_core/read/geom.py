@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..model.detector import (
     BY_HAND,
     LENGTH_UNITS,
@@ -21,6 +21,7 @@ from ..model.detector import (
 from ..model.detector import geometry_text as text_of
 from .content import read_text
 from .experiments import is_experiments, parse_experiments
+from .xds import is_xds_geometry, parse_xds_geometry
 
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes; CrystFEL takes no more in a stream."""
@@ -62,6 +63,8 @@ class GeometryChanges:
 
     def apply(self, geometry: Geometry) -> Geometry:
         """A geometry with these changes; its text is made anew where it says something else now."""
+        if is_experiments(geometry.text) and self != GeometryChanges(half_pixel_shift=self.half_pixel_shift):
+            raise UsageError("a DIALS experiment list is taken as it is: change beam, distance or wavelength in DIALS")
         changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
         if self.beam_centre is not None:
             changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
@@ -75,7 +78,7 @@ class GeometryChanges:
 
 
 def read_geometry(path: str) -> Geometry:
-    """A CrystFEL geometry file or a DIALS experiment list.
+    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def read_geometry(path: str) -> Geometry:
 
 
 def parse_geometry(path: str, text: str) -> Geometry:
-    """The geometry that the text of a CrystFEL geometry file or an experiment list describes.
+    """The geometry that the text of a geometry file in any known format describes.
 
     `path` is for messages.
 
@@ -100,6 +103,8 @@ def parse_geometry(path: str, text: str) -> Geometry:
     """
     if is_experiments(text):
         return parse_experiments(path, text).geometry
+    if is_xds_geometry(text):
+        return parse_xds_geometry(path, text)
     lines = _assignments(path, text)
     if not lines.panels:
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")

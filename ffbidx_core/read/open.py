@@ -18,6 +18,7 @@ from .frames import RawFrames
 from .probe import check_opens
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
+from .xds import SpotXdsFile, is_spot_xds
 
 
 class SpotFile(Protocol):
@@ -72,8 +73,10 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
         return _open_dials(path, geometry)
     text = read_text(path)
     if text is not None and is_experiments(text):
-        raise InputError(path, "is JSON: name the reflections of DIALS (.refl), and the experiment list (.expt) with -g")
-    return _open_hdf5(path, geometry) if text is None else TextFile(path, text)
+        raise InputError(path, "is JSON: name the reflections of DIALS (.refl), and its experiment list with -g")
+    if text is None:
+        return _open_hdf5(path, geometry)
+    return SpotXdsFile(path, text, geometry) if is_spot_xds(text) else TextFile(path, text)
 
 
 def _open_dials(path: str, geometry: Geometry | None) -> SpotFile:
