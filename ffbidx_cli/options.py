@@ -151,7 +151,7 @@ input_options = _together(
 
 geometry_options = _together(
     click.option("-g", "--geometry", metavar="FILE", help=(
-        "Geometry for peaks in detector pixels: a CrystFEL geometry file or a DIALS experiment list (.expt).")),
+        "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP or XPARM.XDS.")),
     click.option("--half-pixel-shift/--no-half-pixel-shift", default=None, help=(
         "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]")),
     click.option("--beam-centre", nargs=2, type=float, default=None, metavar="FS SS", help=(
@@ -163,7 +163,8 @@ geometry_options = _together(
 output_options = _together(
     click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help=(
         "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, .expt "
-        "and .refl for DIALS, - the text table on standard output. Repeat it for several.  [default: STEM.ffbidx.h5, STEM of the first input]")),
+        "and .refl for DIALS, - the text table on standard output. Repeat it for several.  "
+        "[default: STEM.ffbidx.h5, STEM of the first input]")),
     click.option("--format", "output_format", metavar="WORD", help=(
         "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol, expt, refl.")),
     click.option("--overwrite", is_flag=True, help="Replace the output if it is there."),
