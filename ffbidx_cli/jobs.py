@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -73,9 +74,22 @@ def geometry_of(
     return choose_geometry(inputs, geometry, GeometryChanges(beam_centre, distance, wavelength, half_pixel_shift))
 
 
+def shard_outputs(outputs: Sequence[str], shard: tuple[int, int]) -> list[str]:
+    """Outputs with the shard in their names, so that those of all shards can lie side by side."""
+    if TO_STDOUT in outputs:
+        raise UsageError("--shard and -o -: shards are joined from files with `ffbidx merge`, name one with -o")
+    number, of = shard
+    width = len(str(of))
+    named = []
+    for path in outputs:
+        stem, suffix = os.path.splitext(path)
+        named.append(f"{stem}.{number:0{width}}-of-{of}{suffix}")
+    return named
+
+
 def job_of(
     sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, save_every: float | None,
-    geometry: str | None, **options: Any,
+    geometry: str | None, shard: tuple[int, int] | None = None, **options: Any,
 ) -> Job:
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
@@ -89,13 +103,14 @@ def job_of(
     changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
     setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
     input_cells = [read_input_cell(text) for text in cells]
-    return Job(
+    job = Job(
         sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
         limit_cells="max_input_cells" in given, save_seconds=SAVE_SECONDS if save_every is None else save_every,
         keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output,
         **{name: options[name] for name in JOB_OPTIONS},
     )
+    return job if shard is None else job.shard(*shard)
 
 
 def check_pixels(chosen: dict[str, str], sources: Sequence[Source], job: Job) -> None:

@@ -17,9 +17,12 @@ from .signals import Leave, StopSignals
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
+    "merge": "Join the results of shards, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
     "convert": "Spot files of any format to HDF5, results to the formats of other programs.",
     "inspect": "Show what a spot file or a results file holds.",
+    "report": "Report on a run in pictures and words, as one HTML page.",
+    "show": "Draw one frame: its spots and those that its crystals predict.",
     "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
     "bench": "Measure frames a second and the share indexed, on simulated stills.",
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",

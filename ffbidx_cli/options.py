@@ -48,6 +48,18 @@ class SectionedCommand(click.Command):
                     formatter.write_dl(records, col_max=34)
 
 
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """K/N or `slurm`."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Number, from 1, and count."""
+        from ffbidx_core.read.spans import parse_shard
+
+        return value if isinstance(value, tuple) else parse_shard(value)
+
+
 class Drift(click.ParamType):  # type: ignore[type-arg]
     """A share of length, as a fraction or in percent, and an angle in degrees: 0.05,3 or 5%,3."""
 
@@ -144,6 +156,9 @@ input_options = _together(
     click.option("--d-min", type=float, metavar="A", help="Use spots up to this resolution only."),
     click.option("--d-max", type=float, metavar="A", help="Use spots from this resolution on only."),
     click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames."),
+    click.option("--shard", type=Shard(), metavar="K/N", help=(
+        "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K and "
+        "N from the job array, or else from the tasks of the job.")),
     click.option("--open-timeout", type=float, metavar="S", help=(
         "Of several inputs leave out one that does not open within S seconds; 0: wait for ever.  [default: 30]")),
     click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only."),

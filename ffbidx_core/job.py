@@ -19,6 +19,7 @@ from .model.run import RunRecord
 from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
 from .read.identity import identities
+from .read.spans import Span, span_of
 from .version import VERSION
 
 BATCH_SIZE = {"cuda": 16384}
@@ -63,6 +64,8 @@ class Job:
         Where the results go, for the summary.
     save_seconds
         How often finished frames are saved.
+    span : Span or None
+        The share of the frames that this job has; None: all.
     """
 
     sources: Sequence[Source]
@@ -83,6 +86,7 @@ class Job:
     keep_all: bool = False
     output: str = ""
     save_seconds: float = SAVE_SECONDS
+    span: Span | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
@@ -100,11 +104,30 @@ class Job:
         """Frames that are read together: no more than a batch, and few enough to stay in the processor's cache."""
         return min(self.batch_size or FEW, LARGEST_BLOCK)
 
+    def shard(self, number: int, of: int) -> Job:
+        """The job that has the share `number`, from 1, of the frames."""
+        span = span_of(
+            self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames
+        )
+        return dataclasses.replace(self, span=span)
+
+    @property
+    def start(self) -> Place:
+        """Where the job begins."""
+        return Place() if self.span is None else self.span.start
+
     def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
         """The frames of the job as they come from the files, from a place on."""
+        return self._read(start or self.start, None if self.span is None else self.span.end)
+
+    def first_blocks(self) -> Iterator[FrameBlock]:
+        """The frames of the whole input from its start, whatever share of them the job has."""
+        return self._read(Place(), None)
+
+    def _read(self, start: Place, end: int | None) -> Iterator[FrameBlock]:
         return read_blocks(
             self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
-            every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start or Place(),
+            every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start, end=end,
         )
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
@@ -118,6 +141,8 @@ class Job:
         settings["cells"] = None if self.cells is None else self.cells.tolist()
         settings |= self.setup
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
+        if self.span is not None:
+            settings["shard"], settings["positions"] = self.span.name, self.span.positions
         return RunRecord(settings, identities(self.sources))
 
     def cells_of(self, block: FrameBlock) -> Array:
@@ -154,6 +179,8 @@ class Job:
 
     def count_frames(self) -> int | None:
         """How many frames the job has, where that is known before reading them."""
+        if self.span is not None:
+            return self.span.n_frames
         n = count_frames(self.sources, self.geometry)
         if n is None:
             return self.max_frames

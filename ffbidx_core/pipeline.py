@@ -165,7 +165,8 @@ class _Run:
         self._new: list[str] = []
         self._told: list[str] = []
         saved = store.begin(job.record(backend.name))
-        self.start, self._learned = saved.mark.end, saved.learned is not None
+        self.start = job.start if saved.mark.end == Place() else saved.mark.end
+        self._learned = saved.learned is not None
         self._take_up(saved)
         self._begin_shard()
 
@@ -184,11 +185,11 @@ class _Run:
         """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
         if self._learned:
             return blocks
-        if self.start == Place():
+        if self.job.span is None:
             head, rest = first_frames(blocks, self.p.learn_cell)
             blocks = itertools.chain(head, rest)
         else:
-            head, _ = first_frames(self.job.blocks(), self.p.learn_cell)
+            head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
         if not stop.is_set():
             self.store.learned(self.cells.learn(self.backend, head))
         return blocks
@@ -259,12 +260,14 @@ class _Run:
         if not self.job.limit_cells:
             p = self.p.replace(max_input_cells=self.cells.most)
             header = dataclasses.replace(header, parameters=p.as_json())
-        if complete and self.tally.n_processed == 0:
+        if complete and self.tally.n_processed == 0 and self.job.span is None:
             self.store.abandon()
             raise NothingProcessed(_why_nothing(self.tally))
-        if self._n_frames:
+        # A share of the frames may hold none.
+        is_empty_share = complete and self.tally.n_frames == 0
+        if self._n_frames or is_empty_share:
             self._save(complete)
-        if self.tally.n_frames:
+        if self.tally.n_frames or is_empty_share:
             self.store.publish(header, complete)
         summary = self.tally.summary(
             self.cells.summaries(self.tally), method=self.p.method, backend=self.backend.name,

@@ -17,6 +17,7 @@ from ffbidx_cli.jobs import (
     list_batches,
     output_formats,
     probing_of,
+    shard_outputs,
     store_of,
 )
 from ffbidx_core.errors import UsageError
@@ -41,7 +42,7 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, **options: Any,
+    open_timeout: float | None, shard: tuple[int, int] | None, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -61,8 +62,10 @@ def command(
     sources = expand_inputs(inputs)
     click.get_current_context().with_resource(probing_of(sources, open_timeout))
     outputs = outputs or [f"{PurePath(sources[0].path).stem}.ffbidx.h5"]
+    if shard is not None:
+        outputs = shard_outputs(outputs, shard)
     chosen = output_formats(outputs, output_format)
-    job = job_of(sources, outputs[0], **options)
+    job = job_of(sources, outputs[0], shard=shard, **options)
     if dry_run:
         return list_batches(job)
 
@@ -77,7 +80,7 @@ def command(
         if verbose:
             reporter.say(job.parameters.as_json())
         summary = pipeline.index(job, store=store, progress=reporter, stop=stop).summary
-        if summary.frames == 0:
+        if summary.frames == 0 and not summary.complete:
             reporter.say("stopped before any frame was finished; nothing is written")
             return signals.status
     if log:

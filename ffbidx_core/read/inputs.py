@@ -108,6 +108,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 def _listed(argument: str) -> list[Source]:
     path = argument.removeprefix(LIST_PREFIX)
+    text: str | None
     if argument == STANDARD_INPUT:
         path, text = "standard input", _standard_input()
     else:

@@ -1,0 +1,31 @@
+"""ffbidx merge: the results of shards, or of several runs, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ffbidx_cli.options import debug_option
+
+
+@click.command("merge")
+@click.argument("results", nargs=-1, required=True, metavar="RESULTS...")
+@click.option("-o", "--output", required=True, metavar="FILE", help="Results file to write, .h5 or .hdf5.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
+@click.option("--allow-gaps", is_flag=True, help="Join also where shards are missing or not complete.")
+@debug_option
+def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bool) -> None:
+    """Join results files to one.
+
+    Shards (see `ffbidx index --shard`) are put in the order of the input, results of other runs in the order given.
+    Settings and versions must agree; shards that are missing or there twice are named.
+    """
+    from ffbidx_core.errors import UsageError
+    from ffbidx_core.write.merge import merge
+
+    if not output.lower().endswith((".h5", ".hdf5")):
+        raise UsageError(f"-o {output}: results are joined to .h5 or .hdf5; `ffbidx convert` makes the rest of that")
+    ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)
+    state = "complete" if ending.complete else "incomplete"
+    click.echo(f"{state} results of {len(results)} files: {output}", err=True)

@@ -1,0 +1,137 @@
+"""The results of several runs, or of the shards of one, joined to one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..model.frame import Place
+from ..model.results import ResultsHeader
+from ..model.run import Learned, Mark, RunRecord
+from ..read.results import read_run
+from .atomic import check_output, make_directory, remove_directory
+from .join import Ending, write_joined
+from .stores import SUFFIX
+
+
+@dataclass(frozen=True)
+class _Part:
+    path: str
+    header: ResultsHeader
+    complete: bool
+    record: RunRecord
+    mark: Mark
+    learned: list[Learned] | None
+
+    @property
+    def shard(self) -> tuple[int, int] | None:
+        """Number and count, of a shard."""
+        name = self.record.settings.get("shard")
+        if name is None:
+            return None
+        number, of = name.split("/")
+        return int(number), int(of)
+
+
+def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_gaps: bool = False) -> Ending:
+    """Join results files: shards of one run in the order of its input, others in the order given.
+
+    Parameters
+    ----------
+    allow_gaps
+        Join also what is not complete; the output is not complete then.
+
+    Raises
+    ------
+    UsageError
+        When their settings, versions or inputs do not agree, a shard is missing or there twice, or one is not complete;
+        each message names the file and what differs.
+    InputError, OutputError
+        When a file cannot be read, or the output not be written.
+    """
+    check_output(output, overwrite, paths)
+    parts = [_Part(path, *read_run(path)) for path in paths]
+    problems = [f"{part.path}: is not complete: finish it with --resume" for part in parts if not part.complete]
+    if any(part.shard for part in parts):
+        parts, gaps = _in_order(parts)
+        problems += gaps
+    else:
+        _refuse_doubles(parts)
+    for part in parts[1:]:
+        _refuse_others(parts[0], part)
+    if problems and not allow_gaps:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UsageError(f"{problems[0]}{more}; --allow-gaps joins what is there")
+    ending = _ending(parts, not problems)
+    folder = output + SUFFIX
+    make_directory(folder)
+    try:
+        write_joined(output, [part.path for part in parts], ending, folder=folder, overwrite=overwrite)
+    finally:
+        remove_directory(folder)
+    return ending
+
+
+def _in_order(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
+    """Shards by their number, and those that are missing."""
+    found: dict[int, _Part] = {}
+    count = next(part.shard[1] for part in parts if part.shard)
+    for part in parts:
+        if part.shard is None:
+            raise UsageError(f"{part.path}: is no shard, others are: join the shards first")
+        number, of = part.shard
+        if of != count:
+            raise UsageError(f"{part.path}: is a shard of {of}, {parts[0].path} is one of {count}")
+        if number in found:
+            raise UsageError(f"the shard {number}/{of} is there twice: {found[number].path} and {part.path}")
+        found[number] = part
+    gaps = [f"the shard {number}/{count} is missing" for number in range(1, count + 1) if number not in found]
+    return [found[number] for number in sorted(found)], gaps
+
+
+def _refuse_doubles(parts: Sequence[_Part]) -> None:
+    seen: dict[tuple[str, int], str] = {}
+    for part in parts:
+        for source in {source[:2] for source in part.record.inputs}:
+            for key in (source, (source[0], -1)):
+                if key in seen:
+                    raise UsageError(f"the input {source[0]} is in two files: {seen[key]} and {part.path}")
+        seen |= {source[:2]: part.path for source in part.record.inputs}
+
+
+def _refuse_others(first: _Part, part: _Part) -> None:
+    """Refuse a part of another run: other settings, and for a shard other inputs."""
+    ours, theirs = (_comparable(each) for each in (part, first))
+    if difference := ours.difference(theirs):
+        difference = difference.replace(" now", " here")
+        raise UsageError(f"{part.path}: does not go with {first.path}: {difference}")
+
+
+def _comparable(part: _Part) -> RunRecord:
+    settings = {name: value for name, value in part.record.settings.items() if name != "shard"}
+    return RunRecord(settings, part.record.inputs if part.shard else [])
+
+
+def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
+    first = parts[0]
+    mark = Mark()
+    for part in parts:
+        mark.extend(part.mark)
+    inputs = list(first.record.inputs)
+    if first.shard is None:
+        inputs = [source for part in parts for source in part.record.inputs]
+        mark.end = Place(len(inputs))
+    settings = {name: value for name, value in first.record.settings.items() if name not in ("shard", "positions")}
+    if not complete:
+        # What has gaps cannot be taken up from its end.
+        settings["merged"] = True
+    parameters = [json.loads(part.header.parameters) for part in parts]
+    most = max(values["max_input_cells"] for values in parameters)
+    header = dataclasses.replace(first.header, parameters=json.dumps(parameters[0] | {"max_input_cells": most}))
+    learned: dict[bytes, Learned] = {}
+    for part in parts:
+        learned |= {group.given.tobytes(): group for group in part.learned or []}
+    return Ending(header, complete, RunRecord(settings, inputs), mark, list(learned.values()))
