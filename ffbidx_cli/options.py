@@ -148,7 +148,7 @@ def _together(*options: Decorator) -> Decorator:
 
 
 input_options = _together(
-    click.argument("inputs", nargs=-1, required=True, metavar="INPUT..."),
+    click.argument("inputs", nargs=-1, metavar="INPUT..."),
     click.option("--cell", "cells", multiple=True, metavar="CELL", help=(
         "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
         "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
@@ -194,7 +194,8 @@ output_options = _together(
 where_options = _together(
     click.option("--backend", default="auto", show_default=True, metavar="auto|cuda|cpu", help="Where to compute."),
     click.option("--device", metavar="N", help="GPU to use.  [default: INDEXER_GPU_DEVICE, else the current one]"),
-    click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.  [default: all cores]"),
+    click.option("--threads", type=click.IntRange(min=1), metavar="N",
+                 help="Threads to compute with.  [default: all cores]"),
 )
 
 backend_options = _together(
