@@ -147,6 +147,16 @@ def _pieces(writer: Writer, setup: Setup, results: Iterable[Results]) -> Iterato
     return writer(results, setup)
 
 
+def keep_spots_in(chosen: dict[str, str]) -> None:
+    """Add the spots to the results files among the outputs."""
+    from ffbidx_core.write.keep import keep_spots
+    from ffbidx_core.write.outputs import RESULTS_FILE
+
+    for path, wanted in chosen.items():
+        if wanted == RESULTS_FILE:
+            keep_spots(path)
+
+
 def list_batches(job: Job) -> int:
     """Write the frames of each batch to standard output."""
     from ffbidx_core.model.frame import FrameStatus

@@ -187,6 +187,8 @@ output_options = _together(
         "Go on with the run of the same arguments that was stopped or died; begin it if there is none.")),
     click.option("--save-every", type=float, metavar="S", help=(
         "Save finished frames to OUTPUT.parts so often, in seconds: so much work is lost at most.  [default: 30]")),
+    click.option("--keep-spots", is_flag=True, help=(
+        "Keep all spots in the results file, with the crystal and the Miller indices of each.")),
     click.option("--keep", type=click.Choice(["crystals", "all"]), default="crystals", show_default=True,
                  help="Which cells a results file holds."),
 )

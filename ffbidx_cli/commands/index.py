@@ -14,6 +14,7 @@ from ffbidx_cli.jobs import (
     TO_STDOUT,
     check_pixels,
     job_of,
+    keep_spots_in,
     list_batches,
     output_formats,
     probing_of,
@@ -40,7 +41,7 @@ SOME_FRAMES_BAD = 3
 @shared.parameter_options
 @click.pass_obj
 def command(
-    signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None,
+    signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
     open_timeout: float | None, shard: tuple[int, int] | None, **options: Any,
 ) -> int:
@@ -83,6 +84,8 @@ def command(
         if summary.frames == 0 and not summary.complete:
             reporter.say("stopped before any frame was finished; nothing is written")
             return signals.status
+    if keep_spots:
+        keep_spots_in(chosen)
     if log:
         log.summary(summary)
     if as_json:
