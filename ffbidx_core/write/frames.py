@@ -26,6 +26,7 @@ from ..model.run import InputIdentity, RunRecord
 from ..parameters import Parameters
 from ..read.geom import parse_geometry
 from ..read.open import SpotFile, open_spots
+from ..read.spots_kept import KeptSpots, keeps_spots
 
 FRAMES_AT_ONCE = 256
 NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"
@@ -96,22 +97,28 @@ class Setup:
         By the inputs' names what they were when they were indexed; empty: they are as they were.
     folder : str
         Where inputs are looked for besides the current directory.
+    kept : str
+        Results file that keeps the spots, or empty: they are read from the inputs.
     """
 
     geometry: Geometry | None = None
     lattices: tuple[Lattice, ...] = ()
     inputs: dict[str, InputIdentity] = field(default_factory=dict)
     folder: str = ""
+    kept: str = ""
 
     @classmethod
     def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
         """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
+        given = geometry
         if geometry is None and header.geometry:
             geometry = parse_geometry("the geometry in the results", header.geometry)
             shift = header.half_pixel_shift
             geometry = replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
-        return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path))
+        # Another geometry makes other spots of the inputs' peaks.
+        kept = path if given is None and keeps_spots(path) else ""
+        return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
 
     def lattice(self, results: Results, row: int) -> Lattice:
         """The lattice of a row of `/input_cells`."""
@@ -177,6 +184,8 @@ def open_again(source: str, setup: Setup) -> SpotFile:
     InputError
         When it is not there or has changed.
     """
+    if setup.kept:
+        return KeptSpots(setup.kept, source)
     path = next((p for p in (source, os.path.join(setup.folder, source)) if os.path.lexists(p)), None)
     if path is None:
         raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")

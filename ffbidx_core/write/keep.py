@@ -1,0 +1,139 @@
+"""The spots of a run's frames, kept in its results file.
+
+A child process writes them: HDF5 that meets a full disk may end the whole process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FfbidxError, OutputError, UsageError
+from ..model.crystal import NO_CRYSTAL
+from ..model.frame import FrameStatus
+from ..model.results import Results
+from ..read.results import read_run, results_in_pieces
+from ..read.spots_kept import GROUP
+from .atomic import publish_file, write_file
+from .frames import Setup, geometry_of, indexed_frames
+
+COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
+    "xyz": ("f4", (3,), "1/angstrom"), "crystal": ("i8", (), ""), "hkl": ("i4", (3,), ""),
+    "pixel": ("f8", (3,), "pixel"), "intensity": ("f8", (), ""),
+}
+"""Of each spot: type, further dimensions, units."""
+_ROWS_PER_CHUNK = 2**14
+
+
+def keep_spots(path: str) -> None:
+    """Add the spots of all frames to a results file, read again from the inputs; it is whole at any time.
+
+    Raises
+    ------
+    OutputError
+        When that fails; the results file stays as it was.
+    """
+    target = os.path.realpath(path)
+    temporary = os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}.part")
+    try:
+        # A copy, not a second name: it is changed before it takes the place of the first.
+        write_file(temporary, _pieces(target), overwrite=False)
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, temporary, path], text=True, errors="surrogateescape",
+            capture_output=True, check=False, start_new_session=True,
+        )
+        if done.returncode != 0:
+            reason = done.stderr.strip().splitlines() or [f"status {done.returncode} (is the disk full?)"]
+            raise OutputError(path, f"its spots cannot be kept: {reason[-1]}")
+        publish_file(temporary, path, overwrite=True)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        yield from iter(lambda: file.read(2**20), b"")
+
+
+_PROGRAM = "import sys; from ffbidx_core.write.keep import child; sys.exit(child(*sys.argv[1:]))"
+
+
+def child(temporary: str, path: str) -> int:
+    """Add spots to a copy of a results file, as the child of `keep_spots`."""
+    try:
+        with h5py.File(temporary, "r+") as file:
+            _add(file, path)
+    except (OSError, RuntimeError, FfbidxError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr, flush=True)
+        # Not through the interpreter's end: what HDF5 still holds would be written again.
+        os._exit(1)
+    return 0
+
+
+def _add(file: h5py.File, path: str) -> None:
+    header, _, record, _, _ = read_run(path)
+    setup = Setup.of_header(header, None, record, path)
+    if GROUP in file:
+        del file[GROUP]
+    group = file.create_group(GROUP)
+    for name, (kind, tail, units) in COLUMNS.items():
+        dataset = group.create_dataset(
+            name, (0, *tail), kind, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail), compression="gzip",
+            shuffle=True, fletcher32=True,
+        )
+        if units:
+            dataset.attrs["units"] = units
+    counts: list[int] = []
+    beam: list[tuple[float, float]] = []
+    n_crystals = 0
+    for results in results_in_pieces(path):
+        if "geometry" not in group.attrs:
+            with contextlib.suppress(UsageError):
+                group.attrs["geometry"] = geometry_of(results, setup).text
+        n_crystals = _add_piece(group, results, setup, counts, beam, n_crystals)
+    group["offsets"] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    group["wavelength"], group["distance"] = np.array(beam, dtype=np.float64).reshape(-1, 2).T
+    group["wavelength"].attrs["units"], group["distance"].attrs["units"] = "angstrom", "mm"
+    if "geometry" not in group.attrs:
+        del group["pixel"], group["intensity"], group["wavelength"], group["distance"]
+
+
+def _add_piece(
+    group: h5py.Group, results: Results, setup: Setup, counts: list[int], beam: list[tuple[float, float]],
+    n_crystals: int,
+) -> int:
+    """Append the spots of some frames; how many crystals there are with theirs."""
+    frames = indexed_frames([results], setup)
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
+    for f in range(results.n_frames):
+        if results.status[f] == FrameStatus.UNREADABLE:
+            counts.append(0)
+            beam.append((np.nan, np.nan))
+            continue
+        frame = next(frames)
+        n, peaks = len(frame.spots), frame.peaks
+        first = n_crystals + int(results.crystal_offsets[f])
+        counts.append(n)
+        beam.append((np.nan, np.nan) if peaks is None else (peaks.wavelength[0], peaks.distance[0]))
+        parts["xyz"].append(frame.spots)
+        parts["crystal"].append(np.where(frame.crystal == NO_CRYSTAL, NO_CRYSTAL, frame.crystal + first))
+        parts["hkl"].append(frame.hkl)
+        parts["pixel"].append(np.zeros((n, 3)) if peaks is None else peaks.pixels)
+        intensity = None if peaks is None else peaks.intensity
+        parts["intensity"].append(np.zeros(n) if intensity is None else intensity)
+    for name, arrays in parts.items():
+        dataset, n = group[name], sum(len(values) for values in arrays)
+        if n:
+            dataset.resize(len(dataset) + n, axis=0)
+            dataset[-n:] = np.concatenate(arrays)
+    return n_crystals + len(results.crystals)
