@@ -66,6 +66,8 @@ def command(
     if shard is not None:
         outputs = shard_outputs(outputs, shard)
     chosen = output_formats(outputs, output_format)
+    if keep_spots and "hdf5" not in chosen.values():
+        raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
     job = job_of(sources, outputs[0], shard=shard, **options)
     if dry_run:
         return list_batches(job)
