@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,8 @@ class Job:
         How often finished frames are saved.
     span : Span or None
         The share of the frames that this job has; None: all.
+    config
+        The options by which the user asked for it, for the record.
     """
 
     sources: Sequence[Source]
@@ -87,6 +89,7 @@ class Job:
     output: str = ""
     save_seconds: float = SAVE_SECONDS
     span: Span | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
@@ -143,7 +146,7 @@ class Job:
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
         if self.span is not None:
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
-        return RunRecord(settings, identities(self.sources))
+        return RunRecord(settings, identities(self.sources), dict(self.config))
 
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.

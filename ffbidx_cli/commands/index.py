@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffbidx_cli import config
 from ffbidx_cli import options as shared
 from ffbidx_cli.jobs import (
     TO_STDOUT,
@@ -30,7 +32,7 @@ SOME_FRAMES_BAD = 3
 """Exit status of a run that finished although a frame or an input was bad."""
 
 
-@click.command("index", cls=shared.SectionedCommand)
+@click.command("index", cls=shared.SectionedCommand, context_settings={"auto_envvar_prefix": config.PREFIX})
 @shared.input_options
 @shared.geometry_options
 @shared.output_options
@@ -38,12 +40,13 @@ SOME_FRAMES_BAD = 3
 @shared.backend_options
 @shared.message_options
 @shared.debug_option
+@config.config_options
 @shared.parameter_options
 @click.pass_obj
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, shard: tuple[int, int] | None, **options: Any,
+    open_timeout: float | None, shard: tuple[int, int] | None, print_config: bool, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -60,8 +63,12 @@ def command(
 
     from ffbidx_core.read import expand_inputs
 
+    context = click.get_current_context()
+    inputs = inputs or context.lookup_default("inputs") or ()
+    if not inputs:
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     sources = expand_inputs(inputs)
-    click.get_current_context().with_resource(probing_of(sources, open_timeout))
+    context.with_resource(probing_of(sources, open_timeout))
     outputs = outputs or [f"{PurePath(sources[0].path).stem}.ffbidx.h5"]
     if shard is not None:
         outputs = shard_outputs(outputs, shard)
@@ -69,6 +76,11 @@ def command(
     if keep_spots and "hdf5" not in chosen.values():
         raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
     job = job_of(sources, outputs[0], shard=shard, **options)
+    job = dataclasses.replace(job, config=config.options_in_force(
+        context, dataclasses.asdict(job.parameters), list(map(str, sources if "-" in inputs else inputs))))
+    if print_config:
+        click.echo(config.as_toml(job.config), nl=False)
+        return 0
     if dry_run:
         return list_batches(job)
 

@@ -45,10 +45,13 @@ class RunRecord:
         All that the results depend on besides the inputs, ready for JSON; `parameters` is a dictionary in it.
     inputs
         The sources, in their order.
+    config
+        The options by which the user asked for it, for a run like it.
     """
 
     settings: dict[str, Any]
     inputs: list[InputIdentity]
+    config: dict[str, Any] = field(default_factory=dict)
 
     def difference(self, other: RunRecord, *, growing: bool = False) -> str | None:
         """In what this run, the one now, differs from another, the one then; None when they are the same.

@@ -100,13 +100,14 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
         if "run" not in file:
             raise InputError(path, "does not say how it was made: it has no group /run")
         with errors_of(path, "/run"):
-            words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in ("settings", "mark", "learned")}
-            names = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
+            names = ("settings", "config", "mark", "learned")
+            words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in names}
+            paths = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
             numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
-        inputs = [InputIdentity(*row) for row in zip(names, *numbers, strict=True)]
+        inputs = [InputIdentity(*row) for row in zip(paths, *numbers, strict=True)]
     learned = words["learned"]
     return (
-        header, complete, RunRecord(words["settings"], inputs), Mark.from_dict(words["mark"]),
+        header, complete, RunRecord(words["settings"], inputs, words["config"]), Mark.from_dict(words["mark"]),
         None if learned is None else [Learned.from_dict(values) for values in learned],
     )
 

@@ -16,7 +16,7 @@ _END = object()
 class WriteBehind(Generic[T]):
     """Gives items to a function that another thread runs, in their order and at most `depth` behind.
 
-    A context manager: an exception inside drops the items that wait. What the function raises is raised here at the
+    A context manager: it leaves when all that was put is done, also after an exception inside. What the function raises is raised here at the
     next `put`, or by `finish`.
     """
 
@@ -24,7 +24,6 @@ class WriteBehind(Generic[T]):
         self._work = work
         self._items: queue.Queue[object] = queue.Queue(depth)
         self._error: BaseException | None = None
-        self._drop = False
         # A daemon: a disk that hangs must not keep the program from leaving.
         self._thread = threading.Thread(target=self._run, name="ffbidx-writer", daemon=True)
 
@@ -41,7 +40,6 @@ class WriteBehind(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._thread.is_alive():
-            self._drop = True
             self._items.put(_END)
             self._thread.join()
 
@@ -63,7 +61,7 @@ class WriteBehind(Generic[T]):
     def _run(self) -> None:
         while (item := self._items.get()) is not _END:
             # After an error items are taken and dropped, so that nobody waits for room.
-            if self._error is None and not self._drop:
+            if self._error is None:
                 try:
                     self._work(item)  # type: ignore[arg-type]
                 except BaseException as error:

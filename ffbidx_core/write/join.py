@@ -60,7 +60,7 @@ class Ending:
         learned = None if self.learned is None else [group.as_dict() for group in self.learned]
         return json.dumps({
             "header": asdict(self.header), "complete": self.complete, "settings": self.record.settings,
-            "inputs": self.record.inputs, "mark": self.mark.as_dict(), "learned": learned,
+            "inputs": self.record.inputs, "config": self.record.config, "mark": self.mark.as_dict(), "learned": learned,
         })
 
     @classmethod
@@ -70,7 +70,7 @@ class Ending:
         learned = values["learned"]
         return cls(
             ResultsHeader(**values["header"]), values["complete"],
-            RunRecord(values["settings"], [InputIdentity(*row) for row in values["inputs"]]),
+            RunRecord(values["settings"], [InputIdentity(*row) for row in values["inputs"]], values["config"]),
             Mark.from_dict(values["mark"]),
             None if learned is None else [Learned.from_dict(group) for group in learned],
         )
@@ -243,7 +243,10 @@ def _write_aligned(dataset: h5py.Dataset, arrays: Iterator[NDArray[Any]], chunk:
 def _write_run(file: h5py.File, ending: Ending) -> None:
     text = h5py.string_dtype("utf-8")
     learned = None if ending.learned is None else [group.as_dict() for group in ending.learned]
-    words = {"settings": ending.record.settings, "mark": ending.mark.as_dict(), "learned": learned}
+    record = ending.record
+    words = {
+        "settings": record.settings, "config": record.config, "mark": ending.mark.as_dict(), "learned": learned,
+    }
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)
     inputs = ending.record.inputs

@@ -134,4 +134,7 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
     learned: dict[bytes, Learned] = {}
     for part in parts:
         learned |= {group.given.tobytes(): group for group in part.learned or []}
-    return Ending(header, complete, RunRecord(settings, inputs), mark, list(learned.values()))
+    config = first.record.config
+    if config and first.shard is None:
+        config = config | {"inputs": [name for part in parts for name in part.record.config.get("inputs", [])]}
+    return Ending(header, complete, RunRecord(settings, inputs, config), mark, list(learned.values()))

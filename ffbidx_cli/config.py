@@ -1,0 +1,117 @@
+"""Options from a file: TOML, or a results file, which holds those of its run; and the options in force as TOML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ffbidx_core.errors import InputError, UsageError
+
+PREFIX = "FFBIDX"
+"""`FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
+NO_SETTINGS = (
+    "config", "print_config", "help", "debug", "dry_run", "as_json", "log_json", "quiet", "verbose", "overwrite",
+    "resume", "shard",
+)
+"""Parameters that say nothing of a run's results."""
+
+
+def config_options(function: Any) -> Any:
+    """Declare --config and --print-config."""
+    function = click.option("--print-config", is_flag=True, help=(
+        "Write the options in force to standard output as TOML, for --config, and leave."))(function)
+    return click.option(
+        "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_use_config, help=(
+            "Options from a TOML file, named as on the command line, or those of the run of a results file. The "
+            "command line wins, then variables such as FFBIDX_BATCH_SIZE, then the file."))(function)
+
+
+def _use_config(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
+    if path is not None:
+        context.default_map = {**(context.default_map or {}), **load_config(path, context.command)}
+
+
+def load_config(path: str, command: click.Command) -> dict[str, Any]:
+    """The options of a file, by the names of the command's parameters.
+
+    Raises
+    ------
+    InputError
+        When it is neither TOML nor a results file that knows its options.
+    UsageError
+        For an option that the command has not got.
+    """
+    from ffbidx_core.read.content import read_text
+
+    text = read_text(path)
+    if text is None:
+        from ffbidx_core.read.results import read_run
+
+        values = read_run(path)[2].config
+        if not values:
+            raise InputError(path, "does not hold the options of its run")
+    else:
+        values = _parsed(path, text)
+    known = {_key(parameter): parameter for parameter in command.params}
+    options: dict[str, Any] = {}
+    for name, value in values.items():
+        found = known.get(name.replace("_", "-"))
+        if found is None or found.name in NO_SETTINGS or found.name is None:
+            raise UsageError(f"{path}: there is no option {name} that a file can set")
+        options[found.name] = [value] if _takes_several(found) and not isinstance(value, list) else value
+    return options
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(path, f"is no TOML: {error}") from None
+
+
+def _key(parameter: click.Parameter) -> str:
+    """The name of a parameter in a file: that of its long option, `inputs` for the argument."""
+    names = [name for name in parameter.opts if name.startswith("--")]
+    return names[0].removeprefix("--") if names else str(parameter.name)
+
+
+def options_in_force(context: click.Context, parameters: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
+    """All options that make a run's results, as a file would give them.
+
+    Parameters
+    ----------
+    parameters
+        The values of the parameters in force, those of the preset included.
+    """
+    values: dict[str, Any] = {"inputs": inputs}
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in NO_SETTINGS or name == "inputs":
+            continue
+        value = context.params.get(name)
+        if name in parameters and not (name in ("max_input_cells", "max_output_cells") and value is None):
+            value = parameters[name]
+        if value is not None and value != ():
+            values[_key(parameter)] = _plain(value, parameter)
+    return values
+
+
+def _takes_several(parameter: click.Parameter) -> bool:
+    return parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
+
+
+def _plain(value: Any, parameter: click.Parameter) -> Any:
+    if isinstance(value, tuple):
+        return list(value) if _takes_several(parameter) else ",".join(f"{part!r}" for part in value)
+    return value
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Options as TOML."""
+    # Strings, numbers, truth values and lists of them are written alike in JSON and TOML.
+    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
