@@ -155,3 +155,19 @@ def test_names_and_formats(run, route, tmp_path):
     assert (tmp_path / "anything").read_text().startswith("CrystFEL stream format 2.3\n")
     assert route("--format", "mtz", "-o", "x").is_one_line_error(2, "--format")
     assert route("-o", "x.sol", "-o", "x.sol").is_one_line_error(2, "-o")
+
+
+def test_a_beam_centre_by_hand(route, tmp_path):
+    """A geometry that is off by many pixels across the beam, and where the beam really meets its first panel."""
+    panel = PANELS[0]
+    fs, ss, _ = np.linalg.solve(np.column_stack([panel.fast, panel.slow, [0, 0, 1]]), -panel.corner)
+    lines = [line for line in geom_text().splitlines() if "corner" not in line]
+    for number, each in enumerate(PANELS):
+        for axis, shift in enumerate((7.0, -11.0)):
+            lines.append(f"{PANELS[number].name}/corner_{'xy'[axis]} = {(each.corner[axis] + shift) / 0.2}")
+    (tmp_path / "det.geom").write_text("\n".join(lines))
+    assert route("--beam-centre", fs, ss, "-o", "run.stream").status == 0
+    chunks = CFstreamparser.parse_stream_file(str(tmp_path / "run.stream")).chunks
+    for chunk, truth in zip(chunks, MADE.cells, strict=True):
+        (crystal,) = chunk.crystals
+        assert same_orientation(cell_of_stars([crystal.astar, crystal.bstar, crystal.cstar]), truth, OPERATORS)
