@@ -1,0 +1,54 @@
+"""ffbidx report: a run's results as one HTML page."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from ffbidx_cli.options import debug_option
+
+if TYPE_CHECKING:
+    from ffbidx_core.diagnose.report import Report
+
+
+@click.command("report")
+@click.argument("results", metavar="RESULTS")
+@click.option("-o", "--output", metavar="FILE", help="The page.  [default: STEM.report.html in the current directory]")
+@click.option("--png", "folder", metavar="DIR", help="Write every picture to this directory too, as PNG.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@debug_option
+def command(results: str, output: str | None, folder: str | None, overwrite: bool) -> None:
+    """Report on a run in pictures and words, as one HTML file that needs no network; in short in the terminal."""
+    from ffbidx_cli.pictures import show_report, stem_of
+    from ffbidx_core.diagnose import require_matplotlib
+    from ffbidx_core.write import check_output, write_file
+
+    require_matplotlib()
+    output = f"{stem_of(results)}.report.html" if output is None else output
+    check_output(output, overwrite, [results])
+    from ffbidx_core.diagnose.page import page
+    from ffbidx_core.diagnose.report import make_report
+
+    report = make_report(results)
+    if folder is not None:
+        _write_pictures(report, folder, overwrite)
+    write_file(output, page(report), overwrite)
+    show_report(report)
+    click.echo(f"report: {output}", err=True)
+
+
+def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
+    from ffbidx_core.diagnose.style import image_bytes, styled
+    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write.atomic import make_directory
+
+    make_directory(folder)
+    paths = {os.path.join(folder, f"{picture.name}.png"): picture.figure for picture in report.pictures}
+    for path in paths:
+        check_output(path, overwrite, [report.path])
+    with styled():
+        for path, figure in paths.items():
+            write_file(path, image_bytes(figure, "png"), overwrite)
+    click.echo(f"pictures: {folder}", err=True)

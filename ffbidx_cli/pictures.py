@@ -1,0 +1,39 @@
+"""Names of pictures' files, and a report in short for the terminal."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from .console import data_console
+
+if TYPE_CHECKING:
+    from ffbidx_core.diagnose.report import Report
+
+
+def stem_of(results: str) -> str:
+    """What the pictures of a results file are named after: `run.ffbidx.h5` gives `run`."""
+    return os.path.splitext(os.path.basename(results))[0].removesuffix(".ffbidx") or "results"
+
+
+def show_report(report: Report) -> None:
+    """Print a report's facts, its cells and what it remarks."""
+    from ffbidx_core.diagnose.figures import NAMES
+
+    console = data_console()
+    facts = Table.grid(padding=(0, 2))
+    for name, value in report.facts:
+        facts.add_row(name, value)
+    console.print(facts)
+    for row, lines in report.cells.items():
+        table = Table(box=None, title=f"Input cell {row}", title_justify="left", pad_edge=False)
+        table.add_column("")
+        for name in NAMES:
+            table.add_column(name, justify="right")
+        for line in lines:
+            table.add_row(line.what, *(f"{value:.3f}" for value in line.values))
+        console.print(table)
+    for remark in report.remarks:
+        console.print(remark, soft_wrap=True)

@@ -1,0 +1,97 @@
+"""`ffbidx report` and `ffbidx show`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+PNG, SVG = b"\x89PNG\r\n\x1a\n", b"<?xml"
+
+
+@pytest.fixture
+def results(index, spots_file):
+    assert index(spots_file).status == 0
+    return "spots.ffbidx.h5"
+
+
+def test_a_page_and_its_summary(run, results):
+    ran = run("report", results)
+    assert ran.status == 0, ran.err
+    assert ran.err == "report: spots.report.html\n"
+    page = Path("spots.report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "spots.ffbidx.h5" in page
+    assert ran.out.splitlines()[0].split() == ["frames", "3"]
+    assert "100.0%" in ran.out
+    assert "median of 3 crystals" in ran.out
+
+
+def test_single_pictures(run, results):
+    ran = run("report", results, "-o", "page.html", "--png", "pictures")
+    assert ran.status == 0, ran.err
+    written = {path.name: path.read_bytes() for path in Path("pictures").iterdir()}
+    assert {"rate.png", "spots.png", "lattices.png", "status.png", "cell0_gamma.png", "rmsd.png"} <= set(written)
+    assert all(data.startswith(PNG) for data in written.values())
+    assert run("report", results, "-o", "other.html", "--png", "pictures").is_one_line_error(6, "already there")
+    assert run("report", results, "-o", "other.html", "--png", "pictures", "--overwrite").status == 0
+
+
+def test_outputs_are_not_replaced_unasked(run, results):
+    Path("spots.report.html").write_text("mine")
+    assert run("report", results).is_one_line_error(6, "spots.report.html")
+    assert Path("spots.report.html").read_text() == "mine"
+    assert run("report", results, "--overwrite").status == 0
+    assert run("report", results, "-o", results, "--overwrite").is_one_line_error(2, results)
+    assert run("report", results, "-o", "nowhere/page.html").is_one_line_error(6, "nowhere")
+
+
+@pytest.mark.parametrize(("name", "start"), [(None, PNG), ("f.png", PNG), ("f.SVG", SVG)])
+def test_a_frame_in_a_picture(run, results, name, start):
+    ran = run("show", results, 1, *([] if name is None else ["-o", name]))
+    assert ran.status == 0, ran.err
+    assert ran.err == f"frame 1: {name or 'spots.frame1.png'}\n"
+    assert Path(name or "spots.frame1.png").read_bytes().startswith(start)
+    assert run("show", results, 1, *([] if name is None else ["-o", name])).is_one_line_error(6, "already there")
+
+
+def test_a_frame_by_its_name(run, results, spots_file):
+    assert run("show", results, f"{spots_file}//2").status == 0
+    assert Path("spots.frame2.png").exists()
+
+
+def test_frames_and_pictures_that_cannot_be(run, results):
+    assert run("show", results, 3).is_one_line_error(2, results, "no frame 3", "0 to 2")
+    assert run("show", results, 1, "-o", "f.gif").is_one_line_error(2, "f.gif", ".png")
+
+
+def test_the_input_is_gone_or_another(run, results, spots_file):
+    with h5py.File(spots_file, "a") as file:
+        file["more"] = np.zeros(1000)
+    assert run("show", results, 1).is_one_line_error(2, spots_file, "changed")
+    spots_file.unlink()
+    assert run("show", results, 1).is_one_line_error(2, spots_file, "no longer there")
+    # The report needs the results only.
+    assert run("report", results).status == 0
+
+
+def test_files_that_are_no_results(run, spots_file, text_file):
+    for bad in (spots_file, text_file, "nowhere.h5"):
+        assert run("report", bad).is_one_line_error(2, bad)
+        assert run("show", bad, 0).is_one_line_error(2, bad)
+
+
+@pytest.mark.parametrize("arguments", [["report"], ["show", 0]])
+def test_without_matplotlib(run, results, arguments, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run(arguments[0], results, *arguments[1:]).is_one_line_error(2, "pip install 'ffbidx[report]'")
+
+
+def test_only_pictures_load_matplotlib(results):
+    code = (
+        "import sys; from ffbidx_cli.main import main; main(['table', 'spots.ffbidx.h5']);"
+        "main(['report', '--help']); main(['show', '--help']); sys.exit('matplotlib' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
