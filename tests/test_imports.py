@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "doctor": BASE | {"backends", "benchmark", "indexer", "simulate"},
     **dict.fromkeys(("api", "engine", "layout"), BASE | ENGINE | {"api", "engine", "layout"}),
     "ffbidx_core": {"read", "api"},
-    "ffbidx_cli": BASE | RUNS | {"doctor", "read", "write", "ffbidx_core"},
+    "diagnose": BASE | FILES | {"simulate"},
+    "ffbidx_cli": BASE | RUNS | {"diagnose", "doctor", "read", "write", "ffbidx_core"},
     "ffbidx": {"api", "version"},
 }
 """Rooms of the core, and the rooms that each may import from."""
