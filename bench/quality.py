@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ffbidx_core.backends import Backend, get_backend
+from ffbidx_core.distribute import OneDevice
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.learn import learn_cells
 from ffbidx_core.model.frame import BatchResult
@@ -90,7 +91,7 @@ def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: T
     """Index frames as the command would, judge them, return the CPU seconds of indexing (learning apart)."""
     cells = frames.input_cells
     if p.learn_cell:
-        cells, _ = learn_cells(backend, *part(frames, 0, p.learn_cell), cells, p)
+        cells, _ = learn_cells(OneDevice(backend), *part(frames, 0, p.learn_cell), cells, p)
     plan = SearchPlan.make(cells, p)
     seconds = 0.0
     results: list[BatchResult] = []

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from ffbidx_core import pipeline
+from ffbidx_core.distribute import devices
 from ffbidx_core.job import Job
 from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.parameters import Parameters
@@ -103,7 +104,6 @@ class Figures:
     frames: int
     seconds: float
     watch: Watch
-    join_mb: float
 
     @property
     def frames_per_second(self) -> float:
@@ -122,14 +122,13 @@ def soak(folder: Path, n_frames: int, n_spots: int, *, batch_size: int, n_files:
     job = Job(sources, parameters, CELL[None], backend="cpu", batch_size=batch_size)
     watch = Watch()
     store = PartsStore([Output(str(folder / "out.h5"))], overwrite=True)
-    with mock.patch.object(pipeline, "index_frames", crystal_on_every_frame):
+    with mock.patch.object(devices, "index_frames", crystal_on_every_frame):
         begin = time.perf_counter()
         outcome = pipeline.index(job, store=store, progress=watch)
         seconds = time.perf_counter() - begin
     watch.look(n_frames)
-    join = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
     assert outcome.summary.indexed == n_frames // n_files * n_files
-    return Figures(outcome.summary.frames, seconds, watch, join)
+    return Figures(outcome.summary.frames, seconds, watch)
 
 
 def main() -> int:
@@ -142,7 +141,7 @@ def main() -> int:
         found = soak(Path(folder), options.frames, 20, batch_size=1024)
         print(f"{found.frames} frames of 20 spots: {found.frames_per_second:.0f} frames/s")
         print(f"  resident memory: {found.watch.slope:+.1f} kB per 1000 frames (at most {MOST_KB_PER_1000_FRAMES:g})")
-        print(f"  open files: {min(found.watch.files)} to {max(found.watch.files)}; child: at most {found.join_mb:.0f} MB")
+        print(f"  open files: {min(found.watch.files)} to {max(found.watch.files)}")
         if found.watch.slope > MOST_KB_PER_1000_FRAMES:
             failed.append("memory")
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .indexer import Backend
+from .distribute import Devices
 from .job import Job
 from .learn import learn_cells
 from .model.cell import Array, is_left_handed
@@ -85,7 +85,7 @@ class InputCells:
         self._suspicious: set[bytes] = set()
         self.most = 1
 
-    def learn(self, backend: Backend, blocks: Sequence[FrameBlock]) -> list[Learned]:
+    def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[Learned]:
         """Learn the cells of these blocks from their frames."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
@@ -95,7 +95,7 @@ class InputCells:
         for group in groups.values():
             given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
             bases = self._primitive_bases(given)
-            cells, n_crystals = learn_cells(backend, frames.spots, frames.offsets, bases @ given, self._p)
+            cells, n_crystals = learn_cells(devices, frames.spots, frames.offsets, bases @ given, self._p)
             cells = np.linalg.inv(bases) @ cells
             if n_crystals.any():
                 learned.append(Learned(given, cells, n_crystals))

@@ -1,39 +1,49 @@
-"""Several batches under way at once, for backends that wait for a device."""
+"""Several batches under way at once, where there are devices to wait for."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
-
-from .backends import Backend
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_lanes(backend: Backend, batches: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
-    """Work on batches, `backend.lanes` of them at a time, and give them back with their results in their order.
+class HasLanes(Protocol):
+    """A backend, or several devices."""
+
+    @property
+    def lanes(self) -> int:
+        """Batches that are best under way at once."""
+
+    def lane(self) -> AbstractContextManager[Any]:
+        """Around each of them."""
+
+
+def in_lanes(where: HasLanes, batches: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+    """Work on batches, `where.lanes` of them at a time, and give them back with their results in their order.
 
     While the caller looks at a result the next batches are under way. An exception of `work` comes where its result
     would have come.
     """
-    if backend.lanes == 1:
+    if where.lanes == 1:
         for batch in batches:
             yield batch, work(batch)
         return
 
     def in_own_lane(batch: T) -> R:
-        with backend.lane():
+        with where.lane():
             return work(batch)
 
-    with ThreadPoolExecutor(backend.lanes, "ffbidx-lane") as pool:
+    with ThreadPoolExecutor(where.lanes, "ffbidx-lane") as pool:
         under_way: deque[tuple[T, Future[R]]] = deque()
         try:
             for batch in batches:
                 under_way.append((batch, pool.submit(in_own_lane, batch)))
-                if len(under_way) > backend.lanes:
+                if len(under_way) > where.lanes:
                     first, future = under_way.popleft()
                     yield first, future.result()
             while under_way:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend
-from .indexer import index_frames
+from .distribute import Devices
 from .model.cell import Array
 from .model.plan import SearchPlan
 from .parameters import Parameters
@@ -26,7 +25,7 @@ SETTLED = 2e-4
 
 
 def learn_cells(
-    backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> tuple[Array, NDArray[np.int64]]:
     """Input cells (M, 3, 3) corrected by the strain of the crystals found on some frames.
 
@@ -42,7 +41,7 @@ def learn_cells(
     if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
         return learned, taught_by
     loose = p.replace(searches=1, strain_prior=p.learn_prior, max_log10_chance=p.learn_max_log10_chance)
-    frames = _Frames(backend, spots, offsets, np.array(cells, dtype=np.float64), loose)
+    frames = _Frames(devices, spots, offsets, np.array(cells, dtype=np.float64), loose)
     lesson = frames.lesson(learned)
     if len(lesson.input_cell) < ENOUGH * frames.n_searched:
         lessons = [lesson, *(frames.lesson(scale * learned) for scale in SCALES)]
@@ -79,7 +78,7 @@ class _Lesson:
 class _Frames:
     """The frames to learn from."""
 
-    backend: Backend
+    devices: Devices
     spots: NDArray[Any]
     offsets: NDArray[np.int64]
     given: Array
@@ -92,7 +91,7 @@ class _Frames:
     def lesson(self, start: Array) -> _Lesson:
         """Index the frames with some cells; the evidence is the sum of -log10 of the chance levels."""
         plan = SearchPlan.make(start, self.p)
-        result = index_frames(self.backend, self.spots, self.offsets, plan, self.p, given_cells=self.given)
+        result = self.devices.index_frames(self.spots, self.offsets, plan, self.p, given_cells=self.given)
         first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]
         first = first[result.n_indexed[first] >= self.p.learn_min_spots]
         rows = result.crystals[first]

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .distribute import Devices, open_devices
 from .errors import NothingProcessed
-from .indexer import Backend, get_backend, index_frames
 from .input_cells import CellSet, InputCells
 from .job import Job
+from .lanes import in_lanes
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
 from .model.results import Results, ResultsHeader
 from .model.run import Mark
@@ -110,24 +111,20 @@ def index(
         When results cannot be written.
     """
     stop = stop or threading.Event()
-    backend = get_backend(job.backend, job.device, job.threads)
-    job = job.on(backend.name)
     # Refuses at once what makes no sense.
     job.blocks()
-    with closing(store or MemoryStore()) as kept:
-        run = _Run(job, backend, kept)
+    devices = open_devices(job.backend, job.device, job.threads)
+    with closing(devices), closing(store or MemoryStore()) as kept:
+        job = job.on(devices.name)
+        run = _Run(job, devices, kept)
         ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
         with closing(read_ahead(job.blocks(run.start), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
-            complete = False
-            for batch in job.batches(run.learn(blocks, stop)):
-                if stop.is_set():
-                    break
-                writer.put(run.index(batch))
+            batches = run.prepared(job.batches(run.learn(blocks, stop)), stop)
+            for (batch, cells), result in in_lanes(devices, batches, run.compute):
+                writer.put(run.found(batch, cells, result))
                 progress(run.event(blocks, writer))
-            else:
-                complete = blocks.ended
             writer.finish()
-        return run.outcome(complete)
+        return run.outcome(blocks.ended and not run.stopped)
 
 
 def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
@@ -155,8 +152,9 @@ class _Found:
 class _Run:
     """The state of a run between its batches. `keep` belongs to the writer's thread, all else to the caller's."""
 
-    def __init__(self, job: Job, backend: Backend, store: Store) -> None:
-        self.job, self.backend, self.store = job, backend, store
+    def __init__(self, job: Job, devices: Devices, store: Store) -> None:
+        self.job, self.devices, self.store = job, devices, store
+        self.stopped = False
         p = job.parameters
         self.p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
         self.tally = Tally()
@@ -164,7 +162,7 @@ class _Run:
         self.cells = InputCells(job, self.p, self._tell)
         self._new: list[str] = []
         self._told: list[str] = []
-        saved = store.begin(job.record(backend.name))
+        saved = store.begin(job.record(devices.name))
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
         self._learned = saved.learned is not None
         self._take_up(saved)
@@ -191,27 +189,43 @@ class _Run:
         else:
             head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
         if not stop.is_set():
-            self.store.learned(self.cells.learn(self.backend, head))
+            self.store.learned(self.cells.learn(self.devices, head))
         return blocks
 
-    def index(self, batch: FrameBlock) -> _Found:
-        """Index a batch."""
-        for problem in batch.problems:
-            self._tell(problem)
-        status, rows, cells = batch.status.copy(), np.zeros(0, dtype=np.int32), None
-        result = BatchResult.empty(batch.n_frames)
-        if batch.has_usable_frames:
+    def prepared(
+        self, batches: Iterator[FrameBlock], stop: threading.Event
+    ) -> Iterator[tuple[FrameBlock, CellSet | None]]:
+        """Batches with their cells, until they end or the run is to stop."""
+        for batch in batches:
+            if stop.is_set():
+                self.stopped = True
+                return
+            for problem in batch.problems:
+                self._tell(problem)
+            if not batch.has_usable_frames:
+                yield batch, None
+                continue
             cells = self.cells.get(batch)
             self.cells.look_at_units(batch)
-            result = index_frames(
-                self.backend, batch.spots, batch.offsets, cells.plan, self.p,
-                given_cells=cells.given, keep_all=self.job.keep_all,
-            )
-            result, rows = cells.as_meant(result), cells.rows
-            usable = batch.status == FrameStatus.NOT_INDEXED
-            status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
-            status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
-        self.tally.add(status, batch.n_spots, result, rows)
+            yield batch, cells
+
+    def compute(self, prepared: tuple[FrameBlock, CellSet | None]) -> BatchResult:
+        """Index a batch; several threads may be at it."""
+        batch, cells = prepared
+        if cells is None:
+            return BatchResult.empty(batch.n_frames)
+        result = self.devices.index_frames(
+            batch.spots, batch.offsets, cells.plan, self.p, given_cells=cells.given, keep_all=self.job.keep_all
+        )
+        return cells.as_meant(result)
+
+    def found(self, batch: FrameBlock, cells: CellSet | None, result: BatchResult) -> _Found:
+        """Count what was found on a batch."""
+        status = batch.status.copy()
+        usable = batch.status == FrameStatus.NOT_INDEXED
+        status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
+        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
+        self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
         self.tally.n_left_out += batch.n_left_out
         problems, self._new = self._new, []
         return _Found(batch, status, result, cells, problems)
@@ -236,7 +250,7 @@ class _Run:
 
     def _begin_shard(self) -> None:
         header = ResultsHeader(
-            VERSION, self.p.method, self.p.as_json(), self.backend.name, self.backend.device, **self.job.setup
+            VERSION, self.p.method, self.p.as_json(), self.devices.name, self.devices.device, **self.job.setup
         )
         self._shard, self._mark, self._n_frames = ResultsWriter(header), Mark(), 0
         self._since = time.monotonic()
@@ -270,8 +284,8 @@ class _Run:
         if self.tally.n_frames or is_empty_share:
             self.store.publish(header, complete)
         summary = self.tally.summary(
-            self.cells.summaries(self.tally), method=self.p.method, backend=self.backend.name,
-            device=self.backend.device, output=self.job.output, complete=complete,
+            self.cells.summaries(self.tally), method=self.p.method, backend=self.devices.name,
+            device=self.devices.device, output=self.job.output, complete=complete,
         )
         return Outcome(summary, header, self.store)
 

@@ -9,9 +9,9 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*.py"), ROOT / "ffbidx.py"])
 
 BASE = {"model", "parameters", "errors", "version", "log"}
-ENGINE = {"backends", "batch", "crystals", "indexer", "lanes", "learn", "polish", "search", "successive"}
+ENGINE = {"backends", "batch", "crystals", "indexer", "lanes", "polish", "search", "successive"}
 FILES = {"batch", "read", "write"}
-RUNS = {"distribute", "benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
+RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "simulate", "summary"}
 
 MAY_IMPORT = {
     "model": {"model", "parameters", "errors"},
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "write": BASE | FILES,
     **dict.fromkeys(ENGINE - {"batch"}, BASE | ENGINE),
     # The runs reach the backends through the indexer only.
-    **dict.fromkeys(RUNS, BASE | FILES | RUNS | {"indexer", "lanes", "learn"}),
+    **dict.fromkeys(RUNS, BASE | FILES | RUNS | {"indexer", "lanes"}),
     # The doctor asks each backend itself how it is.
     "doctor": BASE | {"backends", "benchmark", "indexer", "simulate"},
     **dict.fromkeys(("api", "engine", "layout"), BASE | ENGINE | {"api", "engine", "layout"}),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
+from ffbidx_core.distribute import OneDevice
 from ffbidx_core.learn import learn_cells
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
 from ffbidx_core.parameters import Parameters
@@ -11,7 +12,7 @@ from ffbidx_core.simulate import Scenario, simulate
 
 LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 BEST = Parameters.preset("best", num_halfsphere_points=8192)
-CPU = get_backend("cpu")
+CPU = OneDevice(get_backend("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from frames import CELL, frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ffbidx_core import pipeline, summary
+from ffbidx_core import summary
 from ffbidx_core.errors import InputError, NothingProcessed, ParameterError, UsageError
 from ffbidx_core.job import Job, batches
 from ffbidx_core.model.frame import FrameBlock, FrameStatus
@@ -197,7 +197,7 @@ def test_a_failing_backend_ends_the_reader_too(stills, monkeypatch):
     def fail(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(pipeline, "index_frames", fail)
+    monkeypatch.setattr("ffbidx_core.distribute.devices.index_frames", fail)
     with pytest.raises(MemoryError):
         index(job(stills, batch_size=1))
     assert not any(thread.name == "ffbidx-reader" for thread in threading.enumerate())

@@ -67,7 +67,7 @@ class CudaBackend:
         self._functions = _kernels(self.number)
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
-        self._own = threading.local()
+        self._streams: list[Any] = []
 
     @property
     def device(self) -> str:
@@ -76,12 +76,20 @@ class CudaBackend:
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[None]:
-        """A stream of the thread's own, so that its copies and kernels overlap with those of other threads."""
+        """A stream of its own, so that copies and kernels overlap with those of other threads.
+
+        Streams are used again, and with them the memory that CuPy keeps for each.
+        """
         with cp.cuda.Device(self.number):
-            if not hasattr(self._own, "stream"):
-                self._own.stream = cp.cuda.Stream(non_blocking=True)
-            with self._own.stream:
-                yield
+            try:
+                stream = self._streams.pop()
+            except IndexError:
+                stream = cp.cuda.Stream(non_blocking=True)
+            try:
+                with stream:
+                    yield
+            finally:
+                self._streams.append(stream)
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
         """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""

@@ -139,6 +139,26 @@ def why_no_cuda() -> str:
     return ""
 
 
+def device_numbers(device: str | int | None) -> list[int]:
+    """The GPUs that a user names: `all`, or numbers with commas between them; empty where none is named.
+
+    Raises
+    ------
+    BackendUnavailable, ParameterError
+        As `device_number`; also when a GPU is named twice, or `all` and there is none.
+    """
+    given = os.environ.get("INDEXER_GPU_DEVICE") if device is None else device
+    if given == "all":
+        if count := gpu_count()[0]:
+            return list(range(count))
+        raise BackendUnavailable(f"no GPU backend: {why_no_cuda()}")
+    numbers = [device_number(part.strip()) for part in str(given or "").split(",")] if given != 0 else [device_number(0)]
+    named = [number for number in numbers if number is not None]
+    if len(set(named)) < len(named):
+        raise ParameterError("device", given, "each GPU once")
+    return named
+
+
 def device_number(device: str | int | None) -> int | None:
     """A GPU's number from what a user gave, else from `INDEXER_GPU_DEVICE`; None for the current one.
 

@@ -62,7 +62,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
     except Exception as error:
         connection.send((-1, error))
         return
-    connection.send((-1, (backend.device, backend.lanes)))
+    connection.send((-1, (backend.name, backend.device, backend.lanes)))
     answers = threading.Lock()
     how: dict[bytes, Any] = {}
 

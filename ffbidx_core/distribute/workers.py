@@ -56,7 +56,7 @@ class _Worker:
             raise BackendUnavailable("a device's process ended while it started") from None
         if isinstance(greeting, Exception):
             raise greeting
-        self.device, self.lanes = greeting
+        self.name, self.device, self.lanes = greeting
         threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, memory: str, n_spots: int, n_frames: int, how: bytes) -> BatchResult:
@@ -157,6 +157,11 @@ class DeviceWorkers:
                 if lane < worker.lanes:
                     self._slots.append(_Slot(worker))
                     self._free.put(self._slots[-1])
+
+    @property
+    def name(self) -> str:
+        """The workers' backend."""
+        return str(self._workers[0].name)
 
     @property
     def lanes(self) -> int:

@@ -330,7 +330,7 @@ def test_a_bug_is_one_line_and_debug_shows_it(index, spots_file, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("ffbidx_core.pipeline.index_frames", broken)
+    monkeypatch.setattr("ffbidx_core.distribute.devices.index_frames", broken)
     ran = index(spots_file)
     assert ran.status == 1
     assert ran.err.count("\n") == 1

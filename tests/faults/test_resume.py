@@ -9,7 +9,8 @@ import threading
 import pytest
 from runs import FRAMES, QUICK, assert_same, flip_a_bit, make_inputs, run
 
-from ffbidx_core import pipeline, read_results
+from ffbidx_core import read_results
+from ffbidx_core.distribute import devices
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.read import Source
 
@@ -59,13 +60,13 @@ def wanted(sources, tmp_path_factory):
 def computed(monkeypatch):
     """Counts the frames that are computed."""
     counts = []
-    original = pipeline.index_frames
+    original = devices.index_frames
 
     def counting(backend, spots, offsets, *arguments, **options):
         counts.append(len(offsets) - 1)
         return original(backend, spots, offsets, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "index_frames", counting)
+    monkeypatch.setattr(devices, "index_frames", counting)
     return counts
 
 
@@ -114,7 +115,7 @@ def test_after_a_stop(sources, wanted, tmp_path, computed, at):
 
 def test_taken_up_again_and_again(sources, wanted, tmp_path):
     output = tmp_path / "x.h5"
-    for k in range(7):
+    for k in range(4):
         stop = threading.Event()
         with pytest.raises(Died) if k % 2 else threading.Lock():
             run(sources, output, resume=True, stop=stop, progress=dies_after(2) if k % 2 else stops_after(1, stop))

@@ -1,0 +1,81 @@
+"""Where a run computes: in this process, or in a process for each of several GPUs."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..indexer import Backend, device_numbers, get_backend, index_frames
+from ..model.frame import BatchResult
+from ..model.plan import SearchPlan
+from ..parameters import Parameters
+from .workers import DeviceWorkers
+
+
+class Devices(Protocol):
+    """What a run needs of the place where it computes."""
+
+    @property
+    def name(self) -> str:
+        """The backend."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on, in words."""
+
+    @property
+    def lanes(self) -> int:
+        """Batches that are best under way at once."""
+
+    def lane(self) -> AbstractContextManager[Any]:
+        """Around each of them."""
+
+    def index_frames(
+        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+    ) -> BatchResult:
+        """As `indexer.index_frames`."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+
+class OneDevice:
+    """A backend in this process."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.name, self.device, self.lanes, self.lane = backend.name, backend.device, backend.lanes, backend.lane
+
+    def index_frames(
+        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+    ) -> BatchResult:
+        """As `indexer.index_frames`."""
+        return index_frames(self.backend, spots, offsets, plan, p, **keywords)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def open_devices(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
+    """The devices that `--backend` and `--device` ask for.
+
+    Parameters
+    ----------
+    device
+        Number of a GPU, several with commas between them, or `all`; None: `INDEXER_GPU_DEVICE`, else the current one.
+
+    Raises
+    ------
+    BackendUnavailable
+        When one of them cannot be used.
+    ParameterError
+        When `device` names none.
+    """
+    numbers = [] if name in ("cpu", "reference") else device_numbers(device)
+    if len(numbers) > 1:
+        return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers])
+    return OneDevice(get_backend(name, numbers[0] if numbers else device, threads))
