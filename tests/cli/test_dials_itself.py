@@ -1,0 +1,125 @@
+"""DIALS reads what is written for it, and writes what is read; skipped where there is no DIALS."""
+
+import functools
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from beamline import MADE_FOR_READING as MADE
+from beamline import geom_text, same_orientation, write_cxi
+from calls import QUICK
+from dials_files import TURN, columns, write_dials
+from frames import OPERATORS
+
+from ffbidx_core import read_results
+
+MONO = "31,42,53,90,103,90"
+READ = """
+import json
+import pathlib
+from dxtbx.model.experiment_list import ExperimentListFactory
+from dials.array_family import flex
+
+experiments = ExperimentListFactory.from_json_file("run.expt", check_format=False)
+try:
+    table = flex.reflection_table.from_file("run.refl")
+except Exception:
+    # DIALS 3.12 knows version 1 only, which has the same layout for all columns that are there.
+    data = pathlib.Path("run.refl").read_bytes()
+    at = data.index(b"reflection_table") + len(b"reflection_table")
+    assert data[at] == 2
+    pathlib.Path("run.refl").write_bytes(data[:at] + bytes([1]) + data[at + 1 :])
+    table = flex.reflection_table.from_file("run.refl")
+written = [list(v) for v in table["rlp"]]
+del table["rlp"]
+indexed = table.select(table["id"] >= 0)
+written = [v for v, i in zip(written, table["id"]) if i >= 0]
+indexed.centroid_px_to_mm(experiments)
+indexed.map_centroids_to_reciprocal_space(experiments)
+print(json.dumps({
+    "identifiers": [e.identifier for e in experiments], "in_table": list(table.experiment_identifiers().values()),
+    "cells": [c.get_real_space_vectors().as_list() if hasattr(c.get_real_space_vectors(), "as_list")
+              else [list(v) for v in c.get_real_space_vectors()] for c in experiments.crystals()],
+    "id": list(indexed["id"]), "hkl": [list(h) for h in indexed["miller_index"]],
+    "rlp": [list(v) for v in indexed["rlp"]], "written": written, "all": len(table),
+}))
+"""
+WRITE = """
+import json
+from dials.array_family import flex
+
+columns = json.load(open("columns.json"))
+table = flex.reflection_table()
+table["id"] = flex.int(columns["id"])
+table["panel"] = flex.size_t(columns["panel"])
+table["xyzobs.px.value"] = flex.vec3_double(columns["xyzobs.px.value"])
+table["intensity.sum.value"] = flex.double(columns["intensity.sum.value"])
+table["flags"] = flex.size_t(len(table), 32)
+table["miller_index"] = flex.miller_index(len(table))
+table.as_file("dials.refl")
+"""
+
+
+@functools.cache
+def dials_python() -> str | None:
+    """An interpreter that has DIALS."""
+    for name in ("dials.python", "/usr/bin/python3"):
+        path = shutil.which(name)
+        if (
+            path
+            and subprocess.run([path, "-c", "import dials, dxtbx"], capture_output=True, check=False).returncode == 0
+        ):
+            return path
+    return None
+
+
+def dials(script, *arguments):
+    """What a script says that DIALS' interpreter runs."""
+    if dials_python() is None:
+        pytest.skip("DIALS is not installed")
+    done = subprocess.run(
+        [dials_python(), "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("origin", ["CrystFEL", "DIALS"])
+def test_dials_finds_the_crystals_where_they_are(run, tmp_path, origin):
+    if dials_python() is None:
+        pytest.skip("DIALS is not installed")
+    write_dials(tmp_path, MADE)
+    write_cxi(tmp_path / "run.cxi", MADE)
+    (tmp_path / "det.geom").write_text(geom_text())
+    given = {"CrystFEL": ("run.cxi", "-g", "det.geom"), "DIALS": ("strong.refl", "-g", "imported.expt")}[origin]
+    assert run("index", *given, "--cell", MONO, *QUICK, "-o", "run.expt", "-o", "run.refl").status == 0
+    found = json.loads(dials(READ).splitlines()[-1])
+    assert found["identifiers"] == found["in_table"]
+    assert found["all"] == sum(len(peaks) for peaks in MADE.peaks)
+    cells = np.array(found["cells"]).reshape(-1, 3, 3)
+    for cell, truth in zip(cells, MADE.cells, strict=True):
+        assert same_orientation(cell, truth @ TURN, OPERATORS)
+    # DIALS computes the same vectors from its own models, and they lie on the crystals' lattices.
+    rlp, number, hkl = (np.array(found[name]) for name in ("rlp", "id", "hkl"))
+    np.testing.assert_allclose(rlp, found["written"], atol=1e-6)
+    predicted = np.einsum("ni,nij->nj", hkl, np.linalg.inv(cells).transpose(0, 2, 1)[number])
+    assert np.linalg.norm(rlp - predicted, axis=1).max() < 0.004
+
+
+def test_a_table_that_dials_writes(run, tmp_path):
+    write_dials(tmp_path, MADE)
+    table = {name: values.tolist() for name, values in columns(MADE).items()}
+    (tmp_path / "columns.json").write_text(json.dumps(table))
+    dials(WRITE)
+    ran = run("index", "dials.refl", "-g", "imported.expt", "--cell", MONO, *QUICK, "-o", "run.h5")
+    assert ran.status == 0, ran.err
+    found = read_results("run.h5")
+    assert len(found.crystals) == len(MADE.cells)
+    for cell, truth in zip(found.cells[found.crystals], MADE.cells, strict=True):
+        assert same_orientation(cell, truth, OPERATORS)
