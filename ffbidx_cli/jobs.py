@@ -16,6 +16,7 @@ from ffbidx_core.errors import UsageError
 if TYPE_CHECKING:
     from ffbidx_core.job import Job
     from ffbidx_core.model.detector import Geometry
+    from ffbidx_core.model.lattice import InputCell
     from ffbidx_core.model.results import Results
     from ffbidx_core.read import Source
     from ffbidx_core.write import Store
@@ -87,6 +88,22 @@ def shard_outputs(outputs: Sequence[str], shard: tuple[int, int]) -> list[str]:
     return named
 
 
+def distinct_cells(cells: Sequence[InputCell]) -> list[InputCell]:
+    """The cells without repetitions.
+
+    Raises
+    ------
+    UsageError
+        For a cell that is there with several lattices: results tell input cells by their vectors.
+    """
+    found: dict[bytes, InputCell] = {}
+    for each in cells:
+        known = found.setdefault(each.cell.tobytes(), each)
+        if known.lattice != each.lattice:
+            raise UsageError(f"--cell: the same cell is given as {known.lattice.code} and as {each.lattice.code}")
+    return list(found.values())
+
+
 def job_of(
     sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, save_every: float | None,
     geometry: str | None, shard: tuple[int, int] | None = None, **options: Any,
@@ -102,7 +119,7 @@ def job_of(
         parameters = parameters.replace(max_output_cells=parameters.n_output_cells)
     changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
     setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
-    input_cells = [read_input_cell(text) for text in cells]
+    input_cells = distinct_cells([read_input_cell(text) for text in cells])
     job = Job(
         sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
