@@ -195,7 +195,10 @@ output_options = _together(
 
 where_options = _together(
     click.option("--backend", default="auto", show_default=True, metavar="auto|cuda|cpu", help="Where to compute."),
-    click.option("--device", metavar="N", help="GPU to use.  [default: INDEXER_GPU_DEVICE, else the current one]"),
+    click.option(
+        "--device", metavar="N|N,N|all",
+        help="GPU to use, or several.  [default: INDEXER_GPU_DEVICE, else the current one]",
+    ),
     click.option("--threads", type=click.IntRange(min=1), metavar="N",
                  help="Threads to compute with.  [default: all cores]"),
 )

@@ -10,7 +10,7 @@ from calls import CELL_LINE, QUICK, write_spots
 from frames import frame
 
 from ffbidx_core.backends import devices, get_backend
-from ffbidx_core.errors import BackendUnavailable
+from ffbidx_core.errors import BackendUnavailable, ParameterError
 
 
 class Driver:
@@ -188,3 +188,28 @@ sys.exit(status)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "numbers"),
+    [("all", [0, 1, 2]), ("0,2", [0, 2]), (" 1 , 0 ", [1, 0]), ("2", [2]), (0, [0]), (None, []), ("", [])],
+)
+def test_several_gpus_by_number_or_all(monkeypatch, given, numbers):
+    monkeypatch.setattr(devices, "gpu_count", lambda: (3, ""))
+    monkeypatch.delenv("INDEXER_GPU_DEVICE", raising=False)
+    assert devices.device_numbers(given) == numbers
+
+
+@pytest.mark.parametrize(
+    ("given", "error"), [("0,0", ParameterError), ("0,x", ParameterError), ("0,3", BackendUnavailable)]
+)
+def test_several_gpus_that_make_no_sense(monkeypatch, given, error):
+    monkeypatch.setattr(devices, "gpu_count", lambda: (3, ""))
+    with pytest.raises(error):
+        devices.device_numbers(given)
+
+
+def test_all_gpus_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(devices, "gpu_count", lambda: (0, "no NVIDIA driver on this machine"))
+    with pytest.raises(BackendUnavailable, match="no NVIDIA driver"):
+        devices.device_numbers("all")
