@@ -88,20 +88,13 @@ def shard_outputs(outputs: Sequence[str], shard: tuple[int, int]) -> list[str]:
     return named
 
 
-def distinct_cells(cells: Sequence[InputCell]) -> list[InputCell]:
-    """The cells without repetitions.
-
-    Raises
-    ------
-    UsageError
-        For a cell that is there with several lattices: results tell input cells by their vectors.
-    """
+def check_lattices(cells: Sequence[InputCell]) -> None:
+    """Refuse a cell that is given with several lattices: results tell input cells by their vectors."""
     found: dict[bytes, InputCell] = {}
     for each in cells:
         known = found.setdefault(each.cell.tobytes(), each)
         if known.lattice != each.lattice:
             raise UsageError(f"--cell: the same cell is given as {known.lattice.code} and as {each.lattice.code}")
-    return list(found.values())
 
 
 def job_of(
@@ -119,7 +112,8 @@ def job_of(
         parameters = parameters.replace(max_output_cells=parameters.n_output_cells)
     changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
     setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
-    input_cells = distinct_cells([read_input_cell(text) for text in cells])
+    input_cells = [read_input_cell(text) for text in cells]
+    check_lattices(input_cells)
     job = Job(
         sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
@@ -150,7 +144,7 @@ def store_of(chosen: dict[str, str], job: Job, inputs: Sequence[str], *, overwri
 
     if list(chosen) == [TO_STDOUT]:
         return TableStream(write_data)
-    setup = Setup(job.geometry, job.lattices)
+    setup = Setup(job.geometry, job.lattices_of_rows)
     outputs = []
     for path, wanted in chosen.items():
         make = None if wanted == RESULTS_FILE else functools.partial(_pieces, WRITERS[wanted], setup)

@@ -172,12 +172,20 @@ class Job:
         return given or ["P"] * n_cells
 
     @property
+    def lattices_of_rows(self) -> tuple[Lattice, ...]:
+        """The lattice of each distinct one of `cells`, in the order in which results number them."""
+        if self.cells is None:
+            return ()
+        # Adding 0 makes -0 a 0.
+        return tuple({(c + 0.0).tobytes(): each for c, each in zip(self.cells, self.lattices, strict=False)}.values())
+
+    @property
     def setup(self) -> dict[str, str]:
         """Geometry, half-pixel shift and lattices as the results keep them."""
         return {
             "geometry": self.geometry.text if self.geometry else "",
             "half_pixel_shift": {None: "", True: "yes", False: "no"}[self.half_pixel_shift],
-            "lattices": " ".join(lattice.code for lattice in self.lattices),
+            "lattices": " ".join(lattice.code for lattice in self.lattices_of_rows),
         }
 
     def count_frames(self) -> int | None:
