@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from ...batch import SpotBatch
-from ...model.fits import rigid_cutoffs
+from ...model.fits import CONSTRAINED_SMALLEST_START, rigid_cutoffs
 from ...model.plan import SearchPlan, half_sphere
 from ...parameters import Parameters
 from .. import OnHost, OrientedCells
 from . import cells as turned
-from . import constrained, fits, order, refine, vectors
-from .scores import TILE
+from . import constrained, fits, order, refine, scores, vectors
+from .scores import TILE, UNROLLED
+from .select import BINS
 
 FRAMES_PER_TASK = 4
 """Frames that a thread takes at a time: enough to hide the hand-over, few enough to share out evenly."""
@@ -83,15 +84,25 @@ class CpuBackend(OnHost):
         if p.candidate_separation > 0:
             pool = p.candidate_pool
             largest = float(np.cos(p.candidate_separation * np.sqrt(2 * np.pi / n_points)))
-        self._each(spots.n_frames, lambda i, j: vectors.find_candidates(
-            spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, directions, tiled,
-            (p.triml, p.trimh, p.delta), p.distance1, p.race_spots, p.race_directions, pool, largest, out,
-        ))
+        trims, n_padded = scores.trims(p, p.distance1), tiled.shape[1]
+        n_racers = min(-(-p.race_directions // TILE) * TILE, n_padded) if p.race_spots else TILE
+        n_scaled = min(_largest(spots), p.max_spots) + UNROLLED
+
+        def task(first: int, last: int) -> None:
+            vectors.find_candidates(
+                spots.xyz, spots.offsets, first, last, p.max_spots, plan.lengths, directions, tiled, trims.values,
+                trims.every, p.race_spots, p.race_directions, pool, largest, np.empty((3, n_scaled), np.float32),
+                np.empty((3, TILE), np.float32), np.empty(n_padded, np.float32), np.empty(n_points, np.float32),
+                np.empty(n_points, np.int64), np.zeros((3, n_racers), np.float32), np.empty(n_racers, np.int64),
+                np.empty(BINS, np.int64), out,
+            )
+
+        self._each(spots.n_frames, task)
         return out
 
     def refine_vectors(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> Any:
         """Step 2; see `Backend.refine_vectors`."""
-        out = np.array(vectors_)
+        out = np.array(vectors_, order="C")
         if p.vr_min_spots == 0:
             return out
         self._each(spots.n_frames, lambda i, j: vectors.refine_candidates(
@@ -103,53 +114,78 @@ class CpuBackend(OnHost):
         """Step 3; see `Backend.find_oriented_cells`."""
         shape = (spots.n_frames, p.n_output_cells)
         found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
-        tables = plan.angle_tables()
-        self._each(spots.n_frames, lambda i, j: turned.find_cells(
-            spots.xyz, spots.offsets, i, j, p.max_spots, vectors_, plan.group, plan.input_cell, plan.n_angles,
-            plan.turn, plan.base, tables, plan.axis, (p.triml, p.trimh, p.delta), p.distance3, p.angle_peaks,
-            found.cells, found.scores, found.input_cell,
-        ))
-        return found
+        vectors_ = np.ascontiguousarray(vectors_)
+        tables, trims = plan.angle_tables(), scores.trims(p, p.distance3)
+        seeds = np.arange(len(plan.axis))
+        along = np.stack([plan.base[seeds, (plan.axis + i) % 3, 2] for i in range(3)], axis=1).astype(np.float32)
+        limits = np.array([p.triml, p.trimh, p.delta, p.distance3])
+        n_rows, n_work = min(_largest(spots), p.max_spots) + UNROLLED, tables.shape[2]
+        n_peaks = len(plan.group) * vectors_.shape[2] * min(p.angle_peaks or n_work, n_work)
 
-    def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
+        def task(first: int, last: int) -> None:
+            turned.find_cells(
+                spots.xyz, spots.offsets, first, last, p.max_spots, vectors_, plan.group, plan.input_cell,
+                plan.n_angles, plan.turn, plan.base, along, tables, trims.values, trims.every, limits, p.angle_peaks,
+                np.empty((5, n_rows), np.float32), np.empty((3, n_work), np.float32), np.empty(n_work, np.float32),
+                np.empty(n_peaks, np.float32), np.empty(n_peaks, np.int64), np.empty(n_peaks, np.float32),
+                np.empty(n_peaks, np.int64), np.empty(BINS, np.int64), found.cells, found.scores, found.input_cell,
+            )
+
+        self._each(spots.n_frames, task)
+        # The order of the float32 keys is that of the scores up to rounding.
+        order, frames = np.argsort(found.scores, axis=1, kind="stable"), np.arange(spots.n_frames)[:, None]
+        return OrientedCells(*(array[frames, order] for array in found))
+
+    def refine_cells(self, spots: SpotBatch, cells: Any, scores_: Any, p: Parameters) -> tuple[Any, Any]:
         """Step 4; see `Backend.refine_cells`."""
-        cells, scores = np.array(cells), np.array(scores)
+        cells, scores_ = np.array(cells, order="C"), np.array(scores_, order="C")
         if p.method != "raw":
+            n = _largest(spots)
             self._each(spots.n_frames, lambda i, j: refine.refine_cells(
                 spots.xyz, spots.offsets, i, j, refine.CODES[p.method], p.contraction, p.max_dist, p.min_spots,
-                p.n_iter, cells, scores,
+                p.n_iter, np.empty(n), cells, scores_,
             ))
-        return cells, scores
+        return cells, scores_
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
         """Turn cells onto the spots; see `Backend.fit_rigid`."""
-        cells = np.array(cells)
+        cells = np.array(cells, order="C")
         longest = np.maximum(np.linalg.norm(cells, axis=-1).max(axis=-1), 1e-3)
-        cutoffs = np.ascontiguousarray(rigid_cutoffs(longest, p.rigid_steps))
-        self._each(spots.n_frames, lambda i, j: fits.fit_rigid(spots.xyz, spots.offsets, i, j, cutoffs, cells))
+        inverse_squares = np.ascontiguousarray(rigid_cutoffs(longest, p.rigid_steps) ** -2, dtype=np.float32)
+        self._each(spots.n_frames, lambda i, j: fits.fit_rigid(
+            spots.xyz, spots.offsets, i, j, inverse_squares, cells,
+        ))
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """Spots within each radius; see `Backend.count_within`."""
-        out = np.zeros(radii.shape, np.int32)
-        self._each(spots.n_frames, lambda i, j: fits.count_within(spots.xyz, spots.offsets, i, j, cells, radii, out))
+        out, cells = np.zeros(radii.shape, np.int32), np.ascontiguousarray(cells)
+        squared_radii, n = np.ascontiguousarray(radii**2, dtype=np.float32), _largest(spots)
+        self._each(spots.n_frames, lambda i, j: fits.count_within(
+            spots.xyz, spots.offsets, i, j, cells, squared_radii, np.empty(n, np.float32), out,
+        ))
         return out
 
     def fit_constrained(
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
         """The last fit; see `Backend.fit_constrained`."""
-        cells, cutoff = np.array(cells), np.empty(len(cells))
-        reference = np.ascontiguousarray(reference)
+        cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
+        cutoff = 1.3 * np.maximum(radius, CONSTRAINED_SMALLEST_START)
         self._each(spots.n_frames, lambda i, j: constrained.fit_constrained(
-            spots.xyz, spots.offsets, i, j, reference, radius, prior, cells, cutoff,
+            spots.xyz, spots.offsets, i, j, reference, prior**-2, cells, cutoff,
         ))
-        return cells, cutoff
+        return cells[:, 0], cutoff
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distances of all spots to their predicted ones; see `Backend.distances`."""
-        out = np.empty((cells.shape[1], spots.xyz.shape[1]), np.float32)
+        out, cells = np.empty((cells.shape[1], spots.xyz.shape[1]), np.float32), np.ascontiguousarray(cells)
         self._each(spots.n_frames, lambda i, j: fits.distances(
             spots.xyz, spots.offsets, i, j, cells, fractional, out,
         ))
         return out
+
+
+def _largest(spots: SpotBatch) -> int:
+    """Spots of the largest frame."""
+    return int(spots.counts.max(initial=0))

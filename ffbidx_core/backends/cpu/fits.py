@@ -6,162 +6,135 @@ from typing import Any
 
 import numpy as np
 
-from .jit import exact, kernel
-from .small import reciprocal3, rotate_rows, solve3
+from .algebra import (
+    IDENTITY,
+    added,
+    cross,
+    dot,
+    pair_of,
+    products,
+    put_cell,
+    residual,
+    scaled,
+    solution,
+    spot,
+    turned,
+)
+from .formula import double, formula, root, single, where
+from .jit import kernel
 
 LARGEST_TURN = 0.03
 TINY = 1e-4
+NO_SUMS = (np.float32(0),) * 10
 
 
 @kernel
-def squared_distances(xyz: Any, begin: int, n: int, cell: Any, recip: Any, out: Any) -> None:
-    """Squared distances of n spots to their predicted ones, 1/angstrom^2, float32."""
-    f4 = np.float32
-    a0, a1, a2 = f4(cell[0, 0]), f4(cell[0, 1]), f4(cell[0, 2])
-    b0, b1, b2 = f4(cell[1, 0]), f4(cell[1, 1]), f4(cell[1, 2])
-    c0, c1, c2 = f4(cell[2, 0]), f4(cell[2, 1]), f4(cell[2, 2])
-    p0, p1, p2 = f4(recip[0, 0]), f4(recip[0, 1]), f4(recip[0, 2])
-    q0, q1, q2 = f4(recip[1, 0]), f4(recip[1, 1]), f4(recip[1, 2])
-    r0, r1, r2 = f4(recip[2, 0]), f4(recip[2, 1]), f4(recip[2, 2])
-    for j in range(n):
-        s0, s1, s2 = xyz[0, begin + j], xyz[1, begin + j], xyz[2, begin + j]
-        h = a0 * s0 + a1 * s1 + a2 * s2
-        k = b0 * s0 + b1 * s1 + b2 * s2
-        m = c0 * s0 + c1 * s1 + c2 * s2
-        h -= np.rint(h)
-        k -= np.rint(k)
-        m -= np.rint(m)
-        x = p0 * h + q0 * k + r0 * m
-        y = p1 * h + q1 * k + r1 * m
-        z = p2 * h + q2 * k + r2 * m
-        out[j] = x * x + y * y + z * z
-
-
-@kernel
-def squared_fractions(xyz: Any, begin: int, n: int, cell: Any, out: Any) -> None:
-    """Squared distances of n spots to integer indices, float32."""
-    f4 = np.float32
-    for j in range(n):
-        out[j] = f4(0)
-    for r in range(3):
-        a0, a1, a2 = f4(cell[r, 0]), f4(cell[r, 1]), f4(cell[r, 2])
-        for j in range(n):
-            h = a0 * xyz[0, begin + j] + a1 * xyz[1, begin + j] + a2 * xyz[2, begin + j]
-            h -= np.rint(h)
-            out[j] += h * h
-
-
-@kernel
-def _count_below(values: Any, n: int, limit: Any) -> Any:
-    count = np.int32(0)
-    for j in range(n):
-        count += np.int32(1) if values[j] < limit else np.int32(0)
-    return count
-
-
-@exact
-def count_within(xyz: Any, offsets: Any, first: int, last: int, cells: Any, radii: Any, out: Any) -> None:
-    """Fill out[first:last] (F, Q, T) with the spots within each radius."""
-    recip = np.empty((3, 3))
+def count_within(
+    xyz: Any, offsets: Any, first: int, last: int, cells: Any, squared_radii: Any, squares: Any, out: Any
+) -> None:
+    """Fill out[first:last] (F, Q, T) with the spots within each radius; squares (n,) float32 is scratch."""
     for f in range(first, last):
         begin = offsets[f]
         n = offsets[f + 1] - begin
-        squared = np.empty(n, np.float32)
         for q in range(cells.shape[1]):
-            if not reciprocal3(cells[f, q], recip):
+            regular, pair = pair_of(cells, f, q)
+            if not regular:
                 continue
-            squared_distances(xyz, begin, n, cells[f, q], recip, squared)
-            for t in range(radii.shape[2]):
-                out[f, q, t] = _count_below(squared, n, np.float32(radii[f, q, t] ** 2))
+            small = in_single(pair)
+            for j in range(n):
+                squares[j] = squared_distance(xyz, begin + j, small)
+            for t in range(squared_radii.shape[2]):
+                limit, count = squared_radii[f, q, t], np.int32(0)
+                for j in range(n):
+                    count = counted(count, squares[j], limit)
+                out[f, q, t] = count
 
 
-@exact
+@kernel
 def distances(xyz: Any, offsets: Any, first: int, last: int, cells: Any, fractional: bool, out: Any) -> None:
     """Fill out (Q, N) for the spots of frames first to last."""
-    recip = np.empty((3, 3))
     for f in range(first, last):
-        begin = offsets[f]
-        n = offsets[f + 1] - begin
-        squared = np.empty(n, np.float32)
         for q in range(cells.shape[1]):
-            regular = reciprocal3(cells[f, q], recip)
-            if fractional:
-                squared_fractions(xyz, begin, n, cells[f, q], squared)
-            else:
-                squared_distances(xyz, begin, n, cells[f, q], recip, squared)
-            for j in range(n):
-                out[q, begin + j] = np.sqrt(squared[j]) if regular else np.float32(np.inf)
+            regular, pair = pair_of(cells, f, q)
+            small = in_single(of_indices(pair) if fractional else pair)
+            for j in range(offsets[f], offsets[f + 1]):
+                out[q, j] = distance(xyz, j, small)
+            if not regular:
+                for j in range(offsets[f], offsets[f + 1]):
+                    out[q, j] = np.inf
 
 
 @kernel
-def _rotation_sums(
-    xyz: Any, begin: int, n: int, cell: Any, recip: Any, inverse_squared: float, normal: Any, right: Any
-) -> Any:
-    """Normal equations of a small rotation with biweights; the sum of the weights."""
-    f4 = np.float32
-    a0, a1, a2 = f4(cell[0, 0]), f4(cell[0, 1]), f4(cell[0, 2])
-    b0, b1, b2 = f4(cell[1, 0]), f4(cell[1, 1]), f4(cell[1, 2])
-    c0, c1, c2 = f4(cell[2, 0]), f4(cell[2, 1]), f4(cell[2, 2])
-    p0, p1, p2 = f4(recip[0, 0]), f4(recip[0, 1]), f4(recip[0, 2])
-    q0, q1, q2 = f4(recip[1, 0]), f4(recip[1, 1]), f4(recip[1, 2])
-    r0, r1, r2 = f4(recip[2, 0]), f4(recip[2, 1]), f4(recip[2, 2])
-    scale = f4(inverse_squared)
-    total, xx, xy, xz, yy, yz, zz = f4(0), f4(0), f4(0), f4(0), f4(0), f4(0), f4(0)
-    rx, ry, rz = f4(0), f4(0), f4(0)
-    for j in range(begin, begin + n):
-        s0, s1, s2 = xyz[0, j], xyz[1, j], xyz[2, j]
-        h = a0 * s0 + a1 * s1 + a2 * s2
-        k = b0 * s0 + b1 * s1 + b2 * s2
-        m = c0 * s0 + c1 * s1 + c2 * s2
-        h -= np.rint(h)
-        k -= np.rint(k)
-        m -= np.rint(m)
-        x = p0 * h + q0 * k + r0 * m
-        y = p1 * h + q1 * k + r1 * m
-        z = p2 * h + q2 * k + r2 * m
-        w = max(f4(1) - (x * x + y * y + z * z) * scale, f4(0))
-        w *= w
-        g0, g1, g2 = s0 - x, s1 - y, s2 - z
-        square = g0 * g0 + g1 * g1 + g2 * g2
-        total += w
-        xx += w * (square - g0 * g0)
-        xy -= w * g0 * g1
-        xz -= w * g0 * g2
-        yy += w * (square - g1 * g1)
-        yz -= w * g1 * g2
-        zz += w * (square - g2 * g2)
-        rx += w * (g1 * z - g2 * y)
-        ry += w * (g2 * x - g0 * z)
-        rz += w * (g0 * y - g1 * x)
-    normal[0], normal[1], normal[2], normal[3], normal[4], normal[5] = xx, xy, xz, yy, yz, zz
-    right[0], right[1], right[2] = rx, ry, rz
-    return total
-
-
-@exact
-def fit_rigid(xyz: Any, offsets: Any, first: int, last: int, cutoffs: Any, cells: Any) -> None:
-    """Turn cells[first:last] (F, Q, 3, 3) onto the spots in place; cutoffs (F, Q, steps)."""
-    recip, normal, right, x = np.empty((3, 3)), np.empty(6), np.empty(3), np.empty(3)
+def fit_rigid(xyz: Any, offsets: Any, first: int, last: int, inverse_squares: Any, cells: Any) -> None:
+    """Turn cells[first:last] (F, Q, 3, 3) onto the spots in place; inverse_squares (F, Q, steps) of the cut-offs."""
     for f in range(first, last):
-        begin = offsets[f]
-        n = offsets[f + 1] - begin
         for q in range(cells.shape[1]):
-            cell = cells[f, q]
-            if not reciprocal3(cell, recip):
+            regular, pair = pair_of(cells, f, q)
+            if not regular:
                 continue
-            for step in range(cutoffs.shape[2]):
-                total = _rotation_sums(xyz, begin, n, cell, recip, cutoffs[f, q, step] ** -2, normal, right)
-                if total < 1.5:
+            for step in range(inverse_squares.shape[2]):
+                small, inverse_square, sums = in_single(pair), inverse_squares[f, q, step], NO_SUMS
+                for j in range(offsets[f], offsets[f + 1]):
+                    sums = add_turn(sums, xyz, j, small, inverse_square)
+                moving, pair = turned_pair(pair, sums)
+                if not moving:
                     break
-                ridge = TINY * (normal[0] + normal[3] + normal[5])
-                normal[0] += ridge
-                normal[3] += ridge
-                normal[5] += ridge
-                if not solve3(normal, right, 0.0, x):
-                    break
-                angle = np.sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2])
-                if angle > LARGEST_TURN:
-                    for r in range(3):
-                        x[r] *= LARGEST_TURN / angle
-                rotate_rows(cell, x)
-                rotate_rows(recip, x)
+            put_cell(cells, f, q, pair[0])
+
+
+@formula
+def in_single(pair: Any) -> Any:
+    """A cell and its reciprocal cell in float32."""
+    return single(pair)
+
+
+@formula
+def of_indices(pair: Any) -> Any:
+    """The pair that gives residuals in fractional indices."""
+    recip = tuple(tuple(0 * pair[1][r][q] + IDENTITY[r][q] for q in range(3)) for r in range(3))
+    return pair[0], recip
+
+
+@formula
+def squared_distance(xyz: Any, j: int, pair: Any) -> Any:
+    """Of spot j to its predicted one."""
+    e = residual(spot(xyz, j), pair)
+    return dot(e, e)
+
+
+@formula
+def distance(xyz: Any, j: int, pair: Any) -> Any:
+    """Of spot j to its predicted one."""
+    e = residual(spot(xyz, j), pair)
+    return root(dot(e, e))
+
+
+@formula
+def counted(count: Any, square: Any, limit: Any) -> Any:
+    """One more where the square is below the limit."""
+    return where(square < limit, count + 1, count)
+
+
+@formula
+def add_turn(sums: Any, xyz: Any, j: int, pair: Any, inverse_square: Any) -> Any:
+    """Add a spot with its biweight: weight, products of its predicted spot (6), its torque (3)."""
+    s = spot(xyz, j)
+    e = residual(s, pair)
+    q = tuple(a - b for a, b in zip(s, e, strict=True))
+    w = 1 - dot(e, e) * inverse_square
+    w = where(w > 0, w * w, 0.0)
+    return added(sums, (w, *scaled(w, products(q)), *scaled(w, cross(q, e))))
+
+
+@formula
+def turned_pair(pair: Any, sums: Any) -> Any:
+    """Whether there is enough to turn a cell, and the pair turned onto its spots."""
+    total, xx, xy, xz, yy, yz, zz, *torque = double(sums)
+    size = xx + yy + zz
+    ridge = TINY * 2 * size
+    normal = (yy + zz + ridge, -xy, -xz), (-xy, xx + zz + ridge, -yz), (-xz, -yz, xx + yy + ridge)
+    solved, x = solution(normal, torque, 0.0)
+    angle = root(dot(x, x))
+    x = scaled(where(angle > LARGEST_TURN, LARGEST_TURN / where(angle > 0, angle, 1.0), 1.0), x)
+    moving = solved & (total > 1.5)
+    return moving, where(moving, tuple(turned(rows, x) for rows in pair), pair)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -17,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 REASSOCIATING = frozenset({"reassoc", "nsz", "nnan", "ninf", "contract", "arcp", "afn"})
 """Sums may be taken in any order, so that they vectorise. Every number that comes in has been found finite."""
+
+_compiling = threading.Lock()
 
 
 @functools.cache
@@ -41,19 +46,55 @@ def cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="ffbidx-"))
 
 
-def _compiled(function: F, fastmath: Any) -> F:
+def _compiled(function: F, **options: Any) -> F:
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
+    # Kernels allocate nothing, so that no references need to be counted (_nrt); nobody calls them from C (cfunc).
+    options |= {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
     try:
-        return numba.njit(function, nogil=True, cache=True, fastmath=fastmath, error_model="numpy")  # type: ignore[no-any-return]
+        return cast(F, numba.njit(function, **options))
     finally:
         config.CACHE_DIR = before
 
 
+@contextmanager
+def _first_call() -> Iterator[None]:
+    """One thread at a time, and no collection of garbage: compiling makes many objects and hardly any of it."""
+    with _compiling:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if collecting:
+                gc.enable()
+
+
+def _called_from_python(dispatcher: Any) -> Any:
+    @functools.wraps(dispatcher.py_func)
+    def call(*args: Any) -> Any:
+        if not dispatcher.overloads:
+            with _first_call():
+                return dispatcher(*args)
+        return dispatcher(*args)
+
+    return call
+
+
 def kernel(function: F) -> F:
     """Compile without the interpreter's lock and with sums that vectorise; inputs must be finite."""
-    return _compiled(function, set(REASSOCIATING))
+    return cast(F, _called_from_python(_compiled(function, fastmath=set(REASSOCIATING))))
 
 
 def exact(function: F) -> F:
     """Compile without the interpreter's lock, floating point as written."""
-    return _compiled(function, False)
+    return cast(F, _called_from_python(_compiled(function)))
+
+
+def part_of_kernel(function: F) -> F:
+    """Compile for calls from kernels only, with sums that vectorise."""
+    return _compiled(function, fastmath=set(REASSOCIATING), no_cpython_wrapper=True)
+
+
+def exact_part(function: F) -> F:
+    """Compile for calls from kernels only, floating point as written."""
+    return _compiled(function, no_cpython_wrapper=True)

@@ -6,125 +6,132 @@ from typing import Any
 
 import numpy as np
 
-from .jit import exact
-from .small import pseudo_inverse3, reciprocal3
+from ...model.fits import UNDETERMINED
+from .algebra import (
+    IDENTITY,
+    added,
+    cofactors,
+    dot,
+    multiplied,
+    pair_of,
+    products,
+    put_cell,
+    reciprocal,
+    scaled,
+    spot,
+    symmetric,
+    trace,
+    transposed,
+)
+from .formula import double, formula, nearest, root, where
+from .jit import kernel
 
 IFSS, IFSE, IFSSR = 1, 2, 3
 CODES = {"ifss": IFSS, "ifse": IFSE, "ifssr": IFSSR}
+FARTHEST = 1e300
+"""Above every distance and score but infinity, which kernels do not know."""
+NO_SUMS = (0.0,) * 16
 
 
-@exact
+@kernel
 def refine_cells(
     xyz: Any, offsets: Any, first: int, last: int, method: int, contraction: float, max_dist: float, min_spots: int,
-    n_iter: int, cells: Any, scores: Any,
+    n_iter: int, distances: Any, cells: Any, scores: Any,
 ) -> None:
-    """Refine cells[first:last] (F, Q, 3, 3) in place and replace their raw scores (F, Q)."""
+    """Refine cells[first:last] (F, Q, 3, 3) in place and replace their raw scores (F, Q); distances (n,) is scratch."""
     for f in range(first, last):
         begin = offsets[f]
         n = offsets[f + 1] - begin
-        fixed, delta, distance = np.empty((n, 3)), np.empty((n, 3)), np.empty(n)
         for q in range(cells.shape[1]):
-            if not np.isfinite(scores[f, q]):
+            if scores[f, q] > FARTHEST:
                 continue
             if n < min_spots:
                 scores[f, q] = 1.0
                 continue
-            cell = cells[f, q]
-            threshold = scores[f, q] - np.floor(scores[f, q])
+            _, pair = pair_of(cells, f, q)
+            start, threshold = pair[0], scores[f, q] - np.floor(scores[f, q])
             if method == IFSSR:
-                threshold /= np.sqrt(min(_square(cell[0]), _square(cell[1]), _square(cell[2])))
-            _indices(xyz, begin, n, cell, fixed)
-            _measure(xyz, begin, n, cell, method, fixed, delta, distance)
+                threshold /= shortest(start)
             for _ in range(n_iter):
                 if not threshold > max_dist:
                     break
-                if not _fit(xyz, begin, n, delta, distance, threshold, min_spots, cell):
+                sums = NO_SUMS
+                for j in range(begin, begin + n):
+                    sums = add_selected(sums, xyz, j, pair, start, method == IFSSR, threshold)
+                if sums[0] < min_spots:
                     break
+                pair = corrected(pair, sums)
                 threshold *= contraction
-                _measure(xyz, begin, n, cell, method, fixed, delta, distance)
-            scores[f, q] = _smallest(distance, n, min_spots)
+                if method != IFSS:
+                    start = pair[0]
+            put_cell(cells, f, q, pair[0])
+            for j in range(n):
+                distances[j] = distance_of(xyz, begin + j, pair, start, method == IFSSR)
+            for _ in range(min_spots):
+                least = 0
+                for j in range(n):
+                    if distances[j] < distances[least]:
+                        least = j
+                scores[f, q] = distances[least]
+                distances[least] = FARTHEST
 
 
-@exact
-def _square(v: Any) -> Any:
-    return v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+@formula
+def shortest(cell: Any) -> Any:
+    """Length of the shortest vector of a cell."""
+    a, b, c = (dot(row, row) for row in cell)
+    least = where(a < b, a, b)
+    return root(where(least < c, least, c))
 
 
-@exact
-def _indices(xyz: Any, begin: int, n: int, cell: Any, out: Any) -> None:
-    """Miller indices of the nearest lattice points, (n, 3)."""
-    for j in range(n):
-        for r in range(3):
-            out[j, r] = np.rint(
-                cell[r, 0] * xyz[0, begin + j] + cell[r, 1] * xyz[1, begin + j] + cell[r, 2] * xyz[2, begin + j]
-            )
+def _off_and_distance(s: Any, pair: Any, start: Any, reciprocal_space: Any) -> Any:
+    """What a spot is off the indices that `start` gives it, and its distance in the method's own measure."""
+    off = tuple(dot(row, s) - nearest(dot(first, s)) for row, first in zip(pair[0], start, strict=True))
+    residual = tuple(dot(column, off) for column in transposed(pair[1]))
+    return off, root(where(reciprocal_space, dot(residual, residual), dot(off, off)))
 
 
-@exact
-def _measure(
-    xyz: Any, begin: int, n: int, cell: Any, method: int, fixed: Any, delta: Any, distance: Any
-) -> None:
-    """Differences of the fractional to the integer indices (n, 3), and distances in the method's own measure (n,)."""
-    recip = np.zeros((3, 3))
-    reciprocal3(cell, recip)
-    for j in range(n):
-        for r in range(3):
-            h = cell[r, 0] * xyz[0, begin + j] + cell[r, 1] * xyz[1, begin + j] + cell[r, 2] * xyz[2, begin + j]
-            delta[j, r] = h - (fixed[j, r] if method == IFSS else np.rint(h))
-        d0, d1, d2 = delta[j, 0], delta[j, 1], delta[j, 2]
-        if method == IFSSR:
-            x = recip[0, 0] * d0 + recip[1, 0] * d1 + recip[2, 0] * d2
-            y = recip[0, 1] * d0 + recip[1, 1] * d1 + recip[2, 1] * d2
-            z = recip[0, 2] * d0 + recip[1, 2] * d1 + recip[2, 2] * d2
-            d0, d1, d2 = x, y, z
-        distance[j] = np.sqrt(d0 * d0 + d1 * d1 + d2 * d2)
+@formula
+def add_selected(
+    sums: Any, xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool, threshold: float
+) -> Any:
+    """Add a spot nearer than the threshold: count, normal matrix (6), right sides (9)."""
+    s = double(spot(xyz, j))
+    off, distance = _off_and_distance(s, pair, start, reciprocal_space)
+    w = double(distance < threshold)
+    return added(sums, (w, *scaled(w, products(s)), *(w * x * y for x in off for y in s)))
 
 
-@exact
-def _fit(
-    xyz: Any, begin: int, n: int, delta: Any, distance: Any, threshold: float, min_spots: int, cell: Any
-) -> bool:
-    """Correct the cell by the least-squares fit to the differences of the selected spots; False with too few."""
-    normal, right, inverse = np.zeros(6), np.zeros((3, 3)), np.empty((3, 3))
-    count = 0
-    for j in range(n):
-        if not distance[j] < threshold:
-            continue
-        count += 1
-        s0, s1, s2 = np.float64(xyz[0, begin + j]), np.float64(xyz[1, begin + j]), np.float64(xyz[2, begin + j])
-        normal[0] += s0 * s0
-        normal[1] += s0 * s1
-        normal[2] += s0 * s2
-        normal[3] += s1 * s1
-        normal[4] += s1 * s2
-        normal[5] += s2 * s2
-        for r in range(3):
-            right[r, 0] += delta[j, r] * s0
-            right[r, 1] += delta[j, r] * s1
-            right[r, 2] += delta[j, r] * s2
-    if count < min_spots:
-        return False
-    pseudo_inverse3(normal, inverse)
-    for r in range(3):
-        for k in range(3):
-            for i in range(3):
-                cell[r, k] -= inverse[k, i] * right[r, i]
-    return True
+@formula
+def distance_of(xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool) -> Any:
+    """Distance of a spot in the method's own measure."""
+    return _off_and_distance(double(spot(xyz, j)), pair, start, reciprocal_space)[1]
 
 
-@exact
-def _smallest(values: Any, n: int, rank: int) -> Any:
-    """The rank-th smallest of n >= rank values."""
-    kept = np.empty(rank)
-    found = 0
-    for j in range(n):
-        v = values[j]
-        if found == rank and not v < kept[rank - 1]:
-            continue
-        p = found if found < rank else rank - 1
-        while p > 0 and kept[p - 1] > v:
-            kept[p] = kept[p - 1]
-            p -= 1
-        kept[p] = v
-        found = min(found + 1, rank)
-    return kept[rank - 1]
+@formula
+def corrected(pair: Any, sums: Any) -> Any:
+    """The pair after the least-squares fit to what the selected spots are off."""
+    normal = symmetric(sums[1:7])
+    right = sums[7:10], sums[10:13], sums[13:16]
+    change = multiplied(right, _pseudo_inverse(normal))
+    cell = tuple(tuple(a - b for a, b in zip(*rows, strict=True)) for rows in zip(pair[0], change, strict=True))
+    return cell, reciprocal(cell)[1]
+
+
+def _pseudo_inverse(normal: Any) -> Any:
+    """Pseudo-inverse of a symmetric matrix; see `Backend.refine_cells`."""
+    size = trace(normal)
+    present = size > 0
+    inverse = 1 / where(present, size, 1.0)
+    d = tuple(scaled(inverse, row) for row in normal)
+    adjugate = cofactors(d)
+    determinant, minors = dot(d[0], adjugate[0]), trace(adjugate)
+    full, flat = determinant > UNDETERMINED, minors > UNDETERMINED
+    by_determinant, by_minors = 1 / where(full, determinant, 1.0), 1 / where(flat, minors, 1.0)
+
+    def entry(r: int, q: int) -> Any:
+        in_plane = (IDENTITY[r][q] - adjugate[r][q] * by_minors - d[r][q]) * by_minors
+        value = where(full, adjugate[r][q] * by_determinant, where(flat, in_plane, d[r][q]))
+        return where(present, value * inverse, 0.0)
+
+    return tuple(tuple(entry(r, q) for q in range(3)) for r in range(3))

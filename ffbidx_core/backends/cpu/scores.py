@@ -7,224 +7,193 @@ before they can leave float32, so that one logarithm per direction is enough.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .jit import exact, kernel
+from ...parameters import Parameters
+from .algebra import dot, spot
+from .formula import clipped, exponent_and_mantissa, formula, nearest, root, single, where
+from .jit import part_of_kernel
 
-f4, i4 = np.float32, np.int32
 TILE = 512
 """Directions per pass over the spots: the three accumulators stay in the first-level cache."""
 UNROLLED = 4
-"""Spots per step of the inner loops; lists are padded to a multiple of it with spots at the origin."""
+"""Spots per step of the inner loops; lists end with so many spots at the origin."""
 
-# log2 on [1, 2], interpolated at the Chebyshev points: absolute error below 2e-7.
-L0, L1, L2, L3, L4, L5, L6, L7 = (
-    f4(c)
+LOG2 = tuple(
+    float(c)
     for c in np.polynomial.chebyshev.Chebyshev.interpolate(np.log2, 7, domain=[1, 2])
     .convert(kind=np.polynomial.Polynomial)
     .coef
 )
+"""Coefficients of log2 on [1, 2], interpolated at the Chebyshev points: absolute error below 2e-7."""
 
 
-@exact
-def padded(n: int) -> int:
-    """The next multiple of UNROLLED."""
-    return ((n + UNROLLED - 1) // UNROLLED) * UNROLLED
+class Trims(NamedTuple):
+    """Constants of the product of factors.
 
-
-@exact
-def score_constants(triml: float, trimh: float, delta: float, n: int) -> Any:
-    """Constants of the product of factors for n spots padded to a multiple of UNROLLED.
-
-    Returns
-    -------
-    low, high : the trims; scale, shift : a factor is trim(d) * scale + shift, about 1 / sqrt(ratio) to sqrt(ratio);
-    correction : log2 of what the padding adds; span : scales the mean log2 to [0, 1); every : spots between two
-    takings-out of the exponent.
+    Attributes
+    ----------
+    values : (7,) float32
+        The trims low and high; scale and shift: a factor is trim(d) * scale + shift, from 1 / sqrt(ratio) to
+        sqrt(ratio); half the log2 of the ratio; span, which scales the mean log2 to [0, 1); the distance below which
+        a spot counts.
+    every : int
+        Spots between two takings-out of the exponent.
     """
+
+    values: Any
+    every: int
+
+
+def trims(p: Parameters, near: float) -> Trims:
+    """The constants for spots that count when nearer than this."""
     # A factor of zero has no logarithm; distances below 2^-60 of the range do not exist in float32.
-    high = trimh + delta
-    low = max(triml + delta, high * 2.0**-60)
-    scale = 1.0 / np.sqrt(low * high)
-    half = 0.5 * np.log2(high / low)
-    every = min(64, int(120.0 / max(half, 1.0)) // UNROLLED * UNROLLED)
-    correction = -(padded(n) - n) * half
-    span = 0.999 / (2.0 * half) if half > 0.0 else 0.0
-    return (
-        f4(low - delta), f4(trimh), f4(scale), f4(delta * scale), f4(correction), f4(span), f4(half),
-        max(every, UNROLLED),
-    )
+    high = p.trimh + p.delta
+    low = max(p.triml + p.delta, high * 2.0**-60)
+    scale, half = 1 / math.sqrt(low * high), 0.5 * math.log2(high / low)
+    span = 0.999 / (2 * half) if half > 0 else 0.0
+    every = min(64, int(120 / max(half, 1)) // UNROLLED * UNROLLED)
+    values = (low - p.delta, p.trimh, scale, p.delta * scale, half, span, near)
+    return Trims(np.array(values, np.float32), max(every, UNROLLED))
 
 
-@kernel
-def take_exponents(product: Any, exponent: Any, n: int) -> None:
-    """Move the binary exponents of products to exponents."""
-    bits = product.view(np.int32)
-    for k in range(n):
-        b = bits[k]
-        exponent[k] += f4((b >> i4(23)) - i4(127))
-        bits[k] = (b & i4(0x7FFFFF)) | i4(0x3F800000)
+@formula
+def numbers_of(trims: Any) -> Any:
+    """The constants as numbers."""
+    return tuple(trims[k] for k in range(7))
 
 
-@kernel
-def log2_of_mantissa(x: Any) -> Any:
-    """log2 of x in [1, 2)."""
-    return L0 + x * (L1 + x * (L2 + x * (L3 + x * (L4 + x * (L5 + x * (L6 + x * L7))))))
+@formula
+def chunk_end(begin: int, size: int, n: int) -> Any:
+    """Where the chunk of n spots that begins here ends."""
+    end = begin + size
+    return where(end < n, end, n)
 
 
-@kernel
+@formula
+def four_spots(spots: Any, j: int) -> Any:
+    """Columns j to j + 3 of spots (3, n)."""
+    return tuple(spot(spots, j + i) for i in range(UNROLLED))
+
+
+@formula
+def four_rows(rows: Any, j: int) -> Any:
+    """Columns j to j + 3 of rows (5, n); see `angle_keys`."""
+    return tuple(tuple(rows[r, j + i] for r in range(5)) for i in range(UNROLLED))
+
+
+@formula
+def start_lane(work: Any, k: int, padding: int) -> None:
+    """No factors yet; spots at the origin will count, but shall not."""
+    work[0, k], work[1, k], work[2, k] = 1.0, single(padding), 0.0
+
+
+@formula
+def meet_directions(directions: Any, k: int, spots: Any, trims: Any, work: Any, lane: int) -> None:
+    """Multiply the factors of four spots into a direction's product, and count."""
+    direction = spot(directions, k)
+    product, count = work[0, lane], work[1, lane]
+    for s in spots:
+        h = dot(direction, s)
+        factor, counts = _factor(abs(h - nearest(h)), trims)
+        product, count = product * factor, where(counts, count - 1, count)
+    work[0, lane], work[1, lane] = product, count
+
+
+@formula
+def meet_angles(table: Any, s: int, k: int, rows: Any, trims: Any, work: Any) -> None:
+    """Multiply the factors of four spots into an angle's product, and count; see `angle_keys`."""
+    a, b, c, d = (table[s, i, k] for i in range(4))
+    product, count = work[0, k], work[1, k]
+    for p, q, g, h, e in rows:
+        x, y = a * p + b * q + g, c * p + d * q + h
+        x, y = x - nearest(x), y - nearest(y)
+        factor, counts = _factor(root(x * x + y * y + e), trims)
+        product, count = product * factor, where(counts, count - 1, count)
+    work[0, k], work[1, k] = product, count
+
+
+def _factor(distance: Any, trims: Any) -> Any:
+    """The factor of a spot, and whether it counts."""
+    low, high, scale, shift, _, _, near = trims
+    return clipped(distance, low, high) * scale + shift, distance < near
+
+
+@formula
+def take_exponent(work: Any, k: int) -> None:
+    """Move the binary exponent of a product to the sum of exponents."""
+    exponent, work[0, k] = exponent_and_mantissa(work[0, k])
+    work[2, k] = work[2, k] + exponent
+
+
+@formula
+def key_of_lane(work: Any, k: int, trims: Any, halves: int, n: int) -> Any:
+    """The key of a product over n spots; `halves`: spots at the origin less spots with the largest factor left out."""
+    half, span = trims[4], trims[5]
+    mantissa, logarithm = work[0, k], 0.0
+    for c in reversed(LOG2):
+        logarithm = mantissa * logarithm + c
+    mean = (work[2, k] + logarithm + single(halves) * half) / single(n)
+    return work[1, k] + (mean + half) * span
+
+
+@part_of_kernel
 def direction_keys(
-    directions: Any, n_directions: int, spots: Any, n: int, limit: Any, constants: Any, keys: Any
+    directions: Any, n_directions: int, spots: Any, n: int, trims: Any, every: int, work: Any, keys: Any
 ) -> None:
-    """Keys of directions (3, P padded to TILE) for spots (3, padded(n)) that are multiplied by the vector's length."""
-    low, high, scale, shift, correction, span, half, every = constants
-    product, count, exponent = np.empty(TILE, f4), np.empty(TILE, f4), np.empty(TILE, f4)
-    n_padded = padded(n)
+    """Keys of directions (3, P padded to TILE) for spots (3, n + UNROLLED) that are multiplied by the vector's length.
+
+    work : (3, TILE) float32
+        Scratch.
+    """
+    numbers = numbers_of(trims)
+    padding = -n & (UNROLLED - 1)
     # Spots at the origin count, unless nothing does.
-    uncounted = f4(n_padded - n) if limit > f4(0) else f4(0)
-    per_spot = f4(1) / f4(n)
+    uncounted = padding if numbers[6] > 0 else 0
     for first in range(0, n_directions, TILE):
-        last = first + TILE
-        x, y, z = directions[0, first:last], directions[1, first:last], directions[2, first:last]
         for k in range(TILE):
-            product[k] = f4(1)
-            count[k] = uncounted
-            exponent[k] = f4(0)
-        since = 0
-        for j in range(0, n_padded, UNROLLED):
-            x0, y0, z0 = spots[0, j], spots[1, j], spots[2, j]
-            x1, y1, z1 = spots[0, j + 1], spots[1, j + 1], spots[2, j + 1]
-            x2, y2, z2 = spots[0, j + 2], spots[1, j + 2], spots[2, j + 2]
-            x3, y3, z3 = spots[0, j + 3], spots[1, j + 3], spots[2, j + 3]
+            start_lane(work, k, uncounted)
+        for begin in range(0, n, every):
+            for j in range(begin, chunk_end(begin, every, n), UNROLLED):
+                four = four_spots(spots, j)
+                for k in range(TILE):
+                    meet_directions(directions, first + k, four, numbers, work, k)
             for k in range(TILE):
-                u, v, w = x[k], y[k], z[k]
-                c = count[k]
-                h = u * x0 + v * y0 + w * z0
-                d = abs(h - np.rint(h))
-                f = min(max(d, low), high) * scale + shift
-                c -= f4(1) if d < limit else f4(0)
-                h = u * x1 + v * y1 + w * z1
-                d = abs(h - np.rint(h))
-                f *= min(max(d, low), high) * scale + shift
-                c -= f4(1) if d < limit else f4(0)
-                h = u * x2 + v * y2 + w * z2
-                d = abs(h - np.rint(h))
-                f *= min(max(d, low), high) * scale + shift
-                c -= f4(1) if d < limit else f4(0)
-                h = u * x3 + v * y3 + w * z3
-                d = abs(h - np.rint(h))
-                f *= min(max(d, low), high) * scale + shift
-                c -= f4(1) if d < limit else f4(0)
-                product[k] *= f
-                count[k] = c
-            since += UNROLLED
-            if since >= every:
-                since = 0
-                take_exponents(product, exponent, TILE)
-        take_exponents(product, exponent, TILE)
+                take_exponent(work, k)
         for k in range(TILE):
-            mean = (exponent[k] + log2_of_mantissa(product[k]) - correction) * per_spot
-            keys[first + k] = count[k] + (mean + half) * span
+            keys[first + k] = key_of_lane(work, k, numbers, padding, n)
 
 
-@kernel
+@part_of_kernel
 def angle_keys(
-    table: Any, n_angles: int, rows: Any, n_near: int, n: int, limit: Any, constants: Any, work: Any, keys: Any
+    tables: Any, s: int, n_angles: int, rows: Any, n_near: int, n: int, trims: Any, every: int, work: Any, keys: Any
 ) -> None:
     """Keys of a cell at angles about its axis.
 
     Parameters
     ----------
-    table : (4, A) float32
-        For both vectors across the axis, what multiplies a spot's coordinates along u and w.
-    rows : (5, padded(n_near)) float32
+    tables : (S, 4, A) float32
+        For both vectors across the axis, what multiplies a spot's coordinates along u and w; of these seed s.
+    rows : (5, n_near + UNROLLED) float32
         Of the spots near a lattice plane of the axis: coordinates along u and w, what the axis adds to the two
         indices, the squared distance along the axis. The other n - n_near spots have the largest factor.
     work : (3, A) float32
         Scratch.
     """
-    low, high, scale, shift, correction, span, half, every = constants
-    product, count, exponent = work[0], work[1], work[2]
-    a0, a1, b0, b1 = table[0], table[1], table[2], table[3]
-    n_padded = padded(n_near)
-    squared = limit * limit
-    uncounted = f4(n_padded - n_near) if limit > f4(0) else f4(0)
-    per_spot = f4(1) / f4(n)
+    numbers = numbers_of(trims)
+    padding = -n_near & (UNROLLED - 1)
+    uncounted = padding if numbers[6] > 0 else 0
     for k in range(n_angles):
-        product[k] = f4(1)
-        count[k] = uncounted
-        exponent[k] = f4(0)
-    since = 0
-    for j in range(0, n_padded, UNROLLED):
-        p0, q0, g0, h0, e0 = rows[0, j], rows[1, j], rows[2, j], rows[3, j], rows[4, j]
-        p1, q1, g1, h1, e1 = rows[0, j + 1], rows[1, j + 1], rows[2, j + 1], rows[3, j + 1], rows[4, j + 1]
-        p2, q2, g2, h2, e2 = rows[0, j + 2], rows[1, j + 2], rows[2, j + 2], rows[3, j + 2], rows[4, j + 2]
-        p3, q3, g3, h3, e3 = rows[0, j + 3], rows[1, j + 3], rows[2, j + 3], rows[3, j + 3], rows[4, j + 3]
+        start_lane(work, k, uncounted)
+    for begin in range(0, n_near, every):
+        for j in range(begin, chunk_end(begin, every, n_near), UNROLLED):
+            four = four_rows(rows, j)
+            for k in range(n_angles):
+                meet_angles(tables, s, k, four, numbers, work)
         for k in range(n_angles):
-            ua, wa, ub, wb = a0[k], a1[k], b0[k], b1[k]
-            c = count[k]
-            x = ua * p0 + wa * q0 + g0
-            y = ub * p0 + wb * q0 + h0
-            x -= np.rint(x)
-            y -= np.rint(y)
-            d = x * x + y * y + e0
-            f = min(max(np.sqrt(d), low), high) * scale + shift
-            c -= f4(1) if d < squared else f4(0)
-            x = ua * p1 + wa * q1 + g1
-            y = ub * p1 + wb * q1 + h1
-            x -= np.rint(x)
-            y -= np.rint(y)
-            d = x * x + y * y + e1
-            f *= min(max(np.sqrt(d), low), high) * scale + shift
-            c -= f4(1) if d < squared else f4(0)
-            x = ua * p2 + wa * q2 + g2
-            y = ub * p2 + wb * q2 + h2
-            x -= np.rint(x)
-            y -= np.rint(y)
-            d = x * x + y * y + e2
-            f *= min(max(np.sqrt(d), low), high) * scale + shift
-            c -= f4(1) if d < squared else f4(0)
-            x = ua * p3 + wa * q3 + g3
-            y = ub * p3 + wb * q3 + h3
-            x -= np.rint(x)
-            y -= np.rint(y)
-            d = x * x + y * y + e3
-            f *= min(max(np.sqrt(d), low), high) * scale + shift
-            c -= f4(1) if d < squared else f4(0)
-            product[k] *= f
-            count[k] = c
-        since += UNROLLED
-        if since >= every:
-            since = 0
-            take_exponents(product, exponent, n_angles)
-    take_exponents(product, exponent, n_angles)
-    far = f4(n - n_near) * half
+            take_exponent(work, k)
     for k in range(n_angles):
-        mean = (exponent[k] + log2_of_mantissa(product[k]) - correction + far) * per_spot
-        keys[k] = count[k] + (mean + half) * span
-
-
-@kernel
-def cell_score(
-    xyz: Any, first: int, n: int, cell: Any, triml: float, trimh: float, delta: float, limit: float
-) -> Any:
-    """The score of one cell (3, 3) over the n spots from `first` on, in float64."""
-    count, logarithm, product = 0, 0.0, 1.0
-    for j in range(first, first + n):
-        s0, s1, s2 = np.float64(xyz[0, j]), np.float64(xyz[1, j]), np.float64(xyz[2, j])
-        squared = 0.0
-        for r in range(3):
-            h = cell[r, 0] * s0 + cell[r, 1] * s1 + cell[r, 2] * s2
-            h -= np.rint(h)
-            squared += h * h
-        d = np.sqrt(squared)
-        if d < limit:
-            count += 1
-        product *= min(max(d, triml), trimh) + delta
-        if product < 1e-200 or product > 1e200:
-            logarithm += np.log(product)
-            product = 1.0
-    logarithm += np.log(product)
-    return np.exp(logarithm / n) - delta - count - 1.0
+        keys[k] = key_of_lane(work, k, numbers, padding + n - n_near, n)

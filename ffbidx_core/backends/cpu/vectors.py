@@ -4,178 +4,187 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...model.fits import VECTOR_THRESHOLDS
+from .algebra import added, dot, products, scaled, solution, spot, symmetric
+from .formula import double, formula, nearest, root, where
 from .jit import exact, kernel
-from .scores import TILE, direction_keys, padded, score_constants
-from .select import BINS, best_keys
-from .small import solve3
+from .scores import UNROLLED, direction_keys
+from .select import best_keys
 
 SMALLEST_DETERMINANT = 1e-9
+NO_SUMS = (0.0,) * 10
 
 
 @exact
 def find_candidates(
     xyz: Any, offsets: Any, first: int, last: int, max_spots: int, lengths: Any, directions: Any, tiled: Any,
-    trims: Any, limit: float, race_spots: int, race_directions: int, pool: int, largest_cosine: float, out: Any,
+    trims: Any, every: int, race_spots: int, race_directions: int, pool: int, largest_cosine: float, scaled_spots: Any,
+    work: Any, keys: Any, order: Any, ids: Any, racers: Any, racer_ids: Any, histogram: Any, out: Any,
 ) -> None:
     """Fill out[first:last] (F, G, C, 3) with the best directions of each length group.
 
     Parameters
     ----------
     directions : (P, 3) float64;  tiled : (3, P padded to TILE) float32
-    trims : triml, trimh, delta
+    trims, every
+        See `scores.Trims`.
     largest_cosine
         Candidates lie further apart than this; above 1: no matter.
+    scaled_spots, work, keys, order, ids, racers, racer_ids, histogram
+        Scratch; see `CpuBackend.find_candidate_vectors`.
     """
-    n_directions = directions.shape[0]
-    keys = np.empty(tiled.shape[1], np.float32)
-    order, ids = np.empty(n_directions, np.float32), np.empty(n_directions, np.int64)
-    racers = np.zeros((3, (race_directions + TILE - 1) // TILE * TILE), np.float32)
-    racer_ids = np.empty(race_directions, np.int64)
-    histogram = np.empty(BINS, np.int64)
-    few = np.empty((3, padded(race_spots)), np.float32)
-    triml, trimh, delta = trims
     for f in range(first, last):
         begin = offsets[f]
         n = min(offsets[f + 1] - begin, max_spots)
         if n == 0:
             continue
-        spots = np.zeros((3, padded(n)), np.float32)
-        constants = score_constants(triml, trimh, delta, n)
+        racing = race_spots > 0 and n >= 2 * race_spots and directions.shape[0] > race_directions
         for g in range(lengths.shape[0]):
-            for r in range(3):
-                for j in range(n):
-                    spots[r, j] = xyz[r, begin + j] * np.float32(lengths[g])
-            n_racers = 0
-            if race_spots > 0 and n >= 2 * race_spots and n_directions > race_directions:
-                for r in range(3):
-                    for j in range(padded(race_spots)):
-                        few[r, j] = spots[r, j] if j < race_spots else np.float32(0)
-                direction_keys(
-                    tiled, n_directions, few, race_spots, np.float32(limit),
-                    score_constants(triml, trimh, delta, race_spots), keys,
-                )
-                n_racers = best_keys(
-                    keys, n_directions, -race_spots - 1.0, race_directions, histogram, order, ids, False
-                )
-                for k in range(n_racers):
-                    racer_ids[k] = ids[k]
-                    for r in range(3):
-                        racers[r, k] = tiled[r, ids[k]]
-                direction_keys(racers, n_racers, spots, n, np.float32(limit), constants, keys)
-            else:
-                direction_keys(tiled, n_directions, spots, n, np.float32(limit), constants, keys)
-            n_keys = n_racers if n_racers else n_directions
-            found = best_keys(keys, n_keys, -n - 1.0, pool, histogram, order, ids, True)
+            runners, n_runners, found = tiled, directions.shape[0], 0
+            for stage in range(0 if racing else 1, 2):
+                n_used = n if stage == 1 else race_spots
+                for j in range(n_used):
+                    scale_spot(xyz, begin + j, lengths[g], scaled_spots, j)
+                for j in range(n_used, n_used + UNROLLED):
+                    clear_spot(scaled_spots, j)
+                direction_keys(runners, n_runners, scaled_spots, n_used, trims, every, work, keys)
+                wanted = pool if stage == 1 else race_directions
+                found = best_keys(keys, n_runners, -n_used - 1.0, wanted, histogram, order, ids, stage == 1)
+                if stage == 0:
+                    for k in range(found):
+                        copy_direction(tiled, ids[k], racers, k)
+                        racer_ids[k] = ids[k]
+                    runners, n_runners = racers, found
+            kept = 0
             for k in range(found):
-                if n_racers:
-                    ids[k] = racer_ids[ids[k]]
-            _separate(directions, ids, found, largest_cosine, lengths[g], out[f, g])
+                direction = racer_ids[ids[k]] if racing else ids[k]
+                apart = True
+                for c in range(kept):
+                    if alignment(directions, direction, out, f, g, c) > largest_cosine * lengths[g]:
+                        apart = False
+                        break
+                if apart:
+                    put_scaled(directions, direction, lengths[g], out, f, g, kept)
+                    kept += 1
+                    if kept == out.shape[2]:
+                        break
 
 
-@exact
-def _separate(directions: Any, ids: Any, found: int, largest_cosine: float, length: float, out: Any) -> None:
-    kept = 0
-    for k in range(found):
-        if kept == out.shape[0]:
-            break
-        d = directions[ids[k]]
-        apart = True
-        for c in range(kept):
-            cosine = (d[0] * out[c, 0] + d[1] * out[c, 1] + d[2] * out[c, 2]) / length
-            if abs(cosine) > largest_cosine:
-                apart = False
-                break
-        if apart:
-            for r in range(3):
-                out[kept, r] = length * d[r]
-            kept += 1
+@formula
+def scale_spot(xyz: Any, i: int, length: float, out: Any, j: int) -> None:
+    """Spot i times the length as column j."""
+    for r in range(3):
+        out[r, j] = xyz[r, i] * length
 
 
-@exact
+@formula
+def clear_spot(out: Any, j: int) -> None:
+    """A spot at the origin."""
+    for r in range(3):
+        out[r, j] = 0.0
+
+
+@formula
+def copy_direction(directions: Any, i: int, out: Any, k: int) -> None:
+    """Column i of the directions as column k."""
+    for r in range(3):
+        out[r, k] = directions[r, i]
+
+
+@formula
+def alignment(directions: Any, i: int, vectors: Any, f: int, g: int, c: int) -> Any:
+    """Cosine between a direction and a vector, whatever the sign, times the vector's length."""
+    return abs(dot(tuple(directions[i, r] for r in range(3)), _vector(vectors, f, g, c)))
+
+
+@formula
+def put_scaled(directions: Any, i: int, length: float, vectors: Any, f: int, g: int, c: int) -> None:
+    """A direction times the length as a vector."""
+    for r in range(3):
+        vectors[f, g, c, r] = length * directions[i, r]
+
+
+def _vector(vectors: Any, f: Any, g: Any, c: Any) -> Any:
+    return tuple(vectors[f, g, c, r] for r in range(3))
+
+
+@kernel
 def refine_candidates(
     xyz: Any, offsets: Any, first: int, last: int, max_spots: int, lengths: Any, min_spots: int, tolerance: float,
     vectors: Any,
 ) -> None:
     """Refine vectors[first:last] (F, G, C, 3) in place; merge equal ones where tolerance > 0."""
-    refined = np.empty(3)
     for f in range(first, last):
         begin = offsets[f]
-        n = min(offsets[f + 1] - begin, max_spots)
+        end = min(offsets[f + 1], begin + max_spots)
         for g in range(vectors.shape[1]):
-            kept = 0
-            length = lengths[g]
-            for c in range(vectors.shape[2]):
-                v = vectors[f, g, c]
-                if v[0] == 0.0 and v[1] == 0.0 and v[2] == 0.0:
+            kept, n_vectors, length = 0, vectors.shape[2], lengths[g]
+            for c in range(n_vectors):
+                present, start = vector_of(vectors, f, g, c)
+                if not present:
                     break
-                _fit_vector(xyz, begin, n, v, min_spots, refined)
-                norm = np.sqrt(refined[0] ** 2 + refined[1] ** 2 + refined[2] ** 2)
+                v = start
+                for threshold in VECTOR_THRESHOLDS:
+                    sums = NO_SUMS
+                    for j in range(begin, end):
+                        sums = add_plane(sums, xyz, j, start, v, threshold)
+                    solved, fitted = fitted_vector(sums)
+                    if sums[0] < min_spots or not solved:
+                        break
+                    v = fitted
+                known = False
                 if tolerance > 0.0:
-                    if abs(norm - length) > tolerance * length:
-                        for r in range(3):
-                            refined[r] = v[r]
-                    if _known(vectors[f, g], kept, refined, 0.1 * tolerance * length):
-                        continue
-                for r in range(3):
-                    vectors[f, g, kept, r] = refined[r]
-                kept += 1
-            for c in range(kept, vectors.shape[2]):
-                for r in range(3):
-                    vectors[f, g, c, r] = 0.0
+                    v = kept_in_length(v, start, length, tolerance)
+                    for k in range(kept):
+                        if distance_to(vectors, f, g, k, v) < 0.1 * tolerance * length:
+                            known = True
+                            break
+                if not known:
+                    put_vector(vectors, f, g, kept, v)
+                    kept += 1
+            for c in range(kept, n_vectors):
+                put_vector(vectors, f, g, c, (0.0, 0.0, 0.0))
 
 
-@exact
-def _known(vectors: Any, n: int, v: Any, radius: float) -> bool:
-    for k in range(n):
-        plus, minus = 0.0, 0.0
-        for r in range(3):
-            plus += (v[r] - vectors[k, r]) ** 2
-            minus += (v[r] + vectors[k, r]) ** 2
-        if min(plus, minus) < radius * radius:
-            return True
-    return False
+@formula
+def vector_of(vectors: Any, f: int, g: int, c: int) -> Any:
+    """Whether there is a vector, and the vector."""
+    v = _vector(vectors, f, g, c)
+    return dot(v, v) > 0, v
 
 
-@exact
-def _fit_vector(xyz: Any, begin: int, n: int, start: Any, min_spots: int, v: Any) -> None:
-    """Fit v to the spots near the lattice planes of `start`, with falling thresholds."""
+@formula
+def put_vector(vectors: Any, f: int, g: int, c: int, v: Any) -> None:
+    """Store a vector."""
     for r in range(3):
-        v[r] = start[r]
-    normal, right, x = np.empty(6), np.empty(3), np.empty(3)
-    for threshold in VECTOR_THRESHOLDS:
-        count = _vector_sums(xyz, begin, n, start, v, threshold, normal, right)
-        if count < min_spots or not solve3(normal, right, SMALLEST_DETERMINANT, x):
-            return
-        for r in range(3):
-            v[r] = x[r]
+        vectors[f, g, c, r] = v[r]
 
 
-@kernel
-def _vector_sums(
-    xyz: Any, begin: int, n: int, start: Any, v: Any, threshold: float, normal: Any, right: Any
-) -> float:
-    """Normal equations of v . s = round(start . s) over the spots within the threshold; their number."""
-    a0, a1, a2, v0, v1, v2 = start[0], start[1], start[2], v[0], v[1], v[2]
-    count = 0.0
-    xx, xy, xz, yy, yz, zz, rx, ry, rz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    for j in range(begin, begin + n):
-        x, y, z = np.float64(xyz[0, j]), np.float64(xyz[1, j]), np.float64(xyz[2, j])
-        m = np.rint(a0 * x + a1 * y + a2 * z)
-        w = 1.0 if abs(v0 * x + v1 * y + v2 * z - m) < threshold else 0.0
-        count += w
-        wx, wy, wz = w * x, w * y, w * z
-        xx += wx * x
-        xy += wx * y
-        xz += wx * z
-        yy += wy * y
-        yz += wy * z
-        zz += wz * z
-        rx += wx * m
-        ry += wy * m
-        rz += wz * m
-    normal[0], normal[1], normal[2], normal[3], normal[4], normal[5] = xx, xy, xz, yy, yz, zz
-    right[0], right[1], right[2] = rx, ry, rz
-    return count
+@formula
+def add_plane(sums: Any, xyz: Any, j: int, start: Any, v: Any, threshold: float) -> Any:
+    """Add a spot near its lattice plane: count, normal matrix (6), right side (3) of v . s = round(start . s)."""
+    s = double(spot(xyz, j))
+    m = nearest(dot(start, s))
+    w = double(abs(dot(v, s) - m) < threshold)
+    return added(sums, (w, *scaled(w, products(s)), *scaled(w * m, s)))
+
+
+@formula
+def fitted_vector(sums: Any) -> Any:
+    """Whether the sums determine a vector, and the vector."""
+    return solution(symmetric(sums[1:7]), sums[7:], SMALLEST_DETERMINANT)
+
+
+@formula
+def kept_in_length(v: Any, start: Any, length: float, tolerance: float) -> Any:
+    """The vector, or the one it started from where its length is off by more than a share of it."""
+    return where(abs(root(dot(v, v)) - length) > tolerance * length, start, v)
+
+
+@formula
+def distance_to(vectors: Any, f: int, g: int, k: int, v: Any) -> Any:
+    """How far a vector is from another one or from its negative."""
+    other = _vector(vectors, f, g, k)
+    minus, plus = (tuple(a + sign * b for a, b in zip(v, other, strict=True)) for sign in (-1.0, 1.0))
+    a, b = dot(minus, minus), dot(plus, plus)
+    return root(where(a < b, a, b))

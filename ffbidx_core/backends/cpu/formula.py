@@ -1,0 +1,269 @@
+"""Formulas for kernels: arithmetic without branches, written as Python functions of numbers.
+
+Numba compiles loops and decisions; what it types and translates operator by operator takes it milliseconds each, some
+thousand of them made the first start slow. A formula is called once with operands that write down the machine
+instruction of every operator instead, so that Numba meets a single call. Python's own loops in it are unrolled.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LLVM = {
+    types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.boolean: ir.IntType(1),
+    types.int32: ir.IntType(32), types.int64: ir.IntType(64),
+}
+FLOATS = (types.float32, types.float64)
+
+
+class Number:
+    """An operand while a formula is written down: its Numba type, and its LLVM value unless only types are asked for.
+
+    Python numbers take the type of the operand beside them; of two floats the wider one wins.
+    """
+
+    __slots__ = ("builder", "kind", "value")
+
+    def __init__(self, builder: Any, kind: Any, value: Any) -> None:
+        self.builder, self.kind, self.value = builder, kind, value
+
+    def __add__(self, other: Any) -> Number:
+        return self._operate("add", self, other)
+
+    def __radd__(self, other: Any) -> Number:
+        return self._operate("add", other, self)
+
+    def __sub__(self, other: Any) -> Number:
+        return self._operate("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Number:
+        return self._operate("sub", other, self)
+
+    def __mul__(self, other: Any) -> Number:
+        return self._operate("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Number:
+        return self._operate("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Number:
+        return self._operate("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Number:
+        return self._operate("div", other, self)
+
+    def __neg__(self) -> Number:
+        return 0 - self
+
+    def __abs__(self) -> Number:
+        return _call("llvm.fabs", self)
+
+    def __lt__(self, other: Any) -> Number:
+        return self._compare("<", other)
+
+    def __gt__(self, other: Any) -> Number:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Number:
+        return self._compare(">=", other)
+
+    def __and__(self, other: Number) -> Number:
+        return self.write(self.kind, "and_", self.value, other.value)
+
+    def __or__(self, other: Number) -> Number:
+        return self.write(self.kind, "or_", self.value, other.value)
+
+    def write(self, kind: Any, instruction: str, *values: Any) -> Number:
+        """The result of an instruction of LLVM's builder."""
+        return Number(self.builder, kind, self.builder and getattr(self.builder, instruction)(*values))
+
+    def _operate(self, name: str, a: Any, b: Any) -> Number:
+        a, b = _alike(a, b)
+        return self.write(a.kind, "f" + name if a.kind in FLOATS else name, a.value, b.value)
+
+    def _compare(self, sign: str, other: Any) -> Number:
+        a, b = _alike(self, other)
+        return self.write(
+            types.boolean, "fcmp_ordered" if a.kind in FLOATS else "icmp_signed", sign, a.value, b.value
+        )
+
+
+class Table:
+    """An array of C order while a formula is written down. Its indices are neither negative nor too large."""
+
+    def __init__(self, builder: Any, kind: Any, context: Any, value: Any) -> None:
+        if kind.layout != "C":
+            raise TypeError(f"a formula takes arrays of C order, not {kind}")
+        self.builder, self.kind, self.context = builder, kind, context
+        self.array = builder and context.make_array(kind)(context, builder, value)
+
+    def __getitem__(self, indices: Any) -> Number:
+        return Number(self.builder, self.kind.dtype, self.builder and self.builder.load(self._place(indices)))
+
+    def __setitem__(self, indices: Any, number: Any) -> None:
+        number = as_kind(number, self.kind.dtype, self.builder)
+        if self.builder:
+            self.builder.store(number.value, self._place(indices))
+
+    def _place(self, indices: Any) -> Any:
+        indices = indices if isinstance(indices, tuple) else (indices,)
+        places = [as_kind(index, types.int64, self.builder).value for index in indices]
+        shape, strides = (cgutils.unpack_tuple(self.builder, part) for part in (self.array.shape, self.array.strides))
+        return cgutils.get_item_pointer2(
+            self.context, self.builder, self.array.data, shape, strides, "C", places, wraparound=False
+        )
+
+
+def as_kind(x: Any, kind: Any, builder: Any = None) -> Number:
+    """A number as another type."""
+    if not isinstance(x, Number):
+        return Number(builder, kind, builder and ir.Constant(LLVM[kind], x))
+    if x.kind == kind:
+        return x
+    wide = LLVM[kind]
+    if x.kind in FLOATS and kind in FLOATS:
+        return x.write(kind, "fpext" if kind == types.float64 else "fptrunc", x.value, wide)
+    if kind in FLOATS:
+        return x.write(kind, "uitofp" if x.kind == types.boolean else "sitofp", x.value, wide)
+    if kind == types.int64:
+        instruction = "fptosi" if x.kind in FLOATS else "zext" if x.kind == types.boolean else "sext"
+        return x.write(kind, instruction, x.value, wide)
+    raise TypeError(f"a formula does not turn {x.kind} into {kind}")
+
+
+def _alike(a: Any, b: Any) -> tuple[Number, Number]:
+    """Two operands of one type."""
+    numbers = [x for x in (a, b) if isinstance(x, Number)]
+    kinds = {x.kind for x in numbers}
+    kind = kinds.pop() if len(kinds) == 1 else types.float64
+    builder = numbers[0].builder
+    return as_kind(a, kind, builder), as_kind(b, kind, builder)
+
+
+def _call(name: str, *operands: Number) -> Number:
+    """A function that LLVM knows, of operands of one type."""
+    x = operands[0]
+    if x.builder is None:
+        return x
+    kind = LLVM[x.kind]
+    function = x.builder.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(operands)))
+    return x.write(x.kind, "call", function, [each.value for each in operands])
+
+
+def whole(x: Any) -> Number:
+    """A number without its fraction, as an integer."""
+    return as_kind(x, types.int64)
+
+
+def single(x: Any) -> Any:
+    """A number, or each of a tuple, in float32."""
+    return tuple(single(each) for each in x) if isinstance(x, tuple) else as_kind(x, types.float32)
+
+
+def double(x: Any) -> Any:
+    """A number, or each of a tuple, in float64."""
+    return tuple(double(each) for each in x) if isinstance(x, tuple) else as_kind(x, types.float64)
+
+
+def nearest(x: Any) -> Any:
+    """The nearest whole number, halves to the even one."""
+    return _call("llvm.rint", x) if isinstance(x, Number) else float(round(x))
+
+
+def root(x: Any) -> Any:
+    """The square root."""
+    return _call("llvm.sqrt", x) if isinstance(x, Number) else math.sqrt(x)
+
+
+def cosine_and_sine(x: Any) -> tuple[Any, Any]:
+    """Both of an angle in radians."""
+    if isinstance(x, Number):
+        return _call("llvm.cos", x), _call("llvm.sin", x)
+    return math.cos(x), math.sin(x)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, else b; both are computed. Tuples are taken number by number."""
+    if isinstance(a, tuple):
+        return tuple(where(condition, *pair) for pair in zip(a, b, strict=True))
+    if not isinstance(condition, Number):
+        return a if condition else b
+    if not isinstance(a, Number) and not isinstance(b, Number):
+        a, b = float(a), as_kind(b, types.float64, condition.builder)
+    a, b = _alike(a, b)
+    return condition.write(a.kind, "select", condition.value, a.value, b.value)
+
+
+def clipped(x: Any, low: Any, high: Any) -> Any:
+    """The number, no lower than low and no higher than high."""
+    if not isinstance(x, Number):
+        return min(max(x, low), high)
+    return _call("llvm.minnum", *_alike(_call("llvm.maxnum", *_alike(x, low)), high))
+
+
+def exponent_and_mantissa(x: Number) -> tuple[Number, Number]:
+    """e and m in [1, 2) with x = m 2^e, for float32 numbers above zero."""
+
+    def integer(instruction: str, value: Any, constant: int) -> Number:
+        return x.write(types.int32, instruction, value, as_kind(constant, types.int32, x.builder).value)
+
+    bits = x.write(types.int32, "bitcast", x.value, LLVM[types.int32])
+    mantissa = integer("or_", integer("and_", bits.value, 0x7FFFFF).value, 0x3F800000)
+    exponent = integer("ashr", bits.value, 23) - 127
+    return as_kind(exponent, types.float32), x.write(types.float32, "bitcast", mantissa.value, LLVM[types.float32])
+
+
+def formula(function: F) -> F:
+    """Make a function a formula, which kernels call.
+
+    Its arguments are numbers, tuples of numbers and arrays of C order; it returns a number, a tuple of such, or None.
+    """
+
+    def definition(typing_context: Any, *kinds: Any) -> Any:
+        arguments = tuple(types.unliteral(kind) for kind in kinds)
+        result = function(*(_operand(None, None, kind, None) for kind in arguments))
+
+        def write(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            operands = (_operand(builder, context, kind, v) for kind, v in zip(arguments, values, strict=True))
+            return _value_of(function(*operands), context, builder)
+
+        return _kind_of(result)(*arguments), write
+
+    named = inspect.signature(function)
+    context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    definition.__signature__ = named.replace(parameters=[context, *named.parameters.values()])  # type: ignore[attr-defined]
+    definition.__name__, definition.__doc__ = function.__name__, function.__doc__
+    return cast(F, intrinsic(definition))
+
+
+def _operand(builder: Any, context: Any, kind: Any, value: Any) -> Any:
+    """An argument of a formula as it is written down."""
+    if isinstance(kind, types.Array):
+        return Table(builder, kind, context, value)
+    if isinstance(kind, types.BaseTuple):
+        values = cgutils.unpack_tuple(builder, value) if builder else [None] * len(kind)
+        return tuple(_operand(builder, context, each, v) for each, v in zip(kind, values, strict=True))
+    return Number(builder, kind, value)
+
+
+def _kind_of(result: Any) -> Any:
+    """Numba's type of what a formula returns."""
+    if isinstance(result, tuple):
+        return types.BaseTuple.from_types([_kind_of(part) for part in result])
+    return types.none if result is None else result.kind
+
+
+def _value_of(result: Any, context: Any, builder: Any) -> Any:
+    if isinstance(result, tuple):
+        values = [_value_of(part, context, builder) for part in result]
+        return context.make_tuple(builder, _kind_of(result), values)
+    return context.get_dummy_value() if result is None else result.value
