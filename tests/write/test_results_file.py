@@ -62,6 +62,7 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         assert {name: file.attrs[name] for name in file.attrs} == {
             "format": "ffbidx-results", "format_version": 1, "ffbidx_version": "1.2.3", "method": "ifssr",
             "parameters": '{"max_spots": 100}', "backend": "cpu", "device": "two cores", "complete": True,
+            "geometry": "", "half_pixel_shift": "", "lattices": "",
         }
         assert file["cells"].attrs["units"] == file["input_cells"].attrs["units"] == "angstrom"
         assert h5py.check_enum_dtype(file["frame/status"].dtype) == {
