@@ -221,3 +221,15 @@ def test_polymorphs_and_mixtures(run, tmp_path):
     assert set(of_file["a.h5"].tolist()) == {0}
     assert set(of_file["b.h5"].tolist()) == {1}
     assert json.loads(ran.out)["cells"][1]["crystals"] == len(of_file["b.h5"])
+
+
+def test_a_cell_given_twice(run, cxi):
+    index = ("index", "run.cxi", "-g", "det.geom", *QUICK, "--cell", "31,42,53,90,90,90")
+    assert run(*index, "--cell", "31,42,53,90,90,90,C").is_one_line_error(2, "oP", "oC")
+    ran = run(*index, "--cell", "31,42,53,90,90,90", "--cell", MONO, "-o", "x.h5")
+    assert ran.status == 0, ran.err
+    found = read_results("x.h5")
+    # Given twice, and one row.
+    assert found.header.lattices == "oP mPb"
+    assert len(found.input_cells) == 2
+    assert set(found.input_cell[found.crystals].tolist()) == {1}
