@@ -40,7 +40,8 @@ def test_all_examples_run(run, tmp_path):
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`?(--[a-z][a-z-]+)", README))))
 def test_options_in_the_text_exist(option):
     commands = [cli.get_command(None, name) for name in COMMANDS]
-    assert option in {name for command in commands for p in command.params for name in p.opts + p.secondary_opts} | {"--help"}
+    parameters = [p for command in commands for p in command.params]
+    assert option in {name for p in parameters for name in p.opts + p.secondary_opts} | {"--help"}
 
 
 def test_every_command_is_described():
