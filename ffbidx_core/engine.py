@@ -109,7 +109,8 @@ class Engine:
             return spots
         if self._backend.xp is np:
             raise ValueError(
-                f"spots: given an array on a GPU, but this indexer runs on the {self._backend.name}: copy it to host memory"
+                f"spots: given an array on a GPU, but this indexer runs on the {self._backend.name}: "
+                "copy it to host memory"
             )
         xp = self._backend.xp
         return xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)

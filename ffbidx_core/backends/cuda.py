@@ -194,7 +194,8 @@ class CudaBackend:
         layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
         out = cells, scores, input_cell
         frames = cp.empty((*vectors.shape[:3], 9), cp.float32)
-        self._launch("frame_candidates", (-(-frames.size // (9 * 128)),), 128, vectors, np.int64(frames.size // 9), frames)
+        n_vectors = frames.size // 9
+        self._launch("frame_candidates", (-(-n_vectors // 128),), 128, vectors, np.int64(n_vectors), frames)
         width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
         n_items = n_blocks * width
         room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)

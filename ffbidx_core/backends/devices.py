@@ -152,7 +152,8 @@ def device_numbers(device: str | int | None) -> list[int]:
         if count := gpu_count()[0]:
             return list(range(count))
         raise BackendUnavailable(f"no GPU backend: {why_no_cuda()}")
-    numbers = [device_number(part.strip()) for part in str(given or "").split(",")] if given != 0 else [device_number(0)]
+    parts = "" if given is None else str(given)
+    numbers = [device_number(part.strip()) for part in parts.split(",")]
     named = [number for number in numbers if number is not None]
     if len(set(named)) < len(named):
         raise ParameterError("device", given, "each GPU once")

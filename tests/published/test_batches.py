@@ -88,7 +88,9 @@ def test_a_batch_has_the_options_of_run_only(indexer):
 
 def test_an_array_on_a_gpu_needs_the_gpu_backend():
     class OnDevice:
-        __cuda_array_interface__ = {"shape": (3, 3), "typestr": "<f4", "data": (0, False), "version": 3}
+        @property
+        def __cuda_array_interface__(self):
+            return {"shape": (3, 3), "typestr": "<f4", "data": (0, False), "version": 3}
 
     with pytest.raises(ValueError, match="given an array on a GPU, but this indexer runs on the cpu"):
         ffbidx.Indexer(backend="cpu").run_batch(OnDevice(), [0, 3], CELL[None])

@@ -12,8 +12,9 @@ from ...model import fits
 
 FILES = ("common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "fits.cu", "refine.cu", "constrained.cu")
 KERNELS = (
-    "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells", "choose_minima",
-    "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells", "fit_constrained",
+    "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells",
+    "choose_minima", "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells",
+    "fit_constrained",
 )
 OPTIONS = ("--std=c++17",)
 
