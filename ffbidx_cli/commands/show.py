@@ -21,8 +21,8 @@ KINDS = {".png": "png", ".svg": "svg"}
 def command(results: str, frame: str, output: str | None, overwrite: bool) -> None:
     """Draw one frame: its spots, those that each crystal explains, and the ones that it predicts.
 
-    FRAME is its number in the results, counted from 0, or FILE//INDEX as `ffbidx table` shows it. The spots are read
-    again from the input of the run.
+    FRAME is its number in the results, counted from 0, or FILE//INDEX as `ffbidx table` shows it. The spots are those
+    that the results keep (--keep-spots), else they are read again from the input of the run.
     """
     from ffbidx_cli.pictures import stem_of
     from ffbidx_core.diagnose import require_matplotlib

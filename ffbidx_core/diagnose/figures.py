@@ -67,7 +67,7 @@ def pictures(found: Found, cells: list[int], poles: dict[int, list[PoleFigure]])
 
 def _rate(found: Found) -> Picture:
     rate = rate_along_run(found.indexed)
-    figure, axes = new_figure(11.5, 2.9)
+    figure, axes = new_figure(8.6, 2.9)
     axes.fill_between(
         rate.edges, np.append(rate.low, rate.low[-1:]), np.append(rate.high, rate.high[-1:]), step="post",
         color=INDEXED, alpha=0.25, linewidth=0,

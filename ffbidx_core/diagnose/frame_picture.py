@@ -113,7 +113,7 @@ def wavelength_of(frame: IndexedFrame) -> float | None:
 
     None where they do not lie on a sphere that touches the origin, the beam running along +z.
     """
-    if frame.peaks is not None:
+    if frame.peaks is not None and frame.peaks.wavelength[0] > 0:
         return float(frame.peaks.wavelength[0])
     q = _real(frame.spots)
     depth = -q[:, 2]
@@ -160,7 +160,11 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
         wavelength = wavelength_of(frame)
         _draw_spots(left, frame, results, wavelength)
-        _draw_residuals(right, frame)
+        if len(frame.cells):
+            _draw_residuals(right, frame)
+        else:
+            right.set_axis_off()
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
         status = frame.status.name.lower().replace("_", " ")
         name = f"  {frame.name}" if frame.name else ""
         seen = "" if wavelength is None else f", wavelength {wavelength:.4g} Å"
@@ -177,16 +181,15 @@ def _draw_spots(axes: Axes, frame: IndexedFrame, results: Results, wavelength: f
         colour = CRYSTALS[k % len(CRYSTALS)]
         x, y, _ = predict(frame, k, wavelength).spots.T
         label = f"predicted, crystal {k}: {len(x)}"
-        axes.plot(x, y, "o", mfc="none", mec=colour, ms=7, mew=0.6, alpha=0.65, label=label)
+        axes.plot(x, y, "o", mfc="none", mec=colour, ms=6.5, mew=0.6, alpha=0.5, label=label)
         x, y, _ = spots[frame.crystal == k].T
-        axes.plot(x, y, "o", color=colour, ms=3.2, label=f"indexed, crystal {k}: {len(x)}{_how_well(results, k)}")
+        axes.plot(x, y, "o", color=colour, ms=3.6, label=f"indexed, crystal {k}: {len(x)}{_how_well(results, k)}")
     free = spots[(frame.crystal == NO_CRYSTAL) & (np.linalg.norm(spots, axis=1) > PADDING)]
     axes.plot(free[:, 0], free[:, 1], "x", color="black", ms=5, mew=1.1, label=f"unindexed: {len(free)}")
     limit = 1.08 * float(np.abs(spots[:, :2]).max(initial=0.01))
     _draw_rings(axes, limit)
     axes.set(xlabel="x / (1/Å)", ylabel="y / (1/Å)", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.grid(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, -0.07), ncols=2, borderaxespad=0)
 
 
 def _how_well(results: Results, k: int) -> str:
@@ -218,7 +221,8 @@ def _draw_residuals(axes: Axes, frame: IndexedFrame) -> None:
         largest = max(largest, float(np.abs(off).max(initial=0)))
         axes.plot(*off.T, "o", color=CRYSTALS[k % len(CRYSTALS)], ms=3.2, alpha=0.8)
     limit = 1.1 * largest or 1.0
+    axes.locator_params(nbins=5)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set(title="Spots seen from their predicted ones", xlabel="x / (10⁻³/Å)", ylabel="y / (10⁻³/Å)",
+    axes.set(title="Indexed − predicted positions", xlabel="x / (10⁻³/Å)", ylabel="y / (10⁻³/Å)",
              xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")

@@ -34,10 +34,10 @@ h2 {{ font-size: 1.1rem; margin: 28px 0 10px; }}
 figure {{ margin: 0; min-width: 0; }}
 figure.wide {{ grid-column: 1 / -1; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
-figure.wide svg {{ min-width: 760px; max-width: 1150px; margin: 0 auto; }}
+figure.wide svg {{ max-width: 1050px; margin: 0 auto; }}
 figcaption {{ margin-top: 6px; }}
 ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
-.scroll, figure.wide > div {{ overflow-x: auto; }}
+.scroll {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: 3px 14px 3px 0; text-align: left; vertical-align: top; }}
 th {{ font-weight: 600; border-bottom: 1px solid #e5e7eb; }}

@@ -150,7 +150,7 @@ def _cell_rows(found: Found, row: int) -> list[CellRow]:
     rows = [CellRow("given", cell_parameters(found.input_cells[row]).tolist())]
     if (learned := found.learned(row)) is not None:
         rows.append(CellRow("learned", cell_parameters(learned).tolist()))
-    rows.append(CellRow(f"median of {len(mine)} crystals", median.tolist()))
+    rows.append(CellRow(f"median of {len(mine):,} crystals", median.tolist()))
     rows.append(CellRow("spread", ((high - low) / 2).tolist()))
     return rows
 

@@ -77,6 +77,14 @@ def test_the_input_is_gone_or_another(run, results, spots_file):
     assert run("report", results).status == 0
 
 
+def test_spots_that_the_results_keep_need_no_input(run, index, spots_file):
+    assert index(spots_file, "--keep-spots").status == 0
+    assert run("show", "spots.ffbidx.h5", 1, "-o", "with.svg").status == 0
+    spots_file.unlink()
+    assert run("show", "spots.ffbidx.h5", 1, "-o", "without.svg").status == 0
+    assert Path("with.svg").read_bytes() == Path("without.svg").read_bytes()
+
+
 def test_files_that_are_no_results(run, spots_file, text_file):
     for bad in (spots_file, text_file, "nowhere.h5"):
         assert run("report", bad).is_one_line_error(2, bad)
