@@ -14,7 +14,7 @@ from ..model.run import Learned, Mark, RunRecord
 from ..read.results import read_run
 from .atomic import check_output, make_directory, remove_directory
 from .join import Ending, write_joined
-from .stores import SUFFIX
+from .parts import SUFFIX
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,292 @@
+"""The shards of a run, beside its outputs, with their ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, OutputError, UsageError
+from ..model.results import Results, ResultsHeader
+from ..model.run import InputIdentity, Learned, Mark, RunRecord
+from ..read.results import read_run, results_in_pieces
+from .atomic import check_output, copy_file, make_directory, remove_directory, write_file
+from .join import Ending, write_joined
+from .ledger import Ledger
+from .results import results_file
+from .stores import Saved
+
+SUFFIX = ".parts"
+LEDGER = "ledger.jsonl"
+LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a run.
+
+    Attributes
+    ----------
+    path
+        Its name.
+    make
+        Makes its bytes of results that come in pieces; None: it is a results file (HDF5).
+    stream
+        Takes the bytes instead of a file.
+    """
+
+    path: str
+    make: Callable[[Iterable[Results]], Iterator[bytes]] | None = None
+    stream: Callable[[bytes], None] | None = None
+
+
+class PartsStore:
+    """Results in shards in `OUTPUT.parts`, each written whole or not at all, with a ledger; in the end the outputs.
+
+    A run that is over before it has saved a shard leaves nothing but its outputs.
+
+    Parameters
+    ----------
+    outputs
+        Beside the first file of them are the parts.
+    overwrite
+        Whether outputs or the parts of another run may be replaced.
+    resume
+        Whether to take up the run that left parts, or a results file that is not complete.
+    """
+
+    keeps_all = False
+
+    def __init__(self, outputs: Sequence[Output], *, overwrite: bool = False, resume: bool = False) -> None:
+        self._outputs = outputs
+        self._overwrite, self._resume = overwrite, resume
+        self.output = next(output.path for output in outputs if output.stream is None)
+        self._results_file = next((output.path for output in outputs if output.make is None), None)
+        self.folder = self.output + SUFFIX
+        self._ledger: Ledger | None = None
+        self._lock = -1
+        self._last: Results | None = None
+        self._mark = Mark()
+        self._groups: list[Learned] | None = None
+        self.is_complete = False
+
+    def check(self, inputs: Iterable[str]) -> None:
+        """Refuse, before the run, what could not be written after it; see `check_output`."""
+        inputs = list(inputs)
+        for output in self._outputs:
+            if output.stream is None:
+                check_output(output.path, self._overwrite or self._resume, inputs)
+        if self._overwrite or self._resume:
+            return
+        with contextlib.suppress(InputError):
+            if any("shard" in line for line in Ledger.open(os.path.join(self.folder, LEDGER)).lines):
+                raise OutputError(self.output, (
+                    f"{self.folder} is of a run that did not end: --resume goes on with it, --overwrite starts again"
+                ))
+
+    def begin(self, record: RunRecord) -> Saved:
+        """Begin this run, or take it up.
+
+        Raises
+        ------
+        UsageError
+            When the run that is there has other settings or inputs; the message names the first that differs.
+        OutputError, InputError
+            When what is there cannot be used.
+        """
+        self._record = record
+        notes: list[str] = []
+        if self._resume and os.path.lexists(os.path.join(self.folder, LEDGER)):
+            self._hold()
+            notes = self._take_up_parts()
+        elif self._resume and self._results_file is not None and os.path.lexists(self._results_file):
+            self._take_up_results(self._results_file)
+        elif self._resume and os.path.lexists(self.output):
+            hint = "only a results file is taken up without them; --overwrite starts the run again"
+            raise OutputError(self.output, f"is there, but no {self.folder}: {hint}")
+        else:
+            # What is there is nobody's any more: `check` has refused all else.
+            remove_directory(self.folder)
+        return Saved(self._mark, self._groups, notes)
+
+    def _take_up_parts(self) -> list[str]:
+        ledger = Ledger.open(os.path.join(self.folder, LEDGER))
+        head = ledger.lines[0] if ledger.lines else {}
+        if head.get("format") != LEDGER_FORMAT or head.get("format_version") != LEDGER_VERSION:
+            raise InputError(ledger.path, "is no ledger of this program: --overwrite starts the run again")
+        n_inputs = head["inputs"]
+        then = RunRecord(head["settings"], [InputIdentity(*line["input"]) for line in ledger.lines[1 : n_inputs + 1]])
+        self._check(then)
+        whole, notes = n_inputs + 1, []
+        for line in ledger.lines[n_inputs + 1 :]:
+            if "shard" in line and (problem := self._damage(line)):
+                notes.append(f"{problem}; the frames from there on are computed again")
+                break
+            if "shard" in line:
+                self._mark.extend(Mark.from_dict(line["mark"]))
+            elif "learned" in line:
+                self._groups = [Learned.from_dict(values) for values in line["learned"]]
+            whole += 1
+        if notes:
+            ledger = Ledger.begin(ledger.path, ledger.lines[:whole])
+        self._ledger = ledger
+        return notes
+
+    def _damage(self, line: dict[str, Any]) -> str:
+        path = os.path.join(self.folder, line["shard"])
+        try:
+            found = _checksum(path)
+        except OSError as error:
+            return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
+        return "" if found == line["crc32"] else f"{path}: is damaged, its checksum is wrong"
+
+    def _take_up_results(self, output: str) -> None:
+        _, self.is_complete, then, mark, groups = read_run(output)
+        self._check(then)
+        self._mark, self._groups = mark, groups
+        if self.is_complete:
+            return
+        self._begin_ledger()
+        path = self._shard_path(0)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        copy_file(output, path)
+        self._add_shard(path, mark, _checksum(path))
+
+    def _check(self, then: RunRecord) -> None:
+        difference = self._record.difference(then)
+        if difference:
+            raise UsageError(
+                f"--resume: this is not the run that {self.output} is of: {difference}; --overwrite starts it again"
+            )
+
+    def _begin_ledger(self) -> Ledger:
+        if self._ledger is None:
+            make_directory(self.folder)
+            self._hold()
+            record = self._record
+            lines: list[dict[str, Any]] = [{
+                "format": LEDGER_FORMAT, "format_version": LEDGER_VERSION, "settings": record.settings,
+                "inputs": len(record.inputs),
+            }]
+            lines += [{"input": list(source)} for source in record.inputs]
+            if self._groups is not None:
+                lines.append({"learned": [group.as_dict() for group in self._groups]})
+            self._ledger = Ledger.begin(os.path.join(self.folder, LEDGER), lines)
+        return self._ledger
+
+    def _hold(self) -> None:
+        """Keep other programs from the parts while this one is at work."""
+        if self._lock >= 0:
+            return
+        with contextlib.suppress(OSError):
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(self.folder, "another run is at work on it") from None
+
+    @property
+    def _lines(self) -> list[dict[str, Any]]:
+        """The lines of the finished shards."""
+        return [] if self._ledger is None else [line for line in self._ledger.lines if "shard" in line]
+
+    @property
+    def _shards(self) -> list[str]:
+        return [os.path.join(self.folder, line["shard"]) for line in self._lines]
+
+    def _shard_path(self, number: int) -> str:
+        return os.path.join(self.folder, f"{number:06d}.h5")
+
+    def pieces(self) -> Iterator[Results]:
+        """All results so far, some frames at a time."""
+        if self._last is not None:
+            yield self._last
+        for path in [self._results_file or self.output] if self.is_complete else self._shards:
+            yield from results_in_pieces(path)
+
+    def learned(self, groups: list[Learned]) -> None:
+        """Keep the learned cells; they are on the disk with the first shard."""
+        self._groups = groups
+        if self._ledger is not None:
+            self._ledger.add({"learned": [group.as_dict() for group in groups]})
+
+    def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
+        """Write a shard. The only one of a run needs none, unless its output could not be taken up without it."""
+        if complete is not None and self._ledger is None and (complete or self._results_file is not None):
+            self._last = results
+        else:
+            with self._hint():
+                self._begin_ledger()
+                path, image = self._shard_path(len(self._shards)), results_file(results)
+                write_file(path, image, overwrite=True)
+                self._add_shard(path, mark, zlib.crc32(image))
+        self._mark.extend(mark)
+
+    def _add_shard(self, path: str, mark: Mark, checksum: int) -> None:
+        self._begin_ledger().add({"shard": os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum})
+
+    def publish(self, header: ResultsHeader, complete: bool) -> None:
+        """Write the outputs of all shards, then remove them."""
+        if self.is_complete:
+            return
+        with self._hint():
+            for line in self._lines:
+                if problem := self._damage(line):
+                    raise OutputError(self.output, f"cannot be made: {problem}")
+            for output in self._outputs:
+                self._publish(output, Ending(header, complete, self._record, self._mark, self._groups))
+        if complete or self._results_file is not None:
+            self.abandon()
+
+    def _publish(self, output: Output, ending: Ending) -> None:
+        replace = self._overwrite or self._resume
+        if output.make is None:
+            parts: list[str] | list[bytes] = self._shards
+            if self._last is not None:
+                parts = [results_file(self._last)]
+            folder = self.folder if self._ledger is not None else None
+            write_joined(output.path, parts, ending, folder=folder, overwrite=replace)
+        elif output.stream is None:
+            write_file(output.path, output.make(self.pieces()), replace)
+        else:
+            for piece in output.make(self.pieces()):
+                output.stream(piece)
+
+    @contextlib.contextmanager
+    def _hint(self) -> Iterator[None]:
+        """Say in what goes wrong that finished work is kept."""
+        try:
+            yield
+        except OutputError as error:
+            if not self._lines:
+                raise
+            hint = f"what is finished is in {self.folder}, --resume goes on with it"
+            raise OutputError(error.path, f"{error.problem}; {hint}") from None
+
+    def abandon(self) -> None:
+        """Remove the parts."""
+        if self._ledger is not None:
+            remove_directory(self.folder)
+            self._ledger = None
+        self.close()
+
+    def close(self) -> None:
+        """Let others at the parts; those without a finished shard are removed."""
+        if self._ledger is not None and not self._lines:
+            remove_directory(self.folder)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _checksum(path: str) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            value = zlib.crc32(piece, value)
+    return value
