@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import BACKENDS, Backend, get_backend
-from .backends.devices import device_numbers
+from .backends.devices import device_numbers, why_no_cuda
 from .batch import SpotBatch, to_host
 from .crystals import find_by_count
 from .model.cell import Array
@@ -22,7 +22,9 @@ from .successive import find_by_chance
 
 _log = logging.getLogger("ffbidx")
 
-__all__ = ["BACKENDS", "Backend", "device_numbers", "get_backend", "index_frames", "search_and_refine"]
+__all__ = [
+    "BACKENDS", "Backend", "device_numbers", "get_backend", "index_frames", "search_and_refine", "why_no_cuda",
+]
 
 
 def index_frames(

@@ -86,12 +86,14 @@ def command(
 
     from ffbidx_cli import console
     from ffbidx_core import pipeline
+    from ffbidx_core.distribute import why_on_cpu
 
     read = [source.path for source in sources] + list(options["cells"])
     check_pixels(chosen, sources, job)
     store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
     log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None
-    with console.Reporter(quiet=quiet, verbose=verbose, log=log) as reporter, signals.stoppable() as stop:
+    first = why_on_cpu(job.backend)
+    with console.Reporter(quiet=quiet, verbose=verbose, log=log, first=first) as reporter, signals.stoppable() as stop:
         if verbose:
             reporter.say(job.parameters.as_json())
         summary = pipeline.index(job, store=store, progress=reporter, stop=stop).summary

@@ -219,17 +219,22 @@ class OnHost:
 
 
 def get_backend(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Backend:
-    """The backend of this name; `auto` takes a GPU when there is one.
+    """The backend of this name; `auto` takes a GPU when there is one, and must when a `device` is named.
 
     Raises
     ------
     BackendUnavailable
         With the reason, when it is not there.
+    ParameterError
+        For another name, or a device for a backend that has none.
     """
     from .devices import device_number, why_no_cuda
 
+    names_device = device not in (None, "")
     if name == "auto":
-        name = "cpu" if why_no_cuda() else "cuda"
+        name = "cuda" if names_device or not why_no_cuda() else "cpu"
+    if name in ("cpu", "reference") and names_device:
+        raise ParameterError("device", device, f"left out with the backend {name}, which uses no GPU")
     if name == "cpu":
         from .cpu import CpuBackend
 

@@ -177,7 +177,8 @@ def device_number(device: str | int | None) -> int | None:
         number = int(given)
     except ValueError:
         raise ParameterError("device", given, "the number of a GPU") from None
-    count, _ = gpu_count()
+    count, reason = gpu_count()
     if not 0 <= number < count:
-        raise BackendUnavailable(f"there is no GPU {number}: this machine has {count}, numbered from 0")
+        there = reason or f"this machine has {count}, numbered from 0"
+        raise BackendUnavailable(f"there is no GPU {number}: {there}")
     return number

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..indexer import Backend, device_numbers, get_backend, index_frames
+from ..indexer import Backend, device_numbers, get_backend, index_frames, why_no_cuda
 from ..model.frame import BatchResult
 from ..model.plan import SearchPlan
 from ..parameters import Parameters
@@ -60,6 +60,12 @@ class OneDevice:
         """Nothing to give back."""
 
 
+def why_on_cpu(name: str) -> str:
+    """What to tell a user who left the choice of the backend to the program, where there is no GPU; else empty."""
+    reason = why_no_cuda() if name == "auto" else ""
+    return reason and f"computing on the CPU: {reason}"
+
+
 def open_devices(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
     """The devices that `--backend` and `--device` ask for.
 
@@ -73,8 +79,11 @@ def open_devices(name: str = "auto", device: str | int | None = None, threads: i
     BackendUnavailable
         When one of them cannot be used.
     ParameterError
-        When `device` names none.
+        When `device` names none, or the backend has none.
     """
+    if name == "auto" and device is None and why_no_cuda():
+        # The variable says which GPU where there is one, not that there must be one.
+        name = "cpu"
     numbers = [] if name in ("cpu", "reference") else device_numbers(device)
     if len(numbers) > 1:
         return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers])

@@ -1,6 +1,7 @@
 """Which backend is taken, and what is said where the GPU's cannot be: every machine is a made-up one."""
 
 import ctypes
+import re
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ from calls import CELL_LINE, QUICK, write_spots
 from frames import frame
 
 from ffbidx_core.backends import devices, get_backend
+from ffbidx_core.distribute import open_devices, why_on_cpu
 from ffbidx_core.errors import BackendUnavailable, ParameterError
 
 
@@ -118,6 +120,31 @@ def test_without_a_usable_gpu(machine, name):
         get_backend("cuda")
     assert reason in str(caught.value)
     assert get_backend("auto").name == "cpu"
+    assert why_on_cpu("auto") == f"computing on the CPU: {devices.why_no_cuda()}"
+    assert why_on_cpu("cpu") == ""
+
+
+@pytest.mark.parametrize("name", WITHOUT_GPU)
+@pytest.mark.parametrize("device", ["0", 0, "0,1", "all"])
+def test_a_device_that_is_named_must_be_there(machine, name, device):
+    arguments, options, reason = WITHOUT_GPU[name]
+    machine(*arguments, **options)
+    for backend in ("auto", "cuda"):
+        with pytest.raises(BackendUnavailable, match=re.escape(reason) if device == 0 else None):
+            open_devices(backend, device)
+
+
+def test_the_variable_names_no_device_where_there_is_none(machine, monkeypatch):
+    machine(None)
+    monkeypatch.setenv("INDEXER_GPU_DEVICE", "0")
+    assert open_devices("auto").name == "cpu"
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("device", ["0", 0, "all"])
+def test_a_device_for_a_backend_that_has_none(backend, device):
+    with pytest.raises(ParameterError, match=f"device = {device!r} .* left out with the backend {backend}"):
+        open_devices(backend, device)
 
 
 def test_hidden_gpus_are_said_to_be_hidden(machine, monkeypatch):

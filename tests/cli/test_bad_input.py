@@ -318,8 +318,21 @@ def test_a_backend_that_is_not_there(index, spots_file, tmp_path, monkeypatch, g
     monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: gpus)
     monkeypatch.setattr("ffbidx_core.backends.devices.driver_cuda", lambda: (12, 4))
     monkeypatch.setattr("ffbidx_core.backends.devices.has_cupy", lambda: cupy)
-    assert index(spots_file, "--backend", "cuda", "-o", "x.h5").is_one_line_error(4, words)
-    assert not (tmp_path / "x.h5").exists()
+    for options in (["--backend", "cuda"], ["--device", "0"], ["--backend", "cuda", "--device", "0"]):
+        assert index(spots_file, *options, "-o", "x.h5").is_one_line_error(4, words)
+        assert not (tmp_path / "x.h5").exists()
+
+
+def test_a_device_for_a_backend_without_any(index, spots_file):
+    assert index(spots_file, "--backend", "cpu", "--device", "0").is_one_line_error(2, "--device", "backend cpu")
+
+
+def test_it_is_said_once_why_the_cpu_computes(index, spots_file, monkeypatch):
+    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: (0, "no GPU in this test"))
+    line = "computing on the CPU: no GPU in this test\n"
+    assert index(spots_file, "--batch-size", "1", "--overwrite").err.count(line) == 1
+    assert line not in index(spots_file, "--backend", "cpu", "--overwrite").err
+    assert index(spots_file, "--quiet", "--overwrite").err == ""
 
 
 def test_no_input(run):
