@@ -67,17 +67,18 @@ class Engine:
             raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
         cells = np.asarray(cells, dtype=np.float64)
         plan = self._plan(cells, p)
-        spots, offsets = self._without_bad_frames(spots, offsets)
-        n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
-        _warn(spots, offsets, cells, n_left_out, p)
-        found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
-        scores = to_host(found.scores)
+        with self._backend.lane():
+            spots, offsets = self._without_bad_frames(spots, offsets)
+            n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
+            _warn(spots, offsets, cells, n_left_out, p)
+            found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
+            cells, scores, input_cell = (to_host(array) for array in found)
         order = np.argsort(scores, axis=1, kind="stable")
         frames = np.arange(len(scores))[:, None]
         return BatchCells(
-            cells=to_host(found.cells)[frames, order].astype(np.float32),
+            cells=cells[frames, order].astype(np.float32),
             scores=scores[frames, order].astype(np.float32),
-            input_cell=to_host(found.input_cell)[frames, order].astype(np.int32),
+            input_cell=input_cell[frames, order].astype(np.int32),
             n_left_out=n_left_out,
         )
 
@@ -90,11 +91,14 @@ class Engine:
             p = self._parameters.replace(method=method, crystals_threshold=threshold, crystals_min_spots=min_spots)
         except ParameterError as error:
             raise ParameterError(error.name.removeprefix("crystals_"), error.value, error.wanted) from None
-        cells, scores = (self._backend.xp.asarray(array) for array in _with_lattice(cells, scores))
-        found = separate(
-            self._backend, self._backend.load(*self._without_bad_frames(spots, offsets)), cells, scores,
-            threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
-        )
+        cells, scores = _with_lattice(cells, scores)
+        xp = self._backend.xp
+        with self._backend.lane():
+            rows, bounds = self._without_bad_frames(spots, offsets)
+            found = separate(
+                self._backend, self._backend.load(rows, bounds), xp.asarray(cells), xp.asarray(scores),
+                threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
+            )
         return [np.asarray(indices, dtype=np.int64) for indices in found]
 
     def adopted(self, spots: Any) -> Any:
@@ -113,7 +117,10 @@ class Engine:
                 "copy it to host memory"
             )
         xp = self._backend.xp
-        return xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)
+        spots = xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)
+        # The caller's stream may still be at work on them.
+        xp.cuda.get_current_stream().synchronize()
+        return spots
 
     def _without_bad_frames(self, spots: Any, offsets: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
         """The batch in float32, its bad frames without spots."""

@@ -57,7 +57,8 @@ def index_frames(
     n_frames = len(offsets) - 1
     if n_frames <= backend.most_frames:
         try:
-            return _index_frames(backend, spots, offsets, plan, p, given_cells, keep_all)
+            with backend.lane():
+                return _index_frames(backend, spots, offsets, plan, p, given_cells, keep_all)
         except backend.memory_errors:
             if n_frames == 1:
                 raise

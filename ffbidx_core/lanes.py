@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,9 +17,6 @@ class HasLanes(Protocol):
     @property
     def lanes(self) -> int:
         """Batches that are best under way at once."""
-
-    def lane(self) -> AbstractContextManager[Any]:
-        """Around each of them."""
 
 
 def in_lanes(where: HasLanes, batches: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
@@ -34,15 +30,11 @@ def in_lanes(where: HasLanes, batches: Iterable[T], work: Callable[[T], R]) -> I
             yield batch, work(batch)
         return
 
-    def in_own_lane(batch: T) -> R:
-        with where.lane():
-            return work(batch)
-
     with ThreadPoolExecutor(where.lanes, "ffbidx-lane") as pool:
         under_way: deque[tuple[T, Future[R]]] = deque()
         try:
             for batch in batches:
-                under_way.append((batch, pool.submit(in_own_lane, batch)))
+                under_way.append((batch, pool.submit(work, batch)))
                 if len(under_way) > where.lanes:
                     first, future = under_way.popleft()
                     yield first, future.result()

@@ -47,7 +47,7 @@ class Backend(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Batches that are best under way at the same time, each in a thread of its own inside `lane()`."""
+        """Batches that are best under way at the same time, each in a thread of its own."""
 
     @property
     def memory_errors(self) -> tuple[type[Exception], ...]:
@@ -62,7 +62,7 @@ class Backend(Protocol):
         """What it runs on, in words."""
 
     def lane(self) -> AbstractContextManager[Any]:
-        """Inside, what a thread asks of the backend goes its own way beside the work of other threads."""
+        """Inside, a thread works on the backend's device and beside the work of other threads."""
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
         """Pack spots (N, 3) and offsets (F + 1,), sort each frame by (|s|^2, x, y, z), |s|^2 in float64."""

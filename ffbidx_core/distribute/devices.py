@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,9 +30,6 @@ class Devices(Protocol):
     def lanes(self) -> int:
         """Batches that are best under way at once."""
 
-    def lane(self) -> AbstractContextManager[Any]:
-        """Around each of them."""
-
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
@@ -48,7 +44,7 @@ class OneDevice:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.name, self.device, self.lanes, self.lane = backend.name, backend.device, backend.lanes, backend.lane
+        self.name, self.device, self.lanes = backend.name, backend.device, backend.lanes
 
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any

@@ -69,8 +69,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
     def work(task: Task) -> None:
         answer: Any
         try:
-            with backend.lane():
-                answer = _index(backend, task, how)
+            answer = _index(backend, task, how)
         except Exception as error:
             if _is_fault(error):
                 # After such an error nothing that the device says can be trusted.

@@ -10,7 +10,6 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -172,10 +171,6 @@ class DeviceWorkers:
     def device(self) -> str:
         """All devices in words."""
         return "; ".join(worker.device for worker in self._workers)
-
-    def lane(self) -> AbstractContextManager[None]:
-        """Nothing to prepare: the lanes are in the workers."""
-        return nullcontext()
 
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
