@@ -101,7 +101,7 @@ def test_the_published_preset_has_every_lever_off():
 
 def test_best_accepts_by_chance_and_fast_differs_from_it_only_where_it_saves_work():
     best, fast = Parameters.preset("best"), Parameters.preset("fast")
-    assert (best.accept, best.polish, best.dist1, best.searches) == ("chance", "constrained", 0.15, 3)
+    assert (best.accept, best.polish, best.dist1, best.searches) == ("chance", "constrained", 0.12, 3)
     differing = {f.name for f in dataclasses.fields(Parameters) if getattr(best, f.name) != getattr(fast, f.name)}
     assert differing == {
         "num_halfsphere_points", "num_candidate_vectors", "n_output_cells", "rigid_steps", "max_log10_chance",

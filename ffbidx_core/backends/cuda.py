@@ -63,7 +63,6 @@ class CudaBackend:
         self.xp: ModuleType = cp
         self.most_frames = sys.maxsize
         self.number = cp.cuda.runtime.getDevice() if device is None else device
-        cp.cuda.Device(self.number).use()
         self._functions = _kernels(self.number)
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
