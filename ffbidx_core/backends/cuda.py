@@ -19,9 +19,10 @@ import cupy as cp
 import numpy as np
 
 from ..batch import SpotBatch
-from ..model.plan import SearchPlan, half_sphere
+from ..model.plan import SearchPlan
 from ..parameters import Parameters
 from . import OrientedCells, kernels
+from .cuda_tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
 SHARED_BYTES = 36 * 1024
@@ -29,10 +30,6 @@ SHARED_BYTES = 36 * 1024
 WORD_ITEMS = 2048
 """Items that a block of 256 threads may add at once when it gathers eight counts a thread."""
 METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
-SEED = np.dtype(
-    [("base", "f8", 9), ("turn", "f8"), ("group", "i4"), ("n_angles", "i4"), ("axis", "i4"), ("input_cell", "i4")]
-)
-TRIMS = np.dtype([(name, "f4") for name in ("low", "high", "scale", "shift", "span", "half")] + [("every", "i4")])
 
 
 def _power_of_two(n: int) -> int:
@@ -110,11 +107,11 @@ class CudaBackend:
             return self._plans[key]
 
     def _trims(self, p: Parameters) -> Any:
-        return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: cp.asarray(_trims(p).view(np.uint8)))
+        return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: trims_on_device(p))
 
     def _plan(self, plan: SearchPlan) -> Any:
         # The plan itself is kept, so that its identity is not used again.
-        return self._cached(("plan", id(plan)), lambda: (plan, *_plan_arrays(plan)))
+        return self._cached(("plan", id(plan)), lambda: (plan, *plan_on_device(plan)))
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
         """Pack and sort; see `Backend.load`."""
@@ -141,7 +138,7 @@ class CudaBackend:
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
         """Step 1; see `Backend.find_candidate_vectors`."""
         _, lengths, lengths32, *_ = self._plan(plan)
-        exact, directions = self._cached(("directions", n_points), lambda: _directions(n_points))
+        exact, directions = self._cached(("directions", n_points), lambda: directions_on_device(n_points))
         n_groups, trims = len(plan.lengths), self._trims(p)
         vectors = cp.empty((spots.n_frames, n_groups, p.num_candidate_vectors, 3))
         pool, largest = p.num_candidate_vectors, 2.0
@@ -298,31 +295,3 @@ class CudaBackend:
 def _pointer(array: Any) -> Any:
     """An array, or the null pointer for None."""
     return np.uint64(0) if array is None else array
-
-
-def _trims(p: Parameters) -> Any:
-    """The constants of the product of factors; see `score_constants` of the CPU backend."""
-    high = p.trimh + p.delta
-    # A factor of zero has no logarithm; distances below 2^-60 of the range do not exist in float32.
-    low = max(p.triml + p.delta, high * 2.0**-60)
-    scale, half = 1 / math.sqrt(low * high), 0.5 * math.log2(high / low)
-    every = min(64, max(1, int(120 / max(half, 1))))
-    span = 0.999 / (2 * half) if half > 0 else 0.0
-    return np.array([(low - p.delta, p.trimh, scale, p.delta * scale, span, half, every)], TRIMS)
-
-
-def _directions(n_points: int) -> tuple[Any, Any]:
-    """Directions (3, P) in float64 and float32."""
-    points = np.ascontiguousarray(half_sphere(n_points).T)
-    return cp.asarray(points), cp.asarray(points.astype(np.float32))
-
-
-def _plan_arrays(plan: SearchPlan) -> tuple[Any, ...]:
-    """Lengths in float64 and float32, seeds, and what multiplies a spot at each angle, (S, A, 4)."""
-    seeds = np.zeros(len(plan.group), SEED)
-    seeds["base"] = plan.base.reshape(-1, 9)
-    seeds["turn"], seeds["group"], seeds["n_angles"] = plan.turn, plan.group, plan.n_angles
-    seeds["axis"], seeds["input_cell"] = plan.axis, plan.input_cell
-    turns = np.ascontiguousarray(np.swapaxes(plan.angle_tables(), 1, 2))
-    lengths = cp.asarray(plan.lengths)
-    return lengths, lengths.astype(cp.float32), cp.asarray(seeds.view(np.uint8)), cp.asarray(turns)

@@ -7,11 +7,11 @@ before they can leave float32, so that one logarithm per direction is enough.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...model.factors import factors
 from ...parameters import Parameters
 from .algebra import dot, spot
 from .formula import clipped, exponent_and_mantissa, formula, nearest, root, single, where
@@ -50,14 +50,8 @@ class Trims(NamedTuple):
 
 def trims(p: Parameters, near: float) -> Trims:
     """The constants for spots that count when nearer than this."""
-    # A factor of zero has no logarithm; distances below 2^-60 of the range do not exist in float32.
-    high = p.trimh + p.delta
-    low = max(p.triml + p.delta, high * 2.0**-60)
-    scale, half = 1 / math.sqrt(low * high), 0.5 * math.log2(high / low)
-    span = 0.999 / (2 * half) if half > 0 else 0.0
-    every = min(64, int(120 / max(half, 1)) // UNROLLED * UNROLLED)
-    values = (low - p.delta, p.trimh, scale, p.delta * scale, half, span, near)
-    return Trims(np.array(values, np.float32), max(every, UNROLLED))
+    *values, every = factors(p)
+    return Trims(np.array([*values, near], np.float32), max(every // UNROLLED * UNROLLED, UNROLLED))
 
 
 @formula

@@ -10,7 +10,10 @@ from importlib.resources import files
 
 from ...model import fits
 
-FILES = ("common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "fits.cu", "refine.cu", "constrained.cu")
+FILES = (
+    "common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "choose.cu", "fits.cu", "refine.cu",
+    "constrained.cu",
+)
 KERNELS = (
     "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells",
     "choose_minima", "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells",

@@ -76,9 +76,9 @@ __device__ __forceinline__ int power_of_two(int n) {
   return p;
 }
 
-// Constants of the product of factors; see score_constants in backends/cpu/scores.py for the formula.
+// Constants of the product of factors: model.factors.Factors, in its order.
 struct Trims {
-  float low, high, scale, shift, span, half;
+  float low, high, scale, shift, half, span;
   int every;
 };
 

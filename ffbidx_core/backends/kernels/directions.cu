@@ -2,7 +2,7 @@
 //
 // The score is gmean - count - 1 with gmean < 1: the number of near spots decides, the geometric mean breaks ties. So
 // all directions are only counted, and the full key is computed for those that the count does not rule out. The key has
-// the order of the score; see score_constants in backends/cpu/scores.py.
+// the order of the score; see backends/cpu/scores.py.
 
 #define TILE_SPOTS 512
 #define PER_THREAD 4
