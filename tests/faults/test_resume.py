@@ -128,7 +128,8 @@ def test_a_complete_run_is_left_as_it_is(sources, wanted, tmp_path, computed):
     shutil.copy(wanted, output)
     before = os.stat(output)
     outcome = run(sources, output, resume=True)
-    assert os.stat(output) == before
+    after = os.stat(output)
+    assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
     assert computed == []
     assert outcome.summary.frames == ROWS
 
