@@ -24,7 +24,7 @@ from .version import VERSION
 
 BATCH_SIZE = {"cuda": 16384}
 """Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
-FEW = 64
+FEW = 128
 """The same for all other backends."""
 LARGEST_BLOCK = 1024
 SAVE_SECONDS = 30.0

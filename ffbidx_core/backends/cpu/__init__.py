@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...batch import SpotBatch
 from ...model.fits import CONSTRAINED_SMALLEST_START, rigid_cutoffs
@@ -20,7 +22,9 @@ from . import constrained, fits, order, refine, scores, vectors
 from .scores import TILE, UNROLLED
 from .select import BINS
 
-FRAMES_PER_TASK = 4
+CACHE_LINE = 64
+"""Bytes; also the width of the widest vectors."""
+FEWEST_PER_TASK, MOST_PER_TASK = 4, 32
 """Frames that a thread takes at a time: enough to hide the hand-over, few enough to share out evenly."""
 
 
@@ -28,7 +32,7 @@ FRAMES_PER_TASK = 4
 def _directions(n_points: int) -> tuple[Any, Any]:
     """Directions (P, 3) float64, and (3, P padded) float32 for the kernels."""
     points = half_sphere(n_points)
-    tiled = np.zeros((3, -(-n_points // TILE) * TILE), np.float32)
+    tiled = aligned((3, -(-n_points // TILE) * TILE))
     tiled[:, :n_points] = points.T
     return points, tiled
 
@@ -36,6 +40,14 @@ def _directions(n_points: int) -> tuple[Any, Any]:
 def available_threads() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def aligned(shape: int | tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros in float32 that begin on a cache line: vectors that straddle two cost half as much again."""
+    size = 4 * math.prod(np.atleast_1d(shape).tolist())
+    raw = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size].view(np.float32).reshape(shape)
 
 
 class CpuBackend(OnHost):
@@ -61,11 +73,12 @@ class CpuBackend(OnHost):
 
     def _each(self, n_frames: int, task: Callable[[int, int], None]) -> None:
         """Call task(first, last) on ranges of frames, in the threads."""
-        if self._pool is None or n_frames <= FRAMES_PER_TASK:
+        if self._pool is None or n_frames <= FEWEST_PER_TASK:
             task(0, n_frames)
             return
-        starts = range(0, n_frames, FRAMES_PER_TASK)
-        for _ in self._pool.map(lambda first: task(first, min(first + FRAMES_PER_TASK, n_frames)), starts):
+        # Two rounds for each thread, so that none waits long for the last.
+        size = min(max(-(-n_frames // (2 * self.threads)), FEWEST_PER_TASK), MOST_PER_TASK)
+        for _ in self._pool.map(lambda first: task(first, min(first + size, n_frames)), range(0, n_frames, size)):
             pass
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
@@ -92,8 +105,8 @@ class CpuBackend(OnHost):
             vectors.find_candidates(
                 spots.xyz, spots.offsets, first, last, p.max_spots, plan.lengths, directions, tiled, trims.values,
                 trims.every, p.race_spots, p.race_directions, pool, largest, np.empty((3, n_scaled), np.float32),
-                np.empty((3, TILE), np.float32), np.empty(n_padded, np.float32), np.empty(n_points, np.float32),
-                np.empty(n_points, np.int64), np.zeros((3, n_racers), np.float32), np.empty(n_racers, np.int64),
+                aligned((3, TILE)), aligned(n_padded), np.empty(n_points, np.float32),
+                np.empty(n_points, np.int64), aligned((3, n_racers)), np.empty(n_racers, np.int64),
                 np.empty(BINS, np.int64), out,
             )
 
@@ -126,7 +139,7 @@ class CpuBackend(OnHost):
             turned.find_cells(
                 spots.xyz, spots.offsets, first, last, p.max_spots, vectors_, plan.group, plan.input_cell,
                 plan.n_angles, plan.turn, plan.base, along, tables, trims.values, trims.every, limits, p.angle_peaks,
-                np.empty((5, n_rows), np.float32), np.empty((3, n_work), np.float32), np.empty(n_work, np.float32),
+                np.empty((5, n_rows), np.float32), aligned((3, n_work)), aligned(n_work),
                 np.empty(n_peaks, np.float32), np.empty(n_peaks, np.int64), np.empty(n_peaks, np.float32),
                 np.empty(n_peaks, np.int64), np.empty(BINS, np.int64), found.cells, found.scores, found.input_cell,
             )
