@@ -78,6 +78,12 @@ class SpotBatch:
         """Sums of values (..., N) over the spots of each frame, (..., F), in float64 or int64."""
         xp = self.xp
         kind = xp.int64 if values.dtype.kind in "biu" else xp.float64
+        if xp is np and kind is np.float64:
+            # Each frame by itself: differences of a running sum depend in their last bits on the frames before.
+            sums, filled = np.zeros((*values.shape[:-1], self.n_frames)), self.counts > 0
+            if filled.any():
+                sums[..., filled] = np.add.reduceat(values, self.offsets[:-1][filled], axis=-1, dtype=np.float64)
+            return sums
         running = xp.cumsum(values, axis=-1, dtype=kind)
         running = xp.concatenate([xp.zeros((*values.shape[:-1], 1), dtype=kind), running], axis=-1)
         return running[..., self.offsets[1:]] - running[..., self.offsets[:-1]]

@@ -174,10 +174,10 @@ class _Run:
         self.cells.most = max(self.cells.most, saved.mark.most_cells)
         self.cells.take_up(saved.learned or [])
         self.tally.take_up(saved.mark)
-        # What these frames told is in the marks already.
+        # What these frames told is in the marks already, and what became of the parts is no part of the results.
         self._new.clear()
         for note in saved.notes:
-            self._tell(note)
+            self._show(note)
 
     def learn(self, blocks: Iterator[FrameBlock], stop: threading.Event) -> Iterator[FrameBlock]:
         """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
@@ -201,7 +201,7 @@ class _Run:
                 self.stopped = True
                 return
             for problem in batch.problems:
-                self._tell(problem)
+                self._show(problem)
             if not batch.has_usable_frames:
                 yield batch, None
                 continue
@@ -241,7 +241,7 @@ class _Run:
                 self._shard.learned(rows[taught], cells.learned.cells[taught])
         self._shard.add(batch, found.result, found.status, rows)
         self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows)))
-        for problem in found.problems:
+        for problem in (*batch.problems, *found.problems):
             self._mark.tell(problem)
         self._n_frames += batch.n_frames
         late = time.monotonic() - self._since >= self.job.save_seconds
@@ -290,7 +290,11 @@ class _Run:
         return Outcome(summary, header, self.store)
 
     def _tell(self, problem: str) -> None:
+        """Take up a problem that comes with no batch: it is shown, and kept with the next results."""
         self._new.append(problem)
+        self._show(problem)
+
+    def _show(self, problem: str) -> None:
         if self.tally.tell(problem):
             self._told.append(problem)
 

@@ -132,7 +132,7 @@ class Tally:
     n_spots: int = 0
     n_left_out: int = 0
     n_not_sampled: int = 0
-    problems: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, None] = field(default_factory=dict)
     more_problems: int = 0
     started: float = field(default_factory=time.perf_counter)
 
@@ -187,12 +187,11 @@ class Tally:
     def tell(self, problem: str) -> bool:
         """Note a problem; whether it is a new one."""
         if problem in self.problems:
-            self.problems[problem] += 1
             return False
         if len(self.problems) >= MOST_PROBLEMS:
             self.more_problems += 1
             return False
-        self.problems[problem] = 1
+        self.problems[problem] = None
         return True
 
     def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
@@ -208,7 +207,7 @@ class Tally:
     def summary(self, cells: list[CellSummary], *, method: str, backend: str, device: str, output: str,
                 complete: bool) -> Summary:
         """The summary of the run so far."""
-        problems = [text if n == 1 else f"{text} ({n} times)" for text, n in self.problems.items()]
+        problems = list(self.problems)
         if self.more_problems:
             problems.append(f"{self.more_problems} further problems are not shown")
         seconds = self.seconds

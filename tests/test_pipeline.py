@@ -234,7 +234,7 @@ def test_memory_does_not_grow_with_the_number_of_problems():
     assert not tally.tell("problem 3")
     shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
     assert len(shown) == summary.MOST_PROBLEMS + 1
-    assert "problem 3 (2 times)" in shown
+    assert shown.count("problem 3") == 1
     assert shown[-1] == f"{10_000 - summary.MOST_PROBLEMS} further problems are not shown"
 
 

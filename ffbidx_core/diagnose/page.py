@@ -132,8 +132,8 @@ def _made(report: Report) -> list[str]:
         f"<div class=card>{_table(('input', 'frames', 'indexed'), files, (1, 2))}{more}</div>\n",
     ]
     if report.problems:
-        notes = ((problem, str(times)) for problem, times in report.problems.items())
-        parts.append(f"<div class=card>{_table(('note of the run', 'times'), notes, (1,))}</div>\n")
+        notes = _table(("note of the run",), ((problem,) for problem in report.problems))
+        parts.append(f"<div class=card>{notes}</div>\n")
     table = _table(("parameter", "value", "what it is"), report.parameters)
     parts.append(f"<details class=card><summary>Parameters</summary>{table}</details>\n")
     return parts

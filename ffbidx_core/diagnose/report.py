@@ -50,8 +50,8 @@ class Report:
         Input files with their frames and the share of them that is indexed.
     files_left_out : int
         Further ones.
-    problems : dict
-        What the run complained of, with how often; empty where the file does not say.
+    problems : list of str
+        What the run complained of; empty where the file does not say.
     made : list of (str, str)
         Version, method, backend, device.
     parameters : list of (str, str, str)
@@ -65,7 +65,7 @@ class Report:
     cells: dict[int, list[CellRow]]
     files: list[tuple[str, int, float]]
     files_left_out: int
-    problems: dict[str, int]
+    problems: list[str]
     made: list[tuple[str, str]]
     parameters: list[tuple[str, str, str]]
     pictures: list[Picture]
@@ -161,11 +161,11 @@ def _files(found: Found) -> list[tuple[str, int, float]]:
     return list(zip(found.sources, n.tolist(), (indexed / n).tolist(), strict=True))
 
 
-def _problems(path: str) -> dict[str, int]:
+def _problems(path: str) -> list[str]:
     try:
-        return read_run(path)[3].problems
+        return list(read_run(path)[3].problems)
     except InputError:
-        return {}
+        return []
 
 
 def _parameters(found: Found) -> list[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from .cell import Array
 from .frame import Place
 
 MOST_PROBLEMS = 200
-"""Problems that are kept one by one; further ones are counted."""
+"""Problems that are kept; a run only counts further ones."""
 
 
 class InputIdentity(NamedTuple):
@@ -108,35 +108,35 @@ class Mark:
     most_cells
         Most input cells that competed on a frame.
     problems
-        Each with the number of times that it came up.
+        An ordered set: a run that is taken up may come across one again, which then changes nothing.
     """
 
     end: Place = field(default_factory=Place)
     n_left_out: int = 0
     most_cells: int = 1
-    problems: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, None] = field(default_factory=dict)
 
-    def tell(self, problem: str, times: int = 1) -> None:
-        """Count a problem, unless there are too many of them."""
-        if problem in self.problems or len(self.problems) < MOST_PROBLEMS:
-            self.problems[problem] = self.problems.get(problem, 0) + times
+    def tell(self, problem: str) -> None:
+        """Keep a problem, unless it is known or there are too many."""
+        if problem not in self.problems and len(self.problems) < MOST_PROBLEMS:
+            self.problems[problem] = None
 
     def extend(self, later: Mark) -> None:
         """Add the frames of a later mark."""
         self.end = later.end
         self.n_left_out += later.n_left_out
         self.most_cells = max(self.most_cells, later.most_cells)
-        for problem, times in later.problems.items():
-            self.tell(problem, times)
+        for problem in later.problems:
+            self.tell(problem)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; the order of the problems, which depends on the batches, is not kept."""
-        return asdict(self) | {"end": list(astuple(self.end)), "problems": dict(sorted(self.problems.items()))}
+        return asdict(self) | {"end": list(astuple(self.end)), "problems": sorted(self.problems)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Mark:
         """The reverse of `as_dict`."""
-        return cls(**(values | {"end": Place(*values["end"])}))
+        return cls(**(values | {"end": Place(*values["end"]), "problems": dict.fromkeys(values["problems"])}))
 
 
 @dataclass(frozen=True)

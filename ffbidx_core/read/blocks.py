@@ -141,7 +141,9 @@ def _all_frames(
                 begin = 0
                 for raw in _frames(file, source, place, selection, at_once, only):
                     if file.units_assumed and not units_said:
-                        raw.problems.append(f"{path}, /spots: no attribute units, 1/angstrom assumed (not said again)")
+                        # In the same words wherever in the input a run is taken up.
+                        where = f"{path}, /spots" if only else "an input's /spots"
+                        raw.problems.append(f"{where}: no attribute units, 1/angstrom assumed (not said again)")
                         units_said = True
                     yield raw
 

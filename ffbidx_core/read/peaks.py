@@ -46,7 +46,7 @@ class PeakLists:
 
 
 class PeakPlacer:
-    """Makes spots of peaks, and counts those that are on no panel or in a bad region.
+    """Makes spots of peaks, and leaves out those that are on no panel or in a bad region.
 
     Parameters
     ----------
@@ -76,21 +76,19 @@ class PeakPlacer:
             None if peaks.intensity is None else peaks.intensity[kept],
         )
         raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
-        raw.problems += self._problems(peaks, frame[~kept])
+        raw.problems += self._problems(peaks, bool(kept.all()))
         return raw
 
-    def _problems(self, peaks: PeakLists, lost: NDArray[np.int64]) -> list[str]:
+    def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
         lines = [
             f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
             for name, values in (("wavelength", peaks.wavelength), ("detector distance", peaks.distance))
             for f, value in enumerate(values) if not (np.isfinite(value) and value > 0)
         ]
-        if len(lost) and not self._told:
+        if not all_kept and not self._told:
             self._told = True
-            lines.append(
-                f"{self._path}, frame {peaks.indices[lost[0]]}: {int((lost == lost[0]).sum())} peaks are on no panel "
-                "or in a bad region of the geometry; such peaks are left out (not said again)"
-            )
+            # In the same words wherever in the file a run is taken up.
+            lines.append(f"{self._path}: peaks on no panel or in a bad region of the geometry are left out")
         return lines
 
 

@@ -177,6 +177,13 @@ def copy_file(source: str, target: str) -> None:
         raise _failed(target, error) from None
 
 
+def remove_file(path: str) -> None:
+    """Remove a file, if it is there and can be; then its directory is on the disk without it."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        _sync_directory(os.path.dirname(path))
+
+
 def remove_directory(path: str) -> None:
     """Remove a directory with all that is in it, as far as possible."""
     shutil.rmtree(path, ignore_errors=True)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ..errors import InputError
-from .atomic import append, write_file
+from .atomic import append, remove_file, write_file
 
 
 class Ledger:
@@ -69,6 +69,10 @@ class Ledger:
         append(self.path, data, at=self._size)
         self._size += len(data)
         self.lines.append(line)
+
+    def remove(self) -> None:
+        """Remove it, before what it tells of goes: a ledger never names what is no more there."""
+        remove_file(self.path)
 
 
 def _line(line: dict[str, Any]) -> bytes:

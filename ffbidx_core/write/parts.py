@@ -104,6 +104,8 @@ class PartsStore:
             self._hold()
             notes = self._take_up_parts()
         elif self._resume and self._results_file is not None and os.path.lexists(self._results_file):
+            # Parts without a ledger are what is left of a run that died while it removed them.
+            remove_directory(self.folder)
             self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
             hint = "only a results file is taken up without them; --overwrite starts the run again"
@@ -271,6 +273,7 @@ class PartsStore:
     def abandon(self) -> None:
         """Remove the parts."""
         if self._ledger is not None:
+            self._ledger.remove()
             remove_directory(self.folder)
             self._ledger = None
         self.close()

@@ -5,9 +5,11 @@ import json
 import os
 import shutil
 import threading
+from pathlib import Path
 
+import h5py
 import pytest
-from runs import FRAMES, QUICK, assert_same, flip_a_bit, make_inputs, run
+from runs import FRAMES, QUICK, flip_a_bit, make_inputs, run
 
 from ffbidx_core import read_results
 from ffbidx_core.distribute import devices
@@ -232,7 +234,7 @@ def test_a_flipped_bit_in_a_shard_is_found(sources, wanted, tmp_path, dataset):
         read_results(shard)
     outcome = run(sources, output, resume=True)
     assert any("000001.h5: is damaged" in problem for problem in outcome.summary.problems)
-    assert_same(read_results(output), read_results(wanted))
+    assert output.read_bytes() == wanted.read_bytes()
 
 
 def test_a_shard_that_is_gone_is_computed_again(sources, wanted, tmp_path):
@@ -241,7 +243,48 @@ def test_a_shard_that_is_gone_is_computed_again(sources, wanted, tmp_path):
         run(sources, output, progress=dies_after(6))
     (tmp_path / "x.h5.parts/000002.h5").unlink()
     run(sources, output, resume=True)
-    assert_same(read_results(output), read_results(wanted))
+    assert output.read_bytes() == wanted.read_bytes()
+
+
+@pytest.mark.parametrize("moment", ["Ledger.remove", "remove_directory"])
+def test_a_run_that_dies_while_it_tidies_up_is_done(sources, wanted, tmp_path, monkeypatch, computed, moment):
+    output = tmp_path / "x.h5"
+
+    def dies(what):
+        if not isinstance(what, str) or Path(what).exists():
+            raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"ffbidx_core.write.parts.{moment}", dies)
+        with pytest.raises(Died):
+            run(sources, output)
+    # Some of the shards are gone.
+    if moment == "remove_directory":
+        (tmp_path / "x.h5.parts/000000.h5").unlink()
+    assert (tmp_path / "x.h5.parts").exists()
+    computed.clear()
+    run(sources, output, resume=True)
+    assert not computed
+    assert output.read_bytes() == wanted.read_bytes()
+    assert not (tmp_path / "x.h5.parts").exists()
+
+
+def test_what_is_said_once_stays_so_in_a_run_that_is_taken_up(sources, tmp_path):
+    for source in sources:
+        if "not-there" not in source.path:
+            copy = tmp_path / Path(source.path).name
+            copy.write_bytes(Path(source.path).read_bytes())
+            with h5py.File(copy, "r+") as file:
+                del file["spots"].attrs["units"]
+    sources = [Source(str(tmp_path / Path(source.path).name)) for source in sources]
+    run(sources, tmp_path / "whole.h5")
+    output = tmp_path / "x.h5"
+    for batches in (2, 3):
+        with pytest.raises(Died):
+            run(sources, output, resume=True, progress=dies_after(batches))
+    outcome = run(sources, output, resume=True)
+    assert sum("no attribute units" in problem for problem in outcome.summary.problems) == 1
+    assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_two_runs_do_not_share_parts(sources, tmp_path):
