@@ -1,0 +1,160 @@
+"""What the GPU backend hands to a kernel is what the kernel takes: number, order, types and layout, without a GPU.
+
+NumPy stands for CuPy, and a kernel that is launched compares its arguments with the parameters in its source.
+"""
+
+import contextlib
+import importlib
+import re
+import sys
+import types
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from frames import CELL, frame
+
+from ffbidx_core.backends import kernels
+from ffbidx_core.batch import pack
+from ffbidx_core.model.factors import Factors
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.parameters import METHODS, PRESETS, Parameters
+
+SOURCE = re.sub(r"//[^\n]*", "", kernels.source())
+KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\(\w+\) )?void (\w+)\(([^)]*)\)')
+SCALARS = {"int": np.int32, "i64": np.int64, "u64": np.uint64, "float": np.float32, "double": np.float64}
+STRUCTS = ("Trims", "Seed")
+ITEMS = SCALARS | dict.fromkeys(STRUCTS, np.uint8) | {
+    "float4": np.float32, "unsigned short": np.uint16, "SpotOrder": np.float64,
+}
+
+
+def parameters() -> dict[str, list[str]]:
+    """Types of each kernel's parameters, as in the source."""
+    found = {}
+    for name, text in KERNEL.findall(SOURCE):
+        declarations = [re.sub(r"\b(const|__restrict__)\b", "", part).strip() for part in text.split(",")]
+        found[name] = [re.sub(r"\s*\w+$", "", part).replace(" *", "*").strip() for part in declarations]
+    return found
+
+
+class Kernel:
+    """A kernel that only looks at what it is given."""
+
+    launched: ClassVar[set[str]] = set()
+
+    def __init__(self, name: str) -> None:
+        self.name, self.wanted = name, parameters()[name]
+
+    def __call__(self, grid, block, arguments, *, shared_mem=0):
+        assert 1 <= len(grid) <= 3
+        assert all(isinstance(n, int) and 0 < n < 2**31 for n in grid)
+        assert block[0] % 32 == 0
+        assert block[0] <= 1024
+        assert 0 <= shared_mem <= 48 * 1024
+        assert len(arguments) == len(self.wanted), self.name
+        for number, (kind, given) in enumerate(zip(self.wanted, arguments, strict=True)):
+            assert fits(kind, given), f"{self.name}, argument {number}: {type(given)} for {kind}"
+        self.launched.add(self.name)
+
+
+def fits(kind: str, given) -> bool:
+    if not kind.endswith("*"):
+        return type(given) is SCALARS[kind]
+    if isinstance(given, np.uint64):
+        return given == 0
+    return isinstance(given, np.ndarray) and given.flags.c_contiguous and given.dtype == ITEMS[kind[:-1]]
+
+
+class NoDevice(contextlib.nullcontext):
+    def __init__(self, *arguments, **options) -> None:
+        super().__init__()
+
+    def synchronize(self) -> None:
+        pass
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The GPU backend on NumPy."""
+    cupy = types.ModuleType("cupy")
+    cupy.__dict__.update({name: getattr(np, name) for name in dir(np) if not name.startswith("__")})
+    # What a kernel would have written is all zeros.
+    cupy.empty = np.zeros
+    cupy.RawModule = lambda **options: types.SimpleNamespace(get_function=Kernel)
+    runtime = types.SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda number: {"name": b"none"})
+    cupy.cuda = types.SimpleNamespace(
+        Device=NoDevice, Stream=NoDevice, get_current_stream=NoDevice, runtime=runtime,
+        memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
+    )
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    names = ("ffbidx_core.backends.cuda_tables", "ffbidx_core.backends.cuda")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module(names[1])
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_every_kernel_is_found_in_the_source():
+    assert parameters().keys() == set(kernels.KERNELS)
+
+
+@pytest.mark.parametrize("struct", STRUCTS)
+def test_structs_have_the_fields_of_their_tables(cuda, struct):
+    tables = sys.modules["ffbidx_core.backends.cuda_tables"]
+    body = re.search(rf"struct {struct} \{{(.*?)\}};", SOURCE, re.DOTALL).group(1)
+    fields = []
+    for line in filter(None, (part.strip() for part in body.split(";"))):
+        kind, _, names = line.partition(" ")
+        for name in names.split(","):
+            label, _, size = name.strip().rstrip("]").partition("[")
+            fields.append((label, np.dtype((SCALARS[kind], (int(size),)) if size else SCALARS[kind])))
+    table = {"Trims": tables.TRIMS, "Seed": tables.SEED}[struct]
+    assert [(name, table[name]) for name in table.names] == fields
+    if struct == "Trims":
+        assert list(table.names) == list(Factors._fields)
+
+
+@pytest.mark.parametrize("angle_peaks", [0, 4])
+@pytest.mark.parametrize("largest", [60, 3000])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
+    p = Parameters.preset(preset, angle_peaks=angle_peaks, num_halfsphere_points=1024, max_input_cells=2)
+    plan = SearchPlan.make(np.stack([CELL, CELL * 1.1]), p)
+    backend = cuda.CudaBackend()
+    rng = np.random.default_rng(0)
+    with backend.lane():
+        spots = backend.load(*pack([frame(1)[1], np.zeros((0, 3)), rng.uniform(-0.3, 0.3, (largest, 3))]))
+        vectors = backend.find_candidate_vectors(spots, plan, p, 1024)
+        vectors = backend.refine_vectors(spots, vectors, plan, p)
+        cells, scores, _ = backend.find_oriented_cells(spots, vectors, plan, p)
+        assert cells.shape == (3, p.n_output_cells, 3, 3)
+        backend.fit_rigid(spots, cells, p.replace(rigid_steps=7))
+        backend.count_within(spots, cells, np.ones((3, p.n_output_cells, 5)))
+        for method in METHODS:
+            backend.refine_cells(spots, cells, scores, p.replace(method=method))
+        backend.fit_constrained(spots, cells[:, 0], cells[:, 0], np.ones(3), 0.002)
+        for fractional in (False, True):
+            backend.distances(spots, cells, fractional=fractional)
+
+
+def test_every_kernel_is_launched(cuda):
+    """With and without peaks over the angle."""
+    Kernel.launched.clear()
+    for angle_peaks in (0, 4):
+        test_launches_fit_the_kernels(cuda, "best", 60, angle_peaks)
+    assert Kernel.launched == set(kernels.KERNELS)
+
+
+@pytest.mark.parametrize("change", ["fewer", "another type", "strides"])
+def test_what_does_not_fit_is_noticed(change):
+    kernel = Kernel("frame_candidates")
+    vectors, frames = np.zeros((4, 3)), np.zeros((4, 9), np.float32)
+    kernel((1,), (128,), (vectors, np.int64(4), frames))
+    wrong = {
+        "fewer": (vectors, np.int64(4)), "another type": (vectors, np.int32(4), frames),
+        "strides": (vectors[::2], np.int64(4), frames),
+    }[change]
+    with pytest.raises(AssertionError):
+        kernel((1,), (128,), wrong)
