@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -30,7 +31,14 @@ def errors_of(path: str, place: str = "") -> Iterator[None]:
 def open_file(path: str) -> h5py.File:
     """An HDF5 file opened for reading, also where another program has locked it or locks do not work."""
     with errors_of(path):
-        return h5py.File(path, "r", locking="best-effort")
+        try:
+            return h5py.File(path, "r", locking="best-effort")
+        except OSError as error:
+            if error.errno:
+                raise InputError(path, f"cannot be read: {os.strerror(error.errno).lower()}") from None
+            if not h5py.is_hdf5(path):
+                raise InputError(path, "is no HDF5 file") from None
+            raise
 
 
 def open_dataset(
