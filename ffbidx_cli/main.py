@@ -6,6 +6,7 @@ import errno
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -76,6 +77,14 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status, see the README.
     """
     args = sys.argv[1:] if args is None else list(args)
+    with warnings.catch_warnings():
+        if "--debug" not in args:
+            # What libraries have to say to programmers is nothing for a user's terminal.
+            warnings.simplefilter("ignore")
+        return _run(args)
+
+
+def _run(args: Sequence[str]) -> int:
     try:
         status = int(cli.main(args, prog_name="ffbidx", standalone_mode=False) or 0)
         if sys.stdout is not None:

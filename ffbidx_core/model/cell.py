@@ -79,7 +79,8 @@ def check_cell(cell: ArrayLike) -> Array:
         raise CellError(f"a cell has three vectors of three numbers, not the shape {array.shape}")
     if not np.isfinite(array).all():
         raise CellError("the cell has numbers that are not finite")
-    lengths = np.linalg.norm(array, axis=1)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(array, axis=1)
     if lengths.min() < SHORTEST or lengths.max() > LONGEST:
         found = f"{lengths.min():g} to {lengths.max():g}"
         raise CellError(f"the cell's vectors are {found} A long, not {SHORTEST:g} to {LONGEST:g}")

@@ -173,7 +173,10 @@ class Hdf5File:
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
         offsets = np.concatenate([[0], np.cumsum(counts)])
-        raw = RawFrames(self.path, frames, ids, spots * spots.dtype.type(self._scale), offsets, self.cells)
+        # Numbers that are none make a bad frame.
+        with np.errstate(invalid="ignore", over="ignore"):
+            spots = spots * spots.dtype.type(self._scale)
+        raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
         if self._pixels is not None and self.geometry is not None:
             raw = self._with_peaks(raw, runs, spans)
         return raw
