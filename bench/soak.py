@@ -44,6 +44,7 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
         n_sampled=np.diff(offsets).astype(np.int32), cell_offsets=each, cells=np.repeat(CELL[None], n, 0).astype("f4"),
         scores=np.zeros(n, "f4"), input_cell=np.zeros(n, "i4"), crystal_offsets=each, crystals=np.arange(n),
         n_indexed=np.diff(offsets).astype(np.int32), rmsd=np.zeros(n, "f4"), log10_chance=np.full(n, -20, "f4"),
+        reason=np.zeros(n, "u1"), rung=np.zeros(n, "u1"),
     )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend
+from .backends import Backend, OrientedCells
 from .batch import SpotBatch, to_host
 from .model.orientation import drifted
 from .model.plan import SearchPlan
+from .model.reason import FrameReason
 from .parameters import Parameters
-from .search import Found, search_and_refine
+from .reasons import best_levels, reason_of_level, with_vectors
+from .search import Found, search
 
 
 def accept_by_count(
@@ -63,10 +65,17 @@ def separate(
     return found
 
 
-def find_by_count(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any) -> Found:
-    """The published way: refine all cells, accept by the number of spots that only a cell explains."""
+def find_by_count(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
+) -> tuple[Found, Any]:
+    """The published way: refine all cells, accept by the number of spots that only a cell explains.
+
+    Parameters and returns are those of `successive.find_by_chance`.
+    """
     xp = backend.xp
-    cells, scores, input_cell = search_and_refine(backend, spots, plan, p)
+    pool, vectors = search(backend, spots, plan, p, p.num_halfsphere_points)
+    cells, scores = backend.refine_cells(spots, pool.cells, pool.scores, p)
+    input_cell = pool.input_cell
     frame, slot = xp.nonzero(xp.isfinite(scores))
     threshold, fractional = p.coverage
     off = xp.zeros(scores.shape, dtype=bool)
@@ -75,7 +84,43 @@ def find_by_count(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Param
     accepted = accept_by_count(
         backend, spots, candidates, scores, threshold, p.crystals_min_spots, fractional=fractional
     )
-    return Found(
+    reason = xp.zeros(spots.n_frames, dtype=xp.uint8)
+    failed = xp.flatnonzero(~accepted.any(axis=1))
+    if len(failed):
+        rest, raw = spots.take(failed), OrientedCells(*(each[failed] for each in pool))
+        why = _why_none(backend, rest, raw, cells[failed], off[failed], plan, p)
+        reason[failed] = with_vectors(why, rest, vectors[failed], p, p.num_halfsphere_points)
+    found = Found(
         frame, cells[frame, slot], input_cell[frame, slot], scores[frame, slot], xp.full(len(frame), xp.nan),
         accepted[frame, slot],
     )
+    return found, reason
+
+
+def _why_none(
+    backend: Backend, spots: SpotBatch, raw: OrientedCells, cells: Any, off: Any, plan: SearchPlan, p: Parameters
+) -> Any:
+    """Reasons (F,) of frames without a crystal.
+
+    Parameters
+    ----------
+    raw, cells : (F, Q, 3, 3)
+        Before and after the refinement.
+    off : (F, Q)
+        Whether they have drifted.
+    """
+    xp = backend.xp
+    threshold, fractional = p.coverage
+
+    def passes(candidates: Any) -> Any:
+        if fractional:
+            covered = backend.distances(spots, candidates, fractional=True) < threshold
+            counts = spots.sum_per_frame(covered).T
+        else:
+            counts = backend.count_within(spots, candidates, xp.full((*candidates.shape[:2], 1), threshold))[..., 0]
+        return counts >= p.crystals_min_spots
+
+    reason = reason_of_level(best_levels(backend, spots, raw.cells, raw.input_cell, plan), xp)
+    reason[passes(raw.cells).any(axis=1)] = FrameReason.LOST_IN_REFINEMENT
+    reason[(passes(cells) & off).any(axis=1)] = FrameReason.DRIFTED
+    return reason

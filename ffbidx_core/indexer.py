@@ -16,7 +16,9 @@ from .model.cell import Array
 from .model.frame import BatchResult
 from .model.orientation import canonical_setting
 from .model.plan import SearchPlan
+from .model.reason import FrameReason
 from .parameters import Parameters
+from .retry import HostSpots, try_again
 from .search import Found, search_and_refine
 from .successive import find_by_chance
 
@@ -36,6 +38,7 @@ def index_frames(
     *,
     given_cells: Array | None = None,
     keep_all: bool = False,
+    by_intensity: NDArray[np.bool_] | None = None,
 ) -> BatchResult:
     """Index a batch of frames: the command's whole work on them.
 
@@ -51,43 +54,55 @@ def index_frames(
         The cells that drift is judged against, where the plan's own were learned.
     keep_all
         Keep every cell that was refined, not the crystals' only.
+    by_intensity : (F,) bool
+        Frames whose spots come in the order of falling intensity, for `p.retry`; None: no frame's do.
 
     A batch that the memory has no room for is done in halves, and so are all later ones of its size.
     """
     n_frames = len(offsets) - 1
+    ranked = np.zeros(n_frames, dtype=bool) if by_intensity is None else by_intensity
     if n_frames <= backend.most_frames:
         try:
             with backend.lane():
-                return _index_frames(backend, spots, offsets, plan, p, given_cells, keep_all)
+                return _index_frames(backend, HostSpots(spots, offsets, ranked), plan, p, given_cells, keep_all)
         except backend.memory_errors:
             if n_frames == 1:
                 raise
             _log.warning("%s has no memory for %d frames at once: halving the batch", backend.device, n_frames)
             backend.most_frames = n_frames // 2
     middle, begin = n_frames // 2, int(offsets[n_frames // 2])
-    halves = ((spots[:begin], offsets[: middle + 1]), (spots[begin:], offsets[middle:] - begin))
-    return BatchResult.joined(
-        [index_frames(backend, *half, plan, p, given_cells=given_cells, keep_all=keep_all) for half in halves]
+    halves = (
+        (spots[:begin], offsets[: middle + 1], ranked[:middle]),
+        (spots[begin:], offsets[middle:] - begin, ranked[middle:]),
     )
+    return BatchResult.joined([
+        index_frames(
+            backend, s, o, plan, p, given_cells=given_cells, keep_all=keep_all, by_intensity=r
+        ) for s, o, r in halves
+    ])
 
 
 def _index_frames(
-    backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters,
-    given_cells: Array | None, keep_all: bool,
+    backend: Backend, host: HostSpots, plan: SearchPlan, p: Parameters, given_cells: Array | None, keep_all: bool
 ) -> BatchResult:
     xp = backend.xp
-    batch = backend.load(spots, offsets)
+    batch = backend.load(host.spots, host.offsets)
     given = xp.asarray(plan.cells if given_cells is None else given_cells)
     searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
     find = find_by_chance if p.accept == "chance" else find_by_count
-    found = find(backend, batch.take(searched), plan, p, given)
+    found, why = find(backend, batch.take(searched), plan, p, given)
+    reason = xp.full(batch.n_frames, FrameReason.TOO_FEW_SPOTS, dtype=xp.uint8)
+    reason[searched] = why
+    found.frame = searched[found.frame]
+    rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
+    if p.retry:
+        found, reason, rung = try_again(backend, batch, host, found, reason, plan, p, given)
     if not keep_all:
         found = found.take(xp.flatnonzero(found.is_crystal))
-    found.frame = searched[found.frame]
     found.cells = _in_canonical_setting(found, plan, xp)
     n_sampled = xp.zeros(batch.n_frames, dtype=xp.int32)
     n_sampled[searched] = xp.minimum(batch.counts[searched], p.max_spots)
-    return _gather(backend, batch, found, n_sampled, p)
+    return _gather(backend, batch, found, n_sampled, reason, rung, p)
 
 
 def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
@@ -99,7 +114,9 @@ def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
     return cells
 
 
-def _gather(backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, p: Parameters) -> BatchResult:
+def _gather(
+    backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, reason: Any, rung: Any, p: Parameters
+) -> BatchResult:
     """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
     frame, scores = to_host(found.frame), to_host(found.scores)
     kept = np.lexsort((scores, frame))
@@ -112,6 +129,8 @@ def _gather(backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, p:
     n_indexed, rmsd = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=to_host(n_sampled),
+        reason=to_host(reason),
+        rung=to_host(rung),
         cell_offsets=np.searchsorted(frame, np.arange(batch.n_frames + 1)).astype(np.int64),
         cells=cells,
         scores=scores.astype(np.float32),

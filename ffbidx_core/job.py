@@ -131,6 +131,7 @@ class Job:
         return read_blocks(
             self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
             every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start, end=end,
+            by_intensity=self.parameters.retry,
         )
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:

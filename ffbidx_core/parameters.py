@@ -163,6 +163,11 @@ class Parameters:
         check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90, group="accept",
     )
 
+    retry: bool = _param(
+        False, "try frames without a crystal again with other settings, each try under a stricter limit",
+        group="accept",
+    )
+
     # The last fit
     polish: str = _param("none", "last fit: rotation and small strain, or none", **_one_of("constrained", "none"),
                          group="polish", best="constrained")
@@ -208,6 +213,8 @@ class Parameters:
                 "num_halfsphere_points", self.num_halfsphere_points,
                 f"at least num_candidate_vectors = {self.num_candidate_vectors}",
             )
+        if self.retry and self.accept != "chance":
+            raise ParameterError("retry", self.retry, "off unless accept = chance, whose limit allows for more tries")
         return self
 
     def replace(self, **changes: Any) -> Parameters:

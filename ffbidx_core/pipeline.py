@@ -19,6 +19,7 @@ from .input_cells import CellSet, InputCells
 from .job import Job
 from .lanes import in_lanes
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
+from .model.reason import with_status
 from .model.results import Results, ResultsHeader
 from .model.run import Mark
 from .read.ahead import ReadAhead, read_ahead
@@ -215,7 +216,8 @@ class _Run:
         if cells is None:
             return BatchResult.empty(batch.n_frames)
         result = self.devices.index_frames(
-            batch.spots, batch.offsets, cells.plan, self.p, given_cells=cells.given, keep_all=self.job.keep_all
+            batch.spots, batch.offsets, cells.plan, self.p, given_cells=cells.given, keep_all=self.job.keep_all,
+            by_intensity=batch.by_intensity,
         )
         return cells.as_meant(result)
 
@@ -225,6 +227,7 @@ class _Run:
         usable = batch.status == FrameStatus.NOT_INDEXED
         status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
         status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
+        result = dataclasses.replace(result, reason=with_status(result.reason, status))
         self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
         self.tally.n_left_out += batch.n_left_out
         problems, self._new = self._new, []

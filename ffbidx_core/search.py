@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,16 +12,18 @@ from .model.plan import SearchPlan
 from .parameters import Parameters
 
 
-def search(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> OrientedCells:
-    """Steps 1 to 3: candidate vectors, their refinement, oriented cells."""
+def search(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int
+) -> tuple[OrientedCells, Any]:
+    """Steps 1 to 3: candidate vectors, their refinement, oriented cells; the cells, and the vectors (F, G, C, 3)."""
     vectors = backend.find_candidate_vectors(spots, plan, p, n_points)
     vectors = backend.refine_vectors(spots, vectors, plan, p)
-    return backend.find_oriented_cells(spots, vectors, plan, p)
+    return backend.find_oriented_cells(spots, vectors, plan, p), vectors
 
 
 def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
     """Steps 1 to 4 as published: the cells of each frame in the order of their raw scores, with their final ones."""
-    found = search(backend, spots, plan, p, p.num_halfsphere_points)
+    found, _ = search(backend, spots, plan, p, p.num_halfsphere_points)
     cells, scores = backend.refine_cells(spots, found.cells, found.scores, p)
     return OrientedCells(cells, scores, found.input_cell)
 
@@ -50,3 +53,10 @@ class Found:
     def take(self, rows: Any) -> Found:
         """Some of the cells."""
         return Found(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Found], xp: Any) -> Found:
+        """The cells of several, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(xp.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))

@@ -14,27 +14,40 @@ from .batch import SpotBatch
 from .model import chance
 from .model.orientation import drifted, equal_lattices
 from .model.plan import SearchPlan
+from .model.reason import FrameReason
 from .parameters import Parameters
 from .polish import polish
+from .reasons import reason_of_level, with_vectors
 from .search import Found, search
 
 
-def find_by_chance(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any) -> Found:
+def find_by_chance(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
+) -> tuple[Found, Any]:
     """All crystals of a batch, by search, removal of their spots, and search again.
 
     Parameters
     ----------
     given : (M, 3, 3)
         The cells that drift is judged against.
+
+    Returns
+    -------
+    found : Found
+    reason : (F,) uint8
+        As `FrameReason`: why a frame has no crystal.
     """
     xp = backend.xp
     passes = _Passes(backend, spots.n_frames, plan, p, given)
     frames, rest = xp.arange(spots.n_frames), spots
     for k in range(p.searches):
         n_points = p.num_halfsphere_points if k == 0 else min(p.research_points, p.num_halfsphere_points)
-        pool = search(backend, rest, plan, p, n_points)
+        pool, vectors = search(backend, rest, plan, p, n_points)
         cells = backend.fit_rigid(rest, pool.cells, p) if p.rigid_steps else pool.cells
-        hit, rest = passes.take_crystals(frames, rest, cells, pool.scores, pool.input_cell)
+        hit, rest, why = passes.take_crystals(frames, rest, cells, pool.scores, pool.input_cell)
+        if k == 0:
+            # A frame without a crystal is not searched again.
+            reason = with_vectors(why, spots, vectors, p, n_points)
         left = rest.counts
         fewest = xp.maximum(p.research_min_spots, p.research_fraction * spots.counts[frames])
         again = xp.flatnonzero(hit & (left >= fewest))
@@ -42,8 +55,8 @@ def find_by_chance(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Para
             break
         frames, rest = frames[again], rest.take(again)
     found = passes.found()
-    found.scores = _final_scores(backend, spots, found, p)
-    return found
+    found.scores = final_scores(backend, spots, found, p)
+    return found, reason
 
 
 class _Passes:
@@ -61,7 +74,7 @@ class _Passes:
 
     def take_crystals(
         self, frames: Any, spots: SpotBatch, cells: Any, raw_scores: Any, input_cell: Any
-    ) -> tuple[Any, SpotBatch]:
+    ) -> tuple[Any, SpotBatch, Any]:
         """Take crystals from a pool of cells (F, Q, 3, 3) until none passes.
 
         Parameters
@@ -77,16 +90,20 @@ class _Passes:
             Frames in which a new crystal was found.
         rest : SpotBatch
             The same frames without the spots of their crystals.
+        reason : (F,) uint8
+            As `FrameReason`, NO_CELL wherever no cell stands out.
         """
         xp, p = self.xp, self.p
         cells = cells.copy()
         hit, free = xp.zeros(len(frames), dtype=bool), xp.ones(spots.xyz.shape[1], dtype=bool)
+        reason = xp.zeros(len(frames), dtype=xp.uint8)
         active, left, columns = xp.arange(len(frames)), spots, xp.arange(spots.xyz.shape[1])
         while len(active):
             level, n_new, radius = self.significance(left, cells[active], input_cell[active])
             best = xp.argmin(level, axis=1)
             each = xp.arange(len(active))
-            good = xp.flatnonzero((level[each, best] <= p.max_log10_chance) & (n_new[each, best] >= p.min_new_spots))
+            reason[active] = xp.maximum(reason[active], reason_of_level(level[each, best], xp))
+            good = xp.flatnonzero(self.passes(level[each, best], n_new[each, best]))
             if len(good) == 0:
                 break
             columns = columns[left.columns(good)[0]]
@@ -96,14 +113,23 @@ class _Passes:
             # A cell is taken once, whatever comes of it.
             cells[active, best] = 0.0
             fitted, cutoff = self.refined(left, chosen, source, raw_scores[active, best], level, radius)
-            is_new = self.record(frames[active], fitted, source, level)
-            hit[active] |= is_new
-            drifted_off = drifted(fitted, self.given[source], p.max_drift, xp)
+            # What is written must pass too, not only what led to it.
+            kept = self.passes(*(each[:, 0] for each in self.significance(left, fitted[:, None], source[:, None])[:2]))
+            lost = ~kept
+            kept &= ~drifted(fitted, self.given[source], p.max_drift, xp)
+            why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT, FrameReason.DRIFTED).astype(xp.uint8)
+            reason[active] = xp.maximum(reason[active], xp.where(kept, xp.uint8(0), why))
+            hit[active] |= self.record(frames[active], fitted, source, level, kept)
             covered = self.backend.distances(left, fitted[:, None])[0] < cutoff[left.frame_of_spot]
-            covered &= ~drifted_off[left.frame_of_spot]
+            covered &= kept[left.frame_of_spot]
             free[columns[covered]] = False
             columns, left = columns[~covered], left.keep(~covered)
-        return hit, spots.keep(free)
+        reason[hit] = FrameReason.NONE
+        return hit, spots.keep(free), reason
+
+    def passes(self, level: Any, n_new: Any) -> Any:
+        """Whether cells of these chance levels, by so many spots, are crystals."""
+        return (level <= self.p.max_log10_chance) & (n_new >= self.p.min_new_spots)
 
     def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
         """Chance level of cells (F, Q, 3, 3), the spots that give it and the radius, each (F, Q)."""
@@ -135,10 +161,10 @@ class _Passes:
         """A cut-off limited so that spheres of it do not fill reciprocal space."""
         return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
 
-    def record(self, frames: Any, cells: Any, source: Any, level: Any) -> Any:
+    def record(self, frames: Any, cells: Any, source: Any, level: Any, is_crystal: Any) -> Any:
         """Keep one cell for each of these frames; which are new crystals."""
         xp, p = self.xp, self.p
-        is_new = ~drifted(cells, self.given[source], p.max_drift, xp)
+        is_new = is_crystal.copy()
         if p.merge_tolerance > 0:
             for known in self.known:
                 is_new &= ~equal_lattices(cells, known[frames], p.merge_tolerance, xp)
@@ -155,11 +181,10 @@ class _Passes:
             none = xp.zeros(0)
             cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
             return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, is_crystal)
-        columns = [[getattr(row, name) for row in self.rows] for name in Found.__dataclass_fields__]
-        return Found(*(xp.concatenate(column) for column in columns))
+        return Found.joined(self.rows, xp)
 
 
-def _final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
+def final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
     """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
     xp = backend.xp
     if len(found.frame) == 0:

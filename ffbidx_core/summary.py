@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .model.cell import Array, cell_parameters
 from .model.frame import BatchResult, FrameStatus
+from .model.reason import FrameReason, Rung
 from .model.results import Results
 from .model.run import MOST_PROBLEMS, Mark
 
@@ -60,6 +61,10 @@ class Summary:
     complete : bool
         False when the run was stopped.
     problems : list of str
+    reasons : dict
+        Frames without a crystal by reason.
+    rungs : dict
+        Indexed frames by the try that did it.
     """
 
     frames: int
@@ -78,6 +83,8 @@ class Summary:
     output: str
     complete: bool
     problems: list[str]
+    reasons: dict[str, int] = field(default_factory=dict)
+    rungs: dict[str, int] = field(default_factory=dict)
 
     @property
     def bad_frames(self) -> int:
@@ -138,6 +145,8 @@ class Tally:
 
     def __post_init__(self) -> None:
         self.status = np.zeros(len(FrameStatus), dtype=np.int64)
+        self.reasons = np.zeros(len(FrameReason), dtype=np.int64)
+        self.rungs = np.zeros(len(Rung), dtype=np.int64)
         self.n_before = 0
         self._samples: dict[int, Sample] = {}
 
@@ -167,6 +176,9 @@ class Tally:
     ) -> None:
         """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
         self.status += np.bincount(status, minlength=len(FrameStatus))
+        if result.reason is not None and result.rung is not None:
+            self.reasons += np.bincount(result.reason, minlength=len(FrameReason))
+            self.rungs += np.bincount(result.rung[status == FrameStatus.INDEXED], minlength=len(Rung))
         self.n_crystals += len(result.crystals)
         self.n_spots += int(n_spots.sum())
         searched = status <= FrameStatus.NOT_INDEXED
@@ -216,4 +228,6 @@ class Tally:
             {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
             self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
             round((self.n_frames - self.n_before) / seconds, 2), method, backend, device, output, complete, problems,
+            {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
+            {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
         )

@@ -47,6 +47,8 @@ def part(result: BatchResult, f: int) -> BatchResult:
     crystals = slice(*result.crystal_offsets[f:f + 2])
     return BatchResult(
         n_sampled=result.n_sampled[f:f + 1],
+        reason=result.reason[f:f + 1],
+        rung=result.rung[f:f + 1],
         cell_offsets=result.cell_offsets[f:f + 2] - cells.start,
         cells=result.cells[cells],
         scores=result.scores[cells],

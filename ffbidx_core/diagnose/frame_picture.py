@@ -84,7 +84,10 @@ def only_frame(results: Results, f: int) -> Results:
         ends = getattr(results, f"{kind}_offsets")[f : f + 2]
         rows[f"{kind}s"] = slice(int(ends[0]), int(ends[1]))
         offsets[f"{kind}_offsets"] = ends - ends[0]
-    parts = {name: getattr(results, name)[rows[c.rows]] for name, c in COLUMNS.items() if c.rows in rows}
+    parts = {
+        name: values[rows[column.rows]] for name, column in COLUMNS.items()
+        if column.rows in rows and (values := getattr(results, name)) is not None
+    }
     parts["crystals"] = parts["crystals"] - rows["cells"].start
     return replace(results, **parts, **offsets)
 

@@ -71,6 +71,8 @@ class FrameBlock:
         One line for each frame or file that could not be used, and for each thing assumed.
     places : (F, 4) int64 or None
         The `Place` behind each frame; None for frames that come from no reader.
+    by_intensity : (F,) bool or None
+        Frames whose spots are in the order of falling intensity; None: none are known to be.
     """
 
     sources: list[str]
@@ -84,6 +86,7 @@ class FrameBlock:
     n_left_out: int = 0
     problems: list[str] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
+    by_intensity: NDArray[np.bool_] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -107,6 +110,7 @@ class FrameBlock:
             return parts[0]
         places = [part.places for part in parts if part.places is not None]
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
+        ranked = [part.by_intensity for part in parts if part.by_intensity is not None]
         return cls(
             [source for part in parts for source in part.sources],
             np.concatenate([part.indices for part in parts]),
@@ -119,6 +123,7 @@ class FrameBlock:
             sum(part.n_left_out for part in parts),
             [problem for part in parts for problem in part.problems],
             np.concatenate(places) if len(places) == len(parts) else None,
+            np.concatenate(ranked) if len(ranked) == len(parts) else None,
         )
 
     def __getitem__(self, part: slice) -> FrameBlock:
@@ -131,6 +136,7 @@ class FrameBlock:
             self.n_spots[first:last], self.cells,
             self.n_left_out if first == 0 else 0, self.problems if first == 0 else [],
             None if self.places is None else self.places[first:last],
+            None if self.by_intensity is None else self.by_intensity[first:last],
         )
 
 
@@ -142,6 +148,10 @@ class BatchResult:
     ----------
     n_sampled : (F,) int32
         Spots used in the sampling.
+    reason : (F,) uint8
+        Why a frame has no crystal, as `FrameReason`.
+    rung : (F,) uint8
+        The try that indexed it, as `Rung`.
     cell_offsets : (F + 1,) int64
         Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], sorted by score.
     cells : (n, 3, 3) float32
@@ -161,6 +171,8 @@ class BatchResult:
     """
 
     n_sampled: NDArray[np.int32]
+    reason: NDArray[np.uint8]
+    rung: NDArray[np.uint8]
     cell_offsets: NDArray[np.int64]
     cells: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -181,7 +193,8 @@ class BatchResult:
         """The result for frames that nothing was found on."""
         zeros = np.zeros(n_frames + 1, dtype=np.int64)
         return cls(
-            n_sampled=np.zeros(n_frames, dtype=np.int32), cell_offsets=zeros, cells=np.zeros((0, 3, 3), np.float32),
+            n_sampled=np.zeros(n_frames, dtype=np.int32), reason=np.zeros(n_frames, dtype=np.uint8),
+            rung=np.zeros(n_frames, dtype=np.uint8), cell_offsets=zeros, cells=np.zeros((0, 3, 3), np.float32),
             scores=np.zeros(0, np.float32), input_cell=np.zeros(0, np.int32), crystal_offsets=zeros,
             crystals=np.zeros(0, np.int64), n_indexed=np.zeros(0, np.int32), rmsd=np.zeros(0, np.float32),
             log10_chance=np.zeros(0, np.float32),
@@ -193,7 +206,9 @@ class BatchResult:
         firsts = np.cumsum([0, *(len(part.cells) for part in parts)])[:-1]
         rows: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("n_sampled", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance")
+            for name in (
+                "n_sampled", "reason", "rung", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance",
+            )
         }
         counts: dict[str, Any] = {
             name: np.concatenate([[0], *(np.diff(getattr(part, name)) for part in parts)]).astype(np.int64)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .frame import FrameStatus
+from .reason import FrameReason, Rung
+
 FORMAT = "ffbidx-results"
 FORMAT_VERSION = 1
+ENUMERATIONS: dict[str, type[IntEnum]] = {"status": FrameStatus, "reason": FrameReason, "rung": Rung}
+"""Kinds of columns that are uint8 with names for their values."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Column:
     path
         Dataset.
     kind
-        Type in the file: a NumPy type, `text` (UTF-8 of variable length) or `status` (the enumeration).
+        Type in the file: a NumPy type, `text` (UTF-8 of variable length) or one of `ENUMERATIONS`.
     rows
         What its first dimension counts: input_cells, frames, cells or crystals; `+ 1` for offsets.
     tail
@@ -109,6 +115,10 @@ class Results:
         a, b, c in angstrom, alpha, beta, gamma in degrees.
     learned_cells : (m, 3, 3) float64 or None
         The input cells as learned from the run's first frames.
+    reason : (F,) uint8 or None
+        Why a frame has no crystal, as `FrameReason`; None in files of versions that did not say it.
+    rung : (F,) uint8 or None
+        The try that indexed a frame, as `Rung`; None in the same files.
     """
 
     header: ResultsHeader
@@ -131,6 +141,8 @@ class Results:
     log10_chance: NDArray[np.float32]
     crystal_parameters: NDArray[np.float32]
     learned_cells: NDArray[np.float64] | None = None
+    reason: NDArray[np.uint8] | None = None
+    rung: NDArray[np.uint8] | None = None
 
     @property
     def n_frames(self) -> int:
@@ -162,5 +174,7 @@ COLUMNS = {
     "log10_chance": Column("/crystal/log10_chance", "f4", "crystals"),
     "crystal_parameters": Column("/crystal/parameters", "f4", "crystals", (6,)),
     "learned_cells": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True),
+    "reason": Column("/frame/reason", "reason", "frames", optional=True),
+    "rung": Column("/frame/rung", "rung", "frames", optional=True),
 }
 """Every array of `Results`, by the name of its field."""

@@ -33,6 +33,7 @@ def read_blocks(
     geometry: Geometry | None = None,
     start: Place = START,
     end: int | None = None,
+    by_intensity: bool = False,
 ) -> Iterator[FrameBlock]:
     """The frames of the sources, in their order.
 
@@ -56,6 +57,8 @@ def read_blocks(
         Where to begin: the start of the input, or the place behind a frame of earlier blocks.
     end
         Position in the whole input to stop before.
+    by_intensity
+        Sort the spots of each frame by falling intensity, where its file has it.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def read_blocks(
         raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
     selection = _Selection(every, max_frames, start, end)
     frames = _all_frames(sources, selection, start, frames_per_block, geometry)
-    return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max))
+    return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max), by_intensity)
 
 
 def read_frames(
@@ -202,7 +205,9 @@ def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterato
         raise InputError(source.path, f"has no frame {source.index}: it holds {file.n_frames}, counted from 0")
 
 
-def _gathered(frames: Iterable[RawFrames], at_once: int, limits: ResolutionLimits) -> Iterator[FrameBlock]:
+def _gathered(
+    frames: Iterable[RawFrames], at_once: int, limits: ResolutionLimits, by_intensity: bool
+) -> Iterator[FrameBlock]:
     """Consecutive frames with the same own cells as blocks."""
     parts: list[RawFrames] = []
     n_frames = n_spots = 0
@@ -211,13 +216,13 @@ def _gathered(frames: Iterable[RawFrames], at_once: int, limits: ResolutionLimit
         own = _cells_key(raw)
         full = n_frames + len(raw.indices) > at_once or n_spots + len(raw.spots) > MOST_SPOTS
         if parts and (full or (own is not None and cells is not None and own != cells)):
-            yield frame_block(parts, limits)
+            yield frame_block(parts, limits, by_intensity)
             parts, n_frames, n_spots, cells = [], 0, 0, None
         parts.append(raw)
         n_frames, n_spots = n_frames + len(raw.indices), n_spots + len(raw.spots)
         cells = cells if own is None else own
     if parts:
-        yield frame_block(parts, limits)
+        yield frame_block(parts, limits, by_intensity)
 
 
 def _cells_key(raw: RawFrames) -> bytes | None:

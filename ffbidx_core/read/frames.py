@@ -40,6 +40,8 @@ class RawFrames:
         Where on the detector the spots are, in files that have it.
     places : (F, 4) int64
         The `Place` behind each frame.
+    intensity : (N,) floating or None
+        Of each spot, in files that have it without `peaks`.
     """
 
     source: str
@@ -52,6 +54,7 @@ class RawFrames:
     readable: bool = True
     peaks: DetectorPeaks | None = None
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    intensity: NDArray[Any] | None = None
 
     @classmethod
     def unreadable(cls, source: str, problem: str) -> RawFrames:
@@ -78,10 +81,11 @@ class ResolutionLimits:
         return inside
 
 
-def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBlock:
+def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensity: bool = False) -> FrameBlock:
     """Frames of one or more files as one block, without padding, exact duplicates and spots outside the limits.
 
     A frame with a spot that is not finite or too far out is BAD_SPOTS and gets a line in `problems`.
+    With `by_intensity` the spots of a frame are sorted by falling intensity, where their file has it.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
@@ -104,6 +108,11 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBl
     used = real & limits.within(squared)
     if not all_usable:
         used &= usable[frame]
+    ranked = None
+    if by_intensity:
+        ranked, intensity = _intensities(parts)
+        order = np.lexsort((-intensity, frame))
+        spots, used = spots[order], used[order]
     if used.all():
         kept = counts
     else:
@@ -123,7 +132,19 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits) -> FrameBl
         n_left_out=0 if real.all() else int((~real & usable[frame]).sum()),
         problems=problems,
         places=np.concatenate([part.places for part in parts]),
+        by_intensity=ranked,
     )
+
+
+def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which frames have intensities (F,), and these (N,); nan is the weakest, 0 stands where there are none."""
+    known: list[NDArray[np.bool_]] = []
+    values: list[NDArray[Any]] = []
+    for part in parts:
+        own = part.intensity if part.peaks is None else part.peaks.intensity
+        known.append(np.full(len(part.indices), own is not None))
+        values.append(np.zeros(len(part.spots)) if own is None else np.nan_to_num(own, nan=-np.inf))
+    return np.concatenate(known), np.concatenate(values)
 
 
 def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:

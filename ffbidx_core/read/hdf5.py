@@ -178,7 +178,10 @@ class Hdf5File:
             spots = spots * spots.dtype.type(self._scale)
         raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
         if self._pixels is not None and self.geometry is not None:
-            raw = self._with_peaks(raw, runs, spans)
+            return self._with_peaks(raw, runs, spans)
+        if self._intensity is not None:
+            with errors_of(self.path, f"frame {frames[0]}"):
+                raw.intensity = np.concatenate([self._intensity[span[0] : span[-1]] for span in spans])
         return raw
 
     def _with_peaks(

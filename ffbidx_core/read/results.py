@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..model.frame import FrameStatus
-from ..model.results import COLUMNS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
 from ..model.run import InputIdentity, Learned, Mark, RunRecord
 from .content import read_text
 from .datasets import errors_of, open_dataset, open_file
@@ -129,7 +128,7 @@ def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | N
 
 
 def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
-    kind = {"f": "f", "i": "iu", "s": "iu", "t": "text"}[column.kind[0]]
+    kind = "iu" if column.kind in ENUMERATIONS else {"f": "f", "i": "iu", "t": "text"}[column.kind[0]]
     dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
     if dataset is None and not column.optional:
         raise InputError(path, f"has no dataset {column.path}")
@@ -142,7 +141,7 @@ def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice
     with errors_of(path, column.path):
         if column.kind == "text":
             return np.asarray(dataset.asstr("utf-8", "backslashreplace")[rows], dtype=object)
-        return np.asarray(dataset[rows], dtype=np.uint8 if column.kind == "status" else column.kind)
+        return np.asarray(dataset[rows], dtype=np.uint8 if column.kind in ENUMERATIONS else column.kind)
 
 
 def _check(results: Results, path: str) -> None:
@@ -159,10 +158,13 @@ def _check(results: Results, path: str) -> None:
         values = getattr(results, name)
         if values is not None and len(values) != lengths[column.rows]:
             raise InputError(path, f"has {len(values)} rows, wanted are {lengths[column.rows]}", column.path)
-    for rows, n, name in (
-        (results.crystals, n_cells, "/crystals"),
-        (results.input_cell, len(results.input_cells), "/input_cell"),
-        (results.status, len(FrameStatus), "/frame/status"),
-    ):
+    limits: list[tuple[Any, int, str]] = [
+        (results.crystals, n_cells, "/crystals"), (results.input_cell, len(results.input_cells), "/input_cell"),
+    ]
+    limits += [
+        (getattr(results, name), len(ENUMERATIONS[column.kind]), column.path)
+        for name, column in COLUMNS.items() if column.kind in ENUMERATIONS and getattr(results, name) is not None
+    ]
+    for rows, n, name in limits:
         if ((rows < 0) | (rows >= n)).any():
             raise InputError(path, f"has numbers outside 0 to {n - 1}", name)

@@ -132,6 +132,8 @@ def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
     totals |= {"frames + 1": totals["frames"] + 1, "input_cells": len(cells.given)}
     for name, column in COLUMNS.items():
         dataset = None
+        if column.optional and column.rows == "frames" and not all(column.path in size.datasets for size in sizes):
+            continue
         if column.rows == "input_cells":
             values = cells.given if name == "input_cells" else cells.learned
             if values is not None:
@@ -147,18 +149,20 @@ def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
 
 @dataclass
 class _Sizes:
-    """Numbers of rows of a part, and its input cells."""
+    """Numbers of rows of a part, its input cells, and which of the optional datasets it has."""
 
     rows: dict[str, int]
     input_cells: NDArray[np.float64]
     learned: NDArray[np.float64] | None
+    datasets: set[str]
 
     @classmethod
     def of(cls, part: str | bytes) -> _Sizes:
         with _opened(part) as file:
             rows = {"frames": len(file["frame/index"]), "cells": len(file["scores"]), "crystals": len(file["crystals"])}
             learned = file["learned_cells"][()] if "learned_cells" in file else None
-            return cls(rows, file["input_cells"][()], learned)
+            datasets = {column.path for column in COLUMNS.values() if column.optional and column.path in file}
+            return cls(rows, file["input_cells"][()], learned, datasets)
 
 
 class _InputCells:

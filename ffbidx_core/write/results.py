@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
-from ..model.frame import BatchResult, FrameBlock, FrameStatus
-from ..model.results import COLUMNS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.frame import BatchResult, FrameBlock
+from ..model.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
 
 CHUNK_BYTES = 2**18
 
 _TEXT = h5py.string_dtype("utf-8")
-_STATUS = h5py.enum_dtype({status.name.lower(): status.value for status in FrameStatus}, basetype=np.uint8)
+_ENUMERATIONS = {
+    kind: h5py.enum_dtype({each.name.lower(): each.value for each in values}, basetype=np.uint8)
+    for kind, values in ENUMERATIONS.items()
+}
 
 
 class ResultsWriter:
@@ -75,6 +78,7 @@ class ResultsWriter:
         columns = {
             "source": block.sources, "index": block.indices, "id": block.ids,
             "n_spots": block.n_spots, "n_sampled": result.n_sampled, "status": status,
+            "reason": result.reason, "rung": result.rung,
             "cell_offsets": result.cell_offsets[1:] + self._n_cells,
             "cells": result.cells, "scores": result.scores,
             "input_cell": np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell],
@@ -96,7 +100,8 @@ class ResultsWriter:
         complete
             False when the run was stopped before its end.
         """
-        arrays = {name: _joined(self._parts[name], column) for name, column in COLUMNS.items() if not column.optional}
+        gathered = {name: column for name, column in COLUMNS.items() if name != "learned_cells"}
+        arrays = {name: _joined(self._parts[name], column) for name, column in gathered.items()}
         learned = None
         if self._learned:
             learned = arrays["input_cells"].copy()
@@ -109,7 +114,7 @@ class ResultsWriter:
 
 
 def _joined(parts: list[Any], column: Column) -> NDArray[Any]:
-    kind = {"text": object, "status": np.uint8}.get(column.kind, column.kind)
+    kind: Any = object if column.kind == "text" else np.uint8 if column.kind in ENUMERATIONS else column.kind
     arrays = [np.asarray(part, dtype=kind).reshape(-1, *column.tail) for part in parts]
     return np.concatenate([np.zeros((0, *column.tail), dtype=kind), *arrays])
 
@@ -140,7 +145,7 @@ def write_attributes(file: h5py.File, header: ResultsHeader, complete: bool) -> 
 
 def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset:
     """The empty dataset of a column."""
-    dtype = {"text": _TEXT, "status": _STATUS}.get(column.kind, column.kind)
+    dtype = {"text": _TEXT, **_ENUMERATIONS}.get(column.kind, column.kind)
     # A checksum makes a flipped byte an error instead of a wrong number. HDF5 has none for text of variable length.
     dataset = file.create_dataset(
         column.path, (n_rows, *column.tail), dtype=dtype, chunks=(chunk_rows(column, n_rows), *column.tail),
@@ -153,7 +158,7 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
 
 def chunk_rows(column: Column, n_rows: int) -> int:
     """Rows of a chunk; they depend on the number of rows alone, so that equal results are equal files."""
-    size = 16 if column.kind == "text" else 1 if column.kind == "status" else np.dtype(column.kind).itemsize
+    size = 16 if column.kind == "text" else 1 if column.kind in ENUMERATIONS else np.dtype(column.kind).itemsize
     return max(1, min(n_rows, CHUNK_BYTES // (size * math.prod(column.tail))))
 
 
