@@ -19,6 +19,8 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ffbidx_core.errors import OutputError
+from ffbidx_core.model.frame import FrameStatus
+from ffbidx_core.model.reason import FrameReason, Rung
 from ffbidx_core.model.results import Results
 from ffbidx_core.pipeline import Progress
 from ffbidx_core.summary import Summary
@@ -183,6 +185,10 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     others = {name: n for name, n in summary.status.items() if n and name != "indexed"}
     if others:
         yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
+    if why := {name: n for name, n in summary.reasons.items() if n and name not in summary.status}:
+        yield "not indexed for", _counted(why)
+    if again := {name: n for name, n in summary.rungs.items() if n and name != "first_try"}:
+        yield "indexed by retry", f"{sum(again.values())}: {_counted(again)}"
     yield "crystals", str(summary.crystals)
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"
@@ -190,6 +196,12 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
         yield "", f"{summary.spots_not_sampled} beyond max_spots: not in the sampling, but in the fits"
     yield "time", f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
     yield "backend", f"{summary.backend} ({summary.device}), method {summary.method}"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    """Counts by name in words, the largest first."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in ordered)
 
 
 def _numbers(values: Iterable[float], digits: int) -> list[str]:
@@ -209,6 +221,24 @@ def crystal_table(results: Results, most: int | None = None) -> Table:
             f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(results.n_indexed[k]),
             f"{results.rmsd[k]:.5f}", "-" if np.isnan(chance) else f"{chance:.1f}",
             *_numbers(results.crystal_parameters[k], 2),
+        )
+    return table
+
+
+def frame_table(results: Results, most: int | None = None, *, failed: bool = False) -> Table:
+    """A line for each frame, or for each one without a crystal: what became of it and why."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("frame", "spots", "crystals", "status", "reason", "try"):
+        table.add_column(name, justify="right" if name in ("spots", "crystals") else "left", no_wrap=True)
+    n_crystals = np.diff(results.crystal_offsets)
+    frames = np.flatnonzero(results.status != FrameStatus.INDEXED) if failed else np.arange(results.n_frames)
+    for f in frames[:most].tolist():
+        status = FrameStatus(int(results.status[f]))
+        reason = "-" if results.reason is None or not results.reason[f] else FrameReason(int(results.reason[f])).words
+        tried = "-" if results.rung is None or status else Rung(int(results.rung[f])).words
+        table.add_row(
+            f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(n_crystals[f]),
+            status.name.lower().replace("_", " "), reason, tried,
         )
     return table
 

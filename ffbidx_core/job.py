@@ -97,6 +97,8 @@ class Job:
                 raise ParameterError(name, number, "at least 1")
         if not self.save_seconds >= 0:
             raise ParameterError("save_seconds", self.save_seconds, "at least 0")
+        if self.parameters.retry and self.parameters.accept != "chance":
+            raise ParameterError("retry", True, "off with --accept count, which cannot be made stricter for more tries")
 
     def on(self, backend: str) -> Job:
         """The job with the batch size that a backend likes, unless one was given."""

@@ -213,8 +213,6 @@ class Parameters:
                 "num_halfsphere_points", self.num_halfsphere_points,
                 f"at least num_candidate_vectors = {self.num_candidate_vectors}",
             )
-        if self.retry and self.accept != "chance":
-            raise ParameterError("retry", self.retry, "off unless accept = chance, whose limit allows for more tries")
         return self
 
     def replace(self, **changes: Any) -> Parameters:

@@ -87,8 +87,8 @@ def try_again(
 ) -> tuple[Found, Any, Any]:
     """Climb the ladder with the frames that have no crystal.
 
-    Each try has a limit of the chance level that is stricter by the number of tries, so that all rungs together make
-    no more false crystals than the first try does.
+    Crystals are told from chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
+    together make no more false crystals than the first try does.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def try_again(
     found : Found
         Of all tries.
     reason : (F,) uint8
-        Of the cell that came furthest in all tries.
+        As `FrameReason` says it of several tries.
     rung : (F,) uint8
         As `Rung`.
     """
@@ -125,7 +125,9 @@ def try_again(
         # On all spots of the frames and in one measure, whatever the try used.
         more.scores = final_scores(backend, batch.take(frames), more, p)
         solved = why == FrameReason.NONE
-        reason[frames] = xp.where(solved, why, xp.maximum(reason[frames], why))
+        # What stands out is told of the first try, which looks at fewer orientations.
+        further = solved | (why >= FrameReason.LOST_IN_REFINEMENT)
+        reason[frames[further]] = xp.where(solved, why, xp.maximum(reason[frames], why))[further]
         rung[frames[solved]] = step.rung
         more.frame = frames[more.frame]
         tries.append(more)

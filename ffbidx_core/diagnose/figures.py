@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
 from ..model.frame import FrameStatus
+from ..model.reason import FrameReason, Rung
 from .found import Found
 from .histograms import Histogram, central_edges, count_edges, histogram, rate_along_run
 from .orientations import PoleFigure, wedges
@@ -53,6 +54,10 @@ def pictures(found: Found, cells: list[int], poles: dict[int, list[PoleFigure]])
     """
     yield _rate(found)
     yield _statuses(found)
+    if found.reason.any():
+        yield _reasons(found)
+    if found.rung.any():
+        yield _rungs(found)
     yield _lattices(found)
     if (found.indexed | found.failed).any():
         yield _spots(found)
@@ -88,20 +93,40 @@ def _rate(found: Found) -> Picture:
 
 
 def _statuses(found: Found) -> Picture:
-    figure, axes = new_figure(*SIZE)
     counts = np.bincount(found.status, minlength=len(FrameStatus))
     shown = [status for status in FrameStatus if counts[status] or status <= FrameStatus.TOO_FEW_SPOTS]
-    bars = axes.barh(
-        [status.name.lower().replace("_", " ") for status in shown], [counts[status] for status in shown],
-        color=[INDEXED if status == FrameStatus.INDEXED else FAILED for status in shown], height=0.6,
+    figure = _bars(
+        "What became of the frames", [status.name.lower().replace("_", " ") for status in shown], counts[shown],
+        [INDEXED if status == FrameStatus.INDEXED else FAILED for status in shown],
     )
-    axes.bar_label(bars, [f"{counts[s]:,}  ({counts[s] / found.n_frames:.1%})" for s in shown], padding=4, fontsize=8.5)
+    return Picture("status", "run", figure, "As in /frame/status of the results.")
+
+
+def _reasons(found: Found) -> Picture:
+    counts = np.bincount(found.reason, minlength=len(FrameReason))
+    shown = [reason for reason in FrameReason if counts[reason] and reason]
+    figure = _bars("Why frames have no crystal", [reason.words for reason in shown], counts[shown], FAILED)
+    return Picture("reasons", "run", figure, "How far a frame's best cell came; /frame/reason of the results.")
+
+
+def _rungs(found: Found) -> Picture:
+    counts = np.bincount(found.rung[found.indexed], minlength=len(Rung))
+    figure = _bars("Tries that indexed a frame", [rung.words for rung in Rung], counts, INDEXED)
+    return Picture("rungs", "run", figure, "/frame/rung of the results, shares of the indexed frames (--retry).")
+
+
+def _bars(title: str, names: list[str], counts: NDArray[np.int64], colours: str | list[str]) -> Figure:
+    """Horizontal bars of numbers of frames, each with its share of them all."""
+    figure, axes = new_figure(*SIZE)
+    bars = axes.barh(names, counts, color=colours, height=0.6)
+    labels = [f"{n:,}  ({n / max(counts.sum(), 1):.1%})" for n in counts]
+    axes.bar_label(bars, labels, padding=4, fontsize=8.5)
     axes.invert_yaxis()
     axes.grid(False, axis="y")
-    axes.set(title="What became of the frames", xlabel="frames", xlim=(0, counts.max() * 1.6))
+    axes.set(title=title, xlabel="frames", xlim=(0, max(counts.max(), 1) * 1.6))
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.xaxis.set_major_formatter(WHOLE)
-    return Picture("status", "run", figure, "As in /frame/status of the results.")
+    return figure
 
 
 def _lattices(found: Found) -> Picture:
@@ -115,8 +140,8 @@ def _lattices(found: Found) -> Picture:
     axes.grid(False, axis="x")
     axes.set(title="Lattices per frame", xlabel="crystals on a frame", ylabel="frames")
     several = int((found.n_crystals > 1).sum())
-    share = f" ({several / found.indexed.sum():.1%} of the indexed ones)" if found.indexed.any() else ""
-    return Picture("lattices", "run", figure, f"{several:,} frames hold more than one crystal{share}.")
+    share = f" ({several / found.indexed.sum():.1%} of the indexed ones)" if several else ""
+    return Picture("lattices", "run", figure, f"Frames with more than one crystal: {several:,}{share}.")
 
 
 def _spots(found: Found) -> Picture:
@@ -161,6 +186,7 @@ def _histogram_of(name: str, title: str, label: str, values: NDArray[Any], edges
     figure, axes = new_figure(*SIZE)
     counted = histogram(values, edges)
     _stairs(axes, counted, INDEXED)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=values.dtype.kind == "i"))
     axes.set(title=title, xlabel=label, ylabel="crystals")
     return Picture(name, "spots", figure, caption + _beyond(counted.outside))
 
@@ -220,4 +246,4 @@ def _stairs(axes: Axes, counted: Histogram, colour: str, label: str = "") -> Non
 
 
 def _beyond(outside: int) -> str:
-    return f" {outside:,} lie outside the picture." if outside else ""
+    return f" Outside the picture: {outside:,}." if outside else ""

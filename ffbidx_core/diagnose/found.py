@@ -34,6 +34,8 @@ class Found:
     first_frames : (s,) int64
         First frame of each.
     status : (F,) uint8
+    reason, rung : (F,) uint8
+        As `FrameReason` and `Rung`; zeros in files that do not have them.
     n_spots : (F,) int32
     n_crystals : (F,) int64
     cells : (k, 3, 3) float32
@@ -55,6 +57,8 @@ class Found:
     sources: list[str]
     first_frames: NDArray[np.int64]
     status: NDArray[np.uint8]
+    reason: NDArray[np.uint8]
+    rung: NDArray[np.uint8]
     n_spots: NDArray[np.int32]
     n_crystals: NDArray[np.int64]
     cells: NDArray[np.float32]
@@ -122,8 +126,11 @@ def read_found(path: str) -> Found:
 
 
 def _columns(piece: Results) -> dict[str, NDArray[Any]]:
+    nothing = np.zeros(piece.n_frames, dtype=np.uint8)
     return {
-        "status": piece.status, "n_spots": piece.n_spots, "n_crystals": np.diff(piece.crystal_offsets),
+        "status": piece.status, "reason": nothing if piece.reason is None else piece.reason,
+        "rung": nothing if piece.rung is None else piece.rung,
+        "n_spots": piece.n_spots, "n_crystals": np.diff(piece.crystal_offsets),
         "cells": piece.cells[piece.crystals], "input_cell": piece.input_cell[piece.crystals],
         "n_indexed": piece.n_indexed, "rmsd": piece.rmsd, "log10_chance": piece.log10_chance,
         "parameters": piece.crystal_parameters,

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
 from ..model.lattice import Lattice, primitive_basis
+from ..model.reason import FrameReason
 from ..model.results import COLUMNS, Results
 from ..read.results import read_run, results_in_pieces
 from ..simulate.ewald import indices_near_sphere
@@ -169,6 +170,8 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
             right.set_axis_off()
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
         status = frame.status.name.lower().replace("_", " ")
+        if results.reason is not None and results.reason[0] > FrameReason.TOO_FEW_SPOTS:
+            status += f": {FrameReason(int(results.reason[0])).words}"
         name = f"  {frame.name}" if frame.name else ""
         seen = "" if wavelength is None else f", wavelength {wavelength:.4g} Å"
         figure.suptitle(

@@ -34,7 +34,8 @@ h2 {{ font-size: 1.1rem; margin: 28px 0 10px; }}
 figure {{ margin: 0; min-width: 0; }}
 figure.wide {{ grid-column: 1 / -1; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
-figure.wide svg {{ max-width: 1050px; margin: 0 auto; }}
+figure.wide svg {{ min-width: 560px; max-width: 1050px; margin: 0 auto; }}
+figure.wide > div {{ overflow-x: auto; }}
 figcaption {{ margin-top: 6px; }}
 ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
 .scroll {{ overflow-x: auto; }}

@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
 from ..model.frame import FrameStatus
 from ..model.plan import SYMMETRY_TOLERANCE
+from ..model.reason import ADVICE, FrameReason
 from ..parameters import Parameters
 from ..read.results import read_run
 from .figures import Picture, in_words, pictures
@@ -127,10 +128,22 @@ def _remarks(found: Found, poles: dict[int, list[PoleFigure]], n_cells: int) -> 
         remarks.append(f"{unreadable} inputs could not be read.")
     if not len(found.cells):
         remarks.append("No crystal was found.")
+    remarks += _reason_remarks(found)
     remarks += _orientation_remarks(poles)
     if n_cells > len(poles):
         remarks.append(f"{n_cells - len(poles)} further input cells with fewer crystals are not shown.")
     return remarks
+
+
+def _reason_remarks(found: Found) -> list[str]:
+    """The commonest reason of frames that could be used, and what to try."""
+    counts = np.bincount(found.reason[found.failed], minlength=len(FrameReason))
+    commonest = FrameReason(int(counts[1:].argmax()) + 1)
+    if not counts[commonest]:
+        return []
+    share = counts[commonest] / counts.sum()
+    return [f"Commonest reason of a frame without a crystal ({share:.0%} of them): {commonest.words}. "
+            f"What to try: {ADVICE[commonest]}."]
 
 
 def _orientation_remarks(poles: dict[int, list[PoleFigure]]) -> list[str]:

@@ -16,7 +16,8 @@ STANDS_OUT = -1.0
 class FrameReason(enum.IntEnum):
     """Why a frame has no crystal; the values of `/frame/reason`.
 
-    A frame has the reason of the cell that came furthest, over all tries; from NO_VECTOR to DRIFTED they ascend.
+    A frame has the reason of the cell that came furthest; from NO_VECTOR to DRIFTED they ascend. Of further tries
+    (`retry`), which look at more orientations, only the last two count.
     "Stands out" means fewer than 10^STANDS_OUT expected on a frame of as many random spots:
 
     - of a vector: n of the sampled spots, k of them within t of whole numbers of its lattice planes; the level is
