@@ -121,6 +121,6 @@ def _why_none(
         return counts >= p.crystals_min_spots
 
     reason = reason_of_level(best_levels(backend, spots, raw.cells, raw.input_cell, plan), xp)
-    reason[passes(raw.cells).any(axis=1)] = FrameReason.LOST_IN_REFINEMENT
-    reason[(passes(cells) & off).any(axis=1)] = FrameReason.DRIFTED
+    reason[passes(raw.cells).any(axis=1)] = FrameReason.LOST_IN_REFINEMENT.value
+    reason[(passes(cells) & off).any(axis=1)] = FrameReason.DRIFTED.value
     return reason

@@ -91,7 +91,7 @@ def _index_frames(
     searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
     find = find_by_chance if p.accept == "chance" else find_by_count
     found, why = find(backend, batch.take(searched), plan, p, given)
-    reason = xp.full(batch.n_frames, FrameReason.TOO_FEW_SPOTS, dtype=xp.uint8)
+    reason = xp.full(batch.n_frames, FrameReason.TOO_FEW_SPOTS.value, dtype=xp.uint8)
     reason[searched] = why
     found.frame = searched[found.frame]
     rung = xp.zeros(batch.n_frames, dtype=xp.uint8)

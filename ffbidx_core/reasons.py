@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .backends import Backend
@@ -15,7 +16,7 @@ from .parameters import Parameters
 def reason_of_level(level: Any, xp: Any) -> Any:
     """EXPLAINED_BY_CHANCE where a cell of this log10 level of chance stands out, else NO_CELL; uint8."""
     stands_out = level + chance.LOG10_ORIENTATIONS <= STANDS_OUT
-    return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE, FrameReason.NO_CELL).astype(xp.uint8)
+    return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
 
 
 def with_vectors(reason: Any, spots: SpotBatch, vectors: Any, p: Parameters, n_points: int) -> Any:
@@ -27,12 +28,12 @@ def with_vectors(reason: Any, spots: SpotBatch, vectors: Any, p: Parameters, n_p
         Candidate vectors of each length, the best first, that were searched for in `n_points` directions.
     """
     xp = spots.xp
-    rows = xp.flatnonzero(reason == FrameReason.NO_CELL)
+    rows = xp.flatnonzero(reason == FrameReason.NO_CELL.value)
     if len(rows) == 0:
         return reason
     none = ~vectors_stand_out(spots.take(rows), vectors[rows, :, 0], p, n_points)
     reason = reason.copy()
-    reason[rows[none]] = FrameReason.NO_VECTOR
+    reason[rows[none]] = FrameReason.NO_VECTOR.value
     return reason
 
 
@@ -50,7 +51,7 @@ def vectors_stand_out(spots: SpotBatch, vectors: Any, p: Parameters, n_points: i
     ]
     # Empty slots are zero vectors, on whose one plane everything lies.
     level = xp.where((vectors != 0).any(axis=-1).T, xp.stack(levels).min(axis=0), 0.0).min(axis=0)
-    return level + xp.log10(xp.asarray(n_points * vectors.shape[1])) <= STANDS_OUT
+    return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT
 
 
 def best_levels(backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, plan: SearchPlan) -> Any:

@@ -113,22 +113,21 @@ def try_again(
     rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
     limit = p.max_log10_chance - math.log10(len(LADDER) + 1)
     for step in LADDER:
-        frames = xp.flatnonzero((reason != FrameReason.NONE) & (reason != FrameReason.TOO_FEW_SPOTS))
+        frames = xp.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
+        spots = batch.take(frames)
         if step.strongest < 1:
             chosen, rows, offsets = host.strongest(to_host(frames), step.strongest)
             frames, spots = xp.asarray(chosen), backend.load(rows, offsets)
-        else:
-            spots = batch.take(frames)
         if len(frames) == 0:
             continue
         more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_log10_chance=limit), given)
         # On all spots of the frames and in one measure, whatever the try used.
         more.scores = final_scores(backend, batch.take(frames), more, p)
-        solved = why == FrameReason.NONE
+        solved = why == FrameReason.NONE.value
         # What stands out is told of the first try, which looks at fewer orientations.
-        further = solved | (why >= FrameReason.LOST_IN_REFINEMENT)
+        further = solved | (why >= FrameReason.LOST_IN_REFINEMENT.value)
         reason[frames[further]] = xp.where(solved, why, xp.maximum(reason[frames], why))[further]
-        rung[frames[solved]] = step.rung
+        rung[frames[solved]] = step.rung.value
         more.frame = frames[more.frame]
         tries.append(more)
     return Found.joined(tries, xp), reason, rung

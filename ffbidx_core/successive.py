@@ -117,14 +117,14 @@ class _Passes:
             kept = self.passes(*(each[:, 0] for each in self.significance(left, fitted[:, None], source[:, None])[:2]))
             lost = ~kept
             kept &= ~drifted(fitted, self.given[source], p.max_drift, xp)
-            why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT, FrameReason.DRIFTED).astype(xp.uint8)
+            why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT.value, FrameReason.DRIFTED.value).astype(xp.uint8)
             reason[active] = xp.maximum(reason[active], xp.where(kept, xp.uint8(0), why))
             hit[active] |= self.record(frames[active], fitted, source, level, kept)
             covered = self.backend.distances(left, fitted[:, None])[0] < cutoff[left.frame_of_spot]
             covered &= kept[left.frame_of_spot]
             free[columns[covered]] = False
             columns, left = columns[~covered], left.keep(~covered)
-        reason[hit] = FrameReason.NONE
+        reason[hit] = FrameReason.NONE.value
         return hit, spots.keep(free), reason
 
     def passes(self, level: Any, n_new: Any) -> Any:

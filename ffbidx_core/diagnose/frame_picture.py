@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
 from ..model.lattice import Lattice, primitive_basis
-from ..model.reason import FrameReason
+from ..model.reason import FrameReason, Rung
 from ..model.results import COLUMNS, Results
 from ..read.results import read_run, results_in_pieces
 from ..simulate.ewald import indices_near_sphere
@@ -160,25 +160,32 @@ def _allowed(hkl: NDArray[np.int64], cell: Array, lattice: Lattice) -> NDArray[n
 def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
     """The picture of a frame: its spots and predictions seen along the beam, and how far they are apart."""
     with styled():
-        figure = Figure(figsize=(12, 8))
-        left, right = figure.subplots(1, 2, width_ratios=(2.1, 1))
+        both = len(frame.cells) > 0
+        figure = Figure(figsize=(12 if both else 8.2, 8))
+        left, *right = figure.subplots(1, 1 + both, width_ratios=(2.1, 1)[: 1 + both], squeeze=False)[0]
         wavelength = wavelength_of(frame)
         _draw_spots(left, frame, results, wavelength)
-        if len(frame.cells):
-            _draw_residuals(right, frame)
-        else:
-            right.set_axis_off()
+        for axes in right:
+            _draw_residuals(axes, frame)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-        status = frame.status.name.lower().replace("_", " ")
-        if results.reason is not None and results.reason[0] > FrameReason.TOO_FEW_SPOTS:
-            status += f": {FrameReason(int(results.reason[0])).words}"
         name = f"  {frame.name}" if frame.name else ""
-        seen = "" if wavelength is None else f", wavelength {wavelength:.4g} Å"
+        seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
         figure.suptitle(
-            f"frame {number}: {frame.source}//{frame.index}{name}\n{len(_real(frame.spots))} spots, {status}{seen}",
+            f"frame {number}: {frame.source}//{frame.index}{name}\n{len(_real(frame.spots))} spots; "
+            f"{_fate(frame, results)}{seen}",
             x=0.01, ha="left", fontsize=11, parse_math=False,
         )
     return figure
+
+
+def _fate(frame: IndexedFrame, results: Results) -> str:
+    """What became of a frame, and why or by which try."""
+    status = frame.status.name.lower().replace("_", " ")
+    if results.rung is not None and results.rung[0]:
+        return f"{status} by retry ({Rung(int(results.rung[0])).words})"
+    if results.reason is not None and results.reason[0] > FrameReason.TOO_FEW_SPOTS:
+        return f"{status} ({FrameReason(int(results.reason[0])).words})"
+    return status
 
 
 def _draw_spots(axes: Axes, frame: IndexedFrame, results: Results, wavelength: float | None) -> None:
