@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 from calls import start
 from faults.runs import QUICK, assert_same, make_inputs
@@ -132,6 +133,20 @@ def test_runs_of_different_inputs_are_joined_in_the_order_given(sources, tmp_pat
     assert_same(read_results(tmp_path / "out.h5"), read_results(tmp_path / "both.h5"))
     with pytest.raises(UsageError, match=r"the input .*1\.h5 is in two files"):
         merge([paths[0], paths[0]], str(tmp_path / "again.h5"))
+
+
+def test_a_file_without_reasons_is_joined_with_others_as_one_without_them(sources, tmp_path):
+    paths = [str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]
+    for path, half in zip(paths, (sources[:1], sources[2:]), strict=True):
+        run(half, path)
+    merge(paths, str(tmp_path / "with.h5"))
+    assert read_results(tmp_path / "with.h5").reason.any()
+    with h5py.File(paths[1], "r+") as file:
+        del file["frame/reason"]
+    merge(paths, str(tmp_path / "without.h5"))
+    joined = read_results(tmp_path / "without.h5")
+    assert joined.reason is None
+    assert len(joined.rung) == joined.n_frames
 
 
 def test_places_in_jobs_and_job_arrays():

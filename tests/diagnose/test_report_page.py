@@ -14,6 +14,7 @@ from ffbidx_core.diagnose.report import make_report
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.frame import FrameStatus
+from ffbidx_core.model.reason import ADVICE, FrameReason, Rung
 from ffbidx_core.read.results import results_in_pieces
 
 MIXED = [1, 0, 2, 1, 1, 3, 0, 1] * 12
@@ -172,3 +173,32 @@ def test_parameters_come_with_their_meaning(path):
     assert parameters["max_spots"][0] == "100"
     assert "sampling" in parameters["max_spots"][1]
     assert HEADER.parameters.count(":") == len(parameters)
+
+
+def test_why_frames_failed_and_what_to_try(tmp_path):
+    n = [1, 0, 0, 0, 0, 1]
+    reason = np.array([0, FrameReason.NO_CELL, FrameReason.DRIFTED, FrameReason.NO_CELL, FrameReason.BAD_SPOTS, 0])
+    status = np.array([0, 1, 1, 1, FrameStatus.BAD_SPOTS, 0])
+    results = results_of(n, status=status.astype(np.uint8), reason=reason.astype(np.uint8), rung=np.zeros(6, np.uint8))
+    report = make_report(write_results(tmp_path / "run.h5", results))
+    said = " ".join(report.remarks)
+    assert "Commonest reason of a frame without a crystal (67% of them): no cell." in said
+    assert ADVICE[FrameReason.NO_CELL] in said
+    drawn = {picture.name: picture.figure.axes[0] for picture in report.pictures}
+    assert [label.get_text() for label in drawn["reasons"].get_yticklabels()] == ["no cell", "drifted", "bad spots"]
+    assert [bar.get_width() for bar in drawn["reasons"].patches] == [2, 1, 1]
+    assert "rungs" not in drawn
+    checked(page(report))
+
+
+def test_what_each_try_gained(tmp_path):
+    rung = np.array([0, 1, 2, 2, 0], np.uint8)
+    results = results_of([1, 2, 1, 1, 0], reason=np.array([0, 0, 0, 0, 2], np.uint8), rung=rung)
+    report = make_report(write_results(tmp_path / "run.h5", results))
+    (axes,) = [picture.figure.axes[0] for picture in report.pictures if picture.name == "rungs"]
+    assert [bar.get_width() for bar in axes.patches] == [1, 1, 2, 0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [each.words for each in Rung]
+
+
+def test_files_without_reasons_have_no_picture_of_them(path):
+    assert not {"reasons", "rungs"} & {picture.name for picture in make_report(path).pictures}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spot_files import CELL, COUNTS, blocks, frames, good_spots
 
 from ffbidx_core.errors import InputError, ParameterError
-from ffbidx_core.model.frame import FrameStatus
+from ffbidx_core.model.frame import FrameBlock, FrameStatus
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.frames import first_occurrences
 
@@ -254,3 +254,51 @@ def test_first_occurrences_when_keys_collide(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("ffbidx_core.read.frames._MIX", np.zeros(3, np.uint64))
     spots = np.float32([[1, 2, 3], [1, 2, 4], [1, 2, 3], [1, 2, 3]])
     assert first_occurrences(spots, np.array([0, 0, 0, 1])).tolist() == [True, True, False, True]
+
+
+def with_intensity(values: np.ndarray) -> Callable[[h5py.File], None]:
+    def poke(file: h5py.File) -> None:
+        file["intensity"] = values
+
+    return poke
+
+
+def test_spots_come_by_falling_intensity_where_that_is_asked_for_and_known(
+    hdf5_file: MakeFile, text_file: MakeFile
+) -> None:
+    intensity = np.array([3, 1, np.nan, 2, 5, 5, 7, -1, 0, 4, np.inf, 9.0])
+    known, unknown = hdf5_file(with_intensity(intensity)), text_file("30 0 0 0 40 0 0 0 50\n0.1 0.2 0.3\n0.2 0.1 0.4\n")
+    (block,) = blocks(known, unknown, by_intensity=True)
+    assert block.by_intensity is not None
+    assert block.by_intensity.tolist() == [True] * 4 + [False]
+    # Equal ones keep their order, nan is the weakest.
+    order = [0, 3, 1, 2, 6, 4, 5, 10, 11, 9, 8, 7]
+    np.testing.assert_array_equal(block.spots[:12], good_spots()[order])
+    np.testing.assert_array_equal(block.spots[12:], np.float32([[0.1, 0.2, 0.3], [0.2, 0.1, 0.4]]))
+    (plain,) = blocks(known, unknown)
+    assert plain.by_intensity is None
+    np.testing.assert_array_equal(plain.spots[:12], good_spots())
+    np.testing.assert_array_equal(plain.offsets, block.offsets)
+
+
+def test_padding_and_limits_apply_to_spots_by_intensity(hdf5_file: MakeFile) -> None:
+    def poke(file: h5py.File) -> None:
+        file["intensity"] = np.arange(12.0)
+        file["spots"][5] = 0
+        file["spots"][11] = file["spots"][8]
+
+    (block,) = blocks(hdf5_file(poke), by_intensity=True)
+    (plain,) = blocks(hdf5_file(poke))
+    assert (block.n_left_out, block.n_spots.tolist()) == (plain.n_left_out, plain.n_spots.tolist()) == (2, [4, 0, 2, 4])
+    assert {tuple(row) for row in block.spots.tolist()} == {tuple(row) for row in plain.spots.tolist()}
+    np.testing.assert_array_equal(block.spots[4:6], good_spots()[[6, 4]])
+
+
+def test_parts_of_blocks_know_their_order(hdf5_file: MakeFile, text_file: MakeFile) -> None:
+    known = hdf5_file(with_intensity(np.arange(12.0)))
+    (block,) = blocks(known, by_intensity=True)
+    (other,) = blocks(text_file("0.1 0.2 0.3\n"), by_intensity=True)
+    joined = FrameBlock.joined([block[1:3], other])
+    assert joined.by_intensity is not None
+    assert joined.by_intensity.tolist() == [True, True, False]
+    assert FrameBlock.joined([block[1:3], *blocks(known)]).by_intensity is None

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ffbidx_core import read_results
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.results import COLUMNS, Results
 from ffbidx_core.write import ResultsWriter
+from ffbidx_core.write.results import results_file
 
 TWO_BLOCKS = [block_of([(3, 2), (0, 0), (1, 1)]), block_of([(2, 0), (4, 3)], "b.txt", seed=1)]
 
@@ -69,6 +71,13 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         assert file["cells"].attrs["units"] == file["input_cells"].attrs["units"] == "angstrom"
         assert h5py.check_enum_dtype(file["frame/status"].dtype) == {
             "indexed": 0, "not_indexed": 1, "too_few_spots": 2, "bad_spots": 3, "unreadable": 4,
+        }
+        assert h5py.check_enum_dtype(file["frame/reason"].dtype) == {
+            "none": 0, "too_few_spots": 1, "no_vector": 2, "no_cell": 3, "explained_by_chance": 4,
+            "lost_in_refinement": 5, "drifted": 6, "bad_spots": 7, "unreadable": 8,
+        }
+        assert h5py.check_enum_dtype(file["frame/rung"].dtype) == {
+            "first_try": 0, "strongest_spots": 1, "low_resolution": 2, "denser_sampling": 3,
         }
         text = h5py.check_string_dtype(file["frame/source"].dtype)
         assert (text.encoding, text.length) == ("utf-8", None)
@@ -198,6 +207,8 @@ BAD = {
     "backwards": (write("cell_offsets", [0, 3, 3, 2, 6, 10]), "/cell_offsets: does not rise from 0"),
     "beyond": (write("crystals", [0, 1, 3, 6, 7, 10]), "/crystals: has numbers outside 0 to 9"),
     "no such cell": (write("input_cell", [2] * 10), "/input_cell: has numbers outside 0 to 1"),
+    "no such reason": (write("frame/reason", [9] * 5), "/frame/reason: has numbers outside 0 to 8"),
+    "no such rung": (write("frame/rung", [4] * 5), "/frame/rung: has numbers outside 0 to 3"),
     "no such status": (write("frame/status", [5] * 5), "/frame/status: has numbers outside 0 to 4"),
 }
 
@@ -212,7 +223,20 @@ def test_a_file_that_is_no_results_file_says_why(tmp_path: Path, name: str) -> N
     assert str(caught.value).startswith(str(path))
 
 
-@pytest.mark.parametrize("dataset", ["cells", "scores", "crystals", "frame/status", "crystal/rmsd"])
+def test_files_of_versions_without_reasons_are_read(tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        del file["frame/reason"], file["frame/rung"]
+
+    path = tmp_path / "r.h5"
+    path.write_bytes(poked(change))
+    results, wanted = read_results(path), writer_of().results(True)
+    assert results.reason is None
+    assert results.rung is None
+    np.testing.assert_array_equal(results.status, wanted.status)
+    assert results_file(results) == results_file(dataclasses.replace(wanted, reason=None, rung=None))
+
+
+@pytest.mark.parametrize("dataset", ["cells", "scores", "crystals", "frame/status", "frame/reason", "crystal/rmsd"])
 def test_a_flipped_byte_is_an_error_and_no_number(tmp_path: Path, dataset: str) -> None:
     image = bytearray(writer_of().to_bytes(True))
     with opened(bytes(image)) as file:
