@@ -12,10 +12,13 @@ from .model.plan import SearchPlan
 from .model.reason import STANDS_OUT, FrameReason
 from .parameters import Parameters
 
+LEAST_LEVEL = STANDS_OUT - chance.LOG10_ORIENTATIONS
+"""Highest log10 level of chance of a cell that stands out."""
+
 
 def reason_of_level(level: Any, xp: Any) -> Any:
     """EXPLAINED_BY_CHANCE where a cell of this log10 level of chance stands out, else NO_CELL; uint8."""
-    stands_out = level + chance.LOG10_ORIENTATIONS <= STANDS_OUT
+    stands_out = level <= LEAST_LEVEL
     return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
 
 

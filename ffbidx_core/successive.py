@@ -17,7 +17,7 @@ from .model.plan import SearchPlan
 from .model.reason import FrameReason
 from .parameters import Parameters
 from .polish import polish
-from .reasons import reason_of_level, with_vectors
+from .reasons import LEAST_LEVEL, reason_of_level, with_vectors
 from .search import Found, search
 
 
@@ -103,7 +103,7 @@ class _Passes:
             best = xp.argmin(level, axis=1)
             each = xp.arange(len(active))
             reason[active] = xp.maximum(reason[active], reason_of_level(level[each, best], xp))
-            good = xp.flatnonzero(self.passes(level[each, best], n_new[each, best]))
+            good = xp.flatnonzero((level[each, best] <= p.max_log10_chance) & (n_new[each, best] >= p.min_new_spots))
             if len(good) == 0:
                 break
             columns = columns[left.columns(good)[0]]
@@ -113,10 +113,8 @@ class _Passes:
             # A cell is taken once, whatever comes of it.
             cells[active, best] = 0.0
             fitted, cutoff = self.refined(left, chosen, source, raw_scores[active, best], level, radius)
-            # What is written must pass too, not only what led to it.
-            kept = self.passes(*(each[:, 0] for each in self.significance(left, fitted[:, None], source[:, None])[:2]))
-            lost = ~kept
-            kept &= ~drifted(fitted, self.given[source], p.max_drift, xp)
+            lost = self.lost(left, fitted, source)
+            kept = ~lost & ~drifted(fitted, self.given[source], p.max_drift, xp)
             why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT.value, FrameReason.DRIFTED.value).astype(xp.uint8)
             reason[active] = xp.maximum(reason[active], xp.where(kept, xp.uint8(0), why))
             hit[active] |= self.record(frames[active], fitted, source, level, kept)
@@ -127,9 +125,15 @@ class _Passes:
         reason[hit] = FrameReason.NONE.value
         return hit, spots.keep(free), reason
 
-    def passes(self, level: Any, n_new: Any) -> Any:
-        """Whether cells of these chance levels, by so many spots, are crystals."""
-        return (level <= self.p.max_log10_chance) & (n_new >= self.p.min_new_spots)
+    def lost(self, spots: SpotBatch, cells: Any, source: Any) -> Any:
+        """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,).
+
+        They need not pass again: their levels scatter, and the spots of a true crystal are as likely to fall behind a
+        radius as before it.
+        """
+        level, n_new, _ = self.significance(spots, cells[:, None], source[:, None])
+        limit = max(self.p.max_log10_chance, LEAST_LEVEL)
+        return (level[:, 0] > limit) | (n_new[:, 0] < self.p.min_new_spots)
 
     def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
         """Chance level of cells (F, Q, 3, 3), the spots that give it and the radius, each (F, Q)."""
