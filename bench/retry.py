@@ -38,13 +38,13 @@ class Hard:
     name : str
     scenarios : tuple of Scenario
         The frames are shared out between them evenly.
-    weaker : float
-        Intensity of the false spots over that of true ones.
+    weaker : float or None
+        Intensity of the false spots over that of true ones; None: intensities are not known.
     """
 
     name: str
     scenarios: tuple[Scenario, ...]
-    weaker: float = 0.7
+    weaker: float | None = 0.7
 
     @property
     def blank(self) -> bool:
@@ -57,15 +57,19 @@ def _hard(cell: tuple[float, ...], true: tuple[int, int], false: tuple[int, int]
 
 
 _case = {case.name: case.scenarios for case in CASES}
+_few = _hard(LYSOZYME, (12, 12), (60, 60))
+_long = _hard(HEXAGONAL, (60, 150), (0, 0), false_share=(0.6, 0.7))
 _many = _hard(LYSOZYME, (60, 60), (1500, 1500))
 HARD = (
     Hard("14 of 54", _case["14 of 54"]),
     Hard("xfel", _case["xfel"]),
-    Hard("12 of 72", (_hard(LYSOZYME, (12, 12), (60, 60)),)),
+    Hard("12 of 72", (_few,)),
+    Hard("12 of 72, no intensities", (_few,), None),
     Hard("10 of 70, cell of 22-28 A", (_hard(MONOCLINIC, (10, 10), (60, 60)),)),
     Hard("20 of 120, triclinic", (_hard(TRICLINIC, (20, 20), (100, 100)),)),
     Hard("20 of 80, 2 px noise", (_hard(LYSOZYME, (20, 20), (60, 60), position_noise=2.0),)),
-    Hard("281 A, 60-70 % false", (_hard(HEXAGONAL, (60, 150), (0, 0), false_share=(0.6, 0.7)),)),
+    Hard("281 A, 60-70 % false", (_long,)),
+    Hard("281 A, no intensities", (_long,), None),
     Hard("281 A, 50 of 225, low angles", (_hard(HEXAGONAL, (50, 50), (175, 175), false_place="resolution"),)),
     Hard("30 of 530", (_hard(LYSOZYME, (30, 30), (500, 500)),)),
     Hard("60 of 1560", (_many,)),
@@ -132,7 +136,7 @@ def run(case: Hard, backend: Backend, p: Parameters, n_frames: int, seed: int) -
     outcome = Outcome(case)
     for i, scenario in enumerate(case.scenarios):
         frames = simulate(scenario, -(-n_frames // len(case.scenarios)), seed + i)
-        frames = replace(frames, spots=by_intensity(frames, case.weaker))
+        frames = replace(frames, spots=by_intensity(frames, 1.0 if case.weaker is None else case.weaker))
         cells, _ = learn_cells(OneDevice(backend), *part(frames, 0, p.learn_cell), frames.input_cells, p)
         plan = SearchPlan.make(cells, p)
         for retry in (0, 1):
@@ -140,7 +144,7 @@ def run(case: Hard, backend: Backend, p: Parameters, n_frames: int, seed: int) -
             results = []
             for first in range(0, frames.n_frames, BATCH):
                 spots, offsets = part(frames, first, first + BATCH)
-                ranked = np.ones(len(offsets) - 1, dtype=bool)
+                ranked = np.full(len(offsets) - 1, case.weaker is not None)
                 q = p.replace(retry=bool(retry))
                 results.append(index_frames(backend, spots, offsets, plan, q, by_intensity=ranked))
             outcome.add(frames, BatchResult.joined(results), time.process_time() - start, retry)
