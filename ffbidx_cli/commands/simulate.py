@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from ffbidx_core.simulate.centring import PRIMITIVE
+from ffbidx_core.model.lattice import CENTRINGS
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
 
 from ..options import debug_option
 
-WORDS = {"centring": tuple(PRIMITIVE), "false_place": FALSE_PLACES}
+WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}
 
 
 def setting_options(function: Any) -> Any:

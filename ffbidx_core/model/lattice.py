@@ -6,8 +6,9 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from ..errors import CellError
 from .cell import Array, cell_parameters
 
 _SIXTHS = {
@@ -33,6 +34,8 @@ _LENGTHS_EQUAL = 1e-4
 """Share of a length by which two that are meant to be equal may differ."""
 _ANGLES_EQUAL = 0.01
 """Degrees."""
+_LENGTHS_NEAR, _ANGLES_NEAR = 0.02, 2.0
+"""The same for a measured cell that is only to be told from one on other axes."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,32 @@ def _kind_of(lengths: Array, angles: Array) -> tuple[str, str]:
     return "triclinic", ""
 
 
+def check_axes(cell: Array, centring: str) -> None:
+    """Refuse a rhombohedral lattice on axes that are not those of its centring.
+
+    Raises
+    ------
+    CellError
+        For R without three equal axes, and H on axes that are not hexagonal.
+    """
+    parameters = cell_parameters(cell)
+    lengths, angles = parameters[:3] / parameters[0], parameters[3:]
+    n_equal, wanted = {"R": (3, angles[:1].repeat(3)), "H": (2, np.array([90, 90, 120]))}.get(centring, (0, angles))
+    if (np.abs(lengths[:n_equal] - 1) > _LENGTHS_NEAR).any() or (np.abs(angles - wanted) > _ANGLES_NEAR).any():
+        what = {"R": "R means a rhombohedral lattice on its own axes, a = b = c and three equal angles",
+                "H": "H means a rhombohedral lattice on hexagonal axes, a = b and angles of 90, 90 and 120 degrees"}
+        raise CellError(f"{what[centring]}; the other way to write such a lattice is {'RH'[centring == 'R']}")
+
+
 def centring_basis(centring: str) -> Array:
-    """Rows: primitive vectors in terms of the conventional a, b, c."""
+    """Rows: primitive vectors in terms of the conventional a, b, c, so that the basis @ cell is a primitive cell."""
     return np.array(_SIXTHS[centring]) / 6
+
+
+def is_allowed(indices: NDArray[np.int64], centring: str) -> NDArray[np.bool_]:
+    """Whether a centring leaves reflections (n, 3): those whose indices on the primitive basis are integers."""
+    allowed: NDArray[np.bool_] = (indices @ np.array(_SIXTHS[centring]).T % 6 == 0).all(axis=1)
+    return allowed
 
 
 def primitive_basis(cell: ArrayLike, centring: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import CellError, InputError, UsageError
 from ..model.cell import Array, cell_from_parameters, check_cell
-from ..model.lattice import CENTRINGS, InputCell, Lattice
+from ..model.lattice import CENTRINGS, InputCell, Lattice, check_axes
 from .cell_files import FOREIGN_FORMATS
 from .content import read_head, read_text
 from .stream import SIGNATURE, stream_cell
@@ -44,6 +44,7 @@ def read_input_cell(text: str) -> InputCell:
     words = [word for word in text.split(",") if not word.strip().isalpha()]
     try:
         cell = _cell_of([float(word) for word in words])
+        check_axes(cell, centring)
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None
     return InputCell(cell, Lattice.of_cell(cell, centring))
@@ -74,7 +75,9 @@ def read_cell_file(path: str) -> InputCell:
     try:
         for is_format, read in FOREIGN_FORMATS:
             if is_format(text):
-                return read(path, text)
+                found = read(path, text)
+                check_axes(found.cell, found.lattice.centring)
+                return found
         vectors = _cell_of_numbers(path, text)
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None

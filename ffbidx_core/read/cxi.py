@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry, Reading
 from .datasets import errors_of, find, open_dataset, open_file
-from .frames import MOST_SPOTS, RawFrames
+from .frames import MOST_SPOTS, RawFrames, read_parts
 from .nxmx import nxmx_geometry
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
 
@@ -99,16 +99,7 @@ class CxiFile:
             Naming the first frame that cannot be read.
         """
         at_once = max(1, MOST_SPOTS // max(1, self._width))
-        for begin in range(0, len(frames), at_once):
-            part = frames[begin : begin + at_once]
-            try:
-                raw = self._read(part)
-            except InputError:
-                if len(part) == 1:
-                    raise
-                yield from (self._read(part[i : i + 1]) for i in range(len(part)))
-            else:
-                yield raw
+        return read_parts((frames[i : i + at_once] for i in range(0, len(frames), at_once)), self._read)
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
         with errors_of(self.path, f"frame {frames[0]}"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
+from ..errors import InputError
 from ..model.frame import FrameBlock, FrameStatus
 from ..model.peaks import DetectorPeaks
 
@@ -79,6 +80,29 @@ class ResolutionLimits:
         if self.d_max is not None:
             inside &= squared >= self.d_max**-2
         return inside
+
+
+def read_parts(
+    parts: Iterable[NDArray[np.int64]], read: Callable[[NDArray[np.int64]], RawFrames]
+) -> Iterator[RawFrames]:
+    """Read frames part by part; of a part that cannot be read come all frames before the one that is bad.
+
+    So what comes does not depend on how frames are cut to parts.
+
+    Raises
+    ------
+    InputError
+        Naming the first frame that cannot be read.
+    """
+    for part in parts:
+        try:
+            raw = read(part)
+        except InputError:
+            if len(part) == 1:
+                raise
+            yield from (read(part[i : i + 1]) for i in range(len(part)))
+        else:
+            yield raw
 
 
 def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensity: bool = False) -> FrameBlock:

@@ -14,7 +14,7 @@ from ..model.cell import Array, check_cell
 from ..model.detector import Geometry, Reading
 from ..model.peaks import DetectorPeaks
 from .datasets import errors_of, open_dataset, open_file, units_of
-from .frames import MOST_SPOTS, RawFrames
+from .frames import MOST_SPOTS, RawFrames, read_parts
 from .geom import parse_geometry
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
 
@@ -138,22 +138,12 @@ class Hdf5File:
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending, in parts of at most `MOST_SPOTS` spots or one frame.
 
-        Where something cannot be read, all frames before it come first, however they are sliced.
-
         Raises
         ------
         InputError
             Naming the first frame that cannot be read.
         """
-        for part in self._parts(frames):
-            try:
-                raw = self._read(part)
-            except InputError:
-                if len(part) == 1:
-                    raise
-                yield from (self._read(part[i : i + 1]) for i in range(len(part)))
-            else:
-                yield raw
+        return read_parts(self._parts(frames), self._read)
 
     def _parts(self, frames: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         if len(frames) == 0:

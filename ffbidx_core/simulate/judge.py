@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, symmetry_operators
 from ..model.frame import BatchResult
+from ..model.lattice import centring_basis
 from ..model.orientation import equal_lattices, misorientation
-from .centring import PRIMITIVE
 from .frames import SimulatedFrames
 from .scenario import Scenario
 
@@ -26,7 +26,7 @@ class Judge:
     """Tells right crystals from others for the cells of one scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.primitive = PRIMITIVE[scenario.centring]
+        self.primitive = centring_basis(scenario.centring)
         self.operators = [self._symmetry(cell) for cell in scenario.true_cells]
 
     def _symmetry(self, cell: Array) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ParameterError
 from ..model.cell import Array, cell_from_parameters
 from ..model.geometry import FlatDetector
-from .centring import PRIMITIVE
+from ..model.lattice import CENTRINGS
 
 FALSE_PLACES = ("detector", "resolution")
 """How false spots are spread: evenly over the detector's area, or evenly over 1/d."""
@@ -109,7 +109,7 @@ class Scenario:
             self._check(f)
         if self.d_min >= self.d_max:
             raise ParameterError("d_min", self.d_min, f"below d_max = {self.d_max:g}")
-        for name, words in (("centring", tuple(PRIMITIVE)), ("false_place", FALSE_PLACES)):
+        for name, words in (("centring", CENTRINGS), ("false_place", FALSE_PLACES)):
             if getattr(self, name) not in words:
                 raise ParameterError(name, getattr(self, name), "one of " + ", ".join(words))
         if not self.cells:

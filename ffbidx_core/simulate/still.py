@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..model.cell import Array, cell_from_parameters, reciprocal
-from .centring import is_allowed
+from ..model.lattice import is_allowed
 from .ewald import indices_near_sphere
 from .scenario import Scenario
 

@@ -2,8 +2,17 @@ import gemmi
 import numpy as np
 import pytest
 
+from ffbidx_core.errors import CellError
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
-from ffbidx_core.model.lattice import CENTRINGS, Lattice, primitive_basis, shortest_basis
+from ffbidx_core.model.lattice import (
+    CENTRINGS,
+    Lattice,
+    centring_basis,
+    check_axes,
+    is_allowed,
+    primitive_basis,
+    shortest_basis,
+)
 
 CELLS = {
     "P": (31, 42, 53, 75, 83, 68),
@@ -15,6 +24,31 @@ CELLS = {
     "H": (61, 61, 150, 90, 90, 120),
     "R": (61, 61, 61, 78, 78, 78),
 }
+GROUPS = {
+    "P": "P 1", "A": "A 2 2 2", "B": "B 2 2 2", "C": "C 2 2 2", "I": "I 2 2 2", "F": "F 2 2 2", "H": "R 3:H",
+    "R": "R 3:R",
+}  # fmt: skip
+HKL = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("centring", CENTRINGS)
+def test_the_reflections_are_those_of_a_space_group_with_this_centring(centring):
+    operations = gemmi.SpaceGroup(GROUPS[centring]).operations()
+    expected = [not operations.is_systematically_absent(hkl) for hkl in HKL.tolist()]
+    assert is_allowed(HKL, centring).tolist() == expected
+
+
+@pytest.mark.parametrize("centring", CENTRINGS)
+def test_the_primitive_cell_has_one_lattice_point(centring):
+    n_points = {"P": 1, "R": 1, "F": 4, "H": 3}.get(centring, 2)
+    assert np.linalg.det(centring_basis(centring)) == pytest.approx(1 / n_points)
+
+
+@pytest.mark.parametrize(("centring", "other"), [("R", "H"), ("H", "R")])
+def test_rhombohedral_lattices_have_one_letter_for_each_kind_of_axes(centring, other):
+    check_axes(cell_from_parameters(CELLS[centring]), centring)
+    with pytest.raises(CellError, match=f"such a lattice is {other}"):
+        check_axes(cell_from_parameters(CELLS[other]), centring)
 
 
 @pytest.mark.parametrize("centring", CENTRINGS)

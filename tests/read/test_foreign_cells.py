@@ -115,7 +115,17 @@ def test_cells_that_are_written_out(text: str, code: str) -> None:
     assert read_input_cell(text).lattice.code == code
 
 
-@pytest.mark.parametrize("text", ["79,79,38,90,90,180", "79,79,38,90,90,90,X", "1,2,3,4,5,6,7,8", "1,2,3,2,4,6,7,8,9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "79,79,38,90,90,180",
+        "79,79,38,90,90,90,X",
+        "1,2,3,4,5,6,7,8",
+        "1,2,3,2,4,6,7,8,9",
+        "61,61,150,90,90,120,R",
+        "61,61,61,78,78,78,H",
+    ],
+)
 def test_written_out_and_no_cell(text: str) -> None:
     with pytest.raises(UsageError, match="--cell"):
         read_input_cell(text)

@@ -147,7 +147,7 @@ def test_false_spots_are_spread_as_asked():
 
 @pytest.mark.parametrize(("centring", "condition"), [
     ("A", lambda hkl: hkl @ (0, 1, 1) % 2 == 0), ("C", lambda hkl: hkl @ (1, 1, 0) % 2 == 0),
-    ("I", lambda hkl: hkl.sum(axis=1) % 2 == 0), ("R", lambda hkl: hkl @ (-1, 1, 1) % 3 == 0),
+    ("I", lambda hkl: hkl.sum(axis=1) % 2 == 0), ("H", lambda hkl: hkl @ (-1, 1, 1) % 3 == 0),
     ("F", lambda hkl: (hkl @ (1, 1, 0) % 2 == 0) & (hkl @ (0, 1, 1) % 2 == 0)),
 ])
 def test_a_centred_lattice_shows_its_reflections_only(centring, condition):
