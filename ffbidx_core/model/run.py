@@ -27,12 +27,26 @@ class InputIdentity(NamedTuple):
         -1 for all frames of the file.
     size, mtime_ns
         Of the file; -1 where there was none.
+    digest
+        How many of its bytes were hashed, a colon and their hash; empty where that is not known.
     """
 
     path: str
     frame: int
     size: int
     mtime_ns: int
+    digest: str = ""
+
+    def change(self, then: InputIdentity) -> str | None:
+        """What of the file is not as it was then; None where it is the same, by size and hash.
+
+        Without hashes of as many bytes its time of modification decides.
+        """
+        if self.size != then.size:
+            return f"{then.size} bytes then, {self.size} now"
+        if self.digest and self.digest.partition(":")[0] == then.digest.partition(":")[0]:
+            return None if self.digest == then.digest else "its size is the same, but not its content"
+        return None if self.mtime_ns == then.mtime_ns else "it was modified"
 
 
 @dataclass(frozen=True)
@@ -84,8 +98,7 @@ def _inputs_differ(then: list[InputIdentity], now: list[InputIdentity], growing:
     for number, (a, b) in enumerate(zip(then, now, strict=False)):
         if a[:2] != b[:2]:
             yield f"input {number} was {_named(a)}, is {_named(b)} now"
-        elif a != b and not growing:
-            change = f"{a.size} bytes then, {b.size} now" if a.size != b.size else "it was modified"
+        elif not growing and (change := b.change(a)):
             yield f"the input {b.path} has changed: {change}"
     if len(now) < len(then) or (len(now) > len(then) and not growing):
         yield f"the number of inputs was {len(then)}, is {len(now)} now"

@@ -103,7 +103,9 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
             words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in names}
             paths = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
             numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
-        inputs = [InputIdentity(*row) for row in zip(paths, *numbers, strict=True)]
+            has_digests = "run/input/digest" in file
+            digests = file["run/input/digest"].asstr()[()] if has_digests else [""] * len(paths)
+        inputs = [InputIdentity(*row) for row in zip(paths, *numbers, digests, strict=True)]
     learned = words["learned"]
     return (
         header, complete, RunRecord(words["settings"], inputs, words["config"]), Mark.from_dict(words["mark"]),

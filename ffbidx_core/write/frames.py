@@ -25,6 +25,7 @@ from ..model.results import Results, ResultsHeader
 from ..model.run import InputIdentity, RunRecord
 from ..parameters import Parameters
 from ..read.geom import parse_geometry
+from ..read.identity import identity_now
 from ..read.open import SpotFile, open_spots
 from ..read.spots_kept import KeptSpots, keeps_spots
 
@@ -99,6 +100,8 @@ class Setup:
         Where inputs are looked for besides the current directory.
     kept : str
         Results file that keeps the spots, or empty: they are read from the inputs.
+    unchanged : set of str
+        Those of `inputs` that were compared with their files, which is done once.
     """
 
     geometry: Geometry | None = None
@@ -106,6 +109,7 @@ class Setup:
     inputs: dict[str, InputIdentity] = field(default_factory=dict)
     folder: str = ""
     kept: str = ""
+    unchanged: set[str] = field(default_factory=set)
 
     @classmethod
     def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
@@ -189,9 +193,11 @@ def open_again(source: str, setup: Setup) -> SpotFile:
     path = next((p for p in (source, os.path.join(setup.folder, source)) if os.path.lexists(p)), None)
     if path is None:
         raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
-    known, now = setup.inputs.get(source), os.stat(path)
-    if known is not None and (known.size, known.mtime_ns) != (now.st_size, now.st_mtime_ns):
-        raise InputError(path, f"has changed since it was indexed: {known.size} bytes then, {now.st_size} now")
+    known = setup.inputs.get(source)
+    if known is not None and source not in setup.unchanged:
+        if change := identity_now(path, known).change(known):
+            raise InputError(path, f"has changed since it was indexed: {change}")
+        setup.unchanged.add(source)
     return open_spots(path, setup.geometry)
 
 

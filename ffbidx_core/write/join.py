@@ -257,6 +257,7 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
     file.create_dataset("run/input/path", data=as_texts([source.path for source in inputs]), dtype=text)
     for name, kind in _INPUT_COLUMNS.items():
         file.create_dataset(f"run/input/{name}", data=np.array([getattr(row, name) for row in inputs], dtype=kind))
+    file.create_dataset("run/input/digest", data=as_texts([source.digest for source in inputs]), dtype=text)
 
 
 def _child(temporary: str) -> int:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from runs import FRAMES, QUICK, flip_a_bit, make_inputs, run
 
@@ -192,12 +193,41 @@ def test_changed_inputs_are_refused(tmp_path):
     ):
         with pytest.raises(UsageError, match=says):
             run(changed, output, resume=True)
-    os.utime(sources[2].path, ns=(1, 1))
-    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: it was modified"):
+    with h5py.File(sources[2].path, "r+") as file:
+        file["spots"][7, 1] += 0.01
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: its size is the same, but not its content"):
         run(sources, output, resume=True)
     with open(sources[2].path, "ab") as file:
         file.write(b"x")
     with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: \d+ bytes then, \d+ now"):
+        run(sources, output, resume=True)
+
+
+def test_inputs_that_were_copied_are_the_same(wanted, tmp_path):
+    sources = make_inputs(tmp_path)
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    shutil.copyfile(sources[2].path, tmp_path / "copy")
+    os.replace(tmp_path / "copy", sources[2].path)
+    os.utime(sources[2].path, ns=(1, 1))
+    run(sources, output, resume=True)
+    np.testing.assert_array_equal(read_results(output).cells, read_results(wanted).cells)
+
+
+def test_a_ledger_without_hashes_is_compared_by_time(tmp_path):
+    sources = make_inputs(tmp_path)
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    path = tmp_path / "x.h5.parts/ledger.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if "input" in line:
+            del line["input"][4]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    os.utime(sources[2].path, ns=(1, 1))
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: it was modified"):
         run(sources, output, resume=True)
 
 
