@@ -19,8 +19,6 @@ from .cell import Array
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
 NO_PANEL = -1
-BY_HAND = "; the wavelength was given by hand"
-"""Line of a geometry file whose wavelength wins over what the peaks' own file says."""
 
 Vector = tuple[float, float, float]
 
@@ -40,6 +38,13 @@ class Panel:
         One pixel along fs and ss, mm.
     used : bool
         False for a panel whose peaks are not to be indexed.
+    sensor : (2,) float
+        Thickness, mm, and absorption, 1/mm, of a sensor in which rays are seen where they are absorbed, behind its
+        front; zeros where that is not corrected.
+    data : str
+        Path of the panel's images in the files, `%` for what differs between events, or empty.
+    dims : tuple of str
+        What each dimension of the images is: `ss`, `fs`, a number, or `%` for events.
     """
 
     name: str
@@ -49,6 +54,9 @@ class Panel:
     fast: Vector = (1.0, 0.0, 0.0)
     slow: Vector = (0.0, 1.0, 0.0)
     used: bool = True
+    sensor: tuple[float, float] = (0.0, 0.0)
+    data: str = ""
+    dims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,9 +112,30 @@ class Detector:
 
     def spots(self, pixels: Array, wavelength: ArrayLike, distance: ArrayLike) -> Array:
         """Spots (n, 3), 1/angstrom, of pixels, for a wavelength in angstrom and a distance in mm, one or (n,)."""
-        ray = self.positions(pixels, distance)
+        ray = self._without_parallax(pixels, self.positions(pixels, distance))
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
+
+    def _without_parallax(self, pixels: Array, places: Array) -> Array:
+        """Where rays that are seen at places (n, 3) enter the sensor, mm.
+
+        As dxtbx does it: a ray is seen at the mean depth o = 1 / mu - (t / cos + 1 / mu) exp(-mu t / cos) along it, for
+        a sensor of thickness t and absorption mu, and cos of the angle between the ray and the panel's normal.
+        """
+        thickness, absorption = np.array([p.sensor for p in self.panels])[pixels[:, 2].astype(np.int64)].T
+        if not (has_sensor := (thickness > 0) & (absorption > 0)).any():
+            return places
+        thickness, absorption = thickness[has_sensor], absorption[has_sensor]
+        ray = places[has_sensor] / np.linalg.norm(places[has_sensor], axis=1, keepdims=True)
+        normals = np.array([np.cross(p.fast, p.slow) for p in self.panels])
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        normal = normals[pixels[has_sensor, 2].astype(np.int64)]
+        along = np.einsum("ij,ij->i", ray, normal)
+        path = thickness / np.abs(along)
+        depth = 1 / absorption - (path + 1 / absorption) * np.exp(-absorption * path)
+        corrected = places.copy()
+        corrected[has_sensor] -= depth[:, None] * (ray - along[:, None] * normal)
+        return corrected
 
     def usable(self, pixels: Array) -> NDArray[np.bool_]:
         """Which pixels are on a panel that is used, outside all bad regions, (n,)."""
@@ -191,7 +220,9 @@ class Geometry:
     wavelength, distance : Reading or None
         None where the peaks' own file must say it.
     peak_list : str
-        Group of the peak lists in the files, or empty.
+        Where the peak lists are in the files, `%` for what differs between events, or empty.
+    peak_list_type : str
+        `cxi`, `list3`, or empty for what is found there.
     half_pixel_shift : bool or None
         Whether peaks are pixel numbers, to which half a pixel is added; None: as is usual in their format.
     text : str
@@ -204,55 +235,7 @@ class Geometry:
     wavelength: Reading | None = None
     distance: Reading | None = None
     peak_list: str = ""
+    peak_list_type: str = ""
     half_pixel_shift: bool | None = None
     text: str = ""
     by_hand: bool = False
-
-
-def geometry_text(geometry: Geometry) -> str:
-    """A geometry as a CrystFEL geometry file."""
-    lines = [BY_HAND] if geometry.by_hand else []
-    wave, distance = geometry.wavelength, geometry.distance
-    if wave is not None:
-        key = {"A": "wavelength", "m": "wavelength", "V": "electron_voltage", "kV": "electron_voltage"}
-        lines.append(f"{key.get(wave.unit, 'photon_energy')} = {_written(wave)} {wave.unit}")
-    if distance is not None:
-        lines.append(f"clen = {_written(distance)} {distance.unit}")
-    if geometry.peak_list:
-        lines.append(f"peak_list = {geometry.peak_list}")
-    for number, panel in enumerate(geometry.detector.panels):
-        lines += _panel_lines(panel)
-        if len({p.first for p in geometry.detector.panels}) < len(geometry.detector.panels):
-            # Panels that begin at one place are layers of the data.
-            lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(("%", number, "ss", "fs"))]
-    lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
-    return "\n".join(lines) + "\n"
-
-
-def _written(reading: Reading) -> str:
-    return reading.path or f"{reading.value:.10g}"
-
-
-def _panel_lines(panel: Panel) -> list[str]:
-    size = float(np.linalg.norm(panel.fast))
-    x, y, z = panel.corner
-    fields = {
-        "min_fs": panel.first[0], "max_fs": panel.last[0], "min_ss": panel.first[1], "max_ss": panel.last[1],
-        "res": f"{1e3 / size:.10g}", "corner_x": f"{x / size:.8f}", "corner_y": f"{y / size:.8f}",
-        "coffset": f"{z / 1e3:.10g}", "fs": _algebraic(panel.fast, size), "ss": _algebraic(panel.slow, size),
-    }
-    if not panel.used:
-        fields["no_index"] = 1
-    return [f"{panel.name}/{key} = {value}" for key, value in fields.items()]
-
-
-def _algebraic(vector: Vector, size: float) -> str:
-    return " ".join(f"{v / size:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True))
-
-
-def _region_lines(name: str, region: BadRegion) -> list[str]:
-    axes = ("x", "y") if region.in_laboratory else ("fs", "ss")
-    lines = [f"{name}/panel = {region.panel}"] if region.panel else []
-    for axis, low, high in zip(axes, region.low, region.high, strict=True):
-        lines += [f"{name}/min_{axis} = {low:.10g}", f"{name}/max_{axis} = {high:.10g}"]
-    return lines

@@ -12,15 +12,14 @@ from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry, Reading
 from .datasets import errors_of, find, open_dataset, open_file
+from .events import COUNT, FS, INTENSITY, SS
 from .frames import MOST_SPOTS, RawFrames, read_parts
 from .nxmx import nxmx_geometry
-from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
+from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
 
 PLACES = ("/entry_1/result_1", "/entry/MX", "/entry/result", "/entry_1/result", "/entry/result_1", "/result_1")
 """Groups that hold peak lists when the geometry does not say which does."""
 
-_COUNT, _FS, _SS, _INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
-_HALF_PIXEL = 0.5
 
 
 def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> str | None:
@@ -29,7 +28,7 @@ def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> st
     for place in (named, *PLACES):
         if place:
             group = find(file, path, place)
-            if isinstance(group, h5py.Group) and all(name in group for name in (_COUNT, _FS, _SS)):
+            if isinstance(group, h5py.Group) and all(name in group for name in (COUNT, FS, SS)):
                 return place
     return None
 
@@ -64,7 +63,7 @@ class CxiFile:
     def _open(self, geometry: Geometry | None) -> None:
         place = find_peak_lists(self._file, self.path, geometry)
         if place is None:
-            raise InputError(self.path, f"has no peak lists ({_COUNT}, {_FS}, {_SS}) in {', '.join(PLACES)}")
+            raise InputError(self.path, f"has no peak lists ({COUNT}, {FS}, {SS}) in {', '.join(PLACES)}")
         self._notes: list[str] = []
         if geometry is None:
             geometry, self._notes = nxmx_geometry(self._file, self.path)
@@ -72,12 +71,12 @@ class CxiFile:
         self.geometry: Geometry | None = geometry
         self._wavelength = needed_reading(self.path, geometry.wavelength, "wavelength")
         self._distance = needed_reading(self.path, geometry.distance, "distance")
-        self._counts = self._dataset(f"{place}/{_COUNT}", "iu", (None,))
+        self._counts = self._dataset(f"{place}/{COUNT}", "iu", (None,))
         self.n_frames = len(self._counts)
-        tables = [self._dataset(f"{place}/{name}", "fiu", (self.n_frames, None)) for name in (_FS, _SS)]
+        tables = [self._dataset(f"{place}/{name}", "fiu", (self.n_frames, None)) for name in (FS, SS)]
         self._fs, self._ss = tables
         self._intensity = open_dataset(
-            self._file, self.path, f"{place}/{_INTENSITY}", "fiu", (self.n_frames, None)
+            self._file, self.path, f"{place}/{INTENSITY}", "fiu", (self.n_frames, None)
         )
         self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
         self._placer = PeakPlacer(self.path, geometry.detector)
@@ -115,7 +114,7 @@ class CxiFile:
             )
             assert fs is not None
             assert ss is not None
-        shift = _HALF_PIXEL if self.half_pixel_shift else 0.0
+        shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         peaks = PeakLists(
             frames, [""] * len(frames), fs + shift, ss + shift, np.concatenate([[0], np.cumsum(counts)]),
             in_angstrom(self._wavelength, self._values(self._wavelength, frames)),

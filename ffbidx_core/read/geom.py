@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, field, replace
 
 from ..errors import InputError, UsageError
 from ..model.detector import (
-    BY_HAND,
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
     BadRegion,
@@ -18,7 +18,8 @@ from ..model.detector import (
     Reading,
     Vector,
 )
-from ..model.detector import geometry_text as text_of
+from ..model.geometry_file import BY_HAND, SENSOR
+from ..model.geometry_file import geometry_text as text_of
 from .content import read_text
 from .experiments import is_experiments, parse_experiments
 from .xds import is_xds_geometry, parse_xds_geometry
@@ -26,7 +27,10 @@ from .xds import is_xds_geometry, parse_xds_geometry
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes; CrystFEL takes no more in a stream."""
 
+PEAK_LIST_TYPES = ("", "cxi", "list3", "auto")
+
 _RESERVED = ("group", "rigid_group")
+_SENSOR_KEY = "; sensor"
 _TERM = re.compile(r"([+-]?)(\d*\.?\d*(?:[eE][+-]?\d+)?)\*?([xyz])")
 _WAVELENGTH_KEYS = {"wavelength": "m", "photon_energy": "eV", "electron_voltage": "V"}
 """Keys that give a wavelength, with the unit of a number without one."""
@@ -112,17 +116,28 @@ def parse_geometry(path: str, text: str) -> Geometry:
     shift = [_millimetres(path, lines.defaults, f"detector_shift_{axis}", "m") for axis in "xy"]
     panels = [_panel(path, name, fields, height) for name, fields in lines.panels.items()]
     detector = Detector(tuple(panels), tuple(_bad_region(path, *item) for item in lines.bad.items()))
-    peak_list = lines.defaults.get("peak_list") or next(
-        (fields["peak_list"] for fields in lines.panels.values() if "peak_list" in fields), ""
-    )
+    place, kind = (_anywhere(lines, key) for key in ("peak_list", "peak_list_type"))
+    if kind not in PEAK_LIST_TYPES:
+        raise InputError(path, f"peak_list_type = {kind[:20]} is none of {', '.join(PEAK_LIST_TYPES[1:])}")
     if any(shift):
         detector = detector.moved((*shift, 0.0))
-    return Geometry(detector, _wavelength(path, lines), distance, peak_list, text=text, by_hand=BY_HAND in text)
+    return Geometry(
+        detector, _wavelength(path, lines), distance, place, "" if kind == "auto" else kind, text=text,
+        by_hand=BY_HAND in text,
+    )
+
+
+def _anywhere(lines: _Lines, key: str) -> str:
+    """A value for the whole file, wherever it stands."""
+    values = (fields[key] for fields in (lines.defaults, *lines.panels.values()) if key in fields)
+    return next(values, "")
 
 
 def _assignments(path: str, text: str) -> _Lines:
     lines = _Lines()
     for number, line in enumerate(text.splitlines(), start=1):
+        if sensor := SENSOR.fullmatch(line.strip()):
+            lines.panels.setdefault(sensor[1], dict(lines.defaults))[_SENSOR_KEY] = f"{sensor[2]} {sensor[3]}"
         content = line.partition(";")[0].strip()
         if not content:
             continue
@@ -230,7 +245,19 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
     fast = _direction(path, fields.get("fs", "x"), size, f"{place}, fs")
     slow = _direction(path, fields.get("ss", "y"), size, f"{place}, ss")
     used = _number(path, fields, "no_index", place, 0.0) == 0
-    return Panel(name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used)
+    sensor = [_number(path, {"sensor": w}, "sensor", place) for w in fields.get(_SENSOR_KEY, "0 0").split()]
+    return Panel(
+        name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used,
+        (sensor[0], sensor[1]), fields.get("data", ""), _dims(path, fields, place),
+    )
+
+
+def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
+    """What the dimensions of a panel's images are; those of an image alone where the file does not say."""
+    dims = tuple(itertools.takewhile(bool, (fields.get(f"dim{i}", "") for i in itertools.count())))
+    if wrong := [dim for dim in dims if dim not in ("%", "ss", "fs") and not dim.isdigit()]:
+        raise InputError(path, f"a dimension is {wrong[0][:20]!r}, wanted is %, ss, fs or a number", place)
+    return dims
 
 
 def _direction(path: str, text: str, size: float, place: str) -> Vector:

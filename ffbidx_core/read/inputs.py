@@ -79,7 +79,7 @@ def _sources(name: str) -> list[Source]:
     if match is not None and not os.path.lexists(name):
         return [Source(match["path"], int(match["index"]))]
     if glob.has_magic(name) and not os.path.lexists(name):
-        found = sorted(filter(os.path.isfile, glob.iglob(name, recursive=True)), key=_by_number)
+        found = sorted(filter(os.path.isfile, glob.iglob(name, recursive=True)), key=by_number)
     else:
         # What looks like a file is not touched here, where nothing guards against one that hangs.
         found = [] if name.lower().endswith(SPOT_SUFFIXES) else spot_files(name)
@@ -98,10 +98,10 @@ def spot_files(directory: str) -> list[str]:
         name for name in names
         if name.lower().endswith(SPOT_SUFFIXES) and not name.startswith(".") and RESULTS_INFIX not in name.lower()
     ]
-    return [os.path.join(directory, name) for name in sorted(wanted, key=_by_number)]
+    return [os.path.join(directory, name) for name in sorted(wanted, key=by_number)]
 
 
-def _by_number(name: str) -> list[tuple[int, str]]:
+def by_number(name: str) -> list[tuple[int, str]]:
     """Numbers in names count by their value: run2 comes before run10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 

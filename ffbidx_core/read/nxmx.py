@@ -5,7 +5,8 @@ from __future__ import annotations
 import h5py
 import numpy as np
 
-from ..model.detector import Detector, Geometry, Panel, Reading, Vector, geometry_text
+from ..model.detector import Detector, Geometry, Panel, Reading, Vector
+from ..model.geometry_file import geometry_text
 from .datasets import errors_of, find, open_dataset
 
 _DETECTOR = "/entry/instrument/detector"

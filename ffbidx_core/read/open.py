@@ -98,6 +98,7 @@ def is_results(path: str) -> bool:
 def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
     from .cxi import CxiFile, find_peak_lists
     from .datasets import errors_of, find, open_file
+    from .events import EventsFile, names_events
     from .hdf5 import Hdf5File
 
     with open_file(path) as file:
@@ -106,7 +107,10 @@ def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
                 raise InputError(path, "holds results, not spots: `ffbidx convert` and `ffbidx table` read it")
         is_dials = find(file, path, HDF5_GROUP) is not None
         has_spots = find(file, path, "/spots") is not None
+        has_events = not has_spots and names_events(file, path, geometry)
         has_peak_lists = not has_spots and find_peak_lists(file, path, geometry) is not None
     if is_dials and not has_spots:
         return _open_dials(path, geometry)
+    if has_events:
+        return EventsFile(path, geometry)
     return CxiFile(path, geometry) if has_peak_lists else Hdf5File(path, geometry)

@@ -13,6 +13,8 @@ from ..model.detector import LENGTH_UNITS, NO_PANEL, WAVELENGTH_UNITS, Detector,
 from ..model.peaks import DetectorPeaks
 from .frames import RawFrames
 
+HALF_PIXEL = 0.5
+"""From the number of a pixel to its centre, measured from the corner of the first."""
 NEEDS_GEOMETRY = "holds peaks in detector pixels: give the geometry with -g FILE"
 
 
@@ -88,7 +90,7 @@ class PeakPlacer:
         if not all_kept and not self._told:
             self._told = True
             # In the same words wherever in the file a run is taken up.
-            lines.append(f"{self._path}: peaks on no panel or in a bad region of the geometry are left out")
+            lines.append(f"{self._path}: peaks on no panel, on several or in a bad region of the geometry are left out")
         return lines
 
 

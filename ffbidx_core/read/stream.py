@@ -18,7 +18,7 @@ from ..model.lattice import InputCell
 from .cell_files import crystfel_cell
 from .frames import RawFrames
 from .geom import LARGEST_GEOMETRY_FILE, parse_geometry
-from .peaks import NEEDS_GEOMETRY, PeakLists, PeakPlacer
+from .peaks import HALF_PIXEL, NEEDS_GEOMETRY, PeakLists, PeakPlacer
 
 SIGNATURE = "CrystFEL stream format"
 
@@ -30,7 +30,6 @@ _ENERGY = re.compile(r"^photon_energy_eV = (\S+)", re.MULTILINE)
 _LENGTH = re.compile(r"^average_camera_length = (\S+) m", re.MULTILINE)
 _IMAGE = re.compile(r"^Image filename: (.*)$", re.MULTILINE)
 _EVENT = re.compile(r"^Event: (.*)$", re.MULTILINE)
-_HALF_PIXEL = 0.5
 
 
 @dataclass
@@ -128,7 +127,7 @@ class StreamFile:
             yield self._frames(frames, chunks)
 
     def _frames(self, frames: NDArray[np.int64], chunks: list[_Chunk]) -> RawFrames:
-        shift = _HALF_PIXEL if self.half_pixel_shift else 0.0
+        shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         fs, ss, intensity = (
             np.array([value for chunk in chunks for value in getattr(chunk, name)], dtype=np.float64)
             for name in ("fs", "ss", "intensity")

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array
-from ..model.detector import Detector, Geometry, Panel, Reading, Vector, geometry_text
+from ..model.detector import Detector, Geometry, Panel, Reading, Vector
 from ..model.dxtbx import rotation_of_beam
+from ..model.geometry_file import geometry_text
 from .frames import RawFrames
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry
 

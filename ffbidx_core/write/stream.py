@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..errors import UsageError
 from ..model.cell import Array, cell_parameters, reciprocal
 from ..model.crystal import excitation_errors
-from ..model.detector import HC, Geometry, geometry_text
+from ..model.detector import HC, Geometry
+from ..model.geometry_file import geometry_text
 from ..model.lattice import InputCell, Lattice
 from ..model.results import Results
 from ..read.experiments import is_experiments

@@ -3,6 +3,7 @@
 import warnings
 
 import CFstreamparser
+import h5py
 import numpy as np
 import pytest
 from beamline import ENERGY, PANELS, geom_text, same_orientation, stills, write_cxi
@@ -94,6 +95,33 @@ def test_several_outputs_at_once(route, tmp_path):
     rows = np.genfromtxt(tmp_path / "d.csv", delimiter=",", names=True, dtype=None)
     np.testing.assert_allclose(rows["ax"], found.cells[found.crystals][:, 0, 0], rtol=1e-5)
     assert (tmp_path / "e.tsv").read_text().count("\n") == 5
+
+
+def test_a_list_for_each_event(run, tmp_path):
+    """CrystFEL's % in paths: names of events and images in the stream are those that CrystFEL gives them."""
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        for number, (peaks, intensity) in enumerate(zip(MADE.peaks, MADE.intensity, strict=True)):
+            file[f"shot{number}/peaks"] = np.column_stack([peaks[:, :2] - 0.5, intensity])
+    text = geom_text().replace("data = /entry_1/data_1/data", "data = /%/image\npeak_list = /%/peaks")
+    (tmp_path / "det.geom").write_text(text.replace("dim0 = %\ndim1 = ss\ndim2 = fs", "dim0 = ss\ndim1 = fs"))
+    ran = run("index", "run.h5", "-g", "det.geom", "--cell", "31,42,53,90,103,90", *QUICK, "-o", "a.stream",
+              "-o", "a.sol", "-o", "a.h5")  # fmt: skip
+    assert ran.status == 0, ran.err
+    # The other reader takes numbers for events only.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chunks = list(crystfel_stream.parse_chunks(str(tmp_path / "a.stream"), peak_tbl=False, refl_tbl=False))
+    lines = (tmp_path / "a.sol").read_text().splitlines()
+    for number, (chunk, line, truth) in enumerate(zip(chunks, lines, MADE.cells, strict=True)):
+        assert line.split()[:2] == ["run.h5", f"shot{number}//"]
+        (crystal,) = chunk["crystals"]
+        assert same_orientation(cell_of_stars([crystal[f"{x}star"] for x in "abc"]), truth, OPERATORS)
+    assert (tmp_path / "a.stream").read_text().count("Image filename: run.h5\nEvent: shot2//\n") == 1
+    assert run("convert", "a.h5", "-o", "b.stream").status == 0
+    assert (tmp_path / "a.stream").read_bytes() == (tmp_path / "b.stream").read_bytes()
+    shown = run("inspect", "run.h5", "-g", "det.geom", "--json").summary
+    assert (shown["formats"], shown["frames"]) == (["peak lists of events"], 4)
+    assert run("index", "run.h5", "--cell", "31,42,53,90,103,90").is_one_line_error(2, "run.h5")
 
 
 @pytest.mark.parametrize("option", ["--half-pixel-shift", "--no-half-pixel-shift"])

@@ -9,7 +9,8 @@ from beamline import DISTANCE, HEIGHT, PANELS, WAVELENGTH, WIDTH, geom_text
 from cfel_fmt.geometry import load_crystfel_geometry
 
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.detector import NO_PANEL, geometry_text
+from ffbidx_core.model.detector import NO_PANEL
+from ffbidx_core.model.geometry_file import geometry_text
 from ffbidx_core.read.geom import GeometryChanges, parse_geometry, read_geometry
 
 TextFile = Callable[..., str]
