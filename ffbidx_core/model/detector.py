@@ -19,6 +19,8 @@ from .cell import Array
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
 NO_PANEL = -1
+_ALONG_BEAM = 0.05
+"""Sine of the angle between a panel and the beam, below which they do not really meet."""
 
 Vector = tuple[float, float, float]
 
@@ -165,6 +167,37 @@ class Detector:
         """The detector shifted across the beam so that the beam meets the first panel's plane at (fs, ss)."""
         place = self.positions(np.array([[*centre, 0.0]]), 0.0)[0]
         return self.moved((-place[0], -place[1], 0.0))
+
+
+def distance_along_beam(panels: Sequence[Panel]) -> float:
+    """Where the beam meets the plane of the panel that it hits, or passes nearest by, mm.
+
+    Parameters
+    ----------
+    panels
+        Their corners measured from the sample.
+
+    Raises
+    ------
+    ValueError
+        When all panels lie along the beam or behind the sample.
+    """
+    best, nearest = 0.0, np.inf
+    for panel in panels:
+        corner, fast, slow = np.array(panel.corner), np.array(panel.fast), np.array(panel.slow)
+        normal = np.cross(fast, slow)
+        if abs(normal[2]) < _ALONG_BEAM * np.linalg.norm(normal) or corner @ normal / normal[2] <= 0:
+            continue
+        distance = float(corner @ normal / normal[2])
+        # How far outside the panel, in pixels.
+        size = np.array(panel.last) - np.array(panel.first) + 1
+        place = np.linalg.lstsq(np.column_stack([fast, slow]), (0, 0, distance) - corner, rcond=None)[0]
+        off = float(np.linalg.norm(place - np.clip(place, 0, size)))
+        if off < nearest:
+            best, nearest = distance, off
+    if nearest == np.inf:
+        raise ValueError("the detector does not lie across the beam behind the sample")
+    return best
 
 
 def _sum(vector: Sequence[float], shift: Sequence[float]) -> Vector:

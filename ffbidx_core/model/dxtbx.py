@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from .cell import Array
-from .detector import Detector, Panel, Vector
+from .detector import Detector, Panel, Vector, distance_along_beam
 
+SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
+"""How dxtbx makes millimetres of pixels."""
 BEAM = (0.0, 0.0, -1.0)
 """The direction in which the beam runs, where we choose the frame: imgCIF's."""
 
@@ -47,18 +49,22 @@ def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[
         When the model is not as dxtbx writes it.
     """
     placed = [_placed(panel, *_parents(detector.get("hierarchy", {}), i)) for i, panel in enumerate(detector["panels"])]
-    places = [(rotation @ origin, rotation @ fast, rotation @ slow) for origin, fast, slow in placed]
-    distance = max(float(origin[2]) for origin, _, _ in places)
-    if not distance > 0:
-        raise ValueError("the detector lies behind the sample")
     panels = []
-    for i, (model, (origin, fast, slow)) in enumerate(zip(detector["panels"], places, strict=True)):
+    for i, (model, (origin, fast, slow)) in enumerate(zip(detector["panels"], placed, strict=True)):
         (dx, dy), (width, height) = model["pixel_size"], model["image_size"]
-        corner = origin - (0, 0, distance)
         panels.append(Panel(
-            f"p{i}", (0, 0), (int(width) - 1, int(height) - 1), _vector(corner), _vector(fast * dx), _vector(slow * dy)
+            f"p{i}", (0, 0), (int(width) - 1, int(height) - 1), _vector(rotation @ origin),
+            _vector(rotation @ fast * dx), _vector(rotation @ slow * dy), sensor=_sensor(model),
         ))
-    return panels, distance
+    distance = distance_along_beam(panels)
+    return list(Detector(tuple(panels)).moved((0, 0, -distance)).panels), distance
+
+
+def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
+    """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros."""
+    if model.get("px_mm_strategy", {}).get("type") != PARALLAX:
+        return 0.0, 0.0
+    return float(model["thickness"]), float(model["mu"])
 
 
 def _parents(group: Mapping[str, Any], panel: int) -> tuple[Array, Array]:
@@ -105,14 +111,15 @@ def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
             "fast_axis": (back @ fast / size[0]).tolist(), "slow_axis": (back @ slow / size[1]).tolist(),
             "origin": (back @ origin).tolist(), "raw_image_offset": list(panel.first),
             "image_size": [panel.last[i] - panel.first[i] + 1 for i in range(2)], "pixel_size": size,
-            "trusted_range": [0.0, 2.0**31], "thickness": 0.0, "material": "", "mu": 0.0, "mask": [], "gain": 1.0,
-            "pedestal": 0.0, "px_mm_strategy": {"type": "SimplePxMmStrategy"},
+            "trusted_range": [0.0, 2.0**31], "thickness": panel.sensor[0], "material": "", "mu": panel.sensor[1],
+            "mask": [], "gain": 1.0, "pedestal": 0.0,
+            "px_mm_strategy": {"type": PARALLAX if all(panel.sensor) else SIMPLE},
         })
     root = {"fast_axis": [1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0], "origin": [0.0, 0.0, 0.0]}
     children = [{"panel": i} for i in range(len(panels))]
     hierarchy = {"name": "", "type": "", "identifier": "", **root, "trusted_range": [0.0, 2.0**31], "thickness": 0.0,
                  "material": "", "mu": 0.0, "mask": [], "gain": 1.0, "pedestal": 0.0, "raw_image_offset": [0, 0],
-                 "image_size": [0, 0], "pixel_size": [0.0, 0.0], "px_mm_strategy": {"type": "SimplePxMmStrategy"},
+                 "image_size": [0, 0], "pixel_size": [0.0, 0.0], "px_mm_strategy": {"type": SIMPLE},
                  "children": children}
     return {"panels": panels, "hierarchy": hierarchy}
 

@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry
 from .datasets import errors_of, find, open_dataset, open_file
-from .experiments import HDF5_GROUP, TABLE_ID, has_parallax, is_experiments, parse_experiments
+from .experiments import HDF5_GROUP, TABLE_ID, is_experiments, parse_experiments
 from .frames import MOST_SPOTS, RawFrames
 from .peaks import PeakLists, PeakPlacer
 
@@ -58,9 +58,7 @@ class DialsFile:
         columns = _hdf5_columns(path) if h5py.is_hdf5(path) else _msgpack_columns(path)
         self._sort(columns)
         self._placer = PeakPlacer(path, geometry.detector)
-        self._notes = []
-        if has_parallax(geometry):
-            self._notes.append(f"{path}: its detector asks for a correction of the parallax, which is not made")
+        self._notes: list[str] = []
 
     def _sort(self, columns: dict[str, NDArray[Any]]) -> None:
         experiment, panel = (columns[name].astype(np.int64) for name in ("id", "panel"))

@@ -115,8 +115,3 @@ def _n_images(images: dict[str, Any], span: list[int] | None) -> int:
     if span is not None:
         return int(span[1]) - int(span[0]) + 1
     return max(1, len(images.get("single_file_indices") or images.get("images") or []))
-
-
-def has_parallax(geometry: Geometry) -> bool:
-    """Whether the list asks for a correction of the parallax in the sensor, which is not made here."""
-    return "ParallaxCorrectedPxMmStrategy" in geometry.text

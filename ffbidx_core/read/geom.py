@@ -22,7 +22,7 @@ from ..model.geometry_file import BY_HAND, SENSOR
 from ..model.geometry_file import geometry_text as text_of
 from .content import read_text
 from .experiments import is_experiments, parse_experiments
-from .xds import is_xds_geometry, parse_xds_geometry
+from .xds_geometry import is_xds_geometry, parse_xds_geometry
 
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes; CrystFEL takes no more in a stream."""

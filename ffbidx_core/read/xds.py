@@ -1,8 +1,7 @@
-"""XDS: spots (SPOT.XDS), and the geometry of XDS.INP or XPARM.XDS."""
+"""Spots of XDS (SPOT.XDS)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,22 +9,18 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array
-from ..model.detector import Detector, Geometry, Panel, Reading, Vector
-from ..model.dxtbx import rotation_of_beam
-from ..model.geometry_file import geometry_text
+from ..model.detector import Geometry, Reading
 from .frames import RawFrames
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry
+from .xds_geometry import CENTRE_OF_FIRST
 
-COLUMNS = (4, 7, 8)
-"""Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then h k l."""
+COLUMNS = (4, 5, 7, 8)
+"""Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then perhaps h k l."""
 MOST_FRAMES = 10**7
 
 _LOOKED_AT = 200
 _USUAL_SPOT = 2.0
 """1/angstrom. Spots in reciprocal space are nearer to the origin; pixels are farther out."""
-_CENTRE_OF_FIRST = 0.5
-"""XDS counts pixels from 1 and means their centres: this much less than 1 from the corner."""
-_KEYWORD = re.compile(r"([A-Z][-A-Z_']*)=\s*([^=!]*?)(?=\s+[A-Z][-A-Z_']*=|\s*!|\s*$)", re.MULTILINE)
 
 
 def is_spot_xds(text: str) -> bool:
@@ -79,7 +74,7 @@ class SpotXdsFile:
         """Some of the frames, ascending."""
         parts = [self._values[self._offsets[f] : self._offsets[f + 1]] for f in frames]
         values = np.concatenate([np.zeros((0, self._values.shape[1])), *parts])
-        shift = -_CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
+        shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
         yield self._placer.frames(PeakLists(
             frames, [""] * len(frames), values[:, 0] + shift, values[:, 1] + shift,
             np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64),
@@ -110,75 +105,3 @@ def _numbers(path: str, text: str) -> Array:
         if line.strip() and len(words) != n_columns:
             raise InputError(path, f"{line.strip()[:40]!r} is no spot: x y z intensity", f"line {number}")
     raise InputError(path, "cannot be read as SPOT.XDS")
-
-
-def is_xds_geometry(text: str) -> bool:
-    """Whether a text is XDS.INP or XPARM.XDS."""
-    return "XPARM.XDS" in text[:40] or re.search(r"^\s*[^!\n]*DETECTOR_DISTANCE=", text, re.MULTILINE) is not None
-
-
-def parse_xds_geometry(path: str, text: str) -> Geometry:
-    """The detector of XDS.INP or XPARM.XDS, turned so that the beam runs along +z.
-
-    Raises
-    ------
-    InputError
-        When it is not complete, or has several segments.
-    """
-    read = _xparm if "XPARM.XDS" in text[:40] else _xds_inp
-    try:
-        return read(path, text)
-    except (ValueError, IndexError, KeyError) as error:
-        detail = f"{type(error).__name__}: {error}"[:60]
-        raise InputError(path, f"cannot be read as the geometry of XDS: {detail}") from None
-
-
-def _xds_inp(path: str, text: str) -> Geometry:
-    fields: dict[str, list[float]] = {}
-    for key, value in _KEYWORD.findall(re.sub(r"!.*", "", text)):
-        if key == "SEGMENT":
-            raise InputError(path, "has a detector of several segments, which is not read")
-        try:
-            fields[key] = [float(word) for word in value.split()]
-        except ValueError:
-            continue
-    wanted = ("ORGX", "ORGY", "DETECTOR_DISTANCE", "X-RAY_WAVELENGTH", "NX", "NY", "QX", "QY")
-    if missing := [key for key in wanted if not fields.get(key)]:
-        raise InputError(path, f"has no {missing[0]}=")
-    orgx, orgy, distance, wavelength, nx, ny, qx, qy = (fields[key][0] for key in wanted)
-    x_axis = fields.get("DIRECTION_OF_DETECTOR_X-AXIS", [1, 0, 0])
-    y_axis = fields.get("DIRECTION_OF_DETECTOR_Y-AXIS", [0, 1, 0])
-    beam = fields.get("INCIDENT_BEAM_DIRECTION", [0, 0, 1])
-    return _geometry((orgx, orgy), distance, wavelength, (int(nx), int(ny)), (qx, qy), x_axis, y_axis, beam)
-
-
-def _xparm(path: str, text: str) -> Geometry:
-    rows = [[float(word) for word in line.split()] for line in text.splitlines()[1:]]
-    wavelength, *beam = rows[1]
-    n_segments, nx, ny, qx, qy = rows[6]
-    if n_segments > 1:
-        raise InputError(path, "has a detector of several segments, which is not read")
-    orgx, orgy, distance = rows[7]
-    return _geometry((orgx, orgy), distance, wavelength, (int(nx), int(ny)), (qx, qy), rows[8], rows[9], beam)
-
-
-def _geometry(
-    origin: tuple[float, float], distance: float, wavelength: float, size: tuple[int, int],
-    pixel: tuple[float, float], x_axis: list[float], y_axis: list[float], beam: list[float],
-) -> Geometry:
-    if not (wavelength > 0 and distance != 0 and min(size) > 0 and min(pixel) > 0):
-        raise ValueError("a wavelength, distance or size that is none")
-    rotation = rotation_of_beam(beam)
-    x, y = (np.array(axis) / np.linalg.norm(axis) for axis in (x_axis, y_axis))
-    normal, fast, slow = rotation @ np.cross(x, y), rotation @ x * pixel[0], rotation @ y * pixel[1]
-    corner = normal * distance - (origin[0] - _CENTRE_OF_FIRST) * fast - (origin[1] - _CENTRE_OF_FIRST) * slow
-    along = float(abs(distance))
-    last = (size[0] - 1, size[1] - 1)
-    panel = Panel("p0", (0, 0), last, _vector(corner - np.array([0, 0, along])), _vector(fast), _vector(slow))
-    made = Geometry(Detector((panel,)), Reading(wavelength, unit="A"), Reading(along, unit="mm"))
-    return Geometry(made.detector, made.wavelength, made.distance, text=geometry_text(made))
-
-
-def _vector(values: Array) -> Vector:
-    a, b, c = (float(v) for v in values)
-    return a, b, c

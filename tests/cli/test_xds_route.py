@@ -110,7 +110,7 @@ def test_spots_in_reciprocal_space_with_intensities_are_no_pixels(run, text_file
 @pytest.mark.parametrize(("change", "problem"), [
     (lambda text: text.replace("DETECTOR_DISTANCE= 80.0", "DETECTOR_DISTANCE="), "has no DETECTOR_DISTANCE"),
     (lambda text: text.replace(" ORGX=", " ORG="), "has no ORGX"),
-    (lambda text: text + " SEGMENT= 1 100 1 100\n", "segments"),
+    (lambda text: text + " SEGMENT= 1 100 1 100\n", "segment 1 has no DIRECTION_OF_SEGMENT_X-AXIS="),
     (lambda text: text.replace("QX=0.2", "QX=0"), "none"),
 ])  # fmt: skip
 def test_bad_geometry(run, spots, tmp_path, change, problem):
