@@ -66,8 +66,7 @@ def geometry_of(
 ) -> tuple[Geometry | None, bool | None]:
     """The geometry that the options describe, and whether half a pixel is added to the peaks."""
     from ffbidx_core.errors import ParameterError
-    from ffbidx_core.read.geom import GeometryChanges
-    from ffbidx_core.read.setup import choose_geometry
+    from ffbidx_core.read.setup import GeometryChanges, choose_geometry
 
     for name, value in (("distance", distance), ("wavelength", wavelength)):
         if value is not None and not 0 < value < float("inf"):

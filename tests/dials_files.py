@@ -20,8 +20,12 @@ GROUP = rotation(np.array([1.0, 2.0, 3.0]), 20.0).T
 GROUP_ORIGIN = np.array([3.0, -5.0, -70.0])
 
 
-def expt(made: Stills, *, stills: bool = True) -> dict:
-    """An experiment list: an experiment for each still, or one with a scan over all."""
+SENSOR = (0.45, 3.9)
+"""Thickness, mm, and absorption, 1/mm."""
+
+
+def expt(made: Stills, *, stills: bool = True, sensor: tuple[float, float] | None = None) -> dict:
+    """An experiment list: an experiment for each still, or one with a scan over all; of panels with a sensor."""
     panels = []
     for panel in PANELS:
         fast, slow = GROUP.T @ TURN @ panel.fast / PIXEL, GROUP.T @ TURN @ panel.slow / PIXEL
@@ -30,7 +34,10 @@ def expt(made: Stills, *, stills: bool = True) -> dict:
             "name": panel.name, "fast_axis": fast.tolist(), "slow_axis": slow.tolist(), "origin": origin.tolist(),
             "pixel_size": [PIXEL, PIXEL], "image_size": [WIDTH, HEIGHT],
             "px_mm_strategy": {"type": "SimplePxMmStrategy"}, "trusted_range": [-1, 1e6],
-        })  # fmt: skip
+        })
+        if sensor is not None:
+            strategy = {"type": "ParallaxCorrectedPxMmStrategy"}
+            panels[-1] |= {"thickness": sensor[0], "mu": sensor[1], "px_mm_strategy": strategy}  # fmt: skip
     group = {"fast_axis": GROUP[:, 0].tolist(), "slow_axis": GROUP[:, 1].tolist(), "origin": GROUP_ORIGIN.tolist()}
     children = [{"panel": 0}, {"panel": 1}, {"panel": 2}]
     root = {"fast_axis": [1, 0, 0], "slow_axis": [0, 1, 0], "origin": [0, 0, 0]}
@@ -88,7 +95,27 @@ def write_hdf5(path: Path, table: dict[str, np.ndarray]) -> None:
                 file[f"dials/processing/group_{number}/{name}"] = values[rows]
 
 
-def write_dials(folder: Path, made: Stills, **options) -> None:
+def behind_the_front(made: Stills, sensor: tuple[float, float]) -> Stills:
+    """The same stills seen in a sensor: each ray at the mean depth of its absorption, by adding it up."""
+    thickness, absorption = sensor
+    peaks = []
+    for frame in made.peaks:
+        seen = frame.copy()
+        for row in seen:
+            panel = PANELS[int(row[2])]
+            place = panel.corner + (0, 0, DISTANCE) + row[0] * panel.fast + (row[1] - row[2] * HEIGHT) * panel.slow
+            ray = place / np.linalg.norm(place)
+            normal = np.cross(panel.fast, panel.slow) / PIXEL**2
+            edges = np.linspace(0, thickness / abs(ray @ normal), 2001)
+            depth = (edges[1:] + edges[:-1]) / 2
+            mean = (depth * absorption * np.exp(-absorption * depth) * np.diff(edges)).sum()
+            row[:2] += mean * np.array([ray @ panel.fast, ray @ panel.slow]) / PIXEL**2
+        peaks.append(seen)
+    return Stills(made.cells, peaks, made.intensity)
+
+
+def write_dials(folder: Path, made: Stills, *, sensor: tuple[float, float] | None = None, **options) -> None:
     """imported.expt and strong.refl."""
-    (folder / "imported.expt").write_text(json.dumps(expt(made, **options)))
-    (folder / "strong.refl").write_bytes(packed(columns(made, **options)))
+    seen = made if sensor is None else behind_the_front(made, sensor)
+    (folder / "imported.expt").write_text(json.dumps(expt(made, sensor=sensor, **options)))
+    (folder / "strong.refl").write_bytes(packed(columns(seen, **options)))

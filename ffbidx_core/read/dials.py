@@ -15,7 +15,7 @@ from ..model.detector import Geometry
 from .datasets import errors_of, find, open_dataset, open_file
 from .experiments import HDF5_GROUP, TABLE_ID, is_experiments, parse_experiments
 from .frames import MOST_SPOTS, RawFrames
-from .peaks import PeakLists, PeakPlacer
+from .peaks import HALF_PIXEL, PeakLists, PeakPlacer
 
 TYPES: dict[str, tuple[str, int]] = {
     "int": ("<i4", 1), "double": ("<f8", 1), "vec3<double>": ("<f8", 3), "std::size_t": ("<u8", 1),
@@ -44,14 +44,13 @@ class DialsFile:
     format = "DIALS reflections"
     units_assumed = False
     cells: Array | None = None
-    # dxtbx's pixels are measured from corners.
-    half_pixel_shift: bool | None = False
-
     def __init__(self, path: str, geometry: Geometry | None) -> None:
         self.path = path
         if geometry is None or not is_experiments(geometry.text):
             raise InputError(path, _NEEDS_EXPERIMENTS)
         self.geometry: Geometry | None = geometry
+        # dxtbx's pixels are measured from corners.
+        self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
         self._experiments = parse_experiments("the experiment list", geometry.text)
         self._bases = np.concatenate([[0], np.cumsum(self._experiments.n_frames)])
         self.n_frames = int(self._bases[-1])
@@ -102,8 +101,9 @@ class DialsFile:
         wavelength = known.wavelength[experiment]
         if self.geometry.by_hand and self.geometry.wavelength is not None:
             wavelength = np.full(len(frames), self.geometry.wavelength.value, dtype=np.float64)
+        fs, ss = (self._places[rows] + (HALF_PIXEL if self.half_pixel_shift else 0.0)).T
         raw = self._placer.frames(PeakLists(
-            frames, names, self._places[rows, 0], self._places[rows, 1],
+            frames, names, fs, ss,
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), wavelength,
             np.full(len(frames), self.geometry.distance.value),
             None if self._intensity is None else self._intensity[rows], self._panel[rows],

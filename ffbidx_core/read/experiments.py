@@ -111,6 +111,20 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     )
 
 
+def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geometry:
+    """The geometry of an experiment list with its detectors moved by (3,) mm in our frame, and another wavelength."""
+    name = "the experiment list"
+    content, rotation = json.loads(text), parse_experiments(name, text).rotation
+    for beam in content["beam"] if wavelength is not None else ():
+        beam["wavelength"] = wavelength
+    for detector in content["detector"]:
+        root = detector.get("hierarchy", {})
+        # What hangs on the root moves with it.
+        for model in [root] if "origin" in root else detector["panels"]:
+            model["origin"] = (np.array(model["origin"], dtype=np.float64) + rotation.T @ shift).tolist()
+    return parse_experiments(name, json.dumps(content)).geometry
+
+
 def _n_images(images: dict[str, Any], span: list[int] | None) -> int:
     if span is not None:
         return int(span[1]) - int(span[0]) + 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from ..model.detector import (
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
@@ -18,8 +18,7 @@ from ..model.detector import (
     Reading,
     Vector,
 )
-from ..model.geometry_file import BY_HAND, SENSOR
-from ..model.geometry_file import geometry_text as text_of
+from ..model.geometry_file import BY_HAND, SENSOR, geometry_text
 from .content import read_text
 from .experiments import is_experiments, parse_experiments
 from .xds_geometry import is_xds_geometry, parse_xds_geometry
@@ -43,42 +42,6 @@ class _Lines:
     defaults: dict[str, str] = field(default_factory=dict)
     panels: dict[str, dict[str, str]] = field(default_factory=dict)
     bad: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class GeometryChanges:
-    """What a user wants otherwise than the geometry file has it; None: as it is there.
-
-    Attributes
-    ----------
-    beam_centre : (2,) float
-        Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
-    distance : float
-        Of the detector, mm.
-    wavelength : float
-        Angstrom.
-    half_pixel_shift : bool
-    """
-
-    beam_centre: tuple[float, float] | None = None
-    distance: float | None = None
-    wavelength: float | None = None
-    half_pixel_shift: bool | None = None
-
-    def apply(self, geometry: Geometry) -> Geometry:
-        """A geometry with these changes; its text is made anew where it says something else now."""
-        if is_experiments(geometry.text) and self != GeometryChanges(half_pixel_shift=self.half_pixel_shift):
-            raise UsageError("a DIALS experiment list is taken as it is: change beam, distance or wavelength in DIALS")
-        changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
-        if self.beam_centre is not None:
-            changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
-        if self.distance is not None:
-            changed = replace(changed, distance=Reading(self.distance, unit="mm"))
-        if self.wavelength is not None:
-            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
-        if (self.beam_centre, self.distance, self.wavelength) != (None, None, None):
-            changed = replace(changed, text=text_of(changed))
-        return changed
 
 
 def read_geometry(path: str) -> Geometry:
@@ -108,7 +71,8 @@ def parse_geometry(path: str, text: str) -> Geometry:
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):
-        return parse_xds_geometry(path, text)
+        # Read back, so that the spots are made by the very numbers that results record.
+        text = geometry_text(parse_xds_geometry(path, text))
     lines = _assignments(path, text)
     if not lines.panels:
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")

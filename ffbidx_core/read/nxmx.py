@@ -8,6 +8,7 @@ import numpy as np
 from ..model.detector import Detector, Geometry, Panel, Reading, Vector
 from ..model.geometry_file import geometry_text
 from .datasets import errors_of, find, open_dataset
+from .geom import parse_geometry
 
 _DETECTOR = "/entry/instrument/detector"
 _WAVELENGTHS = ("/entry/instrument/beam/incident_wavelength", "/entry/sample/beam/incident_wavelength")
@@ -41,7 +42,8 @@ def nxmx_geometry(file: h5py.File, path: str) -> tuple[Geometry | None, list[str
     corner = -(x * fast + y * slow)
     panel = Panel("p0", (0, 0), (_FAR, _FAR), _vector(corner), _vector(fast), _vector(slow))
     geometry = Geometry(Detector((panel,)), Reading(wavelength, unit="A"), Reading(abs(distance), unit="mm"))
-    return Geometry(geometry.detector, geometry.wavelength, geometry.distance, text=geometry_text(geometry)), notes
+    # Read back, so that the spots are made by the very numbers that results record.
+    return parse_geometry(path, geometry_text(geometry)), notes
 
 
 def _number(file: h5py.File, path: str, name: str, units: dict[str, float], without: float) -> float | None:

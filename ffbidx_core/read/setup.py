@@ -4,11 +4,68 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..errors import InputError, UsageError
-from ..model.detector import Geometry
-from .geom import GeometryChanges, read_geometry
+from ..model.detector import Geometry, Reading
+from ..model.geometry_file import geometry_text
+from .experiments import changed_geometry, is_experiments
+from .geom import parse_geometry, read_geometry
 from .open import open_spots
+
+
+@dataclass(frozen=True)
+class GeometryChanges:
+    """What a user wants otherwise than the geometry file has it; None: as it is there.
+
+    Attributes
+    ----------
+    beam_centre : (2,) float
+        Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
+    distance : float
+        Of the detector, mm.
+    wavelength : float
+        Angstrom.
+    half_pixel_shift : bool
+    """
+
+    beam_centre: tuple[float, float] | None = None
+    distance: float | None = None
+    wavelength: float | None = None
+    half_pixel_shift: bool | None = None
+
+    def apply(self, geometry: Geometry) -> Geometry:
+        """A geometry with these changes; its text is made anew where it says something else now."""
+        changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
+        if (self.beam_centre, self.distance, self.wavelength) == (None, None, None):
+            return changed
+        if is_experiments(geometry.text):
+            return replace(self._in_list(geometry), half_pixel_shift=self.half_pixel_shift)
+        if self.beam_centre is not None:
+            changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
+        if self.distance is not None:
+            changed = replace(changed, distance=Reading(self.distance, unit="mm"))
+        if self.wavelength is not None:
+            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
+        # Read back, so that the run has the very numbers that its results record.
+        made = parse_geometry("the geometry with the options", geometry_text(changed))
+        return replace(made, half_pixel_shift=self.half_pixel_shift)
+
+    def _in_list(self, geometry: Geometry) -> Geometry:
+        """The geometry of a DIALS experiment list with these changes, which are made in the list itself."""
+        shift = np.zeros(3)
+        if self.beam_centre is not None:
+            moved = geometry.detector.with_beam_at(self.beam_centre)
+            shift = np.array(moved.panels[0].corner) - np.array(geometry.detector.panels[0].corner)
+        made = changed_geometry(geometry.text, shift, self.wavelength)
+        if self.distance is not None and made.distance is not None and made.distance.value is not None:
+            # After the first shift, since it is the distance of the panel that the beam hits.
+            shift = np.array([0, 0, self.distance - made.distance.value])
+            made = changed_geometry(made.text, shift, self.wavelength)
+        return replace(made, by_hand=self.wavelength is not None)
+
 
 NO_CHANGES = GeometryChanges()
 

@@ -12,7 +12,6 @@ from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Detector, Geometry, Panel, Reading, Vector, distance_along_beam
 from ..model.dxtbx import rotation_of_beam
-from ..model.geometry_file import geometry_text
 
 CENTRE_OF_FIRST = 0.5
 """XDS counts pixels from 1 and means their centres: this much less than 1 from the corner."""
@@ -144,8 +143,7 @@ def _geometry(made: _Detector) -> Geometry:
     panels = [_panel(f"p{i}", segment, made, to_ours) for i, segment in enumerate(made.segments)]
     along = abs(made.distance) if len(panels) == 1 and made.distance else distance_along_beam(panels)
     detector = Detector(tuple(panels)).moved((0, 0, -along))
-    geometry = Geometry(detector, Reading(made.wavelength, unit="A"), Reading(along, unit="mm"))
-    return Geometry(detector, geometry.wavelength, geometry.distance, text=geometry_text(geometry))
+    return Geometry(detector, Reading(made.wavelength, unit="A"), Reading(along, unit="mm"))
 
 
 def _panel(name: str, segment: _Segment, made: _Detector, to_ours: Array) -> Panel:

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 from beamline import MADE_FOR_READING as MADE
-from beamline import geom_text, same_orientation, write_cxi
+from beamline import PANELS, geom_text, same_orientation, write_cxi
 from calls import QUICK
-from dials_files import TURN, columns, write_dials
+from dials_files import SENSOR, TURN, behind_the_front, columns, write_dials
 from frames import OPERATORS
 
 from ffbidx_core import read_results
@@ -90,14 +90,17 @@ def dials(script, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("origin", ["CrystFEL", "DIALS"])
+@pytest.mark.parametrize("origin", ["CrystFEL", "DIALS", "DIALS, parallax corrected", "CrystFEL, parallax corrected"])
 def test_dials_finds_the_crystals_where_they_are(run, tmp_path, origin):
     if dials_python() is None:
         pytest.skip("DIALS is not installed")
-    write_dials(tmp_path, MADE)
-    write_cxi(tmp_path / "run.cxi", MADE)
-    (tmp_path / "det.geom").write_text(geom_text())
-    given = {"CrystFEL": ("run.cxi", "-g", "det.geom"), "DIALS": ("strong.refl", "-g", "imported.expt")}[origin]
+    sensor = SENSOR if "parallax" in origin else None
+    write_dials(tmp_path, MADE, sensor=sensor)
+    write_cxi(tmp_path / "run.cxi", MADE if sensor is None else behind_the_front(MADE, sensor))
+    sensors = [f"; sensor of {panel.name}: {SENSOR[0]} mm, absorption {SENSOR[1]}/mm" for panel in PANELS]
+    (tmp_path / "det.geom").write_text("\n".join([geom_text(), *(sensors if sensor else [])]))
+    of_dials = origin.startswith("DIALS")
+    given = ("strong.refl", "-g", "imported.expt") if of_dials else ("run.cxi", "-g", "det.geom")
     assert run("index", *given, "--cell", MONO, *QUICK, "-o", "run.expt", "-o", "run.refl").status == 0
     found = json.loads(dials(READ).splitlines()[-1])
     assert found["identifiers"] == found["in_table"]

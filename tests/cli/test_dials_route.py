@@ -1,18 +1,21 @@
 """From strong.refl and imported.expt to an experiment list and a reflection table, on the asymmetric detector."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import msgpack
 import numpy as np
 import pytest
+from beamline import DISTANCE, PANELS, WAVELENGTH, geom_text, same_orientation, write_cxi
 from beamline import MADE_FOR_READING as MADE
-from beamline import WAVELENGTH, geom_text, same_orientation, write_cxi
 from calls import QUICK
-from dials_files import TURN, columns, expt, packed, write_dials, write_hdf5
+from dials_files import SENSOR, TURN, columns, expt, packed, write_dials, write_hdf5
 from frames import OPERATORS
 
 from ffbidx_core import read_results
+from ffbidx_core.read.geom import read_geometry
+from ffbidx_core.read.open import open_spots
 
 MONO = "31,42,53,90,103,90"
 INDEX = ("index", "strong.refl", "-g", "imported.expt", "--cell", MONO, *QUICK)
@@ -62,6 +65,69 @@ def test_stills_and_scans_in(run, tmp_path, stills):
     # Its geometry is CrystFEL's, and the stream an input again.
     assert run("index", "run.stream", "--cell", MONO, *QUICK, "-o", "again.h5").status == 0
     assert are_true(crystals("again.h5"))
+
+
+def spots_of(path, geometry):
+    """Spots and panels of all frames of a file."""
+    file = open_spots(str(path), geometry)
+    raws = list(file.read(np.arange(file.n_frames)))
+    return np.concatenate([raw.spots for raw in raws]), np.concatenate([raw.peaks.pixels for raw in raws])
+
+
+def test_the_parallax_in_the_sensor_is_corrected(run, tmp_path):
+    write_dials(tmp_path, MADE)
+    true, _ = spots_of(tmp_path / "strong.refl", read_geometry(str(tmp_path / "imported.expt")))
+    write_dials(tmp_path, MADE, sensor=SENSOR)
+    geometry = read_geometry(str(tmp_path / "imported.expt"))
+    seen, _ = spots_of(tmp_path / "strong.refl", geometry)
+    # The ray is taken from where it is seen to be, not from where it comes in: a hundredth of the correction.
+    assert np.linalg.norm(seen - true, axis=1).max() < 2e-5
+    detector = geometry.detector
+    bare = replace(detector, panels=tuple(replace(panel, sensor=(0.0, 0.0)) for panel in detector.panels))
+    assert np.linalg.norm(spots_of(tmp_path / "strong.refl", replace(geometry, detector=bare))[0] - true,
+                          axis=1).max() > 5e-4  # fmt: skip
+    ran = run(*INDEX, "-o", "run.h5", "-o", "run.stream", "-o", "run.expt", "-o", "run.refl", "--keep-spots")
+    assert ran.status == 0, ran.err
+    assert "parallax" not in ran.err
+    assert are_true(crystals("run.h5"))
+    # Whatever the geometry is written to, it brings back the same spots.
+    for path, made, share in (("run.stream", None, 1), ("run.refl", read_geometry("run.expt"), 0.75)):
+        again, _ = spots_of(path, made)
+        assert share * len(seen) <= len(again) <= len(seen)
+        assert np.linalg.norm(again[:, None] - seen, axis=2).min(axis=1).max() < 2e-5
+
+
+def test_options_change_the_list(run, tmp_path):
+    """A list that is wrong in all, and what is right on the command line; what is written for DIALS has it, too."""
+    panel = PANELS[0]
+    fs, ss, _ = np.linalg.solve(np.column_stack([panel.fast, panel.slow, [0, 0, 1]]), -panel.corner)
+    # The beam passes nearest to the second panel.
+    normal = np.cross(PANELS[1].fast, PANELS[1].slow)
+    distance = (PANELS[1].corner + np.array([0, 0, DISTANCE])) @ normal / normal[2]
+    write_dials(tmp_path, MADE)
+    content = expt(MADE)
+    content["beam"][0]["wavelength"] = 1.1
+    content["detector"][0]["hierarchy"]["origin"] = [6.0, -3.0, -25.0]
+    (tmp_path / "imported.expt").write_text(json.dumps(content))
+    right = ("--beam-centre", fs, ss, "--distance", distance, "--wavelength", WAVELENGTH)
+    ran = run(*INDEX, *right, "-o", "run.expt", "-o", "run.refl", "-o", "run.h5")
+    assert ran.status == 0, ran.err
+    assert are_true(crystals("run.h5"))
+    found, true = json.loads((tmp_path / "run.expt").read_text()), expt(MADE)
+    assert found["beam"][0]["wavelength"] == WAVELENGTH
+    np.testing.assert_allclose(found["detector"][0]["hierarchy"]["origin"], [0, 0, 0], atol=1e-6)
+    assert found["detector"][0]["panels"] == true["detector"][0]["panels"]
+    # Later, the results know how they were made.
+    assert run("convert", "run.h5", "-o", "later.refl").status == 0
+    assert (tmp_path / "later.refl").read_bytes() == (tmp_path / "run.refl").read_bytes()
+
+
+def test_half_a_pixel_is_added_when_it_is_asked_for(run, tmp_path):
+    write_dials(tmp_path, MADE)
+    geometry = read_geometry(str(tmp_path / "imported.expt"))
+    _, plain = spots_of(tmp_path / "strong.refl", geometry)
+    _, shifted = spots_of(tmp_path / "strong.refl", replace(geometry, half_pixel_shift=True))
+    np.testing.assert_allclose(shifted[:, :2] - plain[:, :2], 0.5)
 
 
 def test_tables_in_hdf5(run, tmp_path):

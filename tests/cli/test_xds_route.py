@@ -7,6 +7,7 @@ from calls import QUICK
 from frames import OPERATORS, indices, random_rotation, rotation
 
 from ffbidx_core import read_results
+from ffbidx_core.read.geom import parse_geometry
 
 MONO = "31,42,53,90,103,90"
 PIXEL, SIZE, DISTANCE, ORIGIN = 0.2, (700, 620), 80.0, (300.3, 350.8)
@@ -92,6 +93,42 @@ def test_spots_and_geometry_of_xds(run, spots, geometry):
     assert run("index", "run.stream", "--cell", MONO, *QUICK, "-o", "again.h5").status == 0
     again = read_results("again.h5")
     np.testing.assert_allclose(again.cells, found.cells, atol=0.1)
+
+
+@pytest.mark.parametrize("geometry", ["XDS.INP", "XPARM.XDS"])
+def test_options_take_the_place_of_the_files_numbers(run, spots, tmp_path, geometry):
+    """A file that is wrong in distance, wavelength and beam, and what is right on the command line."""
+    text = (tmp_path / geometry).read_text()
+    wrong = text.replace(f" {DISTANCE}", " 99.0").replace(f"{ORIGIN[0]}", "322.2").replace(f"{ORIGIN[1]}", "331.1")
+    wrong = wrong.replace(f"WAVELENGTH= {WAVELENGTH}", "WAVELENGTH= 1.0").replace(f"\n {WAVELENGTH}", "\n 1.0")
+    assert wrong != text
+    (tmp_path / geometry).write_text(wrong)
+    # Where the beam meets the detector, in pixels from the corner of the first.
+    hit = BEAM * DISTANCE / (BEAM @ NORMAL)
+    centre = (hit @ X_AXIS / PIXEL + ORIGIN[0] - 0.5, hit @ Y_AXIS / PIXEL + ORIGIN[1] - 0.5)
+    index = ("index", "SPOT.XDS", "-g", geometry, "--cell", MONO, *QUICK)
+    right = ("--beam-centre", *centre, "--distance", DISTANCE, "--wavelength", WAVELENGTH)
+    ran = run(*index, *right, "-o", "run.h5", "-o", "run.stream")
+    assert ran.status == 0, ran.err
+    found = read_results("run.h5")
+    z = BEAM
+    x = np.cross([0, 1.0, 0], z)
+    x /= np.linalg.norm(x)
+    assert len(found.crystals) == 2
+    for k, truth in enumerate(CELLS):
+        assert same_orientation(found.cells[k], truth @ np.stack([x, np.cross(z, x), z]).T, OPERATORS)
+    assert run("convert", "run.h5", "-o", "later.stream").status == 0
+    assert (tmp_path / "later.stream").read_bytes() == (tmp_path / "run.stream").read_bytes()
+
+
+@pytest.mark.parametrize(("lines", "sensor"), [
+    (" SENSOR_THICKNESS= 0.45 SILICON= 3.9\n", (0.45, 3.9)), (" SENSOR_THICKNESS= 0.45\n SILICON= -1\n", (0, 0)),
+    ("", (0, 0)),
+])  # fmt: skip
+def test_a_sensor_of_known_absorption_is_corrected(lines, sensor):
+    geometry = parse_geometry("x", XDS_INP + lines)
+    assert geometry.detector.panels[0].sensor == sensor
+    assert parse_geometry("x", geometry.text).detector.panels[0].sensor == sensor
 
 
 @pytest.mark.parametrize("more", [" 1 -2 3", " 1 0 0 0"])

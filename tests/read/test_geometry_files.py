@@ -11,7 +11,8 @@ from cfel_fmt.geometry import load_crystfel_geometry
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector import NO_PANEL
 from ffbidx_core.model.geometry_file import geometry_text
-from ffbidx_core.read.geom import GeometryChanges, parse_geometry, read_geometry
+from ffbidx_core.read.geom import parse_geometry, read_geometry
+from ffbidx_core.read.setup import GeometryChanges
 
 TextFile = Callable[..., str]
 SIMPLE = """wavelength = 1.2 A
