@@ -146,7 +146,7 @@ def store_of(chosen: dict[str, str], job: Job, inputs: Sequence[str], *, overwri
     setup = Setup(job.geometry, job.lattices_of_rows)
     outputs = []
     for path, wanted in chosen.items():
-        make = None if wanted == RESULTS_FILE else functools.partial(_pieces, WRITERS[wanted], setup)
+        make = None if wanted == RESULTS_FILE else functools.partial(_pieces, WRITERS[wanted], setup.beside(path))
         outputs.append(Output(path, make, write_data if path == TO_STDOUT else None))
     store = PartsStore(outputs, overwrite=overwrite, resume=resume)
     store.check(inputs)

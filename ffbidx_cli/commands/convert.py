@@ -68,7 +68,7 @@ def _convert_results(
     for output, wanted in chosen.items():
         if wanted == RESULTS_FILE:
             raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
-        write_file(output, WRITERS[wanted](results_in_pieces(path), setup), overwrite)
+        write_file(output, WRITERS[wanted](results_in_pieces(path), setup.beside(output)), overwrite)
         click.echo(f"{output}: {wanted}", err=True)
     return 0
 

@@ -8,7 +8,9 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 from ..errors import OutputError, UsageError
 
@@ -187,6 +189,36 @@ def remove_file(path: str) -> None:
 def remove_directory(path: str) -> None:
     """Remove a directory with all that is in it, as far as possible."""
     shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def scratch(folder: str) -> Iterator[Scratch]:
+    """Room for bytes on the disk while inside, in a file without a name: whatever happens, nothing is left of it.
+
+    Parameters
+    ----------
+    folder
+        Where: on the file system of the output, since there is room for them. Empty: where temporary files are.
+    """
+    with tempfile.TemporaryFile(dir=folder or None, buffering=0) as file:
+        yield Scratch(file)
+
+
+class Scratch:
+    """Bytes that wait on the disk until they are written to an output."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.size = file, 0
+
+    def add(self, data: bytes) -> None:
+        """Append bytes; an OSError when there is no room for them."""
+        _write_all(self._file.fileno(), data)
+        self.size += len(data)
+
+    def pieces(self) -> Iterator[bytes]:
+        """All bytes, some at a time."""
+        self._file.seek(0)
+        yield from iter(lambda: self._file.read(2**20), b"")
 
 
 def _write(temporary: str, pieces: Iterable[bytes]) -> None:

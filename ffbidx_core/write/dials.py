@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..model.dxtbx import BEAM, model_of_beam, model_of_detector, rotation_of_be
 from ..model.lattice import Lattice
 from ..model.results import Results
 from ..read.experiments import LIST_ID, TABLE_ID, is_experiments, parse_experiments
+from .atomic import Scratch, scratch
 from .frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
 
 STRONG, INDEXED = 1 << 5, 1 << 2
@@ -27,22 +29,23 @@ _VARIANCE = 1 / 12
 """Of a centroid that may be anywhere in its pixel, pixels squared."""
 
 
+_ENTRIES = ("experiment", "imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model")
+"""The lists of an experiment list."""
+_LARGEST_COLUMN = 2**32 - 1
+"""Bytes, the most that MessagePack takes in one piece."""
+
+
 @dataclass
-class _List:
-    """An experiment list that grows."""
+class _Models:
+    """The models that all experiments share, and the rotation to their frame."""
 
     back: Array
     detector: dict[str, Any]
-    beam_of: dict[str, Any]
-    beams: dict[float, int] = field(default_factory=dict)
-    content: dict[str, list[Any]] = field(default_factory=lambda: {
-        "experiment": [], "imageset": [], "beam": [], "detector": [], "goniometer": [], "scan": [], "crystal": [],
-        "profile": [], "scaling_model": [],
-    })
+    beam: dict[str, Any]
 
     @classmethod
-    def begin(cls, geometry: Geometry, distance: float) -> _List:
-        """An empty list, with the models of the run's own list where it came with one."""
+    def of(cls, geometry: Geometry, distance: float) -> _Models:
+        """Those of the run's own experiment list where it came with one."""
         if is_experiments(geometry.text):
             known = parse_experiments("the experiment list", geometry.text)
             models = json.loads(geometry.text)
@@ -50,21 +53,50 @@ class _List:
             return cls(known.rotation.T, models["detector"][row["detector"]], models["beam"][row["beam"]])
         return cls(rotation_of_beam(BEAM).T, model_of_detector(geometry.detector, distance), model_of_beam(1.0))
 
+
+class _List:
+    """An experiment list that grows, its entries on the disk.
+
+    Parameters
+    ----------
+    entries
+        For each list in it where its entries wait.
+    """
+
+    def __init__(self, models: _Models, entries: dict[str, Scratch]) -> None:
+        self._models, self._entries = models, entries
+        self._beams: dict[float, int] = {}
+        self._n = dict.fromkeys(entries, 0)
+        self._add("detector", models.detector)
+
+    def _add(self, name: str, entry: dict[str, Any]) -> int:
+        """Append an entry; its number."""
+        self._entries[name].add((", " if self._n[name] else "").encode() + json.dumps(entry).encode())
+        self._n[name] += 1
+        return self._n[name] - 1
+
     def add(self, frame: IndexedFrame) -> None:
         """Append the crystals of a frame; it has an image set though it may have none."""
         assert frame.peaks is not None
         wavelength = float(frame.peaks.wavelength[0])
-        if wavelength not in self.beams:
-            self.beams[wavelength] = len(self.beams)
-            self.content["beam"].append(self.beam_of | {"wavelength": wavelength})
-        self.content["imageset"].append(_image_set(*frame.image))
+        if wavelength not in self._beams:
+            self._beams[wavelength] = self._add("beam", self._models.beam | {"wavelength": wavelength})
+        image_set = self._add("imageset", _image_set(*frame.image))
         for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
-            self.content["experiment"].append({
-                "__id__": "Experiment", "identifier": identifier(frame, number), "beam": self.beams[wavelength],
-                "detector": 0, "crystal": len(self.content["crystal"]),
-                "imageset": len(self.content["imageset"]) - 1,
+            crystal = self._add("crystal", _crystal(cell @ self._models.back.T, lattice))
+            self._add("experiment", {
+                "__id__": "Experiment", "identifier": identifier(frame, number), "beam": self._beams[wavelength],
+                "detector": 0, "crystal": crystal, "imageset": image_set,
             })
-            self.content["crystal"].append(_crystal(cell @ self.back.T, lattice))
+
+    def pieces(self) -> Iterator[bytes]:
+        """The text of the list."""
+        yield json.dumps({"__id__": LIST_ID})[:-1].encode()
+        for name, entries in self._entries.items():
+            yield f', "{name}": ['.encode()
+            yield from entries.pieces()
+            yield b"]"
+        yield b"}"
 
 
 def identifier(frame: IndexedFrame, number: int) -> str:
@@ -87,12 +119,12 @@ def _crystal(cell: Array, lattice: Lattice) -> dict[str, Any]:
     return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
 
 
-def _begin(results: Results, setup: Setup) -> _List:
+def _models(results: Results, setup: Setup) -> _Models:
     geometry = geometry_of(results, setup)
     for frame in indexed_frames([results], setup):
         if frame.peaks is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
-        return _List.begin(geometry, float(frame.peaks.distance[0]))
+        return _Models.of(geometry, float(frame.peaks.distance[0]))
     raise UsageError("no frame could be read, so that there is nothing to write for DIALS")
 
 
@@ -112,52 +144,76 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
         For spots without pixels, and for a distance of the detector that is not the same on all frames.
     """
     made: _List | None = None
-    distances: set[float] = set()
-    for results in pieces:
-        made = made or _begin(results, setup)
-        for frame in _frames(results, setup):
-            assert frame.peaks is not None
-            distances.add(round(float(frame.peaks.distance[0]), 4))
-            made.add(frame)
-    if len(distances) > 1:
-        raise UsageError("the detector's distance changes from frame to frame: write .stream, or split the input")
-    if made is not None:
-        made.content["detector"].append(made.detector)
-        yield json.dumps({"__id__": LIST_ID, **made.content}).encode()
+    distance: float | None = None
+    with contextlib.ExitStack() as stack:
+        for results in pieces:
+            if made is None:
+                entries = {name: stack.enter_context(scratch(setup.scratch)) for name in _ENTRIES}
+                made = _List(_models(results, setup), entries)
+            for frame in _frames(results, setup):
+                assert frame.peaks is not None
+                own = round(float(frame.peaks.distance[0]), 4)
+                distance = own if distance is None else distance
+                if own != distance:
+                    problem = "the detector's distance changes from frame to frame"
+                    raise UsageError(f"{problem}: write .stream, or split the input")
+                made.add(frame)
+        if made is not None:
+            yield from made.pieces()
 
 
 def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     """Results as a reflection table (MessagePack): all spots, those of a crystal with its experiment and their indices.
+
+    Columns follow each other in a table, so that each waits on the disk until all frames are done.
 
     Raises
     ------
     UsageError
         For spots without pixels.
     OutputError
-        Without msgpack.
+        Without msgpack, and for more spots than a table can have.
     """
     try:
         import msgpack
     except ImportError:
         raise OutputError("DIALS reflection tables", "need msgpack: pip install 'ffbidx[formats]'") from None
-    parts: list[dict[str, NDArray[Any]]] = []
-    identifiers: dict[int, str] = {}
-    made: _List | None = None
-    n_images = 0
-    for results in pieces:
-        made = made or _begin(results, setup)
-        first = np.array([panel.first for panel in geometry_of(results, setup).detector.panels])
-        for frame in _frames(results, setup):
-            parts.append(_rows(frame, made.back, first, n_images, len(identifiers)))
-            n_images += 1
-            for number in range(len(frame.cells)):
-                identifiers[len(identifiers)] = identifier(frame, number)
-    if not parts:
-        return
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    n_rows = len(columns["id"])
-    data = {name: [_KINDS[name], [n_rows, columns[name].tobytes()]] for name in columns}
-    yield msgpack.packb([TABLE_ID, 2, {"identifiers": identifiers, "nrows": n_rows, "data": data}])
+    pack, packer = msgpack.packb, msgpack.Packer()
+    models: _Models | None = None
+    n_images = n_rows = n_crystals = 0
+    with contextlib.ExitStack() as stack:
+        columns = {name: stack.enter_context(scratch(setup.scratch)) for name in _KINDS}
+        identifiers = stack.enter_context(scratch(setup.scratch))
+        for results in pieces:
+            models = models or _models(results, setup)
+            first = np.array([panel.first for panel in geometry_of(results, setup).detector.panels])
+            for frame in _frames(results, setup):
+                for name, values in _rows(frame, models.back, first, n_images, n_crystals).items():
+                    columns[name].add(values.tobytes())
+                n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
+                for number in range(len(frame.cells)):
+                    identifiers.add(pack(n_crystals) + pack(identifier(frame, number)))
+                    n_crystals += 1
+        if models is None:
+            return
+        yield packer.pack_array_header(3) + pack(TABLE_ID) + pack(2) + packer.pack_map_header(3)
+        yield pack("identifiers") + packer.pack_map_header(n_crystals)
+        yield from identifiers.pieces()
+        yield pack("nrows") + pack(n_rows) + pack("data") + packer.pack_map_header(len(columns))
+        for name, column in columns.items():
+            yield pack(name) + packer.pack_array_header(2) + pack(_KINDS[name]) + packer.pack_array_header(2)
+            yield pack(n_rows) + _bytes_header(column.size)
+            yield from column.pieces()
+
+
+def _bytes_header(size: int) -> bytes:
+    """How MessagePack begins so many bytes."""
+    if size > _LARGEST_COLUMN:
+        most = _LARGEST_COLUMN // 24
+        raise OutputError("a DIALS reflection table", f"has at most {most} spots: split the run, with --shard")
+    if size < 2**8:
+        return b"\xc4" + size.to_bytes(1, "big")
+    return b"\xc5" + size.to_bytes(2, "big") if size < 2**16 else b"\xc6" + size.to_bytes(4, "big")
 
 
 _KINDS = {

@@ -100,6 +100,8 @@ class Setup:
         Where inputs are looked for besides the current directory.
     kept : str
         Results file that keeps the spots, or empty: they are read from the inputs.
+    scratch : str
+        Folder for what waits for being written; empty: where temporary files are.
     unchanged : set of str
         Those of `inputs` that were compared with their files, which is done once.
     """
@@ -109,6 +111,7 @@ class Setup:
     inputs: dict[str, InputIdentity] = field(default_factory=dict)
     folder: str = ""
     kept: str = ""
+    scratch: str = ""
     unchanged: set[str] = field(default_factory=set)
 
     @classmethod
@@ -123,6 +126,10 @@ class Setup:
         # Another geometry makes other spots of the inputs' peaks.
         kept = path if given is None and keeps_spots(path) else ""
         return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
+
+    def beside(self, output: str) -> Setup:
+        """The same for an output whose file system has room for what waits for being written."""
+        return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
 
     def lattice(self, results: Results, row: int) -> Lattice:
         """The lattice of a row of `/input_cells`."""

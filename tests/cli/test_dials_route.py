@@ -1,6 +1,9 @@
 """From strong.refl and imported.expt to an experiment list and a reflection table, on the asymmetric detector."""
 
+import itertools
 import json
+import os
+import tracemalloc
 from dataclasses import replace
 
 import h5py
@@ -14,8 +17,12 @@ from dials_files import SENSOR, TURN, columns, expt, packed, write_dials, write_
 from frames import OPERATORS
 
 from ffbidx_core import read_results
+from ffbidx_core.errors import OutputError
 from ffbidx_core.read.geom import read_geometry
 from ffbidx_core.read.open import open_spots
+from ffbidx_core.read.results import read_run, results_in_pieces
+from ffbidx_core.write.dials import _bytes_header, expt_pieces, refl_pieces
+from ffbidx_core.write.frames import Setup
 
 MONO = "31,42,53,90,103,90"
 INDEX = ("index", "strong.refl", "-g", "imported.expt", "--cell", MONO, *QUICK)
@@ -220,6 +227,42 @@ def test_cells_of_experiment_lists_are_input_cells(run, tmp_path):
     assert run(*INDEX, "-o", "run.expt").status == 0
     assert run(*INDEX[:4], "--cell", "run.expt", *QUICK, "-o", "run.h5").status == 0
     assert are_true(crystals("run.h5"))
+
+
+def test_memory_does_not_grow_with_the_run(run, tmp_path):
+    """Both outputs of the same frames over and over: nearly all of it waits on the disk."""
+    write_dials(tmp_path, MADE)
+    assert run(*INDEX, "-o", "run.h5", "-o", "run.expt", "-o", "run.refl").status == 0
+    header, _, record, _, _ = read_run("run.h5")
+    setup = Setup.of_header(header, None, record, "run.h5")
+
+    def size_and_peak(write, times):
+        pieces = itertools.chain.from_iterable(results_in_pieces("run.h5") for _ in range(times))
+        tracemalloc.start()
+        size = sum(len(piece) for piece in write(pieces, setup.beside(str(tmp_path / "x"))))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size, peak
+
+    for write, name in ((refl_pieces, "run.refl"), (expt_pieces, "run.expt")):
+        once, peak = size_and_peak(write, 1)
+        assert once == os.path.getsize(name)
+        size, peak_of_many = size_and_peak(write, 60)
+        assert size > 25 * once
+        # A megabyte is handed on at a time.
+        assert peak_of_many < peak + 2.5 * 2**20
+    assert size_and_peak(refl_pieces, 60)[0] > 7e6
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 65535, 65536, 70000])
+def test_pieces_of_bytes_begin_as_messagepack_has_them(size):
+    assert msgpack.packb(bytes(size)) == _bytes_header(size) + bytes(size)
+
+
+def test_a_table_of_too_many_spots_is_refused():
+    with pytest.raises(OutputError, match="at most 178956970 spots"):
+        _bytes_header(2**32)
 
 
 BAD_TABLES = {
