@@ -8,7 +8,7 @@ import pytest
 
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.write import check_output, write_file
-from ffbidx_core.write.atomic import _write_all
+from ffbidx_core.write.atomic import _write_all, scratch
 
 CONTENT = bytes(range(256)) * 100
 
@@ -227,3 +227,26 @@ def test_a_directory_without_permission(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / "old").write_text("")
         with pytest.raises(OutputError, match=r"its directory .* cannot be written to"):
             check_output(str(tmp_path / name), True)
+
+
+def waiting(folder: Path) -> Iterator[bytes]:
+    with scratch(str(folder)) as room:
+        for piece in (CONTENT[:7], b"", CONTENT[7:]):
+            room.add(piece)
+        assert room.size == len(CONTENT)
+        yield from room.pieces()
+
+
+def test_bytes_that_wait_on_the_disk(tmp_path: Path) -> None:
+    write_file(str(tmp_path / "out"), waiting(tmp_path), False)
+    assert (tmp_path / "out").read_bytes() == CONTENT
+    assert names(tmp_path) == ["out"]
+
+
+def test_no_room_for_bytes_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", fail(errno.ENOSPC))
+    with pytest.raises(OutputError, match="no space left"):
+        write_file(str(tmp_path / "out"), waiting(tmp_path), False)
+    with pytest.raises(OutputError, match="no such file"):
+        write_file(str(tmp_path / "out"), waiting(tmp_path / "not-there"), False)
+    assert names(tmp_path) == []
