@@ -166,7 +166,8 @@ input_options = _together(
 
 geometry_options = _together(
     click.option("-g", "--geometry", metavar="FILE", help=(
-        "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP or XPARM.XDS.")),
+        "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP, XPARM.XDS, or "
+        "an HDF5 file with NXmx entries.")),
     click.option("--half-pixel-shift/--no-half-pixel-shift", default=None, help=(
         "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]")),
     click.option("--beam-centre", nargs=2, type=float, default=None, metavar="FS SS", help=(

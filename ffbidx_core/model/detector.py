@@ -262,6 +262,8 @@ class Geometry:
         The geometry as a CrystFEL geometry file.
     by_hand : bool
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
+    assumed : str
+        What was assumed of it, for whoever uses it, or empty.
     """
 
     detector: Detector
@@ -272,3 +274,4 @@ class Geometry:
     half_pixel_shift: bool | None = None
     text: str = ""
     by_hand: bool = False
+    assumed: str = ""

@@ -14,10 +14,10 @@ from ..model.detector import Geometry, Reading
 from .datasets import errors_of, find, open_dataset, open_file
 from .events import COUNT, FS, INTENSITY, SS
 from .frames import MOST_SPOTS, RawFrames, read_parts
-from .nxmx import nxmx_geometry
+from .nxmx import JUNGFRAUJOCH, nxmx_geometry
 from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
 
-PLACES = ("/entry_1/result_1", "/entry/MX", "/entry/result", "/entry_1/result", "/entry/result_1", "/result_1")
+PLACES = ("/entry_1/result_1", *JUNGFRAUJOCH, "/entry_1/result", "/entry/result_1", "/result_1")
 """Groups that hold peak lists when the geometry does not say which does."""
 
 
@@ -64,10 +64,8 @@ class CxiFile:
         place = find_peak_lists(self._file, self.path, geometry)
         if place is None:
             raise InputError(self.path, f"has no peak lists ({COUNT}, {FS}, {SS}) in {', '.join(PLACES)}")
-        self._notes: list[str] = []
-        if geometry is None:
-            geometry, self._notes = nxmx_geometry(self._file, self.path)
-        geometry = needed_geometry(self.path, geometry)
+        geometry = needed_geometry(self.path, geometry or nxmx_geometry(self._file, self.path))
+        self._notes = [geometry.assumed] if geometry.assumed else []
         self.geometry: Geometry | None = geometry
         self._wavelength = needed_reading(self.path, geometry.wavelength, "wavelength")
         self._distance = needed_reading(self.path, geometry.distance, "distance")

@@ -67,7 +67,7 @@ def open_dataset(
         if not isinstance(node, h5py.Dataset):
             raise InputError(path, f"is a {type(node).__name__.lower()}, a dataset is wanted", name)
         if node.is_virtual or node.external:
-            raise InputError(path, "keeps its data in other files: copy them into this one, with h5repack", name)
+            raise InputError(path, "keeps its data in other files: name those, and this one with -g", name)
         _check_layout(node, path, name, kind, shape)
         _check_filters(node, path, name)
     return node

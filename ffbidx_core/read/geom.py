@@ -45,7 +45,7 @@ class _Lines:
 
 
 def read_geometry(path: str) -> Geometry:
-    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS.
+    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS, or the NXmx entries of an HDF5 file.
 
     Raises
     ------
@@ -53,9 +53,17 @@ def read_geometry(path: str) -> Geometry:
         Naming the line or the panel.
     """
     text = read_text(path)
-    if text is None:
-        raise InputError(path, "is an HDF5 file: a geometry is a CrystFEL geometry file or a DIALS .expt")
-    return parse_geometry(path, text)
+    if text is not None:
+        return parse_geometry(path, text)
+    from .datasets import open_file
+    from .nxmx import nxmx_geometry
+
+    with open_file(path) as file:
+        geometry = nxmx_geometry(file, path)
+    if geometry is None:
+        wanted = "wavelength, distance, sizes of a pixel and beam centre in /entry/instrument"
+        raise InputError(path, f"is an HDF5 file without a geometry, which is {wanted}")
+    return geometry
 
 
 def parse_geometry(path: str, text: str) -> Geometry:
