@@ -88,6 +88,11 @@ class Detector:
     panels: tuple[Panel, ...]
     bad: tuple[BadRegion, ...] = ()
 
+    @property
+    def mean_offset(self) -> float:
+        """Of the panels' corners along the beam, from the detector's distance, mm: together the mean distance."""
+        return float(np.mean([panel.corner[2] for panel in self.panels]))
+
     def find_panels(self, fs: Array, ss: Array) -> NDArray[np.int64]:
         """Panel of each point (n,) of the data; NO_PANEL where none or several hold it."""
         found = np.full(len(fs), NO_PANEL)

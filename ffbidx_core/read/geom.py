@@ -151,7 +151,8 @@ def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
         if not value.startswith("/"):
             raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset (/entry/...)") from None
         return Reading(None, value, unit or units["dataset"])
-    if not (math.isfinite(number) and number > 0):
+    # A distance may be an encoder's, with the rest in coffset.
+    if not (math.isfinite(number) and (number > 0 or key == "clen")):
         raise InputError(path, f"{key} = {text[:40]} is not above 0")
     return Reading(number, "", unit or units["number"])
 

@@ -69,7 +69,8 @@ class PeakPlacer:
         counts = np.diff(peaks.offsets)
         frame = np.repeat(np.arange(len(counts)), counts)
         # What is no wavelength or no distance makes spots that are no numbers, and so a bad frame.
-        wavelength, distance = (np.where(v > 0, v, np.nan)[frame[kept]] for v in (peaks.wavelength, peaks.distance))
+        wavelength = np.where(peaks.wavelength > 0, peaks.wavelength, np.nan)[frame[kept]]
+        distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
         with np.errstate(invalid="ignore", over="ignore"):
             spots = self._detector.spots(pixels[kept], wavelength, distance)
         offsets = np.concatenate([[0], np.cumsum(np.bincount(frame[kept], minlength=len(counts)))])
@@ -81,11 +82,18 @@ class PeakPlacer:
         raw.problems += self._problems(peaks, bool(kept.all()))
         return raw
 
+    def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:
+        """Whether a distance puts the detector behind the sample; it may be below 0 where it is an encoder's."""
+        return np.asarray(distance + self._detector.mean_offset > 0)
+
     def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
         lines = [
             f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
-            for name, values in (("wavelength", peaks.wavelength), ("detector distance", peaks.distance))
-            for f, value in enumerate(values) if not (np.isfinite(value) and value > 0)
+            for name, values, is_good in (
+                ("wavelength", peaks.wavelength, peaks.wavelength > 0),
+                ("detector distance", peaks.distance, self._is_in_front(peaks.distance)),
+            )
+            for f, value in enumerate(values) if not (np.isfinite(value) and is_good[f])
         ]
         if not all_kept and not self._told:
             self._told = True

@@ -99,7 +99,6 @@ class StreamFile:
         self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
         self._detector = geometry.detector
         self._panels = {panel.name: number for number, panel in enumerate(self._detector.panels)}
-        self._offset = float(np.mean([panel.corner[2] for panel in self._detector.panels]))
         distance = geometry.distance
         literal = distance.value if distance is not None else None
         self._distance = None if literal is None or distance is None else literal * LENGTH_UNITS[distance.unit]
@@ -180,7 +179,7 @@ class StreamFile:
         match = _LENGTH.search(head)
         if match is None:
             raise InputError(self.path, "has no average_camera_length, and its geometry no clen", place)
-        return self._number(match[1], place) * 1e3 - self._offset
+        return self._number(match[1], place) * 1e3 - self._detector.mean_offset
 
     def _peak(self, line: str, chunk: _Chunk, place: str) -> None:
         words = line.split()

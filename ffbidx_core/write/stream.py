@@ -69,7 +69,7 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
         f"indexed_by = {'ffbidx' if len(frame.cells) else 'none'}",
         f"photon_energy_eV = {HC / wavelength:f}",
         "beam_divergence = 0.00e+00 rad", "beam_bandwidth = 0.00e+00 (fraction)",
-        f"average_camera_length = {_mean_distance(geometry, distance) * 1e-3:f} m",
+        f"average_camera_length = {(distance + geometry.detector.mean_offset) * 1e-3:f} m",
         f"num_peaks = {len(frame.spots)}",
         _limit("peak_resolution", resolution.max(initial=0.0)),
         "Peaks from peak search",
@@ -84,10 +84,6 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
         mine = frame.crystal == number
         lines += _crystal(cell, lattice, frame.hkl[mine], resolution[mine], wavelength)
     return "\n".join([*lines, "----- End chunk -----"]) + "\n"
-
-
-def _mean_distance(geometry: Geometry, distance: float) -> float:
-    return distance + float(np.mean([panel.corner[2] for panel in geometry.detector.panels]))
 
 
 def _limit(key: str, per_nm: float) -> str:

@@ -207,3 +207,21 @@ def test_the_master_file_of_jungfraujoch_has_the_geometry(tmp_path: Path):
     assert any("master.h5: geometry of its NXmx entries" in problem for problem in found.problems)
     with pytest.raises(InputError, match="without a geometry"):
         read_geometry(str(tmp_path / "data_000001.h5"))
+
+
+def test_a_distance_below_0_is_an_encoders(tmp_path: Path, cxi: Path):
+    """As at LCLS: what the encoder says, and an offset of the panels that makes the distance of it."""
+    (expected,) = blocks(cxi)
+    path = write_cxi(tmp_path / "encoder.cxi", MADE, **{"/LCLS/encoder": np.array([-420.0, -420.0, -600.0])})
+    lines = [
+        f"{line.split('=')[0]}= {float(line.split('=')[1]) + 0.5}" if "/coffset" in line else line
+        for line in geom_text("/LCLS/encoder").splitlines()
+    ]
+    (found,) = blocks(path, parse_geometry("x", "\n".join(lines)))
+    n = len(MADE.peaks[0]) + len(MADE.peaks[1])
+    np.testing.assert_allclose(found.spots[:n], expected.spots[:n], atol=1e-6)
+    assert found.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS]
+    assert any("frame 2: its detector distance is -600" in problem for problem in found.problems)
+    lines = ["clen = -0.42 m" if line.startswith("clen") else line for line in lines]
+    (literal,) = blocks(cxi, parse_geometry("x", "\n".join(lines)))
+    np.testing.assert_allclose(literal.spots[:n], expected.spots[:n], atol=1e-6)
