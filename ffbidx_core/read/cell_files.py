@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import CellError, InputError
 from ..model.cell import cell_from_parameters, check_cell
-from ..model.lattice import CENTRINGS, KINDS, InputCell, Lattice
+from ..model.lattice import CENTRINGS, KINDS, WITH_UNIQUE_AXIS, InputCell, Lattice
 
 _CRYSTFEL = "CrystFEL unit cell file version"
 _LENGTHS = {"A": 1.0, "nm": 10.0}
@@ -40,7 +40,10 @@ def crystfel_cell(path: str, text: str) -> InputCell:
         raise InputError(path, f"lattice_type = {kind[:20]} is none of {', '.join(KINDS)}")
     if centring not in CENTRINGS:
         raise InputError(path, f"centering = {centring[:20]} is none of {', '.join(CENTRINGS)}")
-    return InputCell(cell_from_parameters(parameters), Lattice(kind, centring, axis if axis in ("a", "b", "c") else ""))
+    axis = axis if axis in ("a", "b", "c") else ""
+    if kind in WITH_UNIQUE_AXIS and not axis:
+        raise InputError(path, f"has no unique_axis = a, b or c, which a {kind} cell needs")
+    return InputCell(cell_from_parameters(parameters), Lattice(kind, centring, axis))
 
 
 def _float(path: str, key: str, word: str) -> float:

@@ -15,6 +15,11 @@ from .frames import RawFrames
 
 CELL_NUMBERS = 9
 
+_TRANSPOSED = (
+    "its nine numbers look like a, b, c in columns, as DIALS writes them; they are taken in rows, as PSI's format has "
+    "them. If the cell in the summary is not yours, give it with --cell a,b,c,alpha,beta,gamma"
+)
+
 _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
 
@@ -75,6 +80,12 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None]:
     return _spots(path, lines, first), cell
 
 
+def looks_transposed(cell: Array) -> bool:
+    """Whether a cell (rows a, b, c) is one with a along x and b in the plane of x and y, written in columns."""
+    noise = 1e-6 * np.abs(cell).max()
+    return bool((np.abs(np.tril(cell, -1)) < noise).all() and (np.abs(np.triu(cell, 1)) > noise).any())
+
+
 def _spots(path: str, lines: list[str], first: int) -> Array:
     rest = [line for line in lines[first:] if line and not line.isspace()]
     if not rest:
@@ -116,7 +127,10 @@ class TextFile:
         if len(frames):
             spots, cell = parse_spots(self.path, self._text)
             cells = None if cell is None else cell[None]
-            yield RawFrames(self.path, frames, [""], spots, np.array([0, len(spots)]), cells)
+            raw = RawFrames(self.path, frames, [""], spots, np.array([0, len(spots)]), cells)
+            if cell is not None and looks_transposed(cell):
+                raw.problems.append(f"{self.path}, cell: {_TRANSPOSED}")
+            yield raw
 
     def close(self) -> None:
         """Nothing is open."""

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frames import random_rotation
 from hypothesis import given
 from hypothesis import strategies as st
 from spot_files import blocks
 
 from ffbidx_core.errors import InputError
+from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.frame import FrameStatus
 from ffbidx_core.read.content import read_text
 from ffbidx_core.read.text import parse_spots
@@ -29,6 +31,26 @@ WAYS = [
     "# spots\n\n0.1 0.2 0.3 # strong\n   # Å\n-0.1 .25 1e-2\n\n#",
     "0.1 0.2 0.3 15 weak\n-0.1 .25 1e-2 nan\n",
 ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        (cell_from_parameters((31, 42, 53, 90, 103, 90)), False),
+        # The orthogonalisation matrix, whose columns are a, b, c, as DIALS writes it.
+        (cell_from_parameters((31, 42, 53, 90, 103, 90)).T, True),
+        (cell_from_parameters((31, 42, 53, 75, 83, 68)).T, True),
+        # Nothing is lost of these, whichever way.
+        (np.diag([30.0, 40.0, 50.0]) + 1e-15, False),
+        (cell_from_parameters((31, 42, 53, 75, 83, 68)) @ random_rotation(np.random.default_rng(0)), False),
+    ],
+)
+def test_a_cell_in_columns_is_told(text_file: TextFile, cell: np.ndarray, told: bool) -> None:
+    (block,) = blocks(text_file(" ".join(map(repr, cell.ravel().tolist())) + "\n0.1 0.2 0.3\n"))
+    assert block.cells is not None
+    np.testing.assert_array_equal(block.cells[0], cell)
+    assert len(block.problems) == told
+    assert all("in columns, as DIALS" in problem and "--cell" in problem for problem in block.problems)
 
 
 @pytest.mark.parametrize("content", WAYS)
