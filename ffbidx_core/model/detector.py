@@ -123,6 +123,16 @@ class Detector:
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
+    def on_panels(self, pixels: Array, distance: float) -> Array:
+        """Where rays enter the panels that they are seen on, (n, 2) mm from the panel's corner along fs and ss."""
+        panel = pixels[:, 2].astype(np.int64)
+        corners = np.array([p.corner for p in self.panels])
+        corners[:, 2] += distance
+        steps = self._without_parallax(pixels, self.positions(pixels, distance)) - corners[panel]
+        axes = np.array([(p.fast, p.slow) for p in self.panels])
+        axes /= np.linalg.norm(axes, axis=2, keepdims=True)
+        return np.asarray(np.einsum("nk,nak->na", steps, axes[panel]))
+
     def _without_parallax(self, pixels: Array, places: Array) -> Array:
         """Where rays that are seen at places (n, 3) enter the sensor, mm.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import OutputError, UsageError
 from ..model.cell import Array
 from ..model.crystal import NO_CRYSTAL
-from ..model.detector import Geometry
+from ..model.detector import Detector, Geometry
 from ..model.dxtbx import BEAM, model_of_beam, model_of_detector, rotation_of_beam
 from ..model.lattice import Lattice
 from ..model.results import Results
@@ -186,9 +186,9 @@ def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
         identifiers = stack.enter_context(scratch(setup.scratch))
         for results in pieces:
             models = models or _models(results, setup)
-            first = np.array([panel.first for panel in geometry_of(results, setup).detector.panels])
+            detector = geometry_of(results, setup).detector
             for frame in _frames(results, setup):
-                for name, values in _rows(frame, models.back, first, n_images, n_crystals).items():
+                for name, values in _rows(frame, models.back, detector, n_images, n_crystals).items():
                     columns[name].add(values.tobytes())
                 n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
                 for number in range(len(frame.cells)):
@@ -218,21 +218,25 @@ def _bytes_header(size: int) -> bytes:
 
 _KINDS = {
     "id": "int", "imageset_id": "int", "panel": "std::size_t", "flags": "std::size_t",
-    "xyzobs.px.value": "vec3<double>", "xyzobs.px.variance": "vec3<double>", "rlp": "vec3<double>",
+    "xyzobs.px.value": "vec3<double>", "xyzobs.px.variance": "vec3<double>", "xyzobs.mm.value": "vec3<double>",
+    "xyzobs.mm.variance": "vec3<double>", "rlp": "vec3<double>",
     "s1": "vec3<double>", "miller_index": "cctbx::miller::index<>", "intensity.sum.value": "double",
     "intensity.sum.variance": "double",
 }
 
 
 def _rows(
-    frame: IndexedFrame, back: Array, first: NDArray[Any], image: int, experiment: int
+    frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int
 ) -> dict[str, NDArray[Any]]:
     """The columns of a frame's spots; its first crystal has the number `experiment`."""
     peaks = frame.peaks
     assert peaks is not None
     n = len(frame.spots)
     panel = peaks.pixels[:, 2].astype(np.int64)
+    first = np.array([each.first for each in detector.panels])
     pixels = np.column_stack([peaks.pixels[:, :2] - first[panel], np.full(n, 0.5)])
+    millimetres = np.column_stack([detector.on_panels(peaks.pixels, float(peaks.distance[0])), np.zeros(n)])
+    size = np.array([[np.linalg.norm(axis) for axis in (each.fast, each.slow, (0, 0, 0))] for each in detector.panels])
     is_indexed = frame.crystal != NO_CRYSTAL
     rlp = frame.spots @ back.T
     beam = back @ np.array([0.0, 0.0, 1.0]) / float(peaks.wavelength[0])
@@ -244,6 +248,8 @@ def _rows(
         "flags": (STRONG + INDEXED * is_indexed).astype("<u8"),
         "xyzobs.px.value": pixels.astype("<f8"),
         "xyzobs.px.variance": np.full((n, 3), _VARIANCE, "<f8"),
+        "xyzobs.mm.value": millimetres.astype("<f8"),
+        "xyzobs.mm.variance": (_VARIANCE * size[panel] ** 2).astype("<f8"),
         "rlp": rlp.astype("<f8"),
         "s1": (rlp + beam).astype("<f8"),
         "miller_index": frame.hkl.astype("<i4"),

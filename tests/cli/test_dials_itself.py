@@ -36,14 +36,17 @@ written = [list(v) for v in table["rlp"]]
 del table["rlp"]
 indexed = table.select(table["id"] >= 0)
 written = [v for v, i in zip(written, table["id"]) if i >= 0]
+keys = ("xyzobs.mm.value", "xyzobs.mm.variance")
+own = [[list(v) for v in indexed[key]] for key in keys]
 indexed.centroid_px_to_mm(experiments)
+mm = [[list(v) for v in indexed[key]] for key in keys]
 indexed.map_centroids_to_reciprocal_space(experiments)
 print(json.dumps({
     "identifiers": [e.identifier for e in experiments], "in_table": list(table.experiment_identifiers().values()),
     "cells": [c.get_real_space_vectors().as_list() if hasattr(c.get_real_space_vectors(), "as_list")
               else [list(v) for v in c.get_real_space_vectors()] for c in experiments.crystals()],
     "id": list(indexed["id"]), "hkl": [list(h) for h in indexed["miller_index"]],
-    "rlp": [list(v) for v in indexed["rlp"]], "written": written, "all": len(table),
+    "rlp": [list(v) for v in indexed["rlp"]], "written": written, "own": own, "mm": mm, "all": len(table),
 }))
 """
 WRITE = """
@@ -111,8 +114,38 @@ def test_dials_finds_the_crystals_where_they_are(run, tmp_path, origin):
     # DIALS computes the same vectors from its own models, and they lie on the crystals' lattices.
     rlp, number, hkl = (np.array(found[name]) for name in ("rlp", "id", "hkl"))
     np.testing.assert_allclose(rlp, found["written"], atol=1e-6)
+    np.testing.assert_allclose(np.array(found["own"])[..., :2], np.array(found["mm"])[..., :2], atol=1e-5)
     predicted = np.einsum("ni,nij->nj", hkl, np.linalg.inv(cells).transpose(0, 2, 1)[number])
     assert np.linalg.norm(rlp - predicted, axis=1).max() < 0.004
+
+
+@pytest.mark.parametrize("sensor", [None, SENSOR])
+def test_dials_refines_what_is_written(run, tmp_path, sensor):
+    """The step after indexing: it takes the files as they are, and its spots are predicted where they were seen."""
+    if dials_python() is None or shutil.which("dials.refine") is None:
+        pytest.skip("DIALS is not installed")
+    write_dials(tmp_path, MADE, sensor=sensor)
+    ran = run("index", "strong.refl", "-g", "imported.expt", "--cell", MONO, *QUICK, "-o", "run.expt", "-o", "run.refl")
+    assert ran.status == 0, ran.err
+    # Makes the table one that this DIALS reads.
+    read = json.loads(dials(READ).splitlines()[-1])
+    done = subprocess.run(
+        ["dials.refine", "run.expt", "run.refl", "refinement.parameterisation.auto_reduction.action=fix"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    refined = json.loads((tmp_path / "refined.expt").read_text())
+    assert len(refined["crystal"]) == len(read["cells"]) == len(MADE.cells)
+    for crystal, truth in zip(refined["crystal"], MADE.cells, strict=True):
+        cell = np.array([crystal[f"real_space_{axis}"] for axis in "abc"])
+        assert same_orientation(cell, truth @ TURN, OPERATORS)
+    table = done.stdout.partition("RMSDs by experiment")[2].partition("Detector 1")[0]
+    rows = [[float(word) for word in line.strip("|").split("|")] for line in table.splitlines()
+            if line[1:2].isspace() and line.strip("| ")[:1].isdigit()]  # fmt: skip
+    assert len(rows) == len(MADE.cells)
+    for _, n_spots, x, y, _ in rows:
+        assert n_spots > 80
+        assert max(x, y) < 0.25
 
 
 def test_a_table_that_dials_writes(run, tmp_path):
