@@ -38,7 +38,10 @@ def _geometry(report: SpotsReport) -> str:
     if report.panels == 0:
         return "none: spots in reciprocal space"
     shift = {None: "unknown", True: "added", False: "not added"}[report.half_pixel_shift]
-    return f"{report.panels} panel{'s' if report.panels > 1 else ''}; half a pixel: {shift}"
+    parts = [f"{report.panels} panel{'s' if report.panels > 1 else ''}; half a pixel: {shift}"]
+    if report.wavelength is not None and report.distance is not None:
+        parts.append(f"first frame: {report.wavelength:.5f} A, {report.distance:.3f} mm")
+    return "; ".join(parts)
 
 
 def show_results(console: Console, report: ResultsReport) -> None:
@@ -54,13 +57,19 @@ def show_results(console: Console, report: ResultsReport) -> None:
     for number, cell in enumerate(report.cells):
         for name in ("given", "learned", "median"):
             if cell[name] is not None:
+                lattice = f", {cell['lattice']}" if name == "given" and cell["lattice"] else ""
                 what = f"median of {cell['crystals']}" if name == "median" else name
-                facts.add_row(f"cell {number}, {what}", _cell(cell[name]))
+                facts.add_row(f"cell {number}, {what}{lattice}", _cell(cell[name]))
+    if report.panels:
+        facts.add_row("geometry", f"{report.panels} panel{'s' if report.panels > 1 else ''}")
+    facts.add_row("spots", "kept here" if report.keeps_spots else "in the inputs of the run")
     if report.half_pixel_shift:
         facts.add_row("half a pixel", "added" if report.half_pixel_shift == "yes" else "not added")
     facts.add_row("made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})")
     console.print(facts)
     _bars(console, "crystals by the spots that they cover", report.histogram)
+    for problem, times in report.problems.items():
+        console.print(f"note: {problem}" + (f" ({times} times)" if times > 1 else ""), soft_wrap=True)
 
 
 def _cell(parameters: Sequence[float]) -> str:

@@ -15,9 +15,11 @@ from ..model.cell import Array, cell_parameters
 from ..model.detector import Geometry
 from ..model.frame import FrameStatus
 from .blocks import read_blocks
+from .geom import parse_geometry
 from .inputs import Source
 from .open import open_spots
-from .results import results_in_pieces
+from .results import read_run, results_in_pieces
+from .spots_kept import keeps_spots
 
 BINS = 12
 """Of a histogram."""
@@ -43,6 +45,8 @@ class SpotsReport:
         The files' own input cells.
     panels : int
         Of the detector; 0 where there is no geometry.
+    wavelength, distance : float or None
+        Of the first frame with a detector, angstrom and mm.
     half_pixel_shift : bool or None
     problems : list of str
     """
@@ -57,6 +61,8 @@ class SpotsReport:
     resolution: list[float] | None
     cells: list[list[float]]
     panels: int
+    wavelength: float | None
+    distance: float | None
     half_pixel_shift: bool | None
     problems: list[str]
 
@@ -69,7 +75,7 @@ def inspect_spots(
     sources: Sequence[Source], geometry: Geometry | None = None, max_frames: int | None = None
 ) -> SpotsReport:
     """Look at spot files; see `read_blocks` for the errors."""
-    formats, panels, shift = _files(sources, geometry)
+    formats, setup = _files(sources, geometry)
     counts: list[NDArray[np.int64]] = []
     lengths = [np.inf, 0.0]
     cells: dict[bytes, Array] = {}
@@ -91,20 +97,24 @@ def inspect_spots(
         formats, len(n) + bad, bad, int(n.sum()), left_out,
         [int(n.min()), int(np.median(n)), int(n.max())] if len(n) else None, histogram(n),
         [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,
-        [cell_parameters(cell).tolist() for cell in cells.values()], panels, shift, problems,
+        [cell_parameters(cell).tolist() for cell in cells.values()], **setup, problems=problems,
     )
 
 
-def _files(sources: Sequence[Source], geometry: Geometry | None) -> tuple[list[str], int, bool | None]:
-    """Formats, panels and half-pixel shift of the files that can be opened."""
+def _files(sources: Sequence[Source], geometry: Geometry | None) -> tuple[list[str], dict[str, Any]]:
+    """Formats of the files that can be opened, and detector and beam of the first frame that has them."""
     formats: dict[str, None] = {}
-    panels, shift = 0, None
+    setup: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
     for path in dict.fromkeys(source.path for source in sources):
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             formats[file.format] = None
-            if file.geometry is not None:
-                panels, shift = len(file.geometry.detector.panels), file.half_pixel_shift
-    return list(formats), panels, shift
+            if file.geometry is not None and not setup["panels"]:
+                setup["panels"], setup["half_pixel_shift"] = len(file.geometry.detector.panels), file.half_pixel_shift
+                for raw in file.read(np.arange(min(1, file.n_frames))):
+                    if raw.peaks is not None:
+                        setup["wavelength"] = float(raw.peaks.wavelength[0])
+                        setup["distance"] = float(raw.peaks.distance[0])
+    return list(formats), setup
 
 
 def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -131,9 +141,15 @@ class ResultsReport:
     crystals_per_frame : list of (int, int)
         A number of crystals, and the frames that have as many.
     cells : list of dict
-        Of each input cell `given`, `learned`, the number of its `crystals` and their `median`; six numbers each.
+        Of each input cell its `lattice` where it is known, `given`, `learned`, the number of its `crystals` and their
+        `median`; six numbers each.
     histogram : list of (int, int, int)
         Of the spots that a crystal covers.
+    panels : int
+        Of the geometry that was given; 0 where none was.
+    keeps_spots : bool
+    problems : dict
+        What the run told of its inputs, each with the number of times.
     """
 
     complete: bool
@@ -148,6 +164,9 @@ class ResultsReport:
     crystals_per_frame: list[tuple[int, int]]
     cells: list[dict[str, Any]]
     histogram: list[tuple[int, int, int]]
+    panels: int
+    keeps_spots: bool
+    problems: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -166,11 +185,13 @@ def inspect_results(path: str) -> ResultsReport:
     parameters = np.concatenate([piece.crystal_parameters for piece in pieces])
     covered = np.concatenate([piece.n_indexed for piece in pieces]).astype(np.int64)
     cells = []
+    lattices = first.header.lattices.split()
     for row, cell in enumerate(first.input_cells):
         mine = parameters[came_from == row]
         learned = None if first.learned_cells is None else cell_parameters(first.learned_cells[row]).tolist()
         median = np.median(mine.astype(np.float64), axis=0).tolist() if len(mine) else None
         cells.append({
+            "lattice": lattices[row] if row < len(lattices) else "",
             "given": cell_parameters(cell).tolist(), "learned": learned, "crystals": len(mine), "median": median,
         })
     header = first.header
@@ -178,4 +199,18 @@ def inspect_results(path: str) -> ResultsReport:
         first.complete, header.method, header.backend, header.device, header.ffbidx_version, header.half_pixel_shift,
         len(status), len(came_from), {s.name.lower(): int((status == s).sum()) for s in FrameStatus},
         [(k, int(n)) for k, n in enumerate(per_frame)], cells, histogram(covered),
+        _panels(header.geometry), keeps_spots(path), _problems(path),
     )
+
+
+def _panels(geometry: str) -> int:
+    with contextlib.suppress(InputError):
+        return len(parse_geometry("the geometry in the results", geometry).detector.panels) if geometry else 0
+    return 0
+
+
+def _problems(path: str) -> dict[str, int]:
+    # Results of another program need not say it.
+    with contextlib.suppress(InputError):
+        return read_run(path)[3].problems
+    return {}

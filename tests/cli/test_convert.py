@@ -7,8 +7,8 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation, write_cxi
 from beamline import MADE_FOR_READING as MADE
-from beamline import geom_text, same_orientation, write_cxi
 from calls import QUICK
 from frames import OPERATORS
 
@@ -146,7 +146,8 @@ def test_inspecting_spots(run, cxi):
     assert ran.summary["spots_per_frame"] == counts
     assert sum(n for _, _, n in ran.summary["histogram"]) == 3
     shown = run("inspect", "run.cxi", "-g", "det.geom")
-    assert "3 panels; half a pixel: added" in shown.out
+    assert (ran.summary["wavelength"], ran.summary["distance"]) == pytest.approx((WAVELENGTH, DISTANCE))
+    assert "3 panels; half a pixel: added; first frame: 1.30510 A, 80.000 mm" in shown.out
     assert shown.out.count("█") > 40
 
 
@@ -156,7 +157,23 @@ def test_inspecting_results(run, results):
     assert ran.summary["crystals_per_frame"] == [[0, 0], [1, 3]]
     (cell,) = ran.summary["cells"]
     np.testing.assert_allclose(cell["median"], [31, 42, 53, 90, 103, 90], atol=0.2)
-    assert "3 indexed (100.0%)" in run("inspect", results).out
+    assert (cell["lattice"], ran.summary["panels"], ran.summary["keeps_spots"]) == ("mPb", 3, False)
+    shown = run("inspect", results).out
+    assert "3 indexed (100.0%)" in shown
+    assert "cell 0, given, mPb" in shown
+    assert "in the inputs of the run" in shown
+
+
+def test_inspecting_results_tells_what_went_wrong(run, cxi):
+    with h5py.File(cxi, "a") as file:
+        file["entry_1/result_1/peakXPosRaw"][1, 0] = np.nan
+    assert run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, "-o", "bad.h5", "--keep-spots").status == 3
+    ran = run("inspect", "bad.h5", "--json")
+    ((problem, times),) = ran.summary["problems"].items()
+    assert ("frame 1: spot 0" in problem, times) == (True, 1)
+    shown = run("inspect", "bad.h5").out
+    assert f"note: {problem}" in shown
+    assert "kept here" in shown
 
 
 BAD_STREAMS = {
