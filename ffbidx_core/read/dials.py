@@ -23,7 +23,8 @@ TYPES: dict[str, tuple[str, int]] = {
 """How the types of the columns that are read are stored: a NumPy type, and how many make a row."""
 
 _NEEDED = ("id", "panel", "xyzobs.px.value")
-_INTENSITY = "intensity.sum.value"
+_INTENSITY, _IMAGE_SET = "intensity.sum.value", "imageset_id"
+_OPTIONAL = (_INTENSITY, _IMAGE_SET)
 _NEEDS_EXPERIMENTS = "is a DIALS reflection table: give its experiment list with -g FILE.expt"
 
 
@@ -52,7 +53,9 @@ class DialsFile:
         # dxtbx's pixels are measured from corners.
         self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
         self._experiments = parse_experiments("the experiment list", geometry.text)
-        self._bases = np.concatenate([[0], np.cumsum(self._experiments.n_frames)])
+        # Experiments on images that another one has already have no frames of their own.
+        own = self._experiments.same_images == np.arange(len(self._experiments.wavelength))
+        self._bases = np.concatenate([[0], np.cumsum(np.where(own, self._experiments.n_frames, 0))])
         self.n_frames = int(self._bases[-1])
         columns = _hdf5_columns(path) if h5py.is_hdf5(path) else _msgpack_columns(path)
         self._sort(columns)
@@ -69,10 +72,13 @@ class DialsFile:
         n_panels = len(self.geometry.detector.panels) if self.geometry else 0
         if len(panel) and not (panel.min() >= 0 and panel.max() < n_panels):
             raise InputError(self.path, f"has the panel {panel.max()}; the detector has {n_panels}", "panel")
+        experiment = self._on_images(experiment, columns.get(_IMAGE_SET))
+        has_images = experiment >= 0
+        experiment = known.same_images[experiment]
         with np.errstate(invalid="ignore"):
             z = np.where(np.isfinite(places[:, 2]), np.floor(places[:, 2]), 0).astype(np.int64)
         number = np.where(known.n_frames[experiment] == 1, 0, z - known.first[experiment])
-        inside = (experiment >= 0) & (number >= 0) & (number < known.n_frames[experiment])
+        inside = has_images & (number >= 0) & (number < known.n_frames[experiment])
         self._n_outside = int((~inside).sum())
         frame = (self._bases[experiment] + number)[inside]
         order = np.argsort(frame, kind="stable")
@@ -80,6 +86,19 @@ class DialsFile:
         self._offsets = np.searchsorted(frame[order], np.arange(self.n_frames + 1))
         self._places, self._panel = places[rows, :2], panel[rows]
         self._intensity = columns[_INTENSITY][rows] if _INTENSITY in columns else None
+
+    def _on_images(self, experiment: NDArray[np.int64], image_set: NDArray[Any] | None) -> NDArray[np.int64]:
+        """An experiment of each spot; those that are indexed by none (-1) have that of their image set."""
+        if image_set is None:
+            return experiment
+        of_set = np.full(max(int(self._experiments.image_set.max()), -1) + 1, -1)
+        # From the last to the first, so that the first of each stays.
+        for number in np.flatnonzero(self._experiments.image_set >= 0)[::-1]:
+            of_set[self._experiments.image_set[number]] = number
+        is_known = (experiment < 0) & (image_set >= 0) & (image_set < len(of_set))
+        found = experiment.copy()
+        found[is_known] = of_set[image_set[is_known]]
+        return found
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending."""
@@ -134,7 +153,7 @@ def _msgpack_columns(path: str) -> dict[str, NDArray[Any]]:
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         detail = " ".join(str(error).split())[:60] or type(error).__name__
         raise InputError(path, f"cannot be read as a DIALS reflection table: {detail}") from None
-    return {key: _column(path, key, data, n_rows) for key in (*_NEEDED, _INTENSITY) if key in data or key in _NEEDED}
+    return {key: _column(path, key, data, n_rows) for key in (*_NEEDED, *_OPTIONAL) if key in data or key in _NEEDED}
 
 
 def _column(path: str, key: str, data: dict[str, Any], n_rows: int) -> NDArray[Any]:
@@ -156,7 +175,7 @@ def _hdf5_columns(path: str) -> dict[str, NDArray[Any]]:
     parts: dict[str, list[NDArray[Any]]] = {}
     with open_file(path) as file:
         for group in _hdf5_tables(file, path):
-            for key in (*_NEEDED, _INTENSITY):
+            for key in (*_NEEDED, *_OPTIONAL):
                 shape = (None, 3) if key == "xyzobs.px.value" else (None,)
                 dataset = open_dataset(file, path, f"{group}/{key}", "fiu", shape)
                 if dataset is None and key in _NEEDED:

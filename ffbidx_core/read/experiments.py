@@ -36,6 +36,10 @@ class Experiments:
         Array index of the first image of each, and the number of its images.
     images : list of dict, E
         The image set of each.
+    image_set : (E,) int64
+        Its number, -1 for none.
+    same_images : (E,) int64
+        The first experiment on the same images: lattices on one image are experiments of their own.
     """
 
     geometry: Geometry
@@ -44,6 +48,8 @@ class Experiments:
     first: NDArray[np.int64]
     n_frames: NDArray[np.int64]
     images: list[dict[str, Any]]
+    image_set: NDArray[np.int64]
+    same_images: NDArray[np.int64]
 
     def image(self, experiment: int, number: int) -> str:
         """Image file and event of an image of an experiment, such as `data.h5 //3`."""
@@ -105,10 +111,22 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     images = [content.get("imageset", [])[row["imageset"]] if row.get("imageset") is not None else {} for row in rows]
     ranges = [scan.get("image_range") for scan in scans]
     n_frames = [_n_images(each, span) for each, span in zip(images, ranges, strict=True)]
+    image_set = np.array([-1 if row.get("imageset") is None else row["imageset"] for row in rows], dtype=np.int64)
     return Experiments(
         geometry, rotation, wavelength, np.array([0 if span is None else int(span[0]) - 1 for span in ranges]),
-        np.array(n_frames, dtype=np.int64), images,
+        np.array(n_frames, dtype=np.int64), images, image_set, _same_images(rows, n_frames),
     )
+
+
+def _same_images(rows: list[dict[str, Any]], n_frames: list[int]) -> NDArray[np.int64]:
+    first: dict[tuple[Any, Any], int] = {}
+    same = []
+    for number, row in enumerate(rows):
+        images, scan = row.get("imageset"), row.get("scan")
+        # Of several stills in an image set nothing says which one a spot is on.
+        is_known = images is not None and (scan is not None or n_frames[number] == 1)
+        same.append(first.setdefault((images, scan), number) if is_known else number)
+    return np.array(same, dtype=np.int64)
 
 
 def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geometry:
