@@ -84,7 +84,7 @@ def parse_experiments(path: str, text: str) -> Experiments:
         if content.get("__id__") != LIST_ID:
             raise InputError(path, f"is JSON, but no DIALS experiment list: __id__ is not {LIST_ID}")
         return _experiments(path, text, content)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         detail = f"{type(error).__name__}: {error}"[:80]
         raise InputError(path, f"cannot be read as a DIALS experiment list: {detail}") from None
 

@@ -70,7 +70,7 @@ def parse_xds_geometry(path: str, text: str) -> Geometry:
     read = _xparm if "XPARM.XDS" in text[:40] else _xds_inp
     try:
         return _geometry(read(path, text))
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
         detail = f"{type(error).__name__}: {error}"[:60]
         raise InputError(path, f"cannot be read as the geometry of XDS: {detail}") from None
 

@@ -149,6 +149,9 @@ def test_spots_in_reciprocal_space_with_intensities_are_no_pixels(run, text_file
     (lambda text: text.replace(" ORGX=", " ORG="), "has no ORGX"),
     (lambda text: text + " SEGMENT= 1 100 1 100\n", "segment 1 has no DIRECTION_OF_SEGMENT_X-AXIS="),
     (lambda text: text.replace("QX=0.2", "QX=0"), "none"),
+    (lambda text: text.replace("NX=700", "NX=inf"), "OverflowError"),
+    (lambda text: text.replace("NX=700", "NX=nan"), "cannot be read"),
+    (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "corner_x"),
 ])  # fmt: skip
 def test_bad_geometry(run, spots, tmp_path, change, problem):
     (tmp_path / "XDS.INP").write_text(change(XDS_INP))
