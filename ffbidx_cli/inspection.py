@@ -68,8 +68,8 @@ def show_results(console: Console, report: ResultsReport) -> None:
     facts.add_row("made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})")
     console.print(facts)
     _bars(console, "crystals by the spots that they cover", report.histogram)
-    for problem, times in report.problems.items():
-        console.print(f"note: {problem}" + (f" ({times} times)" if times > 1 else ""), soft_wrap=True)
+    for problem in report.problems:
+        console.print(f"note: {problem}", soft_wrap=True)
 
 
 def _cell(parameters: Sequence[float]) -> str:

@@ -148,8 +148,8 @@ class ResultsReport:
     panels : int
         Of the geometry that was given; 0 where none was.
     keeps_spots : bool
-    problems : dict
-        What the run told of its inputs, each with the number of times.
+    problems : list of str
+        What the run told of its inputs.
     """
 
     complete: bool
@@ -166,7 +166,7 @@ class ResultsReport:
     histogram: list[tuple[int, int, int]]
     panels: int
     keeps_spots: bool
-    problems: dict[str, int]
+    problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -209,8 +209,8 @@ def _panels(geometry: str) -> int:
     return 0
 
 
-def _problems(path: str) -> dict[str, int]:
+def _problems(path: str) -> list[str]:
     # Results of another program need not say it.
     with contextlib.suppress(InputError):
-        return read_run(path)[3].problems
-    return {}
+        return list(read_run(path)[3].problems)
+    return []

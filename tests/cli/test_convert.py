@@ -169,8 +169,8 @@ def test_inspecting_results_tells_what_went_wrong(run, cxi):
         file["entry_1/result_1/peakXPosRaw"][1, 0] = np.nan
     assert run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, "-o", "bad.h5", "--keep-spots").status == 3
     ran = run("inspect", "bad.h5", "--json")
-    ((problem, times),) = ran.summary["problems"].items()
-    assert ("frame 1: spot 0" in problem, times) == (True, 1)
+    (problem,) = ran.summary["problems"]
+    assert "frame 1: spot 0" in problem
     shown = run("inspect", "bad.h5").out
     assert f"note: {problem}" in shown
     assert "kept here" in shown

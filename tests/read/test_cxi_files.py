@@ -62,7 +62,7 @@ def test_peaks_off_the_panels_are_left_out_and_told(cxi: Path):
     (block,) = blocks(poke(cxi, change))
     assert np.diff(block.offsets)[1] == len(MADE.peaks[1]) - 3
     (problem,) = block.problems
-    assert problem.endswith("peaks on no panel or in a bad region of the geometry are left out")
+    assert problem.endswith("peaks on no panel, on several or in a bad region of the geometry are left out")
 
 
 def test_peaks_that_are_no_numbers_make_a_bad_frame(cxi: Path):
