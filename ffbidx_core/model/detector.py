@@ -201,9 +201,13 @@ def distance_along_beam(panels: Sequence[Panel]) -> float:
     for panel in panels:
         corner, fast, slow = np.array(panel.corner), np.array(panel.fast), np.array(panel.slow)
         normal = np.cross(fast, slow)
-        if abs(normal[2]) < _ALONG_BEAM * np.linalg.norm(normal) or corner @ normal / normal[2] <= 0:
+        if not np.isfinite([*corner, *normal]).all():
+            raise ValueError("a panel whose place is no number")
+        if abs(normal[2]) <= _ALONG_BEAM * np.linalg.norm(normal):
             continue
         distance = float(corner @ normal / normal[2])
+        if not 0 < distance < np.inf:
+            continue
         # How far outside the panel, in pixels.
         size = np.array(panel.last) - np.array(panel.first) + 1
         place = np.linalg.lstsq(np.column_stack([fast, slow]), (0, 0, distance) - corner, rcond=None)[0]

@@ -20,6 +20,23 @@ BEAM = (0.0, 0.0, -1.0)
 """The direction in which the beam runs, where we choose the frame: imgCIF's."""
 
 
+def vector_of(values: Sequence[float]) -> Array:
+    """Three finite numbers, (3,) float64; a ValueError when they are not."""
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.shape != (3,) or not np.isfinite(vector).all():
+        raise ValueError(f"{str(values)[:40]} is no vector")
+    return vector
+
+
+def direction_of(values: Sequence[float]) -> Array:
+    """A unit vector along three numbers, (3,) float64; a ValueError when they have no direction."""
+    vector = vector_of(values)
+    length = np.linalg.norm(vector)
+    if not 0 < length < np.inf:
+        raise ValueError(f"{str(values)[:40]} is no direction")
+    return np.asarray(vector / length)
+
+
 def rotation_of_beam(beam: Sequence[float]) -> Array:
     """The rotation R that turns dxtbx's frame to ours, v' = R v.
 
@@ -33,7 +50,7 @@ def rotation_of_beam(beam: Sequence[float]) -> Array:
     (3, 3) float64
         For the usual beam along -z half a turn about y.
     """
-    z = np.asarray(beam, dtype=np.float64) / np.linalg.norm(beam)
+    z = direction_of(beam)
     up = np.array([0.0, 1.0, 0.0]) if abs(z[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
     x = np.cross(up, z)
     x /= np.linalg.norm(x)
@@ -64,7 +81,8 @@ def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
     """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros."""
     if model.get("px_mm_strategy", {}).get("type") != PARALLAX:
         return 0.0, 0.0
-    return float(model["thickness"]), float(model["mu"])
+    thickness, absorption, _ = vector_of([model["thickness"], model["mu"], 0.0])
+    return float(thickness), float(absorption)
 
 
 def _parents(group: Mapping[str, Any], panel: int) -> tuple[Array, Array]:
@@ -84,8 +102,8 @@ def _holds(group: Mapping[str, Any], panel: int) -> bool:
 
 
 def _frame(model: Mapping[str, Any]) -> tuple[Array, Array]:
-    fast, slow = (np.array(model[name], dtype=np.float64) for name in ("fast_axis", "slow_axis"))
-    return np.column_stack([fast, slow, np.cross(fast, slow)]), np.array(model["origin"], dtype=np.float64)
+    fast, slow = (vector_of(model[name]) for name in ("fast_axis", "slow_axis"))
+    return np.column_stack([fast, slow, np.cross(fast, slow)]), vector_of(model["origin"])
 
 
 def _placed(panel: Mapping[str, Any], rotation: Array, shift: Array) -> tuple[Array, Array, Array]:

@@ -56,8 +56,8 @@ class Experiments:
         images = self.images[experiment]
         indices = images.get("single_file_indices") or []
         files = images.get("images") or []
-        if indices:
-            name = images.get("template") or files[min(number, len(files) - 1)]
+        name = images.get("template") or (files[min(number, len(files) - 1)] if files else "")
+        if indices and name:
             return f"{name} //{indices[min(number, len(indices) - 1)]}"
         if files:
             return f"{files[min(number, len(files) - 1)]} //"

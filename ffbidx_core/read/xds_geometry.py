@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Detector, Geometry, Panel, Reading, Vector, distance_along_beam
-from ..model.dxtbx import rotation_of_beam
+from ..model.dxtbx import direction_of, rotation_of_beam, vector_of
 
 CENTRE_OF_FIRST = 0.5
 """XDS counts pixels from 1 and means their centres: this much less than 1 from the corner."""
@@ -137,7 +137,8 @@ def _xparm(path: str, text: str) -> _Detector:
 
 
 def _geometry(made: _Detector) -> Geometry:
-    if not (made.wavelength > 0 and min(made.pixel) > 0):
+    numbers = (made.wavelength, made.distance, *made.origin, *made.pixel)
+    if not (np.isfinite(numbers).all() and made.wavelength > 0 and min(made.pixel) > 0):
         raise ValueError("a wavelength or size of a pixel that is none")
     to_ours = rotation_of_beam(made.beam) @ _system(made.x_axis, made.y_axis)
     panels = [_panel(f"p{i}", segment, made, to_ours) for i, segment in enumerate(made.segments)]
@@ -164,10 +165,10 @@ def _panel(name: str, segment: _Segment, made: _Detector, to_ours: Array) -> Pan
 
 def _system(x_axis: Sequence[float], y_axis: Sequence[float]) -> Array:
     """Columns: the unit vectors x and y, and the normal that makes them right-handed."""
-    x, y = (np.array(axis, dtype=np.float64) / np.linalg.norm(axis) for axis in (x_axis, y_axis))
+    x, y = direction_of(x_axis), direction_of(y_axis)
     return np.column_stack([x, y, np.cross(x, y)])
 
 
 def _vector(values: Array) -> Vector:
-    a, b, c = (float(v) for v in values)
+    a, b, c = (float(v) for v in vector_of(values.tolist()))
     return a, b, c

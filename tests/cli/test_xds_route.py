@@ -151,7 +151,9 @@ def test_spots_in_reciprocal_space_with_intensities_are_no_pixels(run, text_file
     (lambda text: text.replace("QX=0.2", "QX=0"), "none"),
     (lambda text: text.replace("NX=700", "NX=inf"), "OverflowError"),
     (lambda text: text.replace("NX=700", "NX=nan"), "cannot be read"),
-    (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "corner_x"),
+    (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "none"),
+    (lambda text: text.replace("Y-AXIS= ", "Y-AXIS= 0 0 0 !"), "no direction"),
+    (lambda text: text.replace("BEAM_DIRECTION= ", "BEAM_DIRECTION= 1 2 !"), "no vector"),
 ])  # fmt: skip
 def test_bad_geometry(run, spots, tmp_path, change, problem):
     (tmp_path / "XDS.INP").write_text(change(XDS_INP))
