@@ -104,7 +104,7 @@ def job_of(
     import numpy as np
 
     from ffbidx_core.job import SAVE_SECONDS, Job
-    from ffbidx_core.read.cells import read_input_cell
+    from ffbidx_core.read.cells import centred_cell_of, read_input_cell
 
     parameters, given = chosen_parameters(preset, options)
     if "max_output_cells" not in given:
@@ -112,9 +112,11 @@ def job_of(
     changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
     setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
     input_cells = [read_input_cell(text) for text in cells]
+    if not cells and (own := centred_cell_of(source.path for source in sources)):
+        input_cells = [own]
     check_lattices(input_cells)
     job = Job(
-        sources, parameters, np.stack([each.cell for each in input_cells]) if cells else None,
+        sources, parameters, np.stack([each.cell for each in input_cells]) if input_cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
         limit_cells="max_input_cells" in given, save_seconds=SAVE_SECONDS if save_every is None else save_every,
         keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output,

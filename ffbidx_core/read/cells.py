@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ..model.cell import Array, cell_from_parameters, check_cell
 from ..model.lattice import CENTRINGS, InputCell, Lattice, check_axes
 from .cell_files import FOREIGN_FORMATS
 from .content import read_head, read_text
+from .geom import LARGEST_GEOMETRY_FILE
 from .stream import SIGNATURE, stream_cell
 from .text import data_lines, numbers
 
@@ -48,6 +50,23 @@ def read_input_cell(text: str) -> InputCell:
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None
     return InputCell(cell, Lattice.of_cell(cell, centring))
+
+
+def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
+    """The centred cell of streams that all have the same one, None where they have not.
+
+    The own cells of inputs are taken for primitive: one with a centring serves when it can serve for all of them.
+    """
+    found: InputCell | None = None
+    for path in dict.fromkeys(paths):
+        head = read_head(path, 2 * LARGEST_GEOMETRY_FILE)
+        cell = stream_cell(path, head.decode("utf-8", "replace")) if head.startswith(SIGNATURE.encode()) else None
+        if cell is None or cell.lattice.centring in "PR":
+            return None
+        if found is not None and (found.lattice != cell.lattice or not np.array_equal(found.cell, cell.cell)):
+            return None
+        found = cell
+    return found
 
 
 def read_cell(text: str) -> Array:

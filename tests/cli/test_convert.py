@@ -237,6 +237,24 @@ def test_a_centred_cell_is_reported_as_given(run, tmp_path, cell, centring):
         )
 
 
+def test_a_centred_cell_of_a_stream_serves_its_frames(run, tmp_path):
+    cell = "61,122,168,90,90,90"
+    made = run("simulate", "-o", "stills.h5", "--cell", cell, "--centring", "C", "--frames", 4, "--n-spots", 40, 60)
+    assert made.status == 0, made.err
+    assert run("index", "stills.h5", "--cell", f"{cell},C", *QUICK, "-o", "run.stream").status == 0
+    ran = run("index", "run.stream", *QUICK, "-o", "again.h5", "--json")
+    assert ran.status == 0, ran.err
+    found = read_results("again.h5")
+    assert found.header.lattices == "oC"
+    np.testing.assert_allclose(found.crystal_parameters, np.tile([61, 122, 168, 90, 90, 90], (4, 1)), rtol=0.01)
+    # Of several inputs it serves when all have it.
+    shutil.copy("run.stream", "copy.stream")
+    assert run("index", "run.stream", "copy.stream", *QUICK, "-o", "two.h5").status == 0
+    other = (tmp_path / "run.stream").read_text().replace("b = 122", "b = 123")
+    (tmp_path / "copy.stream").write_text(other)
+    assert run("index", "run.stream", "copy.stream", *QUICK, "-o", "x.h5").is_one_line_error(2, "run.stream", "--cell")
+
+
 def test_polymorphs_and_mixtures(run, tmp_path):
     cells = ("61,122,168,90,90,90,C", MONO)
     for name, cell, centring in (("a.h5", cells[0][:-2], "C"), ("b.h5", cells[1], "P")):
