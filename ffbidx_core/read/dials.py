@@ -22,6 +22,9 @@ TYPES: dict[str, tuple[str, int]] = {
 }
 """How the types of the columns that are read are stored: a NumPy type, and how many make a row."""
 
+_BYTES = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
+"""How MessagePack begins bytes, and how many bytes then say how many they are."""
+_PIECE = 2**20
 _NEEDED = ("id", "panel", "xyzobs.px.value")
 _INTENSITY, _IMAGE_SET = "intensity.sum.value", "imageset_id"
 _OPTIONAL = (_INTENSITY, _IMAGE_SET)
@@ -144,23 +147,66 @@ def _msgpack_columns(path: str) -> dict[str, NDArray[Any]]:
         raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
     try:
         with open(path, "rb") as file:
-            name, _, table = msgpack.unpackb(file.read(), strict_map_key=False)
-        n_rows, data = int(table["nrows"]), table["data"]
-        if name != TABLE_ID or not isinstance(data, dict):
-            raise ValueError("no reflection table")
+            # Whatever is read whole is small; columns pass by in pieces.
+            n_rows, data = _table(msgpack.Unpacker(file, strict_map_key=False), path)
     except OSError as error:
         raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         detail = " ".join(str(error).split())[:60] or type(error).__name__
         raise InputError(path, f"cannot be read as a DIALS reflection table: {detail}") from None
-    return {key: _column(path, key, data, n_rows) for key in (*_NEEDED, *_OPTIONAL) if key in data or key in _NEEDED}
+    found = (key for key in (*_NEEDED, *_OPTIONAL) if key in data or key in _NEEDED)
+    return {key: _column(path, key, data, n_rows) for key in found}
 
 
-def _column(path: str, key: str, data: dict[str, Any], n_rows: int) -> NDArray[Any]:
-    if key not in data:
-        raise InputError(path, f"has no column {key}; it has {', '.join(list(map(str, data))[:6])}")
+def _table(unpacker: Any, path: str) -> tuple[int, dict[str, Any]]:
+    """The number of rows of a table, and its columns: type, rows, and bytes of those that are read."""
+    if unpacker.read_array_header() != 3 or unpacker.unpack() != TABLE_ID:
+        raise ValueError("no reflection table")
+    unpacker.skip()
+    n_rows: int | None = None
+    data: dict[str, Any] = {}
+    for _ in range(unpacker.read_map_header()):
+        entry = unpacker.unpack()
+        if entry == "nrows":
+            n_rows = int(unpacker.unpack())
+        elif entry == "data":
+            for _ in range(unpacker.read_map_header()):
+                name = str(unpacker.unpack())
+                data[name] = _stored(unpacker, path, name)
+        else:
+            unpacker.skip()
+    if n_rows is None:
+        raise ValueError("no number of rows")
+    return n_rows, data
+
+
+def _stored(unpacker: Any, path: str, name: str) -> tuple[str, int, bytes]:
+    """Type, number of rows and bytes of a column; no bytes of one that is not read, such as the shoeboxes."""
     try:
-        kind, (n, blob) = data[key]
+        unpacker.read_array_header()
+        kind = unpacker.unpack()
+        unpacker.read_array_header()
+        n = int(unpacker.unpack())
+        width = _BYTES[unpacker.read_bytes(1)]
+    except (ValueError, TypeError, KeyError):
+        raise InputError(path, "is not stored as DIALS stores it", name) from None
+    left = int.from_bytes(unpacker.read_bytes(width), "big")
+    pieces = []
+    while left:
+        piece = unpacker.read_bytes(min(left, _PIECE))
+        if not piece:
+            raise InputError(path, "is a reflection table that ends in the middle of a column", name)
+        left -= len(piece)
+        if name in _NEEDED or name in _OPTIONAL:
+            pieces.append(piece)
+    return kind, n, b"".join(pieces)
+
+
+def _column(path: str, key: str, data: dict[str, tuple[str, int, bytes]], n_rows: int) -> NDArray[Any]:
+    if key not in data:
+        raise InputError(path, f"has no column {key}; it has {', '.join(list(data)[:6])}")
+    try:
+        kind, n, blob = data[key]
         dtype, width = TYPES[kind]
         values = np.frombuffer(blob, dtype=dtype).reshape(n, width)
     except (ValueError, TypeError, KeyError):

@@ -61,6 +61,8 @@ table["xyzobs.px.value"] = flex.vec3_double(columns["xyzobs.px.value"])
 table["intensity.sum.value"] = flex.double(columns["intensity.sum.value"])
 table["flags"] = flex.size_t(len(table), 32)
 table["miller_index"] = flex.miller_index(len(table))
+table["bbox"] = flex.int6(len(table), (0, 4, 0, 5, 0, 1))
+table["shoebox"] = flex.shoebox(table["panel"], table["bbox"], allocate=True)
 table.as_file("dials.refl")
 """
 

@@ -13,7 +13,7 @@ import pytest
 from beamline import DISTANCE, PANELS, WAVELENGTH, geom_text, same_orientation, write_cxi
 from beamline import MADE_FOR_READING as MADE
 from calls import QUICK
-from dials_files import SENSOR, TURN, columns, expt, packed, write_dials, write_hdf5
+from dials_files import KINDS, SENSOR, TURN, columns, expt, packed, write_dials, write_hdf5
 from frames import OPERATORS
 
 from ffbidx_core import read_results
@@ -281,6 +281,24 @@ def test_pieces_of_bytes_begin_as_messagepack_has_them(size):
 def test_a_table_of_too_many_spots_is_refused():
     with pytest.raises(OutputError, match="at most 178956970 spots"):
         _bytes_header(2**32)
+
+
+def test_columns_that_are_not_read_take_no_memory_for_long(tmp_path):
+    """Shoeboxes are most of a table: two of them, of which one at a time passes by."""
+    write_dials(tmp_path, MADE)
+    geometry = read_geometry(str(tmp_path / "imported.expt"))
+    expected, _ = spots_of(tmp_path / "strong.refl", geometry)
+    table = columns(MADE)
+    n, boxes = len(table["id"]), bytes(20 * 2**20)
+    data = {"a": ["Shoebox<>", [n, boxes]]}
+    data |= {name: [KINDS[name], [n, values.tobytes()]] for name, values in table.items()}
+    (tmp_path / "strong.refl").write_bytes(packed(table, data=data | {"z": ["Shoebox<>", [n, boxes]]}))
+    tracemalloc.start()
+    found, _ = spots_of(tmp_path / "strong.refl", geometry)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(found, expected)
+    assert peak < 2 * len(boxes)
 
 
 BAD_TABLES = {
