@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import json
@@ -76,14 +77,14 @@ def open_cluster(
             where = replace(where, gpus=_gpus(backend, device, n_local), threads=threads or _share_of_cores(n_local))
             target: Any = stack.enter_context(_local_cluster(n_local))
         else:
-            if device is not None and len(device_numbers(device)) > 1:
+            if device is not None and (device == "all" or "," in device):
                 raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
             target = _address_of(address)
+            _reach(target)
         try:
             client = distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:
-            reason = " ".join(str(error).split())
-            raise BackendUnavailable(f"--dask {address}: no scheduler answers: {reason}") from None
+        except (OSError, ImportError) as error:
+            raise BackendUnavailable(_no_answer(address, error)) from None
         stack.callback(client.close)
         cluster = Cluster(client, where, address, stop or threading.Event())
         cluster.greet(check_versions=not n_local)
@@ -102,13 +103,42 @@ def _n_local(address: str) -> int:
 
 def _address_of(text: str) -> str:
     """The address of a scheduler, which may stand in the file that it wrote."""
-    if not text.endswith(".json"):
-        return text
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    if text.endswith(".json"):
+        try:
+            with open(text) as file:
+                text = str(json.load(file)["address"])
+        except OSError as error:
+            raise InputError(text, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+        except (ValueError, KeyError, TypeError):
+            raise InputError(text, "is no file that a dask scheduler wrote (--scheduler-file)") from None
     try:
-        with open(text) as file:
-            return str(json.load(file)["address"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(text, f"is no file of a dask scheduler: {error}") from None
+        parse_host_port(parse_address(text)[1])
+    except ValueError:
+        wanted = "HOST:PORT of a scheduler, the .json file that it wrote, or local:N"
+        raise UsageError(f"--dask {text}: wanted is {wanted}") from None
+    return text
+
+
+def _reach(address: str) -> None:
+    """Connect once: a `Client` that cannot leaves a mess."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def try_it() -> None:
+        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        await comm.close()
+
+    try:
+        asyncio.run(try_it())
+    except Exception as error:
+        # Whatever it is: TLS that is not configured is a TypeError.
+        raise BackendUnavailable(_no_answer(address, error)) from None
+
+
+def _no_answer(address: str, error: Exception) -> str:
+    return f"--dask {address}: no scheduler answers: {' '.join(str(error).split())}"
 
 
 def _gpus(backend: str, device: str | None, n_workers: int) -> tuple[int, ...]:
