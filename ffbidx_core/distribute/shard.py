@@ -103,8 +103,8 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
     job = shard.job
     for here, there in zip(identities(job.sources), shard.inputs, strict=True):
         if here.size != there.size:
-            sizes = " and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
-            raise InputError(here.path, f"is {sizes} for a worker and for this program: all must see the same inputs")
+            sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
+            raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
     told: list[str] = []
     cells = InputCells(job, job.parameters, told.append)
     cells.take_up(shard.learned)
