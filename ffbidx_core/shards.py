@@ -50,19 +50,23 @@ def index_on(
                                    output=job.output, complete=False)
         job = job.on(cluster.name)
         run = Run(job, cluster, store)
-        run.learn(job.first_blocks(), stop)
+        ended = False
         try:
+            run.learn(job.first_blocks(), stop)
             with closing(Shards(cluster, run, stop)) as shards, WriteBehind(run.keep, DEPTH) as writer:
                 for part in shards.parts():
                     writer.put(_found(run, part))
                     progress(run.event(shards, writer))
                 writer.finish()
+            ended = shards.ended
         except BackendUnavailable as error:
-            run.save_rest()
-            raise BackendUnavailable(
-                f"{error}; with --resume the run goes on behind the {run.tally.n_frames} frames that are done"
-            ) from error
-        return run.outcome(shards.ended).summary
+            # The signal that stops the run may have stopped the workers too.
+            if not stop.is_set():
+                run.save_rest()
+                raise BackendUnavailable(
+                    f"{error}; with --resume the run goes on behind the {run.tally.n_frames} frames that are done"
+                ) from error
+        return run.outcome(ended).summary
 
 
 def _found(run: Run, part: Part) -> Found:

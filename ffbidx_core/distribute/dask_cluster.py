@@ -10,11 +10,13 @@ import logging
 import os
 import pickle
 import re
+import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,23 +74,29 @@ def open_cluster(
         raise BackendUnavailable(f"--dask needs dask.distributed ({error}): pip install 'ffbidx[dask]'") from None
     _silence()
     where = Where(backend, device, threads, (), os.getcwd(), open_timeout())
-    with contextlib.ExitStack() as stack:
-        if n_local:
-            where = replace(where, gpus=_gpus(backend, device, n_local), threads=threads or _share_of_cores(n_local))
-            target: Any = stack.enter_context(_local_cluster(n_local))
-        else:
-            if device is not None and (device == "all" or "," in device):
-                raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
-            target = _address_of(address)
-            _reach(target)
-        try:
-            client = distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ImportError) as error:
-            raise BackendUnavailable(_no_answer(address, error)) from None
-        stack.callback(client.close)
-        cluster = Cluster(client, where, address, stop or threading.Event())
-        cluster.greet(check_versions=not n_local)
-        cluster.closing = stack.pop_all()
+    cluster = Cluster(where, address, stop or threading.Event())
+    try:
+        with contextlib.ExitStack() as stack:
+            if n_local:
+                gpus, threads = _gpus(backend, device, n_local), threads or _share_of_cores(n_local)
+                cluster.where = replace(where, gpus=gpus, threads=threads)
+                target: Any = stack.enter_context(_local_cluster(n_local))
+            else:
+                if device is not None and (device == "all" or "," in device):
+                    raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
+                target = _address_of(address)
+                _reach(target)
+            try:
+                client = distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
+            except (OSError, ImportError) as error:
+                raise BackendUnavailable(_no_answer(address, error)) from None
+            stack.callback(client.close)
+            cluster.greet(client, check_versions=not n_local)
+            cluster.closing = stack.pop_all()
+    except BackendUnavailable:
+        # The signal that stops the run may have stopped the workers too.
+        if not cluster.stop.is_set():
+            raise
     return cluster
 
 
@@ -158,19 +166,35 @@ def _share_of_cores(n_workers: int) -> int:
     return max(1, int(CPU_COUNT) // n_workers)
 
 
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Threads that begin inside, and their processes, hear no Ctrl-C: the terminal sends it to all, it is for the run.
+
+    It reaches this thread when it leaves.
+    """
+    # Begun here, since it would let the signal through to what begins it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _local_cluster(n_workers: int) -> Any:
     from distributed import LocalCluster
 
     try:
-        return LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-            # No dashboard, and its port is any that is free.
-            dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
-            # Anybody on this machine could connect otherwise, and have the workers run what he likes.
-            security=True,
-            # Shards need as much memory as they need: dask must not stop a worker for it.
-            memory_limit=0, silence_logs=logging.CRITICAL, preload=[dask_worker.__name__],
-        )
+        with _deaf_children():
+            return LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+                # No dashboard, and its port is any that is free.
+                dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
+                # Anybody on this machine could connect otherwise, and have the workers run what he likes.
+                security=True,
+                # Shards need as much memory as they need: dask must not stop a worker for it.
+                memory_limit=0, silence_logs=logging.CRITICAL,
+            )
     except (OSError, RuntimeError, ImportError) as error:
         raise BackendUnavailable(f"--dask local:{n_workers} does not start: {' '.join(str(error).split())}") from None
 
@@ -188,28 +212,34 @@ class Cluster:
     Attributes
     ----------
     name : str
-        Their backend.
+        Their backend; empty where the run was told to stop before that was known.
+    where : Where
+        How they compute.
+    stop : threading.Event
+        Whether the run is to stop.
     """
 
     lanes = 1
 
-    def __init__(self, client: Any, where: Where, address: str, stop: threading.Event) -> None:
-        self._client, self._where, self._address, self._stop = client, where, address, stop
+    def __init__(self, where: Where, address: str, stop: threading.Event) -> None:
+        self.where, self._address, self.stop = where, address, stop
+        self._client: Any = None
         self._devices: set[str] = set()
         self._n_workers, self._looked, self._alone_since = 0, float("-inf"), time.monotonic()
         self.name = ""
         self.closing = contextlib.ExitStack()
 
-    def greet(self, *, check_versions: bool) -> None:
+    def greet(self, client: Any, *, check_versions: bool) -> None:
         """Wait for a worker, and see what they are; without one and told to stop, the name stays empty."""
+        self._client = client
         while self.n_workers == 0:
-            if self._stop.wait(PATIENCE):
+            if self.stop.wait(PATIENCE):
                 return
         if check_versions:
             self._check_versions()
         self.name, device = self.wait_for(self.submit("the first task", dask_worker.describe))
         self.seen(device)
-        self._where = replace(self._where, name=self.name)
+        self.where = replace(self.where, name=self.name)
 
     def _check_versions(self) -> None:
         # From the standard library, for workers that have no ffbidx.
@@ -261,7 +291,7 @@ class Cluster:
         what
             The task in words, for what is said where it kills its workers.
         """
-        task = pickle.dumps((self._where, function, arguments))
+        task = pickle.dumps((self.where, function, arguments))
         return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
 
     def wait_for(self, task: Task) -> Any:

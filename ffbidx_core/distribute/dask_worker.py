@@ -6,7 +6,6 @@ import contextlib
 import functools
 import os
 import pickle
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -126,8 +125,3 @@ def _worker() -> Any:
 
 def _me() -> str:
     return f"the worker {_worker().address}"
-
-
-def dask_setup(worker: Any) -> None:
-    """Called by dask in the workers of a local cluster, which a terminal's Ctrl-C reaches too: it is for the run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

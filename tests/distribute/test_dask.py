@@ -324,18 +324,18 @@ def test_inputs_that_a_worker_sees_otherwise_are_refused(cluster, sources, tmp_p
 
 def test_names_of_files_are_relative_to_the_directory_of_the_run(sources, tmp_path, monkeypatch, cluster):
     folder = Path(sources[0].path).parent
-    monkeypatch.setattr(cluster, "_where", dataclasses.replace(cluster._where, folder=str(folder)))
+    monkeypatch.setattr(cluster, "where", dataclasses.replace(cluster.where, folder=str(folder)))
     monkeypatch.chdir(folder)
     near = [Source(Path(source.path).name) for source in sources]
     run_on(cluster, near, tmp_path / "x.h5")
     assert set(read_results(tmp_path / "x.h5").source) == {"0.h5", "not-there.h5", "1.h5", "2.h5"}
-    monkeypatch.setattr(cluster, "_where", dataclasses.replace(cluster._where, folder="/not/there"))
+    monkeypatch.setattr(cluster, "where", dataclasses.replace(cluster.where, folder="/not/there"))
     with pytest.raises(InputError, match="/not/there: no such file or directory on the worker tls://127"):
         run_on(cluster, near, tmp_path / "y.h5")
 
 
 def test_workers_must_be_alike(cluster, sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_where", dataclasses.replace(cluster._where, name="cuda"))
+    monkeypatch.setattr(cluster, "where", dataclasses.replace(cluster.where, name="cuda"))
     with pytest.raises(BackendUnavailable, match=r"the worker tls://.* computes on cpu, others on cuda: choose one"):
         run_on(cluster, sources, tmp_path / "x.h5")
     monkeypatch.undo()
@@ -420,7 +420,7 @@ def test_addresses_that_are_none(tmp_path, monkeypatch):
         open_cluster("1.2.3.4:5", device="0,1")
 
 
-def test_each_local_worker_has_a_gpu(monkeypatch):
+def test_each_local_worker_has_its_gpu_or_its_share_of_the_cores(monkeypatch):
     monkeypatch.setattr(dask_cluster, "why_no_cuda", lambda: "")
     monkeypatch.setattr(dask_cluster, "device_numbers", {None: [], "all": [0, 1, 2, 3], "3,1": [3, 1], "2": [2]}.get)
     assert dask_cluster._gpus("auto", None, 3) == (0, 1, 2)
@@ -430,6 +430,8 @@ def test_each_local_worker_has_a_gpu(monkeypatch):
         dask_cluster._gpus("auto", None, 5)
     with pytest.raises(UsageError, match="take local:1"):
         dask_cluster._gpus("auto", "2", 2)
+    monkeypatch.setattr("dask.system.CPU_COUNT", 5)
+    assert [dask_cluster._share_of_cores(n) for n in (1, 2, 9)] == [5, 2, 1]
     monkeypatch.setattr(dask_cluster, "why_no_cuda", lambda: "no GPU")
     assert dask_cluster._gpus("auto", None, 9) == ()
     worker = SimpleNamespace(name=1, state=SimpleNamespace(nthreads=4))
