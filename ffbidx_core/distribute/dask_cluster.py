@@ -68,36 +68,43 @@ def open_cluster(
         When `address` or `device` cannot be used.
     """
     n_local = _n_local(address)
+    if not n_local and device is not None and (device == "all" or "," in device):
+        raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
     try:
-        import distributed
+        import distributed  # noqa: F401
     except ImportError as error:
         raise BackendUnavailable(f"--dask needs dask.distributed ({error}): pip install 'ffbidx[dask]'") from None
     _silence()
     where = Where(backend, device, threads, (), os.getcwd(), open_timeout())
+    if n_local:
+        gpus, share = _gpus(backend, device, n_local), _share_of_cores(n_local)
+        where = replace(where, gpus=gpus, threads=threads or share)
     cluster = Cluster(where, address, stop or threading.Event())
     try:
-        with contextlib.ExitStack() as stack:
-            if n_local:
-                gpus, threads = _gpus(backend, device, n_local), threads or _share_of_cores(n_local)
-                cluster.where = replace(where, gpus=gpus, threads=threads)
-                target: Any = stack.enter_context(_local_cluster(n_local))
-            else:
-                if device is not None and (device == "all" or "," in device):
-                    raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
-                target = _address_of(address)
-                _reach(target)
-            try:
-                client = distributed.Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
-            except (OSError, ImportError) as error:
-                raise BackendUnavailable(_no_answer(address, error)) from None
-            stack.callback(client.close)
-            cluster.greet(client, check_versions=not n_local)
-            cluster.closing = stack.pop_all()
-    except BackendUnavailable:
+        cluster.greet(_connected(cluster.closing, address, n_local), check_versions=not n_local)
+    except Exception as error:
+        cluster.close()
         # The signal that stops the run may have stopped the workers too.
-        if not cluster.stop.is_set():
+        if not (isinstance(error, BackendUnavailable) and cluster.stop.is_set()):
             raise
     return cluster
+
+
+def _connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
+    """The client of a cluster; what ends it, and the cluster that it may have begun, goes to `closing`."""
+    from distributed import Client
+
+    if n_local:
+        target: Any = closing.enter_context(_local_cluster(n_local))
+    else:
+        target = _address_of(address)
+        _reach(target)
+    try:
+        client = Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ImportError) as error:
+        raise BackendUnavailable(_no_answer(address, error)) from None
+    closing.callback(client.close)
+    return client
 
 
 def _n_local(address: str) -> int:
@@ -217,6 +224,8 @@ class Cluster:
         How they compute.
     stop : threading.Event
         Whether the run is to stop.
+    closing : ExitStack
+        What is to be ended with it.
     """
 
     lanes = 1

@@ -344,6 +344,16 @@ def test_workers_must_be_alike(cluster, sources, tmp_path, monkeypatch):
         run_on(cluster, sources, tmp_path / "x.h5")
 
 
+def test_errors_come_back_from_workers_as_they_were(cluster, tmp_path):
+    """Here one of the limits that a frame's own cells can be beyond."""
+    (source,) = make_inputs(tmp_path, 12)[:1]
+    with h5py.File(source.path, "a") as file:
+        file["cells"] = np.stack([CELL, CELL * 1.1])
+    with pytest.raises(ParameterError, match="max_input_cells = 1 is out of range: at least the 2 input cells"):
+        run_on(cluster, [source], tmp_path / "x.h5", cells=None, limit_cells=True,
+               parameters=QUICK.replace(max_input_cells=1, learn_cell=0))
+
+
 @pytest.fixture
 def scheduler():
     """A scheduler as others start it, with a worker in this process that has two threads."""
