@@ -13,7 +13,6 @@ import re
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -200,7 +199,7 @@ def _local_cluster(n_workers: int) -> Any:
                 # Anybody on this machine could connect otherwise, and have the workers run what he likes.
                 security=True,
                 # Shards need as much memory as they need: dask must not stop a worker for it.
-                memory_limit=0, silence_logs=logging.CRITICAL,
+                memory_limit=0, silence_logs=logging.CRITICAL, config={"distributed.worker.profile.enabled": False},
             )
     except (OSError, RuntimeError, ImportError) as error:
         raise BackendUnavailable(f"--dask local:{n_workers} does not start: {' '.join(str(error).split())}") from None
@@ -210,7 +209,6 @@ def _silence() -> None:
     """Leave it to this program to say what went wrong."""
     for name in ("distributed", "distributed.client", "distributed.gc"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module="distributed")
 
 
 class Cluster:
