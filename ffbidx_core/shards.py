@@ -91,17 +91,16 @@ class Shards:
 
     def __init__(self, cluster: Cluster, run: Run, stop: threading.Event) -> None:
         self._cluster, self._run, self._stop = cluster, run, stop
-        # What the results do not depend on is left to the workers.
         self._job = dataclasses.replace(run.job, parameters=run.p)
         self._inputs = identities(run.job.sources)
         self._under_way: deque[tuple[Cut, Task]] = deque()
-        self._most, self._frames_per_second = FIRST_FRAMES, 0.0
+        self._most = FIRST_FRAMES
         self.ended = False
         self._begin(run.start)
 
     def _begin(self, start: Place) -> None:
         """Plan the shards from a place on."""
-        self._give_up()
+        self.close()
         job = self._job
         self._cutter = Cutter(
             job.sources, start=start, end=None if job.span is None else job.span.end, geometry=job.geometry,
@@ -138,8 +137,7 @@ class Shards:
         while len(self._under_way) < AHEAD * n_workers and (cut := self._cutter.cut(self._size(n_workers))):
             self._asked += cut.n_frames
             shard = Shard.of(self._job, cut, self._inputs, self._run.learned or [])
-            what = f"the {cut.n_frames} frames up to {_name(self._job, cut)}"
-            self._under_way.append((cut, self._cluster.submit(what, index_shard, shard)))
+            self._under_way.append((cut, self._cluster.submit(_frames_of(self._job, cut), index_shard, shard)))
 
     def _size(self, n_workers: int) -> int:
         """Frames of the next shard: the fewer the nearer the end is, so that no worker has much more to do."""
@@ -154,21 +152,21 @@ class Shards:
         if cut.n_frames >= FEWEST_FRAMES:
             self._most = int(np.clip(speed * SHARD_SECONDS, FEWEST_FRAMES, min(GROWTH * self._most, SHARD_FRAMES)))
 
-    def _give_up(self) -> None:
+    def close(self) -> None:
+        """Give up what is under way."""
         for _, task in self._under_way:
             task.cancel()
         self._under_way.clear()
 
-    def close(self) -> None:
-        """Give up what is under way."""
-        self._give_up()
 
-
-def _name(job: Job, cut: Cut) -> str:
-    """The last frame of a cut, or the file that it begins with where it has none."""
+def _frames_of(job: Job, cut: Cut) -> str:
+    """The frames of a cut in words; the file that it begins with where it has none."""
     place = cut.last if cut.n_frames else cut.start
     path = job.sources[min(place.source, len(job.sources) - 1)].path
-    return f"{path}//{place.frame - 1}" if cut.n_frames else path
+    last = f"{path}//{place.frame - 1}"
+    if cut.n_frames < 2:
+        return f"the frame {last}" if cut.n_frames else path
+    return f"the {cut.n_frames} frames up to {last}"
 
 
 def _is_as_planned(cut: Cut, parts: Sequence[Part]) -> bool:
@@ -183,5 +181,5 @@ def _end(job: Job, cut: Cut, parts: Sequence[Part]) -> Place:
     """The place behind the rows that came instead of a cut's."""
     if not parts:
         path = job.sources[cut.start.source].path
-        raise InputError(path, f"has fewer frames for a worker: {cut.n_frames} were to come up to {_name(job, cut)}")
+        raise InputError(path, f"has changed: {_frames_of(job, cut)} were to come, and did not")
     return parts[-1].batch.end

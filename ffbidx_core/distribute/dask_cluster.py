@@ -33,8 +33,11 @@ from . import dask_worker
 from .dask_task import PATIENCE, Task
 from .dask_worker import Where
 
+_log = logging.getLogger("ffbidx")
 CONNECT_SECONDS = 10.0
 """Time that a scheduler has to answer."""
+PATIENT_SECONDS = 3.0
+"""Time that a run waits for a first worker without a word."""
 WORKER_SECONDS = 300.0
 """Time that a run waits for a first worker, or for another one after the last is gone."""
 
@@ -239,7 +242,11 @@ class Cluster:
     def greet(self, client: Any, *, check_versions: bool) -> None:
         """Wait for a worker, and see what they are; without one and told to stop, the name stays empty."""
         self._client = client
+        is_told = False
         while self.n_workers == 0:
+            if not is_told and time.monotonic() - self._alone_since > PATIENT_SECONDS:
+                _log.warning("--dask %s: no worker yet, waiting for one", self._address)
+                is_told = True
             if self.stop.wait(PATIENCE):
                 return
         if check_versions:

@@ -64,6 +64,8 @@ class Task:
             return BackendUnavailable(f"{n} workers of dask died one after the other with {self._what}: see their logs")
         if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("ffbidx"):
             return BackendUnavailable(f"a worker of dask has no ffbidx: install ffbidx {VERSION} there")
+        if isinstance(error, RuntimeError) and str(error).startswith("Error during deserialization"):
+            return BackendUnavailable(f"the scheduler of dask cannot load ffbidx: install ffbidx {VERSION} there too")
         if isinstance(error, FutureCancelledError):
             return BackendUnavailable("the connection to the scheduler of dask is lost")
         return error
