@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +123,7 @@ def index(
             batches = run.prepared(job.batches(run.learn(blocks, stop)), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute):
                 writer.put(run.found(batch, cells, result))
-                progress(run.event(blocks, writer))
+                progress(run.event(blocks.fill, writer.fill))
             writer.finish()
         return run.outcome(blocks.ended and not run.stopped)
 
@@ -138,14 +137,6 @@ def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock]
             return head, itertools.chain([block[n:]], blocks)
         n -= block.n_frames
     return head, blocks
-
-
-class HasFill(Protocol):
-    """A queue of the run, or what stands for one."""
-
-    @property
-    def fill(self) -> float:
-        """How full it is, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -271,13 +262,13 @@ class Run:
         if self._n_frames:
             self._save()
 
-    def event(self, blocks: HasFill, writer: HasFill) -> Progress:
+    def event(self, to_compute: float, to_write: float) -> Progress:
         """The event for the caller."""
         problems, self._told = tuple(self._told), []
         t = self.tally
         return Progress(
             t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
-            blocks.fill, writer.fill,
+            to_compute, to_write,
         )
 
     def outcome(self, complete: bool) -> Outcome:

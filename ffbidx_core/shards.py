@@ -56,7 +56,7 @@ def index_on(
             with closing(Shards(cluster, run, stop)) as shards, WriteBehind(run.keep, DEPTH) as writer:
                 for part in shards.parts():
                     writer.put(_found(run, part))
-                    progress(run.event(shards, writer))
+                    progress(run.event(shards.fill, writer.fill))
                 writer.finish()
             ended = shards.ended
         except BackendUnavailable as error:
