@@ -75,7 +75,7 @@ class NothingProcessed(FfbidxError):
 
 
 class BackendUnavailable(FfbidxError):
-    """The backend or device asked for is not on this machine."""
+    """The backend or device asked for is not on this machine, or the workers of a cluster are not there."""
 
     exit_status = 4
 

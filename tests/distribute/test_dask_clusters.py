@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import dask
 import distributed
 import h5py
 import numpy as np
@@ -176,8 +177,14 @@ def test_nobody_else_can_connect(cluster):
     ]
     assert ports
     assert set(ports) == {"127.0.0.1"}
+    address = cluster._client.scheduler.address
     with pytest.raises(BackendUnavailable, match="no scheduler answers"):
-        open_cluster(cluster._client.scheduler.address)
+        open_cluster(address)
+    keys = cluster._client.security
+    given = {"ca-file": keys.tls_ca_file, "client.key": keys.tls_client_key, "client.cert": keys.tls_client_cert}
+    tls = dask.config.set({f"distributed.comm.tls.{name}": value for name, value in given.items()})
+    with tls, open_cluster(address, backend="cpu", threads=1) as found:
+        assert found.name == "cpu"
 
 
 def test_the_extra_is_named_where_it_is_not_installed(monkeypatch):
