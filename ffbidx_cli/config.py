@@ -14,7 +14,7 @@ PREFIX = "FFBIDX"
 """`FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
 NO_SETTINGS = (
     "config", "print_config", "help", "debug", "dry_run", "as_json", "log_json", "quiet", "verbose", "overwrite",
-    "resume", "shard",
+    "resume", "shard", "dask",
 )
 """Parameters that say nothing of a run's results."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ffbidx_core.model.lattice import InputCell
     from ffbidx_core.model.results import Results
     from ffbidx_core.read import Source
+    from ffbidx_core.summary import Summary
     from ffbidx_core.write import Store
     from ffbidx_core.write.frames import Setup
     from ffbidx_core.write.outputs import Writer
@@ -167,6 +169,21 @@ def keep_spots_in(chosen: dict[str, str]) -> None:
     for path, wanted in chosen.items():
         if wanted == RESULTS_FILE:
             keep_spots(path)
+
+
+def run_job(job: Job, dask: str | None, *, stop: threading.Event, **options: Any) -> Summary:
+    """Index the frames of a job here, or on the workers of a dask cluster."""
+    from ffbidx_core import pipeline
+
+    if dask is None:
+        return pipeline.index(job, stop=stop, **options).summary
+
+    from ffbidx_core.distribute.dask_cluster import open_cluster
+    from ffbidx_core.shards import index_on
+
+    where = {name: getattr(job, name) for name in ("backend", "device", "threads")}
+    with open_cluster(dask, stop=stop, **where) as cluster:
+        return index_on(cluster, job, stop=stop, **options)
 
 
 def list_batches(job: Job) -> int:

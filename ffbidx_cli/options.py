@@ -207,6 +207,9 @@ where_options = _together(
 backend_options = _together(
     where_options,
     click.option("--batch-size", type=int, metavar="N", help="Frames that are computed together."),
+    click.option("--dask", metavar="ADDRESS|local:N", help=(
+        "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on this "
+        "machine, one for each GPU.")),
 )
 
 message_options = _together(

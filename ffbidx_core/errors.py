@@ -40,6 +40,9 @@ class ParameterError(FfbidxError, ValueError):
         self.name, self.value, self.wanted = name, value, wanted
         super().__init__(f"{name} = {value!r} is out of range: {wanted}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.value, self.wanted)
+
 
 class InputError(FfbidxError):
     """An input file, or a place in one, that cannot be read.
@@ -72,7 +75,7 @@ class NothingProcessed(FfbidxError):
 
 
 class BackendUnavailable(FfbidxError):
-    """The backend or device asked for is not on this machine."""
+    """The backend or device asked for is not on this machine, or the workers of a cluster are not there."""
 
     exit_status = 4
 

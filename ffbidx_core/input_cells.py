@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,26 @@ MOST_PLANS = 256
 
 
 @dataclass
-class CellSet:
-    """Input cells that compete on a frame.
+class KnownCells:
+    """Input cells that compete on a frame, for what is told of their crystals.
+
+    Attributes
+    ----------
+    rows : (M,) int32
+        Their rows among all input cells of the run.
+    as_given : (M, 3, 3) float64
+        As the user gave them.
+    learned : Learned or None
+    """
+
+    rows: NDArray[np.int32]
+    as_given: Array
+    learned: Learned | None
+
+
+@dataclass
+class CellSet(KnownCells):
+    """Input cells that compete on a frame, with their search.
 
     Attributes
     ----------
@@ -36,21 +54,13 @@ class CellSet:
         As the user gave them, centred ones by their primitive cell.
     conventional : (M, 3, 3) float64
         What makes the cells that the user means of these: conventional @ given.
-    rows : (M,) int32
-        Their rows among all input cells of the run.
     plan : SearchPlan
         The search, for the learned cells where there are any.
-    as_given : (M, 3, 3) float64
-        As the user gave them.
-    learned : Learned or None
     """
 
     given: Array
     conventional: Array
-    rows: NDArray[np.int32]
     plan: SearchPlan
-    as_given: Array
-    learned: Learned | None = None
 
     def as_meant(self, result: BatchResult) -> BatchResult:
         """A result with conventional cells."""
@@ -117,8 +127,12 @@ class InputCells:
             learned, bases = self._learned.get(key), self._primitive_bases(given)
             used, rows = given if learned is None else learned.cells, self.rows(given)
             plan, conventional = SearchPlan.make(bases @ used, self._p), np.asarray(np.linalg.inv(bases), np.float64)
-            self._sets[key] = CellSet(bases @ given, conventional, rows, plan, given, learned)
+            self._sets[key] = CellSet(rows, given, learned, bases @ given, conventional, plan)
         return self._sets[key]
+
+    def known(self, given: Array) -> KnownCells:
+        """Input cells that other processes search with."""
+        return KnownCells(self.rows(given), given, self._learned.get(given.tobytes()))
 
     def _primitive_bases(self, given: Array) -> Array:
         """The basis of each input cell's primitive cell, (M, 3, 3)."""
@@ -129,7 +143,12 @@ class InputCells:
         """Tell once for each set of cells what looks like nanometres."""
         given = self._job.cells_of(block)
         if given.tobytes() not in self._suspicious:
-            for sentence in suspicious_units(block.spots, block.offsets, given):
+            self.suspect(given, suspicious_units(block.spots, block.offsets, given))
+
+    def suspect(self, given: Array, sentences: Iterable[str]) -> None:
+        """Tell what is suspicious of a set of cells, unless something of it was told before."""
+        if given.tobytes() not in self._suspicious:
+            for sentence in sentences:
                 self._suspicious.add(given.tobytes())
                 self._tell(sentence)
 
@@ -154,6 +173,19 @@ class InputCells:
                 self._tell(f"input cell {row} is left-handed; it is taken as it is")
             self._given_of_row[row] = cell
         return rows
+
+
+def index_batch(
+    devices: Devices, batch: FrameBlock, cells: CellSet | None, p: Parameters, *, keep_all: bool
+) -> BatchResult:
+    """The results of a batch, as the user means the cells; without any where it has no usable frames."""
+    if cells is None:
+        return BatchResult.empty(batch.n_frames)
+    result = devices.index_frames(
+        batch.spots, batch.offsets, cells.plan, p, given_cells=cells.given, keep_all=keep_all,
+        by_intensity=batch.by_intensity,
+    )
+    return cells.as_meant(result)
 
 
 def _key(cell: Array) -> bytes:

@@ -19,7 +19,7 @@ from .model.run import RunRecord
 from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
 from .read.identity import identities
-from .read.spans import Span, span_of
+from .read.spans import Span, Stretch, span_of
 from .version import VERSION
 
 BATCH_SIZE = {"cuda": 16384}
@@ -64,8 +64,8 @@ class Job:
         Where the results go, for the summary.
     save_seconds
         How often finished frames are saved.
-    span : Span or None
-        The share of the frames that this job has; None: all.
+    span : Stretch or None
+        The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
     config
         The options by which the user asked for it, for the record.
     """
@@ -88,7 +88,7 @@ class Job:
     keep_all: bool = False
     output: str = ""
     save_seconds: float = SAVE_SECONDS
-    span: Span | None = None
+    span: Stretch | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class Job:
         settings["cells"] = None if self.cells is None else self.cells.tolist()
         settings |= self.setup
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
-        if self.span is not None:
+        if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
         return RunRecord(settings, identities(self.sources), dict(self.config))
 

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from .distribute import Devices, open_devices
 from .errors import NothingProcessed
-from .input_cells import CellSet, InputCells
+from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job
 from .lanes import in_lanes
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
 from .model.reason import with_status
 from .model.results import Results, ResultsHeader
 from .model.run import Mark
-from .read.ahead import ReadAhead, read_ahead
+from .read.ahead import read_ahead
 from .summary import Summary, Tally
 from .version import VERSION
 from .write import ResultsWriter
@@ -117,13 +117,13 @@ def index(
     devices = open_devices(job.backend, job.device, job.threads)
     with closing(devices), closing(store or MemoryStore()) as kept:
         job = job.on(devices.name)
-        run = _Run(job, devices, kept)
+        run = Run(job, devices, kept)
         ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
         with closing(read_ahead(job.blocks(run.start), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
             batches = run.prepared(job.batches(run.learn(blocks, stop)), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute):
                 writer.put(run.found(batch, cells, result))
-                progress(run.event(blocks, writer))
+                progress(run.event(blocks.fill, writer.fill))
             writer.finish()
         return run.outcome(blocks.ended and not run.stopped)
 
@@ -140,17 +140,17 @@ def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock]
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """A batch with its results, on its way to the store."""
 
     batch: FrameBlock
     status: NDArray[np.uint8]
     result: BatchResult
-    cells: CellSet | None
+    cells: KnownCells | None
     problems: list[str]
 
 
-class _Run:
+class Run:
     """The state of a run between its batches. `keep` belongs to the writer's thread, all else to the caller's."""
 
     def __init__(self, job: Job, devices: Devices, store: Store) -> None:
@@ -165,7 +165,7 @@ class _Run:
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
-        self._learned = saved.learned is not None
+        self.learned = saved.learned
         self._take_up(saved)
         self._begin_shard()
 
@@ -178,11 +178,11 @@ class _Run:
         # What these frames told is in the marks already, and what became of the parts is no part of the results.
         self._new.clear()
         for note in saved.notes:
-            self._show(note)
+            self.show(note)
 
     def learn(self, blocks: Iterator[FrameBlock], stop: threading.Event) -> Iterator[FrameBlock]:
         """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
-        if self._learned:
+        if self.learned is not None:
             return blocks
         if self.job.span is None:
             head, rest = first_frames(blocks, self.p.learn_cell)
@@ -190,7 +190,8 @@ class _Run:
         else:
             head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
         if not stop.is_set():
-            self.store.learned(self.cells.learn(self.devices, head))
+            self.learned = self.cells.learn(self.devices, head)
+            self.store.learned(self.learned)
         return blocks
 
     def prepared(
@@ -202,7 +203,7 @@ class _Run:
                 self.stopped = True
                 return
             for problem in batch.problems:
-                self._show(problem)
+                self.show(problem)
             if not batch.has_usable_frames:
                 yield batch, None
                 continue
@@ -213,15 +214,9 @@ class _Run:
     def compute(self, prepared: tuple[FrameBlock, CellSet | None]) -> BatchResult:
         """Index a batch; several threads may be at it."""
         batch, cells = prepared
-        if cells is None:
-            return BatchResult.empty(batch.n_frames)
-        result = self.devices.index_frames(
-            batch.spots, batch.offsets, cells.plan, self.p, given_cells=cells.given, keep_all=self.job.keep_all,
-            by_intensity=batch.by_intensity,
-        )
-        return cells.as_meant(result)
+        return index_batch(self.devices, batch, cells, self.p, keep_all=self.job.keep_all)
 
-    def found(self, batch: FrameBlock, cells: CellSet | None, result: BatchResult) -> _Found:
+    def found(self, batch: FrameBlock, cells: KnownCells | None, result: BatchResult) -> Found:
         """Count what was found on a batch."""
         status = batch.status.copy()
         usable = batch.status == FrameStatus.NOT_INDEXED
@@ -231,9 +226,9 @@ class _Run:
         self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
         self.tally.n_left_out += batch.n_left_out
         problems, self._new = self._new, []
-        return _Found(batch, status, result, cells, problems)
+        return Found(batch, status, result, cells, problems)
 
-    def keep(self, found: _Found) -> None:
+    def keep(self, found: Found) -> None:
         """Gather the results of a batch, and save them when there are enough."""
         batch, cells = found.batch, found.cells
         rows = np.zeros(0, dtype=np.int32)
@@ -262,18 +257,23 @@ class _Run:
         self.store.save(self._shard.results(False), self._mark, complete)
         self._begin_shard()
 
-    def event(self, blocks: ReadAhead[FrameBlock], writer: WriteBehind[_Found]) -> Progress:
+    def save_rest(self) -> None:
+        """Save what was gathered, of a run that cannot go on."""
+        if self._n_frames:
+            self._save()
+
+    def event(self, to_compute: float, to_write: float) -> Progress:
         """The event for the caller."""
         problems, self._told = tuple(self._told), []
         t = self.tally
         return Progress(
             t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
-            blocks.fill, writer.fill,
+            to_compute, to_write,
         )
 
     def outcome(self, complete: bool) -> Outcome:
         """Save the rest and make the output."""
-        header = self._shard.header
+        header = dataclasses.replace(self._shard.header, device=self.devices.device)
         if not self.job.limit_cells:
             p = self.p.replace(max_input_cells=self.cells.most)
             header = dataclasses.replace(header, parameters=p.as_json())
@@ -295,9 +295,10 @@ class _Run:
     def _tell(self, problem: str) -> None:
         """Take up a problem that comes with no batch: it is shown, and kept with the next results."""
         self._new.append(problem)
-        self._show(problem)
+        self.show(problem)
 
-    def _show(self, problem: str) -> None:
+    def show(self, problem: str) -> None:
+        """Take up a problem that its batch keeps."""
         if self.tally.tell(problem):
             self._told.append(problem)
 

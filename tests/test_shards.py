@@ -112,6 +112,14 @@ def test_gaps_doubles_and_others_are_named(sources, three, tmp_path):
     assert not os.path.exists(out)
 
 
+def test_versions_must_agree(sources, three, tmp_path, monkeypatch):
+    with monkeypatch.context() as later:
+        later.setattr("ffbidx_core.job.VERSION", "9.9")
+        run(sources, str(tmp_path / "2.h5"), 2, 3)
+    with pytest.raises(UsageError, match=r"2\.h5: does not go with .*1\.h5: ffbidx_version was .*, is 9\.9 here"):
+        merge([three[0], str(tmp_path / "2.h5"), three[2]], str(tmp_path / "out.h5"))
+
+
 def test_gaps_may_be_allowed(three, whole, tmp_path):
     ending = merge([three[2], three[0]], str(tmp_path / "out.h5"), allow_gaps=True)
     assert not ending.complete

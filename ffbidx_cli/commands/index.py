@@ -20,6 +20,7 @@ from ffbidx_cli.jobs import (
     list_batches,
     output_formats,
     probing_of,
+    run_job,
     shard_outputs,
     store_of,
 )
@@ -46,7 +47,8 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, shard: tuple[int, int] | None, print_config: bool, **options: Any,
+    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, print_config: bool,
+    **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -85,18 +87,17 @@ def command(
         return list_batches(job)
 
     from ffbidx_cli import console
-    from ffbidx_core import pipeline
     from ffbidx_core.distribute import why_on_cpu
 
     read = [source.path for source in sources] + list(options["cells"])
     check_pixels(chosen, sources, job)
     store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
     log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None
-    first = why_on_cpu(job.backend)
+    first = "" if dask else why_on_cpu(job.backend)
     with console.Reporter(quiet=quiet, verbose=verbose, log=log, first=first) as reporter, signals.stoppable() as stop:
         if verbose:
             reporter.say(job.parameters.as_json())
-        summary = pipeline.index(job, store=store, progress=reporter, stop=stop).summary
+        summary = run_job(job, dask, store=store, progress=reporter, stop=stop)
         if summary.frames == 0 and not summary.complete:
             reporter.say("stopped before any frame was finished; nothing is written")
             return signals.status

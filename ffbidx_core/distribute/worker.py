@@ -71,7 +71,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
         try:
             answer = _index(backend, task, how)
         except Exception as error:
-            if _is_fault(error):
+            if is_fault(error):
                 # After such an error nothing that the device says can be trusted.
                 with answers:
                     connection.send((task.number, FaultReport(str(error))))
@@ -113,7 +113,7 @@ UNTRACKED: dict[str, Any] = {"track": False} if "track" in SharedMemory.__init__
 """From Python 3.13 on a process can open shared memory without taking care of its end."""
 
 
-def _is_fault(error: Exception) -> bool:
+def is_fault(error: Exception) -> bool:
     """Whether the device itself failed: an illegal address, a lost device, a launch that did not end."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return bool(kinds & {"CUDARuntimeError", "CUDADriverError", "DeviceFault"})

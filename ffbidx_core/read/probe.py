@@ -49,6 +49,11 @@ class Prober:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that a file may take."""
+        return self._timeout
+
     def check(self, path: str) -> None:
         """Return once a file was opened, or could not be; whatever is wrong with it will show.
 
@@ -111,6 +116,11 @@ def probing(prober: Prober | None) -> Iterator[None]:
         _prober = before
         if prober is not None:
             prober.close()
+
+
+def open_timeout() -> float | None:
+    """Seconds that a file may take to open, where files are probed."""
+    return None if _prober is None else _prober.timeout
 
 
 def check_opens(path: str) -> None:

@@ -16,28 +16,38 @@ from .open import open_spots
 
 
 @dataclass(frozen=True)
-class Span:
-    """Consecutive frames of the input, the share of one of several jobs.
+class Stretch:
+    """Consecutive frames of the input.
 
     Attributes
     ----------
-    number, of
-        Which share, from 1, of how many.
     start
         Where it begins.
     end
         Position that it stops before; None for the end of the input.
     n_frames
         Frames to take.
+    """
+
+    start: Place
+    end: int | None
+    n_frames: int
+
+
+@dataclass(frozen=True)
+class Span(Stretch):
+    """The share of one of several jobs.
+
+    Attributes
+    ----------
+    number, of
+        Which share, from 1, of how many.
     positions
         Frames of the whole input, taken or not.
     """
 
     number: int
     of: int
-    start: Place
-    end: int | None
-    n_frames: int
     positions: int
 
     @property
@@ -84,7 +94,7 @@ def span_of(
 
     A file that cannot be used belongs to the share in which it would begin.
     """
-    counts = _counts(sources, geometry)
+    counts = list(map(_Counts(geometry), sources))
     total = sum(counts)
     last = total if max_frames is None else min(total, (max_frames - 1) * every + 1)
     begin, end = ((k * last) // of for k in (number - 1, number))
@@ -97,19 +107,96 @@ def span_of(
     else:
         start = Place(len(sources), 0, begin, -(-begin // every))
     n_frames = -(-end // every) - start.taken
-    return Span(number, of, start, None if number == of else end, n_frames, total)
+    return Span(start, None if number == of else end, n_frames, number, of, total)
 
 
-def _counts(sources: Sequence[Source], geometry: Geometry | None) -> list[int]:
-    """Frames of each source; 0 where the file cannot be used."""
-    known: dict[str, int | None] = {}
-    for source in sources:
-        if source.path not in known:
-            known[source.path] = None
-            with contextlib.suppress(InputError), contextlib.closing(open_spots(source.path, geometry)) as file:
-                known[source.path] = file.n_frames
-    counts = []
-    for source in sources:
-        n_frames = known[source.path]
-        counts.append(0 if n_frames is None else n_frames if source.index is None else 1)
-    return counts
+@dataclass(frozen=True)
+class Cut(Stretch):
+    """A stretch that is planned before it is read.
+
+    Attributes
+    ----------
+    last
+        The place behind the last frame that is taken, if the files are what they were when their frames were counted.
+    """
+
+    last: Place
+
+
+class Cutter:
+    """Cuts the input, from a place on, to stretches that follow each other.
+
+    A file is opened, to count its frames, when the first stretch comes to it. One that cannot be used belongs to the
+    stretch that begins before the frames after it.
+
+    Parameters
+    ----------
+    sources, geometry, every, max_frames
+        As `read_blocks` takes them.
+    start
+        Where to begin.
+    end
+        Position to stop before; None for the end of the input.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], *, start: Place, end: int | None = None, geometry: Geometry | None = None,
+        every: int = 1, max_frames: int | None = None,
+    ) -> None:
+        self._sources, self._count = sources, _Counts(geometry)
+        self._every, self._most, self._end = every, max_frames, end
+        self._next: Place | None = start
+
+    def cut(self, n_frames: int) -> Cut | None:
+        """The next stretch, of at most `n_frames` (1 or more) frames to take; None when there are no more.
+
+        The last one has the files without frames, too, that the input ends with.
+        """
+        start = self._next
+        most = n_frames if start is None or self._most is None else min(n_frames, self._most - start.taken)
+        if start is None or most < 1:
+            return None
+        last, taken, is_last = start, 0, True
+        source, frame, position = start.source, start.frame, start.position
+        while source < len(self._sources):
+            left, skipped = self._left(source, frame), -position % self._every
+            if left <= skipped:
+                source, frame, position = source + 1, 0, position + left
+                continue
+            to_end = left if self._end is None else min(left, self._end - position)
+            if to_end <= skipped or taken == most:
+                is_last = to_end <= skipped or start.taken + taken == self._most
+                break
+            n = min(most - taken, -(-(to_end - skipped) // self._every))
+            passed = skipped + (n - 1) * self._every + 1
+            taken, position = taken + n, position + passed
+            index = self._sources[source].index
+            frame = frame + passed if index is None else index + 1
+            last = Place(source, frame, position, start.taken + taken)
+        # Not where the frames after it begin: the files between that cannot be used belong to the next stretch.
+        self._next = None if is_last else last
+        return Cut(start, self._end if is_last else last.position, taken, last)
+
+    def _left(self, source: int, frame: int) -> int:
+        """Frames of a source from one of them on."""
+        index = self._sources[source].index
+        if index is not None and frame > index:
+            return 0
+        return max(0, self._count(self._sources[source]) - (frame if index is None else 0))
+
+
+class _Counts:
+    """Counts the frames of sources: 0 where the file cannot be used."""
+
+    def __init__(self, geometry: Geometry | None) -> None:
+        self._geometry = geometry
+        self._known: dict[str, int | None] = {}
+
+    def __call__(self, source: Source) -> int:
+        path = source.path
+        if path not in self._known:
+            self._known[path] = None
+            with contextlib.suppress(InputError), contextlib.closing(open_spots(path, self._geometry)) as file:
+                self._known[path] = file.n_frames
+        n_frames = self._known[path]
+        return 0 if n_frames is None else n_frames if source.index is None else 1

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.soak import share_of_the_rest
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -34,3 +36,8 @@ def test_memory_and_open_files_do_not_grow(tmp_path):
     assert resident[frames > 40_000].max() - resident[(frames > 20_000) & (frames < 40_000)].max() < 2e6
     assert max(files) - min(files) <= 3
     assert not (tmp_path / "out.h5.parts").exists()
+
+
+def test_the_share_of_all_but_the_computation_is_measured(tmp_path):
+    """Of a short run, in which its start counts; `make soak` holds the share of a long one."""
+    assert 0 < share_of_the_rest(tmp_path, 24, repeats=4) < 0.8

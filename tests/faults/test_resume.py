@@ -181,6 +181,15 @@ def test_another_run_is_refused(sources, tmp_path, changes, says, stopped):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
 
 
+def test_another_version_is_refused(sources, tmp_path, monkeypatch):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    monkeypatch.setattr("ffbidx_core.job.VERSION", "9.9")
+    with pytest.raises(UsageError, match=r"ffbidx_version was .*, is 9\.9 now; --overwrite starts it again"):
+        run(sources, output, resume=True)
+
+
 def test_changed_inputs_are_refused(tmp_path):
     sources = make_inputs(tmp_path)
     output = tmp_path / "x.h5"

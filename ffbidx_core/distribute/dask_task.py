@@ -1,0 +1,78 @@
+"""A task of a dask cluster, and what it means when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+from ..errors import BackendUnavailable
+from ..version import VERSION
+
+PATIENCE = 0.1
+"""Seconds between two looks at what may have changed."""
+
+
+class Task:
+    """A task of a worker; its result is fetched as soon as it is there."""
+
+    def __init__(self, future: Any, what: str) -> None:
+        self._future, self._what = future, what
+        self._done = threading.Event()
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        future.add_done_callback(self._fetch)
+
+    def _fetch(self, future: Any) -> None:
+        try:
+            self._answer = future.result()
+        except BaseException as error:
+            self._error = error
+        # The worker may forget it now.
+        self._future = None
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is done within so many seconds."""
+        return self._done.wait(seconds)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result, or an error."""
+        return self._done.is_set()
+
+    def result(self) -> Any:
+        """What it gave, once it is done.
+
+        Raises
+        ------
+        BackendUnavailable
+            When every worker that it was given to died, or the scheduler is gone.
+        Exception
+            What it raised.
+        """
+        if self._error is not None:
+            raise self._explained(self._error)
+        return self._answer
+
+    def _explained(self, error: BaseException) -> BaseException:
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+
+        if isinstance(error, KilledWorker):
+            n = error.allowed_failures + 1
+            return BackendUnavailable(f"{n} workers of dask died one after the other with {self._what}: see their logs")
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("ffbidx"):
+            return BackendUnavailable(f"a worker of dask has no ffbidx: install ffbidx {VERSION} there")
+        if isinstance(error, RuntimeError) and str(error).startswith("Error during deserialization"):
+            return BackendUnavailable(f"the scheduler of dask cannot load ffbidx: install ffbidx {VERSION} there too")
+        if isinstance(error, FutureCancelledError):
+            return BackendUnavailable("the connection to the scheduler of dask is lost")
+        return error
+
+    def cancel(self) -> None:
+        """Nobody wants it any more."""
+        future = self._future
+        if future is not None:
+            with contextlib.suppress(Exception):
+                future.cancel()

@@ -1,0 +1,24 @@
+"""Short runs on a dask cluster."""
+
+from faults.runs import QUICK, run
+from frames import CELL
+
+from ffbidx_core import shards
+from ffbidx_core.job import Job
+from ffbidx_core.write import Output, PartsStore
+
+FRAMES = 48
+
+
+def run_on(cluster, sources, output, *, resume=False, **changes):
+    usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 3, "save_seconds": 0.0}
+    options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
+    job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
+    return shards.index_on(cluster, job, store=PartsStore([Output(str(output))], resume=resume), **options)
+
+
+def check(cluster, sources, folder, **changes):
+    """Compare with one process, byte for byte."""
+    run_on(cluster, sources, folder / "x.h5", **changes)
+    run(sources, folder / "one.h5", **changes)
+    assert (folder / "x.h5").read_bytes() == (folder / "one.h5").read_bytes()
