@@ -39,18 +39,27 @@ PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 class Rate:
-    """Frames/s over the last minute."""
+    """Frames/s over the last minute.
+
+    Attributes
+    ----------
+    indexed : float or None
+        Share of the frames of the last minute that were indexed; None without any.
+    """
 
     def __init__(self) -> None:
-        self._events: deque[tuple[float, int]] = deque()
+        self._events: deque[tuple[float, int, int]] = deque()
+        self.indexed: float | None = None
 
     def __call__(self, event: Progress) -> float | None:
         """The rate with an event; None at the first one."""
-        self._events.append((event.seconds, event.frames))
+        self._events.append((event.seconds, event.frames, event.indexed))
         while len(self._events) > 2 and event.seconds - self._events[1][0] >= LATELY:
             self._events.popleft()
-        seconds, frames = self._events[0]
-        return (event.frames - frames) / (event.seconds - seconds) if event.seconds > seconds else None
+        seconds, frames, indexed = self._events[0]
+        n = event.frames - frames
+        self.indexed = (event.indexed - indexed) / n if n else None
+        return n / (event.seconds - seconds) if event.seconds > seconds else None
 
 
 class JsonLog:
@@ -69,11 +78,14 @@ class JsonLog:
         self._file = Ledger.open(path) if resume and os.path.exists(path) else Ledger.begin(path, [])
         self._last = float("-inf")
 
-    def progress(self, event: Progress, now: float | None) -> None:
-        """Note an event, unless the last one is less than a second ago."""
+    def progress(self, event: Progress, now: float | None, indexed: float | None = None) -> None:
+        """Note an event with frames/s and share indexed of now, unless the last one is less than a second ago."""
         if event.seconds - self._last >= 1 or event.frames == event.total:
             self._last = event.seconds
-            self._file.add({"event": "progress", "frames_per_second_now": now} | asdict(event))
+            rates = {"frames_per_second_now": now, "indexed_share_now": indexed}
+            self._file.add({"event": "progress"} | rates | asdict(event))
+            # What is written is not needed here any more.
+            self._file.lines.clear()
 
     def summary(self, summary: Summary) -> None:
         """Note the summary of the run."""
@@ -125,8 +137,8 @@ class Reporter:
                 self.say(f"note: {problem}")
         now = self._rate(event)
         if self.log is not None:
-            self.log.progress(event, now)
-        text = progress_line(event, now)
+            self.log.progress(event, now, self._rate.indexed)
+        text = progress_line(event, now, self._rate.indexed)
         self._bar.update(self._task, description=text, completed=event.frames, total=event.total)
         if not _is_live(self.console) and time.monotonic() - self._last_line >= HEARTBEAT:
             self._last_line = time.monotonic()
@@ -137,12 +149,18 @@ def _is_live(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def progress_line(event: Progress, now: float | None = None) -> str:
-    """An event in words: frames, share indexed, crystals, frames/s (lately, on the mean), time left, full queues."""
+def progress_line(event: Progress, now: float | None = None, indexed: float | None = None) -> str:
+    """An event in words: frames, share indexed, crystals, frames/s, time left, full queues.
+
+    `now` and `indexed` are frames/s and share indexed over the last minute, to stand beside those of the whole run.
+    """
+    if event.to_learn is not None:
+        return f"{event.to_learn} frames, waiting for more to learn the cell from"
     rate = (event.frames - event.before) / event.seconds if event.seconds > 0 else 0.0
     parts = [f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames"]
     if event.frames:
-        parts += [f"{event.indexed / event.frames:.1%} indexed", f"{event.crystals} crystals"]
+        lately = "" if indexed is None else f" ({indexed:.1%} in the last minute)"
+        parts += [f"{event.indexed / event.frames:.1%} indexed{lately}", f"{event.crystals} crystals"]
         parts.append(f"{rate:.1f} frames/s" if now is None else f"{now:.1f} frames/s (mean {rate:.1f})")
     if event.total is not None and rate > 0:
         parts.append(f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left")

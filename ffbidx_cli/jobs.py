@@ -20,16 +20,20 @@ if TYPE_CHECKING:
     from ffbidx_core.model.lattice import InputCell
     from ffbidx_core.model.results import Results
     from ffbidx_core.read import Source
+    from ffbidx_core.read.follow import Follower
     from ffbidx_core.summary import Summary
     from ffbidx_core.write import Store
     from ffbidx_core.write.frames import Setup
     from ffbidx_core.write.outputs import Writer
 
 TO_STDOUT = "-"
+GEOMETRY_OPTIONS = ("beam_centre", "distance", "wavelength", "half_pixel_shift")
 JOB_OPTIONS = ("backend", "device", "threads", "batch_size", "d_min", "d_max", "every", "max_frames")
 
 
-def probing_of(sources: Sequence[Source], timeout: float | None) -> AbstractContextManager[None]:
+def probing_of(
+    sources: Sequence[Source], timeout: float | None, *, follow: bool = False
+) -> AbstractContextManager[None]:
     """Have a child open the inputs first where there are several: one that hangs must not hold up the others."""
     from ffbidx_core.errors import ParameterError
     from ffbidx_core.read.probe import OPEN_TIMEOUT, Prober, probing
@@ -37,8 +41,63 @@ def probing_of(sources: Sequence[Source], timeout: float | None) -> AbstractCont
     seconds = OPEN_TIMEOUT if timeout is None else timeout
     if not seconds >= 0:
         raise ParameterError("open_timeout", seconds, "at least 0")
-    several = len({source.path for source in sources}) > 1
+    several = follow or len({source.path for source in sources}) > 1
     return probing(Prober(seconds) if several and seconds > 0 else None)
+
+
+def follower_of(
+    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool, stop_file: str | None, stop_after: float | None,
+    shard: tuple[int, int] | None, dry_run: bool,
+) -> Follower | None:
+    """What follows the inputs, where that is asked for.
+
+    Raises
+    ------
+    UsageError
+        For options that do not go together.
+    """
+    if not follow:
+        for option, value in (("--stop-file", stop_file), ("--stop-after", stop_after)):
+            if value is not None:
+                raise UsageError(f"{option} ends a run that follows its input: it goes with --follow")
+        return None
+    if shard is not None:
+        raise UsageError(
+            "--follow and --shard: an input that grows has no shares; follow other files in each run, and merge those"
+        )
+    if dry_run:
+        raise UsageError("--follow and --dry-run: frames that are still to come cannot be listed")
+
+    from ffbidx_core.errors import ParameterError
+    from ffbidx_core.read.follow import Follower
+    from ffbidx_core.read.inputs import names_to_follow
+
+    if stop_after is not None and not 0 < stop_after < float("inf"):
+        raise ParameterError("stop_after", stop_after, "above 0 and finite, in seconds")
+    return Follower(names_to_follow(inputs), stop_file=stop_file, stop_after=stop_after, leave_out=outputs)
+
+
+def wait_for_first(
+    follower: Follower, outputs: Sequence[str], *, output_format: str | None, overwrite: bool, resume: bool,
+    quiet: bool, cells: Sequence[str], preset: str, geometry: str | None, **options: Any,
+) -> list[Source]:
+    """Wait for the first file that can be read, which tells what the run needs to know of all.
+
+    What is wrong with the options is told before, not when the first frame comes.
+    """
+    from ffbidx_core.read.cells import read_input_cell
+    from ffbidx_core.write import check_output
+
+    chosen_parameters(preset, options)
+    for text in cells:
+        read_input_cell(text)
+    for path in output_formats(outputs, output_format):
+        if path != TO_STDOUT:
+            check_output(path, overwrite or resume)
+    changes = {name: options[name] for name in GEOMETRY_OPTIONS}
+    known = geometry_of([], geometry, **changes)[0] if geometry is not None else None
+    first = follower.wait(known, lambda text: None if quiet else click.echo(text, err=True))
+    return first or follower.named
 
 
 def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
@@ -100,7 +159,7 @@ def check_lattices(cells: Sequence[InputCell]) -> None:
 
 def job_of(
     sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, save_every: float | None,
-    geometry: str | None, shard: tuple[int, int] | None = None, **options: Any,
+    geometry: str | None, shard: tuple[int, int] | None = None, follower: Follower | None = None, **options: Any,
 ) -> Job:
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
@@ -111,17 +170,18 @@ def job_of(
     parameters, given = chosen_parameters(preset, options)
     if "max_output_cells" not in given:
         parameters = parameters.replace(max_output_cells=parameters.n_output_cells)
-    changes = {name: options[name] for name in ("beam_centre", "distance", "wavelength", "half_pixel_shift")}
+    changes = {name: options[name] for name in GEOMETRY_OPTIONS}
     setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
     input_cells = [read_input_cell(text) for text in cells]
     if not cells and (own := centred_cell_of(source.path for source in sources)):
         input_cells = [own]
     check_lattices(input_cells)
     job = Job(
-        sources, parameters, np.stack([each.cell for each in input_cells]) if input_cells else None,
+        sources if follower is None else follower.sources, parameters,
+        np.stack([each.cell for each in input_cells]) if input_cells else None,
         tuple(each.lattice for each in input_cells), setup, shift,
         limit_cells="max_input_cells" in given, save_seconds=SAVE_SECONDS if save_every is None else save_every,
-        keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output,
+        keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output, follow=follower,
         **{name: options[name] for name in JOB_OPTIONS},
     )
     return job if shard is None else job.shard(*shard)

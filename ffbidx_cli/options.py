@@ -164,6 +164,16 @@ input_options = _together(
     click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only."),
 )
 
+follow_options = _together(
+    click.option("--follow", is_flag=True, help=(
+        "Index files while they grow (HDF5 in SWMR mode) and as they appear, until --stop-file, --stop-after or a "
+        "signal ends the run.")),
+    click.option("--stop-file", metavar="FILE", help=(
+        "With --follow: once FILE exists, index what is there by then and end.")),
+    click.option("--stop-after", type=float, metavar="S", help=(
+        "With --follow: end after S seconds without a new frame.")),
+)
+
 geometry_options = _together(
     click.option("-g", "--geometry", metavar="FILE", help=(
         "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP, XPARM.XDS, or "

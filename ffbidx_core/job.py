@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .errors import ParameterError, UsageError
+from .errors import InputError, ParameterError, UsageError
 from .model.cell import Array
 from .model.detector import Geometry
 from .model.frame import FrameBlock, Place
 from .model.lattice import Lattice
-from .model.run import RunRecord
+from .model.run import Mark, RunRecord
 from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
+from .read.follow import Follower
 from .read.identity import identities
 from .read.spans import Span, Stretch, span_of
 from .version import VERSION
@@ -66,6 +68,8 @@ class Job:
         How often finished frames are saved.
     span : Stretch or None
         The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
+    follow : Follower or None
+        Follows files that grow and appear; `sources` are those it has begun, then.
     config
         The options by which the user asked for it, for the record.
     """
@@ -89,6 +93,7 @@ class Job:
     output: str = ""
     save_seconds: float = SAVE_SECONDS
     span: Stretch | None = None
+    follow: Follower | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,8 +138,27 @@ class Job:
         return read_blocks(
             self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
             every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start, end=end,
-            by_intensity=self.parameters.retry,
+            by_intensity=self.parameters.retry, follow=self.follow,
         )
+
+    def check_growth(self, mark: Mark) -> None:
+        """Refuse to go on in a file that has grown, and whose last finished frame is not what it was.
+
+        Raises
+        ------
+        InputError
+            When it is not.
+        """
+        if self.follow is None or mark.end.frame == 0:
+            return
+        source = self.follow.inputs[mark.end.source].path
+        frame = Source(source, mark.end.frame - 1)
+        blocks = read_blocks(
+            [frame], d_min=self.d_min, d_max=self.d_max, geometry=self.geometry, by_intensity=self.parameters.retry
+        )
+        if next(blocks).last_checksum != mark.checksum:
+            hint = "--overwrite starts the run again"
+            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {hint}")
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
         """Blocks of the job joined and cut to its batches."""
@@ -149,7 +173,8 @@ class Job:
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
         if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
-        return RunRecord(settings, identities(self.sources), dict(self.config))
+        inputs = identities(self.sources) if self.follow is None else self.follow.inputs
+        return RunRecord(settings, inputs, dict(self.config), self.follow is not None)
 
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.
@@ -195,6 +220,8 @@ class Job:
         """How many frames the job has, where that is known before reading them."""
         if self.span is not None:
             return self.span.n_frames
+        if self.follow is not None:
+            return self.max_frames
         n = count_frames(self.sources, self.geometry)
         if n is None:
             return self.max_frames
@@ -205,10 +232,17 @@ class Job:
 def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
     """Blocks joined and cut to batches of `size` frames.
 
-    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any.
+    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any. Where a
+    block has no frames, since there are no more for now, no frame waits for others; it comes after them.
     """
     waiting: list[FrameBlock] = []
     for block in blocks:
+        if block.n_frames == 0:
+            if waiting:
+                yield FrameBlock.joined(waiting)
+                waiting = []
+            yield block
+            continue
         if own_cells and waiting and _cells_differ(waiting, block):
             yield FrameBlock.joined(waiting)
             waiting = []
@@ -230,3 +264,23 @@ def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
     if first is None or first.cells is block.cells:
         return False
     return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)
+
+
+def first_frames(
+    blocks: Iterator[FrameBlock], n: int, waiting: Callable[[int], object] = lambda there: None
+) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
+    """The first n frames of blocks, and the blocks of all frames after them.
+
+    `waiting` is called with the number of frames that are there whenever there are no more for now.
+    """
+    head: list[FrameBlock] = []
+    there = 0
+    while there < n and (block := next(blocks, None)) is not None:
+        if block.n_frames == 0:
+            waiting(there)
+            continue
+        head.append(block[: n - there])
+        if block.n_frames > n - there:
+            return head, itertools.chain([block[n - there :]], blocks)
+        there += block.n_frames
+    return head, blocks

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .distribute import Devices, open_devices
 from .errors import NothingProcessed
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
-from .job import Job
+from .job import Job, first_frames
 from .lanes import in_lanes
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
 from .model.reason import with_status
@@ -53,6 +53,8 @@ class Progress:
         Frames that were finished when the run was taken up.
     to_compute, to_write : float
         How full the queues before the computation and before the writing are, 0 to 1.
+    to_learn : int or None
+        Frames that came, while more are waited for to learn the cell from.
     """
 
     frames: int
@@ -64,6 +66,7 @@ class Progress:
     before: int = 0
     to_compute: float = 0.0
     to_write: float = 0.0
+    to_learn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -119,24 +122,14 @@ def index(
         job = job.on(devices.name)
         run = Run(job, devices, kept)
         ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
-        with closing(read_ahead(job.blocks(run.start), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
-            batches = run.prepared(job.batches(run.learn(blocks, stop)), stop)
+        with closing(read_ahead(run.blocks(), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
+            learned = run.learn(blocks, stop, lambda there: progress(run.event(blocks.fill, writer.fill, there)))
+            batches = run.prepared(job.batches(learned), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute):
                 writer.put(run.found(batch, cells, result))
                 progress(run.event(blocks.fill, writer.fill))
             writer.finish()
         return run.outcome(blocks.ended and not run.stopped)
-
-
-def first_frames(blocks: Iterator[FrameBlock], n: int) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
-    """The first n frames of blocks, and the blocks of all frames after them."""
-    head: list[FrameBlock] = []
-    while n > 0 and (block := next(blocks, None)) is not None:
-        head.append(block[:n])
-        if block.n_frames > n:
-            return head, itertools.chain([block[n:]], blocks)
-        n -= block.n_frames
-    return head, blocks
 
 
 @dataclass(frozen=True)
@@ -165,7 +158,8 @@ class Run:
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
-        self.learned = saved.learned
+        self.learned, self._is_complete = saved.learned, saved.is_complete
+        job.check_growth(saved.mark)
         self._take_up(saved)
         self._begin_shard()
 
@@ -180,12 +174,18 @@ class Run:
         for note in saved.notes:
             self.show(note)
 
-    def learn(self, blocks: Iterator[FrameBlock], stop: threading.Event) -> Iterator[FrameBlock]:
+    def blocks(self) -> Iterator[FrameBlock]:
+        """The frames that are not finished yet."""
+        return iter(()) if self._is_complete else self.job.blocks(self.start)
+
+    def learn(
+        self, blocks: Iterator[FrameBlock], stop: threading.Event, waiting: Callable[[int], object] = lambda there: None
+    ) -> Iterator[FrameBlock]:
         """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
         if self.learned is not None:
             return blocks
         if self.job.span is None:
-            head, rest = first_frames(blocks, self.p.learn_cell)
+            head, rest = first_frames(blocks, self.p.learn_cell, waiting)
             blocks = itertools.chain(head, rest)
         else:
             head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
@@ -230,6 +230,15 @@ class Run:
 
     def keep(self, found: Found) -> None:
         """Gather the results of a batch, and save them when there are enough."""
+        if found.batch.n_frames:
+            self._add(found)
+        for problem in (*found.batch.problems, *found.problems):
+            self._mark.tell(problem)
+        late = time.monotonic() - self._since >= self.job.save_seconds
+        if self._n_frames and not self.store.keeps_all and (late or self._n_frames >= SHARD_FRAMES):
+            self._save()
+
+    def _add(self, found: Found) -> None:
         batch, cells = found.batch, found.cells
         rows = np.zeros(0, dtype=np.int32)
         if cells is not None:
@@ -238,13 +247,8 @@ class Run:
                 taught = np.flatnonzero(cells.learned.n_crystals)
                 self._shard.learned(rows[taught], cells.learned.cells[taught])
         self._shard.add(batch, found.result, found.status, rows)
-        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows)))
-        for problem in (*batch.problems, *found.problems):
-            self._mark.tell(problem)
+        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=batch.last_checksum))
         self._n_frames += batch.n_frames
-        late = time.monotonic() - self._since >= self.job.save_seconds
-        if not self.store.keeps_all and (late or self._n_frames >= SHARD_FRAMES):
-            self._save()
 
     def _begin_shard(self) -> None:
         header = ResultsHeader(
@@ -262,13 +266,13 @@ class Run:
         if self._n_frames:
             self._save()
 
-    def event(self, to_compute: float, to_write: float) -> Progress:
+    def event(self, to_compute: float, to_write: float, to_learn: int | None = None) -> Progress:
         """The event for the caller."""
         problems, self._told = tuple(self._told), []
         t = self.tally
         return Progress(
             t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
-            to_compute, to_write,
+            to_compute, to_write, to_learn,
         )
 
     def outcome(self, complete: bool) -> Outcome:
@@ -279,7 +283,7 @@ class Run:
             header = dataclasses.replace(header, parameters=p.as_json())
         if complete and self.tally.n_processed == 0 and self.job.span is None:
             self.store.abandon()
-            raise NothingProcessed(_why_nothing(self.tally))
+            raise NothingProcessed(self.tally.why_nothing)
         # A share of the frames may hold none.
         is_empty_share = complete and self.tally.n_frames == 0
         if self._n_frames or is_empty_share:
@@ -301,10 +305,3 @@ class Run:
         """Take up a problem that its batch keeps."""
         if self.tally.tell(problem):
             self._told.append(problem)
-
-
-def _why_nothing(tally: Tally) -> str:
-    if tally.n_frames == 0:
-        return "the input has no frames: nothing to index"
-    first = f"; the first problem: {next(iter(tally.problems))}" if tally.problems else ""
-    return f"none of the {tally.n_frames} frames and files could be used{first}"

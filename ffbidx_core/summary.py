@@ -166,6 +166,14 @@ class Tally:
         return self.n_frames - int(self.status[[FrameStatus.BAD_SPOTS, FrameStatus.UNREADABLE]].sum())
 
     @property
+    def why_nothing(self) -> str:
+        """Why no frame could be processed, in words."""
+        if self.n_frames == 0:
+            return "the input has no frames: nothing to index"
+        first = f"; the first problem: {next(iter(self.problems))}" if self.problems else ""
+        return f"none of the {self.n_frames} frames and files could be used{first}"
+
+    @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.started

@@ -15,6 +15,7 @@ from ffbidx_cli import options as shared
 from ffbidx_cli.jobs import (
     TO_STDOUT,
     check_pixels,
+    follower_of,
     job_of,
     keep_spots_in,
     list_batches,
@@ -23,6 +24,7 @@ from ffbidx_cli.jobs import (
     run_job,
     shard_outputs,
     store_of,
+    wait_for_first,
 )
 from ffbidx_core.errors import UsageError
 
@@ -35,6 +37,7 @@ SOME_FRAMES_BAD = 3
 
 @click.command("index", cls=shared.SectionedCommand, context_settings={"auto_envvar_prefix": config.PREFIX})
 @shared.input_options
+@shared.follow_options
 @shared.geometry_options
 @shared.output_options
 @click.option("--dry-run", is_flag=True, help="List the frames and their batches, compute nothing.")
@@ -47,8 +50,8 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, print_config: bool,
-    **options: Any,
+    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, follow: bool, stop_file: str | None,
+    stop_after: float | None, print_config: bool, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -69,17 +72,24 @@ def command(
     inputs = inputs or context.lookup_default("inputs") or ()
     if not inputs:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    sources = expand_inputs(inputs)
-    context.with_resource(probing_of(sources, open_timeout))
+    follower = follower_of(inputs, outputs, follow=follow, stop_file=stop_file, stop_after=stop_after, shard=shard,
+                           dry_run=dry_run)
+    sources = expand_inputs(inputs) if follower is None else follower.named
+    context.with_resource(probing_of(sources, open_timeout, follow=follow))
+    if follower is not None and not print_config:
+        sources = wait_for_first(
+            follower, outputs, output_format=output_format, overwrite=overwrite, resume=resume, quiet=quiet, **options
+        )
     outputs = outputs or [f"{PurePath(sources[0].path).stem}.ffbidx.h5"]
     if shard is not None:
         outputs = shard_outputs(outputs, shard)
     chosen = output_formats(outputs, output_format)
     if keep_spots and "hdf5" not in chosen.values():
         raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
-    job = job_of(sources, outputs[0], shard=shard, **options)
+    job = job_of(sources, outputs[0], shard=shard, follower=follower, **options)
+    named = inputs if "-" not in inputs else follower.named if follower else sources
     job = dataclasses.replace(job, config=config.options_in_force(
-        context, dataclasses.asdict(job.parameters), list(map(str, sources if "-" in inputs else inputs))))
+        context, dataclasses.asdict(job.parameters), list(map(str, named))))
     if print_config:
         click.echo(config.as_toml(job.config), nl=False)
         return 0
@@ -90,6 +100,7 @@ def command(
     from ffbidx_core.distribute import why_on_cpu
 
     read = [source.path for source in sources] + list(options["cells"])
+    read += follower.inputs_among(chosen) if follower else []
     check_pixels(chosen, sources, job)
     store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
     log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None

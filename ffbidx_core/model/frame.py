@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,10 +89,23 @@ class FrameBlock:
     places: NDArray[np.int64] | None = None
     by_intensity: NDArray[np.bool_] | None = None
 
+    @classmethod
+    def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
+        """No frames: a reader that follows its input has no more of them for now."""
+        return cls(
+            [], np.zeros(0, np.int64), [], np.zeros((0, 3), np.float32), np.zeros(1, np.int64), np.zeros(0, np.uint8),
+            np.zeros(0, np.int32), problems=list(problems),
+        )
+
     @property
     def n_frames(self) -> int:
         """F."""
         return len(self.sources)
+
+    @property
+    def last_checksum(self) -> int:
+        """CRC-32 of the last frame's spots."""
+        return zlib.crc32(self.spots[self.offsets[-2] :].tobytes())
 
     @property
     def end(self) -> Place:

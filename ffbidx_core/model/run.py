@@ -61,19 +61,22 @@ class RunRecord:
         The sources, in their order.
     config
         The options by which the user asked for it, for a run like it.
+    growing
+        Whether the run follows its inputs, so that `inputs` are those so far.
     """
 
     settings: dict[str, Any]
     inputs: list[InputIdentity]
     config: dict[str, Any] = field(default_factory=dict)
+    growing: bool = False
 
-    def difference(self, other: RunRecord, *, growing: bool = False) -> str | None:
+    def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
         """In what this run, the one now, differs from another, the one then; None when they are the same.
 
         Parameters
         ----------
         growing
-            Whether inputs may have come or grown since.
+            Number of the first input that may have grown since, in a run that follows its inputs; None: none may.
         """
         for line in itertools.chain(_settings_differ(other.settings, self.settings),
                                     _inputs_differ(other.inputs, self.inputs, growing)):
@@ -94,13 +97,14 @@ def _settings_differ(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]
             yield f"{name} was {a}, is {b} now"
 
 
-def _inputs_differ(then: list[InputIdentity], now: list[InputIdentity], growing: bool) -> Iterator[str]:
+def _inputs_differ(then: list[InputIdentity], now: list[InputIdentity], growing: int | None) -> Iterator[str]:
     for number, (a, b) in enumerate(zip(then, now, strict=False)):
+        may_grow = growing is not None and number >= growing and b.size >= a.size
         if a[:2] != b[:2]:
             yield f"input {number} was {_named(a)}, is {_named(b)} now"
-        elif not growing and (change := b.change(a)):
+        elif not may_grow and (change := b.change(a)):
             yield f"the input {b.path} has changed: {change}"
-    if len(now) < len(then) or (len(now) > len(then) and not growing):
+    if len(now) != len(then):
         yield f"the number of inputs was {len(then)}, is {len(now)} now"
 
 
@@ -122,12 +126,15 @@ class Mark:
         Most input cells that competed on a frame.
     problems
         An ordered set: a run that is taken up may come across one again, which then changes nothing.
+    checksum
+        Of the last frame's spots, by which a file that grows is known again.
     """
 
     end: Place = field(default_factory=Place)
     n_left_out: int = 0
     most_cells: int = 1
     problems: dict[str, None] = field(default_factory=dict)
+    checksum: int = 0
 
     def tell(self, problem: str) -> None:
         """Keep a problem, unless it is known or there are too many."""
@@ -136,7 +143,7 @@ class Mark:
 
     def extend(self, later: Mark) -> None:
         """Add the frames of a later mark."""
-        self.end = later.end
+        self.end, self.checksum = later.end, later.checksum
         self.n_left_out += later.n_left_out
         self.most_cells = max(self.most_cells, later.most_cells)
         for problem in later.problems:

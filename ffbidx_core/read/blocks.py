@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 from ..errors import InputError, ParameterError
 from ..model.detector import Geometry
 from ..model.frame import FrameBlock, Place
-from .frames import MOST_SPOTS, RawFrames, ResolutionLimits, frame_block
+from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
 from .inputs import Source
 from .open import SpotFile, open_spots
+
+if TYPE_CHECKING:
+    from .follow import Follower
 
 FRAMES_PER_BLOCK = 1024
 START = Place()
 MOST_FILES_COUNTED = 1000
+UNITS_ASSUMED = "no attribute units, 1/angstrom assumed (not said again)"
 
 
 def read_blocks(
@@ -34,6 +39,7 @@ def read_blocks(
     start: Place = START,
     end: int | None = None,
     by_intensity: bool = False,
+    follow: Follower | None = None,
 ) -> Iterator[FrameBlock]:
     """The frames of the sources, in their order.
 
@@ -59,6 +65,9 @@ def read_blocks(
         Position in the whole input to stop before.
     by_intensity
         Sort the spots of each frame by falling intensity, where its file has it.
+    follow
+        Follows files that grow or appear; the sources are its files then. While there are no more frames for now
+        come blocks without any, see `FrameBlock.pause`.
 
     Raises
     ------
@@ -75,8 +84,12 @@ def read_blocks(
             raise ParameterError(name, value, "above 0 and finite, in angstrom")
     if d_min is not None and d_max is not None and d_min >= d_max:
         raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
-    selection = _Selection(every, max_frames, start, end)
-    frames = _all_frames(sources, selection, start, frames_per_block, geometry)
+    selection = Selection(every, max_frames, start, end)
+    frames: Iterator[RawFrames | Pause]
+    if follow is None:
+        frames = _all_frames(sources, selection, start, frames_per_block, geometry)
+    else:
+        frames = follow.frames(selection, start, frames_per_block, geometry)
     return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max), by_intensity)
 
 
@@ -87,7 +100,7 @@ def read_frames(
     """The frames of the sources as they are in their files; see `read_blocks`."""
     _check("every", every, 1)
     _check("max_frames", max_frames, 1)
-    return _all_frames(sources, _Selection(every, max_frames, START, None), START, frames_at_once, geometry)
+    return _all_frames(sources, Selection(every, max_frames, START, None), START, frames_at_once, geometry)
 
 
 def _check(name: str, value: int | None, low: int) -> None:
@@ -95,7 +108,7 @@ def _check(name: str, value: int | None, low: int) -> None:
         raise ParameterError(name, value, f"at least {low}")
 
 
-class _Selection:
+class Selection:
     """Which frames of the whole input are taken."""
 
     def __init__(self, every: int, max_frames: int | None, start: Place, end: int | None) -> None:
@@ -104,6 +117,7 @@ class _Selection:
 
     @property
     def finished(self) -> bool:
+        """Whether no more are taken."""
         return self.taken == self._most or (self._end is not None and self.position >= self._end)
 
     def take(self, n: int) -> NDArray[np.int64]:
@@ -118,7 +132,7 @@ class _Selection:
 
 
 def _all_frames(
-    sources: Sequence[Source], selection: _Selection, start: Place, at_once: int, geometry: Geometry | None
+    sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: Geometry | None
 ) -> Iterator[RawFrames]:
     """The frames of all sources, with a row for each thing that cannot be read."""
     only = len(sources) == 1
@@ -135,7 +149,7 @@ def _all_frames(
                 raise
             # However many frames of it were wanted, it is one row.
             number = max(number for number, _ in group)
-            yield _unreadable(path, str(error), Place(number + 1, 0, selection.position, selection.taken))
+            yield unreadable_row(path, str(error), Place(number + 1, 0, selection.position, selection.taken))
             begin = 0
             continue
         with contextlib.closing(file):
@@ -146,27 +160,21 @@ def _all_frames(
                     if file.units_assumed and not units_said:
                         # In the same words wherever in the input a run is taken up.
                         where = f"{path}, /spots" if only else "an input's /spots"
-                        raw.problems.append(f"{where}: no attribute units, 1/angstrom assumed (not said again)")
+                        raw.problems.append(f"{where}: {UNITS_ASSUMED}")
                         units_said = True
                     yield raw
 
 
 def _frames(
-    file: SpotFile, source: Source, place: Place, selection: _Selection, at_once: int, only: bool
+    file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int, only: bool
 ) -> Iterator[RawFrames]:
     """The selected frames of a source from a place on; after an error comes one row, unless nothing else is there."""
     first = place.frame if source.index is None else source.index
     any_read, taken = place.frame > 0, place.taken
     try:
-        for begin, n in _slices(file, source, place.frame, at_once):
-            chosen = begin + selection.take(n)
-            if len(chosen) == 0:
-                continue
-            for raw in file.read(chosen):
-                raw.places = _places(raw.indices, place, place.position - first, taken)
-                taken += len(raw.indices)
-                any_read = True
-                yield raw
+        for raw in readable_frames(file, source, place, selection, at_once):
+            any_read, taken = True, int(raw.places[-1, 3])
+            yield raw
     except InputError as error:
         if only and not any_read:
             raise
@@ -175,7 +183,20 @@ def _frames(
         selection.taken = taken
         rest = "; the rest of the file is left out" if any_read else ""
         behind = Place(place.source + 1, 0, selection.position, taken)
-        yield _unreadable(source.path, f"{error}{rest}", behind)
+        yield unreadable_row(source.path, f"{error}{rest}", behind)
+
+
+def readable_frames(
+    file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int
+) -> Iterator[RawFrames]:
+    """The selected frames of a source from a place on; an `InputError` comes after all that could be read."""
+    first, taken = place.frame if source.index is None else source.index, place.taken
+    for begin, n in _slices(file, source, place.frame, at_once):
+        chosen = begin + selection.take(n)
+        for raw in file.read(chosen) if len(chosen) else ():
+            raw.places = _places(raw.indices, place, place.position - first, taken)
+            taken += len(raw.indices)
+            yield raw
 
 
 def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -> NDArray[np.int64]:
@@ -188,7 +209,8 @@ def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -
     return places
 
 
-def _unreadable(path: str, problem: str, place: Place) -> RawFrames:
+def unreadable_row(path: str, problem: str, place: Place) -> RawFrames:
+    """The row of what cannot be read, and the place behind it."""
     raw = RawFrames.unreadable(path, problem)
     raw.places = np.array([astuple(place)])
     return raw
@@ -206,13 +228,19 @@ def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterato
 
 
 def _gathered(
-    frames: Iterable[RawFrames], at_once: int, limits: ResolutionLimits, by_intensity: bool
+    frames: Iterable[RawFrames | Pause], at_once: int, limits: ResolutionLimits, by_intensity: bool
 ) -> Iterator[FrameBlock]:
     """Consecutive frames with the same own cells as blocks."""
     parts: list[RawFrames] = []
     n_frames = n_spots = 0
     cells: bytes | None = None
     for raw in frames:
+        if isinstance(raw, Pause):
+            if parts:
+                yield frame_block(parts, limits, by_intensity)
+            parts, n_frames, n_spots, cells = [], 0, 0, None
+            yield FrameBlock.pause(raw.problems)
+            continue
         own = _cells_key(raw)
         full = n_frames + len(raw.indices) > at_once or n_spots + len(raw.spots) > MOST_SPOTS
         if parts and (full or (own is not None and cells is not None and own != cells)):

@@ -11,6 +11,8 @@ LARGEST_TEXT = 64 * 2**20
 """Bytes. A text file is one frame; this is enough for a million spots."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_USER_BLOCKS = (0, 512, 1024, 2048)
+_SUPERBLOCK, _WRITTEN_BY_SWMR = 3, 4
 _HEAD = 4096
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
@@ -75,7 +77,19 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
 
 def is_hdf5(head: bytes) -> bool:
     """Whether a file that begins so is HDF5; its signature may follow a user block of up to 2 KiB."""
-    return any(head.startswith(_SIGNATURE, at) for at in (0, 512, 1024, 2048))
+    return any(head.startswith(_SIGNATURE, at) for at in _USER_BLOCKS)
+
+
+def is_growing(path: str) -> bool:
+    """Whether a program writes an HDF5 file in SWMR mode, or left it so when it died.
+
+    The superblock, from version 3 on, says so: its byte 8 is the version, byte 11 the consistency flags (HDF5 File
+    Format Specification, II.A).
+    """
+    head = read_head(path)
+    at = next((at for at in _USER_BLOCKS if head.startswith(_SIGNATURE, at)), len(head))
+    block = head[at : at + 12]
+    return len(block) == 12 and block[8] >= _SUPERBLOCK and bool(block[11] & _WRITTEN_BY_SWMR)
 
 
 def _unreadable(path: str, error: OSError) -> InputError:

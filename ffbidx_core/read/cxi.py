@@ -14,6 +14,7 @@ from ..model.detector import Geometry, Reading
 from .datasets import errors_of, find, open_dataset, open_file
 from .events import COUNT, FS, INTENSITY, SS
 from .frames import MOST_SPOTS, RawFrames, read_parts
+from .growing import rows_written
 from .nxmx import JUNGFRAUJOCH, nxmx_geometry
 from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
 
@@ -34,7 +35,7 @@ def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> st
 
 
 class CxiFile:
-    """A file with CXI peak lists, opened for reading; a frame is a row.
+    """A file with CXI peak lists, opened for reading; a frame is a row. Of one that grows those count that are whole.
 
     Parameters
     ----------
@@ -71,15 +72,29 @@ class CxiFile:
         self._distance = needed_reading(self.path, geometry.distance, "distance")
         self._counts = self._dataset(f"{place}/{COUNT}", "iu", (None,))
         self.n_frames = len(self._counts)
-        tables = [self._dataset(f"{place}/{name}", "fiu", (self.n_frames, None)) for name in (FS, SS)]
+        # In a file that grows the lengths need not agree yet.
+        n_rows = None if self._file.swmr_mode else self.n_frames
+        tables = [self._dataset(f"{place}/{name}", "fiu", (n_rows, None)) for name in (FS, SS)]
         self._fs, self._ss = tables
-        self._intensity = open_dataset(
-            self._file, self.path, f"{place}/{INTENSITY}", "fiu", (self.n_frames, None)
-        )
+        self._intensity = open_dataset(self._file, self.path, f"{place}/{INTENSITY}", "fiu", (n_rows, None))
+        if self._file.swmr_mode:
+            self.n_frames = self._n_whole()
         self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
         self._placer = PeakPlacer(self.path, geometry.detector)
         shifted = geometry.half_pixel_shift
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
+
+    def _n_whole(self) -> int:
+        """Frames that are there whole, in a file that grows; those without peaks once a frame with some came later."""
+        readings = [self._reading(reading) for reading in (self._wavelength, self._distance) if reading.value is None]
+        datasets = [self._counts, self._fs, self._ss, *(each for each in readings if not self._is_constant(each))]
+        others = [] if self._intensity is None else [self._intensity]
+        with errors_of(self.path):
+            n = min(len(dataset) for dataset in (*datasets, *others))
+            for dataset in datasets:
+                n = rows_written(dataset, n)
+            # Who knows no intensities may leave them at the fill value.
+            return min([n, *(rows_written(dataset, n) or n for dataset in others)])
 
     def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
         dataset = open_dataset(self._file, self.path, name, kind, shape)
@@ -130,14 +145,23 @@ class CxiFile:
         """A quantity of the geometry for each of the frames, in its unit."""
         if reading.value is not None:
             return np.full(len(frames), reading.value)
-        node = find(self._file, self.path, reading.path)
-        shape: tuple[int | None, ...] = () if isinstance(node, h5py.Dataset) and node.shape == () else (None,)
-        dataset = self._dataset(reading.path, "fiu", shape)
-        if shape == () or len(dataset) == 1:
+        dataset = self._reading(reading)
+        if self._is_constant(dataset):
             return np.full(len(frames), float(np.ravel(dataset[()])[0]))
-        if len(dataset) != self.n_frames:
+        if len(dataset) != self.n_frames and not self._file.swmr_mode:
             raise InputError(self.path, f"has {len(dataset)} numbers for {self.n_frames} frames", reading.path)
         return self._rows(dataset, frames).astype(np.float64)
+
+    def _reading(self, reading: Reading) -> h5py.Dataset:
+        """The dataset of a quantity: a number, or one for each frame."""
+        node = find(self._file, self.path, reading.path)
+        shape: tuple[int | None, ...] = () if isinstance(node, h5py.Dataset) and node.shape == () else (None,)
+        return self._dataset(reading.path, "fiu", shape)
+
+    def _is_constant(self, dataset: h5py.Dataset) -> bool:
+        # In a file that grows one number may be the first of many.
+        may_grow = self._file.swmr_mode and dataset.maxshape != (1,)
+        return dataset.shape == () or (len(dataset) == 1 and not may_grow)
 
     def close(self) -> None:
         """Close the file."""

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 
 from ..errors import InputError
+from .content import is_growing
 
 LARGEST_CHUNK = 256 * 2**20
 """Bytes. A chunk is read whole, however little of it is wanted."""
@@ -29,9 +30,12 @@ def errors_of(path: str, place: str = "") -> Iterator[None]:
 
 
 def open_file(path: str) -> h5py.File:
-    """An HDF5 file opened for reading, also where another program has locked it or locks do not work."""
+    """An HDF5 file opened for reading, also where another program has locked it, locks do not work, or it grows."""
     with errors_of(path):
         try:
+            if is_growing(path):
+                # Without a lock, which could keep the writer from opening it again.
+                return h5py.File(path, "r", swmr=True, locking=False)
             return h5py.File(path, "r", locking="best-effort")
         except OSError as error:
             if error.errno:

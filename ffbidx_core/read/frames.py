@@ -65,6 +65,13 @@ class RawFrames:
         )
 
 
+@dataclass
+class Pause:
+    """Where frames are followed as they come: there are no more for now, and what else is to be said."""
+
+    problems: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class ResolutionLimits:
     """Spots with d_min <= 1/|s| <= d_max, in angstrom, are used; None is no limit."""

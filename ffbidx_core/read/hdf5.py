@@ -16,6 +16,7 @@ from ..model.peaks import DetectorPeaks
 from .datasets import errors_of, open_dataset, open_file, units_of
 from .frames import MOST_SPOTS, RawFrames, read_parts
 from .geom import parse_geometry
+from .growing import whole_frames
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
 
 SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
@@ -27,7 +28,7 @@ _OFFSETS_AT_ONCE = 2**20
 
 
 class Hdf5File:
-    """A spot file opened for reading.
+    """A spot file opened for reading. Of one that grows those frames count that are there whole.
 
     Parameters
     ----------
@@ -70,18 +71,37 @@ class Hdf5File:
         scale = units_of(self._spots, self.path, SPOT_UNITS)
         self.units_assumed, self._scale = scale is None, scale or 1.0
         self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
-        self._check_offsets()
-        if self._ids is not None and len(self._ids) != self.n_frames:
+        if self._ids is not None and len(self._ids) != self.n_frames and not self._file.swmr_mode:
             raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
+        self._open_per_frame()
+        if self._file.swmr_mode:
+            self.n_frames = self._n_whole()
+        self._check_offsets()
         self.cells = self._read_cells()
+
+    def _open_per_frame(self) -> None:
+        """What there is of each spot and each frame; in a file that grows the lengths need not agree yet."""
+        n_spots, n_frames = (None if self._file.swmr_mode else n for n in (len(self._spots), self.n_frames))
+        self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
+        self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
+        self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (n_frames,))
+        self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (n_frames,))
+
+    def _n_whole(self) -> int:
+        """Frames that are there whole, in a file that grows."""
+        if self._offsets is None:
+            return 0
+        per_spot, per_frame, blank = (
+            [dataset for dataset in datasets if dataset is not None] for datasets in (
+                (self._spots, self._pixels, self._intensity), (self._wavelength, self._distance, self._ids),
+                (self._intensity, self._ids),
+            )
+        )
+        with errors_of(self.path):
+            return whole_frames(self._offsets, per_spot, per_frame, blank)
 
     def _open_peaks(self, geometry: Geometry | None) -> None:
         """Where the spots are on the detector, in files that were made of peaks."""
-        n_spots = len(self._spots)
-        self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
-        self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
-        self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (self.n_frames,))
-        self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (self.n_frames,))
         with errors_of(self.path, "attributes"):
             text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
         self.half_pixel_shift = None if shift is None else bool(shift)
@@ -111,7 +131,7 @@ class Hdf5File:
             )
         for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
             with errors_of(self.path, "/offsets"):
-                part = self._offsets[begin : begin + _OFFSETS_AT_ONCE + 1]
+                part = self._offsets[begin : min(begin + _OFFSETS_AT_ONCE, self.n_frames) + 1]
             # Compared as they are: unsigned numbers may be too large for signed ones.
             outside = (part < 0) | (part > n_spots)
             _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")

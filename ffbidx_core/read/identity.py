@@ -42,8 +42,7 @@ def sample_of(n_files: int) -> int:
 
 def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
     """By what a file is known again, looking at so many bytes of it."""
-    # Kept as text, which names of files need not be.
-    unknown = InputIdentity(path.encode("utf-8", "backslashreplace").decode(), -1, -1, -1)
+    unknown = InputIdentity(text_of(path), -1, -1, -1)
     try:
         check_opens(path)
         found = os.stat(path)
@@ -51,6 +50,21 @@ def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
         return unknown
     digest = _digest(path, found.st_size, sample) if stat.S_ISREG(found.st_mode) else ""
     return unknown._replace(size=found.st_size, mtime_ns=found.st_mtime_ns, digest=digest)
+
+
+def text_of(path: str) -> str:
+    """The name of a file as text, which names of files need not be."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def size_and_time(path: str) -> tuple[int, int]:
+    """Size in bytes and time of modification in ns; -1 where there is no such file."""
+    try:
+        check_opens(path)
+        found = os.stat(path)
+    except (InputError, OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def identity_now(path: str, known: InputIdentity) -> InputIdentity:

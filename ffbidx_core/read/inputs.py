@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .content import read_text
 
 LIST_PREFIX, LIST_SUFFIX, STANDARD_INPUT = "@", ".lst", "-"
@@ -57,12 +58,40 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
     sources: list[Source] = []
     for argument in arguments:
         if _is_list(argument):
-            sources += _listed(argument)
+            sources += itertools.chain.from_iterable(_sources(name) for name in _listed(argument))
         elif _is_index(argument) and sources and sources[-1].index is None:
             sources[-1] = Source(sources[-1].path, int(argument[2:]))
         else:
             sources += _sources(argument)
     return sources
+
+
+def names_to_follow(arguments: Iterable[str]) -> list[str]:
+    """What INPUT arguments name, lists by their lines: files, directories and patterns, there already or not.
+
+    Raises
+    ------
+    UsageError
+        For a single frame of a file.
+    InputError
+        For a list that cannot be read, is empty, or names another list.
+    """
+    names = []
+    for argument in arguments:
+        names += _listed(argument) if _is_list(argument) else [argument]
+    for name in names:
+        if _is_index(name) or (_FRAME.fullmatch(name) and not os.path.lexists(name)):
+            raise UsageError(f"--follow and {name}: files that grow are followed whole, single frames are not")
+    return names
+
+
+def files_there(name: str) -> list[str]:
+    """The files that a name stands for now, see `expand_inputs`; none while there are none."""
+    if glob.has_magic(name) and not os.path.lexists(name):
+        return _matching(name)
+    if not name.lower().endswith(SPOT_SUFFIXES) and os.path.isdir(name):
+        return spot_files(name)
+    return [name] if os.path.lexists(name) else []
 
 
 def _is_list(argument: str) -> bool:
@@ -79,12 +108,16 @@ def _sources(name: str) -> list[Source]:
     if match is not None and not os.path.lexists(name):
         return [Source(match["path"], int(match["index"]))]
     if glob.has_magic(name) and not os.path.lexists(name):
-        found = sorted(filter(os.path.isfile, glob.iglob(name, recursive=True)), key=by_number)
+        found = _matching(name)
     else:
         # What looks like a file is not touched here, where nothing guards against one that hangs.
         found = [] if name.lower().endswith(SPOT_SUFFIXES) else spot_files(name)
     # What stands for nothing stays, to be told of with all else that cannot be read.
     return [Source(path) for path in found or [name]]
+
+
+def _matching(pattern: str) -> list[str]:
+    return sorted(filter(os.path.isfile, glob.iglob(pattern, recursive=True)), key=by_number)
 
 
 def spot_files(directory: str) -> list[str]:
@@ -106,7 +139,8 @@ def by_number(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _listed(argument: str) -> list[Source]:
+def _listed(argument: str) -> list[str]:
+    """The lines of a list that name something."""
     path = argument.removeprefix(LIST_PREFIX)
     text: str | None
     if argument == STANDARD_INPUT:
@@ -115,17 +149,17 @@ def _listed(argument: str) -> list[Source]:
         text = read_text(path)
     if text is None:
         raise InputError(path, "is an HDF5 file: a list is text with one input a line")
-    sources = []
+    names = []
     for number, line in enumerate(text.splitlines(), start=1):
         name = line.strip()
         if not name or name.startswith("#"):
             continue
         if _is_list(name):
             raise InputError(path, f"names another list, {name}: give that one on the command line", f"line {number}")
-        sources += _sources(name)
-    if not sources:
+        names.append(name)
+    if not names:
         raise InputError(path, "names no inputs: a list has one a line")
-    return sources
+    return names
 
 
 def _standard_input() -> str:

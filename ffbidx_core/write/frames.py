@@ -24,6 +24,7 @@ from ..model.peaks import DetectorPeaks
 from ..model.results import Results, ResultsHeader
 from ..model.run import InputIdentity, RunRecord
 from ..parameters import Parameters
+from ..read.content import is_growing
 from ..read.geom import parse_geometry
 from ..read.identity import identity_now
 from ..read.open import SpotFile, open_spots
@@ -202,7 +203,9 @@ def open_again(source: str, setup: Setup) -> SpotFile:
         raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
     known = setup.inputs.get(source)
     if known is not None and source not in setup.unchanged:
-        if change := identity_now(path, known).change(known):
+        now = identity_now(path, known)
+        # A file in SWMR mode only grows.
+        if (change := now.change(known)) and not (is_growing(path) and now.size >= known.size):
             raise InputError(path, f"has changed since it was indexed: {change}")
         setup.unchanged.add(source)
     return open_spots(path, setup.geometry)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InputError
+from ..model.run import InputIdentity
 from .atomic import append, remove_file, write_file
 
 
@@ -73,6 +75,32 @@ class Ledger:
     def remove(self) -> None:
         """Remove it, before what it tells of goes: a ledger never names what is no more there."""
         remove_file(self.path)
+
+
+class NotedInputs:
+    """The inputs of a run as its ledger has them: in its head, and in the lines of shards what came or grew since.
+
+    Attributes
+    ----------
+    inputs : list of InputIdentity
+    """
+
+    def __init__(self, inputs: Iterable[InputIdentity] = ()) -> None:
+        self.inputs = list(inputs)
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[dict[str, Any]]) -> NotedInputs:
+        """Those of a ledger, the head not among its lines."""
+        noted = cls(InputIdentity(*line["input"]) for line in lines if "input" in line)
+        for line in lines:
+            for number, *values in line.get("inputs", ()):
+                noted.inputs[number : number + 1] = [InputIdentity(*values)]
+        return noted
+
+    def news(self, inputs: Iterable[InputIdentity]) -> list[list[Any]]:
+        """Number and identity of each input that is not noted as it is now; then it is."""
+        before, self.inputs = self.inputs, list(inputs)
+        return [[k, *now] for k, now in enumerate(self.inputs) if before[k : k + 1] != [now]]
 
 
 def _line(line: dict[str, Any]) -> bytes:

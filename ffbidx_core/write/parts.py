@@ -6,42 +6,26 @@ import contextlib
 import fcntl
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, OutputError, UsageError
+from ..model.frame import Place
 from ..model.results import Results, ResultsHeader
-from ..model.run import InputIdentity, Learned, Mark, RunRecord
+from ..model.run import Learned, Mark, RunRecord
+from ..read.identity import identities
+from ..read.inputs import Source
 from ..read.results import read_run, results_in_pieces
 from .atomic import check_output, copy_file, make_directory, remove_directory, write_file
 from .join import Ending, write_joined
-from .ledger import Ledger
+from .ledger import Ledger, NotedInputs
 from .results import results_file
-from .stores import Saved
+from .stores import Output, Saved
 
 SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output of a run.
-
-    Attributes
-    ----------
-    path
-        Its name.
-    make
-        Makes its bytes of results that come in pieces; None: it is a results file (HDF5).
-    stream
-        Takes the bytes instead of a file.
-    """
-
-    path: str
-    make: Callable[[Iterable[Results]], Iterator[bytes]] | None = None
-    stream: Callable[[bytes], None] | None = None
 
 
 class PartsStore:
@@ -70,7 +54,7 @@ class PartsStore:
         self._ledger: Ledger | None = None
         self._lock = -1
         self._last: Results | None = None
-        self._mark = Mark()
+        self._mark, self._noted = Mark(), NotedInputs()
         self._groups: list[Learned] | None = None
         self.is_complete = False
 
@@ -113,7 +97,7 @@ class PartsStore:
         else:
             # What is there is nobody's any more: `check` has refused all else.
             remove_directory(self.folder)
-        return Saved(self._mark, self._groups, notes)
+        return Saved(self._mark, self._groups, notes, self.is_complete)
 
     def _take_up_parts(self) -> list[str]:
         ledger = Ledger.open(os.path.join(self.folder, LEDGER))
@@ -121,8 +105,9 @@ class PartsStore:
         if head.get("format") != LEDGER_FORMAT or head.get("format_version") != LEDGER_VERSION:
             raise InputError(ledger.path, "is no ledger of this program: --overwrite starts the run again")
         n_inputs = head["inputs"]
-        then = RunRecord(head["settings"], [InputIdentity(*line["input"]) for line in ledger.lines[1 : n_inputs + 1]])
-        self._check(then)
+        self._noted = NotedInputs.of_lines(ledger.lines[1:])
+        ends = [line["mark"]["end"] for line in ledger.lines if "shard" in line]
+        self._check(RunRecord(head["settings"], self._noted.inputs), Place(*ends[-1]) if ends else Place())
         whole, notes = n_inputs + 1, []
         for line in ledger.lines[n_inputs + 1 :]:
             if "shard" in line and (problem := self._damage(line)):
@@ -148,7 +133,7 @@ class PartsStore:
 
     def _take_up_results(self, output: str) -> None:
         _, self.is_complete, then, mark, groups = read_run(output)
-        self._check(then)
+        self._check(then, mark.end)
         self._mark, self._groups = mark, groups
         if self.is_complete:
             return
@@ -159,8 +144,15 @@ class PartsStore:
         copy_file(output, path)
         self._add_shard(path, mark, _checksum(path))
 
-    def _check(self, then: RunRecord) -> None:
-        difference = self._record.difference(then)
+    def _check(self, then: RunRecord, end: Place) -> None:
+        if self._record.growing:
+            # The files that were begun until the end, as they are now; the run goes on with them.
+            begun = then.inputs[: end.source + (end.frame > 0)]
+            now = identities(Source(known.path) for known in begun)
+            difference = replace(self._record, inputs=now).difference(replace(then, inputs=begun), end.source)
+            self._record.inputs[:] = begun
+        else:
+            difference = self._record.difference(then)
         if difference:
             raise UsageError(
                 f"--resume: this is not the run that {self.output} is of: {difference}; --overwrite starts it again"
@@ -170,12 +162,12 @@ class PartsStore:
         if self._ledger is None:
             make_directory(self.folder)
             self._hold()
-            record = self._record
+            record, self._noted = self._record, NotedInputs(self._record.inputs)
             lines: list[dict[str, Any]] = [{
                 "format": LEDGER_FORMAT, "format_version": LEDGER_VERSION, "settings": record.settings,
-                "inputs": len(record.inputs),
+                "inputs": len(self._noted.inputs),
             }]
-            lines += [{"input": list(source)} for source in record.inputs]
+            lines += [{"input": list(source)} for source in self._noted.inputs]
             if self._groups is not None:
                 lines.append({"learned": [group.as_dict() for group in self._groups]})
             self._ledger = Ledger.begin(os.path.join(self.folder, LEDGER), lines)
@@ -230,7 +222,11 @@ class PartsStore:
         self._mark.extend(mark)
 
     def _add_shard(self, path: str, mark: Mark, checksum: int) -> None:
-        self._begin_ledger().add({"shard": os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum})
+        ledger = self._begin_ledger()
+        line = {"shard": os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum}
+        if self._record.growing:
+            line["inputs"] = self._noted.news(self._record.inputs)
+        ledger.add(line)
 
     def publish(self, header: ResultsHeader, complete: bool) -> None:
         """Write the outputs of all shards, then remove them."""

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..model.results import Results, ResultsHeader
 from ..model.run import Learned, Mark, RunRecord
 from .table import table_pieces
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a run.
+
+    Attributes
+    ----------
+    path
+        Its name.
+    make
+        Makes its bytes of results that come in pieces; None: it is a results file (HDF5).
+    stream
+        Takes the bytes instead of a file.
+    """
+
+    path: str
+    make: Callable[[Iterable[Results]], Iterator[bytes]] | None = None
+    stream: Callable[[bytes], None] | None = None
 
 
 @dataclass
@@ -23,11 +42,14 @@ class Saved:
         None: nothing was learned yet.
     notes : list of str
         What a user should know of it.
+    is_complete : bool
+        Whether nothing is left to do.
     """
 
     mark: Mark = field(default_factory=Mark)
     learned: list[Learned] | None = None
     notes: list[str] = field(default_factory=list)
+    is_complete: bool = False
 
 
 class Store(Protocol):

@@ -1,0 +1,230 @@
+"""Files that a program is writing in SWMR mode: frames count once they are there whole."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from beamline import geom_text
+from spot_files import blocks, frames
+
+from ffbidx_core.errors import InputError
+from ffbidx_core.read.geom import read_geometry
+from ffbidx_core.read.open import open_spots
+
+WRITER = """
+import sys
+import h5py
+import numpy as np
+
+file = h5py.File(sys.argv[1], "w", libver="latest")
+resizable = {}
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+class Writer:
+    """A process that has a file open and does what it is told, so that each half of a step can be looked at."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, line):
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline(), "the writer failed"
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+
+@pytest.fixture
+def writer(tmp_path):
+    made = Writer(tmp_path / "growing.h5")
+    yield made
+    made.close()
+
+
+def native(writer, chunk=64, more=""):
+    writer(f"s = file.create_dataset('spots', (0, 3), maxshape=(None, 3), dtype='f4', chunks=({chunk}, 3))")
+    writer("s.attrs['units'] = '1/angstrom'")
+    writer("o = file.create_dataset('offsets', (1,), maxshape=(None,), dtype='i8', chunks=(64,))")
+    if more:
+        writer(more)
+    writer("file.swmr_mode = True")
+
+
+def n_frames(path, geometry=None):
+    file = open_spots(str(path), geometry)
+    file.close()
+    return file.n_frames
+
+
+GROW_SPOTS = "n = len(s); s.resize(n + 10, 0)"
+FILL_SPOTS = "s[n:] = np.random.default_rng(n).uniform(0.1, 0.3, (10, 3)); s.flush()"
+GROW_OFFSETS = "o.resize(len(o) + 1, 0); o.flush()"
+FILL_OFFSETS = "o[-1] = len(s); o.flush()"
+
+
+@pytest.mark.parametrize("steps", [
+    (GROW_SPOTS, GROW_OFFSETS, FILL_OFFSETS, FILL_SPOTS),
+    (GROW_SPOTS, FILL_SPOTS, GROW_OFFSETS, FILL_OFFSETS),
+    (GROW_OFFSETS, GROW_SPOTS, FILL_SPOTS, FILL_OFFSETS),
+    (GROW_OFFSETS, GROW_SPOTS, FILL_OFFSETS, FILL_SPOTS),
+])
+def test_a_frame_counts_when_all_of_it_is_there(writer, steps):
+    """Whatever part of a frame arrives first."""
+    native(writer)
+    for number in range(3):
+        for step in steps:
+            assert n_frames(writer.path) == number
+            writer(f"{step}; s.flush()")
+        assert n_frames(writer.path) == number + 1
+    found = list(frames(blocks(writer.path)))
+    writer("file.close()")
+    assert [len(spots) for _, _, spots in found] == [10, 10, 10]
+    assert all(np.array_equal(a[2], b[2]) for a, b in zip(found, frames(blocks(writer.path)), strict=True))
+
+
+def test_frames_without_spots_count_once_their_end_is_there(writer):
+    native(writer)
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    writer(f"{GROW_OFFSETS}; {FILL_OFFSETS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    assert n_frames(writer.path) == 3
+
+
+def test_empty_frames_at_the_start_wait_for_the_first_spots(writer):
+    native(writer)
+    writer(f"{GROW_OFFSETS}; {GROW_OFFSETS}")
+    assert n_frames(writer.path) == 0
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    assert n_frames(writer.path) == 3
+    writer("file.close()")
+    assert n_frames(writer.path) == 3
+
+
+def test_frames_that_are_padded_with_zeros(writer):
+    """All rows of a frame that are in one chunk came with one write; a frame of nothing but zeros waits."""
+    native(writer, chunk=10)
+    padded = "s[n:] = [[0.1, 0.2, 0.3]] * 4 + [[0, 0, 0]] * 6"
+    for number in range(3):
+        writer(f"{GROW_SPOTS}; {padded}; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
+        assert n_frames(writer.path) == number + 1
+    writer(f"{GROW_SPOTS}; s[n:] = 0; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
+    assert n_frames(writer.path) == 3
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    assert n_frames(writer.path) == 5
+
+
+def test_frames_that_were_allocated_before_do_not_count(writer):
+    """Datasets of their final length, filled row by row."""
+    native(writer)
+    writer("s.resize(10_000, 0); o.resize(1001, 0); file.flush()")
+    assert n_frames(writer.path) == 0
+    writer("s[:10] = 0.1; s[10:20] = 0.2; o[1:3] = [10, 20]; file.flush()")
+    assert n_frames(writer.path) == 2
+
+
+def test_wavelengths_and_names_have_to_be_there_too(writer):
+    native(writer, more=(
+        "w = file.create_dataset('wavelength', (0,), maxshape=(None,), dtype='f8', chunks=(8,));"
+        "i = file.create_dataset('frame_id', (0,), maxshape=(None,), dtype='S8', chunks=(8,));"
+        "t = file.create_dataset('intensity', (0,), maxshape=(None,), dtype='f4', chunks=(8,))"
+    ))
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    for step in ("w.resize(1, 0)", "w[0] = 1.0", "i.resize(1, 0)", "i[0] = b'one'", "t.resize(10, 0)"):
+        assert n_frames(writer.path) == 0
+        writer(f"{step}; file.flush()")
+    assert n_frames(writer.path) == 1
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    writer("w.resize(2, 0); w[1] = 1.0; t.resize(20, 0); i.resize(2, 0); file.flush()")
+    assert n_frames(writer.path) == 1
+    writer("i[1] = b'two'; file.flush()")
+    assert n_frames(writer.path) == 2
+
+
+def test_what_is_wrong_with_a_growing_file_is_told(writer):
+    native(writer)
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; o.resize(4, 0); o[:] = [0, 7, 5, 10]; file.flush()")
+    with pytest.raises(InputError, match="its offsets run backwards"):
+        open_spots(writer.path)
+
+
+CXI_DATASETS = ("nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")
+
+
+def cxi(writer, n_rows=0):
+    writer("g = file.create_group('entry_1/result_1'); d = {}")
+    for name in CXI_DATASETS:
+        shape, most, kind = ("", "", "i4") if name == "nPeaks" else (", 32", ", 32", "f4")
+        writer(f"d['{name}'] = g.create_dataset('{name}', ({n_rows}{shape},), maxshape=(None{most},), dtype='{kind}', "
+               f"chunks=(4{shape},))")
+    writer("e = file.create_dataset('LCLS/photon_energy_eV', (0,), maxshape=(None,), dtype='f8', chunks=(4,))")
+    writer("file.swmr_mode = True")
+
+
+@pytest.fixture
+def geometry(tmp_path):
+    path = tmp_path / "d.geom"
+    path.write_text(geom_text(beam="photon_energy = /LCLS/photon_energy_eV"))
+    return read_geometry(str(path))
+
+
+@pytest.mark.parametrize("order", [CXI_DATASETS, CXI_DATASETS[::-1]])
+def test_cxi_rows_count_when_all_of_them_is_there(writer, geometry, order):
+    cxi(writer)
+    for number in range(3):
+        for name in order:
+            assert n_frames(writer.path, geometry) == number
+            writer(f"d['{name}'].resize({number + 1}, 0); file.flush()")
+        for name in order:
+            assert n_frames(writer.path, geometry) == number
+            value = "5" if name == "nPeaks" else "np.arange(32) + 50.0"
+            writer(f"d['{name}'][{number}] = {value}; file.flush()")
+        for step in (f"e.resize({number + 1}, 0)", f"e[{number}] = 9000.0 + {number}"):
+            assert n_frames(writer.path, geometry) == number
+            writer(f"{step}; file.flush()")
+        assert n_frames(writer.path, geometry) == number + 1
+    found = list(frames(blocks(writer.path, geometry=geometry)))
+    assert [len(spots) for _, _, spots in found] == [5, 5, 5]
+    # Each has its own wavelength.
+    assert len({spots.tobytes() for _, _, spots in found}) == 3
+
+
+def test_cxi_rows_that_were_allocated_before_do_not_count(writer, geometry):
+    cxi(writer, 100)
+    writer("e.resize(100, 0); e[:] = 9000.0; file.flush()")
+    assert n_frames(writer.path, geometry) == 0
+    fill = "; ".join(f"d['{name}'][{{0}}] = 50" for name in CXI_DATASETS[1:])
+    # The second row has no peaks: it counts once a later one has some.
+    writer(f"d['nPeaks'][:2] = [5, 0]; {fill.format(0)}; file.flush()")
+    assert n_frames(writer.path, geometry) == 1
+    writer(f"d['nPeaks'][2] = 5; {fill.format(2)}; file.flush()")
+    assert n_frames(writer.path, geometry) == 3
+    writer("file.close()")
+    assert n_frames(writer.path, geometry) == 100
+
+
+def test_a_writer_that_dies_leaves_what_is_whole(writer):
+    native(writer)
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    writer(f"{GROW_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
+    writer._process.kill()
+    writer._process.wait()
+    assert n_frames(writer.path) == 1
+
+
+def test_a_reader_does_not_keep_the_writer_out(writer):
+    native(writer)
+    writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
+    file = open_spots(writer.path)
+    writer("file.close()")
+    writer("file = h5py.File(sys.argv[1], 'a', libver='latest')")
+    file.close()
