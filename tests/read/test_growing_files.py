@@ -1,64 +1,21 @@
 """Files that a program is writing in SWMR mode: frames count once they are there whole."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from beamline import geom_text
+from growing import Writer
 from spot_files import blocks, frames
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.read.geom import read_geometry
 from ffbidx_core.read.open import open_spots
 
-WRITER = """
-import sys
-import h5py
-import numpy as np
-
-file = h5py.File(sys.argv[1], "w", libver="latest")
-resizable = {}
-for line in sys.stdin:
-    exec(line)
-    print(flush=True)
-"""
-
-
-class Writer:
-    """A process that has a file open and does what it is told, so that each half of a step can be looked at."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __call__(self, line):
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        assert self._process.stdout.readline(), "the writer failed"
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
-
 
 @pytest.fixture
 def writer(tmp_path):
     made = Writer(tmp_path / "growing.h5")
     yield made
-    made.close()
-
-
-def native(writer, chunk=64, more=""):
-    writer(f"s = file.create_dataset('spots', (0, 3), maxshape=(None, 3), dtype='f4', chunks=({chunk}, 3))")
-    writer("s.attrs['units'] = '1/angstrom'")
-    writer("o = file.create_dataset('offsets', (1,), maxshape=(None,), dtype='i8', chunks=(64,))")
-    if more:
-        writer(more)
-    writer("file.swmr_mode = True")
+    made.end()
 
 
 def n_frames(path, geometry=None):
@@ -81,7 +38,7 @@ FILL_OFFSETS = "o[-1] = len(s); o.flush()"
 ])
 def test_a_frame_counts_when_all_of_it_is_there(writer, steps):
     """Whatever part of a frame arrives first."""
-    native(writer)
+    writer.native()
     for number in range(3):
         for step in steps:
             assert n_frames(writer.path) == number
@@ -94,14 +51,14 @@ def test_a_frame_counts_when_all_of_it_is_there(writer, steps):
 
 
 def test_frames_without_spots_count_once_their_end_is_there(writer):
-    native(writer)
+    writer.native()
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
     writer(f"{GROW_OFFSETS}; {FILL_OFFSETS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
     assert n_frames(writer.path) == 3
 
 
 def test_empty_frames_at_the_start_wait_for_the_first_spots(writer):
-    native(writer)
+    writer.native()
     writer(f"{GROW_OFFSETS}; {GROW_OFFSETS}")
     assert n_frames(writer.path) == 0
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
@@ -112,7 +69,7 @@ def test_empty_frames_at_the_start_wait_for_the_first_spots(writer):
 
 def test_frames_that_are_padded_with_zeros(writer):
     """All rows of a frame that are in one chunk came with one write; a frame of nothing but zeros waits."""
-    native(writer, chunk=10)
+    writer.native(chunk=10)
     padded = "s[n:] = [[0.1, 0.2, 0.3]] * 4 + [[0, 0, 0]] * 6"
     for number in range(3):
         writer(f"{GROW_SPOTS}; {padded}; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
@@ -125,7 +82,7 @@ def test_frames_that_are_padded_with_zeros(writer):
 
 def test_frames_that_were_allocated_before_do_not_count(writer):
     """Datasets of their final length, filled row by row."""
-    native(writer)
+    writer.native()
     writer("s.resize(10_000, 0); o.resize(1001, 0); file.flush()")
     assert n_frames(writer.path) == 0
     writer("s[:10] = 0.1; s[10:20] = 0.2; o[1:3] = [10, 20]; file.flush()")
@@ -133,7 +90,7 @@ def test_frames_that_were_allocated_before_do_not_count(writer):
 
 
 def test_wavelengths_and_names_have_to_be_there_too(writer):
-    native(writer, more=(
+    writer.native(more=(
         "w = file.create_dataset('wavelength', (0,), maxshape=(None,), dtype='f8', chunks=(8,));"
         "i = file.create_dataset('frame_id', (0,), maxshape=(None,), dtype='S8', chunks=(8,));"
         "t = file.create_dataset('intensity', (0,), maxshape=(None,), dtype='f4', chunks=(8,))"
@@ -151,7 +108,7 @@ def test_wavelengths_and_names_have_to_be_there_too(writer):
 
 
 def test_what_is_wrong_with_a_growing_file_is_told(writer):
-    native(writer)
+    writer.native()
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; o.resize(4, 0); o[:] = [0, 7, 5, 10]; file.flush()")
     with pytest.raises(InputError, match="its offsets run backwards"):
         open_spots(writer.path)
@@ -213,16 +170,15 @@ def test_cxi_rows_that_were_allocated_before_do_not_count(writer, geometry):
 
 
 def test_a_writer_that_dies_leaves_what_is_whole(writer):
-    native(writer)
+    writer.native()
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
     writer(f"{GROW_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
-    writer._process.kill()
-    writer._process.wait()
+    writer.kill()
     assert n_frames(writer.path) == 1
 
 
 def test_a_reader_does_not_keep_the_writer_out(writer):
-    native(writer)
+    writer.native()
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
     file = open_spots(writer.path)
     writer("file.close()")

@@ -1,0 +1,71 @@
+"""Spot files that another process writes in SWMR mode, step by step as it is told."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+_WRITER = """
+import sys
+import h5py
+import numpy as np
+
+file = h5py.File(sys.argv[1], "w", libver="latest")
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+class Writer:
+    """A process that has a file open and runs the lines that it is told, so that each half of a step can be looked at.
+
+    In these lines `file` is the file, `s` and `o` are the spots and the offsets of `native`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._numbers = Path(f"{path}.npy")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __call__(self, line: str) -> None:
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline(), "the writer failed"
+
+    def native(self, chunk: int = 64, more: str = "pass") -> "Writer":
+        """Begin a spot file, with further datasets."""
+        self(f"s = file.create_dataset('spots', (0, 3), maxshape=(None, 3), dtype='f4', chunks=({chunk}, 3))")
+        self("s.attrs['units'] = '1/angstrom'")
+        self("o = file.create_dataset('offsets', (1,), maxshape=(None,), dtype='i8', chunks=(64,))")
+        self(more)
+        self("file.swmr_mode = True")
+        return self
+
+    def add(self, *frames: np.ndarray) -> None:
+        """Append whole frames."""
+        for spots in frames:
+            np.save(self._numbers, spots)
+            self(f"n = len(s); x = np.load({str(self._numbers)!r}); s.resize(n + len(x), 0); s[n:] = x")
+            self("o.resize(len(o) + 1, 0); o[-1] = len(s); file.flush()")
+        self._numbers.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file and end."""
+        self("file.close()")
+        self.end()
+
+    def kill(self) -> None:
+        """Let the writer die."""
+        self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        """End the process, whatever it has open."""
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait()
+        self.process.stdout.close()
