@@ -1,9 +1,9 @@
 """Input that grows while it is read: files in SWMR mode, and files that appear, until a file or a time says stop.
 
-Files are taken in the order in which they appear, those found at one look in the order of the names; a file that cannot
-be read yet, or has no frames, does not hold up those after it. The frames of a file follow each other, so that the next
-file is begun when the one at hand was closed (or its writer said nothing for a minute). What is read so is what an
-ordinary run would read of the finished files named in that order, however the looks happened to fall.
+Files are taken in the order in which they appear, those found at one look in the order of the names; a file that is
+still being written, cannot be read or has no frames does not hold up those after it. The frames of a file follow each
+other, so that the next file is begun when the one at hand was closed (or its writer said nothing for a minute). What
+is read so is what an ordinary run would read of the finished files named in that order, however the looks fell.
 """
 
 from __future__ import annotations
@@ -174,6 +174,9 @@ class Follower:
                     self._notes.append(f"{current.path}: no new frame for {SILENT:g} s, the files after it go on")
                 self._begin(file)
                 return True
+            if file.is_new:
+                # It was found first, so that it goes first.
+                return False
         return False
 
     def _begin(self, file: Watched) -> None:

@@ -44,7 +44,7 @@ class Watched:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.size_and_time = size_and_time(path)
+        self.size_and_time = self._first = size_and_time(path)
         self._changed = time.monotonic()
         if time.time() - self.size_and_time[1] * 1e-9 > OLD:
             self._changed -= SETTLED
@@ -57,6 +57,13 @@ class Watched:
     def is_there(self) -> bool:
         """Whether the file exists."""
         return self.size_and_time[0] >= 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the next looks will show what it is, within `SETTLED` seconds; not once it is seen to change."""
+        if self._state is None:
+            return self.size_and_time == self._first
+        return self.ready == 0 < self._seen
 
     @property
     def may_be_read(self) -> bool:

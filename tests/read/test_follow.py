@@ -1,8 +1,7 @@
-"""Input that grows while it is read. The clock is a script: a look, or a wait, lets happen what is due until then."""
+"""Input that grows while it is read."""
 
 import os
 import shutil
-import time
 from pathlib import Path
 
 import h5py
@@ -10,47 +9,22 @@ import numpy as np
 import pytest
 from calls import write_spots
 from growing import Writer
+from script import Clock
 from spot_files import frames
 
 from ffbidx_core.errors import InputError, UsageError
 from ffbidx_core.model.frame import FrameStatus, Place
 from ffbidx_core.read import Source, follow, read_blocks, watched
+from ffbidx_core.read.blocks import START
 from ffbidx_core.read.follow import Follower
+from ffbidx_core.read.hdf5 import Hdf5File
 from ffbidx_core.read.inputs import names_to_follow
 from ffbidx_core.read.watched import SETTLED, Watched
 
 
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self):
-        self.now, self._due = 0.0, []
-
-    def at(self, seconds, action, *arguments):
-        """Let something happen at a time."""
-        self._due.append((seconds, len(self._due), action, arguments))
-        self._due.sort()
-
-    def monotonic(self):
-        return self.now
-
-    def time(self):
-        return time.time()
-
-    def sleep(self, seconds):
-        self.now += seconds
-        assert self.now < 10_000, "the input does not end"
-        while self._due and self._due[0][0] <= self.now:
-            _, _, action, arguments = self._due.pop(0)
-            action(*arguments)
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    made = Clock()
-    for module in (follow, watched):
-        monkeypatch.setattr(module, "time", made)
-    return made
+    return Clock.install(monkeypatch)
 
 
 @pytest.fixture
@@ -76,7 +50,7 @@ def rows(blocks):
     return [(Path(source).name, index, found.tobytes()) for source, index, found in frames(blocks)]
 
 
-def followed(names, *, start=Place(), follower=None, **options):
+def followed(names, *, start=START, follower=None, **options):
     """All rows that come of some names, and the blocks that they came in."""
     ends = {key: options.pop(key) for key in ("stop_file", "stop_after", "leave_out") if key in options}
     follower = follower or Follower(list(map(str, names)), **({"stop_after": 20} | ends))
@@ -153,6 +127,13 @@ def test_files_appear_one_by_one(clock, tmp_path):
         clock.at(5 * number, appear)
     found, _ = followed([tmp_path])
     assert found == ordinary(*(tmp_path / f"{name}.h5" for name in "cab"))
+
+
+def test_a_file_that_grows_does_not_overtake_one_that_was_there_before(clock, writers, tmp_path):
+    """Although the other has to be left alone for a while first."""
+    clock.at(3, write_spots, tmp_path / "b.h5", [spots(0)])
+    clock.at(3.5, lambda: writers("a.h5").add(spots(1)))
+    assert names_and_indices(followed([tmp_path])[0]) == [("b.h5", 0), ("a.h5", 0)]
 
 
 def test_files_of_one_look_are_in_the_order_of_their_names(clock, tmp_path):
@@ -349,6 +330,27 @@ def test_what_cannot_be_read_for_a_moment_is_read_again(clock, writers, tmp_path
     assert problems(blocks) == []
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_frames_that_cannot_be_read_for_a_moment_are_read_again(clock, writers, tmp_path, monkeypatch, every):
+    """Those before them are not read twice."""
+    writer, original, failed = writers("a.h5"), Hdf5File.read, []
+
+    def sometimes(self, wanted):
+        yield from original(self, wanted[:2])
+        if len(wanted) > 2 and len(failed) < 2:
+            failed.append(wanted)
+            raise InputError("a.h5", "cannot be read as HDF5: checksum")
+        yield from original(self, wanted[2:])
+
+    monkeypatch.setattr(Hdf5File, "read", sometimes)
+    writer.add(*map(spots, range(20)))
+    clock.at(9, writer.close)
+    found, blocks = followed([tmp_path], every=every)
+    assert len(failed) == 2
+    assert found == ordinary(tmp_path / "a.h5")[::every]
+    assert problems(blocks) == []
+
+
 def test_a_finished_file_that_breaks_in_its_middle(clock, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("spots", data=np.concatenate([spots(k) for k in range(4)]), chunks=(6, 3), fletcher32=True)
@@ -388,6 +390,8 @@ def test_from_any_place_the_rest_follows(clock, tmp_path, at, every):
     place = [Place(*place) for block in blocks if block.n_frames for place in block.places.tolist()][at]
     again = Follower([str(tmp_path)], stop_after=20)
     again.inputs[:] = first.inputs
+    # The first file that can be read now need not be the first one of then.
+    assert again.wait(None, lambda text: None) == [Source(str(tmp_path / "a.h5"))]
     assert followed([], follower=again, start=place, every=every)[0] == whole[at + 1 :]
     assert again.inputs == first.inputs
 

@@ -1,0 +1,261 @@
+"""Whole runs that follow their input: the results are those of an ordinary run, whatever stops them in between."""
+
+import itertools
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+from calls import write_spots
+from frames import CELL, frame
+from growing import Writer
+from runs import assert_same, run
+from script import Clock
+
+from ffbidx_core import read_results
+from ffbidx_core.errors import InputError, NothingProcessed, UsageError
+from ffbidx_core.read import Source
+from ffbidx_core.read.follow import Follower
+
+FRAMES = [frame(seed, 50, CELL * 1.01)[1] for seed in range(12)]
+"""Frames 0 to 3 are those of a.h5, the others those of b.h5."""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock.install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The files as they are in the end."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_spots(folder / "a.h5", FRAMES[:4])
+    write_spots(folder / "b.h5", FRAMES[4:])
+    return folder
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    """An empty directory that is followed; names are relative, so that they do not differ from run to run."""
+    (tmp_path / "inputs").mkdir()
+    monkeypatch.chdir(tmp_path / "inputs")
+    return tmp_path / "inputs"
+
+
+@pytest.fixture(scope="module")
+def wanted(finished):
+    """The results of an ordinary run."""
+    before = os.getcwd()
+    os.chdir(finished)
+    try:
+        output = finished / "wanted" / "x.h5"
+        output.parent.mkdir()
+        run([Source("./a.h5"), Source("./b.h5")], output)
+    finally:
+        os.chdir(before)
+    return read_results(output)
+
+
+@pytest.fixture
+def writers():
+    made = []
+
+    def make(path):
+        made.append(Writer(path))
+        return made[-1].native()
+
+    yield make
+    for writer in made:
+        writer.end()
+
+
+def follow(output, **changes):
+    follower = Follower(["."], stop_after=changes.pop("stop_after", 30))
+    return run(follower.sources, output, follow=follower, **changes)
+
+
+def grow(clock, writers, inputs, step=2):
+    """Two files that grow one after the other."""
+    a = writers(inputs / "a.h5")
+    for number in range(4):
+        clock.at(step * number, a.add, FRAMES[number])
+    clock.at(4 * step, a.close)
+    later = []
+    clock.at(5 * step, lambda: later.append(writers(inputs / "b.h5")))
+    for number in range(4, 12):
+        clock.at((number + 2) * step, lambda number=number: later[0].add(FRAMES[number]))
+    clock.at(14 * step, lambda: later[0].close())
+
+
+class Died(Exception):
+    pass
+
+
+def dies_at(n):
+    """A progress callback that ends the run with its n-th frame."""
+    def progress(event):
+        if event.frames >= n:
+            raise Died
+
+    return progress
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 1000])
+@pytest.mark.parametrize("step", [0.3, 7])
+def test_the_results_are_those_of_an_ordinary_run(clock, writers, inputs, tmp_path, wanted, batch_size, step):
+    grow(clock, writers, inputs, step)
+    summary = follow(tmp_path / "x.h5", batch_size=batch_size).summary
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+    assert (summary.frames, summary.complete, summary.bad_frames) == (12, True, 0)
+    assert wanted.learned_cells is not None
+
+
+def test_frames_are_computed_before_a_batch_is_full(clock, writers, inputs, tmp_path):
+    """And while there are no frames the events come all the same, so that the speed of now can fall."""
+    grow(clock, writers, inputs, 7)
+    events = []
+    follow(tmp_path / "x.h5", batch_size=1000, progress=events.append)
+    learning = [event.to_learn for event in events if event.to_learn is not None]
+    assert sorted(set(learning)) == [1, 2, 3, 4, 5]
+    frames = [event.frames for event in events if event.to_learn is None]
+    assert sorted(set(frames)) == [6, 7, 8, 9, 10, 11, 12]
+    assert min(frames.count(n) for n in range(6, 13)) > 5
+    assert all(event.total is None for event in events)
+
+
+def test_too_few_frames_to_learn_from(clock, writers, inputs, tmp_path):
+    """The cell is learned from those that came."""
+    writer = writers(inputs / "a.h5")
+    for number in range(4):
+        clock.at(number, writer.add, FRAMES[number])
+    clock.at(9, writer.close)
+    follow(tmp_path / "x.h5")
+    run([Source("./a.h5")], tmp_path / "ordinary.h5")
+    found = read_results(tmp_path / "x.h5")
+    assert_same(found, read_results(tmp_path / "ordinary.h5"))
+    assert found.learned_cells is not None
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 7, 8, 11, 12])
+def test_after_death(clock, writers, inputs, tmp_path, wanted, at):
+    grow(clock, writers, inputs, 7)
+    with pytest.raises(Died):
+        follow(tmp_path / "x.h5", batch_size=1, progress=dies_at(at))
+    assert not (tmp_path / "x.h5").exists()
+    outcome = follow(tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+    assert not (tmp_path / "x.h5.parts").exists()
+    assert outcome.summary.frames == 12
+
+
+def test_after_many_deaths_and_stops(clock, writers, inputs, tmp_path, wanted):
+    grow(clock, writers, inputs, 7)
+    for at in itertools.count(6):
+        stop = threading.Event()
+        progress = dies_at(at) if at % 2 else lambda event, at=at, stop=stop: event.frames >= at and stop.set()
+        try:
+            if follow(tmp_path / "x.h5", resume=True, batch_size=1, progress=progress, stop=stop).summary.complete:
+                break
+            assert not read_results(tmp_path / "x.h5").complete
+        except Died:
+            assert (tmp_path / "x.h5.parts").is_dir()
+        except NothingProcessed:
+            raise AssertionError("a run that was stopped is not empty") from None
+    assert at > 8
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+
+
+def test_a_complete_run_is_left_as_it_is(clock, inputs, tmp_path, finished):
+    (inputs / "a.h5").write_bytes((finished / "a.h5").read_bytes())
+    follow(tmp_path / "x.h5")
+    before = (tmp_path / "x.h5").read_bytes()
+    clock.at(5, (inputs / "b.h5").write_bytes, (finished / "b.h5").read_bytes())
+    outcome = follow(tmp_path / "x.h5", resume=True)
+    assert (outcome.summary.frames, outcome.summary.complete) == (4, True)
+    assert (tmp_path / "x.h5").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs", "x.h5"]
+
+
+def test_a_finished_run_may_end_without_following(clock, writers, inputs, tmp_path, wanted):
+    """Once all files are there: the names in the order in which they were taken."""
+    grow(clock, writers, inputs, 7)
+    with pytest.raises(Died):
+        follow(tmp_path / "x.h5", batch_size=1, progress=dies_at(12))
+    run([Source("./a.h5"), Source("./b.h5")], tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+
+
+def died(clock, writers, inputs, output):
+    """A run that died with three frames of b.h5 done, which has not grown since."""
+    write_spots(inputs / "a.h5", FRAMES[:4])
+    clock.sleep(9)
+    writer = writers(inputs / "b.h5")
+    writer.add(*FRAMES[4:7])
+    with pytest.raises(Died):
+        follow(output, batch_size=1, progress=dies_at(7))
+    return writer
+
+
+@pytest.mark.parametrize(("change", "error", "says"), [
+    (lambda: write_spots("b.h5", FRAMES[5:12]), InputError, r"b.h5: --resume: frame 2 is not what it was"),
+    (lambda: write_spots("b.h5", FRAMES[4:6]), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, \d+ now"),
+    (lambda: os.unlink("b.h5"), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, -1 now"),
+    (lambda: os.utime("a.h5", ns=(1, 1)), UsageError, "the input ./a.h5 has changed: it was modified"),
+    (lambda: write_spots("a.h5", FRAMES[:5]), UsageError, r"the input ./a.h5 has changed: \d+ bytes then, \d+ now"),
+])
+def test_what_was_read_must_be_as_it_was(clock, writers, inputs, tmp_path, change, error, says):
+    died(clock, writers, inputs, tmp_path / "x.h5").kill()
+    change()
+    with pytest.raises(error, match=says):
+        follow(tmp_path / "x.h5", resume=True)
+
+
+def test_a_file_may_grow_while_nobody_follows(clock, writers, inputs, tmp_path, wanted):
+    writer = died(clock, writers, inputs, tmp_path / "x.h5")
+    writer.add(*FRAMES[7:])
+    writer.close()
+    follow(tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+
+
+def test_changes_while_nobody_follows_are_refused_by_an_ordinary_run(clock, writers, inputs, tmp_path):
+    writer = died(clock, writers, inputs, tmp_path / "x.h5")
+    writer.add(*FRAMES[7:])
+    writer.close()
+    with pytest.raises(UsageError, match=r"the input ./b.h5 has changed"):
+        run([Source("./a.h5"), Source("./b.h5")], tmp_path / "x.h5", resume=True)
+
+
+def test_a_stop_is_an_incomplete_file(clock, writers, inputs, tmp_path, wanted):
+    grow(clock, writers, inputs, 7)
+    stop = threading.Event()
+    outcome = follow(tmp_path / "x.h5", stop=stop, progress=lambda event: event.frames >= 8 and stop.set())
+    assert not outcome.summary.complete
+    found = read_results(tmp_path / "x.h5")
+    assert 8 <= found.n_frames < 12
+    assert np.array_equal(found.index, wanted.index[: found.n_frames])
+    follow(tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+
+
+def test_frames_are_saved_also_when_no_others_come(clock, inputs, tmp_path, finished):
+    (inputs / "a.h5").write_bytes((finished / "a.h5").read_bytes())
+    stop = threading.Event()
+
+    def progress(event):
+        if (tmp_path / "x.h5.parts/000000.h5").exists():
+            stop.set()
+        time.sleep(0.05)
+
+    outcome = follow(tmp_path / "x.h5", save_seconds=1.0, stop_after=100, progress=progress, stop=stop)
+    assert stop.is_set()
+    assert outcome.summary.frames == 4
+
+
+def test_nothing_that_can_be_read(clock, inputs, tmp_path):
+    (inputs / "a.h5").write_bytes(b"no spots \xff\0")
+    with pytest.raises(NothingProcessed, match=r"none of the 1 frames and files could be used; .* problem: .*a\.h5"):
+        follow(tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5").exists()
