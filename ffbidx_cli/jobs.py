@@ -93,7 +93,7 @@ def wait_for_first(
         read_input_cell(text)
     for path in output_formats(outputs, output_format):
         if path != TO_STDOUT:
-            check_output(path, overwrite or resume)
+            check_output(path, overwrite or resume, follower.inputs_among([path]))
     changes = {name: options[name] for name in GEOMETRY_OPTIONS}
     known = geometry_of([], geometry, **changes)[0] if geometry is not None else None
     first = follower.wait(known, lambda text: None if quiet else click.echo(text, err=True))

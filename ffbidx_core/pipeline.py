@@ -123,6 +123,9 @@ def index(
         run = Run(job, devices, kept)
         ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
         with closing(read_ahead(run.blocks(), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
+            if job.follow is not None:
+                # The frames of the first batch, too, have come since some time.
+                progress(run.event(blocks.fill, writer.fill))
             learned = run.learn(blocks, stop, lambda there: progress(run.event(blocks.fill, writer.fill, there)))
             batches = run.prepared(job.batches(learned), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute):

@@ -100,7 +100,6 @@ def command(
     from ffbidx_core.distribute import why_on_cpu
 
     read = [source.path for source in sources] + list(options["cells"])
-    read += follower.inputs_among(chosen) if follower else []
     check_pixels(chosen, sources, job)
     store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
     log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None

@@ -86,9 +86,12 @@ def names_to_follow(arguments: Iterable[str]) -> list[str]:
 
 
 def files_there(name: str) -> list[str]:
-    """The files that a name stands for now, see `expand_inputs`; none while there are none."""
+    """The files that a name stands for now, see `expand_inputs`; none while there are none.
+
+    Results that are named as this program names them are left out, since they may be those of this very run.
+    """
     if glob.has_magic(name) and not os.path.lexists(name):
-        return _matching(name)
+        return [path for path in _matching(name) if RESULTS_INFIX not in os.path.basename(path).lower()]
     if not name.lower().endswith(SPOT_SUFFIXES) and os.path.isdir(name):
         return spot_files(name)
     return [name] if os.path.lexists(name) else []

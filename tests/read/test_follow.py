@@ -415,6 +415,12 @@ def test_output_in_a_directory_that_is_followed_is_no_input(clock, tmp_path):
     assert names_and_indices(found) == [("a.h5", 0)]
 
 
+def test_results_that_are_named_so_are_no_input(clock, tmp_path):
+    write_spots(tmp_path / "a.h5", [spots(1)])
+    write_spots(tmp_path / "a.ffbidx.h5", [spots(2)])
+    assert names_and_indices(followed([tmp_path / "*.h5"])[0]) == [("a.h5", 0)]
+
+
 def test_lists_name_what_is_followed(tmp_path):
     (tmp_path / "l.lst").write_text("a.h5\n# no\nrun*.h5\n")
     assert names_to_follow([f"@{tmp_path}/l.lst", "d"]) == ["a.h5", "run*.h5", "d"]
