@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import h5py
 import numpy as np
 import pytest
 from calls import start, write_spots
+from faults.runs import assert_same
 from frames import frame
 
 from ffbidx_core import read_results
@@ -48,6 +50,41 @@ def test_a_signal_keeps_what_was_finished(long_run, number, status):
     results = read_results("x.h5")
     assert not results.complete
     assert 1 <= results.n_frames < 501
+
+
+@pytest.mark.parametrize("save", ["0", "1000"], ids=["with shards", "without"])
+def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, save):
+    """The same command again: the results are those of an undisturbed run."""
+    monkeypatch.chdir(tmp_path)
+    write_spots(tmp_path / "many.h5", [frame(seed)[1] for seed in range(40)])
+    with h5py.File("many.h5", "a") as file:
+        # That they are missing is noted with the first batch.
+        del file["spots"].attrs["units"]
+    command = [
+        "index", "many.h5", "--cell", cell_file, "--backend", "reference", "--num-halfsphere-points", "512",
+        "--searches", "1", "--learn-cell", "4", "--learn-min-crystals", "3", "--learn-rounds", "1",
+        "--batch-size", "1", "--save-every", save, "-v",
+    ]
+    process = start(*command, "-o", "x.h5")
+    wait_for(process, "note: many.h5")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    stopped = read_results("x.h5")
+    assert not stopped.complete
+    assert 1 <= stopped.n_frames < 40
+    assert not os.path.exists("x.h5.parts")
+    for more in (["-o", "x.h5", "--resume"], ["-o", "whole.h5"]):
+        process = start(*command, *more)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert err.splitlines()[-1] == f"results: {more[1]}"
+    found = read_results("x.h5")
+    assert found.complete
+    assert found.n_frames == 40
+    assert found.learned_cells is not None
+    assert_same(found, read_results("whole.h5"))
+    assert not os.path.exists("x.h5.parts")
 
 
 def test_a_second_signal_leaves_at_once_and_leaves_nothing_behind(long_run, tmp_path):
