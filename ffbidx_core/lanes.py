@@ -19,11 +19,13 @@ class HasLanes(Protocol):
         """Batches that are best under way at once."""
 
 
-def in_lanes(where: HasLanes, batches: Iterable[T], work: Callable[[T], R]) -> Iterator[tuple[T, R]]:
+def in_lanes(
+    where: HasLanes, batches: Iterable[T], work: Callable[[T], R], pauses: Callable[[T], bool] = lambda batch: False
+) -> Iterator[tuple[T, R]]:
     """Work on batches, `where.lanes` of them at a time, and give them back with their results in their order.
 
     While the caller looks at a result the next batches are under way. An exception of `work` comes where its result
-    would have come.
+    would have come. Where a batch `pauses`, as no others come for now, those that are finished are given back at once.
     """
     if where.lanes == 1:
         for batch in batches:
@@ -35,7 +37,7 @@ def in_lanes(where: HasLanes, batches: Iterable[T], work: Callable[[T], R]) -> I
         try:
             for batch in batches:
                 under_way.append((batch, pool.submit(work, batch)))
-                if len(under_way) > where.lanes:
+                while len(under_way) > where.lanes or (under_way and pauses(batch) and under_way[0][1].done()):
                     first, future = under_way.popleft()
                     yield first, future.result()
             while under_way:

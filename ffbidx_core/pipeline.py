@@ -128,7 +128,7 @@ def index(
                 progress(run.event(blocks.fill, writer.fill))
             learned = run.learn(blocks, stop, lambda there: progress(run.event(blocks.fill, writer.fill, there)))
             batches = run.prepared(job.batches(learned), stop)
-            for (batch, cells), result in in_lanes(devices, batches, run.compute):
+            for (batch, cells), result in in_lanes(devices, batches, run.compute, lambda item: not item[0].n_frames):
                 writer.put(run.found(batch, cells, result))
                 progress(run.event(blocks.fill, writer.fill))
             writer.finish()

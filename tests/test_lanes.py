@@ -1,6 +1,7 @@
 """Batches in lanes, and batches that do not fit in memory."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -32,6 +33,27 @@ def test_two_lanes_work_at_the_same_time():
         both.wait()
 
     assert len(list(in_lanes(TwoLanes(1), range(4), work))) == 4
+
+
+def test_what_is_finished_comes_when_no_others_do():
+    """Two lanes would else hold back two results until more batches come."""
+    given, seen = [], []
+
+    def batches():
+        yield 1
+        for _ in range(100):
+            if seen:
+                return
+            time.sleep(0.05)
+            given.append(None)
+            yield 0
+
+    lanes = in_lanes(TwoLanes(1), batches(), lambda i: i, lambda batch: batch == 0)
+    seen.append(next(lanes))
+    assert seen == [(1, 1)]
+    assert 1 <= len(given) < 100
+    # Without pauses it would have come with the third.
+    assert not any(i for i, _ in lanes)
 
 
 def test_an_error_comes_in_its_place():

@@ -22,7 +22,7 @@ from .frames import Pause, RawFrames
 from .identity import identity, size_and_time, text_of
 from .inputs import Source, files_there
 from .open import is_results, open_spots
-from .watched import LOOK, NOT_WHOLE, Watched
+from .watched import ANEW, LOOK, NOT_WHOLE, Watched
 
 LULL = 0.5
 """Seconds between pauses: no frame waits longer for a batch to become full."""
@@ -72,7 +72,7 @@ class Follower:
         self._last_frame = time.monotonic()
         self._stopped = self._units_said = False
         self._notes: list[str] = []
-        self._error = ""
+        self._looking = 0.0
 
     @property
     def named(self) -> list[Source]:
@@ -109,8 +109,9 @@ class Follower:
         self._take_up(start)
         self._last_frame = last_pause = time.monotonic()
         while not (selection.finished or self._is_over()):
-            began = time.monotonic()
+            began, self._looking = time.monotonic(), 0.0
             self._find()
+            self._looking += time.monotonic() - began
             while not selection.finished:
                 yield from self._new_frames(selection, at_once, geometry)
                 if not self._go_on(geometry):
@@ -119,9 +120,8 @@ class Follower:
             if now - last_pause >= LULL:
                 yield self._pause()
                 last_pause = now
-            # Looks that take long and find nothing, at many files or on a slow file system, are made less often.
-            took = now - began if self._last_frame < began else 0.0
-            time.sleep(min(max(LOOK, 4 * took), SLOW_LOOK))
+            # Looks that take long, at large or many files or on a slow file system, are made less often.
+            time.sleep(min(max(LOOK, 4 * self._looking), SLOW_LOOK))
         if not selection.finished:
             yield from self._rest(selection, at_once, geometry)
 
@@ -151,6 +151,11 @@ class Follower:
                     if os.path.abspath(path) not in self._left_out:
                         self._waiting[path] = Watched(path)
 
+    def _look(self, file: Watched, geometry: Geometry | None) -> None:
+        began = time.monotonic()
+        file.look(geometry)
+        self._looking += time.monotonic() - began
+
     @property
     def _is_silent(self) -> bool:
         return time.monotonic() - self._last_frame >= SILENT
@@ -168,7 +173,7 @@ class Follower:
         if current is not None and current.is_there and not (at_its_end or silent):
             return False
         for file in self._waiting.values():
-            file.look(geometry)
+            self._look(file, geometry)
             if file.may_be_read:
                 if current is not None and silent and not current.closed:
                     self._notes.append(f"{current.path}: no new frame for {SILENT:g} s, the files after it go on")
@@ -192,12 +197,14 @@ class Follower:
         if file is None:
             return
         if not file.closed or self._place.frame >= file.ready:
-            file.look(geometry)
+            self._look(file, geometry)
         if file.is_there:
             self.inputs[-1] = identity(self.sources[-1], file.size_and_time)
         yield from self._read(file, selection, at_once, geometry)
-        problem = file.problem or self._error
-        if problem and file is self._current and self._is_silent:
+        problem = (file.problem or file.error) if self._is_silent else ""
+        if file.is_modified and self._place.frame >= file.ready:
+            problem = f"{file.path}: {ANEW}"
+        if problem and file is self._current:
             yield self._leave_out(file, problem)
 
     def _read(
@@ -208,28 +215,30 @@ class Follower:
         try:
             with contextlib.closing(open_spots(file.path, geometry)) as spots:
                 spots.n_frames = min(spots.n_frames, file.ready)
+                file.check(spots)
                 for raw in readable_frames(spots, self.sources[-1], self._place, selection, at_once):
                     if spots.units_assumed and not self._units_said:
                         raw.problems.append(f"{file.path}{UNITS_ASSUMED}")
                         self._units_said = True
                     self._place = Place(*raw.places[-1].tolist())
+                    file.note(raw)
                     yield raw
                     self._last_frame = time.monotonic()
         except InputError as error:
             # Of a file that grows it is tried again.
-            self._error = str(error)
+            file.error = str(error)
             selection.position, selection.taken = self._place.position, self._place.taken
             if file.closed:
-                yield self._leave_out(file, self._error)
+                yield self._leave_out(file, file.error)
         else:
-            self._error = ""
+            file.note_end()
             self._place = Place(self._place.source, spots.n_frames, selection.position, selection.taken)
 
     def _leave_out(self, file: Watched, problem: str) -> RawFrames:
         """The row of a file, or of the rest of one, that cannot be read."""
         rest = "; the rest of the file is left out" if self._place.frame > 0 else ""
         self._place = Place(len(self.sources), 0, self._place.position, self._place.taken)
-        self._current, self._error = None, ""
+        self._current = None
         return unreadable_row(file.path, f"{problem}{rest}", self._place)
 
     def _rest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,11 @@ class RawFrames:
     peaks: DetectorPeaks | None = None
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     intensity: NDArray[Any] | None = None
+
+    @property
+    def last_checksum(self) -> int:
+        """CRC-32 of the last frame's spots."""
+        return zlib.crc32(self.spots[self.offsets[-2] : self.offsets[-1]].tobytes())
 
     @classmethod
     def unreadable(cls, source: str, problem: str) -> RawFrames:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 
+import numpy as np
+
 from ..errors import InputError
 from ..model.detector import Geometry
 from .content import is_growing
+from .frames import RawFrames
 from .identity import size_and_time
-from .open import open_spots
+from .open import SpotFile, open_spots
 
 LOOK = 0.2
 """Seconds between two looks, at least."""
@@ -19,6 +22,7 @@ OLD = 60.0
 """Seconds: a file that was not modified for so long before it was found is whole; clocks differ by less."""
 TRY_AGAIN = 5.0
 """Seconds after which a file is opened again although nothing seems to have changed."""
+ANEW = "was written anew after it was indexed"
 NOT_WHOLE = "was still being written when the run ended"
 
 
@@ -39,7 +43,9 @@ class Watched:
     closed : bool
         Whether no program seems to write it any more.
     problem : str
-        Why it cannot be read, or empty.
+        Why it cannot be opened, or empty.
+    error : str
+        What went wrong when frames of it were read last, or empty.
     """
 
     def __init__(self, path: str) -> None:
@@ -52,6 +58,9 @@ class Watched:
         self.closed, self.problem = False, f"{path}: {NOT_WHOLE}"
         self._state: object = None
         self._looks, self._opened = 0, float("-inf")
+        self.error = ""
+        self._last: tuple[int, int] | None = None
+        self._read_as: tuple[int, int] | None = None
 
     @property
     def is_there(self) -> bool:
@@ -94,6 +103,9 @@ class Watched:
         except InputError as error:
             self.problem = str(error)
             return
+        if n_frames < self.ready:
+            self.problem = f"{self.path}: {ANEW}: it has {n_frames} frames now, {self.ready} were there"
+            return
         self.problem = ""
         self.ready, self._seen = min(self._seen, n_frames) if grows else n_frames, n_frames
 
@@ -106,6 +118,33 @@ class Watched:
                 break
             time.sleep(LOOK)
         self.closed = True
+
+    def note(self, raw: RawFrames) -> None:
+        """Remember the last frame that was read."""
+        self._last = int(raw.indices[-1]), raw.last_checksum
+
+    def note_end(self) -> None:
+        """Remember that all frames were read that are there."""
+        self.error, self._read_as = "", self.size_and_time if self.closed else None
+
+    def check(self, spots: SpotFile) -> None:
+        """Refuse to read on where the frame that was read last is not what it was.
+
+        Raises
+        ------
+        InputError
+            When it is not.
+        """
+        if self._last is not None:
+            index, checksum = self._last
+            (raw,) = spots.read(np.array([index]))
+            if raw.last_checksum != checksum:
+                raise InputError(self.path, ANEW, f"frame {index}")
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether a file that was whole when it was read to its end is another one now."""
+        return self.closed and self.is_there and self._read_as not in (None, self.size_and_time)
 
     @property
     def is_changing(self) -> bool:

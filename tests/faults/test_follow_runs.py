@@ -120,7 +120,7 @@ def test_frames_are_computed_before_a_batch_is_full(clock, writers, inputs, tmp_
     learning = [event.to_learn for event in events if event.to_learn is not None]
     assert sorted(set(learning)) == [1, 2, 3, 4, 5]
     frames = [event.frames for event in events if event.to_learn is None]
-    assert sorted(set(frames)) == [6, 7, 8, 9, 10, 11, 12]
+    assert sorted(set(frames)) == [0, 6, 7, 8, 9, 10, 11, 12]
     assert min(frames.count(n) for n in range(6, 13)) > 5
     assert all(event.total is None for event in events)
 

@@ -310,6 +310,36 @@ def test_a_file_that_is_deleted_once_it_was_read(clock, tmp_path):
     assert problems(blocks) == []
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".txt"])
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_file_that_is_modified_once_it_was_read(clock, tmp_path, suffix, is_last):
+    """As one whose writer paused for too long."""
+    def write(n):
+        if suffix == ".h5":
+            write_spots(tmp_path / "a.h5", [spots(0, n)])
+        else:
+            np.savetxt(tmp_path / "a.txt", spots(0, n))
+
+    write(4)
+    clock.at(8, write, 6)
+    if not is_last:
+        clock.at(2, write_spots, tmp_path / "b.h5", [spots(1)])
+    found, blocks = followed([tmp_path])
+    assert [row[1] for row in found] == ([0, -1] if is_last else [0, 0, -1])
+    problem = "was written anew after it was indexed" if is_last else "has changed since it was indexed"
+    assert problem in problems(blocks)[0]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_file_that_is_written_anew_by_another_run(clock, tmp_path, n):
+    """Also when it has more frames then."""
+    write_spots(tmp_path / "a.h5", [spots(k) for k in range(3)])
+    clock.at(8, write_spots, tmp_path / "a.h5", [spots(10 + k) for k in range(n)])
+    found, blocks = followed([tmp_path])
+    assert [row[1] for row in found] == [0, 1, 2, -1]
+    assert "was written anew after it was indexed" in problems(blocks)[0]
+
+
 def test_what_cannot_be_read_for_a_moment_is_read_again(clock, writers, tmp_path, monkeypatch):
     """As a chunk that was met while it was being written, whose checksum is wrong."""
     writer, fails = writers("a.h5"), iter([True, False, True, True, False, True, False] + [False] * 1000)
