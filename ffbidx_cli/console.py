@@ -22,8 +22,7 @@ from ffbidx_core.errors import OutputError
 from ffbidx_core.model.frame import FrameStatus
 from ffbidx_core.model.reason import FrameReason, Rung
 from ffbidx_core.model.results import Results
-from ffbidx_core.pipeline import Progress
-from ffbidx_core.summary import Summary
+from ffbidx_core.summary import Progress, Summary
 from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
 

@@ -23,7 +23,7 @@ from .model.reason import with_status
 from .model.results import Results, ResultsHeader
 from .model.run import Mark
 from .read.ahead import read_ahead
-from .summary import Summary, Tally
+from .summary import Progress, Summary, Tally
 from .version import VERSION
 from .write import ResultsWriter
 from .write.behind import WriteBehind
@@ -33,40 +33,6 @@ DEPTH = 2
 """Batches that wait between two stages at most."""
 SHARD_FRAMES = 16384
 """Frames that are saved together at most, however short the time since the last ones."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: given to the caller after every batch.
-
-    Attributes
-    ----------
-    frames, indexed, crystals : int
-        So far, with those of the run that was taken up.
-    total : int or None
-        Frames of the whole job, where that is known.
-    seconds : float
-        Since the start.
-    problems : tuple of str
-        Those that came up since the event before.
-    before : int
-        Frames that were finished when the run was taken up.
-    to_compute, to_write : float
-        How full the queues before the computation and before the writing are, 0 to 1.
-    to_learn : int or None
-        Frames that came, while more are waited for to learn the cell from.
-    """
-
-    frames: int
-    indexed: int
-    crystals: int
-    total: int | None
-    seconds: float
-    problems: tuple[str, ...] = ()
-    before: int = 0
-    to_compute: float = 0.0
-    to_write: float = 0.0
-    to_learn: int | None = None
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,40 @@ class Summary:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: given to the caller after every batch.
+
+    Attributes
+    ----------
+    frames, indexed, crystals : int
+        So far, with those of the run that was taken up.
+    total : int or None
+        Frames of the whole job, where that is known.
+    seconds : float
+        Since the start.
+    problems : tuple of str
+        Those that came up since the event before.
+    before : int
+        Frames that were finished when the run was taken up.
+    to_compute, to_write : float
+        How full the queues before the computation and before the writing are, 0 to 1.
+    to_learn : int or None
+        Frames that came, while more are waited for to learn the cell from.
+    """
+
+    frames: int
+    indexed: int
+    crystals: int
+    total: int | None
+    seconds: float
+    problems: tuple[str, ...] = ()
+    before: int = 0
+    to_compute: float = 0.0
+    to_write: float = 0.0
+    to_learn: int | None = None
+
+
 class Sample:
     """Rows of a long stream: all of the first ones, then every second, every fourth, ... of it."""
 

@@ -218,7 +218,7 @@ class Follower:
                 file.check(spots)
                 for raw in readable_frames(spots, self.sources[-1], self._place, selection, at_once):
                     if spots.units_assumed and not self._units_said:
-                        raw.problems.append(f"{file.path}{UNITS_ASSUMED}")
+                        raw.problems.append(f"an input's /spots: {UNITS_ASSUMED}")
                         self._units_said = True
                     self._place = Place(*raw.places[-1].tolist())
                     file.note(raw)
