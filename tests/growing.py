@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+CXI_DATASETS = ("nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")
+
 _WRITER = """
 import sys
 import h5py
@@ -44,6 +46,26 @@ class Writer:
         self(more)
         self("file.swmr_mode = True")
         return self
+
+    def cxi(self, n_rows: int = 0, width: int = 32) -> "Writer":
+        """Begin a file of CXI peak lists with a photon energy for each row: `d` are its datasets, `e` the energies."""
+        self("g = file.create_group('entry_1/result_1'); d = {}")
+        for name in CXI_DATASETS:
+            tail, kind = ("", "i4") if name == "nPeaks" else (f", {width}", "f4")
+            self(f"d['{name}'] = g.create_dataset('{name}', ({n_rows}{tail},), maxshape=(None{tail},), dtype='{kind}', "
+                 f"chunks=(4{tail},))")
+        self("e = file.create_dataset('LCLS/photon_energy_eV', (0,), maxshape=(None,), dtype='f8', chunks=(4,))")
+        self("file.swmr_mode = True")
+        return self
+
+    def add_peaks(self, peaks: np.ndarray, energy: float) -> None:
+        """Append a row of peaks: fs, ss and anything from corners."""
+        np.save(self._numbers, peaks)
+        self(f"n = len(e); x = np.load({str(self._numbers)!r}); [v.resize(n + 1, 0) for v in (*d.values(), e)]")
+        self(f"e[n] = {energy}; d['nPeaks'][n] = len(x)")
+        self("[d[f'peak{axis}PosRaw'].__setitem__((n, slice(len(x))), x[:, k] - 0.5) for k, axis in enumerate('XY')]")
+        self("file.flush()")
+        self._numbers.unlink()
 
     def add(self, *frames: np.ndarray) -> None:
         """Append whole frames."""

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import beamline
 import h5py
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from frames import frame
 from growing import Writer
 
 from ffbidx_core import read_results
+from ffbidx_core.model.cell import symmetry_operators
 
 FRAMES = [frame(seed, 50)[1] for seed in range(9)]
 
@@ -191,6 +193,38 @@ def test_outputs_that_need_the_spots_again(run, follow, writer, there, cell_file
         assert (file["spot/crystal"][:] >= 0).mean() > 0.9
     ran = run("convert", "x.h5", "-o", "x.csv")
     assert ran.status == 0, ran.err
+
+
+def test_peak_lists_that_grow(run, there, writer, tmp_path):
+    """CXI with the wavelength of each frame, to a stream, while the file is still open."""
+    writer.end()
+    os.unlink(writer.path)
+    (tmp_path / "d.geom").write_text(beamline.geom_text(beam="photon_energy = /LCLS/photon_energy_eV"))
+    made = beamline.stills(4)
+    peaks = Writer(there / "p.cxi").cxi(width=512)
+    options = ["d", "--cell", ",".join(map(str, beamline.PARAMETERS)), "-g", "d.geom", *QUICK, "--backend", "cpu"]
+    process = start("index", *options, "--follow", "--stop-after", "3", "-o", "x.h5", "-o", "x.stream")
+    for frame_peaks in made.peaks:
+        peaks.add_peaks(frame_peaks, beamline.ENERGY)
+    ended(process)
+    peaks.close()
+    found = read_results("x.h5")
+    assert found.index[found.frame_of_crystal].tolist() == [0, 1, 2, 3]
+    operators = symmetry_operators(beamline.CELL, 1e-3)
+    for cell, truth in zip(found.cells[found.crystals], made.cells, strict=True):
+        assert beamline.same_orientation(cell, truth, operators)
+    assert run("index", *options, "-o", "ordinary.h5", "-o", "ordinary.stream").status == 0
+    assert_same(found, read_results("ordinary.h5"))
+    assert (tmp_path / "x.stream").read_text() == (tmp_path / "ordinary.stream").read_text()
+
+
+def test_runs_of_several_writers_are_merged(run, index, there):
+    for name, pieces in (("a", FRAMES[:2]), ("b", FRAMES[2:5])):
+        write_spots(there / f"{name}.h5", pieces)
+        assert index(f"d/{name}.h5", "--follow", "--stop-after", "1", "-o", f"{name}.out.h5").status == 0
+    ran = run("merge", "a.out.h5", "b.out.h5", "-o", "both.h5")
+    assert ran.status == 0, ran.err
+    assert read_results("both.h5").index.tolist() == [0, 1, 0, 1, 2]
 
 
 def test_a_table_that_grows(cell_file, writer, there):

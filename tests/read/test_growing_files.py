@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from beamline import geom_text
-from growing import Writer
+from growing import CXI_DATASETS, Writer
 from spot_files import blocks, frames
 
 from ffbidx_core.errors import InputError
@@ -114,19 +114,6 @@ def test_what_is_wrong_with_a_growing_file_is_told(writer):
         open_spots(writer.path)
 
 
-CXI_DATASETS = ("nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")
-
-
-def cxi(writer, n_rows=0):
-    writer("g = file.create_group('entry_1/result_1'); d = {}")
-    for name in CXI_DATASETS:
-        shape, most, kind = ("", "", "i4") if name == "nPeaks" else (", 32", ", 32", "f4")
-        writer(f"d['{name}'] = g.create_dataset('{name}', ({n_rows}{shape},), maxshape=(None{most},), dtype='{kind}', "
-               f"chunks=(4{shape},))")
-    writer("e = file.create_dataset('LCLS/photon_energy_eV', (0,), maxshape=(None,), dtype='f8', chunks=(4,))")
-    writer("file.swmr_mode = True")
-
-
 @pytest.fixture
 def geometry(tmp_path):
     path = tmp_path / "d.geom"
@@ -136,7 +123,7 @@ def geometry(tmp_path):
 
 @pytest.mark.parametrize("order", [CXI_DATASETS, CXI_DATASETS[::-1]])
 def test_cxi_rows_count_when_all_of_them_is_there(writer, geometry, order):
-    cxi(writer)
+    writer.cxi()
     for number in range(3):
         for name in order:
             assert n_frames(writer.path, geometry) == number
@@ -156,7 +143,7 @@ def test_cxi_rows_count_when_all_of_them_is_there(writer, geometry, order):
 
 
 def test_cxi_rows_that_were_allocated_before_do_not_count(writer, geometry):
-    cxi(writer, 100)
+    writer.cxi(100)
     writer("e.resize(100, 0); e[:] = 9000.0; file.flush()")
     assert n_frames(writer.path, geometry) == 0
     fill = "; ".join(f"d['{name}'][{{0}}] = 50" for name in CXI_DATASETS[1:])
