@@ -32,7 +32,7 @@ JOB_OPTIONS = ("backend", "device", "threads", "batch_size", "d_min", "d_max", "
 
 
 def probing_of(
-    sources: Sequence[Source], timeout: float | None, *, follow: bool = False
+    sources: Sequence[Source], timeout: float | None, *, follow: bool | None = None
 ) -> AbstractContextManager[None]:
     """Have a child open the inputs first where there are several: one that hangs must not hold up the others."""
     from ffbidx_core.errors import ParameterError
@@ -41,12 +41,12 @@ def probing_of(
     seconds = OPEN_TIMEOUT if timeout is None else timeout
     if not seconds >= 0:
         raise ParameterError("open_timeout", seconds, "at least 0")
-    several = follow or len({source.path for source in sources}) > 1
+    several = bool(follow) or len({source.path for source in sources}) > 1
     return probing(Prober(seconds) if several and seconds > 0 else None)
 
 
 def follower_of(
-    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool, stop_file: str | None, stop_after: float | None,
+    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool | None, stop_file: str | None, stop_after: float | None,
     shard: tuple[int, int] | None, dry_run: bool,
 ) -> Follower | None:
     """What follows the inputs, where that is asked for.
@@ -56,7 +56,10 @@ def follower_of(
     UsageError
         For options that do not go together.
     """
-    if not follow:
+    if follow is False:
+        # Said so, whatever a file of options has.
+        return None
+    if follow is None:
         for option, value in (("--stop-file", stop_file), ("--stop-after", stop_after)):
             if value is not None:
                 raise UsageError(f"{option} ends a run that follows its input: it goes with --follow")

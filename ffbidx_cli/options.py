@@ -165,7 +165,7 @@ input_options = _together(
 )
 
 follow_options = _together(
-    click.option("--follow", is_flag=True, help=(
+    click.option("--follow/--no-follow", default=None, help=(
         "Index files while they grow (HDF5 in SWMR mode) and as they appear, until --stop-file, --stop-after or a "
         "signal ends the run.")),
     click.option("--stop-file", metavar="FILE", help=(

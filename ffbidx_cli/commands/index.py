@@ -50,8 +50,8 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
     overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, follow: bool, stop_file: str | None,
-    stop_after: float | None, print_config: bool, **options: Any,
+    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, follow: bool | None,
+    stop_file: str | None, stop_after: float | None, print_config: bool, **options: Any,
 ) -> int:
     """Index the frames of spot files.
 

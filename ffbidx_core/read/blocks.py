@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, ParameterError
 from ..model.detector import Geometry
 from ..model.frame import FrameBlock, Place
+from .content import is_growing
 from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
 from .inputs import Source
 from .open import SpotFile, open_spots
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FRAMES_PER_BLOCK = 1024
 START = Place()
 MOST_FILES_COUNTED = 1000
+GROWS = "is open for writing, or was when its writer died: frames that are not whole yet are left out"
 UNITS_ASSUMED = "no attribute units, 1/angstrom assumed (not said again)"
 
 
@@ -153,6 +155,7 @@ def _all_frames(
             begin = 0
             continue
         with contextlib.closing(file):
+            grows = is_growing(path)
             for number, source in group:
                 place = Place(number, begin, selection.position, selection.taken)
                 begin = 0
@@ -162,6 +165,9 @@ def _all_frames(
                         where = f"{path}, /spots" if only else "an input's /spots"
                         raw.problems.append(f"{where}: {UNITS_ASSUMED}")
                         units_said = True
+                    if grows:
+                        raw.problems.append(f"{path}: {GROWS}")
+                        grows = False
                     yield raw
 
 

@@ -276,3 +276,12 @@ def test_the_options_can_be_written_without_waiting(index, there):
     assert ran.status == 0, ran.err
     assert "follow = true\n" in ran.out
     assert "stop-after = 30.0\n" in ran.out
+
+
+def test_a_run_is_repeated_without_following(run, index, there):
+    """With the options that its results hold."""
+    write_spots(there / "a.h5", FRAMES[:2])
+    assert index("d", "--follow", "--stop-after", "1", "-o", "x.h5").status == 0
+    ran = run("index", "--config", "x.h5", "--no-follow", "-o", "again.h5")
+    assert ran.status == 0, ran.err
+    assert_same(read_results("again.h5"), read_results("x.h5"))

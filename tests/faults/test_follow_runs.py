@@ -10,7 +10,7 @@ import pytest
 from calls import write_spots
 from frames import CELL, frame
 from growing import Writer
-from runs import assert_same, run
+from runs import QUICK, assert_same, run
 from script import Clock
 
 from ffbidx_core import read_results
@@ -249,7 +249,10 @@ def test_frames_are_saved_also_when_no_others_come(clock, inputs, tmp_path, fini
             stop.set()
         time.sleep(0.05)
 
-    outcome = follow(tmp_path / "x.h5", save_seconds=1.0, stop_after=100, progress=progress, stop=stop)
+    parameters = QUICK.replace(learn_cell=0)
+    outcome = follow(
+        tmp_path / "x.h5", parameters=parameters, save_seconds=1.0, stop_after=100, progress=progress, stop=stop
+    )
     assert stop.is_set()
     assert outcome.summary.frames == 4
 

@@ -7,6 +7,7 @@ from growing import CXI_DATASETS, Writer
 from spot_files import blocks, frames
 
 from ffbidx_core.errors import InputError
+from ffbidx_core.read.content import is_growing
 from ffbidx_core.read.geom import read_geometry
 from ffbidx_core.read.open import open_spots
 
@@ -162,6 +163,28 @@ def test_a_writer_that_dies_leaves_what_is_whole(writer):
     writer(f"{GROW_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}; s.flush()")
     writer.kill()
     assert n_frames(writer.path) == 1
+
+
+def test_an_ordinary_run_says_that_a_file_grows(writer):
+    writer.native().add(np.full((3, 3), 0.1, np.float32))
+    (block,) = blocks(writer.path)
+    assert block.problems == [(
+        f"{writer.path}: is open for writing, or was when its writer died: frames that are not whole yet are left out"
+    )]
+    writer("file.close()")
+    assert blocks(writer.path)[0].problems == []
+
+
+@pytest.mark.parametrize(("head", "grows"), [
+    (b"\x03\x08\x08\x05", True), (b"\x03\x08\x08\x04", True), (b"\x03\x08\x08\x01", False), (b"\x03\x08\x08\x00", False),
+    # Earlier superblocks have other things there.
+    (b"\x00\x08\x08\x04", False), (b"\x02\x08\x08\x04", False), (b"\x03\x08", False),
+])
+@pytest.mark.parametrize("user_block", [0, 512, 2048])
+def test_the_superblock_says_whether_a_file_grows(tmp_path, head, grows, user_block):
+    path = tmp_path / "x.h5"
+    path.write_bytes(b"\0" * user_block + b"\x89HDF\r\n\x1a\n" + head)
+    assert is_growing(str(path)) is grows
 
 
 def test_a_reader_does_not_keep_the_writer_out(writer):
