@@ -46,8 +46,8 @@ def probing_of(
 
 
 def follower_of(
-    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool | None, stop_file: str | None, stop_after: float | None,
-    shard: tuple[int, int] | None, dry_run: bool,
+    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool | None, stop_file: str | None,
+    stop_after: float | None, shard: tuple[int, int] | None, dry_run: bool,
 ) -> Follower | None:
     """What follows the inputs, where that is asked for.
 

@@ -83,11 +83,15 @@ class Writer:
     def kill(self) -> None:
         """Let the writer die."""
         self.process.kill()
+        self.process.wait()
         self.end()
 
     def end(self) -> None:
         """End the process, whatever it has open."""
         if self.process.poll() is None:
-            self.process.stdin.close()
+            # Not by closing the pipe, which children of this process may have, too.
+            self.process.stdin.write("sys.exit()\n")
+            self.process.stdin.flush()
             self.process.wait()
+        self.process.stdin.close()
         self.process.stdout.close()

@@ -1,7 +1,10 @@
 """Whole runs that follow their input: the results are those of an ordinary run, whatever stops them in between."""
 
+import functools
 import itertools
 import os
+import random
+import signal
 import threading
 import time
 
@@ -15,7 +18,8 @@ from script import Clock
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import InputError, NothingProcessed, UsageError
-from ffbidx_core.read import Source
+from ffbidx_core.read import Source, watched
+from ffbidx_core.read import follow as follow_module
 from ffbidx_core.read.follow import Follower
 
 FRAMES = [frame(seed, 50, CELL * 1.01)[1] for seed in range(12)]
@@ -72,7 +76,8 @@ def writers():
 
 
 def follow(output, **changes):
-    follower = Follower(["."], stop_after=changes.pop("stop_after", 30))
+    ends = {"stop_after": 30} | {name: changes.pop(name) for name in ("stop_after", "stop_file") if name in changes}
+    follower = Follower(["."], **ends)
     return run(follower.sources, output, follow=follower, **changes)
 
 
@@ -255,6 +260,55 @@ def test_frames_are_saved_also_when_no_others_come(clock, inputs, tmp_path, fini
     )
     assert stop.is_set()
     assert outcome.summary.frames == 4
+
+
+def test_killed_at_any_moment(monkeypatch, writers, inputs, tmp_path, wanted):
+    """A writer that goes on while its follower is killed and taken up; in real time, and with some haste."""
+    seed = int(os.environ.get("FFBIDX_TEST_SEED", time.time_ns() % 2**32))
+    print(f"FFBIDX_TEST_SEED={seed}")
+    rng = random.Random(seed)
+    for module, name, seconds in ((watched, "LOOK", 0.05), (follow_module, "LOOK", 0.05), (watched, "SETTLED", 0.5)):
+        monkeypatch.setattr(module, name, seconds)
+    a, b = writers(inputs / "a.h5"), writers(tmp_path / "later.h5")
+    b.add(FRAMES[4])
+    steps = [functools.partial(a.add, spots) for spots in FRAMES[:4]]
+    steps += [a.close, lambda: os.rename(tmp_path / "later.h5", inputs / "b.h5")]
+    steps += [functools.partial(b.add, spots) for spots in FRAMES[5:]]
+    steps += [b.close, (tmp_path / "stop").touch]
+    child, kills = _start(tmp_path), 0
+    for step in steps:
+        step()
+        time.sleep(rng.uniform(0, 0.5))
+        if rng.random() < 0.6:
+            kills += _kill(child)
+            child = _start(tmp_path)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFEXITED(status)
+    assert os.WEXITSTATUS(status) == 0
+    assert kills > 0
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
+    assert not (tmp_path / "x.h5.parts").exists()
+
+
+def _start(folder) -> int:
+    """Follow in a child."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            follow(folder / "x.h5", stop_after=None, stop_file=str(folder / "stop"), resume=True, batch_size=4)
+            status = 0
+        finally:
+            os._exit(status)
+    return child
+
+
+def _kill(child) -> bool:
+    """Kill a child; whether it was not over before."""
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
 
 
 def test_nothing_that_can_be_read(clock, inputs, tmp_path):

@@ -176,7 +176,8 @@ def test_an_ordinary_run_says_that_a_file_grows(writer):
 
 
 @pytest.mark.parametrize(("head", "grows"), [
-    (b"\x03\x08\x08\x05", True), (b"\x03\x08\x08\x04", True), (b"\x03\x08\x08\x01", False), (b"\x03\x08\x08\x00", False),
+    (b"\x03\x08\x08\x05", True), (b"\x03\x08\x08\x04", True),
+    (b"\x03\x08\x08\x01", False), (b"\x03\x08\x08\x00", False),
     # Earlier superblocks have other things there.
     (b"\x00\x08\x08\x04", False), (b"\x02\x08\x08\x04", False), (b"\x03\x08", False),
 ])
