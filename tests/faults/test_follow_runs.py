@@ -225,6 +225,19 @@ def test_a_file_may_grow_while_nobody_follows(clock, writers, inputs, tmp_path, 
     assert_same(read_results(tmp_path / "x.h5"), wanted)
 
 
+def test_further_tries_need_the_spots_by_intensity(clock, inputs, tmp_path):
+    """A frame is known again by its spots as they are searched."""
+    n_spots = sum(map(len, FRAMES[:4]))
+    intensity = np.random.default_rng(0).uniform(1, 9, n_spots)
+    write_spots(inputs / "a.h5", FRAMES[:4], intensity=intensity, pixel=np.zeros((n_spots, 3)), wavelength=[1.0] * 4)
+    options = {"parameters": QUICK.replace(retry=True, learn_cell=0), "batch_size": 1}
+    with pytest.raises(Died):
+        follow(tmp_path / "x.h5", progress=dies_at(2), **options)
+    follow(tmp_path / "x.h5", resume=True, **options)
+    run([Source("./a.h5")], tmp_path / "ordinary.h5", **options)
+    assert_same(read_results(tmp_path / "x.h5"), read_results(tmp_path / "ordinary.h5"))
+
+
 def test_changes_while_nobody_follows_are_refused_by_an_ordinary_run(clock, writers, inputs, tmp_path):
     writer = died(clock, writers, inputs, tmp_path / "x.h5")
     writer.add(*FRAMES[7:])

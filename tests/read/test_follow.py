@@ -396,6 +396,17 @@ def test_a_finished_file_that_breaks_in_its_middle(clock, tmp_path):
     assert "the rest of the file is left out" in problems(blocks)[0]
 
 
+def test_spots_may_be_sorted_by_intensity(clock, tmp_path):
+    for k in range(3):
+        intensity = np.random.default_rng(k).uniform(1, 9, 6)
+        clock.at(4 * k, lambda k=k, i=intensity: write_spots(
+            tmp_path / f"{k}.h5", [spots(k)], intensity=i, pixel=np.zeros((6, 3)), wavelength=[1.0]))
+    found, _ = followed([tmp_path], by_intensity=True)
+    sources = [Source(str(tmp_path / f"{k}.h5")) for k in range(3)]
+    assert found == rows(read_blocks(sources, by_intensity=True))
+    assert found != rows(read_blocks(sources))
+
+
 def test_a_part_of_the_frames(clock, writers, tmp_path):
     writer = writers("a.h5")
     for number in range(20):
