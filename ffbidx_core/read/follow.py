@@ -201,11 +201,13 @@ class Follower:
         if file.is_there:
             self.inputs[-1] = identity(self.sources[-1], file.size_and_time)
         yield from self._read(file, selection, at_once, geometry)
-        problem = (file.problem or file.error) if self._is_silent else ""
-        if file.is_modified and self._place.frame >= file.ready:
-            problem = f"{file.path}: {ANEW}"
+        problem = self._what_is_wrong(file, (file.problem or file.error) if self._is_silent else "")
         if problem and file is self._current:
             yield self._leave_out(file, problem)
+
+    def _what_is_wrong(self, file: Watched, problem: str) -> str:
+        """A problem of the file at hand, or that it was modified since it was read without growing; else empty."""
+        return f"{file.path}: {ANEW}" if file.is_modified and self._place.frame >= file.ready else problem
 
     def _read(
         self, file: Watched, selection: Selection, at_once: int, geometry: Geometry | None
@@ -256,8 +258,10 @@ class Follower:
         for file in (*at_hand, *self._waiting.values()):
             if selection.finished:
                 return
-            if file.is_there:
-                file.last_look(geometry)
+            if not file.is_there:
+                # It was read, or was there for a moment only, under another name than its own.
+                continue
+            file.last_look(geometry)
             if file is not self._current:
                 if file.problem:
                     unreadable.append(file)
@@ -265,8 +269,8 @@ class Follower:
                 self._begin(file)
             self.inputs[-1] = identity(self.sources[-1], file.size_and_time)
             yield from self._read(file, selection, at_once, geometry)
-            if file is self._current and file.problem and file.is_there:
-                yield self._leave_out(file, file.problem)
+            if file is self._current and (problem := self._what_is_wrong(file, file.problem)):
+                yield self._leave_out(file, problem)
         yield self._pause()
         for file in unreadable:
             self._begin(file)

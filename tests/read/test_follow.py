@@ -305,9 +305,12 @@ def test_a_file_that_is_deleted_once_it_was_read(clock, tmp_path):
     write_spots(tmp_path / "a.h5", [spots(0)])
     clock.at(8, os.unlink, tmp_path / "a.h5")
     clock.at(9, write_spots, tmp_path / "b.h5", [spots(1)])
-    found, blocks = followed([tmp_path])
+    clock.at(14, os.unlink, tmp_path / "b.h5")
+    follower = Follower([str(tmp_path)], stop_after=20)
+    found, blocks = followed([], follower=follower)
     assert names_and_indices(found) == [("a.h5", 0), ("b.h5", 0)]
     assert problems(blocks) == []
+    assert all(known.size > 0 for known in follower.inputs)
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".txt"])
@@ -328,6 +331,23 @@ def test_a_file_that_is_modified_once_it_was_read(clock, tmp_path, suffix, is_la
     assert [row[1] for row in found] == ([0, -1] if is_last else [0, 0, -1])
     problem = "was written anew after it was indexed" if is_last else "has changed since it was indexed"
     assert problem in problems(blocks)[0]
+
+
+def test_a_file_that_is_modified_at_the_last_moment(clock, tmp_path):
+    write_spots(tmp_path / "a.h5", [spots(0)])
+    clock.at(9, lambda: (write_spots(tmp_path / "a.h5", [spots(1)]), (tmp_path / "stop").touch()))
+    found, blocks = followed([tmp_path], stop_file=str(tmp_path / "stop"))
+    assert [row[1] for row in found] == [0, -1]
+    assert "was written anew after it was indexed" in problems(blocks)[0]
+
+
+def test_a_file_that_has_another_name_for_a_moment(clock, tmp_path):
+    """One whose temporary name looks like that of an input."""
+    clock.at(3, write_spots, tmp_path / "temporary.h5", [spots(0)])
+    clock.at(4, lambda: os.rename(tmp_path / "temporary.h5", tmp_path / "a.h5"))
+    found, blocks = followed([tmp_path])
+    assert found == ordinary(tmp_path / "a.h5")
+    assert problems(blocks) == []
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
