@@ -85,7 +85,7 @@ class Follower:
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
     def wait(self, geometry: Geometry | None, say: Callable[[str], object]) -> list[Source]:
-        """Wait for the first file that can be read, and say what is wrong with others; none if the input ends first."""
+        """Wait for the first file that can be read, and say what is wrong with others; all there are at the end."""
         told = set()
         while not self._is_over():
             self._find()
@@ -100,7 +100,7 @@ class Follower:
                 say(f"waiting for the first frame of {', '.join(self._names)}")
                 told.add("")
             time.sleep(LOOK)
-        return []
+        return [Source(path) for name in self._names for path in files_there(name)]
 
     def frames(
         self, selection: Selection, start: Place, at_once: int, geometry: Geometry | None
