@@ -19,7 +19,7 @@ from ..model.frame import Place
 from ..model.run import InputIdentity
 from .blocks import UNITS_ASSUMED, Selection, readable_frames, unreadable_row
 from .frames import Pause, RawFrames
-from .identity import identity, size_and_time, text_of
+from .identity import size_and_time, text_of
 from .inputs import Source, files_there
 from .open import is_results, open_spots
 from .watched import ANEW, LOOK, NOT_WHOLE, Watched
@@ -188,7 +188,7 @@ class Follower:
         self._waiting.pop(file.path, None)
         self._current = file
         self.sources.append(Source(file.path))
-        self.inputs.append(identity(self.sources[-1], file.size_and_time))
+        self.inputs.append(InputIdentity(text_of(file.path), -1, *file.size_and_time))
         self._place = Place(len(self.sources) - 1, 0, self._place.position, self._place.taken)
 
     def _new_frames(self, selection: Selection, at_once: int, geometry: Geometry | None) -> Iterator[RawFrames]:
@@ -199,7 +199,7 @@ class Follower:
         if not file.closed or self._place.frame >= file.ready:
             self._look(file, geometry)
         if file.is_there:
-            self.inputs[-1] = identity(self.sources[-1], file.size_and_time)
+            self.inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
         yield from self._read(file, selection, at_once, geometry)
         problem = self._what_is_wrong(file, (file.problem or file.error) if self._is_silent else "")
         if problem and file is self._current:
@@ -267,7 +267,7 @@ class Follower:
                     unreadable.append(file)
                     continue
                 self._begin(file)
-            self.inputs[-1] = identity(self.sources[-1], file.size_and_time)
+            self.inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
             yield from self._read(file, selection, at_once, geometry)
             if file is self._current and (problem := self._what_is_wrong(file, file.problem)):
                 yield self._leave_out(file, problem)
