@@ -19,7 +19,7 @@ from ..model.frame import Place
 from ..model.run import InputIdentity
 from .blocks import UNITS_ASSUMED, Selection, readable_frames, unreadable_row
 from .frames import Pause, RawFrames
-from .identity import size_and_time, text_of
+from .identity import identities, size_and_time, text_of
 from .inputs import Source, files_there
 from .open import is_results, open_spots
 from .watched import ANEW, LOOK, NOT_WHOLE, Watched
@@ -124,6 +124,11 @@ class Follower:
             time.sleep(min(max(LOOK, 4 * self._looking), SLOW_LOOK))
         if not selection.finished:
             yield from self._rest(selection, at_once, geometry)
+        # Now that they grow no more: by their content they are known again wherever they are copied.
+        self.inputs[:] = [
+            now if now[:4] == known[:4] else known
+            for now, known in zip(identities(self.sources), self.inputs, strict=True)
+        ]
 
     def _take_up(self, start: Place) -> None:
         """Go on at a place in the files `inputs`."""
