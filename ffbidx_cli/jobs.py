@@ -47,7 +47,7 @@ def probing_of(
 
 def follower_of(
     inputs: Sequence[str], outputs: Sequence[str], *, follow: bool | None, stop_file: str | None,
-    stop_after: float | None, shard: tuple[int, int] | None, dry_run: bool,
+    stop_after: float | None, shard: tuple[int, int] | None, dask: str | None, dry_run: bool,
 ) -> Follower | None:
     """What follows the inputs, where that is asked for.
 
@@ -68,6 +68,8 @@ def follower_of(
         raise UsageError(
             "--follow and --shard: an input that grows has no shares; follow other files in each run, and merge those"
         )
+    if dask is not None:
+        raise UsageError("--follow and --dask: an input that grows is not shared out, leave one of them out")
     if dry_run:
         raise UsageError("--follow and --dry-run: frames that are still to come cannot be listed")
 

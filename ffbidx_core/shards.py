@@ -16,10 +16,10 @@ from .distribute.shard import Answer, Part, Shard, index_shard
 from .errors import BackendUnavailable, InputError
 from .job import Job
 from .model.frame import Place
-from .pipeline import DEPTH, SHARD_FRAMES, Found, Progress, Run
+from .pipeline import DEPTH, SHARD_FRAMES, Found, Run
 from .read.identity import identities
 from .read.spans import Cut, Cutter
-from .summary import Summary, Tally
+from .summary import Progress, Summary, Tally
 from .write.behind import WriteBehind
 from .write.stores import Store
 

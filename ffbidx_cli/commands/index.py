@@ -73,7 +73,7 @@ def command(
     if not inputs:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
     follower = follower_of(inputs, outputs, follow=follow, stop_file=stop_file, stop_after=stop_after, shard=shard,
-                           dry_run=dry_run)
+                           dask=dask, dry_run=dry_run)
     sources = expand_inputs(inputs) if follower is None else follower.named
     context.with_resource(probing_of(sources, open_timeout, follow=follow))
     if follower is not None and not print_config:

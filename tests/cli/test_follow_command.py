@@ -244,6 +244,7 @@ def test_a_table_that_grows(cell_file, writer, there):
     (["--stop-file", "x"], "--stop-file ends a run that follows its input: it goes with --follow"),
     (["--stop-after", "3"], "--stop-after ends a run that follows its input: it goes with --follow"),
     (["--follow", "--shard", "1/2"], "--follow and --shard: an input that grows has no shares"),
+    (["--follow", "--dask", "local:2"], "--follow and --dask: "),
     (["--follow", "--dry-run"], "--follow and --dry-run: frames that are still to come cannot be listed"),
     (["--follow", "--stop-after", "0"], "--stop-after: 0.0 is out of range, it must be above 0"),
     (["--follow", "--stop-after", "nan"], "--stop-after: nan is out of range"),
