@@ -216,7 +216,8 @@ class Run:
                 taught = np.flatnonzero(cells.learned.n_crystals)
                 self._shard.learned(rows[taught], cells.learned.cells[taught])
         self._shard.add(batch, found.result, found.status, rows)
-        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=batch.last_checksum))
+        checksum = 0 if self.job.follow is None else batch.last_checksum
+        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
         self._n_frames += batch.n_frames
 
     def _begin_shard(self) -> None:

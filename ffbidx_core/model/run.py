@@ -127,7 +127,7 @@ class Mark:
     problems
         An ordered set: a run that is taken up may come across one again, which then changes nothing.
     checksum
-        Of the last frame's spots, by which a file that grows is known again.
+        Of the last frame's spots, by which a file that grows is known again; 0 where none is followed.
     """
 
     end: Place = field(default_factory=Place)
