@@ -2,6 +2,7 @@
 # make test     install into .venv-test, then ruff, mypy and pytest
 # make lint     ruff and mypy alone
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
+# make calibration  whether as many false crystals are found as are claimed to be expected
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
 # make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
 # make clean    remove what the above made
@@ -10,7 +11,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*') ffbidx.py
 
-.PHONY: demo test lint quality speed gpu-test gpu-bench clean soak
+.PHONY: demo test lint quality calibration speed gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -28,6 +29,9 @@ lint: .venv-test/installed
 
 quality: .venv-test/installed
 	.venv-test/bin/python -m bench.quality
+
+calibration: .venv-test/installed
+	.venv-test/bin/python -m bench.calibration
 
 speed: .venv-test/installed
 	.venv-test/bin/python -m bench.speed

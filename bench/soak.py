@@ -51,6 +51,7 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
         scores=np.zeros(n, "f4"), input_cell=np.zeros(n, "i4"), crystal_offsets=each, crystals=np.arange(n),
         n_indexed=np.diff(offsets).astype(np.int32), rmsd=np.zeros(n, "f4"), log10_chance=np.full(n, -20, "f4"),
         reason=np.zeros(n, "u1"), rung=np.zeros(n, "u1"),
+        log10_false=np.full(n, -10, "f4"), n_expected=np.ones(n, "f4"),
     )
 
 

@@ -206,7 +206,8 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
         yield "not indexed for", _counted(why)
     if again := {name: n for name, n in summary.rungs.items() if n and name != "first_try"}:
         yield "indexed by retry", f"{sum(again.values())}: {_counted(again)}"
-    yield "crystals", str(summary.crystals)
+    by_chance = "" if summary.expected_false is None else f", up to about {summary.expected_false:.2g} of them false"
+    yield "crystals", f"{summary.crystals}{by_chance}"
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"
     if summary.spots_not_sampled:
@@ -225,18 +226,21 @@ def _numbers(values: Iterable[float], digits: int) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
 
 
+def _known(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.1f}"
+
+
 def crystal_table(results: Results, most: int | None = None) -> Table:
     """A line for each crystal, for the eye."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("frame", "spots", "indexed", "rmsd 1/A", "log10 chance", *PARAMETERS):
+    for name in ("frame", "spots", "indexed", "by chance", "rmsd 1/A", "log10 false", *PARAMETERS):
         table.add_column(name, justify="left" if name == "frame" else "right", no_wrap=True)
     frames = results.frame_of_crystal
     for k in range(len(frames) if most is None else min(most, len(frames))):
         f = frames[k]
-        chance = results.log10_chance[k]
         table.add_row(
             f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(results.n_indexed[k]),
-            f"{results.rmsd[k]:.5f}", "-" if np.isnan(chance) else f"{chance:.1f}",
+            _known(results.n_expected[k]), f"{results.rmsd[k]:.5f}", _known(results.log10_false[k]),
             *_numbers(results.crystal_parameters[k], 2),
         )
     return table

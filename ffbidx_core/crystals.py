@@ -90,9 +90,9 @@ def find_by_count(
         rest, raw = spots.take(failed), OrientedCells(*(each[failed] for each in pool))
         why = _why_none(backend, rest, raw, cells[failed], off[failed], plan, p)
         reason[failed] = with_vectors(why, rest, vectors[failed], p, p.num_halfsphere_points)
+    nan = xp.full(len(frame), xp.nan)
     found = Found(
-        frame, cells[frame, slot], input_cell[frame, slot], scores[frame, slot], xp.full(len(frame), xp.nan),
-        accepted[frame, slot],
+        frame, cells[frame, slot], input_cell[frame, slot], scores[frame, slot], nan, nan, accepted[frame, slot]
     )
     return found, reason
 

@@ -122,6 +122,7 @@ def _gather(
     kept = np.lexsort((scores, frame))
     frame, scores = frame[kept], scores[kept]
     level, is_crystal = to_host(found.log10_chance)[kept], to_host(found.is_crystal)[kept]
+    false = to_host(found.log10_false)[kept]
     cells = to_host(found.cells)[kept].astype(np.float32)
     crystals = np.flatnonzero(is_crystal)
     # Within a frame by chance level where there is one, else by score, which is the order already.
@@ -140,6 +141,8 @@ def _gather(
         n_indexed=n_indexed,
         rmsd=rmsd,
         log10_chance=level[crystals].astype(np.float32),
+        log10_false=false[crystals].astype(np.float32),
+        n_expected=_expected_by_chance(np.diff(to_host(batch.offsets))[frame[crystals]], cells[crystals], p),
     )
 
 
@@ -160,6 +163,13 @@ def _coverage(
         distance = backend.distances(batch, xp.asarray(table))
     total = to_host(batch.sum_per_frame(xp.where(inside, distance, 0.0) ** 2))[slots, frame]
     return n_indexed.astype(np.int32), np.sqrt(total / np.maximum(n_indexed, 1)).astype(np.float32)
+
+
+def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:
+    """Spots of its frame that each crystal (k, 3, 3) would cover by chance."""
+    threshold, fractional = p.coverage
+    volumes = np.ones(len(cells)) if fractional else np.abs(np.linalg.det(cells.astype(np.float64)))
+    return (n_spots * np.minimum(4 / 3 * np.pi * threshold**3 * volumes, 1)).astype(np.float32)
 
 
 def slots_of(frame: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -40,7 +40,9 @@ def learn_cells(
     taught_by = np.zeros(len(learned), dtype=np.int64)
     if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
         return learned, taught_by
-    loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior, max_log10_chance=p.learn_max_log10_chance)
+    loose = p.replace(
+        retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate
+    )
     frames = _Frames(devices, spots, offsets, np.array(cells, dtype=np.float64), loose)
     lesson = frames.lesson(learned)
     if len(lesson.input_cell) < ENOUGH * frames.n_searched:

@@ -55,6 +55,7 @@ def _one_of(*words: str) -> dict[str, Any]:
     return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
 
 
+_SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
 _POSITIVE: dict[str, Any] = {"wanted": "above 0", "check": lambda v: v > 0}
 
 
@@ -147,9 +148,9 @@ class Parameters:
     accept: str = _param(
         "count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance"
     )
-    max_log10_chance: float = _param(
-        -11.0, "chance: highest log10 of the chance level of a crystal", **_at_most(0),
-        group="accept", fast=-10.0,
+    max_false_rate: float = _param(
+        1e-4, "chance: a crystal is one if at most so many false ones as good as it are expected on its frame",
+        **_SHARE, group="accept",
     )
     min_new_spots: int = _param(
         5, "chance: fewest spots that no other crystal explains", **_at_least(4), group="accept"
@@ -182,8 +183,8 @@ class Parameters:
                              group="learn", best=60)
     learn_prior: float = _param(0.012, "expected strain while the cell is learned", **_POSITIVE, group="learn")
     learn_rounds: int = _param(4, "most rounds of learning", **_at_least(1), group="learn")
-    learn_max_log10_chance: float = _param(
-        -9.0, "highest log10 of the chance level of a crystal that teaches", **_at_most(0), group="learn"
+    learn_max_false_rate: float = _param(
+        0.01, "most false crystals expected for a crystal that teaches", **_SHARE, group="learn"
     )
     learn_min_spots: int = _param(8, "fewest spots of a crystal that teaches", **_at_least(4), group="learn")
     learn_min_crystals: int = _param(8, "fewest crystals to learn from", **_at_least(1), group="learn")

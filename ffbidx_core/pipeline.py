@@ -18,7 +18,7 @@ from .errors import NothingProcessed
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job, first_frames
 from .lanes import in_lanes
-from .model.frame import BatchResult, FrameBlock, FrameStatus, Place
+from .model.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from .model.reason import with_status
 from .model.results import Results, ResultsHeader
 from .model.run import Mark
@@ -263,8 +263,13 @@ class Run:
         summary = self.tally.summary(
             self.cells.summaries(self.tally), method=self.p.method, backend=self.devices.name,
             device=self.devices.device, output=self.job.output, complete=complete,
+            expected_false=self._expected_false(),
         )
         return Outcome(summary, header, self.store)
+
+    def _expected_false(self) -> float | None:
+        p = self.p
+        return expected_false(self.tally.status, p.max_false_rate, p.retry) if p.accept == "chance" else None
 
     def _tell(self, problem: str) -> None:
         """Take up a problem that comes with no batch: it is shown, and kept with the next results."""

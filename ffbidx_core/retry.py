@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +110,7 @@ def try_again(
     xp = backend.xp
     tries, reason = [found], reason.copy()
     rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
-    limit = p.max_log10_chance - math.log10(len(LADDER) + 1)
+    limit = p.max_false_rate / (len(LADDER) + 1)
     for step in LADDER:
         frames = xp.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
         spots = batch.take(frames)
@@ -120,7 +119,7 @@ def try_again(
             frames, spots = xp.asarray(chosen), backend.load(rows, offsets)
         if len(frames) == 0:
             continue
-        more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_log10_chance=limit), given)
+        more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_false_rate=limit), given)
         # On all spots of the frames and in one measure, whatever the try used.
         more.scores = final_scores(backend, batch.take(frames), more, p)
         solved = why == FrameReason.NONE.value

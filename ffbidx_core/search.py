@@ -39,7 +39,9 @@ class Found:
     input_cell : (n,) int32
     scores : (n,) float64
     log10_chance : (n,) float64
-        nan where chance was not asked.
+    log10_false : (n,) float64
+        Of the number of false crystals as good as this one that are expected on its frame. Both are nan where chance
+        was not asked.
     is_crystal : (n,) bool
     """
 
@@ -48,6 +50,7 @@ class Found:
     input_cell: Any
     scores: Any
     log10_chance: Any
+    log10_false: Any
     is_crystal: Any
 
     def take(self, rows: Any) -> Found:

@@ -1,16 +1,19 @@
 """A frame's crystals one after another (`--accept chance`).
 
-Every cell of a search is turned onto the spots; the most significant one is refined, is a crystal if chance does not
-explain it, and takes its spots with it; the other cells are judged again on what is left. When none passes, the rest
-is searched again. All frames of a batch go through the passes together; those that are done drop out.
+Every cell of a search is turned onto the spots. The one of which the fewest false crystals are expected is refined, is
+a crystal if they are few enough, and takes its spots with it; the other cells are judged again on what is left. When
+none passes, the rest is searched again. All frames of a batch go through the passes together; those that are done drop
+out.
 """
 
 from __future__ import annotations
 
+from math import log10
 from typing import Any
 
 from .backends import Backend
 from .batch import SpotBatch
+from .false_rate import FalseRate
 from .model import chance
 from .model.orientation import drifted, equal_lattices
 from .model.plan import SearchPlan
@@ -67,6 +70,7 @@ class _Passes:
         xp = backend.xp
         self.given, self.plan_cells = given, xp.asarray(plan.cells)
         self.volumes, self.shortest = xp.asarray(plan.volumes), xp.asarray(plan.shortest_reciprocal)
+        self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
         self.n_frames = n_frames
         # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
         self.known: list[Any] = []
@@ -99,15 +103,15 @@ class _Passes:
         reason = xp.zeros(len(frames), dtype=xp.uint8)
         active, left, columns = xp.arange(len(frames)), spots, xp.arange(spots.xyz.shape[1])
         while len(active):
-            level, n_new, radius = self.significance(left, cells[active], input_cell[active])
-            best = xp.argmin(level, axis=1)
-            each = xp.arange(len(active))
-            reason[active] = xp.maximum(reason[active], reason_of_level(level[each, best], xp))
-            good = xp.flatnonzero((level[each, best] <= p.max_log10_chance) & (n_new[each, best] >= p.min_new_spots))
+            level, radius, false = self.significance(left, cells[active], input_cell[active])
+            best = xp.argmin(false, axis=1)
+            reason[active] = xp.maximum(reason[active], reason_of_level(level.min(axis=1), xp))
+            false = self.false_rate.of_cells(left, cells[active, best], input_cell[active, best])
+            good = xp.flatnonzero(false <= self.limit)
             if len(good) == 0:
                 break
             columns = columns[left.columns(good)[0]]
-            left, active, best = left.take(good), active[good], best[good]
+            left, active, best, false = left.take(good), active[good], best[good], false[good]
             level, radius = level[good, best], radius[good, best]
             chosen, source = cells[active, best], input_cell[active, best]
             # A cell is taken once, whatever comes of it.
@@ -117,7 +121,7 @@ class _Passes:
             kept = ~lost & ~drifted(fitted, self.given[source], p.max_drift, xp)
             why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT.value, FrameReason.DRIFTED.value).astype(xp.uint8)
             reason[active] = xp.maximum(reason[active], xp.where(kept, xp.uint8(0), why))
-            hit[active] |= self.record(frames[active], fitted, source, level, kept)
+            hit[active] |= self.record(frames[active], fitted, source, level, false, kept)
             covered = self.backend.distances(left, fitted[:, None])[0] < cutoff[left.frame_of_spot]
             covered &= kept[left.frame_of_spot]
             free[columns[covered]] = False
@@ -131,20 +135,24 @@ class _Passes:
         They need not pass again: their levels scatter, and the spots of a true crystal are as likely to fall behind a
         radius as before it.
         """
-        level, n_new, _ = self.significance(spots, cells[:, None], source[:, None])
-        limit = max(self.p.max_log10_chance, LEAST_LEVEL)
-        return (level[:, 0] > limit) | (n_new[:, 0] < self.p.min_new_spots)
+        level, _, false = self.significance(spots, cells[:, None], source[:, None])
+        unclear = (level[:, 0] > LEAST_LEVEL) & (false[:, 0] > self.limit)
+        return unclear | ~self.xp.isfinite(false[:, 0])
 
     def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
-        """Chance level of cells (F, Q, 3, 3), the spots that give it and the radius, each (F, Q)."""
+        """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""
         xp = self.xp
         radii = chance.radii(self.shortest[input_cell], xp)
         counts = self.backend.count_within(spots, cells, radii)
         n = spots.counts[:, None, None]
         levels = chance.log10_tail(counts, n, radii, self.volumes[input_cell][..., None], xp)
         best = xp.argmin(levels, axis=-1)[..., None]
-        taken = [xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (levels, counts, radii)]
-        return taken[0], taken[1], taken[2]
+        level, radius = (xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (levels, radii))
+        # One radius a cell is enough to tell which to look at closely.
+        enough = xp.where(counts >= self.p.min_new_spots, levels, 0.0)
+        best = xp.argmin(enough, axis=-1)[..., None]
+        k, within = (xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (counts, radii))
+        return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
 
     def refined(
         self, spots: SpotBatch, cells: Any, source: Any, raw_scores: Any, level: Any, radius: Any
@@ -154,7 +162,7 @@ class _Passes:
         refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
         if p.polish == "none":
             return refined[:, 0], xp.maximum(radius, self.largest_cutoff(source, p.max_dist))
-        new_level, _, new_radius = self.significance(spots, refined, source[:, None])
+        new_level, new_radius, _ = self.significance(spots, refined, source[:, None])
         better = new_level[:, 0] < level
         start = xp.where(better[:, None, None], refined[:, 0], cells)
         radius = xp.where(better, new_radius[:, 0], radius)
@@ -165,7 +173,7 @@ class _Passes:
         """A cut-off limited so that spheres of it do not fill reciprocal space."""
         return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
 
-    def record(self, frames: Any, cells: Any, source: Any, level: Any, is_crystal: Any) -> Any:
+    def record(self, frames: Any, cells: Any, source: Any, level: Any, false: Any, is_crystal: Any) -> Any:
         """Keep one cell for each of these frames; which are new crystals."""
         xp, p = self.xp, self.p
         is_new = is_crystal.copy()
@@ -175,7 +183,7 @@ class _Passes:
         known = xp.broadcast_to(1e-3 * xp.eye(3), (self.n_frames, 3, 3)).copy()
         known[frames[is_new]] = cells[is_new]
         self.known.append(known)
-        self.rows.append(Found(frames, cells, source, level, level, is_new))
+        self.rows.append(Found(frames, cells, source, level, level, false, is_new))
         return is_new
 
     def found(self) -> Found:
@@ -184,7 +192,7 @@ class _Passes:
         if not self.rows:
             none = xp.zeros(0)
             cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
-            return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, is_crystal)
+            return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, none, is_crystal)
         return Found.joined(self.rows, xp)
 
 

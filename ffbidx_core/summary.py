@@ -50,6 +50,8 @@ class Summary:
     Attributes
     ----------
     frames, indexed, crystals : int
+    expected_false : float or None
+        Crystals that chance is expected to make at most, were all frames blank; None where it was not asked.
     status : dict
         Frames by status.
     spots, spots_left_out, spots_not_sampled : int
@@ -70,6 +72,7 @@ class Summary:
     frames: int
     indexed: int
     crystals: int
+    expected_false: float | None
     status: dict[str, int]
     spots: int
     spots_left_out: int
@@ -259,7 +262,7 @@ class Tally:
         )
 
     def summary(self, cells: list[CellSummary], *, method: str, backend: str, device: str, output: str,
-                complete: bool) -> Summary:
+                complete: bool, expected_false: float | None = None) -> Summary:
         """The summary of the run so far."""
         problems = list(self.problems)
         if self.more_problems:
@@ -267,6 +270,7 @@ class Tally:
         seconds = self.seconds
         return Summary(
             self.n_frames, self.n_indexed, self.n_crystals,
+            expected_false,
             {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
             self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
             round((self.n_frames - self.n_before) / seconds, 2), method, backend, device, output, complete, problems,

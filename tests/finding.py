@@ -58,4 +58,6 @@ def part(result: BatchResult, f: int) -> BatchResult:
         n_indexed=result.n_indexed[crystals],
         rmsd=result.rmsd[crystals],
         log10_chance=result.log10_chance[crystals],
+        log10_false=result.log10_false[crystals],
+        n_expected=result.n_expected[crystals],
     )

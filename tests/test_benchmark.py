@@ -70,8 +70,8 @@ def test_calls_overlap_where_the_backend_has_lanes(indexed):
 def test_a_miss_and_a_slow_call_show(monkeypatch):
     clock = iter([100, 101, 200, 203, 300, 302])
     monkeypatch.setattr("ffbidx_core.benchmark.time.perf_counter", lambda: next(clock))
-    # No level of chance is so low: nothing is accepted.
-    nothing = P.replace(max_log10_chance=-1000)
+    # No crystal is so sure: nothing is accepted.
+    nothing = P.replace(max_false_rate=1e-300)
     measured = measure(get_backend("cpu"), make_batches(TETRAGONAL, 4, 2), nothing, calls=3, judged=2)
     assert measured.seconds == (1, 3, 2)
     assert measured.as_dict() == {

@@ -9,7 +9,10 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*.py"), ROOT / "ffbidx.py"])
 
 BASE = {"model", "parameters", "errors", "version", "log"}
-ENGINE = {"backends", "batch", "crystals", "indexer", "lanes", "polish", "reasons", "retry", "search", "successive"}
+ENGINE = {
+    "backends", "batch", "crystals", "false_rate", "indexer", "lanes", "polish", "reasons", "retry", "search",
+    "successive",
+}
 FILES = {"batch", "read", "write"}
 RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "shards", "simulate", "summary"}
 

@@ -15,7 +15,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
     ("contraction", 0, 0.01), ("contraction", 1, 0.99), ("max_dist", 0, 1e-9), ("min_spots", 3, 4), ("n_iter", -1, 0),
     ("vr_min_spots", 3, 4), ("vr_min_spots", -1, 0), ("crystals_threshold", -1e-6, 0), ("crystals_min_spots", 3, 4),
     ("race_spots", 3, 4), ("candidate_separation", -0.1, 0), ("angle_peaks", -1, 0), ("searches", 0, 1),
-    ("research_fraction", 1.1, 1), ("accept", "luck", "chance"), ("max_log10_chance", 0.1, 0), ("min_new_spots", 3, 4),
+    ("research_fraction", 1.1, 1), ("accept", "luck", "chance"), ("max_false_rate", 1.1, 1), ("min_new_spots", 3, 4),
     ("max_drift", (0, 3), (0.01, 3)), ("max_drift", (0.05, 90), (0.05, 89)), ("max_drift", (0.05,), (0.05, 3)),
     ("polish", "free", "constrained"), ("strain_prior", 0, 1e-6), ("learn_cell", -1, 0), ("learn_rounds", 0, 1),
 ])
@@ -104,7 +104,7 @@ def test_best_accepts_by_chance_and_fast_differs_from_it_only_where_it_saves_wor
     assert (best.accept, best.polish, best.dist1, best.searches) == ("chance", "constrained", 0.12, 3)
     differing = {f.name for f in dataclasses.fields(Parameters) if getattr(best, f.name) != getattr(fast, f.name)}
     assert differing == {
-        "num_halfsphere_points", "num_candidate_vectors", "n_output_cells", "rigid_steps", "max_log10_chance",
+        "num_halfsphere_points", "num_candidate_vectors", "n_output_cells", "rigid_steps",
     }
 
 

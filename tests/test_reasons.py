@@ -28,7 +28,7 @@ NOISE = [false_spots(np.random.default_rng(seed), n) for seed, n in enumerate((1
 OTHER = cell_from_parameters((31, 47, 60, 90, 90, 90))
 """A cell that shares a with the crystals' one, and nothing else."""
 PRESETS = {"chance": "best", "count": "published"}
-NOTHING_PASSES = {"chance": {"max_log10_chance": -300.0}, "count": {"crystals_min_spots": 500}}
+NOTHING_PASSES = {"chance": {"max_false_rate": 1e-300}, "count": {"crystals_min_spots": 500}}
 NAMES = tuple(PRESETS)
 
 

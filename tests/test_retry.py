@@ -1,7 +1,6 @@
 """Further tries for frames without a crystal: what they gain, what they leave alone, what they must not depend on."""
 
 import dataclasses
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -123,13 +122,13 @@ def test_the_limit_is_stricter_by_the_number_of_tries(hard, monkeypatch):
     limits = []
 
     def watched(backend, spots, plan, p, given):
-        limits.append(p.max_log10_chance)
+        limits.append(p.max_false_rate)
         return find(backend, spots, plan, p, given)
 
     find = retry.find_by_chance
     monkeypatch.setattr(retry, "find_by_chance", watched)
     indexed(hard)
-    assert limits == [P.max_log10_chance - math.log10(1 + len(retry.LADDER))] * 2
+    assert limits == [P.max_false_rate / (1 + len(retry.LADDER))] * 2
 
 
 def test_blank_frames_stay_blank():

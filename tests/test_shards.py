@@ -1,11 +1,14 @@
 """Shards of a run, on any machines, joined are the run."""
 
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from calls import start
 from faults.runs import QUICK, assert_same, make_inputs
@@ -129,6 +132,19 @@ def test_gaps_may_be_allowed(three, whole, tmp_path):
         index(
             Job([], QUICK, CELL[None], backend="cpu"), store=PartsStore([Output(str(tmp_path / "out.h5"))], resume=True)
         )
+
+
+def test_what_old_shards_do_not_know_is_unknown_in_the_whole(three, whole, tmp_path):
+    paths = [str(tmp_path / f"{k}.h5") for k in range(3)]
+    for path, shard in zip(paths, three, strict=True):
+        shutil.copy(shard, path)
+        with h5py.File(path, "r+") as file:
+            del file["crystal/log10_false"]
+    merge(paths, str(tmp_path / "out.h5"))
+    found, wanted = read_results(tmp_path / "out.h5"), read_results(whole)
+    assert np.isnan(found.log10_false).all()
+    assert np.isfinite(wanted.log10_false).all()
+    assert_same(replace(found, log10_false=wanted.log10_false), wanted)
 
 
 def test_runs_of_different_inputs_are_joined_in_the_order_given(sources, tmp_path):

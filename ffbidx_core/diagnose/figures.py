@@ -174,12 +174,16 @@ def _crystals(found: Found) -> Iterator[Picture]:
         "rmsd", "Distance from the predicted spots", "rms distance / (10⁻³/Å)", rmsd,
         np.linspace(0, bulk[-1], len(bulk)), "Of each crystal's indexed spots.",
     )
-    chance = found.log10_chance[np.isfinite(found.log10_chance)].astype(float)
-    if len(chance):
-        yield _histogram_of(
-            "chance", "Level of chance", "log10 of the chance level", chance, central_edges(chance),
-            "Further left is surer. The crystals next to the limit at the right are the doubtful ones.",
-        )
+    for name, values, title, label, caption in (
+        ("chance", found.log10_chance, "Level of chance", "log10 of the chance level",
+         "Of the crystal's own orientation, not of all that were tried. Further left is surer."),
+        ("false", found.log10_false, "False crystals as good", "log10 of the expected number",
+         "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next to "
+         "the limit at the right are the doubtful ones."),
+    ):
+        known = values[np.isfinite(values)].astype(float)
+        if len(known):
+            yield _histogram_of(name, title, label, known, central_edges(known), caption)
 
 
 def _histogram_of(name: str, title: str, label: str, values: NDArray[Any], edges: Array, caption: str) -> Picture:

@@ -45,7 +45,7 @@ class Found:
     n_indexed : (k,) int32
     rmsd : (k,) float32
         1/angstrom.
-    log10_chance : (k,) float32
+    log10_chance, log10_false, n_expected : (k,) float32
     parameters : (k, 6) float32
         a, b, c in angstrom, alpha, beta, gamma in degrees.
     """
@@ -66,6 +66,8 @@ class Found:
     n_indexed: NDArray[np.int32]
     rmsd: NDArray[np.float32]
     log10_chance: NDArray[np.float32]
+    log10_false: NDArray[np.float32]
+    n_expected: NDArray[np.float32]
     parameters: NDArray[np.float32]
 
     @property
@@ -133,6 +135,7 @@ def _columns(piece: Results) -> dict[str, NDArray[Any]]:
         "n_spots": piece.n_spots, "n_crystals": np.diff(piece.crystal_offsets),
         "cells": piece.cells[piece.crystals], "input_cell": piece.input_cell[piece.crystals],
         "n_indexed": piece.n_indexed, "rmsd": piece.rmsd, "log10_chance": piece.log10_chance,
+        "log10_false": piece.log10_false, "n_expected": piece.n_expected,
         "parameters": piece.crystal_parameters,
     }
 

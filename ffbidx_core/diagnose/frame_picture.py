@@ -206,8 +206,9 @@ def _draw_spots(axes: Axes, frame: IndexedFrame, results: Results, wavelength: f
 
 
 def _how_well(results: Results, k: int) -> str:
-    chance = results.log10_chance[k]
-    return f", rms {results.rmsd[k]:.5f}/Å" + ("" if np.isnan(chance) else f", log10 chance {chance:.0f}")
+    known = {"{:.1f} by chance": results.n_expected[k], "log10 false {:.0f}": results.log10_false[k]}
+    words = [text.format(value) for text, value in known.items() if not np.isnan(value)]
+    return "".join(f", {word}" for word in [*words, f"rms {results.rmsd[k]:.5f}/Å"])
 
 
 def _draw_rings(axes: Axes, limit: float) -> None:

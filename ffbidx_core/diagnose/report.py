@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
-from ..model.frame import FrameStatus
+from ..model.frame import FrameStatus, expected_false
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.reason import ADVICE, FrameReason
 from ..parameters import Parameters
@@ -128,11 +128,25 @@ def _remarks(found: Found, poles: dict[int, list[PoleFigure]], n_cells: int) -> 
         remarks.append(f"{unreadable} inputs could not be read.")
     if not len(found.cells):
         remarks.append("No crystal was found.")
+    remarks += _chance_remarks(found)
     remarks += _reason_remarks(found)
     remarks += _orientation_remarks(poles)
     if n_cells > len(poles):
         remarks.append(f"{n_cells - len(poles)} further input cells with fewer crystals are not shown.")
     return remarks
+
+
+def _chance_remarks(found: Found) -> list[str]:
+    """How many crystals may be work of chance; nothing where the run has no such limit."""
+    parameters = json.loads(found.header.parameters)
+    limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
+    if limit is None or not np.isfinite(found.log10_false).any():
+        return []
+    number = expected_false(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
+    return [
+        f"Up to about {number:.2g} of the {len(found.cells):,} crystals are expected to be work of chance "
+        f"({limit:g} a frame searched{', and as many in its further tries' if retry else ''})."
+    ]
 
 
 def _reason_remarks(found: Found) -> list[str]:

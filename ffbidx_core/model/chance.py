@@ -16,6 +16,8 @@ PLANE_DISTANCES = (0.03, 0.06, 0.12)
 """Distances of a spot from the lattice planes of a vector, in units of theirs, that are tried in the same way."""
 LOG10_ORIENTATIONS = 7.0
 """log10 of the number of orientations of a cell that differ. So many make one of ten random frames stand out."""
+TERMS = 6
+"""Terms of the binomial tail that are summed; the rest is taken for a geometric series."""
 
 
 def radii(shortest_reciprocal: Any, xp: ModuleType = np) -> Any:
@@ -33,7 +35,39 @@ def log10_tail(counts: Any, n: Any, radius: Any, volume: Any, xp: ModuleType = n
     counts : k;  n : spots of the frame;  radius : 1/angstrom;  volume : of the unit cell, cubic angstrom
         Arrays that broadcast.
     """
-    return log10_bound(counts, n, xp.minimum(4 / 3 * np.pi * radius**3 * volume, LARGEST_PROBABILITY), xp)
+    return log10_bound(counts, n, probability(radius, volume, xp), xp)
+
+
+def probability(radius: Any, volume: Any, xp: ModuleType = np) -> Any:
+    """Probability that a random spot lies within a radius (1/angstrom) of a lattice point; volume in cubic angstrom."""
+    return xp.minimum(4 / 3 * np.pi * radius**3 * volume, LARGEST_PROBABILITY)
+
+
+def log10_exact_tail(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
+    """log10 of the probability itself that k or more of n spots lie where each lies with probability p; 0 for k <= n p.
+
+    The tail of the binomial distribution: its first term is Chernoff's bound times a factor in which Stirling's series
+    stands for the factorials (Loader, 2000), the further ones follow from it by their ratios. Good to 0.01 below a
+    probability of 0.1, and better the lower it is.
+
+    Parameters
+    ----------
+    counts : k, at least 1;  n : at least k;  p : below 1
+        Arrays that broadcast.
+    """
+    rest = n - counts
+    width = xp.where(rest > 0, n / (2 * np.pi * counts * xp.maximum(rest, 1)), 1.0)
+    first = xp.where(rest > 0, _stirling_error(n, xp) - _stirling_error(counts, xp) - _stirling_error(rest, xp), 0.0)
+    first = first + xp.log(width) / 2
+    odds = p / (1 - p)
+    term = total = xp.ones_like(odds * counts)
+    for i in range(TERMS):
+        term = term * odds * xp.maximum(rest - i, 0) / (counts + (1 + i))
+        total = total + term
+    ratio = xp.minimum(odds * xp.maximum(rest - TERMS, 0) / (counts + (1 + TERMS)), 0.99)
+    total = total + term * ratio / (1 - ratio)
+    tail = log10_bound(counts, n, p, xp) + (first + xp.log(total)) / np.log(10)
+    return xp.where(counts > n * p, xp.minimum(tail, 0.0), 0.0)
 
 
 def log10_bound(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
@@ -47,3 +81,9 @@ def log10_bound(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
     outside = xp.where(share < 1, 1 - share, 1.0)
     divergence = share * xp.log(inside / p) + (1 - share) * xp.log(outside / (1 - p))
     return xp.where(share > p, -n * divergence / np.log(10), 0.0)
+
+
+def _stirling_error(n: Any, xp: ModuleType) -> Any:
+    """ln n! less Stirling's formula for it, n at least 1."""
+    m = xp.maximum(n, 1)
+    return (1 / 12 - (1 / 360 - 1 / (1260 * m**2)) / m**2) / m

@@ -22,6 +22,15 @@ class FrameStatus(enum.IntEnum):
     UNREADABLE = 4
 
 
+def expected_false(frames_by_status: NDArray[np.int64], max_false_rate: float, retry: bool) -> float:
+    """Crystals that chance is expected to make in a run at most.
+
+    Each frame searched takes the risk once, and once more in all further tries together.
+    """
+    searched = frames_by_status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
+    return float((1 + retry) * int(searched) * max_false_rate)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a reader stands in the whole input; what a run needs to go on from there.
@@ -182,6 +191,10 @@ class BatchResult:
         Spots indexed, and their rms distance in 1/angstrom.
     log10_chance : (k,) float32
         Chance level, nan where it was not used.
+    log10_false : (k,) float32
+        Of the number of false crystals as good as this one that are expected on its frame; nan like the level.
+    n_expected : (k,) float32
+        Spots that would be indexed by chance.
     """
 
     n_sampled: NDArray[np.int32]
@@ -196,6 +209,8 @@ class BatchResult:
     n_indexed: NDArray[np.int32]
     rmsd: NDArray[np.float32]
     log10_chance: NDArray[np.float32]
+    log10_false: NDArray[np.float32]
+    n_expected: NDArray[np.float32]
 
     @property
     def n_frames(self) -> int:
@@ -211,7 +226,8 @@ class BatchResult:
             rung=np.zeros(n_frames, dtype=np.uint8), cell_offsets=zeros, cells=np.zeros((0, 3, 3), np.float32),
             scores=np.zeros(0, np.float32), input_cell=np.zeros(0, np.int32), crystal_offsets=zeros,
             crystals=np.zeros(0, np.int64), n_indexed=np.zeros(0, np.int32), rmsd=np.zeros(0, np.float32),
-            log10_chance=np.zeros(0, np.float32),
+            log10_chance=np.zeros(0, np.float32), log10_false=np.zeros(0, np.float32),
+            n_expected=np.zeros(0, np.float32),
         )
 
     @classmethod
@@ -222,6 +238,7 @@ class BatchResult:
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in (
                 "n_sampled", "reason", "rung", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance",
+                "log10_false", "n_expected",
             )
         }
         counts: dict[str, Any] = {

@@ -25,8 +25,8 @@ class FrameReason(enum.IntEnum):
       directions sampled and the lengths. The best candidate of each length is judged.
     - of a cell: its level of chance before the refinement, times 10^LOG10_ORIENTATIONS (`model.chance`).
 
-    With `--accept chance` a cell passes when its level is at most `max_log10_chance` by at least `min_new_spots` spots;
-    with `--accept count` when it covers at least `crystals_min_spots` spots.
+    With `--accept chance` a cell of `min_new_spots` spots passes when at most `max_false_rate` false ones are expected;
+    with `--accept count` one passes when it covers at least `crystals_min_spots` spots.
 
     Attributes
     ----------

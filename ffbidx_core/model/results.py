@@ -34,7 +34,7 @@ class Column:
     units
         Attribute of the dataset, where it has any.
     optional
-        Whether a file may lack it.
+        Whether a file may lack it; a crystal's number is nan then.
     """
 
     path: str
@@ -111,6 +111,10 @@ class Results:
         Their rms distance to the predicted spots, 1/angstrom.
     log10_chance : (k,) float32
         log10 of the chance level; nan where it was not used.
+    log10_false : (k,) float32
+        log10 of the number of false crystals as good as this one that are expected on its frame; nan like the level.
+    n_expected : (k,) float32
+        Spots that would be indexed by chance.
     crystal_parameters : (k, 6) float32
         a, b, c in angstrom, alpha, beta, gamma in degrees.
     learned_cells : (m, 3, 3) float64 or None
@@ -139,6 +143,8 @@ class Results:
     n_indexed: NDArray[np.int32]
     rmsd: NDArray[np.float32]
     log10_chance: NDArray[np.float32]
+    log10_false: NDArray[np.float32]
+    n_expected: NDArray[np.float32]
     crystal_parameters: NDArray[np.float32]
     learned_cells: NDArray[np.float64] | None = None
     reason: NDArray[np.uint8] | None = None
@@ -172,6 +178,8 @@ COLUMNS = {
     "n_indexed": Column("/crystal/n_indexed", "i4", "crystals"),
     "rmsd": Column("/crystal/rmsd", "f4", "crystals", units="1/angstrom"),
     "log10_chance": Column("/crystal/log10_chance", "f4", "crystals"),
+    "log10_false": Column("/crystal/log10_false", "f4", "crystals", optional=True),
+    "n_expected": Column("/crystal/n_expected", "f4", "crystals", optional=True),
     "crystal_parameters": Column("/crystal/parameters", "f4", "crystals", (6,)),
     "learned_cells": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True),
     "reason": Column("/frame/reason", "reason", "frames", optional=True),

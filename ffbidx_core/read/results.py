@@ -40,7 +40,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
             attributes = dict(file.attrs)
         header, complete = _header(name, attributes)
         arrays: dict[str, Any] = {field: _read_column(file, name, column) for field, column in COLUMNS.items()}
-    results = Results(header, complete, **arrays)
+    results = Results(header, complete, **_with_unknown(arrays))
     _check(results, name)
     return results
 
@@ -61,9 +61,16 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
         n_frames = len(columns["index"])  # type: ignore[arg-type]
         for begin in range(0, n_frames, frames_at_once):
             arrays = _piece(path, columns, slice(begin, min(begin + frames_at_once, n_frames)))
-            results = Results(header, complete, **(cells | arrays))
+            results = Results(header, complete, **_with_unknown(cells | arrays))
             _check(results, path)
             yield results
+
+
+def _with_unknown(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Columns with nan for the numbers of crystals that the file does not know."""
+    unknown = np.full(len(arrays["crystals"]), np.nan, np.float32)
+    absent = {name: unknown for name, c in COLUMNS.items() if c.rows == "crystals" and arrays[name] is None}
+    return arrays | absent
 
 
 def _piece(path: str, columns: dict[str, h5py.Dataset | None], frames: slice) -> dict[str, Any]:

@@ -212,7 +212,9 @@ def _column(
         yield np.zeros(1, dtype=np.int64)
     for number, part in enumerate(parts):
         with _opened(part) as file:
-            dataset = file[column.path]
+            dataset = file.get(column.path)
+            if dataset is None and column.optional:
+                dataset = np.full(sizes[number].rows[column.rows], np.nan, column.kind)
             for begin in range(int(name in _OFFSETS), len(dataset), at_once):
                 values = dataset[begin : begin + at_once]
                 if name in _OFFSETS:

@@ -85,6 +85,7 @@ class ResultsWriter:
             "crystal_offsets": result.crystal_offsets[1:] + self._n_crystals,
             "crystals": result.crystals + self._n_cells,
             "n_indexed": result.n_indexed, "rmsd": result.rmsd, "log10_chance": result.log10_chance,
+            "log10_false": result.log10_false, "n_expected": result.n_expected,
             "crystal_parameters": cell_parameters(result.cells[result.crystals]),
         }
         for name, values in columns.items():

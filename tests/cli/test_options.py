@@ -24,7 +24,6 @@ def test_an_option_given_by_hand_wins_over_the_preset(name, preset):
     old = getattr(Parameters.preset(preset), name)
     words = {
         "method": "ifss", "accept": "count", "polish": "none", "max_drift": (0.01, 1.0),
-        "max_log10_chance": -5.0, "learn_max_log10_chance": -5.0,
     }
     value = words.get(name, not old if isinstance(old, bool) else old + 4 if isinstance(old, int) else 0.1)
     parameters, given = chosen_parameters(preset, dict.fromkeys(FIELDS) | {name: value, "output": "x.h5"})

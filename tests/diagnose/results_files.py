@@ -12,7 +12,8 @@ from ffbidx_core.model.frame import FrameStatus
 from ffbidx_core.model.results import Results, ResultsHeader
 from ffbidx_core.write.results import results_file
 
-HEADER = ResultsHeader("1.2.3", "ifssr", json.dumps({"max_spots": 100, "max_drift": [0.05, 3.0]}), "cpu", "two <cores>")
+PARAMETERS = {"max_spots": 100, "max_drift": [0.05, 3.0], "max_false_rate": 0.0001}
+HEADER = ResultsHeader("1.2.3", "ifssr", json.dumps(PARAMETERS), "cpu", "two <cores>")
 CELL = cell_from_parameters((31, 42, 53, 90, 103, 90))
 
 
@@ -30,7 +31,8 @@ def results_of(n_crystals: list[int], seed: int = 0, **changes) -> Results:
         np.full(n_frames, 50, np.int32), np.where(found, FrameStatus.INDEXED, FrameStatus.NOT_INDEXED).astype(np.uint8),
         offsets, cells, np.zeros(k, np.float32), np.zeros(k, np.int32), offsets, np.arange(k),
         rng.integers(10, 50, k).astype(np.int32), rng.uniform(4e-4, 8e-4, k).astype(np.float32),
-        rng.uniform(-50, -11, k).astype(np.float32), cell_parameters(cells).astype(np.float32),
+        rng.uniform(-50, -11, k).astype(np.float32), rng.uniform(-40, -4, k).astype(np.float32),
+        rng.uniform(0, 3, k).astype(np.float32), cell_parameters(cells).astype(np.float32),
     ), **changes)
 
 

@@ -130,11 +130,14 @@ def test_names_cannot_break_the_page(tmp_path):
 def test_runs_with_little_to_show(tmp_path, crystals, chance):
     results = results_of(crystals)
     if not chance:
-        results.log10_chance[:] = np.nan
+        results.log10_chance[:] = results.log10_false[:] = np.nan
     report = make_report(write_results(tmp_path / "run.h5", results))
     checked(page(report))
     assert ("No crystal was found." in report.remarks) == (sum(crystals) == 0)
-    assert any(picture.name == "chance" for picture in report.pictures) == (chance and sum(crystals) > 0)
+    for name in ("chance", "false"):
+        assert any(picture.name == name for picture in report.pictures) == (chance and sum(crystals) > 0)
+    said = any("work of chance" in remark for remark in report.remarks)
+    assert said == (chance and sum(crystals) > 0)
 
 
 def test_frames_that_are_no_use_are_said(tmp_path):

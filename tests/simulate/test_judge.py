@@ -21,8 +21,8 @@ def result(cells_of_frames):
         n_sampled=np.zeros(len(counts), np.int32), cell_offsets=offsets, cells=cells.astype(np.float32),
         scores=np.zeros(n, np.float32), input_cell=np.zeros(n, np.int32), crystal_offsets=offsets,
         crystals=np.arange(n), n_indexed=np.zeros(n, np.int32), rmsd=np.zeros(n, np.float32),
-        log10_chance=np.zeros(n, np.float32), reason=np.zeros(len(counts), np.uint8),
-        rung=np.zeros(len(counts), np.uint8),
+        log10_chance=np.zeros(n, np.float32), log10_false=np.zeros(n, np.float32), n_expected=np.zeros(n, np.float32),
+        reason=np.zeros(len(counts), np.uint8), rung=np.zeros(len(counts), np.uint8),
     )
 
 

@@ -35,6 +35,8 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
         n_indexed=rng.integers(5, 300, n_crystals, dtype=np.int32),
         rmsd=rng.uniform(0, 1e-3, n_crystals).astype(np.float32),
         log10_chance=rng.uniform(-50, -11, n_crystals).astype(np.float32),
+        log10_false=rng.uniform(-40, -4, n_crystals).astype(np.float32),
+        n_expected=rng.uniform(0, 3, n_crystals).astype(np.float32),
     )
     return block, result
 

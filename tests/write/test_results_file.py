@@ -18,6 +18,7 @@ from results_of import CELLS, HEADER, block_of, status_of
 from ffbidx_core import read_results
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.results import COLUMNS, Results
+from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.write import ResultsWriter
 from ffbidx_core.write.results import results_file
 
@@ -56,6 +57,8 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         "crystal/n_indexed": ("int32", (6,)),
         "crystal/rmsd": ("float32", (6,)),
         "crystal/log10_chance": ("float32", (6,)),
+        "crystal/log10_false": ("float32", (6,)),
+        "crystal/n_expected": ("float32", (6,)),
         "crystal/parameters": ("float32", (6, 6)),
     }
     found: dict[str, h5py.HLObject] = {}
@@ -234,6 +237,20 @@ def test_files_of_versions_without_reasons_are_read(tmp_path: Path) -> None:
     assert results.rung is None
     np.testing.assert_array_equal(results.status, wanted.status)
     assert results_file(results) == results_file(dataclasses.replace(wanted, reason=None, rung=None))
+
+
+def test_a_file_of_a_program_that_did_not_know_false_crystals_is_read(tmp_path: Path) -> None:
+    def forget(file: h5py.File) -> None:
+        del file["crystal/log10_false"], file["crystal/n_expected"]
+
+    path = tmp_path / "old.h5"
+    path.write_bytes(poked(forget))
+    (piece, *more) = results_in_pieces(str(path), 3)
+    for results, n in ((read_results(path), 6), (piece, 3)):
+        for values in (results.log10_false, results.n_expected):
+            assert values.shape == (n,)
+            assert np.isnan(values).all()
+    assert [len(part.crystals) for part in more] == [3]
 
 
 @pytest.mark.parametrize("dataset", ["cells", "scores", "crystals", "frame/status", "frame/reason", "crystal/rmsd"])
