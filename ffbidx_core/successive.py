@@ -20,8 +20,11 @@ from .model.plan import SearchPlan
 from .model.reason import FrameReason
 from .parameters import Parameters
 from .polish import polish
-from .reasons import LEAST_LEVEL, reason_of_level, with_vectors
+from .reasons import reason_of_level, with_vectors
 from .search import Found, search
+
+LOST = 3.0
+"""A refined cell has lost its spots when 10^LOST times as many false ones as it are expected as are allowed."""
 
 
 def find_by_chance(
@@ -132,12 +135,10 @@ class _Passes:
     def lost(self, spots: SpotBatch, cells: Any, source: Any) -> Any:
         """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,).
 
-        They need not pass again: their levels scatter, and the spots of a true crystal are as likely to fall behind a
+        They need not pass again: their numbers scatter, and the spots of a true crystal are as likely to fall behind a
         radius as before it.
         """
-        level, _, false = self.significance(spots, cells[:, None], source[:, None])
-        unclear = (level[:, 0] > LEAST_LEVEL) & (false[:, 0] > self.limit)
-        return unclear | ~self.xp.isfinite(false[:, 0])
+        return self.false_rate.of_cells(spots, cells, source) > self.limit + LOST
 
     def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
         """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""

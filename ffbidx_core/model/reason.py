@@ -41,8 +41,8 @@ class FrameReason(enum.IntEnum):
     EXPLAINED_BY_CHANCE
         A cell stands out, but none passes.
     LOST_IN_REFINEMENT
-        A cell passes before the method and the last fit; after them it does not stand out, or has too few spots
-        (`count`: it does not pass).
+        A cell passes before the method and the last fit; after them 1000 times as many false ones are expected as are
+        allowed, or it has too few spots (`count`: it does not pass).
     DRIFTED
         A refined cell passes, but its shape is further from the input cell's than `max_drift`.
     BAD_SPOTS, UNREADABLE
