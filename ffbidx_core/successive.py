@@ -109,8 +109,9 @@ class _Passes:
             level, radius, false = self.significance(left, cells[active], input_cell[active])
             best = xp.argmin(false, axis=1)
             reason[active] = xp.maximum(reason[active], reason_of_level(level.min(axis=1), xp))
+            counted = xp.isfinite(xp.take_along_axis(false, best[:, None], axis=1)[:, 0])
             false = self.false_rate.of_cells(left, cells[active, best], input_cell[active, best])
-            good = xp.flatnonzero(false <= self.limit)
+            good = xp.flatnonzero(counted & (false <= self.limit))
             if len(good) == 0:
                 break
             columns = columns[left.columns(good)[0]]
