@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .distribute import Devices
 from .model.cell import Array
 from .model.plan import SearchPlan
+from .model.strain import strains, symmetric
 from .parameters import Parameters
 
 CAUTION = 4.0
@@ -55,8 +56,8 @@ def learn_cells(
             if len(mine) < p.learn_min_crystals:
                 learned[m] = cells[m]
                 continue
-            strain = np.median(_strains(mine, learned[m]), axis=0)
-            strain = _symmetric(strain, learned[m], lesson.operators[m]) * len(mine) / (len(mine) + CAUTION)
+            strain = np.median(strains(mine, learned[m]), axis=0)
+            strain = symmetric(strain, learned[m], lesson.operators[m]) * len(mine) / (len(mine) + CAUTION)
             learned[m] = learned[m] @ (np.eye(3) + strain)
             taught_by[m], largest = len(mine), max(largest, float(np.abs(strain).max()))
         if largest < SETTLED:
@@ -102,14 +103,3 @@ class _Frames:
             -float(result.log10_chance[first].sum()),
         )
 
-
-def _strains(cells: Array, reference: Array) -> Array:
-    """Strain E (n, 3, 3) of oriented cells = reference (I + E) R, in the axes of the reference."""
-    u, s, _ = np.linalg.svd(np.linalg.inv(reference) @ cells)
-    return np.asarray((u * s[:, None, :]) @ np.swapaxes(u, 1, 2) - np.eye(3))
-
-
-def _symmetric(strain: Array, cell: Array, operators: NDArray[np.int64]) -> Array:
-    """The part of a strain that keeps the symmetry of the lattice."""
-    rotations = np.linalg.inv(cell) @ operators @ cell
-    return np.asarray((rotations @ strain @ np.swapaxes(rotations, 1, 2)).mean(axis=0))

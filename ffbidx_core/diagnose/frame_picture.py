@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
+from ..model.geometry import PADDING, wavelength_of_spots
 from ..model.lattice import Lattice, primitive_basis
 from ..model.reason import FrameReason, Rung
 from ..model.results import COLUMNS, Results
@@ -24,10 +25,6 @@ from ..simulate.ewald import indices_near_sphere
 from ..write.frames import IndexedFrame, Setup, indexed_frames
 from .style import CRYSTALS, GREY, styled
 
-PADDING = 1e-6
-"""Spots this near to the origin, 1/angstrom, are none."""
-SPHERE_ERROR = 0.1
-"""Spots that are off the sphere fitted to them by more than this share give no wavelength."""
 EXCITED = 90
 """Percentile of the indexed spots' distances from the Ewald sphere within which reflections are predicted."""
 LEAST_WIDTH = 2e-4
@@ -119,15 +116,7 @@ def wavelength_of(frame: IndexedFrame) -> float | None:
     """
     if frame.peaks is not None and frame.peaks.wavelength[0] > 0:
         return float(frame.peaks.wavelength[0])
-    q = _real(frame.spots)
-    depth = -q[:, 2]
-    # |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, fitted.
-    squared = (q * q).sum(axis=1)
-    radius = float(squared @ depth / max(2 * depth @ depth, 1e-300))
-    off = squared - 2 * radius * depth
-    if len(q) < 4 or radius <= 0 or off @ off > SPHERE_ERROR**2 * (squared @ squared):
-        return None
-    return 1 / radius
+    return wavelength_of_spots(frame.spots)
 
 
 def _real(spots: Array) -> Array:

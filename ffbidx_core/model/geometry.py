@@ -8,9 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .cell import Array
+
+SPHERE_ERROR = 0.1
+"""Spots that are off the sphere fitted to them by more than this share give no wavelength."""
+PADDING = 1e-6
+"""Spots this near to the origin, 1/angstrom, are none."""
+FORWARD = 0.1
+"""Rays with a smaller cosine of their angle to the beam meet no flat detector behind the sample."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +68,44 @@ class FlatDetector:
             "p0/fs = x", "p0/ss = y", f"p0/corner_x = {-x:.8g}", f"p0/corner_y = {-y:.8g}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def wavelength_of_spots(spots: Array) -> float | None:
+    """The wavelength in angstrom whose Ewald sphere holds spots (n, 3); None where they lie on none."""
+    q = spots[np.linalg.norm(spots, axis=1) > PADDING]
+    depth = -q[:, 2]
+    # |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, fitted.
+    squared = (q * q).sum(axis=1)
+    radius = float(squared @ depth / max(2 * depth @ depth, 1e-300))
+    off = squared - 2 * radius * depth
+    if len(q) < 4 or radius <= 0 or off @ off > SPHERE_ERROR**2 * (squared @ squared):
+        return None
+    return 1 / radius
+
+
+def spots_of_moved_detector(spots: Array, wavelength: Array, shift: ArrayLike, distance: float = 0.0) -> Array:
+    """Spots (n, 3), 1/angstrom, as they are when the detector that they were computed with was not where it is.
+
+    On a flat detector normal to the beam a ray (X, Y, 1) becomes ((1 + distance) X - shift_x, ..., 1).
+
+    Parameters
+    ----------
+    wavelength : (n,)
+        Of each spot, angstrom.
+    shift : (2,)
+        Where the beam meets the detector, along x and y, in units of its distance.
+    distance
+        By which share of itself it is nearer than was taken.
+
+    Returns
+    -------
+    (n, 3) float64
+        Spots of rays that no such detector sees, see `FORWARD`, are as they were.
+    """
+    wave = np.asarray(wavelength, dtype=np.float64)[:, None]
+    ray = spots * wave + (0.0, 0.0, 1.0)
+    forward = ray[:, 2] > FORWARD
+    ray[forward, :2] = (1 + distance) * ray[forward, :2] / ray[forward, 2:] - np.asarray(shift)
+    ray[forward, 2] = 1
+    ray[forward] /= np.linalg.norm(ray[forward], axis=1, keepdims=True)
+    return np.asarray(np.where(forward[:, None], (ray - (0.0, 0.0, 1.0)) / wave, spots))
