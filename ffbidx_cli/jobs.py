@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from ffbidx_core.write.outputs import Writer
 
 TO_STDOUT = "-"
-GEOMETRY_OPTIONS = ("beam_centre", "distance", "wavelength", "half_pixel_shift")
+GEOMETRY_OPTIONS = ("beam_centre", "beam_shift", "distance", "wavelength", "half_pixel_shift")
+LARGEST_SHIFT = 200.0
+"""Beam shifts are smaller, mrad."""
 JOB_OPTIONS = ("backend", "device", "threads", "batch_size", "d_min", "d_max", "every", "max_frames")
 
 
@@ -128,7 +130,7 @@ def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
 
 def geometry_of(
     inputs: Sequence[str], geometry: str | None, *, beam_centre: tuple[float, float] | None, distance: float | None,
-    wavelength: float | None, half_pixel_shift: bool | None,
+    wavelength: float | None, half_pixel_shift: bool | None, beam_shift: tuple[float, float] | None,
 ) -> tuple[Geometry | None, bool | None]:
     """The geometry that the options describe, and whether half a pixel is added to the peaks."""
     from ffbidx_core.errors import ParameterError
@@ -137,7 +139,10 @@ def geometry_of(
     for name, value in (("distance", distance), ("wavelength", wavelength)):
         if value is not None and not 0 < value < float("inf"):
             raise ParameterError(name, value, "above 0 and finite")
-    return choose_geometry(inputs, geometry, GeometryChanges(beam_centre, distance, wavelength, half_pixel_shift))
+    changes = GeometryChanges(beam_centre, distance, wavelength, half_pixel_shift, beam_shift)
+    if beam_shift is not None and not all(abs(value) < LARGEST_SHIFT for value in beam_shift):
+        raise ParameterError("beam_shift", beam_shift, f"two numbers below {LARGEST_SHIFT:g} mrad")
+    return choose_geometry(inputs, geometry, changes)
 
 
 def shard_outputs(outputs: Sequence[str], shard: tuple[int, int]) -> list[str]:

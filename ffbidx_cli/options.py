@@ -182,6 +182,9 @@ geometry_options = _together(
         "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]")),
     click.option("--beam-centre", nargs=2, type=float, default=None, metavar="FS SS", help=(
         "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first.")),
+    click.option("--beam-shift", nargs=2, type=float, default=None, metavar="X Y", help=(
+        "For spots without pixels: the beam meets the detector that they were computed with here, in mrad along x "
+        "and y (`ffbidx diagnose` finds it).")),
     click.option("--distance", type=float, metavar="MM", help="Distance of the detector."),
     click.option("--wavelength", type=float, metavar="A", help="Wavelength."),
 )

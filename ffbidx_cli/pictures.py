@@ -35,5 +35,5 @@ def show_report(report: Report) -> None:
         for line in lines:
             table.add_row(line.what, *(f"{value:.3f}" for value in line.values))
         console.print(table)
-    for remark in report.remarks:
-        console.print(remark, soft_wrap=True)
+    for sentence in [*report.remarks, *report.diagnosis]:
+        console.print(sentence, soft_wrap=True)

@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "doctor": BASE | {"backends", "benchmark", "indexer", "simulate"},
     **dict.fromkeys(("api", "engine", "layout"), BASE | ENGINE | {"api", "engine", "layout"}),
     "ffbidx_core": {"read", "api"},
-    "diagnose": BASE | FILES | {"simulate"},
+    # It indexes a sample again.
+    "diagnose": BASE | FILES | {"distribute", "learn", "simulate"},
     "ffbidx_cli": BASE | RUNS | {"diagnose", "doctor", "read", "write", "ffbidx_core"},
     "ffbidx": {"api", "version"},
 }

@@ -88,7 +88,7 @@ def _convert_spots(
         if wanted != RESULTS_FILE:
             raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
     own = setup or choose_geometry([source.path for source in sources])[0]
-    writer = SpotsWriter(own, shift)
+    writer = SpotsWriter(own if own and own.detector.panels else None, shift)
     writer.add(read_frames(sources, geometry=setup, every=every, max_frames=max_frames))
     for problem in writer.problems:
         click.echo(f"note: {problem}", err=True)

@@ -22,7 +22,7 @@ SOME_FRAMES_BAD = 3
 def command(
     inputs: Sequence[str], geometry: str | None, max_frames: int | None, as_json: bool,
     beam_centre: tuple[float, float] | None, distance: float | None, wavelength: float | None,
-    half_pixel_shift: bool | None,
+    half_pixel_shift: bool | None, beam_shift: tuple[float, float] | None,
 ) -> int:
     """Show what spot files, or one results file, hold."""
     from ffbidx_cli.console import data_console
@@ -41,7 +41,7 @@ def command(
         return 0
     setup, _ = geometry_of(
         [source.path for source in sources], geometry, beam_centre=beam_centre, distance=distance,
-        wavelength=wavelength, half_pixel_shift=half_pixel_shift,
+        wavelength=wavelength, half_pixel_shift=half_pixel_shift, beam_shift=beam_shift,
     )
     spots = inspect_spots(sources, setup, max_frames)
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ffbidx_cli.options import debug_option
+from ffbidx_cli.options import debug_option, where_options
 
 if TYPE_CHECKING:
     from ffbidx_core.diagnose.report import Report
@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 @click.argument("results", metavar="RESULTS")
 @click.option("-o", "--output", metavar="FILE", help="The page.  [default: STEM.report.html in the current directory]")
 @click.option("--png", "folder", metavar="DIR", help="Write every picture to this directory too, as PNG.")
+@click.option("--diagnose/--no-diagnose", default=True, show_default=True, help=(
+    "Say what is wrong with the run, as `ffbidx diagnose` does: some of its frames are indexed again."))
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@where_options
 @debug_option
-def command(results: str, output: str | None, folder: str | None, overwrite: bool) -> None:
+def command(
+    results: str, output: str | None, folder: str | None, diagnose: bool, overwrite: bool, backend: str,
+    device: str | None, threads: int | None,
+) -> None:
     """Report on a run in pictures and words, as one HTML file that needs no network; in short in the terminal."""
+    from contextlib import closing, nullcontext
+
     from ffbidx_cli.pictures import show_report, stem_of
     from ffbidx_core.diagnose import require_matplotlib
     from ffbidx_core.write import check_output, write_file
@@ -30,8 +38,10 @@ def command(results: str, output: str | None, folder: str | None, overwrite: boo
     check_output(output, overwrite, [results])
     from ffbidx_core.diagnose.page import page
     from ffbidx_core.diagnose.report import make_report
+    from ffbidx_core.distribute import open_devices
 
-    report = make_report(results)
+    with closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices:
+        report = make_report(results, devices, diagnose=diagnose)
     if folder is not None:
         _write_pictures(report, folder, overwrite)
     write_file(output, page(report), overwrite)

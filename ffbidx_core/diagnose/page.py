@@ -66,7 +66,9 @@ def page(report: Report) -> bytes:
     ]
     if report.remarks:
         parts += ["<ul>", *(f"<li>{_text(remark)}</li>" for remark in report.remarks), "</ul>\n"]
+    words = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.diagnosis)
     with styled():
+        parts += _section("Diagnosis", report, "diagnosis", words and f"<div class=card><ul>{words}</ul></div>\n")
         parts += _section("The run", report, "run")
         parts += _section("Spots and crystals", report, "spots")
         for row, lines in report.cells.items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from ..distribute import Devices
 from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
 from ..model.frame import FrameStatus, expected_false
@@ -14,10 +15,13 @@ from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.reason import ADVICE, FrameReason
 from ..parameters import Parameters
 from ..read.results import read_run
+from .diagnosis import make_diagnosis
 from .figures import Picture, in_words, pictures
 from .found import Found, read_found
 from .orientations import PoleFigure, pole_figures
+from .residual_picture import residual_picture
 from .style import styled
+from .words import sentences
 
 MOST_CELLS = 5
 """Input cells that a report shows, those with most crystals."""
@@ -58,6 +62,8 @@ class Report:
     parameters : list of (str, str, str)
         Name, value and meaning.
     pictures : list of Picture
+    diagnosis : list of str
+        The diagnosis in words; empty where none was asked for.
     """
 
     path: str
@@ -70,10 +76,18 @@ class Report:
     made: list[tuple[str, str]]
     parameters: list[tuple[str, str, str]]
     pictures: list[Picture]
+    diagnosis: list[str] = field(default_factory=list)
 
 
-def make_report(path: str) -> Report:
+def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = True) -> Report:
     """The report on a results file.
+
+    Parameters
+    ----------
+    devices
+        Where the diagnosis indexes a sample again; None: it tries nothing out.
+    diagnose
+        Whether there is a diagnosis.
 
     Raises
     ------
@@ -85,15 +99,18 @@ def make_report(path: str) -> Report:
     rows = sorted(np.argsort(-per_cell, kind="stable")[:MOST_CELLS].tolist())
     rows = [row for row in rows if per_cell[row]]
     poles = {row: _poles(found, row) for row in rows}
+    diagnosis = make_diagnosis(path, devices, found) if diagnose else None
     with styled():
         drawn = list(pictures(found, rows, poles))
+        if diagnosis is not None and diagnosis.setup is not None:
+            drawn.append(residual_picture(diagnosis.setup))
     return Report(
         path, _facts(found), list(_remarks(found, poles, int((per_cell > 0).sum()))),
         {row: _cell_rows(found, row) for row in rows}, _files(found)[:MOST_FILES],
         max(0, len(found.sources) - MOST_FILES), _problems(path),
         [("ffbidx", found.header.ffbidx_version), ("method", found.header.method),
          ("backend", found.header.backend), ("device", found.header.device)],
-        _parameters(found), drawn,
+        _parameters(found), drawn, [] if diagnosis is None else sentences(diagnosis),
     )
 
 

@@ -228,7 +228,7 @@ def reduce(
     matrix -= back @ mixed
     right -= np.einsum("cgp,cp->cg", back, own_right)
     matrix[~indexed.used], right[~indexed.used] = 0, 0
-    return Reduced(matrix, right, inverse, mixed, own_right)
+    return Reduced(matrix, right, np.asarray(inverse, dtype=np.float64), mixed, own_right)
 
 
 def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, before: Spread) -> tuple[float, float]:

@@ -130,30 +130,28 @@ class Misfit:
     @property
     def covariance(self) -> Array:
         """Of the values, (G, G)."""
-        return self._covariance(np.arange(len(self.values)))
+        return self.knowing(np.zeros((0, len(self.values))))[1]
 
     @property
     def errors(self) -> Array:
         """Standard errors of the values, (G,)."""
         return np.sqrt(np.diag(self.covariance))
 
-    def _covariance(self, free: NDArray[np.int64]) -> Array:
-        bread = np.linalg.inv(self.normal[np.ix_(free, free)])
-        filling = self.scores[:, free].T @ self.scores[:, free]
-        filling *= self.n_crystals / max(self.n_crystals - len(free), 1)
+    def knowing(self, zero: Array) -> tuple[Array, Array]:
+        """Values (G,) and their covariance (G, G) when some linear combinations of them, rows (m, G), are zero."""
+        _, _, vt = np.linalg.svd(np.atleast_2d(zero), full_matrices=True)
+        free = vt[len(zero) :].T
+        bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
+        filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
         # The prior is an observation too.
-        filling[np.diag_indices(len(free))] += np.where(free == _DISTANCE, DISTANCE_PRIOR**-2, 0.0)
-        return np.asarray(bread @ filling @ bread)
+        filling[_DISTANCE, _DISTANCE] += DISTANCE_PRIOR**-2
+        return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
 
-    def without(self, *names: str) -> tuple[Array, Array]:
-        """Values and errors, (G,), when some of `COMMON` are known to be zero."""
-        known = [COMMON.index(name) for name in names]
-        free = np.setdiff1d(np.arange(len(self.values)), known)
-        values, errors = np.zeros(len(self.values)), np.zeros(len(self.values))
-        right = (self.normal @ self.values)[free]
-        values[free] = np.linalg.solve(self.normal[np.ix_(free, free)], right)
-        errors[free] = np.sqrt(np.diag(self._covariance(free)))
-        return values, errors
+    def scale(self, reference: int) -> Array:
+        """The combination (G,) of the values that is the mean stretch of a reference in all directions."""
+        row = np.zeros(len(self.values))
+        row[self.columns(reference)] = self.bases[reference][:, :3].sum(axis=1) / 3
+        return row
 
     def columns(self, reference: int) -> slice:
         """Where the strain of a reference is among the values."""

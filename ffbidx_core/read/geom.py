@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ..errors import InputError
 from ..model.detector import (
+    BEAM_SHIFT,
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
     BadRegion,
@@ -76,6 +77,8 @@ def parse_geometry(path: str, text: str) -> Geometry:
     InputError
         Naming the line or the panel.
     """
+    if text.startswith(BEAM_SHIFT):
+        return Geometry.shifted(*map(float, text.removeprefix(BEAM_SHIFT).split()))
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):

@@ -16,6 +16,7 @@ from .content import is_hdf5, read_head, read_text
 from .experiments import HDF5_GROUP, TABLE_ID, is_experiments
 from .frames import RawFrames
 from .probe import check_opens
+from .shifted import ShiftedSpots
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 from .xds import SpotXdsFile, is_spot_xds
@@ -66,6 +67,8 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     InputError
         When the file cannot be used, or needs a geometry that is not there.
     """
+    if geometry is not None and geometry.beam_shift is not None:
+        return ShiftedSpots(open_spots(path), geometry.beam_shift)
     check_opens(path)
     if read_head(path).startswith(SIGNATURE.encode()):
         return StreamFile(path, geometry)

@@ -29,12 +29,15 @@ class GeometryChanges:
     wavelength : float
         Angstrom.
     half_pixel_shift : bool
+    beam_shift : (2,) float
+        For spots without pixels, mrad; see `Geometry`.
     """
 
     beam_centre: tuple[float, float] | None = None
     distance: float | None = None
     wavelength: float | None = None
     half_pixel_shift: bool | None = None
+    beam_shift: tuple[float, float] | None = None
 
     def apply(self, geometry: Geometry) -> Geometry:
         """A geometry with these changes; its text is made anew where it says something else now."""
@@ -96,8 +99,10 @@ def choose_geometry(
     InputError
         For a geometry file that cannot be used.
     UsageError
-        For changes where there is no geometry.
+        For changes where there is no geometry, and a beam shift where there is one.
     """
+    if changes.beam_shift is not None:
+        return _shifted(inputs, path, changes), None
     geometry = None if path is None else read_geometry(path)
     if geometry is not None:
         geometry = changes.apply(geometry)
@@ -109,6 +114,14 @@ def choose_geometry(
         geometry = changes.apply(own)
         shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
     return geometry, shift
+
+
+def _shifted(inputs: Iterable[str], path: str | None, changes: GeometryChanges) -> Geometry:
+    """The beam shift alone, for spots without pixels."""
+    assert changes.beam_shift is not None
+    if path is not None or replace(changes, beam_shift=None) != NO_CHANGES or _first_setup(inputs, None)[0] is not None:
+        raise UsageError("--beam-shift is for spots without pixels; with a geometry it is --beam-centre FS SS")
+    return Geometry.shifted(*changes.beam_shift)
 
 
 def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:

@@ -134,7 +134,11 @@ class Setup:
 
     def lattice(self, results: Results, row: int) -> Lattice:
         """The lattice of a row of `/input_cells`."""
-        return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(results.input_cells[row])
+        return self.lattice_of(results.input_cells, row)
+
+    def lattice_of(self, input_cells: Array, row: int) -> Lattice:
+        """The lattice of a row of the run's input cells (m, 3, 3)."""
+        return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
 
     def input_cell(self, results: Results) -> InputCell | None:
         """The run's input cell, when it has just one."""
@@ -176,7 +180,7 @@ def geometry_of(results: Results, setup: Setup) -> Geometry:
         if status != FrameStatus.UNREADABLE:
             with contextlib.closing(open_again(source, setup)) as file:
                 return file_geometry(file)
-    if setup.geometry is None:
+    if setup.geometry is None or not setup.geometry.detector.panels:
         raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
     return setup.geometry
 

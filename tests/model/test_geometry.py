@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ffbidx_core.model.geometry import FlatDetector
+from ffbidx_core.model.geometry import FlatDetector, spots_of_moved_detector, wavelength_of_spots
 
 DETECTOR = FlatDetector(distance=150.0, pixel_size=100.0, size=(2000, 1000), beam_centre=(990.5, 480.25))
 
@@ -40,3 +42,29 @@ def test_the_geometry_file_says_where_the_beam_is():
     lines = DETECTOR.as_text(1.3).splitlines()
     assert {"wavelength = 1.3 A", "clen = 0.15 m", "res = 10000", "p0/max_fs = 1999", "p0/max_ss = 999",
             "p0/corner_x = -990.5", "p0/corner_y = -480.25"} <= set(lines)
+
+
+@pytest.mark.parametrize("wavelength", [0.7, 1.3])
+def test_spots_of_a_moved_detector_are_those_of_the_detector_where_it_is(wavelength):
+    pixels = np.random.default_rng(0).uniform(0, 1000, (50, 2))
+    taken = replace(DETECTOR, distance=151.5, beam_centre=(993.5, 478.25))
+    shift = (np.array(DETECTOR.beam_centre) - taken.beam_centre) * 0.1 / taken.distance
+    # X in units of the distance is larger by 1.01; the shift is measured on the detector as it is.
+    moved = spots_of_moved_detector(
+        taken.spots(pixels, wavelength), np.full(50, wavelength), 1.01 * shift, taken.distance / 150.0 - 1)
+    assert moved == pytest.approx(DETECTOR.spots(pixels, wavelength), abs=1e-12)
+
+
+def test_backward_spots_stay():
+    spots = np.array([[0.1, 0.0, -1.5], [0.1, 0.2, -0.03]])
+    moved = spots_of_moved_detector(spots, np.ones(2), (0.01, 0.0))
+    assert moved[0].tolist() == spots[0].tolist()
+    assert moved[1, 0] == pytest.approx(0.09, abs=1e-3)
+
+
+@pytest.mark.parametrize("wavelength", [0.7, 2.5])
+def test_the_wavelength_of_spots(wavelength):
+    spots = DETECTOR.spots(np.random.default_rng(0).uniform(0, 1000, (20, 2)), wavelength)
+    assert wavelength_of_spots(np.concatenate([spots, np.zeros((3, 3))])) == pytest.approx(wavelength, rel=1e-9)
+    assert wavelength_of_spots(spots[:3]) is None
+    assert wavelength_of_spots(-spots) is None

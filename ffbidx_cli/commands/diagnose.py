@@ -1,0 +1,39 @@
+"""ffbidx diagnose: what a run's residuals say of beam, distance and cell, and what to type next."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ffbidx_cli import options as shared
+
+
+@click.command("diagnose")
+@click.argument("results", metavar="RESULTS")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("--try/--no-try", "tries", default=True, show_default=True, help=(
+    "Index some frames again to see whether a correction helps; without it nothing is advised."))
+@shared.where_options
+@shared.debug_option
+def command(
+    results: str, as_json: bool, tries: bool, backend: str, device: str | None, threads: int | None
+) -> None:
+    """Say what is wrong with a run: beam centre, detector distance, cell, settings, and the option that mends it.
+
+    The spots of up to 2000 frames are those that the results keep (--keep-spots), else they are read again from the
+    inputs of the run.
+    """
+    from contextlib import closing, nullcontext
+
+    from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
+    from ffbidx_core.diagnose.words import sentences
+    from ffbidx_core.distribute import open_devices
+
+    with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
+        diagnosis = make_diagnosis(results, devices)
+    if as_json:
+        click.echo(json.dumps(as_dict(diagnosis)))
+        return
+    for sentence in sentences(diagnosis):
+        click.echo(sentence)

@@ -1,0 +1,307 @@
+"""The diagnosis of a run: what its results and the spots of a sample of its frames say, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..distribute import Devices
+from ..errors import InputError
+from ..model.cell import Array, cell_parameters
+from ..model.lattice import Lattice
+from ..read.experiments import is_experiments
+from ..read.results import read_run
+from ..write.frames import Setup
+from .again import Again, Trial
+from .found import Found, read_found
+from .multiples import Multiple, as_conventional, find_multiple
+from .sample import Sample, read_sample
+from .settings import Setting, find_settings
+from .setup import SetupFinding, find_setup
+
+TRIED = 240
+"""Frames of the sample that are indexed again."""
+SAME_DISTANCE = 0.01
+"""Millimetres within which the distances of frames are the same."""
+
+
+@dataclass(frozen=True)
+class CellFinding:
+    """The crystals of an input cell, and the cell.
+
+    Attributes
+    ----------
+    row : int
+        Of `/input_cells`.
+    n_crystals : int
+    given, median, error, spread : (6,) float64
+        a, b, c in angstrom, alpha, beta, gamma in degrees. The spread is half the width of the central 68 %, the error
+        that of the median.
+    learned : bool
+        Whether the run corrected the cell.
+    """
+
+    row: int
+    n_crystals: int
+    given: Array
+    median: Array
+    error: Array
+    spread: Array
+    learned: bool
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A beam shift on the first panel: the beam's place, how far that is from where it was taken to be, the error.
+
+    Each is (fs, ss) in pixels.
+    """
+
+    centre: tuple[float, float]
+    shift: tuple[float, float]
+    error: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was tried out and helped.
+
+    Attributes
+    ----------
+    option : str
+        As it is typed.
+    before, after : Trial
+        The sample indexed again without and with it.
+    """
+
+    option: str
+    before: Trial
+    after: Trial
+
+
+@dataclass
+class Diagnosis:
+    """What is said of a run.
+
+    Attributes
+    ----------
+    path : str
+    n_frames : int
+    lattices : list of int
+        Frames with 0, 1, 2, ... crystals.
+    cells : list of CellFinding
+        Those with crystals, most of them first.
+    lattice : Lattice or None
+        Of the first of these.
+    n_sampled : int
+        Frames of the sample; 0 where its spots cannot be had.
+    missing : list of str
+        Why spots cannot be had.
+    setup : SetupFinding or None
+    pixels : Pixels or None
+        The beam's shift, where the spots have pixels.
+    distance : float or None
+        Of the detector, mm, where it is the same on all frames.
+    multiple : Multiple or None
+    multiple_place : tuple of 3 float
+        Where it shows: its vector, or the indices of its spots, on the conventional cell.
+    multiple_cell : str
+        The cell that would be right, as an option's value.
+    settings : list of Setting
+    shifted : (2,) float
+        The beam shift with which the run read its spots, mrad.
+    tried : str
+        Why nothing was tried out, or empty.
+    advice : list of Advice
+    """
+
+    path: str
+    n_frames: int
+    lattices: list[int]
+    cells: list[CellFinding]
+    lattice: Lattice | None = None
+    n_sampled: int = 0
+    missing: list[str] = field(default_factory=list)
+    setup: SetupFinding | None = None
+    pixels: Pixels | None = None
+    distance: float | None = None
+    multiple: Multiple | None = None
+    multiple_place: tuple[float, ...] = ()
+    multiple_cell: str = ""
+    settings: list[Setting] = field(default_factory=list)
+    shifted: tuple[float, float] = (0.0, 0.0)
+    tried: str = ""
+    advice: list[Advice] = field(default_factory=list)
+
+
+def make_diagnosis(path: str, devices: Devices | None, found: Found | None = None) -> Diagnosis:
+    """The diagnosis of a results file.
+
+    Parameters
+    ----------
+    devices
+        Where the sample is indexed again; None: nothing is tried out.
+    found
+        What the file says of all frames, where it was read before.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, is damaged, or has no frames.
+    """
+    found = found or read_found(path)
+    diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
+    try:
+        header, _, record, _, _ = read_run(path)
+    except InputError as error:
+        diagnosis.missing.append(str(error))
+        return diagnosis
+    setup = Setup.of_header(header, None, record, path)
+    if setup.geometry is not None and setup.geometry.beam_shift is not None:
+        diagnosis.shifted = setup.geometry.beam_shift
+    if diagnosis.cells:
+        diagnosis.lattice = setup.lattice_of(found.input_cells, diagnosis.cells[0].row)
+    sample = read_sample(path, found, setup)
+    diagnosis.n_sampled, diagnosis.missing = sample.n_frames, sample.missing
+    if sample.n_frames:
+        compete = len(found.input_cells) == 1 or record.settings.get("cells") is not None
+        if devices is None:
+            diagnosis.tried = "nothing was indexed again"
+        elif not compete:
+            diagnosis.tried = "nothing was indexed again: the inputs came with cells of their own"
+        again = None if diagnosis.tried else Again(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
+        _look_at_spots(diagnosis, sample, again)
+    return diagnosis
+
+
+def _cells(found: Found) -> list[CellFinding]:
+    counts = np.bincount(found.input_cell, minlength=len(found.input_cells))
+    findings = []
+    for row in np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist():
+        mine = found.parameters[found.input_cell == row].astype(np.float64)
+        low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
+        # The median of normal numbers is less sure than their mean by sqrt(pi / 2).
+        error = np.sqrt(np.pi / 2) * (high - low) / 2 / np.sqrt(len(mine))
+        findings.append(CellFinding(
+            row, len(mine), cell_parameters(found.input_cells[row]), median, error, (high - low) / 2,
+            found.learned(row) is not None,
+        ))
+    return findings
+
+
+def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) -> None:
+    setup = diagnosis.setup = find_setup(sample, again)
+    if setup is None:
+        return
+    diagnosis.pixels = _pixels(sample, setup)
+    distances = sample.distance[np.isfinite(sample.distance)]
+    if len(distances) == sample.n_frames and np.ptp(distances) < SAME_DISTANCE:
+        diagnosis.distance = float(np.median(distances))
+    if setup.shift_helps and setup.before and setup.after:
+        diagnosis.advice.append(Advice(_shift_option(diagnosis, sample), setup.before, setup.after))
+    if again is not None:
+        _try_scale(diagnosis, sample, setup, again)
+    # The crystals of the run serve unless a correction found others.
+    crystals = setup.after.crystals if setup.shift_helps and setup.after else sample.crystals
+    diagnosis.multiple = find_multiple(crystals, setup.reference)
+    if diagnosis.multiple is not None:
+        _try_multiple(diagnosis, sample, setup, again)
+    diagnosis.settings = find_settings(setup.crystals, setup.misfit, setup.reference)
+
+
+def _pixels(sample: Sample, setup: SetupFinding) -> Pixels | None:
+    """The shift in pixels of the first panel, where there is a geometry."""
+    distance = sample.distance[np.isfinite(sample.distance)]
+    if sample.geometry is None or len(distance) == 0:
+        return None
+    detector, mm = sample.geometry.detector, float(np.median(distance))
+    was, is_now = detector.pixel_at(0.0, 0.0), detector.pixel_at(*(setup.shift * mm))
+    panel = detector.panels[0]
+    errors = np.array([setup.shift_x.error, setup.shift_y.error]) * mm
+    fs, ss = (float(np.hypot(*(errors * axis[:2])) / np.dot(axis, axis)) for axis in map(np.array, (
+        panel.fast, panel.slow)))
+    return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
+
+
+def _shift_option(diagnosis: Diagnosis, sample: Sample) -> str:
+    """What moves the beam as found."""
+    assert diagnosis.setup is not None
+    if diagnosis.pixels is None:
+        # On top of what the spots are shifted by already.
+        x, y = diagnosis.setup.shift * 1e3 + diagnosis.shifted
+        return f"--beam-shift {x:.3f} {y:.3f}"
+    if sample.geometry is not None and is_experiments(sample.geometry.text):
+        x, y = diagnosis.setup.shift * float(np.median(sample.distance))
+        return f"in DIALS, the detector moved by {-x:.3f} mm along x and {-y:.3f} mm along y, and -g with its list"
+    fs, ss = diagnosis.pixels.centre
+    return f"--beam-centre {fs:.2f} {ss:.2f}"
+
+
+def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again) -> None:
+    """Try the detector's distance or the cell that the residuals ask for."""
+    shift = setup.shift if setup.shift_helps else np.zeros(2)
+    before = setup.after if setup.shift_helps else setup.before
+    assert before is not None
+    if setup.cause in ("distance", "both") and diagnosis.distance is not None:
+        trial = again.index(shift, setup.distance.value)
+        if trial.is_better_than(before):
+            distance = diagnosis.distance / (1 + setup.distance.value)
+            diagnosis.advice.append(Advice(f"--distance {distance:.3f}", before, trial))
+    if setup.cause == "none" or any(cell.learned for cell in diagnosis.cells[:1]):
+        return
+    trial = again.index(shift, cell=setup.primitive_cell(sample))
+    if setup.cause in ("cell", "unknown") and trial.is_better_than(before):
+        centring = diagnosis.lattice.centring if diagnosis.lattice else "P"
+        diagnosis.advice.append(Advice(f"--cell {cell_option(setup.cell, centring)}", before, trial))
+
+
+def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again | None) -> None:
+    """The cell without the multiple, in words, and tried out."""
+    found = diagnosis.multiple
+    assert found is not None
+    given = np.linalg.inv(sample.bases[setup.reference]) @ sample.crystals.references[setup.reference]
+    diagnosis.multiple_place = tuple(found.place(sample.bases[setup.reference]).tolist())
+    diagnosis.multiple_cell = cell_option(*as_conventional(found.cell, given, found.order))
+    before = setup.after if setup.shift_helps else setup.before
+    if again is None or before is None:
+        return
+    trial = again.index(setup.shift if setup.shift_helps else np.zeros(2), cell=found.cell)
+    if trial.is_better_than(before):
+        diagnosis.advice.append(Advice(f"--cell {diagnosis.multiple_cell}", before, trial))
+
+
+def cell_option(parameters: Array, centring: str) -> str:
+    """A cell as `--cell` takes it."""
+    numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
+    return ",".join([*numbers, *([centring] if centring != "P" else [])])
+
+
+def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Everything but the residuals, ready for JSON."""
+    from .words import sentences
+
+    setup = diagnosis.setup
+    return {
+        "results": diagnosis.path, "frames": diagnosis.n_frames, "frames_by_lattices": diagnosis.lattices,
+        "cells": [{name: _plain(value) for name, value in vars(cell).items()} for cell in diagnosis.cells],
+        "frames_sampled": diagnosis.n_sampled, "missing": diagnosis.missing,
+        "setup": None if setup is None else setup.as_dict(),
+        "pixels": None if diagnosis.pixels is None else vars(diagnosis.pixels),
+        "multiple": None if diagnosis.multiple is None else {
+            **{name: _plain(value) for name, value in vars(diagnosis.multiple).items() if name != "cell"},
+            "place": diagnosis.multiple_place, "right_cell": diagnosis.multiple_cell,
+        },
+        "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
+        "beam_shift_of_run": diagnosis.shifted, "not_tried": diagnosis.tried,
+        "advice": [{
+            "option": each.option, "frames": len(each.after.indexed), "indexed_before": each.before.rate,
+            "indexed_after": each.after.rate, "gain": each.after.gain_over(each.before),
+        } for each in diagnosis.advice],
+        "words": sentences(diagnosis),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,197 @@
+"""Some frames of a run, spread evenly over it, with their spots: what a diagnosis looks at."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UsageError
+from ..model.cell import Array, symmetry_operators
+from ..model.detector import Geometry
+from ..model.frame import FrameStatus
+from ..model.geometry import PADDING, wavelength_of_spots
+from ..model.lattice import primitive_basis
+from ..model.misfit import Crystals
+from ..model.plan import SYMMETRY_TOLERANCE
+from ..model.results import COLUMNS, Results
+from ..read.results import results_in_pieces
+from ..write.frames import IndexedFrame, Setup, geometry_of, indexed_frames
+from .found import USABLE, Found
+
+MOST_FRAMES = 2000
+MOST_SPOTS = 120_000
+"""In the sample, so that frames with many spots are fewer."""
+
+
+@dataclass
+class Sample:
+    """F frames of a run with their spots.
+
+    Attributes
+    ----------
+    crystals : Crystals
+        Of all frames, and all their spots without padding.
+    status : (F,) uint8
+    bases : (M, 3, 3) float64
+        What makes a primitive cell of each conventional one.
+    geometry : Geometry or None
+    distance : (F,) float64
+        Of the detector, mm; nan where the input does not say it.
+    missing : list of str
+        Why frames are not here, a line for each input file.
+    """
+
+    crystals: Crystals
+    status: NDArray[np.uint8]
+    bases: Array
+    geometry: Geometry | None
+    distance: Array
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def n_frames(self) -> int:
+        """F."""
+        return len(self.status)
+
+    @property
+    def indexed(self) -> NDArray[np.bool_]:
+        """Which frames have a crystal, (F,)."""
+        return np.asarray(self.status == FrameStatus.INDEXED)
+
+    def some(self, most: int) -> Sample:
+        """At most so many of the frames, spread evenly."""
+        return self._take(evenly(np.arange(self.n_frames), most))
+
+    def with_most_spots(self, n: int) -> Sample:
+        """So many frames, spread evenly over the half of them that has more spots."""
+        order = np.argsort(np.diff(self.crystals.offsets), kind="stable")
+        return self._take(np.sort(evenly(order[len(order) // 2 :], n)))
+
+    def _take(self, chosen: NDArray[np.int64]) -> Sample:
+        return Sample(take_frames(self.crystals, chosen), self.status[chosen], self.bases, self.geometry,
+                      self.distance[chosen], self.missing)
+
+
+def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many of some rows, spread evenly over them."""
+    if len(rows) <= most:
+        return rows
+    return np.asarray(rows[np.arange(most) * len(rows) // most])
+
+
+def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
+    """The crystals and spots of some frames."""
+    spots, offsets = _rows(crystals.offsets, frames)
+    rows, crystal_offsets = _rows(crystals.crystal_offsets, frames)
+    return replace(
+        crystals, spots=crystals.spots[spots], offsets=offsets, wavelength=crystals.wavelength[frames],
+        cells=crystals.cells[rows], crystal_offsets=crystal_offsets, input_cell=crystals.input_cell[rows],
+    )
+
+
+def _rows(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of some entries of a ragged array, and the offsets of these alone."""
+    n = np.diff(offsets)[chosen]
+    own = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+    return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], n), own
+
+
+def read_sample(path: str, found: Found, setup: Setup) -> Sample:
+    """A sample of the frames that could be used, spread evenly over the run.
+
+    Parameters
+    ----------
+    path
+        The results file.
+    found
+        What it says of all frames.
+    setup
+        Where the spots are.
+    """
+    usable = np.flatnonzero(np.isin(found.status, USABLE))
+    each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)
+    chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_SPOTS / each))))
+    bases = np.stack([
+        primitive_basis(cell, setup.lattice_of(found.input_cells, row).centring)
+        for row, cell in enumerate(found.input_cells)
+    ])
+    gathered = _Gathered(bases)
+    missing, geometry = [], None
+    for results in _some_frames(path, chosen):
+        try:
+            for f, frame in enumerate(indexed_frames([results], setup)):
+                gathered.add(frame, results, f)
+            if geometry is None:
+                with contextlib.suppress(UsageError):
+                    geometry = geometry_of(results, setup)
+        except InputError as error:
+            missing.append(str(error))
+    return gathered.sample(found, geometry, missing)
+
+
+def _some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
+    """The results of some frames, ascending, one input file at a time."""
+    before = 0
+    for piece in results_in_pieces(path):
+        mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
+        before += piece.n_frames
+        source = piece.source[mine]
+        for part in np.split(mine, np.flatnonzero(source[1:] != source[:-1]) + 1):
+            if len(part):
+                yield only_frames(piece, part)
+
+
+def only_frames(results: Results, frames: NDArray[np.int64]) -> Results:
+    """The results of some frames, ascending, alone."""
+    cells, cell_offsets = _rows(results.cell_offsets, frames)
+    crystals, crystal_offsets = _rows(results.crystal_offsets, frames)
+    rows: dict[str, Any] = {"frames": frames, "cells": cells, "crystals": crystals}
+    parts = {name: getattr(results, name)[rows[c.rows]] for name, c in COLUMNS.items()
+             if c.rows in rows and getattr(results, name) is not None}
+    parts["crystals"] = np.searchsorted(cells, parts["crystals"])
+    return replace(results, **parts, cell_offsets=cell_offsets, crystal_offsets=crystal_offsets)
+
+
+class _Gathered:
+    """Frames one after another."""
+
+    def __init__(self, bases: Array) -> None:
+        self._bases = bases
+        self._spots: list[Array] = []
+        self._frames: list[tuple[float, float, int, int]] = []
+        self._cells: list[Array] = [np.zeros((0, 3, 3))]
+        self._rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+
+    def add(self, frame: IndexedFrame, results: Results, f: int) -> None:
+        """Append a frame, the one of this number in the results."""
+        spots = frame.spots[np.linalg.norm(frame.spots, axis=1) > PADDING]
+        peaks = frame.peaks
+        wavelength = float(peaks.wavelength[0]) if peaks is not None and peaks.wavelength[0] > 0 else None
+        wavelength = wavelength or wavelength_of_spots(spots) or np.nan
+        distance = np.nan if peaks is None else float(peaks.distance[0])
+        rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
+        kinds = results.input_cell[rows].astype(np.int64)
+        self._spots.append(spots)
+        self._frames.append((wavelength, distance, int(frame.status), len(kinds)))
+        self._cells.append(self._bases[kinds] @ frame.cells)
+        self._rows.append(kinds)
+
+    def sample(self, found: Found, geometry: Geometry | None, missing: list[str]) -> Sample:
+        """All of them; frames whose wavelength is not known have that of the others."""
+        wavelength, distance, status, n_crystals = np.array(self._frames, dtype=np.float64).reshape(-1, 4).T
+        known = np.isfinite(wavelength)
+        wavelength = np.where(known, wavelength, np.median(wavelength[known]) if known.any() else 1.0)
+        references = self._bases @ found.input_cells
+        counts = [0, *map(len, self._spots)]
+        crystals = Crystals(
+            np.concatenate([np.zeros((0, 3)), *self._spots]), np.cumsum(counts).astype(np.int64), wavelength,
+            np.concatenate(self._cells), np.concatenate([[0], np.cumsum(n_crystals)]).astype(np.int64),
+            np.concatenate(self._rows), references,
+            [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
+        )
+        return Sample(crystals, status.astype(np.uint8), self._bases, geometry, distance, missing)

@@ -1,0 +1,279 @@
+"""Where the beam and the detector are, and how large the cell is, by the residuals of a sample; tried out on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell import Array, cell_parameters, shortest_reciprocal
+from ..model.equations import COMMON
+from ..model.misfit import Crystals, Misfit, find_misfit
+from .again import Again, Trial
+from .sample import Sample
+
+SIGNIFICANT = 5.0
+"""Standard errors from which on a correction is believed."""
+SETTLED = 2.0
+"""Standard errors within which two estimates agree."""
+WORTH = 0.2
+"""A shift is worth a correction from this share of the residuals' scatter across the ray on."""
+ROUNDS = 4
+FALL_OFF = 1e-4
+"""Error of distance and scale that no number of crystals mends: intensities fall with |q|, so that lattice points
+inside the Ewald sphere are seen more often than those outside."""
+
+SCANNED_BELOW = 0.8
+"""Shifts are tried out where fewer of the frames are indexed."""
+SCAN_FRAMES, SCAN_RINGS = 48, 3
+SCAN_STEP = 0.3
+"""Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number with its standard error."""
+
+    value: float
+    error: float
+
+    @property
+    def significance(self) -> float:
+        """In standard errors."""
+        return abs(self.value) / max(self.error, 1e-300)
+
+
+@dataclass(frozen=True)
+class SetupFinding:
+    """What is wrong with the experiment's description, if anything.
+
+    Attributes
+    ----------
+    shift_x, shift_y : Value
+        Where the beam meets the detector, as seen from where it was taken to: in units of the distance, radian.
+    wavelength : float
+        Median, angstrom.
+    distance : Value
+        The share of itself by which the detector is nearer than was taken, told apart from the cell's scale.
+    scale : Value
+        The share of itself by which the cell is larger than given, told apart from the distance.
+    scale_alone : Value
+        The same if the distance is right.
+    correlation : float
+        Of distance and scale.
+    reference : int
+        Row of the input cell with most crystals.
+    cell : (6,) float64;  cell_errors : (6,) float64
+        Its parameters as they are if the distance is right.
+    scatter : float
+        Of the crystals' strains.
+    across, along : float
+        Scatter of the residuals across and along the diffracted ray, 1/angstrom.
+    n_crystals : int
+    misfit : Misfit
+        Of the sample's crystals.
+    crystals : Crystals
+        These, with the spots as they were then.
+    residuals, spots : (n, 3) float64
+        Of the indexed spots before any correction, 1/angstrom, and where they are.
+    before, after : Trial or None
+        The sample indexed again as in the run, and with the shift; None where it was not tried.
+    """
+
+    shift_x: Value
+    shift_y: Value
+    wavelength: float
+    distance: Value
+    scale: Value
+    scale_alone: Value
+    correlation: float
+    reference: int
+    cell: Array
+    cell_errors: Array
+    scatter: float
+    across: float
+    along: float
+    n_crystals: int
+    misfit: Misfit
+    crystals: Crystals
+    residuals: Array
+    spots: Array
+    before: Trial | None = None
+    after: Trial | None = None
+
+    @property
+    def shift(self) -> Array:
+        """(2,) radian."""
+        return np.array([self.shift_x.value, self.shift_y.value])
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether the shift is beyond doubt, and large enough to matter."""
+        sure = max(self.shift_x.significance, self.shift_y.significance) > SIGNIFICANT
+        return sure and bool(np.linalg.norm(self.shift) / self.wavelength > WORTH * self.across)
+
+    @property
+    def shift_helps(self) -> bool:
+        """Whether indexing again with the shift was clearly better."""
+        return self.is_shifted and bool(self.before and self.after and self.after.is_better_than(self.before))
+
+    @property
+    def cause(self) -> str:
+        """What is behind a wrong scale: `none`, `distance`, `cell`, `both`, or `unknown`."""
+        if self.scale_alone.significance < SIGNIFICANT:
+            return "none"
+        distance, scale = self.distance.significance > SIGNIFICANT, self.scale.significance > SIGNIFICANT
+        return {(True, True): "both", (True, False): "distance", (False, True): "cell"}.get(
+            (distance, scale), "unknown")
+
+    def primitive_cell(self, sample: Sample) -> Array:
+        """The primitive cell (3, 3) that goes with `cell`."""
+        known, _ = self.misfit.knowing(np.eye(len(self.misfit.values))[COMMON.index("distance")][None])
+        strain = self.misfit.strain(self.reference, known)
+        return np.asarray(sample.crystals.references[self.reference] @ (np.eye(3) + strain))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers, ready for JSON."""
+        names = ("shift_x", "shift_y", "distance", "scale", "scale_alone")
+        values: dict[str, Any] = {name: vars(getattr(self, name)) for name in names}
+        values |= {"cell": self.cell.tolist(), "cell_errors": self.cell_errors.tolist()}
+        plain = ("wavelength", "correlation", "reference", "scatter", "across", "along", "n_crystals")
+        values |= {name: getattr(self, name) for name in plain} | {"cause": self.cause, "shifted": self.is_shifted}
+        for name, trial in (("before", self.before), ("after", self.after)):
+            if trial is not None:
+                values[name] = {"frames": len(trial.indexed), "indexed": trial.rate, "error": trial.rate_error}
+        return values
+
+
+@dataclass(frozen=True)
+class _State:
+    """A trial (None: the run itself), the shift of its spots, its crystals and what is left in their residuals."""
+
+    trial: Trial | None
+    shift: Array
+    crystals: Crystals
+    misfit: Misfit | None
+
+    @classmethod
+    def of(cls, trial: Trial, shift: Array) -> _State:
+        return cls(trial, shift, trial.crystals, find_misfit(trial.crystals))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no shift beyond doubt is left."""
+        m = self.misfit
+        return m is None or bool((np.abs(m.values[:2]) < SIGNIFICANT * m.errors[:2]).all())
+
+
+def find_setup(sample: Sample, again: Again | None) -> SetupFinding | None:
+    """What the residuals of a sample's crystals say, tried out where there is the means.
+
+    None where there are too few crystals, and no shift of the beam gives more.
+    """
+    start = _State(None, np.zeros(2), sample.crystals, find_misfit(sample.crystals))
+    state, before = start, None
+    if again is not None:
+        before = again.index()
+        state, best = _followed(again, start, before)
+        if best.rate < SCANNED_BELOW and (far := _scanned(sample, again, state.shift)) is not None:
+            trial = again.index(far)
+            if trial.is_better_than(best):
+                state, _ = _followed(again, _State.of(trial, far), trial)
+    if state.misfit is None:
+        return None
+    finding = _finding(sample, state.crystals, state.misfit, state.shift)
+    if start.misfit is not None:
+        # The residuals as the run left them.
+        finding = replace(finding, residuals=start.misfit.residuals, spots=start.misfit.spots)
+    after = again.index(finding.shift) if again is not None and finding.is_shifted else None
+    return replace(finding, before=before, after=after)
+
+
+def _followed(again: Again, state: _State, trial: Trial) -> tuple[_State, Trial]:
+    """Correct the spots and index them again, as long as that is no worse, until the crystals agree with it.
+
+    Returns
+    -------
+    state : _State
+        What to take the shift from: the first whose own crystals ask for it, and those found with it for no other.
+    trial : Trial
+        The last one that was no worse.
+    """
+    for _ in range(ROUNDS):
+        if state.is_settled or state.misfit is None:
+            break
+        then = _State.of(again.index(state.shift + state.misfit.values[:2]), state.shift + state.misfit.values[:2])
+        assert then.trial is not None
+        if then.misfit is None or then.trial.evidence.sum() < trial.evidence.sum():
+            break
+        trial = then.trial
+        error = np.hypot(then.misfit.errors[:2], state.misfit.errors[:2])
+        if (np.abs(then.misfit.values[:2]) < SETTLED * error).all():
+            break
+        state = then
+    return state, trial
+
+
+def _scanned(sample: Sample, again: Again, about: Array) -> Array | None:
+    """The one of many shifts with which a few frames are indexed best; None where that is none of them."""
+    few = again.on(sample.with_most_spots(SCAN_FRAMES))
+    shortest = max(shortest_reciprocal(cell) for cell in sample.crystals.references)
+    step = SCAN_STEP * shortest * float(np.median(sample.crystals.wavelength))
+    zero = few.index(about, learn=False)
+    trials = [(about + step * place, few.index(about + step * place, learn=False)) for place in _hexagons(SCAN_RINGS)]
+    shift, best = max(trials, key=lambda trial: trial[1].evidence.sum())
+    return shift if best.is_better_than(zero) else None
+
+
+def _hexagons(rings: int) -> Array:
+    """Points of a hexagonal net about the origin, the near ones first, without the origin."""
+    i, j = np.meshgrid(*[np.arange(-rings, rings + 1)] * 2, indexing="ij")
+    inside = (np.abs(i + j) <= rings) & ((i != 0) | (j != 0))
+    points = np.column_stack([i[inside] + j[inside] / 2, j[inside] * np.sqrt(0.75)])
+    return np.asarray(points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")])
+
+
+def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Array) -> SetupFinding:
+    """The finding from the misfit of some crystals whose spots were shifted before."""
+    counts = np.bincount(crystals.input_cell, minlength=1)
+    reference = max(misfit.bases, key=lambda row: (counts[row] if row < len(counts) else 0, -row))
+    i, row = COMMON.index("distance"), misfit.scale(reference)
+    distance_row = np.eye(len(misfit.values))[i]
+    covariance = misfit.covariance
+    known, known_covariance = misfit.knowing(distance_row[None])
+    errors = np.sqrt(np.diag(covariance))
+    scale_error = float(np.sqrt(row @ covariance @ row))
+    cell, cell_errors = _cell(sample, misfit, reference, known, known_covariance)
+    return SetupFinding(
+        Value(float(shift[0] + misfit.values[0]), float(errors[0])),
+        Value(float(shift[1] + misfit.values[1]), float(errors[1])),
+        float(np.median(sample.crystals.wavelength)),
+        _with_fall_off(misfit.values[i], errors[i]), _with_fall_off(row @ misfit.values, scale_error),
+        _with_fall_off(row @ known, float(np.sqrt(row @ known_covariance @ row))),
+        float(distance_row @ covariance @ row / (errors[i] * scale_error)), reference, cell, cell_errors,
+        misfit.spread.scatter, misfit.spread.across, misfit.spread.along, misfit.n_crystals,
+        misfit, crystals, misfit.residuals, misfit.spots,
+    )
+
+
+def _with_fall_off(value: Any, error: Any) -> Value:
+    return Value(float(value), float(np.hypot(error, FALL_OFF)))
+
+
+def _cell(
+    sample: Sample, misfit: Misfit, reference: int, values: Array, covariance: Array
+) -> tuple[Array, NDArray[np.float64]]:
+    """Parameters of the conventional cell with the strain that its crystals share, and their errors."""
+    given = np.linalg.inv(sample.bases[reference]) @ sample.crystals.references[reference]
+
+    def parameters(values: Array) -> Array:
+        return cell_parameters(given @ (np.eye(3) + misfit.strain(reference, values)))
+
+    columns, step = misfit.columns(reference), 1e-5
+    slopes = np.stack([
+        (parameters(values + step * unit) - parameters(values - step * unit)) / (2 * step)
+        for unit in np.eye(len(values))[columns]
+    ])
+    return parameters(values), np.sqrt(np.einsum("gp,gh,hp->p", slopes, covariance[columns, columns], slopes))

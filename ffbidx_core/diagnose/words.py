@@ -1,0 +1,188 @@
+"""A diagnosis in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from ..model.cell import Array
+from .again import Trial
+from .diagnosis import Advice, CellFinding, Diagnosis
+from .multiples import Multiple
+from .setup import SetupFinding, Value
+
+NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+OFF = 5.0
+"""Errors by which a median differs from the given value when it is said to."""
+FEW_UNDECIDED = 0.02
+AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
+"""Lattices with more symmetry than some of the crystals that have them."""
+
+
+def sentences(diagnosis: Diagnosis) -> list[str]:
+    """The diagnosis in words, what to type next at the end."""
+    return [*_lattices(diagnosis), *_spots(diagnosis), *_cells(diagnosis), *_settings(diagnosis), *_next(diagnosis)]
+
+
+def _lattices(diagnosis: Diagnosis) -> Iterator[str]:
+    shares = [f"{n / diagnosis.n_frames:.1%} {_crystals(k)}" for k, n in enumerate(diagnosis.lattices) if n]
+    yield f"Of {diagnosis.n_frames:,} frames have {_joined(shares)}."
+
+
+def _crystals(k: int) -> str:
+    return {0: "no crystal", 1: "one"}.get(k, str(k))
+
+
+def _joined(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _spots(diagnosis: Diagnosis) -> Iterator[str]:
+    for reason in diagnosis.missing[:3]:
+        yield f"Spots that could not be had: {reason}."
+    if diagnosis.n_sampled == 0:
+        yield "Beam, distance and cell are not diagnosed: that needs the spots (keep them with --keep-spots)."
+        return
+    setup = diagnosis.setup
+    if setup is None:
+        yield "Beam, distance and cell are not diagnosed: too few crystals, and no shift of the beam gives more."
+        return
+    yield from _beam(diagnosis, setup)
+    yield from _scale(diagnosis, setup)
+    if diagnosis.multiple is not None:
+        yield _multiple(diagnosis, diagnosis.multiple)
+
+
+def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
+    milli = [Value(v.value * 1e3, v.error * 1e3) for v in (setup.shift_x, setup.shift_y)]
+    q = np.linalg.norm(setup.shift) / setup.wavelength
+    x, y = (_with_error(v, sign=True) for v in milli)
+    size = f"{x} mrad in x and {y} mrad in y, {q:.5f}/Å in reciprocal space"
+    if diagnosis.pixels is not None:
+        fs, ss = (_with_error(Value(*pair), sign=True) for pair in zip(
+            diagnosis.pixels.shift, diagnosis.pixels.error, strict=True))
+        size = f"{fs} px in fs and {ss} px in ss ({size})"
+    if not setup.is_shifted:
+        yield f"The beam centre is right: off by {size}, by {setup.n_crystals:,} crystals."
+        return
+    yield f"The beam centre is off by {size}, by {setup.n_crystals:,} crystals."
+    if setup.before is None or setup.after is None:
+        yield f"This was not tried out: {diagnosis.tried}."
+        return
+    yield f"With the right one {_rates(setup.before, setup.after)}."
+    if not setup.shift_helps:
+        yield "That is not clearly better, so it is not advised."
+
+
+def _rates(before: Trial, after: Trial) -> str:
+    return (f"{after.rate:.1%} ± {after.rate_error:.1%} of {len(after.indexed)} frames are indexed, "
+            f"{before.rate:.1%} ± {before.rate_error:.1%} without; a frame's mean {after.measure} is "
+            f"{after.evidence.mean():.1f}, {before.evidence.mean():.1f} without")
+
+
+def _with_error(value: Value, sign: bool = False) -> str:
+    """A number with as many digits as its error has meaning."""
+    digits = int(np.clip(1 - np.floor(np.log10(max(value.error, 1e-6))), 0, 6))
+    return f"{value.value:{'+' if sign else ''}.{digits}f} ± {value.error:.{digits}f}"
+
+
+def _percent(value: Value) -> str:
+    return f"{_with_error(Value(100 * value.value, 100 * value.error), sign=True)} %"
+
+
+def _scale(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
+    alone = setup.scale_alone
+    together = (
+        f"told apart by the spots the distance is off by {_percent(_negative(setup.distance))} and the cell by "
+        f"{_percent(setup.scale)} (correlation {setup.correlation:.3f})"
+    )
+    if setup.cause == "none":
+        yield f"Cell and detector distance agree: the scale is off by {_percent(alone)}."
+    else:
+        yield f"The scale is off: with the distance as given the cell is off by {_percent(alone)}; {together}."
+        yield {
+            "distance": f"So it is the distance{_at(diagnosis, setup)}, not the cell.",
+            "cell": "So it is the cell, not the distance.",
+            "both": f"So both are off{_at(diagnosis, setup)}.",
+            "unknown": "So the spots do not tell whether it is the distance or the cell.",
+        }[setup.cause]
+    yield f"The crystals' cells scatter by {setup.scatter:.2%} beyond what the errors of their spots explain."
+    yield (f"Spots lie {setup.across:.5f}/Å across the diffracted ray and {setup.along:.5f}/Å along it from the "
+           "predicted ones (rms).")
+
+
+def _negative(value: Value) -> Value:
+    return Value(-value.value, value.error)
+
+
+def _at(diagnosis: Diagnosis, setup: SetupFinding) -> str:
+    if diagnosis.distance is None:
+        return ""
+    mm = diagnosis.distance / (1 + setup.distance.value)
+    found = _with_error(Value(mm, setup.distance.error * mm))
+    return f" ({found} mm, not {diagnosis.distance:.3f})"
+
+
+def _multiple(diagnosis: Diagnosis, found: Multiple) -> str:
+    place = f"({', '.join(str(Fraction(x).limit_denominator(12)) for x in diagnosis.multiple_place)})"
+    right = f"The cell {diagnosis.multiple_cell} would be right."
+    if found.too_large:
+        return (f"The cell is too large: of {found.of:,} indexed spots only {found.n_spots} have indices h with "
+                f"h.{place} not whole, where {found.expected:.0f} are expected. {right}")
+    return (f"The cell is too small: {found.n_spots} unindexed spots lie where indices {place} are, by chance "
+            f"{found.expected:.0f} would ({found.significance:.0f} standard deviations). {right}")
+
+
+def _cells(diagnosis: Diagnosis) -> Iterator[str]:
+    for cell in diagnosis.cells[:5]:
+        off = list(_off(cell))
+        name = f"Cell {cell.row}" if len(diagnosis.cells) > 1 else "The cell"
+        learned = " (the run corrected it)" if cell.learned else ""
+        if not off:
+            yield f"{name} is as given within the errors, by the median of {cell.n_crystals:,} crystals."
+        else:
+            yield f"{name} is not as given{learned}, by the median of {cell.n_crystals:,} crystals: {_joined(off)}."
+
+
+def _off(cell: CellFinding) -> Iterator[str]:
+    for i, name in enumerate(NAMES):
+        difference, error = cell.median[i] - cell.given[i], max(float(cell.error[i]), 1e-4 * float(cell.given[i]))
+        if abs(difference) > OFF * error:
+            median = _with_error(Value(float(cell.median[i]), error))
+            yield f"{name} {median}, given {cell.given[i]:g}, scatter {cell.spread[i]:.2g}"
+
+
+def _settings(diagnosis: Diagnosis) -> Iterator[str]:
+    for setting in diagnosis.settings[:5]:
+        axes = "; ".join(_axis(row) for row in setting.basis)
+        share = (f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
+                 if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
+                 else "the spots tell it apart on nearly every crystal")
+        yield f"Another setting looks like the cell: its axes are {axes} (of the primitive cell); {share}."
+    if diagnosis.lattice is not None and diagnosis.lattice.kind in AMBIGUOUS:
+        yield (f"A {diagnosis.lattice.kind} lattice has more symmetry than crystals of its lower point groups: these "
+               "have settings that no spot position tells apart; settle that when merging.")
+
+
+def _axis(row: Array) -> str:
+    terms = [
+        f"{'-' if n < 0 else '+'}{'' if abs(n) == 1 else abs(n)}{axis}" for n, axis in zip(row, "abc", strict=True) if n
+    ]
+    return "".join(terms).removeprefix("+")
+
+
+def _next(diagnosis: Diagnosis) -> Iterator[str]:
+    if not diagnosis.advice:
+        if diagnosis.setup is not None and not diagnosis.tried:
+            yield "Next: nothing to change was found that indexes the sample clearly better."
+        return
+    yield f"Next: {' '.join(_options(diagnosis.advice))}"
+    for advice in diagnosis.advice:
+        yield f"{advice.option}: {_rates(advice.before, advice.after)}."
+
+
+def _options(advice: list[Advice]) -> list[str]:
+    """The last of options of the same name, which was tried out on top of the others."""
+    return list({each.option.split()[0]: each.option for each in advice}.values())
