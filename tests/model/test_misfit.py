@@ -27,8 +27,9 @@ def test_derivatives_are_those_of_the_formulas():
         moved = np.einsum("ni,nij->nj", hkl, reciprocal(cells)[indexed.crystal])
         expected = np.einsum("nij,nj->ni", indexed.axes, (moved - indexed.spots) / step)
         np.testing.assert_allclose(jacobian[:, :, p], expected, atol=2e-5)
-    ray = indexed.spots + (0, 0, 1)
-    on_sphere = ray / np.linalg.norm(ray, axis=1, keepdims=True) - (0, 0, 1)
+    beam = np.array([0, 0, 1])
+    ray = indexed.spots + beam
+    on_sphere = ray / np.linalg.norm(ray, axis=1, keepdims=True) - beam
     for p, change in enumerate(((step, 0, 0), (0, step, 0), (0, 0, step))):
         moved = spots_of_moved_detector(on_sphere, indexed.wavelength, change[:2], change[2])
         # A spot that was computed wrongly lies on the other side.

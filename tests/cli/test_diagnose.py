@@ -1,0 +1,93 @@
+"""`ffbidx diagnose`, and the diagnosis in the report."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+TRUE = "79,79,38,90,90,90"
+QUICK = ("--num-halfsphere-points", 8192, "--backend", "cpu", "-q")
+
+
+@pytest.fixture
+def shifted(run):
+    """Stills with a beam centre three pixels off, indexed."""
+    error = ("--beam-centre-error", 3, 0)
+    assert run("simulate", "-o", "s.h5", "--cell", TRUE, "--frames", 40, "--n-spots", 40, 80, *error).status == 0
+    assert run("index", "s.h5", "--cell", TRUE, "-o", "run.h5", *QUICK).status == 0
+    return "run.h5"
+
+
+def test_in_words_and_as_json(run, shifted):
+    ran = run("diagnose", shifted)
+    assert ran.status == 0, ran.err
+    assert "The beam centre is off by -3.0" in ran.out
+    option = next(line for line in ran.out.splitlines() if line.startswith("Next: ")).removeprefix("Next: ")
+    values = json.loads(run("diagnose", shifted, "--json").out)
+    assert values["advice"][0]["option"] == option
+    assert values["words"] == ran.out.splitlines()
+    assert values["setup"]["shift_x"]["value"] == pytest.approx(-3 * 0.075 / 200, abs=2e-5)
+    # What it says next can be typed.
+    again = run("index", "s.h5", "--cell", TRUE, "-o", "right.h5", *QUICK, *option.split())
+    assert again.status == 0, again.err
+    assert "The beam centre is right" in run("diagnose", "right.h5").out
+    with h5py.File("run.h5") as before, h5py.File("right.h5") as after:
+        assert np.median(after["crystal/rmsd"]) < 0.8 * np.median(before["crystal/rmsd"])
+
+
+def test_nothing_is_tried_unless_wanted(run, shifted):
+    ran = run("diagnose", shifted, "--no-try")
+    assert "not tried out" in ran.out
+    assert "Next" not in ran.out
+
+
+def test_in_the_report(run, shifted):
+    ran = run("report", shifted, "--png", "pictures")
+    assert ran.status == 0, ran.err
+    assert "The beam centre is off by -3.0" in ran.out
+    page = Path("run.report.html").read_text()
+    assert "The beam centre is off by -3.0" in page
+    assert 'id="residuals"' in page
+    assert Path("pictures/residuals.png").exists()
+    ran = run("report", shifted, "--no-diagnose", "--overwrite")
+    assert "beam centre" not in ran.out
+    assert 'id="residuals"' not in Path("run.report.html").read_text()
+
+
+def test_a_beam_shift_on_the_way_through_the_program(run, shifted):
+    with h5py.File("s.h5") as source, h5py.File("bare.h5", "w") as target:
+        target["spots"], target["offsets"] = source["spots"][()], source["offsets"][()]
+    shift = ("--beam-shift", -1.125, 0)
+    assert run("index", "bare.h5", "--cell", TRUE, "-o", "moved.h5", "--keep-spots", *shift, *QUICK).status == 0
+    assert "The beam centre is right" in run("diagnose", "moved.h5").out
+    with h5py.File("moved.h5") as file:
+        assert file.attrs["geometry"] == "; beam shift in mrad: -1.125 0.0\n"
+        kept, crystal = file["spot/xyz"][()], file["spot/crystal"][()]
+        cells, hkl = file["cells"][:][file["crystals"][:]], file["spot/hkl"][()]
+        # The spots that are kept, and those that are read again, are those that were indexed.
+        mine = crystal >= 0
+        predicted = np.einsum("ni,nij->nj", hkl[mine], np.linalg.inv(cells[crystal[mine]]).transpose(0, 2, 1))
+        off = np.linalg.norm(kept[mine] - predicted, axis=1)
+        n_indexed, rmsd = file["crystal/n_indexed"][:], file["crystal/rmsd"][:]
+    assert mine.sum() == n_indexed.sum()
+    assert (off**2).sum() == pytest.approx((rmsd**2 * n_indexed).sum(), rel=1e-3)
+    assert run("show", "moved.h5", 0).status == 0
+    assert run("convert", "bare.h5", "-o", "shifted.h5", *shift).status == 0
+    with h5py.File("shifted.h5") as file:
+        np.testing.assert_allclose(file["spots"][()], kept, atol=1e-6)
+        assert "pixel" not in file
+    assert run("convert", "moved.h5", "-o", "run.stream").is_one_line_error(2, "pixels")
+    ran = run("index", "bare.h5", "--cell", TRUE, "-o", "far.h5", "--beam-shift", 500, 0)
+    assert ran.is_one_line_error(2, "--beam-shift", "200")
+    assert run("index", "s.h5", "--cell", TRUE, "-o", "far.h5", *shift).is_one_line_error(2, "--beam-centre")
+
+
+def test_what_cannot_be_diagnosed(run, shifted):
+    assert run("diagnose", "s.h5").is_one_line_error(2, "s.h5", "no results file")
+    assert run("diagnose", "none.h5").is_one_line_error(2, "none.h5")
+    Path("s.h5").unlink()
+    ran = run("diagnose", shifted)
+    assert ran.status == 0
+    assert "no longer there" in ran.out
