@@ -14,7 +14,7 @@ import numpy as np
 from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.distribute import OneDevice
 from ffbidx_core.indexer import index_frames
-from ffbidx_core.learn import learn_cells
+from ffbidx_core.learn import learned_plan
 from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
@@ -89,10 +89,10 @@ def part(frames: SimulatedFrames, first: int, last: int) -> tuple[np.ndarray, np
 
 def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: Tally) -> float:
     """Index frames as the command would, judge them, return the CPU seconds of indexing (learning apart)."""
-    cells = frames.input_cells
     if p.learn_cell:
-        cells, _ = learn_cells(OneDevice(backend), *part(frames, 0, p.learn_cell), cells, p)
-    plan = SearchPlan.make(cells, p)
+        plan = learned_plan(OneDevice(backend), *part(frames, 0, p.learn_cell), frames.input_cells, p)
+    else:
+        plan = SearchPlan.make(frames.input_cells, p)
     seconds = 0.0
     results: list[BatchResult] = []
     for first in range(0, frames.n_frames, BATCH):

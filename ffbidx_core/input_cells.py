@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .distribute import Devices
 from .job import Job
-from .learn import learn_cells
+from .learn import learn_cells, learn_misfit
 from .model.cell import Array, is_left_handed
 from .model.frame import BatchResult, FrameBlock
 from .model.lattice import primitive_basis
@@ -24,6 +24,11 @@ from .summary import CellSummary, Tally
 
 MOST_PLANS = 256
 """Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
+
+BEAM_OFF = (
+    "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
+    "tells how to mend it"
+)
 
 
 @dataclass
@@ -106,9 +111,12 @@ class InputCells:
             given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
             bases = self._primitive_bases(given)
             cells, n_crystals = learn_cells(devices, frames.spots, frames.offsets, bases @ given, self._p)
-            cells = np.linalg.inv(bases) @ cells
             if n_crystals.any():
-                learned.append(Learned(given, cells, n_crystals))
+                misfit = learn_misfit(devices, frames.spots, frames.offsets, cells, bases @ given, self._p)
+                if misfit is not None and misfit.is_shifted:
+                    self._tell(BEAM_OFF.format(*misfit.values[:2] * 1e3))
+                cells = np.linalg.inv(bases) @ cells
+                learned.append(Learned(given, cells, n_crystals, None if misfit is None else misfit.spread))
         self.take_up(learned)
         return learned
 
@@ -126,7 +134,8 @@ class InputCells:
                 del self._sets[next(iter(self._sets))]
             learned, bases = self._learned.get(key), self._primitive_bases(given)
             used, rows = given if learned is None else learned.cells, self.rows(given)
-            plan, conventional = SearchPlan.make(bases @ used, self._p), np.asarray(np.linalg.inv(bases), np.float64)
+            plan = SearchPlan.make(bases @ used, self._p, None if learned is None else learned.spread)
+            conventional = np.asarray(np.linalg.inv(bases), np.float64)
             self._sets[key] = CellSet(rows, given, learned, bases @ given, conventional, plan)
         return self._sets[key]
 

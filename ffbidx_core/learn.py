@@ -1,7 +1,9 @@
-"""The run's own cell, learned from its first frames: a cell 2 % wrong, or a wrong detector distance, mends itself."""
+"""What a run learns from its first frames: the cell, so that one 2 % wrong, or a wrong detector distance, mends itself,
+and the scatter of residuals and strains, which the last fit reckons with."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 from .distribute import Devices
 from .model.cell import Array
+from .model.geometry import wavelength_of_spots
+from .model.misfit import Crystals, Misfit, find_misfit
 from .model.plan import SearchPlan
 from .model.strain import strains, symmetric
 from .parameters import Parameters
@@ -64,6 +68,42 @@ def learn_cells(
             break
         lesson = frames.lesson(learned)
     return learned, taught_by
+
+
+def learn_misfit(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, given: Array, p: Parameters
+) -> Misfit | None:
+    """What the residuals of the crystals on some frames say, found with learned cells (M, 3, 3).
+
+    None where they are too few, or spots lie on no Ewald sphere around +z.
+    """
+    plan = SearchPlan.make(cells, p)
+    result = devices.index_frames(spots, offsets, plan, p.replace(searches=1), given_cells=given)
+    frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
+    wavelengths = [wavelength_of_spots(frame) for frame in frames]
+    kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]
+    rows = [np.arange(*result.crystal_offsets[f : f + 2]) for f in kept]
+    if not rows:
+        return None
+    crystals = result.crystals[np.concatenate(rows)]
+    return find_misfit(Crystals(
+        np.concatenate([frames[f] for f in kept]), _offsets([len(frames[f]) for f in kept]),
+        np.array([wavelengths[f] for f in kept], dtype=np.float64), result.cells[crystals].astype(np.float64),
+        _offsets([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), cells, plan.operators,
+    ))
+
+
+def _offsets(counts: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def learned_plan(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+) -> SearchPlan:
+    """The search for input cells (M, 3, 3) as a run that begins with these frames makes it."""
+    learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
+    misfit = learn_misfit(devices, spots, offsets, learned, cells, p) if n_crystals.any() else None
+    return SearchPlan.make(learned, p, None if misfit is None else misfit.spread)
 
 
 @dataclass

@@ -11,7 +11,7 @@ MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*
 BASE = {"model", "parameters", "errors", "version", "log"}
 ENGINE = {
     "backends", "batch", "crystals", "false_rate", "indexer", "lanes", "polish", "reasons", "retry", "search",
-    "successive",
+    "successive", "whitened",
 }
 FILES = {"batch", "read", "write"}
 RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "shards", "simulate", "summary"}

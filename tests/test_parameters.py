@@ -17,7 +17,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
     ("race_spots", 3, 4), ("candidate_separation", -0.1, 0), ("angle_peaks", -1, 0), ("searches", 0, 1),
     ("research_fraction", 1.1, 1), ("accept", "luck", "chance"), ("max_false_rate", 1.1, 1), ("min_new_spots", 3, 4),
     ("max_drift", (0, 3), (0.01, 3)), ("max_drift", (0.05, 90), (0.05, 89)), ("max_drift", (0.05,), (0.05, 3)),
-    ("polish", "free", "constrained"), ("strain_prior", 0, 1e-6), ("learn_cell", -1, 0), ("learn_rounds", 0, 1),
+    ("polish", "free", "constrained"), ("strain_prior", -1e-6, 0), ("learn_cell", -1, 0), ("learn_rounds", 0, 1),
 ])
 def test_a_value_out_of_range_is_named_with_its_range(name, bad, good):
     Parameters().replace(**{name: good})

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..distribute import Devices
-from ..learn import learn_cells
+from ..learn import learned_plan
 from ..model.cell import Array
 from ..model.misfit import Crystals
 from ..model.plan import SearchPlan
@@ -111,12 +111,12 @@ class Again:
         references = crystals.references if cell is None else cell[None]
         spots, offsets = self._within_limits(crystals)
         first = evenly(np.arange(len(offsets) - 1), self._p.learn_cell)
-        used, p = references if cell is not None or self._learned is None else self._learned, self._p
+        p = self._p
         if learn and len(first):
-            used, _ = learn_cells(self._devices, *_frames(spots, offsets, first), references, p)
-        result = self._devices.index_frames(
-            spots, offsets, SearchPlan.make(used, p), p, given_cells=references
-        )
+            plan = learned_plan(self._devices, *_frames(spots, offsets, first), references, p)
+        else:
+            plan = SearchPlan.make(references if cell is not None or self._learned is None else self._learned, p)
+        result = self._devices.index_frames(spots, offsets, plan, p, given_cells=references)
         rows = result.crystals
         found = np.diff(result.crystal_offsets) > 0
         best = result.crystal_offsets[:-1][found]

@@ -10,16 +10,12 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
 from ..model.equations import COMMON
-from ..model.misfit import Crystals, Misfit, find_misfit
+from ..model.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
 from .again import Again, Trial
 from .sample import Sample
 
-SIGNIFICANT = 5.0
-"""Standard errors from which on a correction is believed."""
 SETTLED = 2.0
 """Standard errors within which two estimates agree."""
-WORTH = 0.2
-"""A shift is worth a correction from this share of the residuals' scatter across the ray on."""
 ROUNDS = 4
 FALL_OFF = 1e-4
 """Error of distance and scale that no number of crystals mends: intensities fall with |q|, so that lattice points
@@ -111,8 +107,8 @@ class SetupFinding:
     @property
     def is_shifted(self) -> bool:
         """Whether the shift is beyond doubt, and large enough to matter."""
-        sure = max(self.shift_x.significance, self.shift_y.significance) > SIGNIFICANT
-        return sure and bool(np.linalg.norm(self.shift) / self.wavelength > WORTH * self.across)
+        errors = np.array([self.shift_x.error, self.shift_y.error])
+        return is_shift(self.shift, errors, self.misfit.spread, self.wavelength)
 
     @property
     def shift_helps(self) -> bool:
@@ -249,7 +245,7 @@ def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Array) -
     return SetupFinding(
         Value(float(shift[0] + misfit.values[0]), float(errors[0])),
         Value(float(shift[1] + misfit.values[1]), float(errors[1])),
-        float(np.median(sample.crystals.wavelength)),
+        misfit.wavelength,
         _with_fall_off(misfit.values[i], errors[i]), _with_fall_off(row @ misfit.values, scale_error),
         _with_fall_off(row @ known, float(np.sqrt(row @ known_covariance @ row))),
         float(distance_row @ covariance @ row / (errors[i] * scale_error)), reference, cell, cell_errors,

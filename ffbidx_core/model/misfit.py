@@ -37,6 +37,10 @@ ROUNDS = 7
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 DISTANCE_PRIOR = 0.02
 """By this share a detector distance may be wrong: keeps the fit together where the spots do not tell."""
+SIGNIFICANT = 5.0
+"""Standard errors from which on a correction is believed."""
+WORTH = 0.2
+"""A beam shift matters from this share of the residuals' scatter across the ray on."""
 _DISTANCE = COMMON.index("distance")
 
 
@@ -113,6 +117,8 @@ class Misfit:
         The crystals as fitted.
     residuals, spots : (n, 3) float64
         Of the indexed spots before the fit, 1/angstrom, and where they are.
+    wavelength : float
+        Median, angstrom.
     n_crystals : int
         Crystals with enough spots.
     """
@@ -125,7 +131,13 @@ class Misfit:
     cells: Array
     residuals: Array
     spots: Array
+    wavelength: float
     n_crystals: int
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether there is a beam shift beyond doubt, large enough to matter."""
+        return is_shift(self.values[:2], self.errors[:2], self.spread, self.wavelength)
 
     @property
     def covariance(self) -> Array:
@@ -165,6 +177,12 @@ class Misfit:
         return matrices(values[self.columns(reference)] @ self.bases[reference])
 
 
+def is_shift(shift: Array, errors: Array, spread: Spread, wavelength: float) -> bool:
+    """Whether a beam shift (2,), radian, is beyond doubt and large enough to matter."""
+    sure = (np.abs(shift) > SIGNIFICANT * errors).any()
+    return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
+
+
 def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
     """Fit what crystals have in common, and each one's rotation and strain; None where they are too few."""
     bases = {
@@ -193,5 +211,6 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
     values = np.concatenate([setup, change[len(COMMON) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(
-        values, normal, scores, bases, spread, cells, first.residuals, first.spots, n_crystals
+        values, normal, scores, bases, spread, cells, first.residuals, first.spots,
+        float(np.median(crystals.wavelength)), n_crystals,
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..parameters import Parameters
 from .cell import Array, check_cell, other_settings, shortest_reciprocal, symmetry_operators
+from .equations import Spread
 
 SYMMETRY_TOLERANCE = 1e-3
 """Tolerance of the symmetry that makes a crystal's setting canonical, where the search itself uses none."""
@@ -53,6 +54,8 @@ class SearchPlan:
         Proper symmetry of each input cell's lattice.
     settings : tuple of (n, 3, 3) int64
         Other settings of each input cell that must be told apart; none where the parameters do not ask for it.
+    spread : Spread or None
+        Scatter of residuals and strains that the last fit reckons with; None where it is not known.
     """
 
     cells: Array
@@ -66,6 +69,7 @@ class SearchPlan:
     shortest_reciprocal: Array
     operators: tuple[NDArray[np.int64], ...]
     settings: tuple[NDArray[np.int64], ...]
+    spread: Spread | None = None
 
     @property
     def volumes(self) -> Array:
@@ -91,8 +95,8 @@ class SearchPlan:
         return tables
 
     @classmethod
-    def make(cls, cells: Array, p: Parameters) -> SearchPlan:
-        """The plan for input cells (M, 3, 3)."""
+    def make(cls, cells: Array, p: Parameters, spread: Spread | None = None) -> SearchPlan:
+        """The plan for input cells (M, 3, 3), with what was learned of the scatter."""
         cells = np.stack([check_cell(cell) for cell in cells])
         groups, kept = _length_groups(np.linalg.norm(cells, axis=2), p)
         seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], p)]
@@ -113,6 +117,7 @@ class SearchPlan:
                 other_settings(cell, p.setting_tolerance) if p.setting_tolerance else np.zeros((0, 3, 3), np.int64)
                 for cell in cells
             ),
+            spread=spread,
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Array
+from .equations import Spread
 from .frame import Place
 
 MOST_PROBLEMS = 200
@@ -169,18 +170,23 @@ class Learned:
         As the user gave them, and as learned.
     n_crystals : (M,) int64
         Crystals that each was learned from; 0 where it is as given.
+    spread : Spread or None
+        Scatter of their residuals and strains; None where they were too few.
     """
 
     given: Array
     cells: Array
     n_crystals: NDArray[np.int64]
+    spread: Spread | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; its numbers are written so that they read back exactly."""
-        return {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
+        arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
+        return arrays | {"spread": None if self.spread is None else asdict(self.spread)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Learned:
         """The reverse of `as_dict`."""
+        spread = values.get("spread")
         return cls(np.array(values["given"], dtype=np.float64), np.array(values["cells"], dtype=np.float64),
-                   np.array(values["n_crystals"], dtype=np.int64))
+                   np.array(values["n_crystals"], dtype=np.int64), None if spread is None else Spread(**spread))

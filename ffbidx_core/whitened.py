@@ -1,0 +1,231 @@
+"""The last fit with residuals weighed by what they are: small across the diffracted ray, larger along it.
+
+Across the ray a residual is the error of a spot's place on the detector; along it, how far the lattice point was from
+the Ewald sphere when it was seen, which says less of the orientation. Both are known from the run's first frames, as
+is the scatter of the crystals' strains (`model.misfit`). A fit that takes all residuals for alike throws half of the
+accuracy away.
+
+Frames are padded to powers of two, so that no sum depends on the frames beside one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .batch import SpotBatch, to_host
+from .model.equations import BIWEIGHT, Spread
+from .model.geometry import SPHERE_ERROR
+from .model.strain import COMPONENTS, MATRICES, MULTIPLICITY
+
+STEPS = 2
+FEWEST_SPOTS = 3.0
+"""Sum of weights below which a cell stays."""
+TYPICAL_WEIGHT = 8.0
+"""Spots that the run's noise counts for in the noise of a frame."""
+STIFF = 1e12
+"""What holds the strain to the symmetry of its lattice, in the place of 1 / prior^2."""
+SMALLEST = 16
+"""Frames are padded to so many spots at least."""
+CHUNK = {True: 1 << 13, False: 1 << 20}
+"""Padded spots that are worked on at once, on the host and on a device."""
+
+
+def fit_whitened(
+    spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float, symmetry: Any = None
+) -> Any:
+    """Rotation and strain of one cell a frame, by all three components of the residuals with their own weights.
+
+    Parameters
+    ----------
+    cells, reference : (F, 3, 3)
+        Where to start, and the cell of no strain. Zero cells stay.
+    cutoff : (F,)
+        Distance within which the start explains its spots, 1/angstrom.
+    spread
+        Of the run's residuals; a frame's own are a multiple of it. On frames without an Ewald sphere around the beam
+        +z both are `spread.along`.
+    prior
+        Standard deviation of each component of strain.
+    symmetry : (F, 6, 6)
+        What makes the part of a strain that keeps the lattice's symmetry of its six numbers, in the axes of the
+        reference; None: all strains are free.
+
+    Returns
+    -------
+    (F, 3, 3) float64
+    """
+    xp = spots.xp
+    fitted = xp.array(cells, dtype=xp.float64)
+    for frames, columns, inside in _padded(spots):
+        xyz = xp.where(inside[..., None], spots.xyz.T[columns].astype(xp.float64), 0.0)
+        alike = None if symmetry is None else symmetry[frames]
+        fit = _Fit(xyz, inside, fitted[frames], reference[frames], cutoff[frames], spread, prior, alike, xp)
+        for _ in range(STEPS):
+            fit.step()
+        fitted[frames] = fit.cells()
+    return fitted
+
+
+def _padded(spots: SpotBatch) -> Iterator[tuple[Any, Any, Any]]:
+    """Frames of about equally many spots: their numbers (f,), the columns of their spots (f, n), which are real."""
+    xp = spots.xp
+    counts = to_host(spots.counts)
+    lengths = np.maximum(SMALLEST, 1 << np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64))
+    for length in np.unique(lengths).tolist():
+        mine = np.flatnonzero(lengths == length)
+        at_once = max(1, CHUNK[xp is np] // length)
+        for begin in range(0, len(mine), at_once):
+            frames = xp.asarray(mine[begin : begin + at_once])
+            places = xp.arange(length)
+            inside = places < spots.counts[frames][:, None]
+            yield frames, xp.where(inside, spots.offsets[:-1][frames][:, None] + places, 0), inside
+
+
+class _Fit:
+    """Gauss-Newton steps for f frames of n padded spots."""
+
+    def __init__(
+        self, xyz: Any, inside: Any, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        symmetry: Any, xp: ModuleType,
+    ) -> None:
+        self.xp, self.xyz, self.inside, self.symmetry = xp, xyz, inside, symmetry
+        self.is_cell = (cells != 0).any(axis=(1, 2))
+        # A zero cell has no inverse, and no spots near its points.
+        eye = xp.eye(3)
+        self.start = cells
+        self.stars = _inverse_transposed(xp.where(self.is_cell[:, None, None], cells, eye), xp)
+        reference = xp.where(self.is_cell[:, None, None], reference, eye)
+        self.to_reference = xp.swapaxes(reference, 1, 2)
+        self.prior = prior
+        self.wavelength, on_sphere = _spheres(xyz, xp)
+        across = xp.where(on_sphere, spread.across, spread.along)
+        self.sigma = xp.stack([across, across, xp.full(len(xyz), spread.along)], axis=1)[:, None]
+        q, residuals = self.residuals()
+        near = inside & ((residuals**2).sum(axis=2) < cutoff[:, None] ** 2)
+        self.scale = self.noise(self.whitened(q, residuals)[0], xp.where(near, 1.0, 0.0))
+
+    def residuals(self) -> tuple[Any, Any]:
+        """Predicted spots and residuals, (f, n, 3)."""
+        xp = self.xp
+        indices = xp.rint(self.xyz @ xp.linalg.inv(self.stars))
+        q = indices @ self.stars
+        return q, self.xyz - q
+
+    def whitened(self, q: Any, residuals: Any) -> tuple[Any, Any]:
+        """Residuals along two axes across the ray and along it, over their sigma, and the axes, (f, n, 3, 3)."""
+        axes = _axes(q * self.wavelength[:, None, None] + self.xp.asarray((0.0, 0.0, 1.0)), self.xp)
+        return (axes @ residuals[..., None])[..., 0] / self.sigma, axes
+
+    def noise(self, whitened: Any, weights: Any) -> Any:
+        """How much larger than the run's the residuals of each frame are, (f, 1)."""
+        squares = (weights * (whitened**2).sum(axis=2)).sum(axis=1) / 3
+        scale = (squares + TYPICAL_WEIGHT) / (weights.sum(axis=1) + TYPICAL_WEIGHT)
+        return self.xp.sqrt(scale)[:, None]
+
+    def step(self) -> None:
+        """One step of all frames that have spots enough."""
+        xp = self.xp
+        q, residuals = self.residuals()
+        whitened, axes = self.whitened(q, residuals)
+        squared = (whitened**2).sum(axis=2) / (BIWEIGHT * self.scale) ** 2
+        weights = xp.where(self.inside & (squared < 1), (1 - squared) ** 2, 0.0)
+        enough = self.is_cell & (weights.sum(axis=1) >= FEWEST_SPOTS)
+        # One matrix product gives the normal equations and their right side.
+        table = _table(q, axes / self.sigma[..., None], whitened, xp) * (xp.sqrt(weights) / self.scale)[..., None, None]
+        table = table.reshape(len(q), -1, 10)
+        sums = xp.swapaxes(table, 1, 2) @ table
+        normal, right = sums[:, :9, :9], sums[:, :9, 9]
+        stiffness, pull = self.prior_terms()
+        normal[:, 3:, 3:] += stiffness
+        right[:, 3:] -= pull
+        normal[:, range(9), range(9)] = normal[:, range(9), range(9)] * (1 + 1e-9) + 1e-6
+        change = xp.linalg.solve(normal, right[..., None])[..., 0]
+        moved = self.stars @ xp.swapaxes(xp.eye(3) + _turn(change[:, :3], xp) + _matrices(change[:, 3:], xp), 1, 2)
+        self.stars = xp.where(enough[:, None, None], moved, self.stars)
+        self.scale = self.noise(whitened, weights)
+
+    def prior_terms(self) -> tuple[Any, Any]:
+        """What the prior adds to the strain's equations, (f, 6, 6), and takes from their right side, (f, 6)."""
+        xp = self.xp
+        multiplicity = xp.asarray(MULTIPLICITY)
+        deformation = xp.swapaxes(self.to_reference @ self.stars, 1, 2)
+        strain = _stretch(deformation, xp)
+        stiffness = xp.broadcast_to(xp.diag(multiplicity / self.prior**2), (len(strain), 6, 6))
+        if self.symmetry is not None:
+            turned = xp.linalg.inv(xp.eye(3) + strain) @ deformation
+            forth = _on_components(turned, xp)
+            kept = forth @ self.symmetry @ xp.linalg.inv(forth)
+            broken = xp.eye(6) - kept
+            stiffness = stiffness + STIFF * xp.swapaxes(broken, 1, 2) @ (multiplicity[:, None] * broken)
+        numbers = xp.stack([strain[:, i, j] for i, j in COMPONENTS], axis=1)
+        return stiffness, (stiffness @ numbers[..., None])[..., 0]
+
+    def cells(self) -> Any:
+        """The cells (f, 3, 3) as they are now."""
+        xp = self.xp
+        return xp.where(self.is_cell[:, None, None], _inverse_transposed(self.stars, xp), self.start)
+
+
+def _inverse_transposed(matrices: Any, xp: ModuleType) -> Any:
+    return xp.swapaxes(xp.linalg.inv(matrices), 1, 2)
+
+
+def _spheres(xyz: Any, xp: ModuleType) -> tuple[Any, Any]:
+    """The wavelength of each frame, (f,), by the Ewald sphere of its spots, and whether they lie on one."""
+    squared, depth = (xyz**2).sum(axis=2), -xyz[..., 2]
+    radius = (squared * depth).sum(axis=1) / xp.maximum(2 * (depth**2).sum(axis=1), 1e-300)
+    off = ((squared - 2 * radius[:, None] * depth) ** 2).sum(axis=1)
+    on_sphere = (radius > 0) & (off < SPHERE_ERROR**2 * (squared**2).sum(axis=1))
+    return 1 / xp.where(on_sphere, radius, 1.0), on_sphere
+
+
+def _axes(ray: Any, xp: ModuleType) -> Any:
+    """Rows: two unit vectors across rays (f, n, 3), and the rays' own, (f, n, 3, 3)."""
+    x, y, z = (ray / xp.sqrt((ray**2).sum(axis=2))[..., None]).transpose(2, 0, 1)
+    flat = xp.abs(x) < 0.6
+    zero = xp.zeros_like(x)
+    # The cross product with x, or with y where the ray is near to x.
+    first = xp.stack([xp.where(flat, zero, -z), xp.where(flat, z, zero), xp.where(flat, -y, x)], axis=2)
+    first /= xp.sqrt((first**2).sum(axis=2))[..., None]
+    a, b, c = first.transpose(2, 0, 1)
+    second = xp.stack([y * c - z * b, z * a - x * c, x * b - y * a], axis=2)
+    return xp.stack([first, second, xp.stack([x, y, z], axis=2)], axis=2)
+
+
+def _table(q: Any, axes: Any, whitened: Any, xp: ModuleType) -> Any:
+    """Derivatives by three rotations and six strains, and the residuals, along each axis: (f, n, 3, 10)."""
+    x, y, z = (q[:, :, None, i] for i in range(3))
+    a, b, c = (axes[..., i] for i in range(3))
+    return xp.stack([
+        y * c - z * b, z * a - x * c, x * b - y * a,
+        a * x, b * y, c * z, a * y + b * x, a * z + c * x, b * z + c * y, whitened,
+    ], axis=3)
+
+
+def _turn(vectors: Any, xp: ModuleType) -> Any:
+    """Matrices [v]_x (f, 3, 3) of rotation vectors (f, 3)."""
+    x, y, z = vectors.T
+    zero = xp.zeros_like(x)
+    return xp.stack([xp.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], axis=1)
+
+
+def _matrices(numbers: Any, xp: ModuleType) -> Any:
+    """Symmetric matrices (f, 3, 3) of six numbers (f, 6)."""
+    return (numbers @ xp.asarray(MATRICES.reshape(6, 9))).reshape(-1, 3, 3)
+
+
+def _stretch(deformation: Any, xp: ModuleType) -> Any:
+    """E (f, 3, 3) of F = (I + E) R: the square root of F F^T as a series, for small E."""
+    x = deformation @ xp.swapaxes(deformation, 1, 2) - xp.eye(3)
+    square = x @ x
+    return x / 2 - square / 8 + square @ x / 16
+
+
+def _on_components(rotations: Any, xp: ModuleType) -> Any:
+    """What R E R^T does to the six numbers of E, (f, 6, 6)."""
+    turned = rotations[:, None] @ xp.asarray(MATRICES) @ xp.swapaxes(rotations, 1, 2)[:, None]
+    return xp.stack([turned[:, :, i, j] for i, j in COMPONENTS], axis=1)
