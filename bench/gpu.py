@@ -20,7 +20,7 @@ import numpy as np
 import ffbidx
 from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.backends.devices import gpu_count
-from ffbidx_core.benchmark import BATCHES, SCENARIOS, Measurement, make_batches, measure
+from ffbidx_core.benchmark import BATCHES, LEARNED, SCENARIOS, Measurement, make_batches, measure
 from ffbidx_core.distribute import DeviceWorkers
 from ffbidx_core.doctor import gpu as gpu_facts
 from ffbidx_core.errors import BackendUnavailable
@@ -57,7 +57,7 @@ def batches_of(name: str, n_frames: int, n_batches: int = BATCHES) -> list[Simul
 
 def rate(backend: Backend, batches: Sequence[SimulatedFrames], n_frames: int, p: Parameters) -> float:
     """Frames a second of calls with the first n frames of some batches, after one to warm up."""
-    plan, seconds = SearchPlan.make(batches[0].input_cells, p), []
+    plan, seconds = SearchPlan.make(batches[0].input_cells, p, LEARNED), []
     for i in range(4):
         frames = batches[i % len(batches)]
         offsets = frames.offsets[: n_frames + 1]
@@ -111,7 +111,7 @@ def shares_section(backend: Backend, args: argparse.Namespace) -> None:
 def show_shares(preset: str, name: str, backend: Backend, p: Parameters, batches: Sequence[SimulatedFrames]) -> None:
     """One call without a clock to warm up, then one with."""
     warm_up, timed = batches
-    plan = SearchPlan.make(timed.input_cells, p)
+    plan = SearchPlan.make(timed.input_cells, p, LEARNED)
     index_frames(backend, warm_up.spots, warm_up.offsets, plan, p)
     clock = GpuClock() if backend.name == "cuda" else HostClock(time.perf_counter)
     with TimedVerbs(backend, clock) as verbs:
@@ -152,7 +152,7 @@ def devices_section(backend: Backend, args: argparse.Namespace) -> None:
         return
     p, size = Parameters.preset("best"), max(args.frames or [8192])
     batches = batches_of("tetragonal, 300 spots", size)
-    plan = SearchPlan.make(batches[0].input_cells, p)
+    plan = SearchPlan.make(batches[0].input_cells, p, LEARNED)
     print(f"\nSeveral GPUs, a process each, best, tetragonal, 300 spots, batches of {size}")
     alone = 0.0
     for n in (1, 2, 4, 8):

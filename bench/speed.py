@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffbidx_core.backends import get_backend
+from ffbidx_core.benchmark import LEARNED
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.parameters import Parameters
@@ -50,7 +51,7 @@ def frames_section(repeats: int) -> None:
     print(f"Whole frames, preset best, one thread, CPU time, median of {repeats} calls of {FRAMES} frames")
     backend, p = get_backend("cpu", threads=1), Parameters.preset("best")
     for name, scenario in SPEED.items():
-        plan = SearchPlan.make(scenario.input_cells, p)
+        plan = SearchPlan.make(scenario.input_cells, p, LEARNED)
         runs = [simulate(scenario, FRAMES, seed) for seed in range(repeats + 1)]
         index_frames(backend, runs[0].spots, runs[0].offsets, plan, p)
         tally, seconds, verbs = Tally(), [], TimedVerbs(backend, HostClock(time.process_time))
@@ -109,7 +110,7 @@ def threads_section(repeats: int) -> None:
     """CPU time of two threads together against one."""
     print(f"Threads: CPU time of {4 * FRAMES} frames of 100 spots, alternating, median of {repeats}")
     p, scenario = Parameters.preset("best"), SPEED["tetragonal, 100 spots"]
-    plan, frames = SearchPlan.make(scenario.input_cells, p), simulate(scenario, 4 * FRAMES)
+    plan, frames = SearchPlan.make(scenario.input_cells, p, LEARNED), simulate(scenario, 4 * FRAMES)
     spent: dict[int, list[float]] = {1: [], 2: []}
     backends = {n: get_backend("cpu", threads=n) for n in spent}
     for _ in range(repeats):

@@ -2,8 +2,9 @@
 
 Across the ray a residual is the error of a spot's place on the detector; along it, how far the lattice point was from
 the Ewald sphere when it was seen, which says less of the orientation. Both are known from the run's first frames, as
-is the scatter of the crystals' strains (`model.misfit`). A fit that takes all residuals for alike throws half of the
-accuracy away.
+is the scatter of the crystals' strains (`model.misfit`). A spot is given up at six standard deviations only: lattice
+points are seen over the whole width of a shell, and its edges, which a fit with a narrower cut-off takes for outliers,
+say most. On simulated stills this halves the error of the orientation.
 
 Frames are padded to powers of two, so that no sum depends on the frames beside one.
 """
@@ -74,6 +75,8 @@ def _padded(spots: SpotBatch) -> Iterator[tuple[Any, Any, Any]]:
     """Frames of about equally many spots: their numbers (f,), the columns of their spots (f, n), which are real."""
     xp = spots.xp
     counts = to_host(spots.counts)
+    if spots.xyz.shape[1] == 0:
+        return
     lengths = np.maximum(SMALLEST, 1 << np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64))
     for length in np.unique(lengths).tolist():
         mine = np.flatnonzero(lengths == length)
@@ -142,7 +145,8 @@ class _Fit:
         stiffness, pull = self.prior_terms()
         normal[:, 3:, 3:] += stiffness
         right[:, 3:] -= pull
-        normal[:, range(9), range(9)] = normal[:, range(9), range(9)] * (1 + 1e-9) + 1e-6
+        diagonal = xp.arange(9)
+        normal[:, diagonal, diagonal] += 1e-9 * normal[:, diagonal, diagonal] + 1e-6
         change = xp.linalg.solve(normal, right[..., None])[..., 0]
         moved = self.stars @ xp.swapaxes(xp.eye(3) + _turn(change[:, :3], xp) + _matrices(change[:, 3:], xp), 1, 2)
         self.stars = xp.where(enough[:, None, None], moved, self.stars)

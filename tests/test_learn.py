@@ -5,7 +5,7 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.distribute import OneDevice
-from ffbidx_core.learn import learn_cells
+from ffbidx_core.learn import learn_cells, learn_misfit, learned_plan
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
@@ -60,3 +60,44 @@ def test_the_cell_that_is_not_there_stays(frames):
 def _rotations(rng, n):
     q, r = np.linalg.qr(rng.normal(size=(n, 3, 3)))
     return q * np.sign(np.einsum("nii->ni", r))[:, None, :]
+
+
+def misfit_of(seed=3, **settings):
+    frames = simulate(Scenario(cells=(LYSOZYME,), n_spots=(40, 80), false_share=(0.1, 0.1), **settings), 40, seed)
+    given = cell_from_parameters(LYSOZYME)[None]
+    learned, _ = learn_cells(CPU, frames.spots, frames.offsets, given, BEST)
+    return learn_misfit(CPU, frames.spots, frames.offsets, learned, given, BEST)
+
+
+def test_the_noise_is_learned():
+    misfit = misfit_of()
+    # 0.6 pixels of 0.375 mrad; lattice points are seen within 0.0015/A of the sphere.
+    assert misfit.spread.across == pytest.approx(2.1e-4, rel=0.1)
+    assert misfit.spread.along == pytest.approx(5.6e-4, rel=0.15)
+    assert misfit.spread.scatter < 4e-4
+    assert not misfit.is_shifted
+
+
+def test_the_scatter_of_the_cells_is_learned():
+    assert misfit_of(cell_spread=0.003).spread.scatter == pytest.approx(0.003 / np.sqrt(2), rel=0.2)
+
+
+def test_a_wrong_beam_centre_is_noticed():
+    misfit = misfit_of(beam_centre_error=(2.0, 0.0))
+    assert misfit.is_shifted
+    assert misfit.values[0] == pytest.approx(-2 * 0.075 / 200, rel=0.02)
+
+
+def test_turned_spots_have_no_noise_to_learn(frames):
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    given = cell_from_parameters(LYSOZYME)[None]
+    spots = (frames.spots @ rotation).astype(np.float32)
+    assert learn_misfit(CPU, spots, frames.offsets, given, given, BEST) is None
+
+
+def test_the_plan_has_what_was_learned(frames):
+    given = cell_from_parameters(LYSOZYME)[None]
+    plan = learned_plan(CPU, frames.spots, frames.offsets, given, BEST)
+    assert plan.spread.across < plan.spread.along
+    few = learned_plan(CPU, frames.spots[: frames.offsets[4]], frames.offsets[:5], given, BEST)
+    assert few.spread is None
