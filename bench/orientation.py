@@ -22,6 +22,7 @@ FEW, MANY = (10, 15), (60, 120)
 _kinds = {
     "rigid": {}, "cells scatter by 0.3 %": {"cell_spread": 0.003},
     "beam centre 2 px off": {"beam_centre_error": (2.0, 0.0)},
+    "both": {"cell_spread": 0.003, "beam_centre_error": (2.0, 0.0)},
 }
 CASES = {
     f"{what}, {low}-{high} spots": Scenario(

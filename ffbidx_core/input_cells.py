@@ -116,7 +116,7 @@ class InputCells:
                 if misfit is not None and misfit.is_shifted:
                     self._tell(BEAM_OFF.format(*misfit.values[:2] * 1e3))
                 cells = np.linalg.inv(bases) @ cells
-                learned.append(Learned(given, cells, n_crystals, None if misfit is None else misfit.spread))
+                learned.append(Learned(given, cells, n_crystals, None if misfit is None else misfit.spread_with_shift))
         self.take_up(learned)
         return learned
 

@@ -103,7 +103,7 @@ def learned_plan(
     """The search for input cells (M, 3, 3) as a run that begins with these frames makes it."""
     learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
     misfit = learn_misfit(devices, spots, offsets, learned, cells, p) if n_crystals.any() else None
-    return SearchPlan.make(learned, p, None if misfit is None else misfit.spread)
+    return SearchPlan.make(learned, p, None if misfit is None else misfit.spread_with_shift)
 
 
 @dataclass

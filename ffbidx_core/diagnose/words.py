@@ -17,6 +17,7 @@ NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 OFF = 5.0
 """Errors by which a median differs from the given value when it is said to."""
 FEW_UNDECIDED = 0.02
+LEAST_SCATTER = 1e-4
 AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
 """Lattices with more symmetry than some of the crystals that have them."""
 
@@ -27,12 +28,11 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
 
 
 def _lattices(diagnosis: Diagnosis) -> Iterator[str]:
-    shares = [f"{n / diagnosis.n_frames:.1%} {_crystals(k)}" for k, n in enumerate(diagnosis.lattices) if n]
-    yield f"Of {diagnosis.n_frames:,} frames have {_joined(shares)}."
-
-
-def _crystals(k: int) -> str:
-    return {0: "no crystal", 1: "one"}.get(k, str(k))
+    names = {0: "none", 1: "one"}
+    shares = [
+        f"{names.get(k, str(k))} on {n / diagnosis.n_frames:.1%}" for k, n in enumerate(diagnosis.lattices) if n
+    ]
+    yield f"Crystals on a frame: {_joined(shares)} of {diagnosis.n_frames:,} frames."
 
 
 def _joined(words: list[str]) -> str:
@@ -83,8 +83,9 @@ def _rates(before: Trial, after: Trial) -> str:
 
 
 def _with_error(value: Value, sign: bool = False) -> str:
-    """A number with as many digits as its error has meaning."""
-    digits = int(np.clip(1 - np.floor(np.log10(max(value.error, 1e-6))), 0, 6))
+    """A number with the digits that its error leaves: one of the error, two where the first is a 1."""
+    power = np.floor(np.log10(max(value.error, 1e-6)))
+    digits = int(np.clip((value.error < 2 * 10**power) - power, 0, 6))
     return f"{value.value:{'+' if sign else ''}.{digits}f} ± {value.error:.{digits}f}"
 
 
@@ -108,7 +109,10 @@ def _scale(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
             "both": f"So both are off{_at(diagnosis, setup)}.",
             "unknown": "So the spots do not tell whether it is the distance or the cell.",
         }[setup.cause]
-    yield f"The crystals' cells scatter by {setup.scatter:.2%} beyond what the errors of their spots explain."
+    if setup.scatter < LEAST_SCATTER:
+        yield "The crystals' cells scatter no more than the errors of their spots explain."
+    else:
+        yield f"The crystals' cells scatter by {setup.scatter:.2%} beyond what the errors of their spots explain."
     yield (f"Spots lie {setup.across:.5f}/Å across the diffracted ray and {setup.along:.5f}/Å along it from the "
            "predicted ones (rms).")
 
@@ -178,9 +182,11 @@ def _next(diagnosis: Diagnosis) -> Iterator[str]:
         if diagnosis.setup is not None and not diagnosis.tried:
             yield "Next: nothing to change was found that indexes the sample clearly better."
         return
-    yield f"Next: {' '.join(_options(diagnosis.advice))}"
     for advice in diagnosis.advice:
-        yield f"{advice.option}: {_rates(advice.before, advice.after)}."
+        # What the beam's shift does was said before.
+        if diagnosis.setup is None or advice.after is not diagnosis.setup.after:
+            yield f"With {advice.option} {_rates(advice.before, advice.after)}."
+    yield f"Next: {' '.join(_options(diagnosis.advice))}"
 
 
 def _options(advice: list[Advice]) -> list[str]:

@@ -140,6 +140,13 @@ class Misfit:
         return is_shift(self.values[:2], self.errors[:2], self.spread, self.wavelength)
 
     @property
+    def spread_with_shift(self) -> Spread:
+        """The scatter of residuals from which a beam shift is not taken out: it is one across the ray."""
+        shift = float(np.linalg.norm(self.values[:2])) / self.wavelength if self.is_shifted else 0.0
+        # One of its two directions for each residual across the ray.
+        return replace(self.spread, across=float(np.hypot(self.spread.across, shift / np.sqrt(2))))
+
+    @property
     def covariance(self) -> Array:
         """Of the values, (G, G)."""
         return self.knowing(np.zeros((0, len(self.values))))[1]

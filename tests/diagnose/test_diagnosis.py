@@ -161,7 +161,7 @@ def test_without_spots_the_results_alone_speak():
     said = words_of(diagnosis)
     assert "is no longer there" in said
     assert "--keep-spots" in said
-    assert "Of 20 frames" in said
+    assert "one on 100.0% of 20 frames" in said
     assert "by the median of 20 crystals" in said
     assert make_diagnosis(kept, cpu()).setup is not None
 
