@@ -130,20 +130,41 @@ def read_sample(path: str, found: Found, setup: Setup) -> Sample:
                 with contextlib.suppress(UsageError):
                     geometry = geometry_of(results, setup)
         except InputError as error:
-            missing.append(str(error))
+            if str(error) not in missing:
+                missing.append(str(error))
     return gathered.sample(found, geometry, missing)
 
 
 def _some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
     """The results of some frames, ascending, one input file at a time."""
-    before = 0
+    before, parts = 0, []
     for piece in results_in_pieces(path):
         mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
         before += piece.n_frames
-        source = piece.source[mine]
-        for part in np.split(mine, np.flatnonzero(source[1:] != source[:-1]) + 1):
-            if len(part):
-                yield only_frames(piece, part)
+        parts.append(only_frames(piece, mine))
+    if parts:
+        # As one, so that each file is opened once.
+        whole = _joined(parts)
+        ends = np.flatnonzero(whole.source[1:] != whole.source[:-1]) + 1
+        yield from (only_frames(whole, part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
+
+
+def _joined(parts: list[Results]) -> Results:
+    """Consecutive frames of a run in one."""
+    columns: dict[str, Any] = {}
+    for name, column in COLUMNS.items():
+        values = [getattr(part, name) for part in parts]
+        if column.rows == "input_cells":
+            columns[name] = values[0]
+        elif column.rows == "frames + 1":
+            counts = np.concatenate([np.diff(offsets) for offsets in values])
+            columns[name] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        elif name == "crystals":
+            shifts = np.cumsum([0, *(len(part.cells) for part in parts)])
+            columns[name] = np.concatenate([rows + shift for rows, shift in zip(values, shifts, strict=False)])
+        else:
+            columns[name] = None if values[0] is None else np.concatenate(values)
+    return replace(parts[0], **columns)
 
 
 def only_frames(results: Results, frames: NDArray[np.int64]) -> Results:

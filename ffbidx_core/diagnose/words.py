@@ -65,7 +65,7 @@ def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
             diagnosis.pixels.shift, diagnosis.pixels.error, strict=True))
         size = f"{fs} px in fs and {ss} px in ss ({size})"
     if not setup.is_shifted:
-        yield f"The beam centre is right: off by {size}, by {setup.n_crystals:,} crystals."
+        yield f"The beam centre needs no correction: it is off by {size}, by {setup.n_crystals:,} crystals."
         return
     yield f"The beam centre is off by {size}, by {setup.n_crystals:,} crystals."
     if setup.before is None or setup.after is None:

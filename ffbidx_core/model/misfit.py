@@ -39,7 +39,7 @@ DISTANCE_PRIOR = 0.02
 """By this share a detector distance may be wrong: keeps the fit together where the spots do not tell."""
 SIGNIFICANT = 5.0
 """Standard errors from which on a correction is believed."""
-WORTH = 0.2
+WORTH = 0.5
 """A beam shift matters from this share of the residuals' scatter across the ray on."""
 _DISTANCE = COMMON.index("distance")
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,6 +21,33 @@ from .frames import RawFrames
 from .geom import parse_geometry
 
 GROUP = "/spot"
+
+
+def _dataset(file: h5py.File, path: str, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+    dataset = open_dataset(file, path, name, kind, shape)
+    if dataset is None:
+        raise InputError(path, "is missing", name)
+    return dataset
+
+
+@functools.lru_cache(maxsize=1)
+def _frames_of(
+    path: str, size: int, mtime_ns: int
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Input file, index and name of all frames of a results file, and the offsets of their spots.
+
+    Kept for the next input of the same file, which may hold a million frames.
+    """
+    with open_file(path) as file:
+        sources = _dataset(file, path, "/frame/source", "text", (None,))
+        indices = _dataset(file, path, "/frame/index", "iu", (None,))
+        names = _dataset(file, path, "/frame/id", "text", (None,))
+        offsets = _dataset(file, path, f"{GROUP}/offsets", "iu", (len(indices) + 1,))
+        with errors_of(path, GROUP):
+            return (
+                sources.asstr("utf-8", "backslashreplace")[()], np.asarray(indices[()], dtype=np.int64),
+                names.asstr("utf-8", "backslashreplace")[()], np.asarray(offsets[()], dtype=np.int64),
+            )
 
 
 def keeps_spots(path: str) -> bool:
@@ -57,18 +87,13 @@ class KeptSpots:
             raise
 
     def _open(self) -> None:
-        sources = self._dataset("/frame/source", "text", (None,))
-        indices = self._dataset("/frame/index", "iu", (None,))
-        names = self._dataset("/frame/id", "text", (None,))
-        n_frames = len(indices)
-        offsets = self._dataset(f"{GROUP}/offsets", "iu", (n_frames + 1,))
         self._xyz = self._dataset(f"{GROUP}/xyz", "f", (None, 3))
+        now = os.stat(self.path)
+        sources, indices, self._names, self._offsets = _frames_of(self.path, now.st_size, now.st_mtime_ns)
+        rows = np.flatnonzero(sources == self._source)
+        own = indices[rows]
+        self._row_of = dict(zip(own.tolist(), rows.tolist(), strict=True))
         with errors_of(self.path, GROUP):
-            rows = np.flatnonzero(sources.asstr("utf-8", "backslashreplace")[()] == self._source)
-            own = np.asarray(indices[()], dtype=np.int64)[rows]
-            self._row_of = dict(zip(own.tolist(), rows.tolist(), strict=True))
-            self._names = names.asstr("utf-8", "backslashreplace")[()]
-            self._offsets = np.asarray(offsets[()], dtype=np.int64)
             text = self._file[GROUP].attrs.get("geometry")
         if (np.diff(self._offsets) < 0).any() or self._offsets[0] != 0 or self._offsets[-1] > len(self._xyz):
             raise InputError(self.path, "does not rise from 0 to the number of spots", f"{GROUP}/offsets")
@@ -79,10 +104,7 @@ class KeptSpots:
                 self.geometry = parse_geometry(self.path, text)
 
     def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
-        dataset = open_dataset(self._file, self.path, name, kind, shape)
-        if dataset is None:
-            raise InputError(self.path, "is missing", name)
-        return dataset
+        return _dataset(self._file, self.path, name, kind, shape)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames."""
@@ -93,7 +115,7 @@ class KeptSpots:
                 spots = self._xyz[part].astype(np.float64)
                 peaks = self._peaks(row, part) if self.geometry is not None else None
             offsets = np.array([0, len(spots)])
-            yield RawFrames(self._source, np.array([index]), [self._names[row]], spots, offsets, peaks=peaks)
+            yield RawFrames(self._source, np.array([index]), [str(self._names[row])], spots, offsets, peaks=peaks)
 
     def _peaks(self, row: int, part: slice) -> DetectorPeaks:
         pixels, intensity = (self._file[f"{GROUP}/{name}"][part].astype(np.float64) for name in ("pixel", "intensity"))

@@ -34,7 +34,7 @@ def test_in_words_and_as_json(run, shifted):
     # What it says next can be typed.
     again = run("index", "s.h5", "--cell", TRUE, "-o", "right.h5", *QUICK, *option.split())
     assert again.status == 0, again.err
-    assert "The beam centre is right" in run("diagnose", "right.h5").out
+    assert "The beam centre needs no correction" in run("diagnose", "right.h5").out
     with h5py.File("run.h5") as before, h5py.File("right.h5") as after:
         assert np.median(after["crystal/rmsd"]) < 0.8 * np.median(before["crystal/rmsd"])
 
@@ -63,7 +63,7 @@ def test_a_beam_shift_on_the_way_through_the_program(run, shifted):
         target["spots"], target["offsets"] = source["spots"][()], source["offsets"][()]
     shift = ("--beam-shift", -1.125, 0)
     assert run("index", "bare.h5", "--cell", TRUE, "-o", "moved.h5", "--keep-spots", *shift, *QUICK).status == 0
-    assert "The beam centre is right" in run("diagnose", "moved.h5").out
+    assert "The beam centre needs no correction" in run("diagnose", "moved.h5").out
     with h5py.File("moved.h5") as file:
         assert file.attrs["geometry"] == "; beam shift in mrad: -1.125 0.0\n"
         kept, crystal = file["spot/xyz"][()], file["spot/crystal"][()]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
+from diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
 
 from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
 from ffbidx_core.diagnose.words import sentences
@@ -52,7 +52,7 @@ def test_a_run_with_nothing_wrong():
     assert diagnosis.multiple is None
     assert diagnosis.advice == []
     said = words_of(diagnosis)
-    assert "The beam centre is right" in said
+    assert "The beam centre needs no correction" in said
     assert "Cell and detector distance agree" in said
     assert "The cell is as given" in said
     assert "Next: nothing" in said

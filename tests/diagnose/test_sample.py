@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from diagnosed import TRUE, index, spots_of
 from results_files import results_of, write_results
-from runs import TRUE, index, spots_of
 
 from ffbidx_core.diagnose import sample as module
 from ffbidx_core.diagnose.found import read_found
