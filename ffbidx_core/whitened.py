@@ -6,7 +6,8 @@ is the scatter of the crystals' strains (`model.misfit`). A spot is given up at 
 points are seen over the whole width of a shell, and its edges, which a fit with a narrower cut-off takes for outliers,
 say most. On simulated stills this halves the error of the orientation.
 
-Frames are padded to powers of two, so that no sum depends on the frames beside one.
+Frames are padded to numbers of spots that depend on their own number alone, so that no sum depends on the frames beside
+one.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ TYPICAL_WEIGHT = 8.0
 """Spots that the run's noise counts for in the noise of a frame."""
 STIFF = 1e12
 """What holds the strain to the symmetry of its lattice, in the place of 1 / prior^2."""
-SMALLEST = 16
-"""Frames are padded to so many spots at least."""
+SMALLEST, PADDING = 16, 64
+"""Frames are padded to the first number of spots, or it doubled, and above the second to multiples of that."""
 CHUNK = {True: 1 << 13, False: 1 << 20}
 """Padded spots that are worked on at once, on the host and on a device."""
 
@@ -62,7 +63,7 @@ def fit_whitened(
     xp = spots.xp
     fitted = xp.array(cells, dtype=xp.float64)
     for frames, columns, inside in _padded(spots):
-        xyz = xp.where(inside[..., None], spots.xyz.T[columns].astype(xp.float64), 0.0)
+        xyz = xp.where(inside, spots.xyz[:, columns].astype(xp.float64), 0.0).transpose(1, 0, 2)
         alike = None if symmetry is None else symmetry[frames]
         fit = _Fit(xyz, inside, fitted[frames], reference[frames], cutoff[frames], spread, prior, alike, xp)
         for _ in range(STEPS):
@@ -77,7 +78,8 @@ def _padded(spots: SpotBatch) -> Iterator[tuple[Any, Any, Any]]:
     counts = to_host(spots.counts)
     if spots.xyz.shape[1] == 0:
         return
-    lengths = np.maximum(SMALLEST, 1 << np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64))
+    doubled = SMALLEST << np.ceil(np.log2(np.maximum(counts / SMALLEST, 1))).astype(np.int64)
+    lengths = np.where(counts > PADDING, -(-counts // PADDING) * PADDING, doubled)
     for length in np.unique(lengths).tolist():
         mine = np.flatnonzero(lengths == length)
         at_once = max(1, CHUNK[xp is np] // length)
@@ -89,7 +91,7 @@ def _padded(spots: SpotBatch) -> Iterator[tuple[Any, Any, Any]]:
 
 
 class _Fit:
-    """Gauss-Newton steps for f frames of n padded spots."""
+    """Gauss-Newton steps for f frames of n padded spots, (f, 3, n)."""
 
     def __init__(
         self, xyz: Any, inside: Any, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
@@ -106,41 +108,44 @@ class _Fit:
         self.prior = prior
         self.wavelength, on_sphere = _spheres(xyz, xp)
         across = xp.where(on_sphere, spread.across, spread.along)
-        self.sigma = xp.stack([across, across, xp.full(len(xyz), spread.along)], axis=1)[:, None]
+        self.sigma = xp.stack([across, across, xp.full(len(xyz), spread.along)], axis=1)[..., None]
         q, residuals = self.residuals()
-        near = inside & ((residuals**2).sum(axis=2) < cutoff[:, None] ** 2)
-        self.scale = self.noise(self.whitened(q, residuals)[0], xp.where(near, 1.0, 0.0))
+        near = inside & ((residuals**2).sum(axis=1) < cutoff[:, None] ** 2)
+        whitened = _along(self.axes(q), residuals, xp) / self.sigma
+        self.scale = self.noise((whitened**2).sum(axis=1), xp.where(near, 1.0, 0.0))
 
     def residuals(self) -> tuple[Any, Any]:
-        """Predicted spots and residuals, (f, n, 3)."""
+        """Predicted spots and residuals, (f, 3, n)."""
         xp = self.xp
-        indices = xp.rint(self.xyz @ xp.linalg.inv(self.stars))
-        q = indices @ self.stars
+        stars = xp.swapaxes(self.stars, 1, 2)
+        q = stars @ xp.rint(xp.linalg.inv(stars) @ self.xyz)
         return q, self.xyz - q
 
-    def whitened(self, q: Any, residuals: Any) -> tuple[Any, Any]:
-        """Residuals along two axes across the ray and along it, over their sigma, and the axes, (f, n, 3, 3)."""
-        axes = _axes(q * self.wavelength[:, None, None] + self.xp.asarray((0.0, 0.0, 1.0)), self.xp)
-        return (axes @ residuals[..., None])[..., 0] / self.sigma, axes
+    def axes(self, q: Any) -> list[list[Any]]:
+        """Two unit vectors across the rays and the rays' own: x, y, z of each, (f, n)."""
+        wave = self.wavelength[:, None]
+        return _axes(q[:, 0] * wave, q[:, 1] * wave, q[:, 2] * wave + 1, self.xp)
 
-    def noise(self, whitened: Any, weights: Any) -> Any:
-        """How much larger than the run's the residuals of each frame are, (f, 1)."""
-        squares = (weights * (whitened**2).sum(axis=2)).sum(axis=1) / 3
-        scale = (squares + TYPICAL_WEIGHT) / (weights.sum(axis=1) + TYPICAL_WEIGHT)
+    def noise(self, squared: Any, weights: Any) -> Any:
+        """How much larger than the run's the residuals of each frame are, (f, 1), by their squares in sigma, (f, n)."""
+        scale = ((weights * squared).sum(axis=1) / 3 + TYPICAL_WEIGHT) / (weights.sum(axis=1) + TYPICAL_WEIGHT)
         return self.xp.sqrt(scale)[:, None]
 
     def step(self) -> None:
         """One step of all frames that have spots enough."""
         xp = self.xp
         q, residuals = self.residuals()
-        whitened, axes = self.whitened(q, residuals)
-        squared = (whitened**2).sum(axis=2) / (BIWEIGHT * self.scale) ** 2
-        weights = xp.where(self.inside & (squared < 1), (1 - squared) ** 2, 0.0)
+        axes = self.axes(q)
+        # Derivatives and residuals side by side: one matrix product gives the normal equations and their right side.
+        table = _table(q, axes, _along(axes, residuals, xp), xp)
+        table /= self.sigma[:, None]
+        squared = (table[:, 9] ** 2).sum(axis=1)
+        share = squared / (BIWEIGHT * self.scale) ** 2
+        weights = xp.where(self.inside & (share < 1), (1 - share) ** 2, 0.0)
         enough = self.is_cell & (weights.sum(axis=1) >= FEWEST_SPOTS)
-        # One matrix product gives the normal equations and their right side.
-        table = _table(q, axes / self.sigma[..., None], whitened, xp) * (xp.sqrt(weights) / self.scale)[..., None, None]
-        table = table.reshape(len(q), -1, 10)
-        sums = xp.swapaxes(table, 1, 2) @ table
+        table *= (xp.sqrt(weights) / self.scale)[:, None, None]
+        table = table.reshape(len(q), 10, -1)
+        sums = table @ xp.swapaxes(table, 1, 2)
         normal, right = sums[:, :9, :9], sums[:, :9, 9]
         stiffness, pull = self.prior_terms()
         normal[:, 3:, 3:] += stiffness
@@ -150,7 +155,7 @@ class _Fit:
         change = xp.linalg.solve(normal, right[..., None])[..., 0]
         moved = self.stars @ xp.swapaxes(xp.eye(3) + _turn(change[:, :3], xp) + _matrices(change[:, 3:], xp), 1, 2)
         self.stars = xp.where(enough[:, None, None], moved, self.stars)
-        self.scale = self.noise(whitened, weights)
+        self.scale = self.noise(squared, weights)
 
     def prior_terms(self) -> tuple[Any, Any]:
         """What the prior adds to the strain's equations, (f, 6, 6), and takes from their right side, (f, 6)."""
@@ -180,34 +185,41 @@ def _inverse_transposed(matrices: Any, xp: ModuleType) -> Any:
 
 def _spheres(xyz: Any, xp: ModuleType) -> tuple[Any, Any]:
     """The wavelength of each frame, (f,), by the Ewald sphere of its spots, and whether they lie on one."""
-    squared, depth = (xyz**2).sum(axis=2), -xyz[..., 2]
+    squared, depth = (xyz**2).sum(axis=1), -xyz[:, 2]
     radius = (squared * depth).sum(axis=1) / xp.maximum(2 * (depth**2).sum(axis=1), 1e-300)
     off = ((squared - 2 * radius[:, None] * depth) ** 2).sum(axis=1)
     on_sphere = (radius > 0) & (off < SPHERE_ERROR**2 * (squared**2).sum(axis=1))
     return 1 / xp.where(on_sphere, radius, 1.0), on_sphere
 
 
-def _axes(ray: Any, xp: ModuleType) -> Any:
-    """Rows: two unit vectors across rays (f, n, 3), and the rays' own, (f, n, 3, 3)."""
-    x, y, z = (ray / xp.sqrt((ray**2).sum(axis=2))[..., None]).transpose(2, 0, 1)
-    flat = xp.abs(x) < 0.6
-    zero = xp.zeros_like(x)
+def _axes(x: Any, y: Any, z: Any, xp: ModuleType) -> list[list[Any]]:
+    """Two unit vectors across rays (x, y, z), each (f, n), and the rays' own."""
+    length = xp.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
     # The cross product with x, or with y where the ray is near to x.
-    first = xp.stack([xp.where(flat, zero, -z), xp.where(flat, z, zero), xp.where(flat, -y, x)], axis=2)
-    first /= xp.sqrt((first**2).sum(axis=2))[..., None]
-    a, b, c = first.transpose(2, 0, 1)
-    second = xp.stack([y * c - z * b, z * a - x * c, x * b - y * a], axis=2)
-    return xp.stack([first, second, xp.stack([x, y, z], axis=2)], axis=2)
+    flat = xp.abs(x) < 0.6
+    length = xp.sqrt(z * z + xp.where(flat, y * y, x * x))
+    a, b, c = xp.where(flat, 0.0, -z) / length, xp.where(flat, z, 0.0) / length, xp.where(flat, -y, x) / length
+    return [[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]]
 
 
-def _table(q: Any, axes: Any, whitened: Any, xp: ModuleType) -> Any:
-    """Derivatives by three rotations and six strains, and the residuals, along each axis: (f, n, 3, 10)."""
-    x, y, z = (q[:, :, None, i] for i in range(3))
-    a, b, c = (axes[..., i] for i in range(3))
-    return xp.stack([
-        y * c - z * b, z * a - x * c, x * b - y * a,
-        a * x, b * y, c * z, a * y + b * x, a * z + c * x, b * z + c * y, whitened,
-    ], axis=3)
+def _along(axes: list[list[Any]], vectors: Any, xp: ModuleType) -> Any:
+    """Vectors (f, 3, n) along three axes."""
+    x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+    return xp.stack([a * x + b * y + c * z for a, b, c in axes], axis=1)
+
+
+def _table(q: Any, axes: list[list[Any]], residuals: Any, xp: ModuleType) -> Any:
+    """Derivatives by three rotations and six strains, and the residuals, along each axis: (f, 10, 3, n)."""
+    x, y, z = q[:, 0], q[:, 1], q[:, 2]
+    table = xp.empty((len(q), 10, *residuals.shape[1:]))
+    table[:, 9] = residuals
+    for k, (a, b, c) in enumerate(axes):
+        columns = (y * c - z * b, z * a - x * c, x * b - y * a,
+                   a * x, b * y, c * z, a * y + b * x, a * z + c * x, b * z + c * y)
+        for p, column in enumerate(columns):
+            table[:, p, k] = column
+    return table
 
 
 def _turn(vectors: Any, xp: ModuleType) -> Any:
