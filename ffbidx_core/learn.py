@@ -78,7 +78,7 @@ def learn_misfit(
     None where they are too few, or spots lie on no Ewald sphere around +z.
     """
     plan = SearchPlan.make(cells, p)
-    result = devices.index_frames(spots, offsets, plan, p.replace(searches=1), given_cells=given)
+    result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=given)
     frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
     wavelengths = [wavelength_of_spots(frame) for frame in frames]
     kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]

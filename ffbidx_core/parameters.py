@@ -172,14 +172,10 @@ class Parameters:
     # The last fit
     polish: str = _param("none", "last fit: rotation and small strain, or none", **_one_of("constrained", "none"),
                          group="polish", best="constrained")
-    strain_prior: float = _param(
-        0.002, "expected size of a crystal's strain (0: as the first frames say, 0.002 where they do not)",
-        **_at_least(0), group="polish", best=0.0,
-    )
-    weigh_residuals: bool = _param(
-        False, "weigh residuals across and along the diffracted ray by what the first frames say", group="polish",
-        best=True,
-    )
+    strain_prior: float = _param(0.002, "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
+                                 **_at_least(0), group="polish", best=0.0)
+    weigh_residuals: bool = _param(False, "weigh residuals across and along the ray as the first frames say",
+                                   group="polish", best=True)
     symmetric_strain: bool = _param(False, "strain keeps the symmetry of the lattice", group="polish")
     setting_tolerance: float = _param(
         0.0, "other settings of the cell that agree within this share are tried (0: off)", **_between(0, 0.2),

@@ -11,10 +11,10 @@ from ..distribute import Devices
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
 from ..model.lattice import Lattice
-from ..read.experiments import is_experiments
 from ..read.results import read_run
 from ..write.frames import Setup
-from .again import Again, Trial
+from .advice import Advice, Pixels, cell_option, pixels_of, shift_option
+from .again import Again
 from .found import Found, read_found
 from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
@@ -50,35 +50,6 @@ class CellFinding:
     error: Array
     spread: Array
     learned: bool
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """A beam shift on the first panel: the beam's place, how far that is from where it was taken to be, the error.
-
-    Each is (fs, ss) in pixels.
-    """
-
-    centre: tuple[float, float]
-    shift: tuple[float, float]
-    error: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What was tried out and helped.
-
-    Attributes
-    ----------
-    option : str
-        As it is typed.
-    before, after : Trial
-        The sample indexed again without and with it.
-    """
-
-    option: str
-    before: Trial
-    after: Trial
 
 
 @dataclass
@@ -195,12 +166,12 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
     setup = diagnosis.setup = find_setup(sample, again)
     if setup is None:
         return
-    diagnosis.pixels = _pixels(sample, setup)
+    diagnosis.pixels = pixels_of(sample, setup)
     distances = sample.distance[np.isfinite(sample.distance)]
     if len(distances) == sample.n_frames and np.ptp(distances) < SAME_DISTANCE:
         diagnosis.distance = float(np.median(distances))
     if setup.shift_helps and setup.before and setup.after:
-        diagnosis.advice.append(Advice(_shift_option(diagnosis, sample), setup.before, setup.after))
+        diagnosis.advice.append(Advice(shift_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
     if again is not None:
         _try_scale(diagnosis, sample, setup, again)
     # The crystals of the run serve unless a correction found others.
@@ -209,34 +180,6 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
     if diagnosis.multiple is not None:
         _try_multiple(diagnosis, sample, setup, again)
     diagnosis.settings = find_settings(setup.crystals, setup.misfit, setup.reference)
-
-
-def _pixels(sample: Sample, setup: SetupFinding) -> Pixels | None:
-    """The shift in pixels of the first panel, where there is a geometry."""
-    distance = sample.distance[np.isfinite(sample.distance)]
-    if sample.geometry is None or len(distance) == 0:
-        return None
-    detector, mm = sample.geometry.detector, float(np.median(distance))
-    was, is_now = detector.pixel_at(0.0, 0.0), detector.pixel_at(*(setup.shift * mm))
-    panel = detector.panels[0]
-    errors = np.array([setup.shift_x.error, setup.shift_y.error]) * mm
-    fs, ss = (float(np.hypot(*(errors * axis[:2])) / np.dot(axis, axis)) for axis in map(np.array, (
-        panel.fast, panel.slow)))
-    return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
-
-
-def _shift_option(diagnosis: Diagnosis, sample: Sample) -> str:
-    """What moves the beam as found."""
-    assert diagnosis.setup is not None
-    if diagnosis.pixels is None:
-        # On top of what the spots are shifted by already.
-        x, y = diagnosis.setup.shift * 1e3 + diagnosis.shifted
-        return f"--beam-shift {x:.3f} {y:.3f}"
-    if sample.geometry is not None and is_experiments(sample.geometry.text):
-        x, y = diagnosis.setup.shift * float(np.median(sample.distance))
-        return f"in DIALS, the detector moved by {-x:.3f} mm along x and {-y:.3f} mm along y, and -g with its list"
-    fs, ss = diagnosis.pixels.centre
-    return f"--beam-centre {fs:.2f} {ss:.2f}"
 
 
 def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again) -> None:
@@ -270,12 +213,6 @@ def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, aga
     trial = again.index(setup.shift if setup.shift_helps else np.zeros(2), cell=found.cell)
     if trial.is_better_than(before):
         diagnosis.advice.append(Advice(f"--cell {diagnosis.multiple_cell}", before, trial))
-
-
-def cell_option(parameters: Array, centring: str) -> str:
-    """A cell as `--cell` takes it."""
-    numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
-    return ",".join([*numbers, *([centring] if centring != "P" else [])])
 
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:

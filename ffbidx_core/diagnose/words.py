@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 
 from ..model.cell import Array
+from .advice import Advice
 from .again import Trial
-from .diagnosis import Advice, CellFinding, Diagnosis
+from .diagnosis import CellFinding, Diagnosis
 from .multiples import Multiple
 from .setup import SetupFinding, Value
 

@@ -1,0 +1,76 @@
+"""What a diagnosis advises, as it is typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model.cell import Array
+from ..read.experiments import is_experiments
+from .again import Trial
+from .sample import Sample
+from .setup import SetupFinding
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A beam shift on the first panel: the beam's place, how far that is from where it was taken to be, the error.
+
+    Each is (fs, ss) in pixels.
+    """
+
+    centre: tuple[float, float]
+    shift: tuple[float, float]
+    error: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was tried out and helped.
+
+    Attributes
+    ----------
+    option : str
+        As it is typed.
+    before, after : Trial
+        The sample indexed again without and with it.
+    """
+
+    option: str
+    before: Trial
+    after: Trial
+
+
+def pixels_of(sample: Sample, setup: SetupFinding) -> Pixels | None:
+    """The shift of the beam in pixels of the first panel, where there is a geometry."""
+    distance = sample.distance[np.isfinite(sample.distance)]
+    if sample.geometry is None or len(distance) == 0:
+        return None
+    detector, mm = sample.geometry.detector, float(np.median(distance))
+    was, is_now = detector.pixel_at(0.0, 0.0), detector.pixel_at(*(setup.shift * mm))
+    panel = detector.panels[0]
+    errors = np.array([setup.shift_x.error, setup.shift_y.error]) * mm
+    fs, ss = (
+        float(np.hypot(*(errors * axis[:2])) / np.dot(axis, axis)) for axis in map(np.array, (panel.fast, panel.slow))
+    )
+    return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
+
+
+def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, float]) -> str:
+    """What moves the beam as found; `shifted` is the shift with which the spots were read, mrad."""
+    pixels = pixels_of(sample, setup)
+    if pixels is None:
+        x, y = setup.shift * 1e3 + shifted
+        return f"--beam-shift {x:.3f} {y:.3f}"
+    if sample.geometry is not None and is_experiments(sample.geometry.text):
+        x, y = setup.shift * float(np.nanmedian(sample.distance))
+        return f"in DIALS, the detector moved by {-x:.3f} mm along x and {-y:.3f} mm along y (beam along +z, y up)"
+    fs, ss = pixels.centre
+    return f"--beam-centre {fs:.2f} {ss:.2f}"
+
+
+def cell_option(parameters: Array, centring: str) -> str:
+    """A cell as `--cell` takes it."""
+    numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
+    return ",".join([*numbers, *([centring] if centring != "P" else [])])
