@@ -42,7 +42,9 @@ def test_the_help_shows_the_value_in_every_preset(name):
         return
     for text, presets in shown.items():
         for preset in presets.split(" and "):
-            assert str(values.pop(preset)).removesuffix(".0") == text
+            value = values.pop(preset)
+            wanted = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value).removesuffix(".0")
+            assert wanted == text
     assert not values
 
 
