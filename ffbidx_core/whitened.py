@@ -6,8 +6,8 @@ is the scatter of the crystals' strains (`model.misfit`). A spot is given up at 
 points are seen over the whole width of a shell, and its edges, which a fit with a narrower cut-off takes for outliers,
 say most. On simulated stills this halves the error of the orientation.
 
-Frames are padded to numbers of spots that depend on their own number alone, so that no sum depends on the frames beside
-one.
+This is the fit for any backend; the CPU has the same as a kernel (`backends/cpu/whitened.py`). Frames are padded to
+numbers of spots that depend on their own number alone, so that no sum depends on the frames beside one.
 """
 
 from __future__ import annotations
@@ -20,19 +20,15 @@ import numpy as np
 
 from .batch import SpotBatch, to_host
 from .model.equations import BIWEIGHT, Spread
+from .model.fits import TYPICAL_WEIGHT, WEIGHED_FEWEST, WEIGHED_STEPS
 from .model.geometry import SPHERE_ERROR
 from .model.strain import COMPONENTS, MATRICES, MULTIPLICITY
 
-STEPS = 2
-FEWEST_SPOTS = 3.0
-"""Sum of weights below which a cell stays."""
-TYPICAL_WEIGHT = 8.0
-"""Spots that the run's noise counts for in the noise of a frame."""
 STIFF = 1e12
 """What holds the strain to the symmetry of its lattice, in the place of 1 / prior^2."""
 SMALLEST, PADDING = 16, 64
 """Frames are padded to the first number of spots, or it doubled, and above the second to multiples of that."""
-CHUNK = {True: 1 << 13, False: 1 << 20}
+CHUNK = {True: 1 << 13, False: 1 << 19}
 """Padded spots that are worked on at once, on the host and on a device."""
 
 
@@ -66,7 +62,7 @@ def fit_whitened(
         xyz = xp.where(inside, spots.xyz[:, columns].astype(xp.float64), 0.0).transpose(1, 0, 2)
         alike = None if symmetry is None else symmetry[frames]
         fit = _Fit(xyz, inside, fitted[frames], reference[frames], cutoff[frames], spread, prior, alike, xp)
-        for _ in range(STEPS):
+        for _ in range(WEIGHED_STEPS):
             fit.step()
         fitted[frames] = fit.cells()
     return fitted
@@ -142,7 +138,7 @@ class _Fit:
         squared = (table[:, 9] ** 2).sum(axis=1)
         share = squared / (BIWEIGHT * self.scale) ** 2
         weights = xp.where(self.inside & (share < 1), (1 - share) ** 2, 0.0)
-        enough = self.is_cell & (weights.sum(axis=1) >= FEWEST_SPOTS)
+        enough = self.is_cell & (weights.sum(axis=1) > WEIGHED_FEWEST)
         table *= (xp.sqrt(weights) / self.scale)[:, None, None]
         table = table.reshape(len(q), 10, -1)
         sums = table @ xp.swapaxes(table, 1, 2)

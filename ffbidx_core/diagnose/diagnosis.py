@@ -23,6 +23,8 @@ from .setup import SetupFinding, find_setup
 
 TRIED = 240
 """Frames of the sample that are indexed again."""
+MOST_ON_SPHERE = 0.5
+"""Share of the sample's frames whose wavelength must be known."""
 SAME_DISTANCE = 0.01
 """Millimetres within which the distances of frames are the same."""
 
@@ -136,7 +138,10 @@ def make_diagnosis(path: str, devices: Devices | None, found: Found | None = Non
         diagnosis.lattice = setup.lattice_of(found.input_cells, diagnosis.cells[0].row)
     sample = read_sample(path, found, setup)
     diagnosis.n_sampled, diagnosis.missing = sample.n_frames, sample.missing
-    if sample.n_frames:
+    if sample.n_frames and sample.on_sphere < MOST_ON_SPHERE:
+        diagnosis.n_sampled = 0
+        diagnosis.missing.append("on most frames they lie on no Ewald sphere around a beam along +z")
+    elif sample.n_frames:
         compete = len(found.input_cells) == 1 or record.settings.get("cells") is not None
         if devices is None:
             diagnosis.tried = "nothing was indexed again"

@@ -42,6 +42,8 @@ class Sample:
     geometry : Geometry or None
     distance : (F,) float64
         Of the detector, mm; nan where the input does not say it.
+    on_sphere : float
+        Share of the frames whose wavelength is known, from their input or the Ewald sphere of their spots.
     missing : list of str
         Why frames are not here, a line for each input file.
     """
@@ -51,6 +53,7 @@ class Sample:
     bases: Array
     geometry: Geometry | None
     distance: Array
+    on_sphere: float = 1.0
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -74,7 +77,7 @@ class Sample:
 
     def _take(self, chosen: NDArray[np.int64]) -> Sample:
         return Sample(take_frames(self.crystals, chosen), self.status[chosen], self.bases, self.geometry,
-                      self.distance[chosen], self.missing)
+                      self.distance[chosen], self.on_sphere, self.missing)
 
 
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -215,4 +218,5 @@ class _Gathered:
             np.concatenate(self._rows), references,
             [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
         )
-        return Sample(crystals, status.astype(np.uint8), self._bases, geometry, distance, missing)
+        share = float(known.mean()) if len(known) else 0.0
+        return Sample(crystals, status.astype(np.uint8), self._bases, geometry, distance, share, missing)

@@ -27,6 +27,11 @@ CONSTRAINED_LIMITS = (0.0006, 0.0045)
 TYPICAL_SIGMA, TYPICAL_WEIGHT = 0.00065, 8.0
 """Sigma of a typical frame, 1/angstrom, and the number of spots that it stands for in the estimate."""
 
+WEIGHED_STEPS = 3
+"""Gauss-Newton steps of the fit with weighed residuals."""
+WEIGHED_FEWEST = 3.0
+"""Sum of weights below which it leaves a cell as it is."""
+
 
 def rigid_cutoffs(longest: ArrayLike, steps: int) -> Array:
     """Cut-offs of the rigid fit's steps, (..., steps) 1/angstrom: geometric, for cells of these longest vectors."""

@@ -35,13 +35,14 @@ from .strain import matrices, symmetric_basis
 FEWEST_CRYSTALS = 8
 ROUNDS = 7
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
-DISTANCE_PRIOR = 0.02
-"""By this share a detector distance may be wrong: keeps the fit together where the spots do not tell."""
+PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
+"""Beam shift and distance are off by about so much at most: keeps the fit together where the spots do not tell."""
+STRAIN_PRIOR = 0.1
+"""The same for the strains of the cells."""
 SIGNIFICANT = 5.0
 """Standard errors from which on a correction is believed."""
 WORTH = 0.5
 """A beam shift matters from this share of the residuals' scatter across the ray on."""
-_DISTANCE = COMMON.index("distance")
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,8 @@ class Misfit:
         free = vt[len(zero) :].T
         bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
         filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
-        # The prior is an observation too.
-        filling[_DISTANCE, _DISTANCE] += DISTANCE_PRIOR**-2
+        # The priors are observations too.
+        filling += np.diag(_stiffness(len(self.values)))
         return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
 
     def scale(self, reference: int) -> Array:
@@ -182,6 +183,12 @@ class Misfit:
         """The strain (3, 3) of a reference that its crystals share."""
         values = self.values if values is None else values
         return matrices(values[self.columns(reference)] @ self.bases[reference])
+
+
+def _stiffness(n_common: int) -> Array:
+    """What the priors add to the equations of the common parameters, (G,)."""
+    strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
+    return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
 
 
 def is_shift(shift: Array, errors: Array, spread: Spread, wavelength: float) -> bool:
@@ -206,8 +213,9 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         sums = sums_over_spots(indexed, derivatives(indexed), spread)
         reduced = reduce(sums, indexed, spread.scatter, bases, crystals.input_cell)
         normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
-        normal[_DISTANCE, _DISTANCE] += DISTANCE_PRIOR**-2
-        right[_DISTANCE] -= setup[_DISTANCE] * DISTANCE_PRIOR**-2
+        stiffness = _stiffness(len(normal))
+        normal += np.diag(stiffness)
+        right[: len(COMMON)] -= setup * stiffness[: len(COMMON)]
         change = np.linalg.solve(normal, right)
         scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
         spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)

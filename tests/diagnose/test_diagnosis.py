@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
@@ -164,6 +165,16 @@ def test_without_spots_the_results_alone_speak():
     assert "one on 100.0% of 20 frames" in said
     assert "by the median of 20 crystals" in said
     assert make_diagnosis(kept, cpu()).setup is not None
+
+
+def test_spots_around_another_beam_are_not_diagnosed(tmp_path):
+    bare, turned = without_pixels(spots_of(n_frames=20)), tmp_path / "turned.h5"
+    with h5py.File(bare) as source, h5py.File(turned, "w") as target:
+        target["spots"], target["offsets"] = source["spots"][()][:, [2, 0, 1]], source["offsets"][()]
+    diagnosis = make_diagnosis(index(str(turned), TRUE), cpu())
+    assert diagnosis.lattices[0] == 0
+    assert diagnosis.setup is None
+    assert "on no Ewald sphere" in words_of(diagnosis)
 
 
 def test_nothing_is_advised_that_was_not_tried():

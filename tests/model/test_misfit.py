@@ -133,3 +133,16 @@ def test_few_crystals_say_nothing():
     empty = replace(
         empty, cells=np.zeros((0, 3, 3)), crystal_offsets=np.zeros(4, np.int64), input_cell=np.zeros(0, np.int64))
     assert find_misfit(empty) is None
+
+
+def test_a_cell_that_the_spots_do_not_tell_stays():
+    # Nearly all spots have l = 0: they say nothing of the strains across that plane of the lattice.
+    flat = (90.0, 100.0, 3.0, 90.0, 90.0, 90.0)
+    crystals = crystals_of(12, 14, cells=(flat,), n_spots=(20, 30), false_share=(0.0, 0.0), d_min=4.0)
+    indices = np.einsum(
+        "nij,nj->ni", np.repeat(crystals.cells, np.diff(crystals.offsets), axis=0), crystals.spots)
+    assert (np.rint(indices[:, 2]) == 0).all()
+    misfit = find_misfit(crystals)
+    assert np.isfinite(misfit.errors).all()
+    assert np.abs(misfit.strain(0)[2]).max() < 1e-3
+    assert misfit.errors[misfit.columns(0)].max() > 0.05

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...batch import SpotBatch
+from ...model.equations import Spread
 from ...model.fits import CONSTRAINED_SMALLEST_START, rigid_cutoffs
 from ...model.plan import SearchPlan, half_sphere
 from ...parameters import Parameters
 from .. import OnHost, OrientedCells
 from . import cells as turned
-from . import constrained, fits, order, refine, scores, vectors
+from . import constrained, fits, order, refine, scores, vectors, whitened
 from .scores import TILE, UNROLLED
 from .select import BINS
 
@@ -189,6 +190,17 @@ class CpuBackend(OnHost):
             spots.xyz, spots.offsets, i, j, reference, prior**-2, cells, cutoff,
         ))
         return cells[:, 0], cutoff
+
+    def fit_whitened(
+        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float
+    ) -> Any:
+        """As `ffbidx_core.whitened.fit_whitened` without symmetry."""
+        cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
+        cutoff = np.ascontiguousarray(cutoff)
+        self._each(spots.n_frames, lambda i, j: whitened.fit_whitened(
+            spots.xyz, spots.offsets, i, j, reference, cutoff, spread.across, spread.along, prior**-2, cells,
+        ))
+        return cells[:, 0]
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distances of all spots to their predicted ones; see `Backend.distances`."""

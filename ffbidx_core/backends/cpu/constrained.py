@@ -125,7 +125,7 @@ def strained(pair: Any, sums: Any, reference: Any, f: int, stiffness: float) -> 
     a, v = symmetric(sums[1:7]), (sums[7:10], sums[10:13], sums[13:16])
     normal = [[_normal(one, other, a) for other in CHANGES] for one in CHANGES]
     right = [_sum(c * v[i][k] for (i, k), c in change.items()) for change in CHANGES]
-    strain = _strain(pair[1], matrix(reference, f))
+    strain = strain_of(pair[1], matrix(reference, f))
     for p, change in enumerate(CHANGES):
         normal[p][p] = normal[p][p] * 1.00001 + 1e-9
         if p >= 3:
@@ -155,7 +155,7 @@ def _normal(one: Any, other: Any, a: Any) -> Any:
     return _sum(terms) if terms else 0.0
 
 
-def _strain(recip: Any, reference: Any) -> Any:
+def strain_of(recip: Any, reference: Any) -> Any:
     """Strain so far: E = X/2 - X^2/8 + X^3/16 with X = F F^T - I, where recip = (reciprocal cell of no strain) F^T."""
     f = multiplied(transposed(reference), recip)
     x = multiplied(transposed(f), f)
