@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.cell import Array
-from ..read.experiments import is_experiments
+from ..model.detector import Panel
 from .again import Trial
 from .sample import Sample
 from .setup import SetupFinding
@@ -48,13 +48,20 @@ def pixels_of(sample: Sample, setup: SetupFinding) -> Pixels | None:
     if sample.geometry is None or len(distance) == 0:
         return None
     detector, mm = sample.geometry.detector, float(np.median(distance))
-    was, is_now = detector.pixel_at(0.0, 0.0), detector.pixel_at(*(setup.shift * mm))
     panel = detector.panels[0]
+    was, is_now = _pixel_at(panel, np.zeros(2)), _pixel_at(panel, setup.shift * mm)
     errors = np.array([setup.shift_x.error, setup.shift_y.error]) * mm
     fs, ss = (
         float(np.hypot(*(errors * axis[:2])) / np.dot(axis, axis)) for axis in map(np.array, (panel.fast, panel.slow))
     )
     return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
+
+
+def _pixel_at(panel: Panel, place: Array) -> tuple[float, float]:
+    """Where a place (2,), mm across the beam, lies on a panel's plane: fs and ss in the data."""
+    steps = np.column_stack([panel.fast[:2], panel.slow[:2]])
+    fs, ss = np.linalg.solve(steps, place - panel.corner[:2])
+    return float(panel.first[0] + fs), float(panel.first[1] + ss)
 
 
 def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, float]) -> str:
@@ -63,9 +70,6 @@ def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, floa
     if pixels is None:
         x, y = setup.shift * 1e3 + shifted
         return f"--beam-shift {x:.3f} {y:.3f}"
-    if sample.geometry is not None and is_experiments(sample.geometry.text):
-        x, y = setup.shift * float(np.nanmedian(sample.distance))
-        return f"in DIALS, the detector moved by {-x:.3f} mm along x and {-y:.3f} mm along y (beam along +z, y up)"
     fs, ss = pixels.centre
     return f"--beam-centre {fs:.2f} {ss:.2f}"
 

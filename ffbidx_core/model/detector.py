@@ -21,8 +21,6 @@ HC = 12398.42
 NO_PANEL = -1
 _ALONG_BEAM = 0.05
 """Sine of the angle between a panel and the beam, below which they do not really meet."""
-BEAM_SHIFT = "; beam shift in mrad:"
-"""Begins the text of a geometry that is a beam shift and nothing else."""
 
 Vector = tuple[float, float, float]
 
@@ -185,13 +183,6 @@ class Detector:
         place = self.positions(np.array([[*centre, 0.0]]), 0.0)[0]
         return self.moved((-place[0], -place[1], 0.0))
 
-    def pixel_at(self, x: float, y: float) -> tuple[float, float]:
-        """Where (x, y), mm across the beam, lies on the first panel's plane: fs and ss in the data."""
-        first = self.panels[0]
-        steps = np.column_stack([first.fast[:2], first.slow[:2]])
-        fs, ss = np.linalg.solve(steps, np.array([x, y]) - first.corner[:2])
-        return float(first.first[0] + fs), float(first.first[1] + ss)
-
 
 def distance_along_beam(panels: Sequence[Panel]) -> float:
     """Where the beam meets the plane of the panel that it hits, or passes nearest by, mm.
@@ -293,8 +284,7 @@ class Geometry:
     assumed : str
         What was assumed of it, for whoever uses it, or empty.
     beam_shift : (2,) float or None
-        For spots without pixels, whose geometry has no panels: where the beam meets the detector that they were
-        computed with, along x and y, in mrad.
+        For spots without pixels, with no panels: where the beam meets the detector that they came from, mrad.
     """
 
     detector: Detector
@@ -307,8 +297,3 @@ class Geometry:
     by_hand: bool = False
     assumed: str = ""
     beam_shift: tuple[float, float] | None = None
-
-    @classmethod
-    def shifted(cls, x: float, y: float) -> Geometry:
-        """A beam shift and nothing else."""
-        return cls(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=(x, y))

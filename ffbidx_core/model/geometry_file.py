@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 
-from .detector import BadRegion, Geometry, Panel, Reading, Vector
+from .detector import BadRegion, Detector, Geometry, Panel, Reading, Vector
 
+BEAM_SHIFT = "; beam shift in mrad:"
+"""Begins the text of a geometry that is a beam shift and nothing else."""
 BY_HAND = "; the wavelength was given by hand"
 """Line of a geometry file whose wavelength wins over what the peaks' own file says."""
 SENSOR = re.compile(r"^; sensor of (\S+): (\S+) mm, absorption (\S+)/mm$", re.MULTILINE)
@@ -69,3 +71,8 @@ def _region_lines(name: str, region: BadRegion) -> list[str]:
     for axis, low, high in zip(axes, region.low, region.high, strict=True):
         lines += [f"{name}/min_{axis} = {low:.10g}", f"{name}/max_{axis} = {high:.10g}"]
     return lines
+
+
+def beam_shift(x: float, y: float) -> Geometry:
+    """The geometry that is a beam shift by x and y, mrad, and nothing else."""
+    return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=(x, y))

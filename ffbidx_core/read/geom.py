@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from ..errors import InputError
 from ..model.detector import (
-    BEAM_SHIFT,
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
     BadRegion,
@@ -19,7 +18,7 @@ from ..model.detector import (
     Reading,
     Vector,
 )
-from ..model.geometry_file import BY_HAND, SENSOR, geometry_text
+from ..model.geometry_file import BEAM_SHIFT, BY_HAND, SENSOR, beam_shift, geometry_text
 from .content import read_text
 from .experiments import is_experiments, parse_experiments
 from .xds_geometry import is_xds_geometry, parse_xds_geometry
@@ -78,7 +77,7 @@ def parse_geometry(path: str, text: str) -> Geometry:
         Naming the line or the panel.
     """
     if text.startswith(BEAM_SHIFT):
-        return Geometry.shifted(*map(float, text.removeprefix(BEAM_SHIFT).split()))
+        return beam_shift(*map(float, text.removeprefix(BEAM_SHIFT).split()))
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..model.detector import Geometry, Reading
-from ..model.geometry_file import geometry_text
+from ..model.geometry_file import beam_shift, geometry_text
 from .experiments import changed_geometry, is_experiments
 from .geom import parse_geometry, read_geometry
 from .open import open_spots
@@ -121,7 +121,7 @@ def _shifted(inputs: Iterable[str], path: str | None, changes: GeometryChanges) 
     assert changes.beam_shift is not None
     if path is not None or replace(changes, beam_shift=None) != NO_CHANGES or _first_setup(inputs, None)[0] is not None:
         raise UsageError("--beam-shift is for spots without pixels; with a geometry it is --beam-centre FS SS")
-    return Geometry.shifted(*changes.beam_shift)
+    return beam_shift(*changes.beam_shift)
 
 
 def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:

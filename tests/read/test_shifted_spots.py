@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from ffbidx_core.errors import InputError, UsageError
-from ffbidx_core.model.detector import Geometry
 from ffbidx_core.model.geometry import FlatDetector
-from ffbidx_core.read.geom import GeometryChanges, parse_geometry
+from ffbidx_core.model.geometry_file import beam_shift
+from ffbidx_core.read.geom import parse_geometry
 from ffbidx_core.read.open import open_spots
-from ffbidx_core.read.setup import choose_geometry
+from ffbidx_core.read.setup import GeometryChanges, choose_geometry
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 TAKEN = FlatDetector(200.0, 100.0, (2000, 2000), (1000.0, 1000.0))
 TRUE = FlatDetector(200.0, 100.0, (2000, 2000), (1004.0, 998.0))
-SHIFT = Geometry.shifted(4 * 0.1 / 0.2, -2 * 0.1 / 0.2)
+SHIFT = beam_shift(4 * 0.1 / 0.2, -2 * 0.1 / 0.2)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def read(path, geometry):
 def test_spots_are_those_of_the_beam_at_its_place(frame):
     path, expected = frame
     np.testing.assert_allclose(read(path, SHIFT), expected, atol=1e-7)
-    np.testing.assert_allclose(read(path, Geometry.shifted(0, 0)), read(path, None), atol=1e-9)
+    np.testing.assert_allclose(read(path, beam_shift(0, 0)), read(path, None), atol=1e-9)
 
 
 def test_a_shift_is_recorded_as_text():
