@@ -84,6 +84,8 @@ class InputCells:
         For the search and the learning.
     tell
         Called with each thing that a user should know.
+    hint
+        Called with what looks wrong, which is seen on a batch and so depends on how frames are batched.
 
     Attributes
     ----------
@@ -91,8 +93,10 @@ class InputCells:
         Most cells that competed on a frame so far.
     """
 
-    def __init__(self, job: Job, p: Parameters, tell: Callable[[str], object]) -> None:
-        self._job, self._p, self._tell = job, p, tell
+    def __init__(
+        self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]
+    ) -> None:
+        self._job, self._p, self._tell, self._hint = job, p, tell, hint
         self._row_of_cell: dict[bytes, int] = {}
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
@@ -159,7 +163,7 @@ class InputCells:
         if given.tobytes() not in self._suspicious:
             for sentence in sentences:
                 self._suspicious.add(given.tobytes())
-                self._tell(sentence)
+                self._hint(sentence)
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """What became of each cell, in the order of `/input_cells`."""

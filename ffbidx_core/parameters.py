@@ -9,10 +9,11 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import ParameterError
+from .ranges import POSITIVE, SHARE, at_least, between, one_of, param, zero_or
 
 CRYSTALS_THRESHOLD = 0.00075
 """Published threshold of `crystals`, 1/angstrom."""
@@ -20,43 +21,6 @@ FRACTIONAL_THRESHOLD = {"raw": 0.15, "ifss": 0.05, "ifse": 0.05}
 """Threshold in fractional indices for the methods that measure in them."""
 METHODS = ("raw", "ifss", "ifse", "ifssr")
 PRESETS = ("best", "fast", "published")
-
-
-def _param(default: Any, help: str, wanted: str = "", group: str = "run", *, check: Any = None, **presets: Any) -> Any:
-    """A field: `default` is the published value (levers: off); `best=`, `fast=` are those of the presets.
-
-    `fast` is `best` where it is not given. `wanted` is the range in words, `check` the same as a predicate.
-    """
-    return field(
-        default=default,
-        metadata={"help": help, "wanted": wanted, "group": group, "check": check, "presets": presets},
-    )
-
-
-def _at_least(low: float) -> dict[str, Any]:
-    return {"wanted": f"at least {low:g}", "check": lambda v: v >= low}
-
-
-def _at_most(high: float) -> dict[str, Any]:
-    return {"wanted": f"at most {high:g}", "check": lambda v: v <= high}
-
-
-def _zero_or(low: float) -> dict[str, Any]:
-    return {"wanted": f"0 or at least {low:g}", "check": lambda v: v == 0 or v >= low}
-
-
-def _between(low: float, high: float, *, open: bool = False) -> dict[str, Any]:
-    if open:
-        return {"wanted": f"between {low:g} and {high:g}, both excluded", "check": lambda v: low < v < high}
-    return {"wanted": f"between {low:g} and {high:g}", "check": lambda v: low <= v <= high}
-
-
-def _one_of(*words: str) -> dict[str, Any]:
-    return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
-
-
-_SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
-_POSITIVE: dict[str, Any] = {"wanted": "above 0", "check": lambda v: v > 0}
 
 
 @dataclass(frozen=True)
@@ -67,131 +31,131 @@ class Parameters:
     """
 
     # The published Indexer
-    max_output_cells: int = _param(32, "most cells a frame can have", **_at_least(1), group="indexer")
-    max_input_cells: int = _param(1, "most input cells that compete", **_at_least(1), group="indexer")
-    max_spots: int = _param(
-        300, "spots of lowest resolution that the sampling uses", **_at_least(4), group="indexer", best=100
+    max_output_cells: int = param(32, "most cells a frame can have", **at_least(1), group="indexer")
+    max_input_cells: int = param(1, "most input cells that compete", **at_least(1), group="indexer")
+    max_spots: int = param(
+        300, "spots of lowest resolution that the sampling uses", **at_least(4), group="indexer", best=100
     )
-    num_candidate_vectors: int = _param(
-        32, "candidate vectors kept per vector length", **_at_least(1), group="indexer", fast=16
+    num_candidate_vectors: int = param(
+        32, "candidate vectors kept per vector length", **at_least(1), group="indexer", fast=16
     )
-    redundant_calculations: bool = _param(
+    redundant_calculations: bool = param(
         True, "sample every vector of a cell, not its longest one only", group="indexer"
     )
 
     # The published run
-    method: str = _param("ifssr", "refinement of the cells found", **_one_of(*METHODS))
-    length_threshold: float = _param(1e-9, "vectors closer in length than this (A) share a group", **_at_least(0))
-    triml: float = _param(0.001, "distances below this count as this", **_at_least(0))
-    trimh: float = _param(0.3, "distances above this count as this", **_between(0, 0.5))
-    delta: float = _param(0.1, "position on the logarithm's curve; lower is more selective")
-    dist1: float = _param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
-    dist3: float = _param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
-    num_halfsphere_points: int = _param(
-        32 * 1024, "directions sampled on the half sphere", **_at_least(2), fast=16 * 1024
+    method: str = param("ifssr", "refinement of the cells found", **one_of(*METHODS))
+    length_threshold: float = param(1e-9, "vectors closer in length than this (A) share a group", **at_least(0))
+    triml: float = param(0.001, "distances below this count as this", **at_least(0))
+    trimh: float = param(0.3, "distances above this count as this", **between(0, 0.5))
+    delta: float = param(0.1, "position on the logarithm's curve; lower is more selective")
+    dist1: float = param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
+    dist3: float = param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
+    num_halfsphere_points: int = param(
+        32 * 1024, "directions sampled on the half sphere", **at_least(2), fast=16 * 1024
     )
-    num_angle_points: int = _param(0, "angles sampled about each candidate (0: heuristic)", **_at_least(0), best=464)
-    n_output_cells: int = _param(32, "cells kept per frame", **_at_least(1), fast=24)
-    contraction: float = _param(0.8, "the refinement's threshold shrinks by this", **_between(0, 1, open=True))
-    max_dist: float = _param(0.00075, "the refinement stops at this threshold", **_POSITIVE)
-    min_spots: int = _param(8, "fewest spots that a cell is refined against", **_at_least(4))
-    n_iter: int = _param(32, "most iterations of the refinement", **_at_least(0))
-    vr_min_spots: int = _param(6, "fewest spots that a candidate vector is refined against (0: off)", **_zero_or(4))
+    num_angle_points: int = param(0, "angles sampled about each candidate (0: heuristic)", **at_least(0), best=464)
+    n_output_cells: int = param(32, "cells kept per frame", **at_least(1), fast=24)
+    contraction: float = param(0.8, "the refinement's threshold shrinks by this", **between(0, 1, open=True))
+    max_dist: float = param(0.00075, "the refinement stops at this threshold", **POSITIVE)
+    min_spots: int = param(8, "fewest spots that a cell is refined against", **at_least(4))
+    n_iter: int = param(32, "most iterations of the refinement", **at_least(0))
+    vr_min_spots: int = param(6, "fewest spots that a candidate vector is refined against (0: off)", **zero_or(4))
 
     # The published crystals
-    crystals_threshold: float = _param(
+    crystals_threshold: float = param(
         0.0, "a spot this close to a predicted one is indexed (1/A; 0: 0.00075, and under --accept count in fractional "
-        "indices 0.15 for raw, 0.05 for ifss and ifse)", **_at_least(0), group="crystals", best=0.002,
+        "indices 0.15 for raw, 0.05 for ifss and ifse)", **at_least(0), group="crystals", best=0.002,
     )
-    crystals_min_spots: int = _param(8, "fewest further spots that make a crystal", **_at_least(4), group="crystals")
+    crystals_min_spots: int = param(8, "fewest further spots that make a crystal", **at_least(4), group="crystals")
 
     # Levers on the search
-    race_spots: int = _param(
-        0, "all directions meet this many spots, the best of them all spots (0: off)", **_zero_or(4),
+    race_spots: int = param(
+        0, "all directions meet this many spots, the best of them all spots (0: off)", **zero_or(4),
         group="search", best=32,
     )
-    race_directions: int = _param(2048, "directions that meet all spots", **_at_least(1), group="search")
-    candidate_separation: float = _param(
-        0.0, "candidate vectors lie this many spacings of the directions apart (0: off)", **_at_least(0),
+    race_directions: int = param(2048, "directions that meet all spots", **at_least(1), group="search")
+    candidate_separation: float = param(
+        0.0, "candidate vectors lie this many spacings of the directions apart (0: off)", **at_least(0),
         group="search", best=1.2,
     )
-    candidate_pool: int = _param(
-        256, "best directions that separate candidates come from", **_at_least(1), group="search"
+    candidate_pool: int = param(
+        256, "best directions that separate candidates come from", **at_least(1), group="search"
     )
-    vector_tolerance: float = _param(
-        0.0, "a refined vector keeps its length within this share, equal ones are merged (0: off)", **_between(0, 0.5),
+    vector_tolerance: float = param(
+        0.0, "a refined vector keeps its length within this share, equal ones are merged (0: off)", **between(0, 0.5),
         group="search", best=0.03,
     )
-    symmetry_tolerance: float = _param(
-        0.0, "the lattice's symmetry within this share saves work (0: off)", **_between(0, 0.1),
+    symmetry_tolerance: float = param(
+        0.0, "the lattice's symmetry within this share saves work (0: off)", **between(0, 0.1),
         group="search", best=1e-3,
     )
-    angle_peaks: int = _param(
-        0, "best local maxima over the angle kept per candidate (0: every angle competes)", **_at_least(0),
+    angle_peaks: int = param(
+        0, "best local maxima over the angle kept per candidate (0: every angle competes)", **at_least(0),
         group="search", best=4,
     )
-    rigid_steps: int = _param(
-        0, "steps of the fit that turns each cell, its shape fixed (0: off)", **_at_least(0),
+    rigid_steps: int = param(
+        0, "steps of the fit that turns each cell, its shape fixed (0: off)", **at_least(0),
         group="search", best=7, fast=5,
     )
-    searches: int = _param(
-        1, "most searches per frame, each on the spots left by the crystals before", **_at_least(1),
+    searches: int = param(
+        1, "most searches per frame, each on the spots left by the crystals before", **at_least(1),
         group="search", best=3,
     )
-    research_points: int = _param(8192, "directions sampled by the later searches", **_at_least(2), group="search")
-    research_min_spots: int = _param(10, "fewest spots left for a further search", **_at_least(4), group="search")
-    research_fraction: float = _param(
-        0.15, "smallest share of the spots left for a further search", **_between(0, 1), group="search"
+    research_points: int = param(8192, "directions sampled by the later searches", **at_least(2), group="search")
+    research_min_spots: int = param(10, "fewest spots left for a further search", **at_least(4), group="search")
+    research_fraction: float = param(
+        0.15, "smallest share of the spots left for a further search", **between(0, 1), group="search"
     )
 
     # Acceptance
-    accept: str = _param(
-        "count", "what makes a cell a crystal", **_one_of("chance", "count"), group="accept", best="chance"
+    accept: str = param(
+        "count", "what makes a cell a crystal", **one_of("chance", "count"), group="accept", best="chance"
     )
-    max_false_rate: float = _param(
+    max_false_rate: float = param(
         1e-4, "chance: a crystal is one if at most so many false ones as good as it are expected on its frame",
-        **_SHARE, group="accept",
+        **SHARE, group="accept",
     )
-    min_new_spots: int = _param(
-        5, "chance: fewest spots that no other crystal explains", **_at_least(4), group="accept"
+    min_new_spots: int = param(
+        5, "chance: fewest spots that no other crystal explains", **at_least(4), group="accept"
     )
-    merge_tolerance: float = _param(
-        0.0, "lattices equal within this share are one crystal (0: off)", **_between(0, 0.2), group="accept", best=0.03
+    merge_tolerance: float = param(
+        0.0, "lattices equal within this share are one crystal (0: off)", **between(0, 0.2), group="accept", best=0.03
     )
-    max_drift: tuple[float, float] = _param(
+    max_drift: tuple[float, float] = param(
         (0.05, 3.0), "a crystal's cell stays this close to its input cell: share of length, degrees",
         wanted="two positive numbers: a share of length below 1, an angle in degrees below 90",
         check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90, group="accept",
     )
 
-    retry: bool = _param(
+    retry: bool = param(
         False, "try frames without a crystal again with other settings, each try under a stricter limit",
         group="accept",
     )
 
     # The last fit
-    polish: str = _param("none", "last fit: rotation and small strain, or none", **_one_of("constrained", "none"),
+    polish: str = param("none", "last fit: rotation and small strain, or none", **one_of("constrained", "none"),
                          group="polish", best="constrained")
-    strain_prior: float = _param(0.002, "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
-                                 **_at_least(0), group="polish", best=0.0)
-    weigh_residuals: bool = _param(False, "weigh residuals across and along the ray as the first frames say",
+    strain_prior: float = param(0.002, "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
+                                 **at_least(0), group="polish", best=0.0)
+    weigh_residuals: bool = param(False, "weigh residuals across and along the ray as the first frames say",
                                    group="polish", best=True)
-    symmetric_strain: bool = _param(False, "strain keeps the symmetry of the lattice", group="polish")
-    setting_tolerance: float = _param(
-        0.0, "other settings of the cell that agree within this share are tried (0: off)", **_between(0, 0.2),
+    symmetric_strain: bool = param(False, "strain keeps the symmetry of the lattice", group="polish")
+    setting_tolerance: float = param(
+        0.0, "other settings of the cell that agree within this share are tried (0: off)", **between(0, 0.2),
         group="polish", best=0.08,
     )
 
     # The run's cell
-    learn_cell: int = _param(0, "frames at the start that the cell is learned from (0: off)", **_at_least(0),
+    learn_cell: int = param(0, "frames at the start that the cell is learned from (0: off)", **at_least(0),
                              group="learn", best=60)
-    learn_prior: float = _param(0.012, "expected strain while the cell is learned", **_POSITIVE, group="learn")
-    learn_rounds: int = _param(4, "most rounds of learning", **_at_least(1), group="learn")
-    learn_max_false_rate: float = _param(
-        0.01, "most false crystals expected for a crystal that teaches", **_SHARE, group="learn"
+    learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
+    learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
+    learn_max_false_rate: float = param(
+        0.01, "most false crystals expected for a crystal that teaches", **SHARE, group="learn"
     )
-    learn_min_spots: int = _param(8, "fewest spots of a crystal that teaches", **_at_least(4), group="learn")
-    learn_min_crystals: int = _param(8, "fewest crystals to learn from", **_at_least(1), group="learn")
+    learn_min_spots: int = param(8, "fewest spots of a crystal that teaches", **at_least(4), group="learn")
+    learn_min_crystals: int = param(8, "fewest crystals to learn from", **at_least(1), group="learn")
 
     def validate(self) -> Parameters:
         """Check every value against its range; return self.

@@ -122,7 +122,7 @@ class Run:
         self.p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
         self.tally = Tally()
         self.total = job.count_frames()
-        self.cells = InputCells(job, self.p, self._tell)
+        self.cells = InputCells(job, self.p, self._tell, self.show)
         self._new: list[str] = []
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))

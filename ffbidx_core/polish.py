@@ -19,7 +19,6 @@ from .model.orientation import rotation_between
 from .model.plan import SearchPlan
 from .model.strain import MATRICES, components, symmetric
 from .parameters import Parameters
-from .whitened import fit_whitened
 
 FARTHEST = 3.0
 """Residuals of a spot in sigma at which it no longer speaks for or against a setting."""
@@ -61,10 +60,7 @@ def polish(
     if p.symmetric_strain or (p.weigh_residuals and plan.spread is not None):
         spread = plan.spread if p.weigh_residuals and plan.spread is not None else TYPICAL
         symmetry = _symmetry(plan, xp)[input_cell] if p.symmetric_strain else None
-        # Where a backend has it as a kernel, that is faster.
-        own = getattr(backend, "fit_whitened", None) if symmetry is None else None
-        cells = fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry) if own is None else own(
-            spots, cells, reference, cutoff, spread, prior)
+        cells = backend.fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
     return cells, cutoff
 
 

@@ -18,7 +18,8 @@ RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "s
 
 MAY_IMPORT = {
     "model": {"model", "parameters", "errors"},
-    "parameters": {"errors"},
+    "parameters": {"errors", "ranges"},
+    "ranges": set(),
     "errors": set(),
     "version": set(),
     "log": {"errors"},

@@ -15,8 +15,10 @@ import numpy as np
 
 from ..batch import SpotBatch
 from ..errors import BackendUnavailable, ParameterError
+from ..model.equations import Spread
 from ..model.plan import SearchPlan
 from ..parameters import Parameters
+from ..whitened import fit_whitened
 
 BACKENDS = ("auto", "cuda", "cpu")
 """What a user can ask for; `reference`, the oracle of the tests, is there too."""
@@ -196,6 +198,12 @@ class Backend(Protocol):
             Radius of the last biweight, about three sigma of the residuals; 1.3 times the start for a zero cell.
         """
 
+    def fit_whitened(
+        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        symmetry: Any = None,
+    ) -> Any:
+        """Rotation and strain of one cell a frame, with residuals weighed; see `whitened.fit_whitened`."""
+
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distance of every spot to its predicted one for cells (F, Q, 3, 3), (Q, N) float32.
 
@@ -203,7 +211,18 @@ class Backend(Protocol):
         """
 
 
-class OnHost:
+class GenericVerbs:
+    """Verbs in plain array code, for backends that have no kernel for them."""
+
+    def fit_whitened(
+        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        symmetry: Any = None,
+    ) -> Any:
+        """See `Backend.fit_whitened`."""
+        return fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
+
+
+class OnHost(GenericVerbs):
     """What the backends in host memory share: one batch at a time, spread over the threads by itself."""
 
     lanes = 1

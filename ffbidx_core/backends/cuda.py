@@ -21,7 +21,7 @@ import numpy as np
 from ..batch import SpotBatch
 from ..model.plan import SearchPlan
 from ..parameters import Parameters
-from . import OrientedCells, kernels
+from . import GenericVerbs, OrientedCells, kernels
 from .cuda_tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -43,7 +43,7 @@ def _kernels(device: int) -> dict[str, Any]:
         return {name: module.get_function(name) for name in kernels.KERNELS}
 
 
-class CudaBackend:
+class CudaBackend(GenericVerbs):
     """One GPU.
 
     Parameters

@@ -106,13 +106,13 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
     told: list[str] = []
-    cells = InputCells(job, job.parameters, told.append)
+    # What there is to tell of the cells themselves is told by the run, which numbers them.
+    cells = InputCells(job, job.parameters, lambda sentence: None, told.append)
     cells.take_up(shard.learned)
 
     def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None, list[str]]]:
         for batch in job.batches(blocks):
             found = cells.get(batch) if batch.has_usable_frames else None
-            # What else there is to tell of new cells is told by the run, which numbers them.
             told.clear()
             if found is not None:
                 cells.look_at_units(batch)

@@ -19,6 +19,7 @@ from ffbidx_core.batch import pack
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import METHODS, PRESETS, Parameters
+from ffbidx_core.polish import TYPICAL
 
 SOURCE = re.sub(r"//[^\n]*", "", kernels.source())
 KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\(\w+\) )?void (\w+)\(([^)]*)\)')
@@ -135,6 +136,7 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
         for method in METHODS:
             backend.refine_cells(spots, cells, scores, p.replace(method=method))
         backend.fit_constrained(spots, cells[:, 0], cells[:, 0], np.ones(3), 0.002)
+        assert backend.fit_whitened(spots, cells[:, 0], cells[:, 0], np.ones(3), TYPICAL, 0.002).shape == (3, 3, 3)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)
 

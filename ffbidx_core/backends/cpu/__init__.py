@@ -192,9 +192,12 @@ class CpuBackend(OnHost):
         return cells[:, 0], cutoff
 
     def fit_whitened(
-        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float
+        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        symmetry: Any = None,
     ) -> Any:
-        """As `ffbidx_core.whitened.fit_whitened` without symmetry."""
+        """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
+        if symmetry is not None:
+            return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
         cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
         cutoff = np.ascontiguousarray(cutoff)
         self._each(spots.n_frames, lambda i, j: whitened.fit_whitened(
