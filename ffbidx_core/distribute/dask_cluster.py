@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib.metadata
-import json
 import logging
 import os
 import pickle
-import re
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BackendUnavailable, InputError, ParameterError, UsageError
+from ..errors import BackendUnavailable, ParameterError, UsageError
 from ..indexer import device_numbers, why_no_cuda
 from ..model.frame import BatchResult
 from ..model.plan import SearchPlan
@@ -30,21 +25,15 @@ from ..parameters import Parameters
 from ..read.probe import open_timeout
 from ..version import VERSION
 from . import dask_worker
+from .dask_connect import connected, n_local_workers
 from .dask_task import PATIENCE, Task
 from .dask_worker import Where
 
 _log = logging.getLogger("ffbidx")
-CONNECT_SECONDS = 10.0
-"""Time that a scheduler has to answer."""
 PATIENT_SECONDS = 3.0
 """Time that a run waits for a first worker without a word."""
 WORKER_SECONDS = 300.0
 """Time that a run waits for a first worker, or for another one after the last is gone."""
-
-
-def is_local(address: str) -> bool:
-    """Whether `--dask` asks for workers on this machine."""
-    return address.split(":")[0] == "local"
 
 
 def open_cluster(
@@ -69,7 +58,7 @@ def open_cluster(
     UsageError, ParameterError
         When `address` or `device` cannot be used.
     """
-    n_local = _n_local(address)
+    n_local = n_local_workers(address)
     if not n_local and device is not None and (device == "all" or "," in device):
         raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
     try:
@@ -83,79 +72,13 @@ def open_cluster(
         where = replace(where, gpus=gpus, threads=threads or share)
     cluster = Cluster(where, address, stop or threading.Event())
     try:
-        cluster.greet(_connected(cluster.closing, address, n_local), check_versions=not n_local)
+        cluster.greet(connected(cluster.closing, address, n_local), check_versions=not n_local)
     except Exception as error:
         cluster.close()
         # The signal that stops the run may have stopped the workers too.
         if not (isinstance(error, BackendUnavailable) and cluster.stop.is_set()):
             raise
     return cluster
-
-
-def _connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
-    """The client of a cluster; what ends it, and the cluster that it may have begun, goes to `closing`."""
-    from distributed import Client
-
-    if n_local:
-        target: Any = closing.enter_context(_local_cluster(n_local))
-    else:
-        target = _address_of(address)
-        _reach(target)
-    try:
-        client = Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ImportError) as error:
-        raise BackendUnavailable(_no_answer(address, error)) from None
-    closing.callback(client.close)
-    return client
-
-
-def _n_local(address: str) -> int:
-    if not is_local(address):
-        return 0
-    match = re.fullmatch(r"local:([1-9]\d{0,3})", address)
-    if match is None:
-        raise UsageError(f"--dask {address}: wanted is local:N, such as local:4 for four workers")
-    return int(match[1])
-
-
-def _address_of(text: str) -> str:
-    """The address of a scheduler, which may stand in the file that it wrote."""
-    from distributed.comm.addressing import parse_address, parse_host_port
-
-    if text.endswith(".json"):
-        try:
-            with open(text) as file:
-                text = str(json.load(file)["address"])
-        except OSError as error:
-            raise InputError(text, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
-        except (ValueError, KeyError, TypeError):
-            raise InputError(text, "is no file that a dask scheduler wrote (--scheduler-file)") from None
-    try:
-        parse_host_port(parse_address(text)[1])
-    except ValueError:
-        wanted = "HOST:PORT of a scheduler, the .json file that it wrote, or local:N"
-        raise UsageError(f"--dask {text}: wanted is {wanted}") from None
-    return text
-
-
-def _reach(address: str) -> None:
-    """Connect once: a `Client` that cannot leaves a mess."""
-    from distributed.comm import connect
-    from distributed.security import Security
-
-    async def try_it() -> None:
-        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
-        await comm.close()
-
-    try:
-        asyncio.run(try_it())
-    except Exception as error:
-        # Whatever it is: TLS that is not configured is a TypeError.
-        raise BackendUnavailable(_no_answer(address, error)) from None
-
-
-def _no_answer(address: str, error: Exception) -> str:
-    return f"--dask {address}: no scheduler answers: {' '.join(str(error).split())}"
 
 
 def _gpus(backend: str, device: str | None, n_workers: int) -> tuple[int, ...]:
@@ -173,39 +96,6 @@ def _share_of_cores(n_workers: int) -> int:
     from dask.system import CPU_COUNT
 
     return max(1, int(CPU_COUNT) // n_workers)
-
-
-@contextlib.contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Threads that begin inside, and their processes, hear no Ctrl-C: the terminal sends it to all, it is for the run.
-
-    It reaches this thread when it leaves.
-    """
-    # Begun here, since it would let the signal through to what begins it.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _local_cluster(n_workers: int) -> Any:
-    from distributed import LocalCluster
-
-    try:
-        with _deaf_children():
-            return LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1",
-                # No dashboard, and its port is any that is free.
-                dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
-                # Anybody on this machine could connect otherwise, and have the workers run what he likes.
-                security=True,
-                # Shards need as much memory as they need: dask must not stop a worker for it.
-                memory_limit=0, silence_logs=logging.CRITICAL, config={"distributed.worker.profile.enabled": False},
-            )
-    except (OSError, RuntimeError, ImportError) as error:
-        raise BackendUnavailable(f"--dask local:{n_workers} does not start: {' '.join(str(error).split())}") from None
 
 
 def _silence() -> None:

@@ -21,7 +21,7 @@ from faults.runs import QUICK, assert_same, make_inputs
 from frames import CELL
 
 from ffbidx_core import read_results, shards
-from ffbidx_core.distribute import dask_cluster, dask_worker
+from ffbidx_core.distribute import dask_cluster, dask_connect, dask_worker
 from ffbidx_core.distribute.dask_cluster import open_cluster
 from ffbidx_core.distribute.dask_task import Task
 from ffbidx_core.distribute.dask_worker import Where
@@ -128,7 +128,7 @@ def test_a_scheduler_that_goes_away(scheduler, sources, tmp_path, small_shards):
 
 
 def test_addresses_that_are_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(dask_connect, "CONNECT_SECONDS", 0.5)
     for address in ("local", "local:0", "local:x", "here", "", "1.2.3.4"):
         with pytest.raises(UsageError, match=f"--dask {address}: wanted is "):
             open_cluster(address)

@@ -1,0 +1,118 @@
+"""How a run gets at a dask cluster: a scheduler that is there, or workers of its own on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import signal
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+from ..errors import BackendUnavailable, InputError, UsageError
+
+CONNECT_SECONDS = 10.0
+"""Time that a scheduler has to answer."""
+
+
+def connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
+    """The client of a cluster; what ends it, and the cluster that it may have begun, goes to `closing`."""
+    from distributed import Client
+
+    if n_local:
+        target: Any = closing.enter_context(_local_cluster(n_local))
+    else:
+        target = _address_of(address)
+        _reach(target)
+    try:
+        client = Client(target, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ImportError) as error:
+        raise BackendUnavailable(_no_answer(address, error)) from None
+    closing.callback(client.close)
+    return client
+
+
+def n_local_workers(address: str) -> int:
+    """Workers that `local:N` asks for; 0 where `--dask` names a scheduler."""
+    if address.split(":")[0] != "local":
+        return 0
+    match = re.fullmatch(r"local:([1-9]\d{0,3})", address)
+    if match is None:
+        raise UsageError(f"--dask {address}: wanted is local:N, such as local:4 for four workers")
+    return int(match[1])
+
+
+def _address_of(text: str) -> str:
+    """The address of a scheduler, which may stand in the file that it wrote."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+
+    if text.endswith(".json"):
+        try:
+            with open(text) as file:
+                text = str(json.load(file)["address"])
+        except OSError as error:
+            raise InputError(text, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+        except (ValueError, KeyError, TypeError):
+            raise InputError(text, "is no file that a dask scheduler wrote (--scheduler-file)") from None
+    try:
+        parse_host_port(parse_address(text)[1])
+    except ValueError:
+        wanted = "HOST:PORT of a scheduler, the .json file that it wrote, or local:N"
+        raise UsageError(f"--dask {text}: wanted is {wanted}") from None
+    return text
+
+
+def _reach(address: str) -> None:
+    """Connect once: a `Client` that cannot leaves a mess."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def try_it() -> None:
+        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        await comm.close()
+
+    try:
+        asyncio.run(try_it())
+    except Exception as error:
+        # Whatever it is: TLS that is not configured is a TypeError.
+        raise BackendUnavailable(_no_answer(address, error)) from None
+
+
+def _no_answer(address: str, error: Exception) -> str:
+    return f"--dask {address}: no scheduler answers: {' '.join(str(error).split())}"
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Threads that begin inside, and their processes, hear no Ctrl-C: the terminal sends it to all, it is for the run.
+
+    It reaches this thread when it leaves.
+    """
+    # Begun here, since it would let the signal through to what begins it.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _local_cluster(n_workers: int) -> Any:
+    from distributed import LocalCluster
+
+    try:
+        with _deaf_children():
+            return LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+                # No dashboard, and its port is any that is free.
+                dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
+                # Anybody on this machine could connect otherwise, and have the workers run what he likes.
+                security=True,
+                # Shards need as much memory as they need: dask must not stop a worker for it.
+                memory_limit=0, silence_logs=logging.CRITICAL, config={"distributed.worker.profile.enabled": False},
+            )
+    except (OSError, RuntimeError, ImportError) as error:
+        raise BackendUnavailable(f"--dask local:{n_workers} does not start: {' '.join(str(error).split())}") from None
