@@ -60,6 +60,16 @@ def _pdb(path: str, text: str) -> InputCell:
     return cell_with_group(path, parameters, line[55:66].strip())
 
 
+_GROUP_NAMES = (
+    "_symmetry.space_group_name_H-M", "_space_group.name_H-M_alt", "_symmetry_space_group_name_H-M",
+    "_space_group_name_H-M_alt",
+)
+_GROUP_NUMBERS = (
+    "_symmetry.Int_Tables_number", "_space_group.IT_number", "_symmetry_Int_Tables_number", "_space_group_IT_number",
+)
+"""Of macromolecules, as they are and as they were called, and of small molecules."""
+
+
 def _mmcif(path: str, text: str) -> InputCell:
     gemmi = _gemmi(path)
     try:
@@ -72,11 +82,22 @@ def _mmcif(path: str, text: str) -> InputCell:
         values = [block.find_value("_cell." + tag[1:]) or block.find_value("_cell" + tag) for tag in tags]
         if all(values):
             parameters = [_float(path, tag, value.partition("(")[0]) for tag, value in zip(tags, values, strict=True)]
-            names = ("_symmetry.space_group_name_H-M", "_space_group.name_H-M_alt", "_symmetry_space_group_name_H-M",
-                     "_space_group_name_H-M_alt")
-            group = next((value for name in names if (value := block.find_value(name))), "")
-            return cell_with_group(path, parameters, gemmi.cif.as_string(group) if group else "")
+            return cell_with_group(path, parameters, _group_of_block(gemmi, block))
     raise InputError(path, "is CIF without a cell (_cell.length_a and so on)")
+
+
+def _group_of_block(gemmi: Any, block: Any) -> str:
+    """The space group's symbol in a block of CIF: its own, or that of its number, or empty."""
+
+    def first(names: Sequence[str]) -> str:
+        values = (gemmi.cif.as_string(value) for name in names if (value := block.find_value(name)))
+        return next((value for value in values if value), "")
+
+    if symbol := first(_GROUP_NAMES):
+        return symbol
+    number = first(_GROUP_NUMBERS)
+    is_one = number.isdecimal() and 1 <= int(number) <= 230
+    return str(gemmi.find_spacegroup_by_number(int(number)).hm) if is_one else ""
 
 
 def _xds(path: str, text: str) -> InputCell:

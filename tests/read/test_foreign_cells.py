@@ -87,6 +87,22 @@ def test_space_groups_give_lattice_and_centring(text_file: TextFile, group: str,
     assert read_input_cell(text_file(line + "\n")).lattice.code == code
 
 
+@pytest.mark.parametrize("symbol", ["", "_symmetry.space_group_name_H-M ?\n"])
+@pytest.mark.parametrize("tag", ["_symmetry.Int_Tables_number", "_space_group.IT_number", "_space_group_IT_number"])
+@pytest.mark.parametrize(("number", "cell", "code"), [
+    (96, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"), (5, (61, 122, 168, 90, 103, 90), "mCb"),
+    (146, (61, 61, 150, 90, 90, 120), "hHc"), (146, (61, 61, 61, 78, 78, 78), "rR"),
+    # Numbers there are not: the lattice is what the cell looks like.
+    ("?", (79.1, 79.1, 38.4, 90, 90, 90), "tPc"), (0, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"),
+])
+def test_the_number_of_a_space_group_serves_without_its_symbol(
+    text_file: TextFile, symbol: str, tag: str, number: object, cell: tuple, code: str
+) -> None:
+    names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    lines = "".join(f"_cell.{name} {value}\n" for name, value in zip(names, cell, strict=True))
+    assert read_input_cell(text_file(f"data_x\n{lines}{symbol}{tag} {number}\n")).lattice.code == code
+
+
 def test_the_setting_of_gemmi_and_the_pdb(text_file: TextFile) -> None:
     found = read_input_cell(text_file("CRYST1   61.000  122.000  168.000  80.00  95.00 101.00 P 1\n"))
     # The columns of gemmi's matrix are a, b, c.
