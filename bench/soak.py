@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import numpy as np
 from ffbidx_core import pipeline
 from ffbidx_core.benchmark import SCENARIOS
 from ffbidx_core.distribute import devices
+from ffbidx_core.input_cells import InputCells
 from ffbidx_core.job import Job
 from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.parameters import Parameters
@@ -140,19 +142,28 @@ def soak(folder: Path, n_frames: int, n_spots: int, *, batch_size: int, n_files:
 
 
 def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
-    """Share of the processor's time that is not the backend's, in a run over `repeats` times the same stills."""
+    """Share of the processor's time that goes neither into learning nor into indexing the frames.
+
+    In a run over `repeats` times the same stills.
+    """
     path = folder / "stills.h5"
     write_frames(str(path), simulate(SCENARIOS["tetragonal, 300 spots"], n_stills))
     computing: list[float] = []
-    index_frames = devices.index_frames
 
-    def timed(*arguments: Any, **options: Any) -> BatchResult:
-        begin = time.thread_time()
-        result = index_frames(*arguments, **options)
-        computing.append(time.thread_time() - begin)
-        return result
+    def timed(work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            begin, before = time.thread_time(), len(computing)
+            result = work(*arguments, **options)
+            # What learning indexes is a part of it.
+            computing[before:] = [time.thread_time() - begin]
+            return result
 
-    with mock.patch.object(devices, "index_frames", timed):
+        return call
+
+    with (
+        mock.patch.object(devices, "index_frames", timed(devices.index_frames)),
+        mock.patch.object(InputCells, "learn", timed(InputCells.learn)),
+    ):
         # The first run compiles.
         for n in (1, repeats):
             computing.clear()
