@@ -203,11 +203,12 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     if others:
         yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
     if why := {name: n for name, n in summary.reasons.items() if n and name not in summary.status}:
-        yield "not indexed for", _counted(why)
+        yield "why not", _counted(why)
     if again := {name: n for name, n in summary.rungs.items() if n and name != "first_try"}:
         yield "indexed by retry", f"{sum(again.values())}: {_counted(again)}"
-    by_chance = "" if summary.expected_false is None else f", up to about {summary.expected_false:.2g} of them false"
-    yield "crystals", f"{summary.crystals}{by_chance}"
+    most = summary.expected_false
+    false = "" if most is None else f", at most about {most:.2g} false ones expected"
+    yield "crystals", f"{summary.crystals}{false}"
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"
     if summary.spots_not_sampled:

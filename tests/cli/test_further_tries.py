@@ -53,7 +53,7 @@ def test_why_frames_have_no_crystal_is_said_and_counted(run, spots):
     counts = np.bincount(results.reason, minlength=len(FrameReason))
     assert [ran.summary["reasons"][reason.name.lower()] for reason in FrameReason if reason] == counts[1:].tolist()
     assert counts[FrameReason.NO_VECTOR] > 0
-    assert f"not indexed for  no vector {counts[FrameReason.NO_VECTOR]}" in ran.err
+    assert f"why not   no vector {counts[FrameReason.NO_VECTOR]}" in ran.err
 
 
 @pytest.mark.parametrize("only", ["--frames", "--failed"])

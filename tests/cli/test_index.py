@@ -66,7 +66,7 @@ def test_json_is_the_only_thing_on_standard_output(index, spots_file):
     assert summary["complete"] is True
     assert summary["output"] == "x.h5"
     assert summary["expected_false"] == pytest.approx(3e-4)
-    assert "up to about 0.0003 of them false" in ran.err
+    assert "at most about 0.0003 false ones expected" in ran.err
     counted = index(spots_file, "--json", "-o", "y.h5", "--accept", "count")
     assert json.loads(counted.out)["expected_false"] is None
     assert "of them false" not in counted.err
