@@ -52,3 +52,11 @@ def spots_file(tmp_path) -> Path:
 def text_file(tmp_path) -> Path:
     """A clear frame as text, without a cell."""
     return write_text(tmp_path / "frame.txt", CLEAR[0])
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch, cell_file):
+    """An empty directory `d` to follow, in the current one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    return tmp_path / "d"

@@ -1,6 +1,8 @@
 """Short runs that are made to fail, and what must be true of them afterwards."""
 
 import dataclasses
+import itertools
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,3 +75,28 @@ def flip_a_bit(path: Path, dataset: str) -> None:
     image = bytearray(path.read_bytes())
     image[at + 1] ^= 4
     path.write_bytes(image)
+
+
+class Died(Exception):
+    pass
+
+
+def dies_after(n: int):
+    """A progress callback that ends the run in its n-th batch."""
+    count = itertools.count(1)
+
+    def progress(event):
+        if next(count) == n:
+            raise Died
+
+    return progress
+
+
+def stops_after(n: int, stop: threading.Event):
+    count = itertools.count(1)
+
+    def progress(event):
+        if next(count) == n:
+            stop.set()
+
+    return progress

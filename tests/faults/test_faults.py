@@ -18,11 +18,6 @@ KILLS = 30
 
 
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return make_inputs(tmp_path_factory.mktemp("inputs"))
-
-
-@pytest.fixture(scope="module")
 def wanted(sources, tmp_path_factory):
     output = tmp_path_factory.mktemp("wanted") / "x.h5"
     run(sources, output)

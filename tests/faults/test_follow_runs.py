@@ -11,41 +11,13 @@ import time
 import numpy as np
 import pytest
 from calls import write_spots
-from frames import CELL, frame
-from growing import Writer
-from runs import QUICK, assert_same, run
-from script import Clock
+from follow_runs import FRAMES, died, dies_at, follow, grow
+from runs import QUICK, Died, assert_same, run
 
 from ffbidx_core import read_results
-from ffbidx_core.errors import InputError, NothingProcessed, UsageError
+from ffbidx_core.errors import NothingProcessed
 from ffbidx_core.read import Source, watched
 from ffbidx_core.read import follow as follow_module
-from ffbidx_core.read.follow import Follower
-
-FRAMES = [frame(seed, 50, CELL * 1.01)[1] for seed in range(12)]
-"""Frames 0 to 3 are those of a.h5, the others those of b.h5."""
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return Clock.install(monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The files as they are in the end."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_spots(folder / "a.h5", FRAMES[:4])
-    write_spots(folder / "b.h5", FRAMES[4:])
-    return folder
-
-
-@pytest.fixture
-def inputs(tmp_path, monkeypatch):
-    """An empty directory that is followed; names are relative, so that they do not differ from run to run."""
-    (tmp_path / "inputs").mkdir()
-    monkeypatch.chdir(tmp_path / "inputs")
-    return tmp_path / "inputs"
 
 
 @pytest.fixture(scope="module")
@@ -60,51 +32,6 @@ def wanted(finished):
     finally:
         os.chdir(before)
     return read_results(output)
-
-
-@pytest.fixture
-def writers():
-    made = []
-
-    def make(path):
-        made.append(Writer(path))
-        return made[-1].native()
-
-    yield make
-    for writer in made:
-        writer.end()
-
-
-def follow(output, **changes):
-    ends = {"stop_after": 30} | {name: changes.pop(name) for name in ("stop_after", "stop_file") if name in changes}
-    follower = Follower(["."], **ends)
-    return run(follower.sources, output, follow=follower, **changes)
-
-
-def grow(clock, writers, inputs, step=2):
-    """Two files that grow one after the other."""
-    a = writers(inputs / "a.h5")
-    for number in range(4):
-        clock.at(step * number, a.add, FRAMES[number])
-    clock.at(4 * step, a.close)
-    later = []
-    clock.at(5 * step, lambda: later.append(writers(inputs / "b.h5")))
-    for number in range(4, 12):
-        clock.at((number + 2) * step, lambda number=number: later[0].add(FRAMES[number]))
-    clock.at(14 * step, lambda: later[0].close())
-
-
-class Died(Exception):
-    pass
-
-
-def dies_at(n):
-    """A progress callback that ends the run with its n-th frame."""
-    def progress(event):
-        if event.frames >= n:
-            raise Died
-
-    return progress
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 1000])
@@ -172,17 +99,6 @@ def test_after_many_deaths_and_stops(clock, writers, inputs, tmp_path, wanted):
     assert_same(read_results(tmp_path / "x.h5"), wanted)
 
 
-def test_a_complete_run_is_left_as_it_is(clock, inputs, tmp_path, finished):
-    (inputs / "a.h5").write_bytes((finished / "a.h5").read_bytes())
-    follow(tmp_path / "x.h5")
-    before = (tmp_path / "x.h5").read_bytes()
-    clock.at(5, (inputs / "b.h5").write_bytes, (finished / "b.h5").read_bytes())
-    outcome = follow(tmp_path / "x.h5", resume=True)
-    assert (outcome.summary.frames, outcome.summary.complete) == (4, True)
-    assert (tmp_path / "x.h5").read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs", "x.h5"]
-
-
 def test_a_finished_run_may_end_without_following(clock, writers, inputs, tmp_path, wanted):
     """Once all files are there: the names in the order in which they were taken."""
     grow(clock, writers, inputs, 7)
@@ -190,31 +106,6 @@ def test_a_finished_run_may_end_without_following(clock, writers, inputs, tmp_pa
         follow(tmp_path / "x.h5", batch_size=1, progress=dies_at(12))
     run([Source("./a.h5"), Source("./b.h5")], tmp_path / "x.h5", resume=True)
     assert_same(read_results(tmp_path / "x.h5"), wanted)
-
-
-def died(clock, writers, inputs, output):
-    """A run that died with three frames of b.h5 done, which has not grown since."""
-    write_spots(inputs / "a.h5", FRAMES[:4])
-    clock.sleep(9)
-    writer = writers(inputs / "b.h5")
-    writer.add(*FRAMES[4:7])
-    with pytest.raises(Died):
-        follow(output, batch_size=1, progress=dies_at(7))
-    return writer
-
-
-@pytest.mark.parametrize(("change", "error", "says"), [
-    (lambda: write_spots("b.h5", FRAMES[5:12]), InputError, r"b.h5: --resume: frame 2 is not what it was"),
-    (lambda: write_spots("b.h5", FRAMES[4:6]), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, \d+ now"),
-    (lambda: os.unlink("b.h5"), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, -1 now"),
-    (lambda: os.utime("a.h5", ns=(1, 1)), UsageError, "the input ./a.h5 has changed: it was modified"),
-    (lambda: write_spots("a.h5", FRAMES[:5]), UsageError, r"the input ./a.h5 has changed: \d+ bytes then, \d+ now"),
-])
-def test_what_was_read_must_be_as_it_was(clock, writers, inputs, tmp_path, change, error, says):
-    died(clock, writers, inputs, tmp_path / "x.h5").kill()
-    change()
-    with pytest.raises(error, match=says):
-        follow(tmp_path / "x.h5", resume=True)
 
 
 def test_a_file_may_grow_while_nobody_follows(clock, writers, inputs, tmp_path, wanted):
@@ -236,14 +127,6 @@ def test_further_tries_need_the_spots_by_intensity(clock, inputs, tmp_path):
     follow(tmp_path / "x.h5", resume=True, **options)
     run([Source("./a.h5")], tmp_path / "ordinary.h5", **options)
     assert_same(read_results(tmp_path / "x.h5"), read_results(tmp_path / "ordinary.h5"))
-
-
-def test_changes_while_nobody_follows_are_refused_by_an_ordinary_run(clock, writers, inputs, tmp_path):
-    writer = died(clock, writers, inputs, tmp_path / "x.h5")
-    writer.add(*FRAMES[7:])
-    writer.close()
-    with pytest.raises(UsageError, match=r"the input ./b.h5 has changed"):
-        run([Source("./a.h5"), Source("./b.h5")], tmp_path / "x.h5", resume=True)
 
 
 def test_a_stop_is_an_incomplete_file(clock, writers, inputs, tmp_path, wanted):

@@ -1,6 +1,5 @@
 """A run that is taken up ends as if it had never stopped, and computes nothing twice."""
 
-import itertools
 import json
 import os
 import shutil
@@ -10,44 +9,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import FRAMES, QUICK, flip_a_bit, make_inputs, run
+from runs import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after
 
 from ffbidx_core import read_results
 from ffbidx_core.distribute import devices
-from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.read import Source
 
 ROWS = FRAMES + 1
-
-
-class Died(Exception):
-    pass
-
-
-def dies_after(n: int):
-    """A progress callback that ends the run in its n-th batch."""
-    count = itertools.count(1)
-
-    def progress(event):
-        if next(count) == n:
-            raise Died
-
-    return progress
-
-
-def stops_after(n: int, stop: threading.Event):
-    count = itertools.count(1)
-
-    def progress(event):
-        if next(count) == n:
-            stop.set()
-
-    return progress
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory):
-    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @pytest.fixture(scope="module")
@@ -159,59 +127,6 @@ def test_the_cell_is_not_learned_again(sources, wanted, tmp_path, monkeypatch):
     assert read_results(output).learned_cells is not None
 
 
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"parameters": QUICK.replace(max_spots=30)}, "max_spots was 40, is 30 now"),
-    ({"max_frames": 7}, "max_frames was None, is 7 now"),
-    ({"d_min": 3.0}, "d_min was None, is 3.0 now"),
-    ({"keep_all": True}, "keep_all was False, is True now"),
-    ({"cells": None}, "cells is not what it was"),
-    ({"backend": "reference"}, "backend was cpu, is reference now"),
-])
-@pytest.mark.parametrize("stopped", [False, True])
-def test_another_run_is_refused(sources, tmp_path, changes, says, stopped):
-    output, stop = tmp_path / "x.h5", threading.Event()
-    if stopped:
-        run(sources, output, stop=stop, progress=stops_after(2, stop))
-    else:
-        with pytest.raises(Died):
-            run(sources, output, progress=dies_after(4))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
-    with pytest.raises(UsageError, match=says):
-        run(sources, output, resume=True, **changes)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
-
-
-def test_another_version_is_refused(sources, tmp_path, monkeypatch):
-    output = tmp_path / "x.h5"
-    with pytest.raises(Died):
-        run(sources, output, progress=dies_after(4))
-    monkeypatch.setattr("ffbidx_core.job.VERSION", "9.9")
-    with pytest.raises(UsageError, match=r"ffbidx_version was .*, is 9\.9 now; --overwrite starts it again"):
-        run(sources, output, resume=True)
-
-
-def test_changed_inputs_are_refused(tmp_path):
-    sources = make_inputs(tmp_path)
-    output = tmp_path / "x.h5"
-    with pytest.raises(Died):
-        run(sources, output, progress=dies_after(4))
-    for changed, says in (
-        (sources[:3], "the number of inputs was 4, is 3 now"),
-        ([sources[0], sources[2], sources[1], sources[3]], r"input 1 was .*not-there.h5, is .*1.h5 now"),
-        ([*sources[:3], Source(sources[3].path, 1)], r"input 3 was .*2.h5, is .*2.h5//1 now"),
-    ):
-        with pytest.raises(UsageError, match=says):
-            run(changed, output, resume=True)
-    with h5py.File(sources[2].path, "r+") as file:
-        file["spots"][7, 1] += 0.01
-    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: its size is the same, but not its content"):
-        run(sources, output, resume=True)
-    with open(sources[2].path, "ab") as file:
-        file.write(b"x")
-    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: \d+ bytes then, \d+ now"):
-        run(sources, output, resume=True)
-
-
 def test_inputs_that_were_copied_are_the_same(wanted, tmp_path):
     sources = make_inputs(tmp_path)
     output = tmp_path / "x.h5"
@@ -222,30 +137,6 @@ def test_inputs_that_were_copied_are_the_same(wanted, tmp_path):
     os.utime(sources[2].path, ns=(1, 1))
     run(sources, output, resume=True)
     np.testing.assert_array_equal(read_results(output).cells, read_results(wanted).cells)
-
-
-def test_a_ledger_without_hashes_is_compared_by_time(tmp_path):
-    sources = make_inputs(tmp_path)
-    output = tmp_path / "x.h5"
-    with pytest.raises(Died):
-        run(sources, output, progress=dies_after(4))
-    path = tmp_path / "x.h5.parts/ledger.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    for line in lines:
-        if "input" in line:
-            del line["input"][4]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    os.utime(sources[2].path, ns=(1, 1))
-    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: it was modified"):
-        run(sources, output, resume=True)
-
-
-def test_parts_are_not_touched_without_a_word(sources, tmp_path):
-    output = tmp_path / "x.h5"
-    with pytest.raises(Died):
-        run(sources, output, progress=dies_after(4))
-    with pytest.raises(OutputError, match=r"x\.h5\.parts is of a run that did not end: --resume .*--overwrite"):
-        run(sources, output)
 
 
 @pytest.mark.parametrize("torn", [b'{"shard":"0000', b"\x00\xff", b"{"])
@@ -324,20 +215,6 @@ def test_what_is_said_once_stays_so_in_a_run_that_is_taken_up(sources, tmp_path)
     outcome = run(sources, output, resume=True)
     assert sum("no attribute units" in problem for problem in outcome.summary.problems) == 1
     assert output.read_bytes() == (tmp_path / "whole.h5").read_bytes()
-
-
-def test_two_runs_do_not_share_parts(sources, tmp_path):
-    output = tmp_path / "x.h5"
-    refused = []
-
-    def second(event):
-        if event.frames == 8:
-            with pytest.raises(OutputError, match="another run is at work on it"):
-                run(sources, output, resume=True)
-            refused.append(event)
-
-    run(sources, output, progress=second)
-    assert refused
 
 
 def test_text_tables_are_taken_up_from_their_parts(sources, tmp_path):

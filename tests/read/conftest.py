@@ -3,6 +3,8 @@ from pathlib import Path
 
 import h5py
 import pytest
+from growing import Writer
+from script import Clock
 from spot_files import CELL, OFFSETS, good_spots
 
 
@@ -31,3 +33,22 @@ def text_file(tmp_path: Path) -> Callable[..., str]:
         return str(path)
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    return Clock.install(monkeypatch)
+
+
+@pytest.fixture
+def writers(tmp_path):
+    """Makes writers of growing files."""
+    made = []
+
+    def make(name):
+        made.append(Writer(tmp_path / name))
+        return made[-1].native()
+
+    yield make
+    for writer in made:
+        writer.end()

@@ -1,12 +1,13 @@
 """Spot files made by code, and what is read of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ffbidx_core.model.frame import FrameBlock
 from ffbidx_core.read import Source, read_blocks
 
+MakeFile = Callable[..., str]
 CELL = np.diag([30.0, 40.0, 50.0])
 COUNTS = (4, 0, 3, 5)
 OFFSETS = np.concatenate([[0], np.cumsum(COUNTS)])

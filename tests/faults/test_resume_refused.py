@@ -1,0 +1,103 @@
+"""Only the run that stopped is taken up: what has changed is refused, and nothing is touched."""
+
+import json
+import os
+import threading
+
+import h5py
+import pytest
+from runs import QUICK, Died, dies_after, make_inputs, run, stops_after
+
+from ffbidx_core.errors import OutputError, UsageError
+from ffbidx_core.read import Source
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"parameters": QUICK.replace(max_spots=30)}, "max_spots was 40, is 30 now"),
+    ({"max_frames": 7}, "max_frames was None, is 7 now"),
+    ({"d_min": 3.0}, "d_min was None, is 3.0 now"),
+    ({"keep_all": True}, "keep_all was False, is True now"),
+    ({"cells": None}, "cells is not what it was"),
+    ({"backend": "reference"}, "backend was cpu, is reference now"),
+])
+@pytest.mark.parametrize("stopped", [False, True])
+def test_another_run_is_refused(sources, tmp_path, changes, says, stopped):
+    output, stop = tmp_path / "x.h5", threading.Event()
+    if stopped:
+        run(sources, output, stop=stop, progress=stops_after(2, stop))
+    else:
+        with pytest.raises(Died):
+            run(sources, output, progress=dies_after(4))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    with pytest.raises(UsageError, match=says):
+        run(sources, output, resume=True, **changes)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == before
+
+
+def test_another_version_is_refused(sources, tmp_path, monkeypatch):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    monkeypatch.setattr("ffbidx_core.job.VERSION", "9.9")
+    with pytest.raises(UsageError, match=r"ffbidx_version was .*, is 9\.9 now; --overwrite starts it again"):
+        run(sources, output, resume=True)
+
+
+def test_changed_inputs_are_refused(tmp_path):
+    sources = make_inputs(tmp_path)
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    for changed, says in (
+        (sources[:3], "the number of inputs was 4, is 3 now"),
+        ([sources[0], sources[2], sources[1], sources[3]], r"input 1 was .*not-there.h5, is .*1.h5 now"),
+        ([*sources[:3], Source(sources[3].path, 1)], r"input 3 was .*2.h5, is .*2.h5//1 now"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            run(changed, output, resume=True)
+    with h5py.File(sources[2].path, "r+") as file:
+        file["spots"][7, 1] += 0.01
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: its size is the same, but not its content"):
+        run(sources, output, resume=True)
+    with open(sources[2].path, "ab") as file:
+        file.write(b"x")
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: \d+ bytes then, \d+ now"):
+        run(sources, output, resume=True)
+
+
+def test_a_ledger_without_hashes_is_compared_by_time(tmp_path):
+    sources = make_inputs(tmp_path)
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    path = tmp_path / "x.h5.parts/ledger.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if "input" in line:
+            del line["input"][4]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    os.utime(sources[2].path, ns=(1, 1))
+    with pytest.raises(UsageError, match=r"the input .*1.h5 has changed: it was modified"):
+        run(sources, output, resume=True)
+
+
+def test_parts_are_not_touched_without_a_word(sources, tmp_path):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        run(sources, output, progress=dies_after(4))
+    with pytest.raises(OutputError, match=r"x\.h5\.parts is of a run that did not end: --resume .*--overwrite"):
+        run(sources, output)
+
+
+def test_two_runs_do_not_share_parts(sources, tmp_path):
+    output = tmp_path / "x.h5"
+    refused = []
+
+    def second(event):
+        if event.frames == 8:
+            with pytest.raises(OutputError, match="another run is at work on it"):
+                run(sources, output, resume=True)
+            refused.append(event)
+
+    run(sources, output, progress=second)
+    assert refused
