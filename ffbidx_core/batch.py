@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .model.ragged import offsets_of
+
 LARGEST_SPOT = 1000.0
 """No spot lies this far out, 1/angstrom; one that does makes its frame a bad one."""
 SMALLEST_SPOT = 1e-6
@@ -58,7 +60,7 @@ class SpotBatch:
     def columns(self, frames: Any) -> tuple[Any, Any]:
         """Columns of the spots of some frames (indices, ascending), and their offsets."""
         xp = self.xp
-        offsets = _offsets(self.counts[frames], xp)
+        offsets = offsets_of(self.counts[frames], xp)
         each = xp.arange(int(offsets[-1]))
         shift = self.offsets[frames] - offsets[:-1]
         return each + shift[xp.searchsorted(offsets, each, side="right") - 1], offsets
@@ -71,7 +73,7 @@ class SpotBatch:
     def keep(self, mask: Any) -> SpotBatch:
         """The same frames with only those spots for which mask (N,) is true."""
         xp = self.xp
-        running = xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(mask, dtype=xp.int64)])
+        running = offsets_of(mask, xp)
         return SpotBatch(xp.ascontiguousarray(self.xyz[:, mask]), running[self.offsets], xp)
 
     def sum_per_frame(self, values: Any) -> Any:
@@ -89,13 +91,9 @@ class SpotBatch:
         return running[..., self.offsets[1:]] - running[..., self.offsets[:-1]]
 
 
-def _offsets(counts: Any, xp: ModuleType) -> Any:
-    return xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(counts, dtype=xp.int64)])
-
-
 def pack(frames: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Spots (n, 3) of several frames as one array (N, 3) float32 with offsets (F + 1,)."""
-    offsets = _offsets(np.array([len(spots) for spots in frames], dtype=np.int64), np)
+    offsets = offsets_of(np.array([len(spots) for spots in frames], dtype=np.int64), np)
     if not frames:
         return np.zeros((0, 3), np.float32), offsets
     return np.concatenate([np.asarray(spots, dtype=np.float32).reshape(-1, 3) for spots in frames]), offsets
@@ -105,7 +103,7 @@ def usable_frames(spots: Any, offsets: NDArray[np.int64], xp: ModuleType = np) -
     """Which frames hold only numbers that can be spots: finite and below `LARGEST_SPOT`, (F,) in host memory."""
     # The comparison is false for nan too.
     bad = ~(xp.abs(spots) < LARGEST_SPOT).all(axis=1)
-    running = xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(bad, dtype=xp.int64)])
+    running = offsets_of(bad, xp)
     bounds = to_host(running[xp.asarray(offsets)])
     return np.asarray(bounds[1:] == bounds[:-1])
 

@@ -17,6 +17,7 @@ from .layout import is_on_device
 from .log import log
 from .model.cell import Array
 from .model.plan import SearchPlan
+from .model.ragged import offsets_of
 from .model.units import suspicious_units
 from .parameters import Parameters
 
@@ -132,7 +133,7 @@ class Engine:
                 int((~usable).sum()), len(usable),
             )
             spots, counts = spots[xp.asarray(np.repeat(usable, counts))], np.where(usable, counts, 0)
-        bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        bounds = offsets_of(counts)
         return spots.astype(np.float32, copy=False), bounds
 
     def _with(self, options: Mapping[str, Any]) -> Parameters:

@@ -15,6 +15,7 @@ from .model.cell import Array
 from .model.geometry import wavelength_of_spots
 from .model.misfit import Crystals, Misfit, find_misfit
 from .model.plan import SearchPlan
+from .model.ragged import offsets_of
 from .model.strain import strains, symmetric
 from .parameters import Parameters
 
@@ -87,14 +88,10 @@ def learn_misfit(
         return None
     crystals = result.crystals[np.concatenate(rows)]
     return find_misfit(Crystals(
-        np.concatenate([frames[f] for f in kept]), _offsets([len(frames[f]) for f in kept]),
+        np.concatenate([frames[f] for f in kept]), offsets_of([len(frames[f]) for f in kept]),
         np.array([wavelengths[f] for f in kept], dtype=np.float64), result.cells[crystals].astype(np.float64),
-        _offsets([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), cells, plan.operators,
+        offsets_of([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), cells, plan.operators,
     ))
-
-
-def _offsets(counts: list[int]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def learned_plan(
@@ -142,4 +139,3 @@ class _Frames:
             start, result.cells[rows].astype(np.float64), result.input_cell[rows], plan.operators,
             -float(result.log10_chance[first].sum()),
         )
-

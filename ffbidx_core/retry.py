@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .backends import Backend
 from .batch import SpotBatch, to_host
 from .model.plan import SearchPlan
+from .model.ragged import offsets_of
 from .model.reason import FrameReason, Rung
 from .parameters import Parameters
 from .search import Found
@@ -75,7 +76,7 @@ class HostSpots:
         kept = np.maximum(np.ceil(share * n).astype(np.int64), FEWEST_STRONGEST)
         some = self.by_intensity[frames] & (kept < n)
         frames, kept = frames[some], kept[some]
-        offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+        offsets = offsets_of(kept)
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[frames] - offsets[:-1], kept)
         return frames, self.spots[rows], offsets
 

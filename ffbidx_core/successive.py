@@ -71,7 +71,7 @@ class _Passes:
     def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: Any) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
         xp = backend.xp
-        self.given, self.plan_cells = given, xp.asarray(plan.cells)
+        self.given = given
         self.volumes, self.shortest = xp.asarray(plan.volumes), xp.asarray(plan.shortest_reciprocal)
         self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
         self.n_frames = n_frames

@@ -15,6 +15,7 @@ from ..learn import learned_plan
 from ..model.cell import Array
 from ..model.misfit import Crystals
 from ..model.plan import SearchPlan
+from ..model.ragged import offsets_of
 from ..parameters import Parameters
 from ..read.frames import ResolutionLimits
 from .found import Found
@@ -131,7 +132,7 @@ class Again:
     def _within_limits(self, crystals: Crystals) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The spots within the run's resolution limits."""
         inside = self._limits.within((crystals.spots**2).sum(axis=1))
-        running = np.concatenate([[0], np.cumsum(inside)])
+        running = offsets_of(inside)
         return crystals.spots[inside].astype(np.float32), running[crystals.offsets].astype(np.int64)
 
 
@@ -140,4 +141,4 @@ def _frames(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The spots of some frames."""
     parts = [spots[offsets[f] : offsets[f + 1]] for f in frames]
-    return np.concatenate(parts), np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return np.concatenate(parts), offsets_of([len(part) for part in parts])

@@ -18,6 +18,7 @@ from ..model.geometry import PADDING, wavelength_of_spots
 from ..model.lattice import primitive_basis
 from ..model.misfit import Crystals
 from ..model.plan import SYMMETRY_TOLERANCE
+from ..model.ragged import offsets_of
 from ..model.results import COLUMNS, Results
 from ..read.results import results_in_pieces
 from ..write.frames import IndexedFrame, Setup, geometry_of, indexed_frames
@@ -100,7 +101,7 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
 def _rows(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of some entries of a ragged array, and the offsets of these alone."""
     n = np.diff(offsets)[chosen]
-    own = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+    own = offsets_of(n)
     return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], n), own
 
 
@@ -161,7 +162,7 @@ def _joined(parts: list[Results]) -> Results:
             columns[name] = values[0]
         elif column.rows == "frames + 1":
             counts = np.concatenate([np.diff(offsets) for offsets in values])
-            columns[name] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            columns[name] = offsets_of(counts)
         elif name == "crystals":
             shifts = np.cumsum([0, *(len(part.cells) for part in parts)])
             columns[name] = np.concatenate([rows + shift for rows, shift in zip(values, shifts, strict=False)])
@@ -214,7 +215,7 @@ class _Gathered:
         counts = [0, *map(len, self._spots)]
         crystals = Crystals(
             np.concatenate([np.zeros((0, 3)), *self._spots]), np.cumsum(counts).astype(np.int64), wavelength,
-            np.concatenate(self._cells), np.concatenate([[0], np.cumsum(n_crystals)]).astype(np.int64),
+            np.concatenate(self._cells), offsets_of(n_crystals),
             np.concatenate(self._rows), references,
             [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
         )

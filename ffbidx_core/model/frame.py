@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .ragged import offsets_of
+
 
 class FrameStatus(enum.IntEnum):
     """What became of a frame; the values of `/frame/status`."""
@@ -139,7 +141,7 @@ class FrameBlock:
             np.concatenate([part.indices for part in parts]),
             [name for part in parts for name in part.ids],
             np.concatenate([part.spots for part in parts]),
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            offsets_of(counts),
             np.concatenate([part.status for part in parts]),
             np.concatenate([part.n_spots for part in parts]),
             next((part.cells for part in parts if part.has_usable_frames), None),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry, Reading
+from ..model.ragged import offsets_of
 from .datasets import errors_of, find, open_dataset, open_file
 from .events import COUNT, FS, INTENSITY, SS
 from .frames import MOST_SPOTS, RawFrames, read_parts
@@ -129,7 +130,7 @@ class CxiFile:
             assert ss is not None
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         peaks = PeakLists(
-            frames, [""] * len(frames), fs + shift, ss + shift, np.concatenate([[0], np.cumsum(counts)]),
+            frames, [""] * len(frames), fs + shift, ss + shift, offsets_of(counts),
             in_angstrom(self._wavelength, self._values(self._wavelength, frames)),
             in_millimetres(self._distance, self._values(self._distance, frames)), intensity,
         )

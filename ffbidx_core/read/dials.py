@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry
+from ..model.ragged import offsets_of
 from .datasets import errors_of, find, open_dataset, open_file
 from .experiments import HDF5_GROUP, TABLE_ID, is_experiments, parse_experiments
 from .frames import MOST_SPOTS, RawFrames
@@ -58,7 +59,7 @@ class DialsFile:
         self._experiments = parse_experiments("the experiment list", geometry.text)
         # Experiments on images that another one has already have no frames of their own.
         own = self._experiments.same_images == np.arange(len(self._experiments.wavelength))
-        self._bases = np.concatenate([[0], np.cumsum(np.where(own, self._experiments.n_frames, 0))])
+        self._bases = offsets_of(np.where(own, self._experiments.n_frames, 0))
         self.n_frames = int(self._bases[-1])
         columns = _hdf5_columns(path) if h5py.is_hdf5(path) else _msgpack_columns(path)
         self._sort(columns)
@@ -126,7 +127,7 @@ class DialsFile:
         fs, ss = (self._places[rows] + (HALF_PIXEL if self.half_pixel_shift else 0.0)).T
         raw = self._placer.frames(PeakLists(
             frames, names, fs, ss,
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), wavelength,
+            offsets_of(counts), wavelength,
             np.full(len(frames), self.geometry.distance.value),
             None if self._intensity is None else self._intensity[rows], self._panel[rows],
         ))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry, Reading
+from ..model.ragged import offsets_of
 from .datasets import errors_of, find, open_dataset, open_file
 from .frames import MOST_SPOTS, RawFrames, read_parts
 from .inputs import by_number
@@ -155,7 +156,7 @@ class EventsFile:
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         return self._placer.frames(PeakLists(
             frames, [f"{self.path} {event}" for event in events], fs + shift, ss + shift,
-            np.concatenate([[0], np.cumsum([len(rows) for rows in lists])]).astype(np.int64),
+            offsets_of([len(rows) for rows in lists]),
             in_angstrom(self._wavelength, self._values(self._wavelength, events)),
             in_millimetres(self._distance, self._values(self._distance, events)), intensity,
         ))

@@ -15,6 +15,7 @@ from ..batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
 from ..errors import InputError
 from ..model.frame import FrameBlock, FrameStatus
 from ..model.peaks import DetectorPeaks
+from ..model.ragged import offsets_of
 
 MOST_SPOTS = 1_000_000
 """In one frame, and in the frames that are held at once unless it is one frame."""
@@ -128,7 +129,7 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensi
         # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
         spots = np.concatenate([part.spots.astype(np.float32) for part in parts]) + np.float32(0)
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets = _offsets(counts)
+    offsets = offsets_of(counts)
     readable = np.repeat([part.readable for part in parts], [len(part.indices) for part in parts])
     # One look at all of them is enough nearly always; the comparisons are false for nan.
     all_usable = len(spots) == 0 or bool(spots.max() < LARGEST_SPOT and spots.min() > -LARGEST_SPOT)
@@ -160,7 +161,7 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensi
         indices=np.concatenate([part.indices for part in parts]),
         ids=[name for part in parts for name in part.ids],
         spots=spots,
-        offsets=_offsets(kept),
+        offsets=offsets_of(kept),
         status=np.select(
             [~readable, ~usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
         ).astype(np.uint8),
@@ -202,10 +203,6 @@ def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> N
 
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 _MIX_FRAME = np.uint64(0xD6E8FEB86659FD93)
-
-
-def _offsets(counts: NDArray[Any]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
 def _bad_spots(

@@ -13,6 +13,7 @@ from ..errors import CellError, InputError
 from ..model.cell import Array, check_cell
 from ..model.detector import Geometry, Reading
 from ..model.peaks import DetectorPeaks
+from ..model.ragged import offsets_of
 from .datasets import errors_of, open_dataset, open_file, units_of
 from .frames import MOST_SPOTS, RawFrames, read_parts
 from .geom import parse_geometry
@@ -182,7 +183,7 @@ class Hdf5File:
             spots = np.concatenate([self._spots[span[0] : span[-1]] for span in spans])
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
-        offsets = np.concatenate([[0], np.cumsum(counts)])
+        offsets = offsets_of(counts)
         # Numbers that are none make a bad frame.
         with np.errstate(invalid="ignore", over="ignore"):
             spots = spots * spots.dtype.type(self._scale)

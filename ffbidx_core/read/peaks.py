@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import LENGTH_UNITS, NO_PANEL, WAVELENGTH_UNITS, Detector, Geometry, Reading
 from ..model.peaks import DetectorPeaks
+from ..model.ragged import offsets_of
 from .frames import RawFrames
 
 HALF_PIXEL = 0.5
@@ -73,7 +74,7 @@ class PeakPlacer:
         distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
         with np.errstate(invalid="ignore", over="ignore"):
             spots = self._detector.spots(pixels[kept], wavelength, distance)
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(frame[kept], minlength=len(counts)))])
+        offsets = offsets_of(np.bincount(frame[kept], minlength=len(counts)))
         found = DetectorPeaks(
             pixels[kept], peaks.wavelength, peaks.distance,
             None if peaks.intensity is None else peaks.intensity[kept],

@@ -15,6 +15,7 @@ from ..errors import CellError, InputError
 from ..model.cell import Array
 from ..model.detector import HC, LENGTH_UNITS, NO_PANEL, Geometry
 from ..model.lattice import InputCell
+from ..model.ragged import offsets_of
 from .cell_files import crystfel_cell
 from .frames import RawFrames
 from .geom import LARGEST_GEOMETRY_FILE, parse_geometry
@@ -138,7 +139,7 @@ class StreamFile:
             wavelength = HC / np.array([chunk.energy for chunk in chunks])
         peaks = PeakLists(
             frames, [chunk.name for chunk in chunks], fs + shift, ss + shift,
-            np.concatenate([[0], np.cumsum([len(chunk.fs) for chunk in chunks])]).astype(np.int64), wavelength,
+            offsets_of([len(chunk.fs) for chunk in chunks]), wavelength,
             np.array([chunk.length for chunk in chunks]), intensity, panel,
         )
         return self._placer.frames(peaks, self.cells)

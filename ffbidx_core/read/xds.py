@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry, Reading
+from ..model.ragged import offsets_of
 from .frames import RawFrames
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry
 from .xds_geometry import CENTRE_OF_FIRST
@@ -77,7 +78,7 @@ class SpotXdsFile:
         shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
         yield self._placer.frames(PeakLists(
             frames, [""] * len(frames), values[:, 0] + shift, values[:, 1] + shift,
-            np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64),
+            offsets_of([len(part) for part in parts]),
             np.full(len(frames), self._wavelength), np.full(len(frames), self._distance), values[:, 3],
         ))
 

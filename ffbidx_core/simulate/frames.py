@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..model.cell import Array
+from ..model.ragged import offsets_of
 from .scenario import Scenario
 from .still import Still, simulate_still
 
@@ -81,13 +82,13 @@ def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrame
         When the scenario cannot give as many spots as it asks for.
     """
     stills = [simulate_still(scenario, seed, i) for i in range(n_frames)]
-    cell_offsets = _offsets([len(still.cells) for still in stills])
+    cell_offsets = offsets_of([len(still.cells) for still in stills])
     lattice = [np.where(s.lattice >= 0, s.lattice + first, -1) for s, first in zip(stills, cell_offsets, strict=False)]
     return SimulatedFrames(
         scenario=scenario,
         seed=seed,
         spots=_joined(stills, "spots", (0, 3)).astype(np.float32),
-        offsets=_offsets([len(still.spots) for still in stills]),
+        offsets=offsets_of([len(still.spots) for still in stills]),
         intensity=_joined(stills, "intensity", (0,)).astype(np.float32),
         pixels=_joined(stills, "pixels", (0, 2)).astype(np.float32),
         lattice=np.concatenate([np.empty(0, np.int64), *lattice]),
@@ -133,7 +134,7 @@ def turned_copies(frames: SimulatedFrames, chosen: NDArray[np.int64], rng: np.ra
 def _ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the chosen entries of a ragged array, and their own offsets."""
     counts = np.diff(offsets)[chosen]
-    own = _offsets(counts)
+    own = offsets_of(counts)
     return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], counts), own
 
 
@@ -143,10 +144,6 @@ def _turned(vectors: NDArray[Any], angle: Array) -> Array:
     x, y, cosine, sine = vectors[..., 0], vectors[..., 1], np.cos(angle), np.sin(angle)
     turned[..., 0], turned[..., 1] = x * cosine - y * sine, x * sine + y * cosine
     return turned
-
-
-def _offsets(counts: ArrayLike) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def _joined(stills: list[Still], name: str, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..errors import FfbidxError, OutputError, UsageError
 from ..model.crystal import NO_CRYSTAL
 from ..model.frame import FrameStatus
+from ..model.ragged import offsets_of
 from ..model.results import Results
 from ..read.results import read_run, results_in_pieces
 from ..read.spots_kept import GROUP
@@ -101,7 +102,7 @@ def _add(file: h5py.File, path: str) -> None:
             with contextlib.suppress(UsageError):
                 group.attrs["geometry"] = geometry_of(results, setup).text
         n_crystals = _add_piece(group, results, setup, counts, beam, n_crystals)
-    group["offsets"] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    group["offsets"] = offsets_of(counts)
     group["wavelength"], group["distance"] = np.array(beam, dtype=np.float64).reshape(-1, 2).T
     group["wavelength"].attrs["units"], group["distance"].attrs["units"] = "angstrom", "mm"
     if "geometry" not in group.attrs:
