@@ -100,30 +100,6 @@ def test_what_cannot_be_fitted_stays():
     np.testing.assert_allclose(fit(empty, start, reference), start, rtol=1e-12)
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"n_spots": (5, 140)}, {"cell_spread": 0.004}, {"false_share": (0.5, 0.7)}, {"wavelength": 1.6, "d_min": 3.0},
-], ids=str)
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_kernel_computes_the_same(settings, threads):
-    batch, start, _, reference = frames(24, 7, **settings)
-    start[3] = 0
-    cutoff = np.full(24, 0.002)
-    kernel = get_backend("cpu", threads=threads).fit_whitened(batch, start, reference, cutoff, SPREAD, 1e-3)
-    np.testing.assert_allclose(kernel, fit_whitened(batch, start, reference, cutoff, SPREAD, 1e-3), atol=1e-9)
-    assert np.abs(kernel - start).max() > 0.01
-    assert (kernel[3] == 0).all()
-
-
-def test_the_kernel_computes_the_same_where_there_is_no_sphere():
-    batch, start, _, reference = frames(12, 8)
-    around = CPU.load(batch.xyz.T[:, [1, 2, 0]], batch.offsets)
-    cells, cutoff = start[:, :, [1, 2, 0]], np.full(12, 0.002)
-    kernel = CPU.fit_whitened(around, cells, reference, cutoff, SPREAD, 1e-3)
-    np.testing.assert_allclose(kernel, fit_whitened(around, cells, reference, cutoff, SPREAD, 1e-3), atol=1e-9)
-    empty = CPU.load(np.zeros((0, 3), np.float32), np.zeros(13, np.int64))
-    np.testing.assert_allclose(CPU.fit_whitened(empty, cells, reference, cutoff, SPREAD, 1e-3), cells, rtol=1e-12)
-
-
 def test_spots_on_no_ewald_sphere_count_alike():
     crystals = crystals_of(20, 6, turned=0.0)
     indexed = index_spots(crystals)

@@ -6,22 +6,19 @@ that their scratch memory stays below `SCRATCH_BYTES`.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import math
-import sys
-import threading
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import cupy as cp
 import numpy as np
 
 from ..batch import SpotBatch
+from ..model.equations import Spread
 from ..model.plan import SearchPlan
 from ..parameters import Parameters
-from . import GenericVerbs, OrientedCells, kernels
+from . import GenericVerbs, OrientedCells
+from .cuda_device import CudaDevice, contiguous, pointer
 from .cuda_tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -36,75 +33,10 @@ def _power_of_two(n: int) -> int:
     return 1 << max(0, int(n - 1).bit_length())
 
 
-@functools.lru_cache(maxsize=8)
-def _kernels(device: int) -> dict[str, Any]:
-    with cp.cuda.Device(device):
-        module = cp.RawModule(code=kernels.source(), options=kernels.OPTIONS)
-        return {name: module.get_function(name) for name in kernels.KERNELS}
-
-
-class CudaBackend(GenericVerbs):
-    """One GPU.
-
-    Parameters
-    ----------
-    device
-        Its number; None: the current one.
-    """
+class CudaBackend(CudaDevice, GenericVerbs):
+    """One GPU; see `CudaDevice` for the parameter."""
 
     name = "cuda"
-    lanes = 3
-    memory_errors: tuple[type[Exception], ...] = (cp.cuda.memory.OutOfMemoryError,)
-
-    def __init__(self, device: int | None = None) -> None:
-        self.xp: ModuleType = cp
-        self.most_frames = sys.maxsize
-        self.number = cp.cuda.runtime.getDevice() if device is None else device
-        self._functions = _kernels(self.number)
-        self._plans: dict[Any, Any] = {}
-        self._plans_lock = threading.Lock()
-        self._streams: list[Any] = []
-
-    @property
-    def device(self) -> str:
-        """Number and name of the GPU."""
-        return f"GPU {self.number}, {cp.cuda.runtime.getDeviceProperties(self.number)['name'].decode()}"
-
-    @contextlib.contextmanager
-    def lane(self) -> Iterator[None]:
-        """A stream of its own, so that copies and kernels overlap with those of other threads.
-
-        Streams are used again, and with them the memory that CuPy keeps for each.
-        """
-        with cp.cuda.Device(self.number):
-            try:
-                stream = self._streams.pop()
-            except IndexError:
-                stream = cp.cuda.Stream(non_blocking=True)
-            try:
-                with stream:
-                    yield
-            finally:
-                self._streams.append(stream)
-
-    def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
-        """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""
-        if 0 in grid:
-            return
-        for arg in args:
-            assert not isinstance(arg, cp.ndarray) or arg.flags.c_contiguous
-        self._functions[kernel](grid, (block,), args, shared_mem=shared)
-
-    def _cached(self, key: Any, make: Any) -> Any:
-        """Arrays on the device that many batches share, the last few of them."""
-        with self._plans_lock:
-            if key not in self._plans:
-                if len(self._plans) > 16:
-                    self._plans.clear()
-                self._plans[key] = make()
-                # Other lanes may use it before this one's stream has come to it.
-                cp.cuda.get_current_stream().synchronize()
-            return self._plans[key]
 
     def _trims(self, p: Parameters) -> Any:
         return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: trims_on_device(p))
@@ -125,7 +57,7 @@ class CudaBackend(GenericVerbs):
         scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
         self._launch(
             "sort_spots", (n_frames,), min(1024, max(32, largest // 2)), spots, offsets, np.int64(n_spots),
-            np.int32(largest), _pointer(scratch), xyz, shared=largest * 16 if small else 0,
+            np.int32(largest), pointer(scratch), xyz, shared=largest * 16 if small else 0,
         )
         return SpotBatch(xyz, offsets, cp)
 
@@ -162,7 +94,7 @@ class CudaBackend(GenericVerbs):
                 "choose_candidates", (n_groups, count), 256, counts, np.int32(stride), directions, exact,
                 np.int32(n_points), lengths, *common, np.int32(first), *race, np.int32(min(pool, n_points)),
                 np.float64(largest), np.float32(p.distance1), trims, np.int32(p.num_candidate_vectors), np.int32(room),
-                _pointer(scratch), vectors, shared=room * 8 if small else 0,
+                pointer(scratch), vectors, shared=room * 8 if small else 0,
             )
         return vectors
 
@@ -181,7 +113,7 @@ class CudaBackend(GenericVerbs):
     def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
         """Step 3; see `Backend.find_oriented_cells`."""
         _, _, _, seeds, turns = self._plan(plan)
-        vectors = cp.ascontiguousarray(cp.asarray(vectors, dtype=cp.float64))
+        vectors = contiguous(vectors)
         n_frames, n_cells, trims = spots.n_frames, p.n_output_cells, self._trims(p)
         n_groups, n_candidates = vectors.shape[1], vectors.shape[2]
         cells = cp.empty((n_frames, n_cells, 3, 3))
@@ -202,7 +134,7 @@ class CudaBackend(GenericVerbs):
             at = np.int32(first), np.int32(p.max_spots)
             scratch = None if items_fit else cp.empty((count, room + n_cells), cp.uint64)
             scoring = *at, np.float64(p.triml), np.float64(p.trimh), np.float64(p.delta), np.float64(p.distance3)
-            choosing = np.int32(n_cells), np.int32(room), _pointer(scratch), *out
+            choosing = np.int32(n_cells), np.int32(room), pointer(scratch), *out
             shared = chosen_bytes if items_fit else 0
             if p.angle_peaks:
                 keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
@@ -210,7 +142,7 @@ class CudaBackend(GenericVerbs):
                 self._launch(
                     "turn_cells", (n_blocks, count), 64, seeds, turns, frames, *layout, *at,
                     np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims, np.int32(width),
-                    np.int32(largest), _pointer(circle), keys, angles, shared=circle_bytes if circle_fits else 0,
+                    np.int32(largest), pointer(circle), keys, angles, shared=circle_bytes if circle_fits else 0,
                 )
                 self._launch(
                     "choose_minima", (count,), 256, keys, angles, np.int32(n_items), np.int32(width), seeds, vectors,
@@ -258,8 +190,8 @@ class CudaBackend(GenericVerbs):
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """Spots within each radius; see `Backend.count_within`."""
-        cells = cp.ascontiguousarray(cp.asarray(cells, dtype=cp.float64))
-        radii = cp.ascontiguousarray(cp.asarray(radii, dtype=cp.float64))
+        cells = contiguous(cells)
+        radii = contiguous(radii)
         out = cp.empty(radii.shape, cp.int32)
         self._per_cell(
             "count_within", spots, cells, cells, radii, np.int64(cells.shape[0] * cells.shape[1]),
@@ -271,27 +203,39 @@ class CudaBackend(GenericVerbs):
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
         """The last fit; see `Backend.fit_constrained`."""
-        cells = cp.array(cells, dtype=cp.float64, order="C")
-        reference = cp.ascontiguousarray(cp.asarray(reference, dtype=cp.float64))
-        radius = cp.ascontiguousarray(cp.asarray(radius, dtype=cp.float64))
-        cutoff = cp.empty(len(cells))
-        self._launch(
-            "fit_constrained", (-(-len(cells) // 2),), 64, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
-            np.int32(len(cells)), reference, radius, np.float64(prior), cells, cutoff,
+        cells, cutoff = cp.array(cells, dtype=cp.float64, order="C"), cp.empty(len(cells))
+        self._per_frame(
+            "fit_constrained", spots, contiguous(reference), contiguous(radius), np.float64(prior), cells, cutoff
         )
         return cells, cutoff
 
+    def fit_whitened(
+        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        symmetry: Any = None,
+    ) -> Any:
+        """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
+        if symmetry is not None:
+            return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
+        cells = cp.array(cells, dtype=cp.float64, order="C")
+        self._per_frame(
+            "fit_whitened", spots, contiguous(reference), contiguous(cutoff), np.float64(spread.across),
+            np.float64(spread.along), np.float64(prior**-2), cells,
+        )
+        return cells
+
+    def _per_frame(self, kernel: str, spots: SpotBatch, *args: Any) -> None:
+        """Launch a kernel of a warp a frame."""
+        self._launch(
+            kernel, (-(-spots.n_frames // 2),), 64, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
+            np.int32(spots.n_frames), *args,
+        )
+
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distances of all spots to their predicted ones; see `Backend.distances`."""
-        cells = cp.ascontiguousarray(cp.asarray(cells, dtype=cp.float64))
+        cells = contiguous(cells)
         out = cp.empty((cells.shape[1], spots.xyz.shape[1]), cp.float32)
         self._launch(
             "distances", (cells.shape[1], spots.n_frames), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
             cells, np.int32(fractional), out,
         )
         return out
-
-
-def _pointer(array: Any) -> Any:
-    """An array, or the null pointer for None."""
-    return np.uint64(0) if array is None else array

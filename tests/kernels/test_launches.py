@@ -89,10 +89,10 @@ def cuda(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names = ("ffbidx_core.backends.cuda_tables", "ffbidx_core.backends.cuda")
+    names = [f"ffbidx_core.backends.{name}" for name in ("cuda_tables", "cuda_device", "cuda")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module(names[1])
+    yield importlib.import_module(names[-1])
     for name in names:
         sys.modules.pop(name, None)
 

@@ -9,21 +9,23 @@ import functools
 from importlib.resources import files
 
 from ...model import fits
+from ...model.equations import BIWEIGHT
+from ...model.geometry import SPHERE_ERROR
 
 FILES = (
     "common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "choose.cu", "fits.cu", "refine.cu",
-    "constrained.cu",
+    "constrained.cu", "whitened.cu",
 )
 KERNELS = (
     "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells",
     "choose_minima", "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells",
-    "fit_constrained",
+    "fit_constrained", "fit_whitened",
 )
 OPTIONS = ("--std=c++17",)
 
 
 def constants() -> str:
-    """The constants of `model.fits` that kernels need, as macros."""
+    """The constants of `model` that kernels need, as macros."""
     values = {
         "VECTOR_THRESHOLDS": ", ".join(repr(t) for t in fits.VECTOR_THRESHOLDS),
         "RIGID_START": repr(fits.RIGID_START),
@@ -38,6 +40,10 @@ def constants() -> str:
         "CONSTRAINED_HIGHEST": repr(fits.CONSTRAINED_LIMITS[1]),
         "TYPICAL_SIGMA": repr(fits.TYPICAL_SIGMA),
         "TYPICAL_WEIGHT": repr(fits.TYPICAL_WEIGHT),
+        "WEIGHED_STEPS": str(fits.WEIGHED_STEPS),
+        "WEIGHED_FEWEST": repr(fits.WEIGHED_FEWEST),
+        "BIWEIGHT": repr(BIWEIGHT),
+        "SPHERE_ERROR": repr(SPHERE_ERROR),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 

@@ -1,5 +1,10 @@
 // The last fit: rotation and a small strain with a prior, a warp a frame, in float64.
 
+__device__ __forceinline__ void load_spot(const float* xyz, i64 n_spots, i64 j, double* s) {
+#pragma unroll
+  for (int r = 0; r < 3; r++) s[r] = xyz[r * n_spots + j];
+}
+
 // Spot minus predicted spot, and the predicted spot.
 __device__ __forceinline__ void exact_residual(const double* cell, const double* recip, const double* s, double* e,
                                                double* q) {
@@ -74,13 +79,43 @@ __device__ __forceinline__ bool solve9(double* m, double* right) {
   return true;
 }
 
+// Adds to the normal equations that the strain so far has a standard deviation of 1 / sqrt(weight) around none.
+__device__ __forceinline__ void add_prior(double* m, double* right, const double* recip, const double* reference,
+                                          double weight) {
+  double strain[9];
+  strain_of(recip, reference, strain);
+#pragma unroll
+  for (int p = 0; p < 3; p++) {
+    m[LOWER(3 + p, 3 + p)] += weight;
+    right[3 + p] -= weight * strain[4 * p];
+    m[LOWER(6 + p, 6 + p)] += 2.0 * weight;
+  }
+  right[6] -= 2.0 * weight * strain[1];
+  right[7] -= 2.0 * weight * strain[2];
+  right[8] -= 2.0 * weight * strain[5];
+}
+
+// The reciprocal cell turned and strained by the nine parameters x.
+__device__ __forceinline__ void move_by(const double* x, double* recip) {
+  const double move[9] = {1.0 + x[3],  x[6] - x[2], x[7] + x[1], x[6] + x[2], 1.0 + x[4],
+                          x[8] - x[0], x[7] - x[1], x[8] + x[0], 1.0 + x[5]};
+  double moved[9];
+#pragma unroll
+  for (int r = 0; r < 3; r++)
+#pragma unroll
+    for (int q = 0; q < 3; q++)
+      moved[3 * r + q] = recip[3 * r] * move[3 * q] + recip[3 * r + 1] * move[3 * q + 1] + recip[3 * r + 2] * move[3 * q + 2];
+#pragma unroll
+  for (int i = 0; i < 9; i++) recip[i] = moved[i];
+}
+
 // One Gauss-Newton step; moves recip. False where too few spots are near.
 __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, i64 begin, int n, const double* cell,
                                                  double* recip, const double* reference, double t, double prior) {
   double m[45] = {}, right[9] = {}, total = 0.0, a = 9.0 / (t * t);
   for (int j = threadIdx.x & 31; j < n; j += 32) {
     double s[3], e[3], q[3];
-    for (int r = 0; r < 3; r++) s[r] = xyz[r * n_spots + begin + j];
+    load_spot(xyz, n_spots, begin + j, s);
     exact_residual(cell, recip, s, e, q);
     double w = 1.0 - (e[0] * e[0] + e[1] * e[1] + e[2] * e[2]) / (t * t);
     if (w <= 0.0) continue;
@@ -105,31 +140,11 @@ __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, 
   for (int i = 0; i < 45; i++) m[i] = warp_sum(m[i]);
 #pragma unroll
   for (int i = 0; i < 9; i++) right[i] = warp_sum(right[i]);
-  double strain[9], weight = 1.0 / (prior * prior);
-  strain_of(recip, reference, strain);
 #pragma unroll
   for (int p = 0; p < 9; p++) m[LOWER(p, p)] = m[LOWER(p, p)] * 1.00001 + 1e-9;
-#pragma unroll
-  for (int p = 0; p < 3; p++) {
-    m[LOWER(3 + p, 3 + p)] += weight;
-    right[3 + p] -= weight * strain[4 * p];
-    m[LOWER(6 + p, 6 + p)] += 2.0 * weight;
-  }
-  right[6] -= 2.0 * weight * strain[1];
-  right[7] -= 2.0 * weight * strain[2];
-  right[8] -= 2.0 * weight * strain[5];
+  add_prior(m, right, recip, reference, 1.0 / (prior * prior));
   if (!solve9(m, right)) return false;
-  const double* x = right;
-  const double move[9] = {1.0 + x[3],  x[6] - x[2], x[7] + x[1], x[6] + x[2], 1.0 + x[4],
-                          x[8] - x[0], x[7] - x[1], x[8] + x[0], 1.0 + x[5]};
-  double moved[9];
-#pragma unroll
-  for (int r = 0; r < 3; r++)
-#pragma unroll
-    for (int q = 0; q < 3; q++)
-      moved[3 * r + q] = recip[3 * r] * move[3 * q] + recip[3 * r + 1] * move[3 * q + 1] + recip[3 * r + 2] * move[3 * q + 2];
-#pragma unroll
-  for (int i = 0; i < 9; i++) recip[i] = moved[i];
+  move_by(right, recip);
   return true;
 }
 
@@ -159,7 +174,7 @@ extern "C" __global__ __launch_bounds__(64) void fit_constrained(const float* xy
       double total = 0.0;
       for (int j = lane; j < n; j += 32) {
         double s[3], e[3], q[3];
-        for (int r = 0; r < 3; r++) s[r] = xyz[r * n_spots + begin + j];
+        load_spot(xyz, n_spots, begin + j, s);
         exact_residual(cell, recip, s, e, q);
         double squared = e[0] * e[0] + e[1] * e[1] + e[2] * e[2];
         if (squared < t * t) {
