@@ -8,6 +8,7 @@ out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import log10
 from typing import Any
 
@@ -144,17 +145,19 @@ class _Passes:
     def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
         """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""
         xp = self.xp
-        radii = chance.radii(self.shortest[input_cell], xp)
-        counts = self.backend.count_within(spots, cells, radii)
-        n = spots.counts[:, None, None]
-        levels = chance.log10_tail(counts, n, radii, self.volumes[input_cell][..., None], xp)
-        best = xp.argmin(levels, axis=-1)[..., None]
-        level, radius = (xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (levels, radii))
+        radii, counts, levels = self.levels(spots, cells, input_cell)
+        level, radius = _at_lowest(levels, (levels, radii), xp)
         # One radius a cell is enough to tell which to look at closely.
         enough = xp.where(counts >= self.p.min_new_spots, levels, 0.0)
-        best = xp.argmin(enough, axis=-1)[..., None]
-        k, within = (xp.take_along_axis(a, best, axis=-1)[..., 0] for a in (counts, radii))
+        k, within = _at_lowest(enough, (counts, radii), xp)
         return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
+
+    def levels(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+        """Radii, the spots of cells (F, Q, 3, 3) within them, and the chance levels of these, each (F, Q, T)."""
+        radii = chance.radii(self.shortest[input_cell], self.xp)
+        counts = self.backend.count_within(spots, cells, radii)
+        n, volumes = spots.counts[:, None, None], self.volumes[input_cell][..., None]
+        return radii, counts, chance.log10_tail(counts, n, radii, volumes, self.xp)
 
     def refined(
         self, spots: SpotBatch, cells: Any, source: Any, raw_scores: Any, level: Any, radius: Any
@@ -164,7 +167,8 @@ class _Passes:
         refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
         if p.polish == "none":
             return refined[:, 0], xp.maximum(radius, self.largest_cutoff(source, p.max_dist))
-        new_level, new_radius, _ = self.significance(spots, refined, source[:, None])
+        radii, _, levels = self.levels(spots, refined, source[:, None])
+        new_level, new_radius = _at_lowest(levels, (levels, radii), xp)
         better = new_level[:, 0] < level
         start = xp.where(better[:, None, None], refined[:, 0], cells)
         radius = xp.where(better, new_radius[:, 0], radius)
@@ -196,6 +200,12 @@ class _Passes:
             cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
             return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, none, is_crystal)
         return Found.joined(self.rows, xp)
+
+
+def _at_lowest(levels: Any, others: tuple[Any, ...], xp: Any) -> Iterator[Any]:
+    """What arrays (F, Q, T) hold at the radius of the lowest level, each (F, Q)."""
+    best = xp.argmin(levels, axis=-1)[..., None]
+    return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
 
 
 def final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
