@@ -57,7 +57,8 @@ def diagnose(scenario: Scenario, n_frames: int, seed: int, devices: Devices, fol
     """Simulate a run, index it, diagnose it."""
     spots, results = os.path.join(folder, "spots.h5"), os.path.join(folder, "results.h5")
     write_frames(spots, simulate(scenario, n_frames, seed), overwrite=True)
-    job = Job(expand_inputs([spots]), Parameters.preset("best"), scenario.input_cells, backend=devices.name, threads=1)
+    p = Parameters.preset("best", learn_beam=False)
+    job = Job(expand_inputs([spots]), p, scenario.input_cells, backend=devices.name, threads=1)
     pipeline.index(job, store=PartsStore([Output(results)], overwrite=True))
     return make_diagnosis(results, devices)
 

@@ -17,7 +17,7 @@ SECTIONS = {
     "search": "Levers of the search",
     "accept": "What is a crystal",
     "polish": "The last fit",
-    "learn": "The run's own cell",
+    "learn": "The run's own cell and beam",
 }
 """Sections of the help, by the group of the parameters in them."""
 
@@ -183,8 +183,8 @@ geometry_options = _together(
     click.option("--beam-centre", nargs=2, type=float, default=None, metavar="FS SS", help=(
         "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first.")),
     click.option("--beam-shift", nargs=2, type=float, default=None, metavar="X Y", help=(
-        "For spots without pixels: the beam meets the detector that they were computed with here, in mrad along x "
-        "and y (`ffbidx diagnose` finds it).")),
+        "The beam meets the detector so far from where it is taken to, in mrad along x and y; for spots without "
+        "pixels, too (`ffbidx diagnose` finds it).")),
     click.option("--distance", type=float, metavar="MM", help="Distance of the detector."),
     click.option("--wavelength", type=float, metavar="A", help="Wavelength."),
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .distribute import Devices
 from .job import Job
-from .learn import learn_cells, learn_misfit
+from .learn import Lesson, learn
 from .model.cell import Array, is_left_handed
 from .model.frame import BatchResult, FrameBlock
 from .model.lattice import primitive_basis
@@ -24,12 +24,6 @@ from .summary import CellSummary, Tally
 
 MOST_PLANS = 256
 """Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
-
-BEAM_OFF = (
-    "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
-    "tells how to mend it"
-)
-
 
 @dataclass
 class KnownCells:
@@ -104,8 +98,8 @@ class InputCells:
         self._suspicious: set[bytes] = set()
         self.most = 1
 
-    def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[Learned]:
-        """Learn the cells of these blocks from their frames."""
+    def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
+        """Learn the cells of these blocks from their frames, for `take_up`; those of which something was learned."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
@@ -114,18 +108,14 @@ class InputCells:
         for group in groups.values():
             given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
             bases = self._primitive_bases(given)
-            cells, n_crystals = learn_cells(devices, frames.spots, frames.offsets, bases @ given, self._p)
-            if n_crystals.any():
-                misfit = learn_misfit(devices, frames.spots, frames.offsets, cells, bases @ given, self._p)
-                if misfit is not None and misfit.is_shifted:
-                    self._tell(BEAM_OFF.format(*misfit.values[:2] * 1e3))
-                cells = np.linalg.inv(bases) @ cells
-                learned.append(Learned(given, cells, n_crystals, None if misfit is None else misfit.spread_with_shift))
-        self.take_up(learned)
+            lesson = learn(devices, frames.spots, frames.offsets, bases @ given, self._p)
+            if lesson.n_crystals.any():
+                cells = np.linalg.inv(bases) @ lesson.cells
+                learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
         return learned
 
     def take_up(self, learned: Sequence[Learned]) -> None:
-        """Use cells that were learned before."""
+        """Use cells that were learned."""
         for group in learned:
             self._learned[group.given.tobytes()] = group
 

@@ -21,6 +21,7 @@ from .parameters import Parameters
 from .read import Source, count_frames, read_blocks
 from .read.follow import Follower
 from .read.identity import identities
+from .read.setup import shifted_geometry
 from .read.spans import Span, Stretch, span_of
 from .version import VERSION
 
@@ -120,6 +121,13 @@ class Job:
             self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames
         )
         return dataclasses.replace(self, span=span)
+
+    def with_beam_shift(self, shift: Array) -> Job:
+        """The job with the beam shifted by (2,) mrad from where it has it."""
+        if not np.any(shift):
+            return self
+        paths = (source.path for source in self.sources)
+        return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
 
     @property
     def start(self) -> Place:

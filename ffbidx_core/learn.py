@@ -1,5 +1,5 @@
 """What a run learns from its first frames: the cell, so that one 2 % wrong, or a wrong detector distance, mends itself,
-and the scatter of residuals and strains, which the last fit reckons with."""
+the scatter of residuals and strains, which the last fit reckons with, and whether the beam is off."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from .distribute import Devices
 from .model.cell import Array
+from .model.equations import Spread
+from .model.frame import BatchResult
 from .model.geometry import wavelength_of_spots
 from .model.misfit import Crystals, Misfit, find_misfit
 from .model.plan import SearchPlan
@@ -50,36 +52,69 @@ def learn_cells(
         retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate
     )
     frames = _Frames(devices, spots, offsets, np.array(cells, dtype=np.float64), loose)
-    lesson = frames.lesson(learned)
-    if len(lesson.input_cell) < ENOUGH * frames.n_searched:
-        lessons = [lesson, *(frames.lesson(scale * learned) for scale in SCALES)]
-        lesson = max(lessons, key=lambda each: each.evidence)
+    found = frames.index(learned)
+    if len(found.input_cell) < ENOUGH * frames.n_searched:
+        tries = [found, *(frames.index(scale * learned) for scale in SCALES)]
+        found = max(tries, key=lambda each: each.evidence)
     for _ in range(p.learn_rounds):
-        largest, learned = 0.0, lesson.start.copy()
+        largest, learned = 0.0, found.start.copy()
         for m in range(len(learned)):
-            mine = lesson.cells[lesson.input_cell == m]
+            mine = found.cells[found.input_cell == m]
             if len(mine) < p.learn_min_crystals:
                 learned[m] = cells[m]
                 continue
             strain = np.median(strains(mine, learned[m]), axis=0)
-            strain = symmetric(strain, learned[m], lesson.operators[m]) * len(mine) / (len(mine) + CAUTION)
+            strain = symmetric(strain, learned[m], found.operators[m]) * len(mine) / (len(mine) + CAUTION)
             learned[m] = learned[m] @ (np.eye(3) + strain)
             taught_by[m], largest = len(mine), max(largest, float(np.abs(strain).max()))
         if largest < SETTLED:
             break
-        lesson = frames.lesson(learned)
+        found = frames.index(learned)
     return learned, taught_by
 
 
-def learn_misfit(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, given: Array, p: Parameters
-) -> Misfit | None:
-    """What the residuals of the crystals on some frames say, found with learned cells (M, 3, 3).
+@dataclass(frozen=True)
+class Lesson:
+    """What the crystals on some frames teach.
 
-    None where they are too few, or spots lie on no Ewald sphere around +z.
+    Attributes
+    ----------
+    cells : (M, 3, 3) float64
+        The input cells, corrected.
+    n_crystals : (M,) int64
+        Crystals that each was learned from; 0 where it is unchanged.
+    misfit : Misfit or None
+        What their residuals say; None where crystals are too few, or spots lie on no Ewald sphere around +z.
+    n_indexed : int
+        Spots of crystals on these frames.
     """
-    plan = SearchPlan.make(cells, p)
-    result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=given)
+
+    cells: Array
+    n_crystals: NDArray[np.int64]
+    misfit: Misfit | None = None
+    n_indexed: int = 0
+
+    @property
+    def spread(self) -> Spread | None:
+        """Scatter of residuals and strains for the search."""
+        return None if self.misfit is None else self.misfit.spread_with_shift
+
+
+def learn(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+) -> Lesson:
+    """Learn from some frames, whose input cells are (M, 3, 3)."""
+    learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
+    if not n_crystals.any():
+        return Lesson(learned, n_crystals)
+    plan = SearchPlan.make(learned, p)
+    result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=cells)
+    return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), int(result.n_indexed.sum()))
+
+
+def _misfit_of(
+    spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan
+) -> Misfit | None:
     frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
     wavelengths = [wavelength_of_spots(frame) for frame in frames]
     kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]
@@ -90,21 +125,21 @@ def learn_misfit(
     return find_misfit(Crystals(
         np.concatenate([frames[f] for f in kept]), offsets_of([len(frames[f]) for f in kept]),
         np.array([wavelengths[f] for f in kept], dtype=np.float64), result.cells[crystals].astype(np.float64),
-        offsets_of([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), cells, plan.operators,
+        offsets_of([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), plan.cells,
+        plan.operators,
     ))
 
 
 def learned_plan(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> SearchPlan:
-    """The search for input cells (M, 3, 3) as a run that begins with these frames makes it."""
-    learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
-    misfit = learn_misfit(devices, spots, offsets, learned, cells, p) if n_crystals.any() else None
-    return SearchPlan.make(learned, p, None if misfit is None else misfit.spread_with_shift)
+    """The search for input cells (M, 3, 3) as a run that begins with these frames makes it; the beam is left alone."""
+    lesson = learn(devices, spots, offsets, cells, p)
+    return SearchPlan.make(lesson.cells, p, lesson.spread)
 
 
 @dataclass
-class _Lesson:
+class _Found:
     """The best crystal of each frame that has one, found with the cells `start` (M, 3, 3)."""
 
     start: Array
@@ -128,14 +163,14 @@ class _Frames:
     def n_searched(self) -> int:
         return int(np.count_nonzero(np.diff(self.offsets) >= self.p.learn_min_spots))
 
-    def lesson(self, start: Array) -> _Lesson:
+    def index(self, start: Array) -> _Found:
         """Index the frames with some cells; the evidence is the sum of -log10 of the chance levels."""
         plan = SearchPlan.make(start, self.p)
         result = self.devices.index_frames(self.spots, self.offsets, plan, self.p, given_cells=self.given)
         first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]
         first = first[result.n_indexed[first] >= self.p.learn_min_spots]
         rows = result.crystals[first]
-        return _Lesson(
+        return _Found(
             start, result.cells[rows].astype(np.float64), result.input_cell[rows], plan.operators,
             -float(result.log10_chance[first].sum()),
         )

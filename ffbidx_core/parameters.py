@@ -146,9 +146,11 @@ class Parameters:
         group="polish", best=0.08,
     )
 
-    # The run's cell
+    # The run's cell and beam
     learn_cell: int = param(0, "frames at the start that the cell is learned from (0: off)", **at_least(0),
                              group="learn", best=60)
+    learn_beam: bool = param(False, "move the beam to where these frames say beyond doubt that it is",
+                              group="learn", best=True)
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
     learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(

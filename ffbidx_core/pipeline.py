@@ -7,7 +7,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from .errors import NothingProcessed
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job, first_frames
 from .lanes import in_lanes
+from .learn_beam import learn_with_beam
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from .model.reason import with_status
 from .model.results import Results, ResultsHeader
@@ -88,11 +89,18 @@ def index(
         job = job.on(devices.name)
         run = Run(job, devices, kept)
         ahead = DEPTH * -(-(job.batch_size or 1) // job.block_size)
-        with closing(read_ahead(run.blocks(), ahead, stop)) as blocks, WriteBehind(run.keep, DEPTH) as writer:
+        with ExitStack() as stack:
+            blocks = stack.enter_context(closing(read_ahead(run.blocks(), ahead, stop)))
+            writer = stack.enter_context(WriteBehind(run.keep, DEPTH))
             if job.follow is not None:
                 # The frames of the first batch, too, have come since some time.
                 progress(run.event(blocks.fill, writer.fill))
+            before = run.job
             learned = run.learn(blocks, stop, lambda there: progress(run.event(blocks.fill, writer.fill, there)))
+            if run.job is not before:
+                # What was read so far was read with the beam elsewhere.
+                blocks.close(None)
+                learned = blocks = stack.enter_context(closing(read_ahead(run.blocks(), ahead, stop)))
             batches = run.prepared(job.batches(learned), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute, lambda item: not item[0].n_frames):
                 writer.put(run.found(batch, cells, result))
@@ -128,7 +136,9 @@ class Run:
         saved = store.begin(job.record(devices.name))
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
         self.learned, self._is_complete = saved.learned, saved.is_complete
-        job.check_growth(saved.mark)
+        if saved.learned:
+            self.job = job.with_beam_shift(np.array(saved.learned[0].beam_shift))
+        self.job.check_growth(saved.mark)
         self._take_up(saved)
         self._begin_shard()
 
@@ -150,7 +160,10 @@ class Run:
     def learn(
         self, blocks: Iterator[FrameBlock], stop: threading.Event, waiting: Callable[[int], object] = lambda there: None
     ) -> Iterator[FrameBlock]:
-        """Learn the cells from the first frames of the whole input, unless that was done; the blocks to index."""
+        """Learn from the first frames of the whole input, unless that was done; the blocks to index.
+
+        Where the beam was moved `job` is another one, with which the blocks are to be read again.
+        """
         if self.learned is not None:
             return blocks
         if self.job.span is None:
@@ -159,8 +172,12 @@ class Run:
         else:
             head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
         if not stop.is_set():
-            self.learned = self.cells.learn(self.devices, head)
+            self.job, self.learned, said = learn_with_beam(self.job, self.cells, self.devices, head)
+            for sentence in said:
+                self._tell(sentence)
+            self.cells.take_up(self.learned)
             self.store.learned(self.learned)
+            self._begin_shard()
         return blocks
 
     def prepared(

@@ -5,7 +5,7 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.distribute import OneDevice
-from ffbidx_core.learn import learn_cells, learn_misfit, learned_plan
+from ffbidx_core.learn import learn, learn_cells, learned_plan
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
@@ -65,8 +65,7 @@ def _rotations(rng, n):
 def misfit_of(seed=3, **settings):
     frames = simulate(Scenario(cells=(LYSOZYME,), n_spots=(40, 80), false_share=(0.1, 0.1), **settings), 40, seed)
     given = cell_from_parameters(LYSOZYME)[None]
-    learned, _ = learn_cells(CPU, frames.spots, frames.offsets, given, BEST)
-    return learn_misfit(CPU, frames.spots, frames.offsets, learned, given, BEST)
+    return learn(CPU, frames.spots, frames.offsets, given, BEST).misfit
 
 
 def test_the_noise_is_learned():
@@ -92,7 +91,10 @@ def test_turned_spots_have_no_noise_to_learn(frames):
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     given = cell_from_parameters(LYSOZYME)[None]
     spots = (frames.spots @ rotation).astype(np.float32)
-    assert learn_misfit(CPU, spots, frames.offsets, given, given, BEST) is None
+    lesson = learn(CPU, spots, frames.offsets, given, BEST)
+    assert lesson.n_crystals[0] > 40
+    assert lesson.misfit is None
+    assert lesson.spread is None
 
 
 def test_the_plan_has_what_was_learned(frames):

@@ -79,7 +79,7 @@ def _convert_spots(
 ) -> int:
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.read import read_frames
-    from ffbidx_core.read.setup import choose_geometry
+    from ffbidx_core.read.setup import first_setup
     from ffbidx_core.write import write_file
     from ffbidx_core.write.outputs import RESULTS_FILE
     from ffbidx_core.write.spots import SpotsWriter
@@ -87,8 +87,7 @@ def _convert_spots(
     for output, wanted in chosen.items():
         if wanted != RESULTS_FILE:
             raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
-    own = setup or choose_geometry([source.path for source in sources])[0]
-    writer = SpotsWriter(own if own and own.detector.panels else None, shift)
+    writer = SpotsWriter(first_setup([source.path for source in sources], setup)[0], shift)
     writer.add(read_frames(sources, geometry=setup, every=every, max_frames=max_frames))
     for problem in writer.problems:
         click.echo(f"note: {problem}", err=True)

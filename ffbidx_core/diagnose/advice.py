@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..model.beam import beam_on_panel
 from ..model.cell import Array
-from ..model.detector import Panel
 from .again import Trial
 from .sample import Sample
 from .setup import SetupFinding
@@ -47,21 +47,14 @@ def pixels_of(sample: Sample, setup: SetupFinding) -> Pixels | None:
     distance = sample.distance[np.isfinite(sample.distance)]
     if sample.geometry is None or len(distance) == 0:
         return None
-    detector, mm = sample.geometry.detector, float(np.median(distance))
-    panel = detector.panels[0]
-    was, is_now = _pixel_at(panel, np.zeros(2)), _pixel_at(panel, setup.shift * mm)
+    detector = sample.geometry.detector
+    panel, mm = detector.panels[0], float(np.median(distance)) + detector.mean_offset
+    was, is_now = beam_on_panel(detector), beam_on_panel(detector, setup.shift * mm)
     errors = np.array([setup.shift_x.error, setup.shift_y.error]) * mm
     fs, ss = (
         float(np.hypot(*(errors * axis[:2])) / np.dot(axis, axis)) for axis in map(np.array, (panel.fast, panel.slow))
     )
     return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
-
-
-def _pixel_at(panel: Panel, place: Array) -> tuple[float, float]:
-    """Where a place (2,), mm across the beam, lies on a panel's plane: fs and ss in the data."""
-    steps = np.column_stack([panel.fast[:2], panel.slow[:2]])
-    fs, ss = np.linalg.solve(steps, place - panel.corner[:2])
-    return float(panel.first[0] + fs), float(panel.first[1] + ss)
 
 
 def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, float]) -> str:

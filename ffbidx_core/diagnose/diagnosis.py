@@ -77,6 +77,10 @@ class Diagnosis:
         The beam's shift, where the spots have pixels.
     distance : float or None
         Of the detector, mm, where it is the same on all frames.
+    offset : float
+        Of the panels from that distance, mm.
+    moved : (2,) float
+        By how much the run itself moved the beam, mrad.
     multiple : Multiple or None
     multiple_place : tuple of 3 float
         Where it shows: its vector, or the indices of its spots, on the conventional cell.
@@ -100,6 +104,8 @@ class Diagnosis:
     setup: SetupFinding | None = None
     pixels: Pixels | None = None
     distance: float | None = None
+    offset: float = 0.0
+    moved: tuple[float, float] = (0.0, 0.0)
     multiple: Multiple | None = None
     multiple_place: tuple[float, ...] = ()
     multiple_cell: str = ""
@@ -107,6 +113,11 @@ class Diagnosis:
     shifted: tuple[float, float] = (0.0, 0.0)
     tried: str = ""
     advice: list[Advice] = field(default_factory=list)
+
+    def distance_nearer_by(self, share: float) -> float:
+        """The distance, as the geometry has it, of a detector that is nearer to the sample by a share of itself."""
+        assert self.distance is not None
+        return (self.distance + self.offset) / (1 + share) - self.offset
 
 
 def make_diagnosis(path: str, devices: Devices | None, found: Found | None = None) -> Diagnosis:
@@ -127,10 +138,12 @@ def make_diagnosis(path: str, devices: Devices | None, found: Found | None = Non
     found = found or read_found(path)
     diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
     try:
-        header, _, record, _, _ = read_run(path)
+        header, _, record, _, learned = read_run(path)
     except InputError as error:
         diagnosis.missing.append(str(error))
         return diagnosis
+    if learned:
+        diagnosis.moved = learned[0].beam_shift
     setup = Setup.of_header(header, None, record, path)
     if setup.geometry is not None and setup.geometry.beam_shift is not None:
         diagnosis.shifted = setup.geometry.beam_shift
@@ -175,6 +188,7 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
     distances = sample.distance[np.isfinite(sample.distance)]
     if len(distances) == sample.n_frames and np.ptp(distances) < SAME_DISTANCE:
         diagnosis.distance = float(np.median(distances))
+        diagnosis.offset = sample.geometry.detector.mean_offset if sample.geometry else 0.0
     if setup.shift_helps and setup.before and setup.after:
         diagnosis.advice.append(Advice(shift_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
     if again is not None:
@@ -195,7 +209,7 @@ def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again:
     if setup.cause in ("distance", "both") and diagnosis.distance is not None:
         trial = again.index(shift, setup.distance.value)
         if trial.is_better_than(before):
-            distance = diagnosis.distance / (1 + setup.distance.value)
+            distance = diagnosis.distance_nearer_by(setup.distance.value)
             diagnosis.advice.append(Advice(f"--distance {distance:.3f}", before, trial))
     if setup.cause == "none" or any(cell.learned for cell in diagnosis.cells[:1]):
         return
@@ -236,7 +250,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
             "place": diagnosis.multiple_place, "right_cell": diagnosis.multiple_cell,
         },
         "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
-        "beam_shift_of_run": diagnosis.shifted, "not_tried": diagnosis.tried,
+        "beam_shift_of_run": diagnosis.shifted, "beam_moved_by_run": diagnosis.moved, "not_tried": diagnosis.tried,
         "advice": [{
             "option": each.option, "frames": len(each.after.indexed), "indexed_before": each.before.rate,
             "indexed_after": each.after.rate, "gain": each.after.gain_over(each.before),

@@ -57,6 +57,9 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
+    if any(diagnosis.moved):
+        by = "{:+.2f} mrad in x and {:+.2f} mrad in y".format(*diagnosis.moved)
+        yield f"The run itself moved the beam by {by}, as its first frames said."
     milli = [Value(v.value * 1e3, v.error * 1e3) for v in (setup.shift_x, setup.shift_y)]
     q = np.linalg.norm(setup.shift) / setup.wavelength
     x, y = (_with_error(v, sign=True) for v in milli)
@@ -125,8 +128,8 @@ def _negative(value: Value) -> Value:
 def _at(diagnosis: Diagnosis, setup: SetupFinding) -> str:
     if diagnosis.distance is None:
         return ""
-    mm = diagnosis.distance / (1 + setup.distance.value)
-    found = _with_error(Value(mm, setup.distance.error * mm))
+    mm = diagnosis.distance_nearer_by(setup.distance.value)
+    found = _with_error(Value(mm, setup.distance.error * (mm + diagnosis.offset)))
     return f" ({found} mm, not {diagnosis.distance:.3f})"
 
 

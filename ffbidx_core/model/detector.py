@@ -19,8 +19,6 @@ from .cell import Array
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
 NO_PANEL = -1
-_ALONG_BEAM = 0.05
-"""Sine of the angle between a panel and the beam, below which they do not really meet."""
 
 Vector = tuple[float, float, float]
 
@@ -184,41 +182,6 @@ class Detector:
         return self.moved((-place[0], -place[1], 0.0))
 
 
-def distance_along_beam(panels: Sequence[Panel]) -> float:
-    """Where the beam meets the plane of the panel that it hits, or passes nearest by, mm.
-
-    Parameters
-    ----------
-    panels
-        Their corners measured from the sample.
-
-    Raises
-    ------
-    ValueError
-        When all panels lie along the beam or behind the sample.
-    """
-    best, nearest = 0.0, np.inf
-    for panel in panels:
-        corner, fast, slow = np.array(panel.corner), np.array(panel.fast), np.array(panel.slow)
-        normal = np.cross(fast, slow)
-        if not np.isfinite([*corner, *normal]).all():
-            raise ValueError("a panel whose place is no number")
-        if abs(normal[2]) <= _ALONG_BEAM * np.linalg.norm(normal):
-            continue
-        distance = float(corner @ normal / normal[2])
-        if not 0 < distance < np.inf:
-            continue
-        # How far outside the panel, in pixels.
-        size = np.array(panel.last) - np.array(panel.first) + 1
-        place = np.linalg.lstsq(np.column_stack([fast, slow]), (0, 0, distance) - corner, rcond=None)[0]
-        off = float(np.linalg.norm(place - np.clip(place, 0, size)))
-        if off < nearest:
-            best, nearest = distance, off
-    if nearest == np.inf:
-        raise ValueError("the detector does not lie across the beam behind the sample")
-    return best
-
-
 def _sum(vector: Sequence[float], shift: Sequence[float]) -> Vector:
     x, y, z = (float(v + s) for v, s in zip(vector, shift, strict=True))
     return x, y, z
@@ -284,7 +247,7 @@ class Geometry:
     assumed : str
         What was assumed of it, for whoever uses it, or empty.
     beam_shift : (2,) float or None
-        For spots without pixels, with no panels: where the beam meets the detector that they came from, mrad.
+        Without panels: for spots as they are, and the inputs' own geometries, where the beam meets the detector, mrad.
     """
 
     detector: Detector

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .beam import distance_along_beam
 from .cell import Array
-from .detector import Detector, Panel, Vector, distance_along_beam
+from .detector import Detector, Panel, Vector
 
 SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
 """How dxtbx makes millimetres of pixels."""

@@ -74,5 +74,5 @@ def _region_lines(name: str, region: BadRegion) -> list[str]:
 
 
 def beam_shift(x: float, y: float) -> Geometry:
-    """The geometry that is a beam shift by x and y, mrad, and nothing else."""
+    """The geometry that shifts the beam of whatever the inputs have themselves by x and y, mrad."""
     return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=(x, y))

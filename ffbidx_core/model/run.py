@@ -172,21 +172,26 @@ class Learned:
         Crystals that each was learned from; 0 where it is as given.
     spread : Spread or None
         Scatter of their residuals and strains; None where they were too few.
+    beam_shift : (2,) float
+        By how much the run moved the beam, mrad, see `Geometry`.
     """
 
     given: Array
     cells: Array
     n_crystals: NDArray[np.int64]
     spread: Spread | None = None
+    beam_shift: tuple[float, float] = (0.0, 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; its numbers are written so that they read back exactly."""
         arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
-        return arrays | {"spread": None if self.spread is None else asdict(self.spread)}
+        spread = None if self.spread is None else asdict(self.spread)
+        return arrays | {"spread": spread, "beam_shift": list(self.beam_shift)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Learned:
         """The reverse of `as_dict`."""
         spread = values.get("spread")
         return cls(np.array(values["given"], dtype=np.float64), np.array(values["cells"], dtype=np.float64),
-                   np.array(values["n_crystals"], dtype=np.int64), None if spread is None else Spread(**spread))
+                   np.array(values["n_crystals"], dtype=np.int64), None if spread is None else Spread(**spread),
+                   tuple(values.get("beam_shift", (0.0, 0.0))))

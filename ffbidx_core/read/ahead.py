@@ -66,10 +66,10 @@ class ReadAhead(Generic[T], Iterator[T]):
             if self._stop.is_set():
                 return None
 
-    def close(self) -> None:
-        """End the thread."""
+    def close(self, seconds: float | None = 1.0) -> None:
+        """End the thread, and wait for its end, at most for some seconds; None: however long it takes."""
         self._closed.set()
-        self._thread.join(timeout=1.0)
+        self._thread.join(timeout=seconds)
 
     def _put(self, item: object) -> None:
         while not self._closed.is_set():

@@ -131,8 +131,11 @@ class Follower:
         ]
 
     def _take_up(self, start: Place) -> None:
-        """Go on at a place in the files `inputs`."""
-        del self.inputs[start.source + (start.frame > 0) :]
+        """Go on at a place in the files `inputs`; those begun after it come again."""
+        kept = start.source + (start.frame > 0)
+        del self.inputs[kept:]
+        again = {source.path: Watched(source.path) for source in self.sources[kept:]}
+        self._waiting = again | self._waiting
         there = {text_of(path): path for name in self._names for path in files_there(name)}
         self.sources[:] = [Source(there.get(known.path, known.path)) for known in self.inputs]
         for source in self.sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from .content import is_hdf5, read_head, read_text
 from .experiments import HDF5_GROUP, TABLE_ID, is_experiments
 from .frames import RawFrames
 from .probe import check_opens
-from .shifted import ShiftedSpots
+from .shifted import ShiftedSpots, with_shifted_beam
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 from .xds import SpotXdsFile, is_spot_xds
@@ -68,7 +69,7 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
         When the file cannot be used, or needs a geometry that is not there.
     """
     if geometry is not None and geometry.beam_shift is not None:
-        return ShiftedSpots(open_spots(path), geometry.beam_shift)
+        return _open_shifted(path, geometry.beam_shift)
     check_opens(path)
     if read_head(path).startswith(SIGNATURE.encode()):
         return StreamFile(path, geometry)
@@ -80,6 +81,15 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     if text is None:
         return _open_hdf5(path, geometry)
     return SpotXdsFile(path, text, geometry) if is_spot_xds(text) else TextFile(path, text)
+
+
+def _open_shifted(path: str, shift: tuple[float, float]) -> SpotFile:
+    file = open_spots(path)
+    if file.geometry is None:
+        return ShiftedSpots(file, shift)
+    with contextlib.closing(file):
+        moved = with_shifted_beam(file.geometry, shift, file)
+    return open_spots(path, moved)
 
 
 def _open_dials(path: str, geometry: Geometry | None) -> SpotFile:

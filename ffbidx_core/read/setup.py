@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import InputError, UsageError
+from ..model.beam import beam_on_panel
+from ..model.cell import Array
 from ..model.detector import Geometry, Reading
 from ..model.geometry_file import beam_shift, geometry_text
 from .experiments import changed_geometry, is_experiments
 from .geom import parse_geometry, read_geometry
 from .open import open_spots
+from .shifted import with_shifted_beam
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class GeometryChanges:
         Angstrom.
     half_pixel_shift : bool
     beam_shift : (2,) float
-        For spots without pixels, mrad; see `Geometry`.
+        Of spots without pixels, too, mrad; see `Geometry`.
     """
 
     beam_centre: tuple[float, float] | None = None
@@ -74,7 +77,7 @@ NO_CHANGES = GeometryChanges()
 
 
 def choose_geometry(
-    inputs: Iterable[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
+    inputs: Sequence[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
 ) -> tuple[Geometry | None, bool | None]:
     """The geometry for all inputs of a run, and whether half a pixel is added to their peaks.
 
@@ -99,29 +102,52 @@ def choose_geometry(
     InputError
         For a geometry file that cannot be used.
     UsageError
-        For changes where there is no geometry, and a beam shift where there is one.
+        For changes where there is no geometry.
     """
-    if changes.beam_shift is not None:
-        return _shifted(inputs, path, changes), None
+    if changes.beam_shift is not None and changes.beam_centre is not None:
+        raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
     geometry = None if path is None else read_geometry(path)
     if geometry is not None:
         geometry = changes.apply(geometry)
-    own, shift = _first_setup(inputs, geometry)
-    if geometry is None and changes != NO_CHANGES:
+    own, shift = first_setup(inputs, geometry)
+    if geometry is None and replace(changes, beam_shift=None) != NO_CHANGES:
         if own is None:
             options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
             raise UsageError(f"{options} change a geometry, and there is none: give it with -g FILE")
         geometry = changes.apply(own)
         shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
+    if changes.beam_shift is not None:
+        geometry = shifted_geometry(inputs, geometry, np.array(changes.beam_shift))
     return geometry, shift
 
 
-def _shifted(inputs: Iterable[str], path: str | None, changes: GeometryChanges) -> Geometry:
-    """The beam shift alone, for spots without pixels."""
-    assert changes.beam_shift is not None
-    if path is not None or replace(changes, beam_shift=None) != NO_CHANGES or _first_setup(inputs, None)[0] is not None:
-        raise UsageError("--beam-shift is for spots without pixels; with a geometry it is --beam-centre FS SS")
-    return beam_shift(*changes.beam_shift)
+def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Array) -> Geometry:
+    """The geometry of a run with its beam shifted.
+
+    Parameters
+    ----------
+    inputs
+        Spot files.
+    geometry
+        As `choose_geometry` gives it.
+    shift : (2,)
+        Where the beam meets the detector, along x and y, mrad from where it is taken to be.
+    """
+    if geometry is None or geometry.beam_shift is not None:
+        before = np.zeros(2) if geometry is None or geometry.beam_shift is None else geometry.beam_shift
+        x, y = (shift + before).tolist()
+        return beam_shift(x, y)
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
+    return geometry
+
+
+def beam_option(geometry: Geometry) -> str:
+    """What puts the beam where a geometry has it, as it is typed."""
+    if geometry.beam_shift is not None:
+        return "--beam-shift {:.3f} {:.3f}".format(*geometry.beam_shift)
+    return "--beam-centre {:.2f} {:.2f}".format(*beam_on_panel(geometry.detector))
 
 
 def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:
@@ -132,7 +158,7 @@ def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> st
     return None
 
 
-def _first_setup(inputs: Iterable[str], geometry: Geometry | None) -> tuple[Geometry | None, bool | None]:
+def first_setup(inputs: Iterable[str], geometry: Geometry | None) -> tuple[Geometry | None, bool | None]:
     """Geometry and half-pixel shift of the first input that can be opened."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:

@@ -1,25 +1,57 @@
-"""Spots without pixels as they are when the beam was not where it was taken to be."""
+"""Spots as they are when the beam was not where it was taken to be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..model.cell import Array
 from ..model.detector import Geometry
 from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
+from ..model.geometry_file import geometry_text
+from .experiments import changed_geometry, is_experiments
 from .frames import RawFrames
+from .geom import parse_geometry
 
 if TYPE_CHECKING:
     from .open import SpotFile
 
+FRAMES_FOR_DISTANCE = 16
+"""The detector's distance is the median of so many frames' where each has one."""
+
+
+def with_shifted_beam(geometry: Geometry, shift: Array | tuple[float, float], file: SpotFile) -> Geometry:
+    """A geometry whose detector is moved so that the beam is shifted across it.
+
+    Parameters
+    ----------
+    shift : (2,)
+        Where the beam meets the detector, along x and y, mrad from where the geometry has it.
+    file
+        An open file with this geometry, whose first frames say how far away the detector is; without a distance the
+        geometry stays as it is.
+    """
+    raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
+    distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
+    distances = distances[np.isfinite(distances)]
+    if len(distances) == 0:
+        return geometry
+    x, y = (-1e-3 * np.asarray(shift) * (np.median(distances) + geometry.detector.mean_offset)).tolist()
+    if is_experiments(geometry.text):
+        made = changed_geometry(geometry.text, np.array([x, y, 0.0]), None)
+    else:
+        moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
+        # Read back, so that the run has the very numbers that its results record.
+        made = parse_geometry("the geometry with the beam shifted", geometry_text(moved))
+    return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
+
 
 class ShiftedSpots:
-    """An open spot file with the beam shifted.
+    """An open file of spots without pixels with the beam shifted.
 
     Parameters
     ----------
@@ -27,11 +59,6 @@ class ShiftedSpots:
         Closed with this.
     shift : (2,)
         Where the beam meets the detector that the spots were computed with, mrad.
-
-    Raises
-    ------
-    InputError
-        When its spots have pixels.
     """
 
     geometry: Geometry | None = None
@@ -41,9 +68,6 @@ class ShiftedSpots:
         self._file, self._shift = file, np.array(shift) * 1e-3
         self.path, self.format, self.n_frames = file.path, file.format, file.n_frames
         self.units_assumed, self.cells = file.units_assumed, file.cells
-        if file.geometry is not None:
-            file.close()
-            raise InputError(file.path, "its spots have pixels: shift the beam with --beam-centre FS SS instead")
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending; those whose spots lie on no Ewald sphere stay as they are."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
+from ..model.beam import distance_along_beam
 from ..model.cell import Array
-from ..model.detector import Detector, Geometry, Panel, Reading, Vector, distance_along_beam
+from ..model.detector import Detector, Geometry, Panel, Reading, Vector
 from ..model.dxtbx import direction_of, rotation_of_beam, vector_of
 
 CENTRE_OF_FIRST = 0.5

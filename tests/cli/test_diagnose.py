@@ -16,7 +16,7 @@ def shifted(run):
     """Stills with a beam centre three pixels off, indexed."""
     error = ("--beam-centre-error", 3, 0)
     assert run("simulate", "-o", "s.h5", "--cell", TRUE, "--frames", 40, "--n-spots", 40, 80, *error).status == 0
-    assert run("index", "s.h5", "--cell", TRUE, "-o", "run.h5", *QUICK).status == 0
+    assert run("index", "s.h5", "--cell", TRUE, "-o", "run.h5", "--no-learn-beam", *QUICK).status == 0
     return "run.h5"
 
 
@@ -80,10 +80,15 @@ def test_a_beam_shift_on_the_way_through_the_program(run, shifted):
     with h5py.File("shifted.h5") as file:
         np.testing.assert_allclose(file["spots"][()], kept, atol=1e-6)
         assert "pixel" not in file
+    assert run("convert", "s.h5", "-o", "with-pixels.h5", *shift).status == 0
+    with h5py.File("with-pixels.h5") as file:
+        assert len(file["pixel"]) == len(file["spots"])
+        np.testing.assert_allclose(file["spots"][()], kept, atol=1e-6)
     assert run("convert", "moved.h5", "-o", "run.stream").is_one_line_error(2, "pixels")
     ran = run("index", "bare.h5", "--cell", TRUE, "-o", "far.h5", "--beam-shift", 500, 0)
     assert ran.is_one_line_error(2, "--beam-shift", "200")
-    assert run("index", "s.h5", "--cell", TRUE, "-o", "far.h5", *shift).is_one_line_error(2, "--beam-centre")
+    centre = ("--beam-centre", 100, 100)
+    assert run("index", "s.h5", "--cell", TRUE, "-o", "far.h5", *shift, *centre).is_one_line_error(2, "--beam-centre")
 
 
 def test_what_cannot_be_diagnosed(run, shifted):

@@ -55,7 +55,8 @@ def without_pixels(spots: str) -> str:
 
 
 def index(spots: str, cell: str, geometry: Geometry | None = None, preset: str = "best", **changes) -> str:
-    """Index a spot file; the results file's name."""
+    """Index a spot file; the results file's name. The beam stays where it is unless `learn_beam` is given."""
+    changes = {"learn_beam": False} | changes
     results = str(_FOLDER / f"results{next(_numbers)}.h5")
     given = read_input_cell(cell)
     job = Job(

@@ -12,7 +12,9 @@ from frames import CELL, frame
 from ffbidx_core import read_results
 from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.job import Job
+from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
+from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 
 def test_results_are_those_of_one_process(cluster, sources, wanted, tmp_path, small_shards):
@@ -43,6 +45,15 @@ def test_files_with_cells_of_their_own(cluster, tmp_path, small_shards):
         with h5py.File(source.path, "a") as file:
             file["cells"] = CELL[None] * (1 + 0.001 * number)
     check(cluster, sources, tmp_path, cells=None)
+
+
+def test_a_beam_that_is_moved(cluster, tmp_path, small_shards):
+    p = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=20)
+    scenario = Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(40, 70), beam_centre_error=(3.0, -2.0))
+    path = str(tmp_path / "stills.h5")
+    write_frames(path, simulate(scenario, 30, 1))
+    check(cluster, [Source(path)], tmp_path, cells=scenario.input_cells, parameters=p)
+    assert read_results(tmp_path / "x.h5").header.geometry.startswith("; beam shift")
 
 
 def test_a_share_of_the_frames(cluster, sources, tmp_path, small_shards):

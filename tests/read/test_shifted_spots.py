@@ -1,14 +1,16 @@
-"""Spots without pixels, with the beam shifted."""
+"""Spots with the beam shifted, with and without pixels."""
+
+import contextlib
 
 import numpy as np
 import pytest
 
-from ffbidx_core.errors import InputError, UsageError
+from ffbidx_core.errors import UsageError
 from ffbidx_core.model.geometry import FlatDetector
 from ffbidx_core.model.geometry_file import beam_shift
-from ffbidx_core.read.geom import parse_geometry
+from ffbidx_core.read.geom import parse_geometry, read_geometry
 from ffbidx_core.read.open import open_spots
-from ffbidx_core.read.setup import GeometryChanges, choose_geometry
+from ffbidx_core.read.setup import GeometryChanges, beam_option, choose_geometry, shifted_geometry
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 TAKEN = FlatDetector(200.0, 100.0, (2000, 2000), (1000.0, 1000.0))
@@ -51,18 +53,66 @@ def test_frames_without_an_ewald_sphere_stay(tmp_path):
         np.testing.assert_array_equal(read(str(path), SHIFT), read(str(path), None))
 
 
-def test_where_there_is_a_geometry_it_is_the_beam_centre(tmp_path):
-    path = str(tmp_path / "stills.h5")
-    write_frames(path, simulate(Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),)), 1))
-    with pytest.raises(InputError, match="--beam-centre"):
-        open_spots(path, SHIFT)
-    with pytest.raises(UsageError, match="--beam-centre"):
-        choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.0)))
+@pytest.fixture
+def stills(tmp_path):
+    """Simulated stills with pixels and a geometry of their own; the panel's centre, fs and ss."""
+    path, scenario = str(tmp_path / "stills.h5"), Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),))
+    write_frames(path, simulate(scenario, 3))
+    return path, scenario.detector
 
 
-def test_a_shift_goes_alone(frame):
+def centred_at(detector, x, y):
+    """The options that move the beam by (2,) mrad."""
+    mm_per_mrad = 1e-3 * detector.distance / (1e-3 * detector.pixel_size)
+    fs, ss = detector.beam_centre
+    return GeometryChanges(beam_centre=(fs + x * mm_per_mrad, ss + y * mm_per_mrad))
+
+
+def all_spots(path, geometry):
+    with contextlib.closing(open_spots(path, geometry)) as file:
+        return np.concatenate([raw.spots for raw in file.read(np.arange(file.n_frames))])
+
+
+def test_with_pixels_it_is_another_beam_centre(stills):
+    path, detector = stills
+    wanted = all_spots(path, choose_geometry([path], None, centred_at(detector, 1.5, -0.5))[0])
+    assert np.abs(wanted - all_spots(path, None)).max() > 1e-4
+    on_top, _ = choose_geometry([path], None, GeometryChanges(beam_shift=(1.5, -0.5)))
+    assert on_top.detector.panels == ()
+    np.testing.assert_allclose(all_spots(path, on_top), wanted, atol=2e-8)
+    with contextlib.closing(open_spots(path, on_top)) as file:
+        assert beam_option(file.geometry) == beam_option(centred_at(detector, 1.5, -0.5).apply(file.geometry))
+
+
+def test_a_given_geometry_is_moved(stills, tmp_path):
+    path, detector = stills
+    (tmp_path / "given.geom").write_text(detector.as_text(1.0))
+    geometry = str(tmp_path / "given.geom")
+    moved, _ = choose_geometry([path], geometry, GeometryChanges(beam_shift=(1.5, -0.5)))
+    wanted, _ = choose_geometry([path], geometry, centred_at(detector, 1.5, -0.5))
+    assert moved.beam_shift is None
+    np.testing.assert_allclose(all_spots(path, moved), all_spots(path, wanted), atol=2e-8)
+    twice = shifted_geometry([path], shifted_geometry([path], moved, np.array([1.0, 0])), np.array([-2.5, 0.5]))
+    np.testing.assert_allclose(all_spots(path, twice), all_spots(path, read_geometry(geometry)), atol=2e-8)
+
+
+def test_the_detector_is_as_far_as_its_distance_and_offset(stills, tmp_path):
+    """A detector whose `clen` is an encoder's, and whose panels have the rest of the distance."""
+    path, detector = stills
+    offset = FlatDetector(detector.distance - 500, detector.pixel_size, detector.size, detector.beam_centre)
+    text = offset.as_text(1.0) + "p0/coffset = 0.5\n"
+    (tmp_path / "encoder.geom").write_text(text)
+    changes = GeometryChanges(distance=offset.distance, beam_shift=(1.5, -0.5)), centred_at(detector, 1.5, -0.5)
+    moved, _ = choose_geometry([path], str(tmp_path / "encoder.geom"), changes[0])
+    (tmp_path / "given.geom").write_text(detector.as_text(1.0))
+    wanted, _ = choose_geometry([path], str(tmp_path / "given.geom"), changes[1])
+    assert beam_option(moved) == beam_option(wanted)
+
+
+def test_a_beam_has_one_place(frame):
     path, _ = frame
     geometry, shift = choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.5)))
     assert (geometry.beam_shift, shift) == ((1.0, 0.5), None)
-    with pytest.raises(UsageError):
-        choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.5), distance=100.0))
+    for other in ({"beam_centre": (1.0, 2.0)}, {"distance": 100.0}):
+        with pytest.raises(UsageError):
+            choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.5), **other))
