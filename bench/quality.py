@@ -7,15 +7,18 @@ import json
 import math
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.distribute import OneDevice
 from ffbidx_core.indexer import index_frames
-from ffbidx_core.learn import learned_plan
+from ffbidx_core.learn import Lesson, learn
+from ffbidx_core.learn_beam import settle_beam
 from ffbidx_core.model.frame import BatchResult
+from ffbidx_core.model.geometry import spots_of_moved_detector
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
@@ -87,12 +90,23 @@ def part(frames: SimulatedFrames, first: int, last: int) -> tuple[np.ndarray, np
     return frames.spots[begin:end], frames.offsets[first:last + 1] - begin
 
 
+def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[SearchPlan, SimulatedFrames]:
+    """The search as a run that begins with these frames makes it, and the frames with the beam as it has it."""
+
+    def moved(shift: NDArray[np.float64]) -> SimulatedFrames:
+        wavelength = np.full(len(frames.spots), frames.scenario.wavelength)
+        return replace(frames, spots=spots_of_moved_detector(frames.spots, wavelength, 1e-3 * shift))
+
+    def learn_at(shift: NDArray[np.float64]) -> list[tuple[None, Lesson]]:
+        return [(None, learn(OneDevice(backend), *part(moved(shift), 0, p.learn_cell), frames.input_cells, p))]
+
+    [(_, lesson)], shift, _ = settle_beam(learn_at, p)
+    return SearchPlan.make(lesson.cells, p, lesson.spread), moved(shift) if shift.any() else frames
+
+
 def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: Tally) -> float:
     """Index frames as the command would, judge them, return the CPU seconds of indexing (learning apart)."""
-    if p.learn_cell:
-        plan = learned_plan(OneDevice(backend), *part(frames, 0, p.learn_cell), frames.input_cells, p)
-    else:
-        plan = SearchPlan.make(frames.input_cells, p)
+    plan, frames = learned(backend, frames, p) if p.learn_cell else (SearchPlan.make(frames.input_cells, p), frames)
     seconds = 0.0
     results: list[BatchResult] = []
     for first in range(0, frames.n_frames, BATCH):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from .model.cell import Array
 from .model.frame import FrameBlock
 from .model.misfit import is_shift
 from .model.run import Learned
+from .parameters import Parameters
 from .read.setup import beam_option
+
+T = TypeVar("T")
 
 MOST_MOVES = 3
 """A shift so large that it hides crystals is found in steps."""
@@ -34,8 +38,6 @@ def learn_with_beam(
 ) -> tuple[Job, list[Learned], list[str]]:
     """Learn from the first frames of a job.
 
-    The beam is moved where it is off beyond doubt and crystals do not lose spots by it.
-
     Returns
     -------
     job : Job
@@ -44,27 +46,55 @@ def learn_with_beam(
     said : list of str
         What a user should know of it.
     """
-    moved, learned, total = job, cells.learn(devices, head), np.zeros(2)
-    for _ in range(MOST_MOVES if job.parameters.learn_beam else 0):
-        if (shift := _shift([lesson for _, lesson in learned])) is None:
-            break
-        further = job.with_beam_shift(total + shift)
-        again = cells.learn(devices, first_frames(further.first_blocks(), job.parameters.learn_cell)[0])
-        if _n_indexed(again) < _n_indexed(learned):
-            break
-        moved, learned, total = further, again, total + shift
-    said = []
-    if moved.geometry is not None and total.any():
-        said.append(BEAM_MOVED.format(*total, beam_option(moved.geometry)))
-    if (shift := _shift([lesson for _, lesson in learned])) is not None:
-        said.append(BEAM_OFF.format(*shift))
-    x, y = total.tolist()
+    def learn_at(shift: Array) -> list[tuple[Learned, Lesson]]:
+        moved = job.with_beam_shift(shift)
+        blocks = head if moved is job else first_frames(moved.first_blocks(), job.parameters.learn_cell)[0]
+        return cells.learn(devices, blocks)
+
+    learned, shift, left = settle_beam(learn_at, job.parameters)
+    moved, said = job.with_beam_shift(shift), []
+    if moved.geometry is not None and moved is not job:
+        said.append(BEAM_MOVED.format(*shift, beam_option(moved.geometry)))
+    if left is not None:
+        said.append(BEAM_OFF.format(*left))
+    x, y = shift.tolist()
     return moved, [replace(group, beam_shift=(x, y)) for group, _ in learned], said
 
 
-def _shift(lessons: Sequence[Lesson]) -> Array | None:
+def settle_beam(
+    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], p: Parameters
+) -> tuple[Sequence[tuple[T, Lesson]], Array, Array | None]:
+    """Move the beam where it is off beyond doubt and crystals do not lose spots by that.
+
+    Parameters
+    ----------
+    learn_at
+        Learns with the beam shifted by (2,) mrad: a lesson for each set of input cells, and whatever goes with it.
+
+    Returns
+    -------
+    learned
+        With the beam where it is.
+    shift : (2,) float64
+        By how much it was moved, mrad.
+    left : (2,) float64 or None
+        By how much it is still off beyond doubt.
+    """
+    shift = np.zeros(2)
+    learned = learn_at(shift)
+    for _ in range(MOST_MOVES if p.learn_beam else 0):
+        if (left := _shift(learned)) is None:
+            break
+        again = learn_at(shift + left)
+        if _n_indexed(again) < _n_indexed(learned):
+            break
+        learned, shift = again, shift + left
+    return learned, shift, _shift(learned)
+
+
+def _shift(learned: Sequence[tuple[T, Lesson]]) -> Array | None:
     """The beam shift (2,), mrad, that the crystals of all input cells tell; None where there is none beyond doubt."""
-    misfits = [lesson.misfit for lesson in lessons if lesson.misfit is not None]
+    misfits = [lesson.misfit for _, lesson in learned if lesson.misfit is not None]
     if not misfits:
         return None
     weights = np.array([misfit.errors[:2] ** -2 for misfit in misfits])
@@ -75,5 +105,5 @@ def _shift(lessons: Sequence[Lesson]) -> Array | None:
     return np.asarray(1e3 * shift)
 
 
-def _n_indexed(learned: Sequence[tuple[Learned, Lesson]]) -> int:
+def _n_indexed(learned: Sequence[tuple[T, Lesson]]) -> int:
     return sum(lesson.n_indexed for _, lesson in learned)
