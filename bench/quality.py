@@ -21,6 +21,7 @@ from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.model.geometry import spots_of_moved_detector
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.scan_beam import scan_beam
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 
@@ -100,7 +101,12 @@ def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[S
     def learn_at(shift: NDArray[np.float64]) -> list[tuple[None, Lesson]]:
         return [(None, learn(OneDevice(backend), *part(moved(shift), 0, p.learn_cell), frames.input_cells, p))]
 
-    [(_, lesson)], shift, _ = settle_beam(learn_at, p)
+    def scan(about: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        first = part(moved(about), 0, p.learn_cell)
+        far = scan_beam(OneDevice(backend), *first, frames.input_cells, p)
+        return None if far is None else about + 1e3 * far
+
+    [(_, lesson)], shift, _ = settle_beam(learn_at, scan, p)
     return SearchPlan.make(lesson.cells, p, lesson.spread), moved(shift) if shift.any() else frames
 
 

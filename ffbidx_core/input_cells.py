@@ -20,6 +20,7 @@ from .model.plan import SearchPlan
 from .model.run import Learned
 from .model.units import suspicious_units
 from .parameters import Parameters
+from .scan_beam import scan_beam
 from .summary import CellSummary, Tally
 
 MOST_PLANS = 256
@@ -99,20 +100,30 @@ class InputCells:
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
-        """Learn the cells of these blocks from their frames, for `take_up`; those of which something was learned."""
+        """Learn the cells of these blocks from their frames, for `take_up`."""
+        learned = []
+        for given, frames in self._by_cells(blocks):
+            bases = self._primitive_bases(given)
+            lesson = learn(devices, frames.spots, frames.offsets, bases @ given, self._p)
+            cells = np.linalg.inv(bases) @ lesson.cells
+            learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
+        return learned
+
+    def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Array | None:
+        """Look for a beam that is far off on these blocks; the shift (2,), radian, or None."""
+        groups = self._by_cells(blocks)
+        if not groups:
+            return None
+        given, frames = max(groups, key=lambda group: group[1].n_frames)
+        return scan_beam(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
+
+    def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
+        """Frames with the same input cells joined, and these."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
                 groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
-        learned = []
-        for group in groups.values():
-            given, frames = self._job.cells_of(group[0]), FrameBlock.joined(group)
-            bases = self._primitive_bases(given)
-            lesson = learn(devices, frames.spots, frames.offsets, bases @ given, self._p)
-            if lesson.n_crystals.any():
-                cells = np.linalg.inv(bases) @ lesson.cells
-                learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
-        return learned
+        return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in groups.values()]
 
     def take_up(self, learned: Sequence[Learned]) -> None:
         """Use cells that were learned."""

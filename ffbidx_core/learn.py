@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .distribute import Devices
 from .model.cell import Array
 from .model.equations import Spread
+from .model.evidence import Evidence
 from .model.frame import BatchResult
 from .model.geometry import wavelength_of_spots
 from .model.misfit import Crystals, Misfit, find_misfit
@@ -85,14 +86,14 @@ class Lesson:
         Crystals that each was learned from; 0 where it is unchanged.
     misfit : Misfit or None
         What their residuals say; None where crystals are too few, or spots lie on no Ewald sphere around +z.
-    n_indexed : int
-        Spots of crystals on these frames.
+    evidence : Evidence
+        How well the frames with spots enough to teach are indexed with them.
     """
 
     cells: Array
     n_crystals: NDArray[np.int64]
-    misfit: Misfit | None = None
-    n_indexed: int = 0
+    misfit: Misfit | None
+    evidence: Evidence
 
     @property
     def spread(self) -> Spread | None:
@@ -105,11 +106,14 @@ def learn(
 ) -> Lesson:
     """Learn from some frames, whose input cells are (M, 3, 3)."""
     learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
+    may_teach = np.diff(offsets) >= p.learn_min_spots
     if not n_crystals.any():
-        return Lesson(learned, n_crystals)
+        n = int(may_teach.sum())
+        return Lesson(learned, n_crystals, None, Evidence(np.zeros(n, dtype=bool), np.zeros(n)))
     plan = SearchPlan.make(learned, p)
     result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=cells)
-    return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), int(result.n_indexed.sum()))
+    evidence = Evidence.of(result, p.accept)[may_teach]
+    return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
 
 
 def _misfit_of(

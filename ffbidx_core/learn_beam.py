@@ -22,7 +22,9 @@ from .read.setup import beam_option
 T = TypeVar("T")
 
 MOST_MOVES = 3
-"""A shift so large that it hides crystals is found in steps."""
+"""A shift that hides crystals is found in steps."""
+SCANNED_BELOW = 0.4
+"""With crystals on fewer of the frames than this many shifts are tried."""
 BEAM_OFF = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
     "tells how to mend it"
@@ -46,30 +48,38 @@ def learn_with_beam(
     said : list of str
         What a user should know of it.
     """
-    def learn_at(shift: Array) -> list[tuple[Learned, Lesson]]:
+    def blocks_at(shift: Array) -> Sequence[FrameBlock]:
         moved = job.with_beam_shift(shift)
-        blocks = head if moved is job else first_frames(moved.first_blocks(), job.parameters.learn_cell)[0]
-        return cells.learn(devices, blocks)
+        return head if moved is job else first_frames(moved.first_blocks(), job.parameters.learn_cell)[0]
 
-    learned, shift, left = settle_beam(learn_at, job.parameters)
+    def learn_at(shift: Array) -> list[tuple[Learned, Lesson]]:
+        return cells.learn(devices, blocks_at(shift))
+
+    def scan(about: Array) -> Array | None:
+        far = cells.scan_beam(devices, blocks_at(about))
+        return None if far is None else about + 1e3 * far
+
+    learned, shift, left = settle_beam(learn_at, scan, job.parameters)
     moved, said = job.with_beam_shift(shift), []
     if moved.geometry is not None and moved is not job:
         said.append(BEAM_MOVED.format(*shift, beam_option(moved.geometry)))
     if left is not None:
         said.append(BEAM_OFF.format(*left))
     x, y = shift.tolist()
-    return moved, [replace(group, beam_shift=(x, y)) for group, _ in learned], said
+    return moved, [replace(group, beam_shift=(x, y)) for group, _ in learned if group.n_crystals.any()], said
 
 
 def settle_beam(
-    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], p: Parameters
+    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], scan: Callable[[Array], Array | None], p: Parameters
 ) -> tuple[Sequence[tuple[T, Lesson]], Array, Array | None]:
-    """Move the beam where it is off beyond doubt and crystals do not lose spots by that.
+    """Move the beam where it is off beyond doubt and frames are indexed better so.
 
     Parameters
     ----------
     learn_at
         Learns with the beam shifted by (2,) mrad: a lesson for each set of input cells, and whatever goes with it.
+    scan
+        Tries many shifts, mrad, about one, for a beam that is far off.
 
     Returns
     -------
@@ -82,14 +92,27 @@ def settle_beam(
     """
     shift = np.zeros(2)
     learned = learn_at(shift)
-    for _ in range(MOST_MOVES if p.learn_beam else 0):
+    if p.learn_beam:
+        learned, shift = _followed(learn_at, learned, shift)
+        if _rate(learned) < SCANNED_BELOW and (far := scan(shift)) is not None:
+            again = learn_at(far)
+            if _evidence(again) > _evidence(learned):
+                learned, shift = _followed(learn_at, again, far)
+    return learned, shift, _shift(learned)
+
+
+def _followed(
+    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], learned: Sequence[tuple[T, Lesson]], shift: Array
+) -> tuple[Sequence[tuple[T, Lesson]], Array]:
+    """Move the beam as the residuals say, as long as they do and the evidence rises."""
+    for _ in range(MOST_MOVES):
         if (left := _shift(learned)) is None:
             break
         again = learn_at(shift + left)
-        if _n_indexed(again) < _n_indexed(learned):
+        if _evidence(again) <= _evidence(learned):
             break
         learned, shift = again, shift + left
-    return learned, shift, _shift(learned)
+    return learned, shift
 
 
 def _shift(learned: Sequence[tuple[T, Lesson]]) -> Array | None:
@@ -105,5 +128,11 @@ def _shift(learned: Sequence[tuple[T, Lesson]]) -> Array | None:
     return np.asarray(1e3 * shift)
 
 
-def _n_indexed(learned: Sequence[tuple[T, Lesson]]) -> int:
-    return sum(lesson.n_indexed for _, lesson in learned)
+def _evidence(learned: Sequence[tuple[T, Lesson]]) -> float:
+    return sum(float(lesson.evidence.evidence.sum()) for _, lesson in learned)
+
+
+def _rate(learned: Sequence[tuple[T, Lesson]]) -> float:
+    """The share of the frames with spots enough that has a crystal."""
+    indexed = np.concatenate([np.zeros(0, bool), *(lesson.evidence.indexed for _, lesson in learned)])
+    return float(indexed.mean()) if len(indexed) else 1.0

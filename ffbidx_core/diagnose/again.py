@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..distribute import Devices
 from ..learn import learned_plan
 from ..model.cell import Array
+from ..model.evidence import MEASURES, Evidence
 from ..model.misfit import Crystals
 from ..model.plan import SearchPlan
 from ..model.ragged import offsets_of
@@ -21,53 +22,21 @@ from ..read.frames import ResolutionLimits
 from .found import Found
 from .sample import Sample, evenly
 
-MEASURES = {"chance": "-log10 of the chance level", "count": "number of indexed spots"}
-CLEARLY = 3.0
-"""Standard errors by which the evidence must rise to be better."""
-
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Evidence):
     """F frames indexed again.
 
     Attributes
     ----------
-    indexed : (F,) bool
-    evidence : (F,) float64
-        -log10 of the chance level of a frame's best crystal, or its indexed spots where chance was not asked for; 0
-        where there is none.
     crystals : Crystals
         What was found, in the spots as they were changed.
     measure : str
         What the evidence is.
     """
 
-    indexed: NDArray[np.bool_]
-    evidence: Array
     crystals: Crystals
     measure: str
-
-    @property
-    def rate(self) -> float:
-        """The share of frames that is indexed."""
-        return float(self.indexed.mean())
-
-    @property
-    def rate_error(self) -> float:
-        """Its standard error; one frame is added to either side, so that none and all have one too."""
-        n = len(self.indexed)
-        p = (self.indexed.sum() + 1) / (n + 2)
-        return float(np.sqrt(p * (1 - p) / (n + 2)))
-
-    def gain_over(self, other: Trial) -> float:
-        """The mean rise of the evidence in standard errors, frame by frame."""
-        rise = self.evidence - other.evidence
-        return float(rise.mean() / max(rise.std(ddof=1) / np.sqrt(len(rise)), 1e-12)) if len(rise) > 1 else 0.0
-
-    def is_better_than(self, other: Trial) -> bool:
-        """Whether the evidence rises clearly and no fewer frames are indexed, within what one frame more or less is."""
-        gained, lost = (self.indexed & ~other.indexed).sum(), (other.indexed & ~self.indexed).sum()
-        return self.gain_over(other) > CLEARLY and bool(lost - gained <= np.sqrt(gained + lost))
 
 
 class Again:
@@ -119,12 +88,8 @@ class Again:
             plan = SearchPlan.make(references if cell is not None or self._learned is None else self._learned, p)
         result = self._devices.index_frames(spots, offsets, plan, p, given_cells=references)
         rows = result.crystals
-        found = np.diff(result.crystal_offsets) > 0
-        best = result.crystal_offsets[:-1][found]
-        evidence = np.zeros(len(found))
-        chance = -result.log10_chance[best].astype(np.float64)
-        evidence[found] = chance if self._p.accept == "chance" else result.n_indexed[best]
-        return Trial(found, evidence, replace(
+        shown = Evidence.of(result, self._p.accept)
+        return Trial(shown.indexed, shown.evidence, replace(
             crystals, cells=result.cells[rows].astype(np.float64), crystal_offsets=result.crystal_offsets,
             input_cell=result.input_cell[rows].astype(np.int64), references=references,
         ), MEASURES[self._p.accept])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
 from ..model.equations import COMMON
 from ..model.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
+from ..scan_beam import shifts_to_try
 from .again import Again, Trial
 from .sample import Sample
 
@@ -23,9 +24,7 @@ inside the Ewald sphere are seen more often than those outside."""
 
 SCANNED_BELOW = 0.8
 """Shifts are tried out where fewer of the frames are indexed."""
-SCAN_FRAMES, SCAN_RINGS = 48, 3
-SCAN_STEP = 0.3
-"""Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
+SCAN_FRAMES = 48
 
 
 @dataclass(frozen=True)
@@ -216,19 +215,11 @@ def _scanned(sample: Sample, again: Again, about: Array) -> Array | None:
     """The one of many shifts with which a few frames are indexed best; None where that is none of them."""
     few = again.on(sample.with_most_spots(SCAN_FRAMES))
     shortest = max(shortest_reciprocal(cell) for cell in sample.crystals.references)
-    step = SCAN_STEP * shortest * float(np.median(sample.crystals.wavelength))
     zero = few.index(about, learn=False)
-    trials = [(about + step * place, few.index(about + step * place, learn=False)) for place in _hexagons(SCAN_RINGS)]
+    places = about + shifts_to_try(shortest, float(np.median(sample.crystals.wavelength)))
+    trials = [(place, few.index(place, learn=False)) for place in places]
     shift, best = max(trials, key=lambda trial: trial[1].evidence.sum())
     return shift if best.is_better_than(zero) else None
-
-
-def _hexagons(rings: int) -> Array:
-    """Points of a hexagonal net about the origin, the near ones first, without the origin."""
-    i, j = np.meshgrid(*[np.arange(-rings, rings + 1)] * 2, indexing="ij")
-    inside = (np.abs(i + j) <= rings) & ((i != 0) | (j != 0))
-    points = np.column_stack([i[inside] + j[inside] / 2, j[inside] * np.sqrt(0.75)])
-    return np.asarray(points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")])
 
 
 def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Array) -> SetupFinding:

@@ -1,0 +1,88 @@
+"""A beam so far off that it hides most crystals: many shifts tried on a few frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .distribute import Devices
+from .model.cell import Array, shortest_reciprocal
+from .model.evidence import Evidence
+from .model.geometry import spots_of_moved_detector, wavelength_of_spots
+from .model.plan import SearchPlan
+from .model.ragged import offsets_of
+from .parameters import Parameters
+
+RINGS = 3
+STEP = 0.3
+"""Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
+FRAMES = 24
+"""On which they are tried in a run."""
+
+
+def shifts_to_try(shortest: float, wavelength: float) -> Array:
+    """Beam shifts (n, 2), radian, of a hexagonal net, the near ones first, without none.
+
+    Parameters
+    ----------
+    shortest
+        Of the cells' reciprocal vectors, the one of the cell that has it longest, 1/angstrom.
+    """
+    i, j = np.meshgrid(*[np.arange(-RINGS, RINGS + 1)] * 2, indexing="ij")
+    inside = (np.abs(i + j) <= RINGS) & ((i != 0) | (j != 0))
+    points = np.column_stack([i[inside] + j[inside] / 2, j[inside] * np.sqrt(0.75)])
+    points = points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]
+    return np.asarray(STEP * shortest * wavelength * points)
+
+
+def scan_beam(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+) -> Array | None:
+    """The shift (2,), radian, with which frames are indexed clearly better than without, the best of many.
+
+    Parameters
+    ----------
+    cells : (M, 3, 3)
+        Input cells, primitive ones.
+
+    Returns
+    -------
+    (2,) float64 or None
+        None where none is better, or spots lie on no Ewald sphere around +z.
+    """
+    chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)
+    n = len(chosen)
+    if n < p.learn_min_crystals:
+        return None
+    rows = np.concatenate([np.arange(offsets[f], offsets[f + 1]) for f in chosen])
+    counts = np.diff(offsets)[chosen]
+    shortest = max(shortest_reciprocal(cell) for cell in cells)
+    shifts = np.concatenate([np.zeros((1, 2)), shifts_to_try(shortest, float(np.median(wavelengths)))])
+    xyz, wavelength = spots[rows].astype(np.float64), np.repeat(wavelengths, counts)
+    moved = [spots_of_moved_detector(xyz, wavelength, shift).astype(np.float32) for shift in shifts]
+    result = devices.index_frames(
+        np.concatenate(moved), offsets_of(np.tile(counts, len(shifts))), SearchPlan.make(cells, p),
+        p.replace(retry=False, searches=1), given_cells=cells,
+    )
+    shown = Evidence.of(result, p.accept)
+    trials = [shown[slice(k * n, (k + 1) * n)] for k in range(len(shifts))]
+    best = int(np.argmax([trial.evidence.sum() for trial in trials]))
+    return shifts[best] if trials[best].is_better_than(trials[0]) else None
+
+
+def _frames_with_most_spots(
+    spots: NDArray[Any], offsets: NDArray[np.int64], p: Parameters
+) -> tuple[NDArray[np.int64], Array]:
+    """Up to `FRAMES` frames, spread over the half that has more spots, and their wavelengths in angstrom."""
+    counts = np.diff(offsets)
+    order = np.argsort(counts, kind="stable")
+    half = order[max(len(order) // 2, int(np.searchsorted(counts[order], p.learn_min_spots))) :]
+    found = []
+    for f in half[:: max(1, len(half) // FRAMES)][:FRAMES].tolist():
+        wavelength = wavelength_of_spots(spots[offsets[f] : offsets[f + 1]].astype(np.float64))
+        if wavelength is not None:
+            found.append((f, wavelength))
+    frames, wavelengths = np.array(found).reshape(-1, 2).T
+    return frames.astype(np.int64), wavelengths
