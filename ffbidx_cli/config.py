@@ -1,8 +1,7 @@
-"""Options from a file: TOML, or a results file, which holds those of its run; and the options in force as TOML."""
+"""Options from a file: TOML, or a results file, which holds those of its run; and the options in force."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,8 +24,9 @@ def config_options(function: Any) -> Any:
         "Write the options in force to standard output as TOML, for --config, and leave."))(function)
     return click.option(
         "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_use_config, help=(
-            "Options from a TOML file, named as on the command line, or those of the run of a results file. The "
-            "command line wins, then variables such as FFBIDX_BATCH_SIZE, then the file."))(function)
+            "Options from a TOML file, named as on the command line, or those of the run that made a results file, or "
+            "the output OUTPUT of OUTPUT.toml. The command line wins, then variables such as FFBIDX_BATCH_SIZE, then "
+            "the file."))(function)
 
 
 def _use_config(context: click.Context, parameter: click.Parameter, path: str | None) -> None:
@@ -68,8 +68,10 @@ def load_config(path: str, command: click.Command) -> dict[str, Any]:
 def _parsed(path: str, text: str) -> dict[str, Any]:
     import tomllib
 
+    from ffbidx_core.write.record import options_among
+
     try:
-        return tomllib.loads(text)
+        return options_among(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise InputError(path, f"is no TOML: {error}") from None
 
@@ -109,9 +111,3 @@ def _plain(value: Any, parameter: click.Parameter) -> Any:
     if isinstance(value, tuple):
         return list(value) if _takes_several(parameter) else ",".join(f"{part!r}" for part in value)
     return value
-
-
-def as_toml(values: Mapping[str, Any]) -> str:
-    """Options as TOML."""
-    # Strings, numbers, truth values and lists of them are written alike in JSON and TOML.
-    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())

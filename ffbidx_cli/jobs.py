@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +17,10 @@ if TYPE_CHECKING:
     from ffbidx_core.job import Job
     from ffbidx_core.model.detector import Geometry
     from ffbidx_core.model.lattice import InputCell
-    from ffbidx_core.model.results import Results
     from ffbidx_core.read import Source
     from ffbidx_core.read.follow import Follower
     from ffbidx_core.summary import Summary
     from ffbidx_core.write import Store
-    from ffbidx_core.write.frames import Setup
-    from ffbidx_core.write.outputs import Writer
 
 TO_STDOUT = "-"
 GEOMETRY_OPTIONS = ("beam_centre", "beam_shift", "distance", "wavelength", "half_pixel_shift")
@@ -93,14 +89,15 @@ def wait_for_first(
     What is wrong with the options is told before, not when the first frame comes.
     """
     from ffbidx_core.read.cells import read_input_cell
-    from ffbidx_core.write import check_output
+    from ffbidx_core.write import Output
 
     chosen_parameters(preset, options)
     for text in cells:
         read_input_cell(text)
-    for path in output_formats(outputs, output_format):
+    for path, wanted in output_formats(outputs, output_format).items():
         if path != TO_STDOUT:
-            check_output(path, overwrite or resume, follower.inputs_among([path]))
+            output = Output(path, wanted)
+            output.check(overwrite or resume, follower.inputs_among(output.files))
     changes = {name: options[name] for name in GEOMETRY_OPTIONS}
     known = geometry_of([], geometry, **changes)[0] if geometry is not None else None
     first = follower.wait(known, lambda text: None if quiet else click.echo(text, err=True))
@@ -115,7 +112,7 @@ def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
     UsageError
         When a suffix does not say it, or an output is named twice.
     """
-    from ffbidx_core.write.outputs import FORMATS, TABLE, format_of
+    from ffbidx_core.write.outputs import FORMATS, TABLE, Output, format_of
 
     if first is not None and first not in FORMATS:
         raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
@@ -125,6 +122,10 @@ def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
     }
     if len(chosen) < len(outputs):
         raise UsageError("the same output is named twice with -o")
+    for path, wanted in chosen.items():
+        for file in Output(path, wanted).files:
+            if file != path and file in chosen:
+                raise UsageError(f"-o {file}: there goes what {path} says of its run: give another name")
     return chosen
 
 
@@ -213,22 +214,16 @@ def store_of(chosen: dict[str, str], job: Job, inputs: Sequence[str], *, overwri
     from ffbidx_cli.console import write_data
     from ffbidx_core.write import Output, PartsStore, TableStream
     from ffbidx_core.write.frames import Setup
-    from ffbidx_core.write.outputs import RESULTS_FILE, WRITERS
 
     if list(chosen) == [TO_STDOUT]:
         return TableStream(write_data)
     setup = Setup(job.geometry, job.lattices_of_rows)
-    outputs = []
-    for path, wanted in chosen.items():
-        make = None if wanted == RESULTS_FILE else functools.partial(_pieces, WRITERS[wanted], setup.beside(path))
-        outputs.append(Output(path, make, write_data if path == TO_STDOUT else None))
+    outputs = [
+        Output(path, wanted, setup, write_data if path == TO_STDOUT else None) for path, wanted in chosen.items()
+    ]
     store = PartsStore(outputs, overwrite=overwrite, resume=resume)
     store.check(inputs)
     return store
-
-
-def _pieces(writer: Writer, setup: Setup, results: Iterable[Results]) -> Iterator[bytes]:
-    return writer(results, setup)
 
 
 def keep_spots_in(chosen: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ from .read.follow import Follower
 from .read.identity import identities
 from .read.setup import shifted_geometry
 from .read.spans import Span, Stretch, span_of
-from .version import VERSION
+from .version import VERSION, versions
 
 BATCH_SIZE = {"cuda": 16384}
 """Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
@@ -182,7 +182,7 @@ class Job:
         if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
         inputs = identities(self.sources) if self.follow is None else self.follow.inputs
-        return RunRecord(settings, inputs, dict(self.config), self.follow is not None)
+        return RunRecord(settings, inputs, dict(self.config), self.follow is not None, versions(backend))
 
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.

@@ -39,12 +39,12 @@ def command(
     """
     from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.open import is_results
-    from ffbidx_core.write import check_output
+    from ffbidx_core.write import Output
 
     sources = expand_inputs(inputs)
     chosen = output_formats(outputs, output_format)
-    for path in chosen:
-        check_output(path, overwrite, [*(source.path for source in sources), geometry or ""])
+    for path, wanted in chosen.items():
+        Output(path, wanted).check(overwrite, [*(source.path for source in sources), geometry or ""])
     if any(is_results(source.path) for source in sources):
         if len(sources) > 1:
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
@@ -56,19 +56,24 @@ def command(
 def _convert_results(
     path: str, chosen: dict[str, str], geometry: str | None, changes: dict[str, Any], overwrite: bool
 ) -> int:
-    from ffbidx_core.read.results import read_run, results_in_pieces
-    from ffbidx_core.write import write_file
+    from ffbidx_core.read.results import read_record, results_in_pieces
+    from ffbidx_core.write import Output
     from ffbidx_core.write.frames import Setup
-    from ffbidx_core.write.outputs import RESULTS_FILE, WRITERS
+    from ffbidx_core.write.outputs import RESULTS_FILE
+    from ffbidx_core.write.record import record_of
 
-    header, _, record, _, _ = read_run(path)
-    given = geometry is not None or any(value is not None for value in changes.values())
+    header, record = read_record(path)
+    given = {
+        name.replace("_", "-"): value
+        for name, value in {"geometry": geometry, **changes}.items() if value is not None
+    }
     inputs = [source.path for source in record.inputs]
     setup = Setup.of_header(header, geometry_of(inputs, geometry, **changes)[0] if given else None, record, path)
+    made = record_of(header, record, given)
     for output, wanted in chosen.items():
         if wanted == RESULTS_FILE:
             raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
-        write_file(output, WRITERS[wanted](results_in_pieces(path), setup.beside(output)), overwrite)
+        Output(output, wanted, setup).write(results_in_pieces(path), made, overwrite)
         click.echo(f"{output}: {wanted}", err=True)
     return 0
 

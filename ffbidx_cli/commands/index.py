@@ -91,7 +91,9 @@ def command(
     job = dataclasses.replace(job, config=config.options_in_force(
         context, dataclasses.asdict(job.parameters), list(map(str, named))))
     if print_config:
-        click.echo(config.as_toml(job.config), nl=False)
+        from ffbidx_core.write.record import as_toml
+
+        click.echo(as_toml(job.config), nl=False)
         return 0
     if dry_run:
         return list_batches(job)

@@ -64,12 +64,15 @@ class RunRecord:
         The options by which the user asked for it, for a run like it.
     growing
         Whether the run follows its inputs, so that `inputs` are those so far.
+    versions
+        Of Python and the packages that it was made with. A run may be taken up with others.
     """
 
     settings: dict[str, Any]
     inputs: list[InputIdentity]
     config: dict[str, Any] = field(default_factory=dict)
     growing: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
 
     def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
         """In what this run, the one now, differs from another, the one then; None when they are the same.

@@ -106,7 +106,7 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
         if "run" not in file:
             raise InputError(path, "does not say how it was made: it has no group /run")
         with errors_of(path, "/run"):
-            names = ("settings", "config", "mark", "learned")
+            names = ("settings", "config", "mark", "learned", *(("versions",) if "run/versions" in file else ()))
             words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in names}
             paths = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
             numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
@@ -114,10 +114,26 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
             digests = file["run/input/digest"].asstr()[()] if has_digests else [""] * len(paths)
         inputs = [InputIdentity(*row) for row in zip(paths, *numbers, digests, strict=True)]
     learned = words["learned"]
+    record = RunRecord(words["settings"], inputs, words["config"], versions=words.get("versions", {}))
     return (
-        header, complete, RunRecord(words["settings"], inputs, words["config"]), Mark.from_dict(words["mark"]),
+        header, complete, record, Mark.from_dict(words["mark"]),
         None if learned is None else [Learned.from_dict(values) for values in learned],
     )
+
+
+def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
+    """What any results file says of how it was made, if it is no more than its header.
+
+    Raises
+    ------
+    InputError
+        When the file is none.
+    """
+    with open_file(path) as file:
+        with errors_of(path, "attributes"):
+            header, _ = _header(path, dict(file.attrs))
+        knows_its_run = "run" in file
+    return header, read_run(path)[2] if knows_its_run else RunRecord({}, [])
 
 
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:

@@ -1,9 +1,10 @@
 """Results to files: one file per format, each written whole or not at all."""
 
 from .atomic import check_output, write_file
+from .outputs import Output
 from .parts import PartsStore
 from .results import ResultsWriter
-from .stores import MemoryStore, Output, Store, TableStream
+from .stores import MemoryStore, Store, TableStream
 from .table import table
 
 __all__ = [

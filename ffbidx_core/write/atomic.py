@@ -9,7 +9,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 from ..errors import OutputError, UsageError
@@ -69,34 +69,47 @@ def _check_directory(path: str) -> None:
 
 
 def write_file(path: str, data: bytes | Iterable[bytes], overwrite: bool) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens meanwhile.
+    """Write a file; see `write_files`."""
+    write_files({path: data}, overwrite)
+
+
+def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool) -> None:
+    """Write files that belong together, each so that it is there whole or not at all, whatever happens meanwhile.
+
+    All are safely on the disk before the first gets its name; where one gets none, those before it are removed.
 
     Parameters
     ----------
-    data
-        The content, in one piece or several.
+    contents
+        By the path of each what is in it, in one piece or several.
     overwrite
-        Whether an existing file may be replaced; it stays as it is until the new one is safely on the disk.
+        Whether existing files may be replaced; they stay as they are until the new ones are safely on the disk.
 
     Raises
     ------
     OutputError
         With the system's reason; nothing is left behind.
     """
-    target = os.path.realpath(path)
+    targets = {path: os.path.realpath(path) for path in contents}
     # Not made of the target's name, which may be as long as names can be.
-    temporary = os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}.part")
+    temporaries = {path: f"{os.path.dirname(at)}/.ffbidx-{secrets.token_hex(6)}.part" for path, at in targets.items()}
+    named: list[str] = []
     try:
-        try:
-            _write(temporary, [data] if isinstance(data, bytes) else data)
-            _publish(temporary, target, overwrite)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
+        for path, data in contents.items():
+            with _told_of(path):
+                _write(temporaries[path], [data] if isinstance(data, bytes) else data)
+        for path, target in targets.items():
+            with _told_of(path):
+                _publish(temporaries[path], target, overwrite)
+            named.append(target)
+    except BaseException:
+        for target in named:
+            remove_file(target)
+        raise
+    finally:
+        for path, temporary in temporaries.items():
+            with _told_of(path), contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-    except FileExistsError:
-        raise OutputError(path, "is already there, written by another program meanwhile: not replaced") from None
-    except (OSError, ValueError) as error:
-        raise _failed(path, error) from None
 
 
 def publish_file(temporary: str, path: str, overwrite: bool) -> None:
@@ -107,7 +120,7 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
     OutputError
         With the system's reason.
     """
-    try:
+    with _told_of(path):
         descriptor = _system.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _system.fsync(descriptor)
@@ -116,10 +129,6 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
         _publish(temporary, os.path.realpath(path), overwrite)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-    except FileExistsError:
-        raise OutputError(path, "is already there, written by another program meanwhile: not replaced") from None
-    except OSError as error:
-        raise _failed(path, error) from None
 
 
 def append(path: str, data: bytes, at: int) -> None:
@@ -271,6 +280,17 @@ def _link(temporary: str, target: str) -> None:
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
         _system.rename(temporary, target)
+
+
+@contextlib.contextmanager
+def _told_of(path: str) -> Iterator[None]:
+    """Tell of what goes wrong inside as an error of this output."""
+    try:
+        yield
+    except FileExistsError:
+        raise OutputError(path, "is already there, written by another program meanwhile: not replaced") from None
+    except (OSError, ValueError) as error:
+        raise _failed(path, error) from None
 
 
 def _failed(path: str, error: Exception) -> OutputError:

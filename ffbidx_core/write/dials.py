@@ -31,6 +31,8 @@ _VARIANCE = 1 / 12
 
 _ENTRIES = ("experiment", "imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model")
 """The lists of an experiment list."""
+OF_THE_RUN = "ffbidx"
+"""Where an experiment list says how it was made."""
 _LARGEST_COLUMN = 2**32 - 1
 """Bytes, the most that MessagePack takes in one piece."""
 
@@ -61,10 +63,12 @@ class _List:
     ----------
     entries
         For each list in it where its entries wait.
+    made
+        What it says of its run.
     """
 
-    def __init__(self, models: _Models, entries: dict[str, Scratch]) -> None:
-        self._models, self._entries = models, entries
+    def __init__(self, models: _Models, entries: dict[str, Scratch], made: dict[str, Any]) -> None:
+        self._models, self._entries, self._made = models, entries, made
         self._beams: dict[float, int] = {}
         self._n = dict.fromkeys(entries, 0)
         self._add("detector", models.detector)
@@ -96,7 +100,8 @@ class _List:
             yield f', "{name}": ['.encode()
             yield from entries.pieces()
             yield b"]"
-        yield b"}"
+        # DIALS looks for its own names only.
+        yield f', "{OF_THE_RUN}": {json.dumps(self._made)}}}'.encode()
 
 
 def identifier(frame: IndexedFrame, number: int) -> str:
@@ -149,7 +154,7 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
         for results in pieces:
             if made is None:
                 entries = {name: stack.enter_context(scratch(setup.scratch)) for name in _ENTRIES}
-                made = _List(_models(results, setup), entries)
+                made = _List(_models(results, setup), entries, setup.made)
             for frame in _frames(results, setup):
                 assert frame.peaks is not None
                 own = round(float(frame.peaks.distance[0]), 4)

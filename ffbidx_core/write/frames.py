@@ -105,6 +105,8 @@ class Setup:
         Folder for what waits for being written; empty: where temporary files are.
     unchanged : set of str
         Those of `inputs` that were compared with their files, which is done once.
+    made : dict
+        What an output is to say of its run, as `record_of` gives it.
     """
 
     geometry: Geometry | None = None
@@ -114,6 +116,7 @@ class Setup:
     kept: str = ""
     scratch: str = ""
     unchanged: set[str] = field(default_factory=set)
+    made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:

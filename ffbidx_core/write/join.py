@@ -60,7 +60,8 @@ class Ending:
         learned = None if self.learned is None else [group.as_dict() for group in self.learned]
         return json.dumps({
             "header": asdict(self.header), "complete": self.complete, "settings": self.record.settings,
-            "inputs": self.record.inputs, "config": self.record.config, "mark": self.mark.as_dict(), "learned": learned,
+            "inputs": self.record.inputs, "config": self.record.config, "versions": self.record.versions,
+            "mark": self.mark.as_dict(), "learned": learned,
         })
 
     @classmethod
@@ -70,7 +71,10 @@ class Ending:
         learned = values["learned"]
         return cls(
             ResultsHeader(**values["header"]), values["complete"],
-            RunRecord(values["settings"], [InputIdentity(*row) for row in values["inputs"]], values["config"]),
+            RunRecord(
+                values["settings"], [InputIdentity(*row) for row in values["inputs"]], values["config"],
+                versions=values["versions"],
+            ),
             Mark.from_dict(values["mark"]),
             None if learned is None else [Learned.from_dict(group) for group in learned],
         )
@@ -251,7 +255,8 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
     learned = None if ending.learned is None else [group.as_dict() for group in ending.learned]
     record = ending.record
     words = {
-        "settings": record.settings, "config": record.config, "mark": ending.mark.as_dict(), "learned": learned,
+        "settings": record.settings, "config": record.config, "versions": record.versions,
+        "mark": ending.mark.as_dict(), "learned": learned,
     }
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)

@@ -137,4 +137,10 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
     config = first.record.config
     if config and first.shard is None:
         config = config | {"inputs": [name for part in parts for name in part.record.config.get("inputs", [])]}
-    return Ending(header, complete, RunRecord(settings, inputs, config), mark, list(learned.values()))
+    versions = [part.record.versions for part in parts]
+    together = {
+        name: ", ".join(dict.fromkeys(each[name] for each in versions if name in each))
+        for name in dict.fromkeys(name for each in versions for name in each)
+    }
+    record = RunRecord(settings, inputs, config, versions=together)
+    return Ending(header, complete, record, mark, list(learned.values()))

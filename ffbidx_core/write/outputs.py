@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..errors import UsageError
 from ..model.results import Results
+from .atomic import check_output, write_files
 from .csv import csv_pieces
 from .dials import expt_pieces, refl_pieces
 from .frames import Setup
+from .record import COMMENT, SUFFIX, as_toml
 from .sol import sol_pieces
 from .stream import stream_pieces
 from .table import table
@@ -37,6 +41,64 @@ SUFFIXES = {
 FORMATS = (RESULTS_FILE, *WRITERS)
 WITH_PIXELS = ("stream", "expt", "refl")
 """Formats that need to know where on the detector the spots are."""
+_TELL_OF_THEIR_RUN = (RESULTS_FILE, "stream", "expt")
+"""Formats that hold the options, versions and inputs of the run; others have them in a file beside them."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output of a run.
+
+    Attributes
+    ----------
+    path
+        Its name.
+    format
+        One of `FORMATS`.
+    setup
+        What its writer needs to know; a results file has none.
+    stream
+        Takes the bytes instead of a file.
+    """
+
+    path: str
+    format: str = RESULTS_FILE
+    setup: Setup = field(default_factory=Setup)
+    stream: Callable[[bytes], None] | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """What is written: the record of the run, where the format has no place for it, and the output."""
+        if self.stream is not None:
+            return []
+        return [self.path] if self.format in _TELL_OF_THEIR_RUN else [self.path + SUFFIX, self.path]
+
+    def check(self, overwrite: bool, inputs: Iterable[str]) -> None:
+        """Refuse, before the run, what could not be written after it; see `check_output`."""
+        inputs = list(inputs)
+        for path in self.files:
+            check_output(path, overwrite, inputs)
+
+    def write(self, results: Iterable[Results], made: dict[str, Any], overwrite: bool) -> None:
+        """Write an output that is no results file.
+
+        Parameters
+        ----------
+        made
+            What it is to say of its run, as `record_of` gives it.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written; nothing is left of it then.
+        """
+        data = WRITERS[self.format](results, replace(self.setup, made=made).beside(self.path))
+        if self.stream is not None:
+            for piece in data:
+                self.stream(piece)
+            return
+        text = (COMMENT + as_toml(made)).encode()
+        write_files({path: data if path == self.path else text for path in self.files}, overwrite)
 
 
 def format_of(path: str, given: str | None = None) -> str:

@@ -17,11 +17,13 @@ from ..model.run import Learned, Mark, RunRecord
 from ..read.identity import identities
 from ..read.inputs import Source
 from ..read.results import read_run, results_in_pieces
-from .atomic import check_output, copy_file, make_directory, remove_directory, write_file
+from .atomic import copy_file, make_directory, remove_directory, write_file
 from .join import Ending, write_joined
 from .ledger import Ledger, NotedInputs
+from .outputs import RESULTS_FILE, Output
+from .record import record_of
 from .results import results_file
-from .stores import Output, Saved
+from .stores import Saved
 
 SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
@@ -49,7 +51,7 @@ class PartsStore:
         self._outputs = outputs
         self._overwrite, self._resume = overwrite, resume
         self.output = next(output.path for output in outputs if output.stream is None)
-        self._results_file = next((output.path for output in outputs if output.make is None), None)
+        self._results_file = next((output.path for output in outputs if output.format == RESULTS_FILE), None)
         self.folder = self.output + SUFFIX
         self._ledger: Ledger | None = None
         self._lock = -1
@@ -59,11 +61,10 @@ class PartsStore:
         self.is_complete = False
 
     def check(self, inputs: Iterable[str]) -> None:
-        """Refuse, before the run, what could not be written after it; see `check_output`."""
+        """Refuse, before the run, what could not be written after it; see `Output.check`."""
         inputs = list(inputs)
         for output in self._outputs:
-            if output.stream is None:
-                check_output(output.path, self._overwrite or self._resume, inputs)
+            output.check(self._overwrite or self._resume, inputs)
         if self._overwrite or self._resume:
             return
         with contextlib.suppress(InputError):
@@ -243,17 +244,14 @@ class PartsStore:
 
     def _publish(self, output: Output, ending: Ending) -> None:
         replace = self._overwrite or self._resume
-        if output.make is None:
+        if output.format == RESULTS_FILE:
             parts: list[str] | list[bytes] = self._shards
             if self._last is not None:
                 parts = [results_file(self._last)]
             folder = self.folder if self._ledger is not None else None
             write_joined(output.path, parts, ending, folder=folder, overwrite=replace)
-        elif output.stream is None:
-            write_file(output.path, output.make(self.pieces()), replace)
         else:
-            for piece in output.make(self.pieces()):
-                output.stream(piece)
+            output.write(self.pieces(), record_of(ending.header, ending.record), replace)
 
     @contextlib.contextmanager
     def _hint(self) -> Iterator[None]:

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..model.results import Results, ResultsHeader
 from ..model.run import Learned, Mark, RunRecord
 from .table import table_pieces
-
-
-@dataclass(frozen=True)
-class Output:
-    """An output of a run.
-
-    Attributes
-    ----------
-    path
-        Its name.
-    make
-        Makes its bytes of results that come in pieces; None: it is a results file (HDF5).
-    stream
-        Takes the bytes instead of a file.
-    """
-
-    path: str
-    make: Callable[[Iterable[Results]], Iterator[bytes]] | None = None
-    stream: Callable[[bytes], None] | None = None
 
 
 @dataclass

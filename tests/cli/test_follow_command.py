@@ -158,6 +158,8 @@ def test_peak_lists_that_grow(run, there, writer, tmp_path):
     for frame_peaks in made.peaks:
         peaks.add_peaks(frame_peaks, beamline.ENERGY)
     ended(process)
+    assert run("convert", "x.h5", "-o", "later.stream").status == 0
+    assert (tmp_path / "x.stream").read_text() == (tmp_path / "later.stream").read_text()
     peaks.close()
     found = read_results("x.h5")
     assert found.index[found.frame_of_crystal].tolist() == [0, 1, 2, 3]
@@ -166,7 +168,10 @@ def test_peak_lists_that_grow(run, there, writer, tmp_path):
         assert beamline.same_orientation(cell, truth, operators)
     assert run("index", *options, "-o", "ordinary.h5", "-o", "ordinary.stream").status == 0
     assert_same(found, read_results("ordinary.h5"))
-    assert (tmp_path / "x.stream").read_text() == (tmp_path / "ordinary.stream").read_text()
+    # But for the options.
+    text, ordinary = ((tmp_path / name).read_text() for name in ("x.stream", "ordinary.stream"))
+    begin = "----- Begin geometry file -----"
+    assert text.partition(begin)[2] == ordinary.partition(begin)[2] != ""
 
 
 def test_a_table_that_grows(cell_file, writer, there):

@@ -6,6 +6,7 @@ from frames import CELL
 from ffbidx_core import shards
 from ffbidx_core.job import Job
 from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write.outputs import format_of
 
 FRAMES = 48
 
@@ -14,7 +15,11 @@ def run_on(cluster, sources, output, *, resume=False, **changes):
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 3, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
     job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
-    return shards.index_on(cluster, job, store=PartsStore([Output(str(output))], resume=resume), **options)
+    return shards.index_on(cluster, job, store=store_of(str(output), resume), **options)
+
+
+def store_of(output, resume):
+    return PartsStore([Output(output, format_of(output))], resume=resume)
 
 
 def check(cluster, sources, folder, **changes):

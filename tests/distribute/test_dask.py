@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from dask_runs import FRAMES, check, run_on
-from faults.runs import QUICK, make_inputs, run
+from faults.runs import QUICK, make_inputs, run, with_record
 from frames import CELL, frame
 
 from ffbidx_core import read_results
@@ -29,6 +29,13 @@ def test_results_are_those_of_one_process(cluster, sources, wanted, tmp_path, sm
     assert here == one
     assert [event.frames for event in events] == sorted(event.frames for event in events)
     assert events[-1].frames == FRAMES + 1
+
+
+def test_a_table_and_its_record(cluster, sources, tmp_path, small_shards):
+    run_on(cluster, sources, tmp_path / "x.tsv")
+    run(sources, tmp_path / "one.tsv")
+    for path, one in zip(with_record(tmp_path / "x.tsv"), with_record(tmp_path / "one.tsv"), strict=True):
+        assert path.read_bytes() == one.read_bytes()
 
 
 @pytest.mark.parametrize("changes", [

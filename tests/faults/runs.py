@@ -18,7 +18,7 @@ from ffbidx_core.parameters import Parameters
 from ffbidx_core.pipeline import Outcome, index
 from ffbidx_core.read import Source
 from ffbidx_core.write import Output, PartsStore
-from ffbidx_core.write.outputs import WRITERS
+from ffbidx_core.write.outputs import format_of
 
 QUICK = Parameters.preset(
     "best", num_halfsphere_points=1024, searches=1, max_spots=40, learn_cell=6, learn_min_crystals=3, learn_rounds=1,
@@ -42,8 +42,7 @@ def run(sources: Sequence[Source], output: Path, *, resume: bool = False, **chan
     """Index the sources, every batch a shard unless told otherwise."""
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 2, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
-    make = None if output.suffix == ".h5" else lambda pieces: WRITERS["table"](pieces, None)
-    store = PartsStore([Output(str(output), make)], resume=resume)
+    store = PartsStore([Output(str(output), format_of(str(output)))], resume=resume)
     store.check(source.path for source in sources)
     job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
     return index(job, store=store, **options)
@@ -66,6 +65,11 @@ def assert_whole_or_absent(output: Path) -> None:
             read_results(output)
         else:
             assert output.read_bytes().endswith(b"\n")
+
+
+def with_record(output: Path) -> list[Path]:
+    """An output, and the file beside it that says how it was made where it cannot."""
+    return [output] if output.suffix == ".h5" else [output, output.with_name(f"{output.name}.toml")]
 
 
 def flip_a_bit(path: Path, dataset: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after
+from runs import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after, with_record
 
 from ffbidx_core import read_results
 from ffbidx_core.distribute import devices
@@ -139,6 +139,16 @@ def test_inputs_that_were_copied_are_the_same(wanted, tmp_path):
     np.testing.assert_array_equal(read_results(output).cells, read_results(wanted).cells)
 
 
+def test_with_other_versions_of_packages(sources, wanted, tmp_path, monkeypatch):
+    output = tmp_path / "x.h5"
+    with monkeypatch.context() as patched:
+        patched.setattr("ffbidx_core.job.versions", lambda backend: {"numpy": "0.1"})
+        with pytest.raises(Died):
+            run(sources, output, progress=dies_after(4))
+    run(sources, output, resume=True)
+    assert output.read_bytes() == wanted.read_bytes()
+
+
 @pytest.mark.parametrize("torn", [b'{"shard":"0000', b"\x00\xff", b"{"])
 def test_a_torn_line_counts_for_nothing(sources, wanted, tmp_path, torn):
     output = tmp_path / "x.h5"
@@ -221,8 +231,9 @@ def test_text_tables_are_taken_up_from_their_parts(sources, tmp_path):
     run(sources, tmp_path / "whole.tsv")
     output, stop = tmp_path / "x.tsv", threading.Event()
     run(sources, output, stop=stop, progress=stops_after(3, stop))
-    assert output.exists()
+    assert all(path.exists() for path in with_record(output))
     assert (tmp_path / "x.tsv.parts").is_dir()
     run(sources, output, resume=True)
-    assert output.read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    for path, whole in zip(with_record(output), with_record(tmp_path / "whole.tsv"), strict=True):
+        assert path.read_bytes() == whole.read_bytes()
     assert not (tmp_path / "x.tsv.parts").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.write import check_output, write_file
-from ffbidx_core.write.atomic import _write_all, scratch
+from ffbidx_core.write.atomic import _write_all, scratch, write_files
 
 CONTENT = bytes(range(256)) * 100
 
@@ -155,6 +155,33 @@ def test_a_stop_in_the_middle_leaves_nothing(tmp_path: Path, error: type[BaseExc
     with pytest.raises(error):
         write_file(str(tmp_path / "out"), pieces(), False)
     assert names(tmp_path) == []
+
+
+def test_files_that_belong_together_are_all_there_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / name for name in ("a", "b")]
+    contents = {str(path): [path.name.encode(), CONTENT] for path in paths}
+    # One that is there keeps the other from being written.
+    paths[1].write_bytes(b"old")
+    with pytest.raises(OutputError, match=f"^{paths[1]}: is already there"):
+        write_files(contents, False)
+    assert (names(tmp_path), paths[1].read_bytes()) == (["b"], b"old")
+    write_files(contents, True)
+    assert [path.read_bytes() for path in paths] == [b"a" + CONTENT, b"b" + CONTENT]
+    # None gets its name while another is not on the disk, whose content may be what goes wrong.
+    with pytest.raises(OutputError, match=f"^{paths[1]}: cannot be written"):
+        write_files({str(paths[0]): b"new", str(paths[1]): waiting(tmp_path / "not-there")}, True)
+    assert [path.read_bytes() for path in paths] == [b"a" + CONTENT, b"b" + CONTENT]
+    real, count = os.replace, iter(range(2))
+
+    def replace(source: str, target: str) -> None:
+        if next(count) == 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OutputError, match=f"^{paths[1]}: cannot be written: input/output error"):
+        write_files({str(path): b"new" for path in paths}, True)
+    assert (names(tmp_path), paths[1].read_bytes()) == (["b"], b"b" + CONTENT)
 
 
 def test_a_directory_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
