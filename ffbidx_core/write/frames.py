@@ -121,15 +121,16 @@ class Setup:
     @classmethod
     def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
         """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
-        given = geometry
-        if geometry is None and header.geometry:
-            geometry = parse_geometry("the geometry in the results", header.geometry)
-            shift = header.half_pixel_shift
-            geometry = replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
         # Another geometry makes other spots of the inputs' peaks.
-        kept = path if given is None and keeps_spots(path) else ""
+        kept = path if geometry is None and keeps_spots(path) else ""
+        geometry = geometry or _recorded_geometry(header)
         return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
+
+    def as_recorded(self, header: ResultsHeader) -> Setup:
+        """The same with the geometry that the run had in the end: it may have moved the beam."""
+        known = "" if self.geometry is None else self.geometry.text
+        return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
 
     def beside(self, output: str) -> Setup:
         """The same for an output whose file system has room for what waits for being written."""
@@ -146,6 +147,13 @@ class Setup:
     def input_cell(self, results: Results) -> InputCell | None:
         """The run's input cell, when it has just one."""
         return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
+
+
+def _recorded_geometry(header: ResultsHeader) -> Geometry | None:
+    if not header.geometry:
+        return None
+    geometry, shift = parse_geometry("the geometry in the results", header.geometry), header.half_pixel_shift
+    return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
 
 
 def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedFrame]:

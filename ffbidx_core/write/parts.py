@@ -243,15 +243,17 @@ class PartsStore:
             self.abandon()
 
     def _publish(self, output: Output, ending: Ending) -> None:
-        replace = self._overwrite or self._resume
+        overwrite = self._overwrite or self._resume
         if output.format == RESULTS_FILE:
             parts: list[str] | list[bytes] = self._shards
             if self._last is not None:
                 parts = [results_file(self._last)]
             folder = self.folder if self._ledger is not None else None
-            write_joined(output.path, parts, ending, folder=folder, overwrite=replace)
+            write_joined(output.path, parts, ending, folder=folder, overwrite=overwrite)
         else:
-            output.write(self.pieces(), record_of(ending.header, ending.record), replace)
+            setup = output.setup.as_recorded(ending.header)
+            made = record_of(ending.header, ending.record)
+            replace(output, setup=setup).write(self.pieces(), made, overwrite)
 
     @contextlib.contextmanager
     def _hint(self) -> Iterator[None]:

@@ -91,6 +91,31 @@ def test_a_beam_shift_on_the_way_through_the_program(run, shifted):
     assert run("index", "s.h5", "--cell", TRUE, "-o", "far.h5", *shift, *centre).is_one_line_error(2, "--beam-centre")
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_outputs_have_the_beam_where_the_run_moved_it(run, shifted, own):
+    geometry = ()
+    if not own:
+        with h5py.File("s.h5") as file:
+            Path("given.geom").write_text(file.attrs["geometry"])
+        geometry = ("-g", "given.geom")
+    outputs = ("-o", "moved.h5", "-o", "moved.stream", "-o", "moved.csv")
+    assert run("index", "s.h5", "--cell", TRUE, *geometry, *outputs, *QUICK).status == 0
+    before = Path("moved.stream").read_bytes()
+    assert run("convert", "moved.h5", "-o", "moved.stream", "--overwrite").status == 0
+    assert Path("moved.stream").read_bytes() == before
+    corner = float(before.partition(b"p0/corner_x = ")[2].split()[0])
+    with h5py.File("s.h5") as file:
+        taken = float(file.attrs["geometry"].partition("corner_x = ")[2].split()[0])
+    # The beam is three pixels to the left, the corner to the right of where they were taken to be.
+    assert corner - taken == pytest.approx(3, abs=0.1)
+    assert run("index", "moved.stream", "--cell", TRUE, "-o", "again.h5", *QUICK).status == 0
+    with h5py.File("moved.h5") as first, h5py.File("again.h5") as second:
+        assert second.attrs["geometry"] == ""
+        a, b = (file["cells"][:][file["crystals"][:]] for file in (first, second))
+    # A stream has pixels with three decimals.
+    np.testing.assert_allclose(a, b, atol=0.02)
+
+
 def test_what_cannot_be_diagnosed(run, shifted):
     assert run("diagnose", "s.h5").is_one_line_error(2, "s.h5", "no results file")
     assert run("diagnose", "none.h5").is_one_line_error(2, "none.h5")
