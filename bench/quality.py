@@ -16,12 +16,12 @@ from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.distribute import OneDevice
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.learn import Lesson, learn
-from ffbidx_core.learn_beam import settle_beam
+from ffbidx_core.learn.beam import settle_beam
+from ffbidx_core.learn.scan import scan_beam
 from ffbidx_core.model.frame import BatchResult
 from ffbidx_core.model.geometry import spots_of_moved_detector
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import PRESETS, Parameters
-from ffbidx_core.scan_beam import scan_beam
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .distribute import Devices
 from .job import Job
 from .learn import Lesson, learn
+from .learn.scan import scan_beam
 from .model.cell import Array, is_left_handed
 from .model.frame import BatchResult, FrameBlock
 from .model.lattice import primitive_basis
@@ -20,7 +21,6 @@ from .model.plan import SearchPlan
 from .model.run import Learned
 from .model.units import suspicious_units
 from .parameters import Parameters
-from .scan_beam import scan_beam
 from .summary import CellSummary, Tally
 
 MOST_PLANS = 256

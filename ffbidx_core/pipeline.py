@@ -18,7 +18,7 @@ from .errors import NothingProcessed
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job, first_frames
 from .lanes import in_lanes
-from .learn_beam import learn_with_beam
+from .learn.beam import learn_with_beam
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from .model.reason import with_status
 from .model.results import Results, ResultsHeader

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..learn.scan import shifts_to_try
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
 from ..model.equations import COMMON
 from ..model.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
-from ..scan_beam import shifts_to_try
 from .again import Again, Trial
 from .sample import Sample
 

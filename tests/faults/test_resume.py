@@ -121,7 +121,7 @@ def test_the_cell_is_not_learned_again(sources, wanted, tmp_path, monkeypatch):
     output = tmp_path / "x.h5"
     with pytest.raises(Died):
         run(sources, output, progress=dies_after(4))
-    monkeypatch.setattr("ffbidx_core.input_cells.learn_cells", None)
+    monkeypatch.setattr("ffbidx_core.input_cells.learn", None)
     run(sources, output, resume=True)
     assert output.read_bytes() == wanted.read_bytes()
     assert read_results(output).learned_cells is not None

@@ -1,26 +1,18 @@
-"""What a run learns from its first frames: the cell, so that one 2 % wrong, or a wrong detector distance, mends itself,
-the scatter of residuals and strains, which the last fit reckons with, and whether the beam is off."""
+"""The cell learned from a run's first frames, so that one 2 % wrong, or a wrong detector distance, mends itself."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .distribute import Devices
-from .model.cell import Array
-from .model.equations import Spread
-from .model.evidence import Evidence
-from .model.frame import BatchResult
-from .model.geometry import wavelength_of_spots
-from .model.misfit import Crystals, Misfit, find_misfit
-from .model.plan import SearchPlan
-from .model.ragged import offsets_of
-from .model.strain import strains, symmetric
-from .parameters import Parameters
+from ..distribute import Devices
+from ..model.cell import Array
+from ..model.plan import SearchPlan
+from ..model.strain import strains, symmetric
+from ..parameters import Parameters
 
 CAUTION = 4.0
 """Crystals that vote for no strain: n crystals move the cell by n / (n + CAUTION) of their strain."""
@@ -72,74 +64,6 @@ def learn_cells(
             break
         found = frames.index(learned)
     return learned, taught_by
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What the crystals on some frames teach.
-
-    Attributes
-    ----------
-    cells : (M, 3, 3) float64
-        The input cells, corrected.
-    n_crystals : (M,) int64
-        Crystals that each was learned from; 0 where it is unchanged.
-    misfit : Misfit or None
-        What their residuals say; None where crystals are too few, or spots lie on no Ewald sphere around +z.
-    evidence : Evidence
-        How well the frames with spots enough to teach are indexed with them.
-    """
-
-    cells: Array
-    n_crystals: NDArray[np.int64]
-    misfit: Misfit | None
-    evidence: Evidence
-
-    @property
-    def spread(self) -> Spread | None:
-        """Scatter of residuals and strains for the search."""
-        return None if self.misfit is None else self.misfit.spread_with_shift
-
-
-def learn(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
-) -> Lesson:
-    """Learn from some frames, whose input cells are (M, 3, 3)."""
-    learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
-    may_teach = np.diff(offsets) >= p.learn_min_spots
-    if not n_crystals.any():
-        n = int(may_teach.sum())
-        return Lesson(learned, n_crystals, None, Evidence(np.zeros(n, dtype=bool), np.zeros(n)))
-    plan = SearchPlan.make(learned, p)
-    result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=cells)
-    evidence = Evidence.of(result, p.accept)[may_teach]
-    return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
-
-
-def _misfit_of(
-    spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan
-) -> Misfit | None:
-    frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
-    wavelengths = [wavelength_of_spots(frame) for frame in frames]
-    kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]
-    rows = [np.arange(*result.crystal_offsets[f : f + 2]) for f in kept]
-    if not rows:
-        return None
-    crystals = result.crystals[np.concatenate(rows)]
-    return find_misfit(Crystals(
-        np.concatenate([frames[f] for f in kept]), offsets_of([len(frames[f]) for f in kept]),
-        np.array([wavelengths[f] for f in kept], dtype=np.float64), result.cells[crystals].astype(np.float64),
-        offsets_of([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), plan.cells,
-        plan.operators,
-    ))
-
-
-def learned_plan(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
-) -> SearchPlan:
-    """The search for input cells (M, 3, 3) as a run that begins with these frames makes it; the beam is left alone."""
-    lesson = learn(devices, spots, offsets, cells, p)
-    return SearchPlan.make(lesson.cells, p, lesson.spread)
 
 
 @dataclass

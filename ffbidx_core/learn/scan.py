@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .distribute import Devices
-from .model.cell import Array, shortest_reciprocal
-from .model.evidence import Evidence
-from .model.geometry import spots_of_moved_detector, wavelength_of_spots
-from .model.plan import SearchPlan
-from .model.ragged import offsets_of
-from .parameters import Parameters
+from ..distribute import Devices
+from ..model.cell import Array, shortest_reciprocal
+from ..model.evidence import Evidence
+from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
+from ..model.plan import SearchPlan
+from ..model.ragged import offsets_of
+from ..parameters import Parameters
 
 RINGS = 3
 STEP = 0.3

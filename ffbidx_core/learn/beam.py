@@ -8,16 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from .distribute import Devices
-from .input_cells import InputCells
-from .job import Job, first_frames
-from .learn import Lesson
-from .model.cell import Array
-from .model.frame import FrameBlock
-from .model.misfit import is_shift
-from .model.run import Learned
-from .parameters import Parameters
-from .read.setup import beam_option
+from ..distribute import Devices
+from ..input_cells import InputCells
+from ..job import Job, first_frames
+from ..model.cell import Array
+from ..model.frame import FrameBlock
+from ..model.misfit import is_shift
+from ..model.run import Learned
+from ..parameters import Parameters
+from ..read.setup import beam_option
+from .lesson import Lesson
 
 T = TypeVar("T")
 

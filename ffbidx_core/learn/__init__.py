@@ -1,0 +1,6 @@
+"""What a run learns from its first frames: its cells, how its residuals scatter, and where the beam is."""
+
+from .cells import learn_cells
+from .lesson import Lesson, learn, learned_plan
+
+__all__ = ["Lesson", "learn", "learn_cells", "learned_plan"]
