@@ -1,4 +1,4 @@
-"""What the crystals on a run's first frames teach: the cell, the scatter of residuals and strains, a beam that is off."""
+"""What crystals on a run's first frames teach: the cell, the scatter of residuals and strains, a beam that is off."""
 
 from __future__ import annotations
 
