@@ -7,6 +7,7 @@ columns of (3, N), frame after frame.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -46,12 +47,12 @@ class SpotBatch:
         """F."""
         return len(self.offsets) - 1
 
-    @property
+    @functools.cached_property
     def counts(self) -> Any:
         """Spots of each frame, (F,)."""
         return self.xp.diff(self.offsets)
 
-    @property
+    @functools.cached_property
     def frame_of_spot(self) -> Any:
         """Frame of each spot, (N,)."""
         xp = self.xp

@@ -74,6 +74,7 @@ class _Passes:
         xp = backend.xp
         self.given = given
         self.volumes, self.shortest = xp.asarray(plan.volumes), xp.asarray(plan.shortest_reciprocal)
+        self.radii = chance.radii(self.shortest, xp)
         self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
         self.n_frames = n_frames
         # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
@@ -154,7 +155,7 @@ class _Passes:
 
     def levels(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
         """Radii, the spots of cells (F, Q, 3, 3) within them, and the chance levels of these, each (F, Q, T)."""
-        radii = chance.radii(self.shortest[input_cell], self.xp)
+        radii = self.radii[input_cell]
         counts = self.backend.count_within(spots, cells, radii)
         n, volumes = spots.counts[:, None, None], self.volumes[input_cell][..., None]
         return radii, counts, chance.log10_tail(counts, n, radii, volumes, self.xp)

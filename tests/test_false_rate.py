@@ -5,11 +5,11 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
-from ffbidx_core.false_rate import MOST_RADII, RESOLUTION_RANK, FalseRate
+from ffbidx_core.false_rate import MOST_RADII, FalseRate
 from ffbidx_core.indexer import index_frames
 from ffbidx_core.model import chance
 from ffbidx_core.model.cell import cell_from_parameters
-from ffbidx_core.model.false_hits import log10_expected
+from ffbidx_core.model.false_hits import RESOLUTION_RANK, log10_expected
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate

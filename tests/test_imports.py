@@ -10,8 +10,8 @@ MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*
 
 BASE = {"model", "parameters", "errors", "version", "log"}
 ENGINE = {
-    "backends", "batch", "crystals", "false_rate", "indexer", "lanes", "polish", "reasons", "retry", "search",
-    "successive", "whitened",
+    "backends", "batch", "crystals", "expected_false", "false_rate", "indexer", "lanes", "polish", "reasons", "retry",
+    "search", "successive", "whitened",
 }
 FILES = {"batch", "read", "write"}
 RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "shards", "simulate", "summary"}

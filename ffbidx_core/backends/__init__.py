@@ -15,6 +15,7 @@ import numpy as np
 
 from ..batch import SpotBatch
 from ..errors import BackendUnavailable, ParameterError
+from ..expected_false import expected_false
 from ..model.equations import Spread
 from ..model.plan import SearchPlan
 from ..parameters import Parameters
@@ -204,6 +205,11 @@ class Backend(Protocol):
     ) -> Any:
         """Rotation and strain of one cell a frame, with residuals weighed; see `whitened.fit_whitened`."""
 
+    def expected_false(
+        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
+    ) -> Any:
+        """How many false crystals as good as cells are expected, log10; see `expected_false.expected_false`."""
+
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distance of every spot to its predicted one for cells (F, Q, 3, 3), (Q, N) float32.
 
@@ -220,6 +226,12 @@ class GenericVerbs:
     ) -> Any:
         """See `Backend.fit_whitened`."""
         return fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
+
+    def expected_false(
+        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
+    ) -> Any:
+        """See `Backend.expected_false`."""
+        return expected_false(spots, counts, radii, input_cell, volumes, orders, p)
 
 
 class OnHost(GenericVerbs):

@@ -230,6 +230,21 @@ class CudaBackend(CudaDevice, GenericVerbs):
             np.int32(spots.n_frames), *args,
         )
 
+    def expected_false(
+        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
+    ) -> Any:
+        """False crystals expected; see `Backend.expected_false`."""
+        counts = cp.ascontiguousarray(cp.asarray(counts, dtype=cp.int64))
+        input_cell = cp.ascontiguousarray(cp.asarray(input_cell, dtype=cp.int64))
+        out = cp.empty(counts.shape)
+        self._launch(
+            "expected_false", (-(-counts.size // 128),), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
+            np.int64(counts.size), np.int32(counts.shape[1]), counts, contiguous(radii), input_cell,
+            np.int32(input_cell.shape[1] == 1), contiguous(volumes), contiguous(orders), np.int32(len(volumes)),
+            np.int32(p.max_spots), np.int32(p.n_output_cells), np.int32(p.min_new_spots), out,
+        )
+        return out
+
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distances of all spots to their predicted ones; see `Backend.distances`."""
         cells = contiguous(cells)

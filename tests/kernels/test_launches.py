@@ -137,6 +137,9 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
             backend.refine_cells(spots, cells, scores, p.replace(method=method))
         backend.fit_constrained(spots, cells[:, 0], cells[:, 0], np.ones(3), 0.002)
         assert backend.fit_whitened(spots, cells[:, 0], cells[:, 0], np.ones(3), TYPICAL, 0.002).shape == (3, 3, 3)
+        counts, source = np.ones((3, 5), np.int64), np.zeros((3, 1), np.int32)
+        tables = np.ones(2), np.ones(2)
+        assert backend.expected_false(spots, counts, np.ones((3, 5)), source, *tables, p).shape == (3, 5)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)
 

@@ -6,20 +6,21 @@ CuPy's cache of compiled kernels hashes the source text, so that an edited file 
 from __future__ import annotations
 
 import functools
+import math
 from importlib.resources import files
 
-from ...model import fits
+from ...model import chance, false_hits, fits
 from ...model.equations import BIWEIGHT
 from ...model.geometry import SPHERE_ERROR
 
 FILES = (
     "common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "choose.cu", "fits.cu", "refine.cu",
-    "constrained.cu", "whitened.cu",
+    "constrained.cu", "whitened.cu", "chance.cu",
 )
 KERNELS = (
     "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells",
     "choose_minima", "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells",
-    "fit_constrained", "fit_whitened",
+    "fit_constrained", "fit_whitened", "expected_false",
 )
 OPTIONS = ("--std=c++17",)
 
@@ -44,6 +45,21 @@ def constants() -> str:
         "WEIGHED_FEWEST": repr(fits.WEIGHED_FEWEST),
         "BIWEIGHT": repr(BIWEIGHT),
         "SPHERE_ERROR": repr(SPHERE_ERROR),
+        "LN10": repr(math.log(10)),
+        "TWO_PI": repr(2 * math.pi),
+        "FOUR_THIRDS_PI": repr(4 / 3 * math.pi),
+        "EIGHT_PI_SQUARED": repr(8 * math.pi**2),
+        "INFINITE": "(1.0 / 0.0)",
+        "TAIL_TERMS": str(chance.TERMS),
+        "LARGEST_PROBABILITY": repr(chance.LARGEST_PROBABILITY),
+        "RESOLUTION_RANK": repr(false_hits.RESOLUTION_RANK),
+        "FEWEST_OVER": repr(false_hits.FEWEST_OVER),
+        "FALSE_DENSITY": repr(false_hits.DENSITY),
+        "FALSE_SLOPE": repr(false_hits.SLOPE),
+        "FINEST": repr(false_hits.FINEST),
+        "SHARPNESS": repr(false_hits.SHARPNESS),
+        "EVIDENCE_NEEDED": repr(false_hits.NEEDED),
+        "EVIDENCE_GROWTH": repr(false_hits.NEEDED_GROWTH),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
