@@ -26,7 +26,7 @@ from ..model.run import InputIdentity, RunRecord
 from ..parameters import Parameters
 from ..read.content import is_growing
 from ..read.geom import parse_geometry
-from ..read.identity import identity_now
+from ..read.identity import identity_now, text_of
 from ..read.open import SpotFile, open_spots
 from ..read.spots_kept import KeptSpots, keeps_spots
 
@@ -75,8 +75,9 @@ class IndexedFrame:
 
     @property
     def image(self) -> tuple[str, str]:
-        """Image file and event, as CrystFEL names them."""
-        return image_of(self.source, self.index, self.name)
+        """Image file and event, as CrystFEL names them; as text, which names of files need not be."""
+        image, event = image_of(self.source, self.index, self.name)
+        return text_of(image), text_of(event)
 
 
 def image_of(source: str, index: int, name: str) -> tuple[str, str]:

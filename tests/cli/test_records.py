@@ -177,3 +177,15 @@ def test_shares_say_which_they_are(run, made):
     assert run("merge", "s.1-of-2.h5", "s.2-of-2.h5", "-o", "t.h5").status == 0
     assert run("convert", "t.h5", "-o", "t.csv").status == 0
     assert said("t.csv")["made_by"]["numpy"] == f"{versions['numpy']}, 9.8.7"
+
+
+def test_names_that_are_no_text(run, made, tmp_path):
+    """Names of files may be any bytes; outputs are text."""
+    os.rename(b"data.cxi", b"data\xff.cxi")
+    outputs = [word for suffix in FORMATS for word in ("-o", f"odd.{suffix}")]
+    ran = run("index", "data\udcff.cxi", *INDEX[2:], *outputs)
+    assert ran.status == 0, ran.err
+    for suffix in FORMATS:
+        (known,) = said(f"odd.{suffix}")["input"]
+        assert known["path"] == "data\\udcff.cxi"
+        assert (tmp_path / f"odd.{suffix}").stat().st_size > 0
