@@ -27,7 +27,11 @@ for line in sys.stdin:
             os.close(descriptor)
     except (OSError, ValueError):
         pass
-    print(flush=True)
+    try:
+        os.write(1, b"\\n")
+    except OSError:
+        # The program that asked is gone.
+        break
 """
 
 

@@ -1,3 +1,6 @@
+import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -48,3 +51,16 @@ def test_a_child_that_dies_is_started_again(text_file, script):
         for _ in range(4):
             prober.check(text_file("0.1 0.2 0.3"))
             time.sleep(0.05)
+
+
+def test_a_child_whose_program_is_gone_says_nothing(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"x")
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.close()
+    child.stdin.write(json.dumps(str(tmp_path / "a.h5")).encode() + b"\n")
+    child.stdin.close()
+    assert child.stderr.read() == b""
+    assert child.wait(timeout=10) == 0
