@@ -8,23 +8,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .distribute import Devices, open_devices
 from .errors import NothingProcessed
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job, first_frames
 from .lanes import in_lanes
-from .learn.beam import learn_with_beam
+from .learn.beam import BEAM_MOVED, BEAM_OFF, learn_with_beam
+from .model.cell import Array
 from .model.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from .model.reason import with_status
-from .model.results import Results, ResultsHeader
+from .model.results import ResultsHeader
 from .model.run import Mark
+from .outcome import Found, Outcome
 from .read.ahead import read_ahead
-from .summary import Progress, Summary, Tally
+from .read.setup import beam_option
+from .summary import Progress, Tally
 from .version import VERSION
 from .write import ResultsWriter
 from .write.behind import WriteBehind
@@ -34,24 +35,6 @@ DEPTH = 2
 """Batches that wait between two stages at most."""
 SHARD_FRAMES = 16384
 """Frames that are saved together at most, however short the time since the last ones."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A run's summary, and the store that has its results."""
-
-    summary: Summary
-    header: ResultsHeader
-    store: Store
-
-    def pieces(self) -> Iterator[Results]:
-        """The results, some frames at a time."""
-        return self.store.pieces()
-
-    def results(self) -> Results:
-        """The results of a run that keeps them in memory."""
-        (results,) = self.store.pieces()
-        return dataclasses.replace(results, header=self.header, complete=self.summary.complete)
 
 
 def index(
@@ -100,24 +83,14 @@ def index(
             if run.job is not before:
                 # What was read so far was read with the beam elsewhere.
                 blocks.close(None)
-                learned = blocks = stack.enter_context(closing(read_ahead(run.blocks(), ahead, stop)))
+                blocks = stack.enter_context(closing(read_ahead(run.blocks(), ahead, stop)))
+                learned = run.learn(blocks, stop)
             batches = run.prepared(job.batches(learned), stop)
             for (batch, cells), result in in_lanes(devices, batches, run.compute, lambda item: not item[0].n_frames):
                 writer.put(run.found(batch, cells, result))
                 progress(run.event(blocks.fill, writer.fill))
             writer.finish()
         return run.outcome(blocks.ended and not run.stopped)
-
-
-@dataclass(frozen=True)
-class Found:
-    """A batch with its results, on its way to the store."""
-
-    batch: FrameBlock
-    status: NDArray[np.uint8]
-    result: BatchResult
-    cells: KnownCells | None
-    problems: list[str]
 
 
 class Run:
@@ -131,6 +104,7 @@ class Run:
         self.tally = Tally()
         self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self._tell, self.show)
+        self._beam_shift: Array | None = None
         self._new: list[str] = []
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))
@@ -162,7 +136,7 @@ class Run:
     ) -> Iterator[FrameBlock]:
         """Learn from the first frames of the whole input, unless that was done; the blocks to index.
 
-        Where the beam was moved `job` is another one, with which the blocks are to be read again.
+        Where they say that the beam is off, nothing is learned, and `job` is another one, to begin again with.
         """
         if self.learned is not None:
             return blocks
@@ -171,14 +145,26 @@ class Run:
             blocks = itertools.chain(head, rest)
         else:
             head, _ = first_frames(self.job.first_blocks(), self.p.learn_cell)
-        if not stop.is_set():
-            self.job, self.learned, said = learn_with_beam(self.job, self.cells, self.devices, head)
-            for sentence in said:
-                self._tell(sentence)
-            self.cells.take_up(self.learned)
-            self.store.learned(self.learned)
-            self._begin_shard()
+        if stop.is_set():
+            return blocks
+        p = self.p if self._beam_shift is None else self.p.replace(learn_beam=False)
+        found, shift, left = learn_with_beam(self.cells, self.devices, head, p)
+        if shift.any():
+            self._move_beam(shift)
+            return blocks
+        if left is not None:
+            self._tell(BEAM_OFF.format(*left))
+        x, y = (0.0, 0.0) if self._beam_shift is None else self._beam_shift.tolist()
+        self.learned = [dataclasses.replace(group, beam_shift=(x, y)) for group, _ in found if group.n_crystals.any()]
+        self.cells.take_up(self.learned)
+        self.store.learned(self.learned)
         return blocks
+
+    def _move_beam(self, shift: Array) -> None:
+        self._beam_shift, self.job = shift, self.job.with_beam_shift(shift)
+        assert self.job.geometry is not None
+        self._tell(BEAM_MOVED.format(*shift, beam_option(self.job.geometry)))
+        self._begin_shard()
 
     def prepared(
         self, batches: Iterator[FrameBlock], stop: threading.Event

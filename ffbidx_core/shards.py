@@ -16,7 +16,8 @@ from .distribute.shard import Answer, Part, Shard, index_shard
 from .errors import BackendUnavailable, InputError
 from .job import Job
 from .model.frame import Place
-from .pipeline import DEPTH, SHARD_FRAMES, Found, Run
+from .outcome import Found
+from .pipeline import DEPTH, SHARD_FRAMES, Run
 from .read.identity import identities
 from .read.spans import Cut, Cutter
 from .summary import Progress, Summary, Tally
@@ -53,6 +54,9 @@ def index_on(
         ended = False
         try:
             run.learn(job.first_blocks(), stop)
+            if run.learned is None:
+                # The beam was moved.
+                run.learn(run.job.first_blocks(), stop)
             with closing(Shards(cluster, run, stop)) as shards, WriteBehind(run.keep, DEPTH) as writer:
                 for part in shards.parts():
                     writer.put(_found(run, part))

@@ -14,7 +14,9 @@ ENGINE = {
     "search", "successive", "whitened",
 }
 FILES = {"batch", "read", "write"}
-RUNS = {"distribute", "learn", "benchmark", "input_cells", "job", "pipeline", "shards", "simulate", "summary"}
+RUNS = {
+    "distribute", "learn", "benchmark", "input_cells", "job", "outcome", "pipeline", "shards", "simulate", "summary",
+}
 
 MAY_IMPORT = {
     "model": {"model", "parameters", "errors"},

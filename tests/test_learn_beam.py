@@ -1,6 +1,8 @@
 """A beam that is off, found on a run's first frames and moved."""
 
 import json
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from calls import write_spots
 from faults.runs import Died, dies_after, run
+from growing import Writer
 
 from ffbidx_core import pipeline, read_results
 from ffbidx_core.job import Job
@@ -169,6 +172,33 @@ def test_a_run_that_follows_its_input(moved, sources, tmp_path):
     followed, whole = read_results(output), read_results(moved)
     np.testing.assert_array_equal(followed.cells, whole.cells)
     assert followed.header.geometry == whole.header.geometry
+
+
+def test_a_file_that_grows_meanwhile(frames, tmp_path):
+    """The frames that were read with the beam elsewhere come once more, from the same place."""
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    pieces = [frames.spots[begin:end] for begin, end in zip(frames.offsets[:-1], frames.offsets[1:], strict=True)]
+    writer = Writer(folder / "a.h5").native()
+    writer.add(*pieces[:15])
+
+    def write():
+        for piece in pieces[15:]:
+            time.sleep(0.05)
+            writer.add(piece)
+        writer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    follower = Follower([str(folder)], stop_after=2.0)
+    follower.wait(None, lambda text: None)
+    summary = index(follower.sources, tmp_path / "x.h5", follow=follower).summary
+    thread.join()
+    assert (summary.frames, summary.indexed) == (30, 30)
+    index([Source(str(folder / "a.h5"))], tmp_path / "y.h5")
+    followed, whole = (read_results(tmp_path / name) for name in ("x.h5", "y.h5"))
+    np.testing.assert_array_equal(followed.cells, whole.cells)
+    assert followed.header.geometry == whole.header.geometry != ""
 
 
 def test_cells_of_the_inputs_themselves(sources, tmp_path):

@@ -1,7 +1,8 @@
-"""The beam of a run moved to where its first frames say that it is, and the cells learned with it there."""
+"""Where the beam is, as a run's first frames say, and what they teach with it there."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -10,13 +11,12 @@ import numpy as np
 
 from ..distribute import Devices
 from ..input_cells import InputCells
-from ..job import Job, first_frames
 from ..model.cell import Array
 from ..model.frame import FrameBlock
+from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
 from ..model.misfit import is_shift
 from ..model.run import Learned
 from ..parameters import Parameters
-from ..read.setup import beam_option
 from .lesson import Lesson
 
 T = TypeVar("T")
@@ -36,37 +36,29 @@ BEAM_MOVED = (
 
 
 def learn_with_beam(
-    job: Job, cells: InputCells, devices: Devices, head: Sequence[FrameBlock]
-) -> tuple[Job, list[Learned], list[str]]:
-    """Learn from the first frames of a job.
+    cells: InputCells, devices: Devices, head: Sequence[FrameBlock], p: Parameters
+) -> tuple[list[tuple[Learned, Lesson]], Array, Array | None]:
+    """Learn from the first frames of a run; what is learned, and the shift, are those of `settle_beam`."""
 
-    Returns
-    -------
-    job : Job
-        With the beam where it is; the one given, unless it was moved.
-    learned : list of Learned
-    said : list of str
-        What a user should know of it.
-    """
-    def blocks_at(shift: Array) -> Sequence[FrameBlock]:
-        moved = job.with_beam_shift(shift)
-        return head if moved is job else first_frames(moved.first_blocks(), job.parameters.learn_cell)[0]
-
-    def learn_at(shift: Array) -> list[tuple[Learned, Lesson]]:
-        return cells.learn(devices, blocks_at(shift))
+    def moved(shift: Array) -> Sequence[FrameBlock]:
+        return [_moved(block, shift) for block in head] if shift.any() else head
 
     def scan(about: Array) -> Array | None:
-        far = cells.scan_beam(devices, blocks_at(about))
+        far = cells.scan_beam(devices, moved(about))
         return None if far is None else about + 1e3 * far
 
-    learned, shift, left = settle_beam(learn_at, scan, job.parameters)
-    moved, said = job.with_beam_shift(shift), []
-    if moved.geometry is not None and moved is not job:
-        said.append(BEAM_MOVED.format(*shift, beam_option(moved.geometry)))
-    if left is not None:
-        said.append(BEAM_OFF.format(*left))
-    x, y = shift.tolist()
-    return moved, [replace(group, beam_shift=(x, y)) for group, _ in learned if group.n_crystals.any()], said
+    learned, shift, left = settle_beam(lambda shift: cells.learn(devices, moved(shift)), scan, p)
+    return list(learned), shift, left
+
+
+def _moved(block: FrameBlock, shift: Array) -> FrameBlock:
+    """A block with the beam shifted by (2,) mrad, as well as its spots alone tell."""
+    spots = block.spots.astype(np.float64)
+    for begin, end in itertools.pairwise(block.offsets):
+        if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
+            along = np.full(end - begin, wavelength)
+            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, 1e-3 * shift)
+    return replace(block, spots=spots.astype(np.float32))
 
 
 def settle_beam(
