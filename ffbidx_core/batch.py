@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model.ragged import offsets_of
+from .model.ragged import offsets_of, rows_of
 
 LARGEST_SPOT = 1000.0
 """No spot lies this far out, 1/angstrom; one that does makes its frame a bad one."""
@@ -58,18 +58,14 @@ class SpotBatch:
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
 
-    def columns(self, frames: Any) -> tuple[Any, Any]:
-        """Columns of the spots of some frames (indices, ascending), and their offsets."""
-        xp = self.xp
-        offsets = offsets_of(self.counts[frames], xp)
-        each = xp.arange(int(offsets[-1]))
-        shift = self.offsets[frames] - offsets[:-1]
-        return each + shift[xp.searchsorted(offsets, each, side="right") - 1], offsets
+    def part(self, frames: Any) -> tuple[SpotBatch, Any]:
+        """The batch of some of the frames (indices, ascending), and the columns here of its spots."""
+        columns, offsets = rows_of(self.offsets, frames, self.xp)
+        return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp), columns
 
     def take(self, frames: Any) -> SpotBatch:
         """The batch of some of the frames (indices, ascending)."""
-        columns, offsets = self.columns(frames)
-        return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp)
+        return self.part(frames)[0]
 
     def keep(self, mask: Any) -> SpotBatch:
         """The same frames with only those spots for which mask (N,) is true."""

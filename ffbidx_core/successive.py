@@ -116,8 +116,8 @@ class _Passes:
             good = xp.flatnonzero(counted & (false <= self.limit))
             if len(good) == 0:
                 break
-            columns = columns[left.columns(good)[0]]
-            left, active, best, false = left.take(good), active[good], best[good], false[good]
+            left, mine = left.part(good)
+            columns, active, best, false = columns[mine], active[good], best[good], false[good]
             level, radius = level[good, best], radius[good, best]
             chosen, source = cells[active, best], input_cell[active, best]
             # A cell is taken once, whatever comes of it.

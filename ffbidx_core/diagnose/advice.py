@@ -8,6 +8,7 @@ import numpy as np
 
 from ..model.beam import beam_on_panel
 from ..model.cell import Array
+from ..read.setup import CENTRE_OPTION, SHIFT_OPTION
 from .again import Trial
 from .sample import Sample
 from .setup import SetupFinding
@@ -61,10 +62,8 @@ def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, floa
     """What moves the beam as found; `shifted` is the shift with which the spots were read, mrad."""
     pixels = pixels_of(sample, setup)
     if pixels is None:
-        x, y = setup.shift * 1e3 + shifted
-        return f"--beam-shift {x:.3f} {y:.3f}"
-    fs, ss = pixels.centre
-    return f"--beam-centre {fs:.2f} {ss:.2f}"
+        return SHIFT_OPTION.format(*(setup.shift * 1e3 + shifted))
+    return CENTRE_OPTION.format(*pixels.centre)
 
 
 def cell_option(parameters: Array, centring: str) -> str:

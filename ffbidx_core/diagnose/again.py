@@ -16,11 +16,11 @@ from ..model.cell import Array
 from ..model.evidence import MEASURES, Evidence
 from ..model.misfit import Crystals
 from ..model.plan import SearchPlan
-from ..model.ragged import offsets_of
+from ..model.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
 from ..read.frames import ResolutionLimits
 from .found import Found
-from .sample import Sample, evenly
+from .sample import Sample
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Again:
         first = evenly(np.arange(len(offsets) - 1), self._p.learn_cell)
         p = self._p
         if learn and len(first):
-            plan = learned_plan(self._devices, *_frames(spots, offsets, first), references, p)
+            rows, some = rows_of(offsets, first)
+            plan = learned_plan(self._devices, spots[rows], some, references, p)
         else:
             plan = SearchPlan.make(references if cell is not None or self._learned is None else self._learned, p)
         result = self._devices.index_frames(spots, offsets, plan, p, given_cells=references)
@@ -99,11 +100,3 @@ class Again:
         inside = self._limits.within((crystals.spots**2).sum(axis=1))
         running = offsets_of(inside)
         return crystals.spots[inside].astype(np.float32), running[crystals.offsets].astype(np.int64)
-
-
-def _frames(
-    spots: NDArray[np.float32], offsets: NDArray[np.int64], frames: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The spots of some frames."""
-    parts = [spots[offsets[f] : offsets[f + 1]] for f in frames]
-    return np.concatenate(parts), offsets_of([len(part) for part in parts])

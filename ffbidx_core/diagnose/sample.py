@@ -18,7 +18,7 @@ from ..model.geometry import PADDING, wavelength_of_spots
 from ..model.lattice import primitive_basis
 from ..model.misfit import Crystals
 from ..model.plan import SYMMETRY_TOLERANCE
-from ..model.ragged import offsets_of
+from ..model.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..model.results import COLUMNS, Results
 from ..read.results import results_in_pieces
 from ..write.frames import IndexedFrame, Setup, geometry_of, indexed_frames
@@ -73,36 +73,21 @@ class Sample:
 
     def with_most_spots(self, n: int) -> Sample:
         """So many frames, spread evenly over the half of them that has more spots."""
-        order = np.argsort(np.diff(self.crystals.offsets), kind="stable")
-        return self._take(np.sort(evenly(order[len(order) // 2 :], n)))
+        return self._take(np.sort(evenly(fuller_half(self.crystals.offsets), n)))
 
     def _take(self, chosen: NDArray[np.int64]) -> Sample:
         return Sample(take_frames(self.crystals, chosen), self.status[chosen], self.bases, self.geometry,
                       self.distance[chosen], self.on_sphere, self.missing)
 
 
-def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of some rows, spread evenly over them."""
-    if len(rows) <= most:
-        return rows
-    return np.asarray(rows[np.arange(most) * len(rows) // most])
-
-
 def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
     """The crystals and spots of some frames."""
-    spots, offsets = _rows(crystals.offsets, frames)
-    rows, crystal_offsets = _rows(crystals.crystal_offsets, frames)
+    spots, offsets = rows_of(crystals.offsets, frames)
+    rows, crystal_offsets = rows_of(crystals.crystal_offsets, frames)
     return replace(
         crystals, spots=crystals.spots[spots], offsets=offsets, wavelength=crystals.wavelength[frames],
         cells=crystals.cells[rows], crystal_offsets=crystal_offsets, input_cell=crystals.input_cell[rows],
     )
-
-
-def _rows(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of some entries of a ragged array, and the offsets of these alone."""
-    n = np.diff(offsets)[chosen]
-    own = offsets_of(n)
-    return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], n), own
 
 
 def read_sample(path: str, found: Found, setup: Setup) -> Sample:
@@ -173,8 +158,8 @@ def _joined(parts: list[Results]) -> Results:
 
 def only_frames(results: Results, frames: NDArray[np.int64]) -> Results:
     """The results of some frames, ascending, alone."""
-    cells, cell_offsets = _rows(results.cell_offsets, frames)
-    crystals, crystal_offsets = _rows(results.crystal_offsets, frames)
+    cells, cell_offsets = rows_of(results.cell_offsets, frames)
+    crystals, crystal_offsets = rows_of(results.crystal_offsets, frames)
     rows: dict[str, Any] = {"frames": frames, "cells": cells, "crystals": crystals}
     parts = {name: getattr(results, name)[rows[c.rows]] for name, c in COLUMNS.items()
              if c.rows in rows and getattr(results, name) is not None}

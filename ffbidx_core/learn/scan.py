@@ -12,7 +12,7 @@ from ..model.cell import Array, shortest_reciprocal
 from ..model.evidence import Evidence
 from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
-from ..model.ragged import offsets_of
+from ..model.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..parameters import Parameters
 
 RINGS = 3
@@ -56,8 +56,8 @@ def scan_beam(
     n = len(chosen)
     if n < p.learn_min_crystals:
         return None
-    rows = np.concatenate([np.arange(offsets[f], offsets[f + 1]) for f in chosen])
-    counts = np.diff(offsets)[chosen]
+    rows, some = rows_of(offsets, chosen)
+    counts = np.diff(some)
     shortest = max(shortest_reciprocal(cell) for cell in cells)
     shifts = np.concatenate([np.zeros((1, 2)), shifts_to_try(shortest, float(np.median(wavelengths)))])
     xyz, wavelength = spots[rows].astype(np.float64), np.repeat(wavelengths, counts)
@@ -76,11 +76,10 @@ def _frames_with_most_spots(
     spots: NDArray[Any], offsets: NDArray[np.int64], p: Parameters
 ) -> tuple[NDArray[np.int64], Array]:
     """Up to `FRAMES` frames, spread over the half that has more spots, and their wavelengths in angstrom."""
-    counts = np.diff(offsets)
-    order = np.argsort(counts, kind="stable")
-    half = order[max(len(order) // 2, int(np.searchsorted(counts[order], p.learn_min_spots))) :]
+    half = fuller_half(offsets)
+    half = half[np.diff(offsets)[half] >= p.learn_min_spots]
     found = []
-    for f in half[:: max(1, len(half) // FRAMES)][:FRAMES].tolist():
+    for f in evenly(half, FRAMES).tolist():
         wavelength = wavelength_of_spots(spots[offsets[f] : offsets[f + 1]].astype(np.float64))
         if wavelength is not None:
             found.append((f, wavelength))

@@ -18,6 +18,9 @@ from .geom import parse_geometry, read_geometry
 from .open import open_spots
 from .shifted import with_shifted_beam
 
+SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
+"""How they are typed."""
+
 
 @dataclass(frozen=True)
 class GeometryChanges:
@@ -146,8 +149,8 @@ def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Ar
 def beam_option(geometry: Geometry) -> str:
     """What puts the beam where a geometry has it, as it is typed."""
     if geometry.beam_shift is not None:
-        return "--beam-shift {:.3f} {:.3f}".format(*geometry.beam_shift)
-    return "--beam-centre {:.2f} {:.2f}".format(*beam_on_panel(geometry.detector))
+        return SHIFT_OPTION.format(*geometry.beam_shift)
+    return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 
 def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:
