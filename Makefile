@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
-SOURCES := $(shell find ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*') ffbidx.py
+SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
 .PHONY: demo test lint quality calibration speed gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
@@ -28,22 +28,22 @@ lint: .venv-test/installed
 	.venv-test/bin/mypy
 
 quality: .venv-test/installed
-	.venv-test/bin/python -m bench.quality
+	.venv-test/bin/python -m tests.bench.quality
 
 calibration: .venv-test/installed
-	.venv-test/bin/python -m bench.calibration
+	.venv-test/bin/python -m tests.bench.calibration
 
 speed: .venv-test/installed
-	.venv-test/bin/python -m bench.speed
+	.venv-test/bin/python -m tests.bench.speed
 
 soak: .venv-test/installed
-	.venv-test/bin/python -m bench.soak
+	.venv-test/bin/python -m tests.bench.soak
 
 gpu-test:
 	PYTHONPATH=. $(PYTHON) -m pytest tests/parity tests/gpu -k "cuda or gpu" -rs
 
 gpu-bench:
-	PYTHONPATH=. $(PYTHON) -m bench.gpu
+	PYTHONPATH=. $(PYTHON) -m tests.bench.gpu
 
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo

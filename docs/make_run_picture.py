@@ -7,10 +7,10 @@ import numpy as np
 from rich.console import Console
 
 from ffbidx_cli.console import PLAIN, crystal_table, progress_line, show_summary
-from ffbidx_core.job import Job
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.pipeline import Progress, index
 from ffbidx_core.read import expand_inputs, read_cell
+from ffbidx_core.run.job import Job
+from ffbidx_core.run.pipeline import Progress, index
 
 SPOTS, CELL, OUTPUT = "sample_data/lysozyme.h5", "sample_data/lysozyme.cell", "lysozyme.ffbidx.h5"
 PICTURE = Path("docs/run.svg")

@@ -44,7 +44,7 @@ def load_config(path: str, command: click.Command) -> dict[str, Any]:
     UsageError
         For an option that the command has not got.
     """
-    from ffbidx_core.read.content import read_text
+    from ffbidx_core.read.files.content import read_text
 
     text = read_text(path)
     if text is None:

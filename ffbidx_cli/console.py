@@ -19,10 +19,10 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ffbidx_core.errors import OutputError
-from ffbidx_core.model.frame import FrameStatus
-from ffbidx_core.model.reason import FrameReason, Rung
-from ffbidx_core.model.results import Results
-from ffbidx_core.summary import Progress, Summary
+from ffbidx_core.model.records.frame import FrameStatus
+from ffbidx_core.model.records.reason import FrameReason, Rung
+from ffbidx_core.model.records.results import Results
+from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
 

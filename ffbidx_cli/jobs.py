@@ -14,12 +14,12 @@ from ffbidx_cli.options import chosen_parameters
 from ffbidx_core.errors import UsageError
 
 if TYPE_CHECKING:
-    from ffbidx_core.job import Job
-    from ffbidx_core.model.detector import Geometry
+    from ffbidx_core.model.detector.panels import Geometry
     from ffbidx_core.model.lattice import InputCell
     from ffbidx_core.read import Source
-    from ffbidx_core.read.follow import Follower
-    from ffbidx_core.summary import Summary
+    from ffbidx_core.read.growing.follow import Follower
+    from ffbidx_core.run.job import Job
+    from ffbidx_core.run.summary import Summary
     from ffbidx_core.write import Store
 
 TO_STDOUT = "-"
@@ -34,7 +34,7 @@ def probing_of(
 ) -> AbstractContextManager[None]:
     """Have a child open the inputs first where there are several: one that hangs must not hold up the others."""
     from ffbidx_core.errors import ParameterError
-    from ffbidx_core.read.probe import OPEN_TIMEOUT, Prober, probing
+    from ffbidx_core.read.files.probe import OPEN_TIMEOUT, Prober, probing
 
     seconds = OPEN_TIMEOUT if timeout is None else timeout
     if not seconds >= 0:
@@ -72,8 +72,8 @@ def follower_of(
         raise UsageError("--follow and --dry-run: frames that are still to come cannot be listed")
 
     from ffbidx_core.errors import ParameterError
-    from ffbidx_core.read.follow import Follower
-    from ffbidx_core.read.inputs import names_to_follow
+    from ffbidx_core.read.files.inputs import names_to_follow
+    from ffbidx_core.read.growing.follow import Follower
 
     if stop_after is not None and not 0 < stop_after < float("inf"):
         raise ParameterError("stop_after", stop_after, "above 0 and finite, in seconds")
@@ -88,7 +88,7 @@ def wait_for_first(
 
     What is wrong with the options is told before, not when the first frame comes.
     """
-    from ffbidx_core.read.cells import read_input_cell
+    from ffbidx_core.read.cells.input_cell import read_input_cell
     from ffbidx_core.write import Output
 
     chosen_parameters(preset, options)
@@ -135,7 +135,7 @@ def geometry_of(
 ) -> tuple[Geometry | None, bool | None]:
     """The geometry that the options describe, and whether half a pixel is added to the peaks."""
     from ffbidx_core.errors import ParameterError
-    from ffbidx_core.read.setup import GeometryChanges, choose_geometry
+    from ffbidx_core.read.geometry.choose import GeometryChanges, choose_geometry
 
     for name, value in (("distance", distance), ("wavelength", wavelength)):
         if value is not None and not 0 < value < float("inf"):
@@ -175,8 +175,8 @@ def job_of(
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
 
-    from ffbidx_core.job import SAVE_SECONDS, Job
-    from ffbidx_core.read.cells import centred_cell_of, read_input_cell
+    from ffbidx_core.read.cells.input_cell import centred_cell_of, read_input_cell
+    from ffbidx_core.run.job import SAVE_SECONDS, Job
 
     parameters, given = chosen_parameters(preset, options)
     if "max_output_cells" not in given:
@@ -200,8 +200,8 @@ def job_of(
 
 def check_pixels(chosen: dict[str, str], sources: Sequence[Source], job: Job) -> None:
     """Refuse, before the run, an output that needs pixels where the first input has none."""
-    from ffbidx_core.read.setup import first_without_pixels
-    from ffbidx_core.write.frames import NO_PIXELS
+    from ffbidx_core.read.geometry.choose import first_without_pixels
+    from ffbidx_core.read.indexed_frames import NO_PIXELS
     from ffbidx_core.write.outputs import WITH_PIXELS
 
     needing = [path for path, wanted in chosen.items() if wanted in WITH_PIXELS]
@@ -212,8 +212,8 @@ def check_pixels(chosen: dict[str, str], sources: Sequence[Source], job: Job) ->
 def store_of(chosen: dict[str, str], job: Job, inputs: Sequence[str], *, overwrite: bool, resume: bool) -> Store:
     """Where the results go, checked before the run."""
     from ffbidx_cli.console import write_data
+    from ffbidx_core.read.indexed_frames import Setup
     from ffbidx_core.write import Output, PartsStore, TableStream
-    from ffbidx_core.write.frames import Setup
 
     if list(chosen) == [TO_STDOUT]:
         return TableStream(write_data)
@@ -238,13 +238,13 @@ def keep_spots_in(chosen: dict[str, str]) -> None:
 
 def run_job(job: Job, dask: str | None, *, stop: threading.Event, **options: Any) -> Summary:
     """Index the frames of a job here, or on the workers of a dask cluster."""
-    from ffbidx_core import pipeline
+    from ffbidx_core.run import pipeline
 
     if dask is None:
         return pipeline.index(job, stop=stop, **options).summary
 
-    from ffbidx_core.distribute.dask_cluster import open_cluster
-    from ffbidx_core.shards import index_on
+    from ffbidx_core.devices.dask_cluster import open_cluster
+    from ffbidx_core.run.on_cluster import index_on
 
     where = {name: getattr(job, name) for name in ("backend", "device", "threads")}
     with open_cluster(dask, stop=stop, **where) as cluster:
@@ -253,7 +253,7 @@ def run_job(job: Job, dask: str | None, *, stop: threading.Event, **options: Any
 
 def list_batches(job: Job) -> int:
     """Write the frames of each batch to standard output."""
-    from ffbidx_core.model.frame import FrameStatus
+    from ffbidx_core.model.records.frame import FrameStatus
 
     click.echo("# batch\tsource\tindex\tn_spots\tusable")
     for number, batch in enumerate(job.batches(job.blocks())):

@@ -12,9 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
+from ffbidx_cli.signals import Leave, StopSignals
 from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
-
-from .signals import Leave, StopSignals
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from .console import data_console
+from ffbidx_cli.console import data_console
 
 if TYPE_CHECKING:
-    from ffbidx_core.diagnose.report import Report
+    from ffbidx_core.report.report import Report
 
 
 def stem_of(results: str) -> str:
@@ -20,7 +20,7 @@ def stem_of(results: str) -> str:
 
 def show_report(report: Report) -> None:
     """Print a report's facts, its cells and what it remarks."""
-    from ffbidx_core.diagnose.figures import NAMES
+    from ffbidx_core.report.figures import NAMES
 
     console = data_console()
     facts = Table.grid(padding=(0, 2))

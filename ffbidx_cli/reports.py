@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ffbidx_cli.console import PLAIN, data_console
 from ffbidx_core.benchmark import Row
 from ffbidx_core.doctor.finding import Finding, State
-
-from .console import PLAIN, data_console
 
 T = TypeVar("T")
 STYLES = {State.OK: "green", State.ABSENT: "dim", State.ATTENTION: "yellow", State.BROKEN: "bold red"}

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .indexer import Backend, get_backend, index_frames
-from .job import BATCH_SIZE
-from .lanes import in_lanes
-from .model.equations import Spread
-from .model.frame import BatchResult
+from .devices.lanes import in_lanes
+from .method.index_frames import Backend, get_backend, index_frames
+from .model.misfit.equations import Spread
 from .model.plan import SearchPlan
+from .model.records.frame import BatchResult
 from .parameters import Parameters
+from .run.job import BATCH_SIZE
 from .simulate import Scenario, SimulatedFrames, simulate, turned_copies
 from .simulate.judge import Tally
 

@@ -38,7 +38,7 @@ def command(
     inputs of the run, where an output needs them.
     """
     from ffbidx_core.read import expand_inputs
-    from ffbidx_core.read.open import is_results
+    from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.write import Output
 
     sources = expand_inputs(inputs)
@@ -56,9 +56,9 @@ def command(
 def _convert_results(
     path: str, chosen: dict[str, str], geometry: str | None, changes: dict[str, Any], overwrite: bool
 ) -> int:
+    from ffbidx_core.read.indexed_frames import Setup
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
-    from ffbidx_core.write.frames import Setup
     from ffbidx_core.write.outputs import RESULTS_FILE
     from ffbidx_core.write.record import record_of
 
@@ -84,10 +84,10 @@ def _convert_spots(
 ) -> int:
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.read import read_frames
-    from ffbidx_core.read.setup import first_setup
+    from ffbidx_core.read.geometry.choose import first_setup
     from ffbidx_core.write import write_file
+    from ffbidx_core.write.formats.spots import SpotsWriter
     from ffbidx_core.write.outputs import RESULTS_FILE
-    from ffbidx_core.write.spots import SpotsWriter
 
     for output, wanted in chosen.items():
         if wanted != RESULTS_FILE:

@@ -26,9 +26,9 @@ def command(
     """
     from contextlib import closing, nullcontext
 
+    from ffbidx_core.devices import open_devices
     from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
     from ffbidx_core.diagnose.words import sentences
-    from ffbidx_core.distribute import open_devices
 
     with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
         diagnosis = make_diagnosis(results, devices)

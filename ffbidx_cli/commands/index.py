@@ -99,7 +99,7 @@ def command(
         return list_batches(job)
 
     from ffbidx_cli import console
-    from ffbidx_core.distribute import why_on_cpu
+    from ffbidx_core.devices import why_on_cpu
 
     read = [source.path for source in sources] + list(options["cells"])
     check_pixels(chosen, sources, job)

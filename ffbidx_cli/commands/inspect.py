@@ -28,8 +28,8 @@ def command(
     from ffbidx_cli.console import data_console
     from ffbidx_cli.inspection import show_results, show_spots
     from ffbidx_core.read import expand_inputs
+    from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.read.inspection import inspect_results, inspect_spots
-    from ffbidx_core.read.open import is_results
 
     sources = expand_inputs(inputs)
     if len(sources) == 1 and is_results(sources[0].path):

@@ -10,7 +10,7 @@ import click
 from ffbidx_cli.options import debug_option, where_options
 
 if TYPE_CHECKING:
-    from ffbidx_core.diagnose.report import Report
+    from ffbidx_core.report.report import Report
 
 
 @click.command("report")
@@ -30,15 +30,15 @@ def command(
     from contextlib import closing, nullcontext
 
     from ffbidx_cli.pictures import show_report, stem_of
-    from ffbidx_core.diagnose import require_matplotlib
+    from ffbidx_core.report import require_matplotlib
     from ffbidx_core.write import check_output, write_file
 
     require_matplotlib()
     output = f"{stem_of(results)}.report.html" if output is None else output
     check_output(output, overwrite, [results])
-    from ffbidx_core.diagnose.page import page
-    from ffbidx_core.diagnose.report import make_report
-    from ffbidx_core.distribute import open_devices
+    from ffbidx_core.devices import open_devices
+    from ffbidx_core.report.page import page
+    from ffbidx_core.report.report import make_report
 
     with closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices:
         report = make_report(results, devices, diagnose=diagnose)
@@ -50,7 +50,7 @@ def command(
 
 
 def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
-    from ffbidx_core.diagnose.style import image_bytes, styled
+    from ffbidx_core.report.style import image_bytes, styled
     from ffbidx_core.write import check_output, write_file
     from ffbidx_core.write.atomic import make_directory
 

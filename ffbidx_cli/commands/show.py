@@ -25,15 +25,15 @@ def command(results: str, frame: str, output: str | None, overwrite: bool) -> No
     that the results keep (--keep-spots), else they are read again from the input of the run.
     """
     from ffbidx_cli.pictures import stem_of
-    from ffbidx_core.diagnose import require_matplotlib
     from ffbidx_core.errors import UsageError
+    from ffbidx_core.report import require_matplotlib
     from ffbidx_core.write import check_output, write_file
 
     require_matplotlib()
     if output is not None and os.path.splitext(output)[1].lower() not in KINDS:
         raise UsageError(f"-o {output}: a picture ends in {' or '.join(KINDS)}")
-    from ffbidx_core.diagnose.frame_picture import draw_frame, find_frame, read_spots
-    from ffbidx_core.diagnose.style import image_bytes, styled
+    from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
+    from ffbidx_core.report.style import image_bytes, styled
 
     number, found = find_frame(results, frame)
     output = f"{stem_of(results)}.frame{number}.png" if output is None else output

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
+from ffbidx_cli.options import debug_option
 from ffbidx_core.model.lattice import CENTRINGS
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
-
-from ..options import debug_option
 
 WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}
 
@@ -76,7 +75,7 @@ def _cell(text: str) -> tuple[float, ...]:
     """The six parameters of a cell that is written out, or that a file holds."""
     from ffbidx_core.errors import UsageError
     from ffbidx_core.model.cell import cell_parameters
-    from ffbidx_core.read.cells import read_cell
+    from ffbidx_core.read.cells.input_cell import read_cell
 
     try:
         numbers = tuple(float(part) for part in text.split(","))

@@ -17,7 +17,7 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool) -> N
     """Show the crystals of a results file, or its frames, a line each."""
     from ffbidx_cli.console import crystal_table, data_console, frame_table
     from ffbidx_core import read_results
-    from ffbidx_core.model.frame import FrameStatus
+    from ffbidx_core.model.records.frame import FrameStatus
 
     found = read_results(results)
     console = data_console()

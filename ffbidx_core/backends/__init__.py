@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..batch import SpotBatch
 from ..errors import BackendUnavailable, ParameterError
-from ..expected_false import expected_false
-from ..model.equations import Spread
+from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
 from ..parameters import Parameters
-from ..whitened import fit_whitened
+from .generic.expected_false import expected_false
+from .generic.fit_whitened import fit_whitened
 
 BACKENDS = ("auto", "cuda", "cpu")
 """What a user can ask for; `reference`, the oracle of the tests, is there too."""
@@ -259,7 +259,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
     ParameterError
         For another name, or a device for a backend that has none.
     """
-    from .devices import device_number, why_no_cuda
+    from .cuda.driver import device_number, why_no_cuda
 
     names_device = device not in (None, "")
     if name == "auto":
@@ -267,7 +267,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
     if name in ("cpu", "reference") and names_device:
         raise ParameterError("device", device, f"left out with the backend {name}, which uses no GPU")
     if name == "cpu":
-        from .cpu import CpuBackend
+        from .cpu.backend import CpuBackend
 
         return CpuBackend(threads)
     if name == "cuda":
@@ -275,7 +275,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
             raise BackendUnavailable(f"no GPU backend: {reason}")
         number = device_number(device)
         try:
-            from .cuda import CudaBackend
+            from .cuda.backend import CudaBackend
 
             return CudaBackend(number)
         except (ImportError, RuntimeError) as error:
@@ -285,7 +285,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
                 "see what `ffbidx doctor` says, or go without it by --backend cpu"
             ) from error
     if name == "reference":
-        from .reference import ReferenceBackend
+        from .reference.backend import ReferenceBackend
 
         return ReferenceBackend()
     raise ParameterError("backend", name, "one of " + ", ".join(BACKENDS))

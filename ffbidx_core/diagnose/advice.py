@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.beam import beam_on_panel
 from ..model.cell import Array
-from ..read.setup import CENTRE_OPTION, SHIFT_OPTION
-from .again import Trial
+from ..model.detector.beam import beam_on_panel
+from ..read.geometry.choose import CENTRE_OPTION, SHIFT_OPTION
 from .sample import Sample
 from .setup import SetupFinding
+from .trial import Trial
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from ..distribute import Devices
+from ..devices import Devices
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
 from ..model.lattice import Lattice
+from ..read.indexed_frames import Setup
 from ..read.results import read_run
-from ..write.frames import Setup
 from .advice import Advice, Pixels, cell_option, pixels_of, shift_option
-from .again import Again
 from .found import Found, read_found
 from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
 from .settings import Setting, find_settings
 from .setup import SetupFinding, find_setup
+from .trial import Again
 
 TRIED = 240
 """Frames of the sample that are indexed again."""

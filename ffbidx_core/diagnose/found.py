@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array
-from ..model.frame import FrameStatus
-from ..model.results import Results, ResultsHeader
+from ..model.records.frame import FrameStatus
+from ..model.records.results import Results, ResultsHeader
 from ..read.results import results_in_pieces
 
 USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.TOO_FEW_SPOTS)

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..model.cell import Array, symmetry_operators
-from ..model.detector import Geometry
-from ..model.frame import FrameStatus
-from ..model.geometry import PADDING, wavelength_of_spots
+from ..model.detector.panels import Geometry
+from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.lattice import primitive_basis
-from ..model.misfit import Crystals
+from ..model.misfit.misfit import Crystals
 from ..model.plan import SYMMETRY_TOLERANCE
-from ..model.ragged import evenly, fuller_half, offsets_of, rows_of
-from ..model.results import COLUMNS, Results
+from ..model.records.frame import FrameStatus
+from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
+from ..model.records.results import COLUMNS, Results
+from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
 from ..read.results import results_in_pieces
-from ..write.frames import IndexedFrame, Setup, geometry_of, indexed_frames
 from .found import USABLE, Found
 
 MOST_FRAMES = 2000

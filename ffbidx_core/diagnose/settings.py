@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, other_settings
-from ..model.equations import derivatives, index_spots, strain_information, sums_over_spots
-from ..model.misfit import Crystals, Misfit
+from ..model.misfit.equations import derivatives, index_spots, strain_information, sums_over_spots
+from ..model.misfit.misfit import Crystals, Misfit
 from ..model.strain import MULTIPLICITY, components
 
 TOLERANCE = 0.08

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from ..learn.scan import shifts_to_try
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
-from ..model.equations import COMMON
-from ..model.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
-from .again import Again, Trial
+from ..model.misfit.equations import COMMON
+from ..model.misfit.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
 from .sample import Sample
+from .trial import Again, Trial
 
 SETTLED = 2.0
 """Standard errors within which two estimates agree."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..model.cell import Array
 from .advice import Advice
-from .again import Trial
 from .diagnosis import CellFinding, Diagnosis
 from .multiples import Multiple
 from .setup import SetupFinding, Value
+from .trial import Trial
 
 NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 OFF = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from ..backends import devices
+from ..backends.cuda import driver as devices
 from ..errors import ParameterError
-from ..indexer import BACKENDS
+from ..method.index_frames import BACKENDS
 from . import gpu, machine, selftest
 from .finding import Finding, State
 

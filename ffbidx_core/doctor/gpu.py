@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ..backends import devices
+from ..backends.cuda import driver as devices
 from .finding import Finding, State
 from .machine import GIB
 

@@ -38,7 +38,7 @@ def program() -> Finding:
 
 def module() -> Finding:
     """Which module `import ffbidx` finds, where PSI's of the same name may be installed too."""
-    ours = HOME / "ffbidx.py"
+    ours = HOME / "ffbidx" / "__init__.py"
     spec = importlib.util.find_spec("ffbidx")
     found = Path(spec.origin).resolve() if spec and spec.origin else None
     others = sorted({str(path) for path in _modules_on_the_path() if path != ours})
@@ -76,7 +76,7 @@ def numba() -> Finding:
 
 def threads() -> Finding:
     """Processors that may be used, and the share of them that a container allows."""
-    from ..backends.cpu import available_threads
+    from ..backends.cpu.backend import available_threads
 
     usable, there = available_threads(), os.cpu_count() or 1
     data = {"usable": usable, "processors": there}

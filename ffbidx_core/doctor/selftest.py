@@ -10,9 +10,9 @@ import numpy as np
 
 from ..benchmark import SCENARIOS
 from ..errors import BackendUnavailable
-from ..indexer import Backend, get_backend, index_frames
-from ..model.frame import BatchResult
+from ..method.index_frames import Backend, get_backend, index_frames
 from ..model.plan import SearchPlan
+from ..model.records.frame import BatchResult
 from ..parameters import Parameters
 from ..simulate import SimulatedFrames, simulate
 from ..simulate.judge import Judge

@@ -9,14 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..distribute import Devices
-from ..input_cells import InputCells
+from ..devices import Devices
 from ..model.cell import Array
-from ..model.frame import FrameBlock
-from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
-from ..model.misfit import is_shift
-from ..model.run import Learned
+from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ..model.misfit.misfit import is_shift
+from ..model.records.frame import FrameBlock
+from ..model.records.run import Learned
 from ..parameters import Parameters
+from ..run.input_cells import InputCells
 from .lesson import Lesson
 
 T = TypeVar("T")

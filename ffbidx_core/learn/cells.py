@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distribute import Devices
+from ..devices import Devices
 from ..model.cell import Array
 from ..model.plan import SearchPlan
 from ..model.strain import strains, symmetric

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distribute import Devices
+from ..devices import Devices
 from ..model.cell import Array
-from ..model.equations import Spread
-from ..model.evidence import Evidence
-from ..model.frame import BatchResult
-from ..model.geometry import wavelength_of_spots
-from ..model.misfit import Crystals, Misfit, find_misfit
+from ..model.chance.evidence import Evidence
+from ..model.detector.pixels import wavelength_of_spots
+from ..model.misfit.equations import Spread
+from ..model.misfit.misfit import Crystals, Misfit, find_misfit
 from ..model.plan import SearchPlan
-from ..model.ragged import offsets_of
+from ..model.records.frame import BatchResult
+from ..model.records.ragged import offsets_of
 from ..parameters import Parameters
 from .cells import learn_cells
 

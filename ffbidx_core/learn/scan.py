@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distribute import Devices
+from ..devices import Devices
 from ..model.cell import Array, shortest_reciprocal
-from ..model.evidence import Evidence
-from ..model.geometry import spots_of_moved_detector, wavelength_of_spots
+from ..model.chance.evidence import Evidence
+from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
-from ..model.ragged import evenly, fuller_half, offsets_of, rows_of
+from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..parameters import Parameters
 
 RINGS = 3

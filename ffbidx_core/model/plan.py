@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..parameters import Parameters
 from .cell import Array, check_cell, other_settings, shortest_reciprocal, symmetry_operators
-from .equations import Spread
+from .misfit.equations import Spread
 
 SYMMETRY_TOLERANCE = 1e-3
 """Tolerance of the symmetry that makes a crystal's setting canonical, where the search itself uses none."""

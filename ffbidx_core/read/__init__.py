@@ -1,7 +1,7 @@
 """Files to frames: spot files of every format, told apart by content, and cells."""
 
 from .blocks import count_frames, read_blocks, read_frames
-from .cells import read_cell
-from .inputs import Source, expand_inputs
+from .cells.input_cell import read_cell
+from .files.inputs import Source, expand_inputs
 
 __all__ = ["Source", "count_frames", "expand_inputs", "read_blocks", "read_cell", "read_frames"]

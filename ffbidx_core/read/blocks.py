@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
-from ..model.detector import Geometry
-from ..model.frame import FrameBlock, Place
-from .content import is_growing
+from ..model.detector.panels import Geometry
+from ..model.records.frame import FrameBlock, Place
+from .files.content import is_growing
+from .files.inputs import Source
+from .formats.open import SpotFile, open_spots
 from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
-from .inputs import Source
-from .open import SpotFile, open_spots
 
 if TYPE_CHECKING:
-    from .follow import Follower
+    from .growing.follow import Follower
 
 FRAMES_PER_BLOCK = 1024
 START = Place()

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
 from ..errors import InputError
-from ..model.frame import FrameBlock, FrameStatus
-from ..model.peaks import DetectorPeaks
-from ..model.ragged import offsets_of
+from ..model.detector.peaks import DetectorPeaks
+from ..model.records.batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
+from ..model.records.frame import FrameBlock, FrameStatus
+from ..model.records.ragged import offsets_of
 
 MOST_SPOTS = 1_000_000
 """In one frame, and in the frames that are held at once unless it is one frame."""

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
-from ..model.detector import Geometry
-from ..model.frame import FrameStatus
+from ..model.detector.panels import Geometry
+from ..model.records.frame import FrameStatus
 from .blocks import read_blocks
-from .geom import parse_geometry
-from .inputs import Source
-from .open import open_spots
+from .files.inputs import Source
+from .formats.kept import keeps_spots
+from .formats.open import open_spots
+from .geometry.crystfel import parse_geometry
 from .results import read_run, results_in_pieces
-from .spots_kept import keeps_spots
 
 BINS = 12
 """Of a histogram."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..model.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
-from ..model.run import InputIdentity, Learned, Mark, RunRecord
-from .content import read_text
-from .datasets import errors_of, open_dataset, open_file
+from ..model.records.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from .files.content import read_text
+from .files.datasets import errors_of, open_dataset, open_file
 
 
 def read_results(path: str | os.PathLike[str]) -> Results:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError, UsageError
-from ..model.detector import Geometry
-from ..model.frame import Place
-from .inputs import Source
-from .open import open_spots
+from ..model.detector.panels import Geometry
+from ..model.records.frame import Place
+from .files.inputs import Source
+from .formats.open import open_spots
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array
-from ..model.ragged import offsets_of
+from ..model.records.ragged import offsets_of
 from .scenario import Scenario
 from .still import Still, simulate_still
 

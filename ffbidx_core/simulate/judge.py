@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, symmetry_operators
-from ..model.frame import BatchResult
 from ..model.lattice import centring_basis
 from ..model.orientation import equal_lattices, misorientation
+from ..model.records.frame import BatchResult
 from .frames import SimulatedFrames
 from .scenario import Scenario
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ParameterError
 from ..model.cell import Array, cell_from_parameters
-from ..model.geometry import FlatDetector
+from ..model.detector.pixels import FlatDetector
 from ..model.lattice import CENTRINGS
 
 FALSE_PLACES = ("detector", "resolution")

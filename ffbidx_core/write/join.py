@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..model.results import COLUMNS, Column, ResultsHeader
-from ..model.run import InputIdentity, Learned, Mark, RunRecord
-from ..read.datasets import open_file
+from ..model.records.results import COLUMNS, Column, ResultsHeader
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..read.files.datasets import open_file
 from .atomic import publish_file, write_file
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from ..errors import FfbidxError, OutputError, UsageError
 from ..model.crystal import NO_CRYSTAL
-from ..model.frame import FrameStatus
-from ..model.ragged import offsets_of
-from ..model.results import Results
+from ..model.records.frame import FrameStatus
+from ..model.records.ragged import offsets_of
+from ..model.records.results import Results
+from ..read.formats.kept import GROUP
+from ..read.indexed_frames import Setup, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
-from ..read.spots_kept import GROUP
 from .atomic import publish_file, write_file
-from .frames import Setup, geometry_of, indexed_frames
 
 COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "xyz": ("f4", (3,), "1/angstrom"), "crystal": ("i8", (), ""), "hkl": ("i4", (3,), ""),

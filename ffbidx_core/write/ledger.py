@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InputError
-from ..model.run import InputIdentity
+from ..model.records.run import InputIdentity
 from .atomic import append, remove_file, write_file
 
 

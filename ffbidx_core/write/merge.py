@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
-from ..model.frame import Place
-from ..model.results import ResultsHeader
-from ..model.run import Learned, Mark, RunRecord
+from ..model.records.frame import Place
+from ..model.records.results import ResultsHeader
+from ..model.records.run import Learned, Mark, RunRecord
 from ..read.results import read_run
 from .atomic import check_output, make_directory, remove_directory
 from .join import Ending, write_joined

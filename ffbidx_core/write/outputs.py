@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import UsageError
-from ..model.results import Results
+from ..model.records.results import Results
+from ..read.indexed_frames import Setup
 from .atomic import check_output, write_files
-from .csv import csv_pieces
-from .dials import expt_pieces, refl_pieces
-from .frames import Setup
+from .formats.csv import csv_pieces
+from .formats.dials import expt_pieces, refl_pieces
+from .formats.sol import sol_pieces
+from .formats.stream import stream_pieces
+from .formats.table import table
 from .record import COMMENT, SUFFIX, as_toml
-from .sol import sol_pieces
-from .stream import stream_pieces
-from .table import table
 
 RESULTS_FILE, TABLE = "hdf5", "table"
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, OutputError, UsageError
-from ..model.frame import Place
-from ..model.results import Results, ResultsHeader
-from ..model.run import Learned, Mark, RunRecord
-from ..read.identity import identities
-from ..read.inputs import Source
+from ..model.records.frame import Place
+from ..model.records.results import Results, ResultsHeader
+from ..model.records.run import Learned, Mark, RunRecord
+from ..read.files.identity import identities
+from ..read.files.inputs import Source
 from ..read.results import read_run, results_in_pieces
 from .atomic import copy_file, make_directory, remove_directory, write_file
 from .join import Ending, write_joined

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..model.results import ResultsHeader
-from ..model.run import InputIdentity, RunRecord
+from ..model.records.results import ResultsHeader
+from ..model.records.run import InputIdentity, RunRecord
 
 SUFFIX = ".toml"
 """Of the file beside an output that has no place for it."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
-from ..model.frame import BatchResult, FrameBlock
-from ..model.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
 
 CHUNK_BYTES = 2**18
 

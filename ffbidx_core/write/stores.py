@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..model.results import Results, ResultsHeader
-from ..model.run import Learned, Mark, RunRecord
-from .table import table_pieces
+from ..model.records.results import Results, ResultsHeader
+from ..model.records.run import Learned, Mark, RunRecord
+from .formats.table import table_pieces
 
 
 @dataclass

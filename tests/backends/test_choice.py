@@ -7,12 +7,13 @@ import sys
 import types
 
 import pytest
-from calls import CELL_LINE, QUICK, write_spots
-from frames import frame
 
-from ffbidx_core.backends import devices, get_backend
-from ffbidx_core.distribute import open_devices, why_on_cpu
+from ffbidx_core.backends import get_backend
+from ffbidx_core.backends.cuda import driver as devices
+from ffbidx_core.devices import open_devices, why_on_cpu
 from ffbidx_core.errors import BackendUnavailable, ParameterError
+from tests.helpers.calls import CELL_LINE, QUICK, write_spots
+from tests.helpers.frames import frame
 
 
 class Driver:
@@ -71,7 +72,7 @@ def machine(monkeypatch):
 
         monkeypatch.setattr(ctypes, "CDLL", load)
         monkeypatch.setattr(devices, "has_cupy", lambda: cupy)
-        monkeypatch.setitem(sys.modules, "ffbidx_core.backends.cuda", backend)
+        monkeypatch.setitem(sys.modules, "ffbidx_core.backends.cuda.backend", backend)
         devices._driver.cache_clear()
         devices.gpu_count.cache_clear()
 
@@ -206,7 +207,7 @@ def test_a_run_on_the_cpu_imports_no_cupy(tmp_path):
     code = f"""
 import sys
 from ffbidx_cli.main import main
-from ffbidx_core.backends.devices import cupy_packages, why_no_cuda
+from ffbidx_core.backends.cuda.driver import cupy_packages, why_no_cuda
 why_no_cuda(), cupy_packages()
 status = main({arguments})
 loaded = [name for name in sys.modules if name.partition(".")[0] in ("cupy", "cupyx", "cuda")]

@@ -4,10 +4,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from calls import CELL_LINE, QUICK, Ran, write_spots, write_text
-from frames import frame
 
 from ffbidx_cli.main import main
+from tests.helpers.calls import CELL_LINE, QUICK, Ran, write_spots, write_text
+from tests.helpers.frames import frame
 
 CLEAR = [frame(seed)[1] for seed in range(3)]
 

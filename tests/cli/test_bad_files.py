@@ -5,8 +5,9 @@ import os
 import h5py
 import numpy as np
 import pytest
-from calls import write_spots, write_text
-from frames import frame
+
+from tests.helpers.calls import write_spots, write_text
+from tests.helpers.frames import frame
 
 SPOTS = frame(0)[1]
 

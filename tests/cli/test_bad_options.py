@@ -3,8 +3,9 @@
 import os
 
 import pytest
-from calls import QUICK
-from frames import CELL
+
+from tests.helpers.calls import QUICK
+from tests.helpers.frames import CELL
 
 BAD_CELLS = {
     "zero": "0 0 0 0 0 0 0 0 0",
@@ -102,9 +103,9 @@ def test_options_that_exclude_each_other(index, spots_file):
     ((1, ""), False, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),
 ])
 def test_a_backend_that_is_not_there(index, spots_file, tmp_path, monkeypatch, gpus, cupy, words):
-    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: gpus)
-    monkeypatch.setattr("ffbidx_core.backends.devices.driver_cuda", lambda: (12, 4))
-    monkeypatch.setattr("ffbidx_core.backends.devices.has_cupy", lambda: cupy)
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: gpus)
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.driver_cuda", lambda: (12, 4))
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.has_cupy", lambda: cupy)
     for options in (["--backend", "cuda"], ["--device", "0"], ["--backend", "cuda", "--device", "0"]):
         assert index(spots_file, *options, "-o", "x.h5").is_one_line_error(4, words)
         assert not (tmp_path / "x.h5").exists()
@@ -115,7 +116,7 @@ def test_a_device_for_a_backend_without_any(index, spots_file):
 
 
 def test_it_is_said_once_why_the_cpu_computes(index, spots_file, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: (0, "no GPU in this test"))
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: (0, "no GPU in this test"))
     line = "computing on the CPU: no GPU in this test\n"
     assert index(spots_file, "--batch-size", "1", "--overwrite").err.count(line) == 1
     assert line not in index(spots_file, "--backend", "cpu", "--overwrite").err
@@ -130,7 +131,7 @@ def test_a_bug_is_one_line_and_debug_shows_it(index, spots_file, monkeypatch):
     def broken(*arguments, **options):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("ffbidx_core.distribute.devices.index_frames", broken)
+    monkeypatch.setattr("ffbidx_core.devices.devices.index_frames", broken)
     ran = index(spots_file)
     assert ran.status == 1
     assert ran.err.count("\n") == 1

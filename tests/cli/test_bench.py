@@ -45,7 +45,7 @@ def test_options_out_of_range(run):
 
 
 def test_a_backend_that_is_not_there(run, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.devices.why_no_cuda", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.why_no_cuda", lambda: "no NVIDIA driver")
     assert run("bench", "--backend", "cuda").is_one_line_error(4, "no NVIDIA driver")
     assert [backend.name for backend in usable_backends()] == ["cpu"]
 

@@ -6,10 +6,10 @@ import subprocess
 import tomllib
 
 import pytest
-from calls import start, write_spots
-from frames import frame
 
 from ffbidx_core import read_results
+from tests.helpers.calls import start, write_spots
+from tests.helpers.frames import frame
 
 
 @pytest.fixture

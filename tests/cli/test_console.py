@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from ffbidx_cli import console
-from ffbidx_core.pipeline import Progress
+from ffbidx_core.run.pipeline import Progress
 
 
 @pytest.mark.parametrize(("event", "line"), [

@@ -50,7 +50,7 @@ def test_the_status_says_whether_all_that_is_needed_works(run, finds, state, sta
 
 
 def test_a_backend_that_is_asked_for_and_not_there(run, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.devices.why_no_cuda", lambda: "no NVIDIA driver")
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.why_no_cuda", lambda: "no NVIDIA driver")
     monkeypatch.setattr("ffbidx_core.doctor.gpu.offline_kernels", lambda: Finding("GPU kernels", State.OK, ""))
     ran = run("doctor", "--backend", "cuda")
     assert ran.status == 4

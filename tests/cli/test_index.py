@@ -6,12 +6,12 @@ import json
 import h5py
 import numpy as np
 import pytest
-from calls import CELL_LINE, QUICK, write_spots, write_text
-from frames import CELL, OPERATORS, cell_of, frame
 
 from ffbidx_core import read_results
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.parameters import Parameters
+from tests.helpers.calls import CELL_LINE, QUICK, write_spots, write_text
+from tests.helpers.frames import CELL, OPERATORS, cell_of, frame
 
 
 def lines_of(table: str) -> list[list[str]]:

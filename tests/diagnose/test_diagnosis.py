@@ -6,13 +6,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
 
 from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
 from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.geometry_file import beam_shift
+from ffbidx_core.model.detector.geometry_file import beam_shift
 from ffbidx_core.write.keep import keep_spots
+from tests.helpers.runs.diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
 
 CENTRE = (4148 / 2, 4362 / 2)
 HEXAGONAL = {

@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from diagnosed import TRUE, index, spots_of
-from results_files import results_of, write_results
 
 from ffbidx_core.diagnose import sample as module
 from ffbidx_core.diagnose.found import read_found
 from ffbidx_core.diagnose.sample import only_frames, read_sample, take_frames
 from ffbidx_core.model.cell import cell_parameters
-from ffbidx_core.model.ragged import evenly
+from ffbidx_core.model.records.ragged import evenly
+from ffbidx_core.read.indexed_frames import Setup
 from ffbidx_core.read.results import read_results, read_run
-from ffbidx_core.write.frames import Setup
+from tests.helpers.results_files import results_of, write_results
+from tests.helpers.runs.diagnosed import TRUE, index, spots_of
 
 
 def test_rows_spread_evenly():

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from ffbidx_core.backends import devices
+from ffbidx_core.backends.cuda import driver as devices
 from ffbidx_core.backends.kernels import offline
 from ffbidx_core.doctor import gpu
 from ffbidx_core.doctor.finding import State

@@ -1,20 +1,19 @@
 import os
 import shutil
 import sys
-from pathlib import Path
 
 import h5py
 import pytest
 
 from ffbidx_core.doctor import machine
 from ffbidx_core.doctor.finding import State
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
 
 
 def test_our_module_is_known_as_ours():
     found = machine.module()
-    assert (found.state, found.data) == (State.OK, {"path": str(ROOT / "ffbidx.py"), "ours": True, "others": []})
+    ours = {"path": str(ROOT / "ffbidx" / "__init__.py"), "ours": True, "others": []}
+    assert (found.state, found.data) == (State.OK, ours)
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_another_module_behind_ours(psi, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path, str(psi.parents[1])])
     found = machine.module()
     assert found.state is State.ATTENTION
-    assert found.data == {"path": str(ROOT / "ffbidx.py"), "ours": True, "others": [str(psi)]}
+    assert found.data == {"path": str(ROOT / "ffbidx" / "__init__.py"), "ours": True, "others": [str(psi)]}
 
 
 def test_no_module_at_all(monkeypatch):
@@ -70,7 +69,7 @@ def test_a_cache_that_does_not_last(tmp_path, monkeypatch):
     ("100000 100000", State.ATTENTION), ("max 100000", State.OK), ("800000 100000", State.OK), (None, State.OK),
 ])
 def test_a_container_with_less_time_than_processors(quota, state, tmp_path, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.cpu.available_threads", lambda: 8)
+    monkeypatch.setattr("ffbidx_core.backends.cpu.backend.available_threads", lambda: 8)
     monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
     if quota:
         (tmp_path / "cpu.max").write_text(quota + "\n")

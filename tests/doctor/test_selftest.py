@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffbidx_core.backends.cpu import CpuBackend
+from ffbidx_core.backends.cpu.backend import CpuBackend
 from ffbidx_core.doctor import State, examine, selftest
 from ffbidx_core.errors import BackendUnavailable, ParameterError
 
@@ -84,7 +84,7 @@ def tested(monkeypatch):
 
     monkeypatch.setattr(selftest, "hold_to_oracle", hold_to_oracle)
     monkeypatch.setattr("ffbidx_core.doctor.gpu.offline_kernels", lambda: selftest.Finding("GPU kernels", State.OK, ""))
-    monkeypatch.setattr("ffbidx_core.backends.devices.gpus", list)
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpus", list)
     monkeypatch.delenv("INDEXER_GPU_DEVICE", raising=False)
     return asked
 
@@ -94,8 +94,8 @@ def tested(monkeypatch):
     ("", "cpu", [("cpu", None)]), ("no GPU", "auto", [("cpu", None)]), ("no GPU", "cuda", []),
 ])
 def test_which_backends_are_tested(tested, monkeypatch, reason, asked, wanted):
-    monkeypatch.setattr("ffbidx_core.backends.devices.why_no_cuda", lambda: reason)
-    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: (2, ""))
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.why_no_cuda", lambda: reason)
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: (2, ""))
     findings = {found.what: found for found in examine(asked)}
     assert tested == wanted
     broken = [found.what for found in findings.values() if found.state is State.BROKEN]
@@ -105,8 +105,8 @@ def test_which_backends_are_tested(tested, monkeypatch, reason, asked, wanted):
 
 
 def test_named_gpus_are_the_only_ones_tested(tested, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.devices.why_no_cuda", lambda: "")
-    monkeypatch.setattr("ffbidx_core.backends.devices.gpu_count", lambda: (4, ""))
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.why_no_cuda", lambda: "")
+    monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: (4, ""))
     list(examine("cuda", device="2"))
     list(examine("cuda", device="0,1"))
     monkeypatch.setenv("INDEXER_GPU_DEVICE", "3")

@@ -1,11 +1,12 @@
 """Inputs of the runs that are made to fail, and of those that follow."""
 
 import pytest
-from calls import write_spots
-from follow_runs import FRAMES
-from growing import Writer
-from runs import make_inputs
-from script import Clock
+
+from tests.helpers.calls import write_spots
+from tests.helpers.growing import Writer
+from tests.helpers.runs.faults import make_inputs
+from tests.helpers.runs.follow import FRAMES
+from tests.helpers.script import Clock
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import signal
 import time
 
 import pytest
-from runs import assert_same, assert_whole_or_absent, make_inputs, run, with_record
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import OutputError
 from ffbidx_core.write import atomic, join
+from tests.helpers.runs.faults import assert_same, assert_whole_or_absent, make_inputs, run, with_record
 
 KILLS = 30
 

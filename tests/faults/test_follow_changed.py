@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from calls import write_spots
-from follow_runs import FRAMES, died, follow
-from runs import run
 
 from ffbidx_core.errors import InputError, UsageError
 from ffbidx_core.read import Source
+from tests.helpers.calls import write_spots
+from tests.helpers.runs.faults import run
+from tests.helpers.runs.follow import FRAMES, died, follow
 
 
 def test_a_complete_run_is_left_as_it_is(clock, inputs, tmp_path, finished):

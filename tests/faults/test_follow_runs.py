@@ -10,14 +10,15 @@ import time
 
 import numpy as np
 import pytest
-from calls import write_spots
-from follow_runs import FRAMES, died, dies_at, follow, grow
-from runs import QUICK, Died, assert_same, run
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import NothingProcessed
-from ffbidx_core.read import Source, watched
-from ffbidx_core.read import follow as follow_module
+from ffbidx_core.read import Source
+from ffbidx_core.read.growing import follow as follow_module
+from ffbidx_core.read.growing import watched
+from tests.helpers.calls import write_spots
+from tests.helpers.runs.faults import QUICK, Died, assert_same, run
+from tests.helpers.runs.follow import FRAMES, died, dies_at, follow, grow
 
 
 @pytest.fixture(scope="module")

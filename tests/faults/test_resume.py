@@ -9,11 +9,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from runs import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after, with_record
 
 from ffbidx_core import read_results
-from ffbidx_core.distribute import devices
+from ffbidx_core.devices import devices
 from ffbidx_core.read import Source
+from tests.helpers.runs.faults import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after, with_record
 
 ROWS = FRAMES + 1
 
@@ -121,7 +121,7 @@ def test_the_cell_is_not_learned_again(sources, wanted, tmp_path, monkeypatch):
     output = tmp_path / "x.h5"
     with pytest.raises(Died):
         run(sources, output, progress=dies_after(4))
-    monkeypatch.setattr("ffbidx_core.input_cells.learn", None)
+    monkeypatch.setattr("ffbidx_core.run.input_cells.learn", None)
     run(sources, output, resume=True)
     assert output.read_bytes() == wanted.read_bytes()
     assert read_results(output).learned_cells is not None
@@ -142,7 +142,7 @@ def test_inputs_that_were_copied_are_the_same(wanted, tmp_path):
 def test_with_other_versions_of_packages(sources, wanted, tmp_path, monkeypatch):
     output = tmp_path / "x.h5"
     with monkeypatch.context() as patched:
-        patched.setattr("ffbidx_core.job.versions", lambda backend: {"numpy": "0.1"})
+        patched.setattr("ffbidx_core.run.job.versions", lambda backend: {"numpy": "0.1"})
         with pytest.raises(Died):
             run(sources, output, progress=dies_after(4))
     run(sources, output, resume=True)

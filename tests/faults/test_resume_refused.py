@@ -6,10 +6,10 @@ import threading
 
 import h5py
 import pytest
-from runs import QUICK, Died, dies_after, make_inputs, run, stops_after
 
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.read import Source
+from tests.helpers.runs.faults import QUICK, Died, dies_after, make_inputs, run, stops_after
 
 
 @pytest.mark.parametrize(("changes", "says"), [
@@ -38,7 +38,7 @@ def test_another_version_is_refused(sources, tmp_path, monkeypatch):
     output = tmp_path / "x.h5"
     with pytest.raises(Died):
         run(sources, output, progress=dies_after(4))
-    monkeypatch.setattr("ffbidx_core.job.VERSION", "9.9")
+    monkeypatch.setattr("ffbidx_core.run.job.VERSION", "9.9")
     with pytest.raises(UsageError, match=r"ffbidx_version was .*, is 9\.9 now; --overwrite starts it again"):
         run(sources, output, resume=True)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.backends.devices import gpu_count, why_no_cuda
+from ffbidx_core.backends.cuda.driver import gpu_count, why_no_cuda
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from frames import CELL, frames_of
 
 import ffbidx
-from ffbidx_core.backends.devices import why_no_cuda
+from ffbidx_core.backends.cuda.driver import why_no_cuda
+from tests.helpers.frames import CELL, frames_of
 
 pytestmark = pytest.mark.skipif(bool(why_no_cuda()), reason=why_no_cuda() or "there is a GPU")
 

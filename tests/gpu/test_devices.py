@@ -4,17 +4,17 @@ import functools
 
 import numpy as np
 import pytest
-from finding import assert_same
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.backends.devices import gpu_count, gpus
+from ffbidx_core.backends.cuda.driver import gpu_count, gpus
 from ffbidx_core.benchmark import SCENARIOS, make_batches
-from ffbidx_core.distribute import DeviceWorkers
+from ffbidx_core.devices import DeviceWorkers
+from ffbidx_core.devices.lanes import in_lanes
 from ffbidx_core.errors import BackendUnavailable
-from ffbidx_core.indexer import index_frames
-from ffbidx_core.lanes import in_lanes
+from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import Parameters
+from tests.helpers.finding import assert_same
 
 P = Parameters.preset("best")
 

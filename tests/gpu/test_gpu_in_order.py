@@ -2,7 +2,7 @@
 
 import pytest
 
-from ffbidx_core.backends.devices import gpu_count
+from ffbidx_core.backends.cuda.driver import gpu_count
 from ffbidx_core.doctor import State, examine
 
 

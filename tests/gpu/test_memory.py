@@ -4,8 +4,8 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import SCENARIOS, make_batches
-from ffbidx_core.indexer import index_frames
-from ffbidx_core.lanes import in_lanes
+from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import Parameters
 
@@ -53,7 +53,7 @@ def test_nothing_is_allocated_while_lanes_are_at_work(pool, work, batches, gpu):
 
 
 def test_a_limit_that_is_too_low_halves_the_batch_and_changes_nothing(pool, batches, caplog):
-    from finding import assert_same
+    from tests.helpers.finding import assert_same
 
     backend, p = get_backend("cuda"), Parameters.preset("published")
     plan, batch = SearchPlan.make(batches[0].input_cells, p), batches[0]

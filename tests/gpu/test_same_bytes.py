@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from finding import assert_same, index, part
-from frames import CELL, cell_of, false_spots, frame, random_rotation, still
 
-from ffbidx_core.batch import pack
 from ffbidx_core.benchmark import SCENARIOS, make_batches
-from ffbidx_core.indexer import index_frames
-from ffbidx_core.lanes import in_lanes
-from ffbidx_core.model.frame import BatchResult
+from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.batch import pack
+from ffbidx_core.model.records.frame import BatchResult
 from ffbidx_core.parameters import METHODS, PRESETS, Parameters
+from tests.helpers.finding import assert_same, index, part
+from tests.helpers.frames import CELL, cell_of, false_spots, frame, random_rotation, still
 
 CELLS = np.stack([CELL, cell_of("tetragonal")])
 BATCHES = (1, 7, 64)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from finding import crystals_of, errors, index
-from frames import SYSTEMS, cell_of, false_spots, random_rotation, still
 
 from ffbidx_core.backends import get_backend
+from tests.helpers.finding import crystals_of, errors, index
+from tests.helpers.frames import SYSTEMS, cell_of, false_spots, random_rotation, still
 
 FRAMES = 150
 SAME = 0.05

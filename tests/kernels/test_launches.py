@@ -12,14 +12,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from frames import CELL, frame
 
 from ffbidx_core.backends import kernels
-from ffbidx_core.batch import pack
+from ffbidx_core.method.polish import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.batch import pack
 from ffbidx_core.parameters import METHODS, PRESETS, Parameters
-from ffbidx_core.polish import TYPICAL
+from tests.helpers.frames import CELL, frame
 
 SOURCE = re.sub(r"//[^\n]*", "", kernels.source())
 KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\(\w+\) )?void (\w+)\(([^)]*)\)')
@@ -89,7 +89,7 @@ def cuda(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names = [f"ffbidx_core.backends.{name}" for name in ("cuda_tables", "cuda_device", "cuda")]
+    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "backend")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module(names[-1])
@@ -103,7 +103,7 @@ def test_every_kernel_is_found_in_the_source():
 
 @pytest.mark.parametrize("struct", STRUCTS)
 def test_structs_have_the_fields_of_their_tables(cuda, struct):
-    tables = sys.modules["ffbidx_core.backends.cuda_tables"]
+    tables = sys.modules["ffbidx_core.backends.cuda.tables"]
     body = re.search(rf"struct {struct} \{{(.*?)\}};", SOURCE, re.DOTALL).group(1)
     fields = []
     for line in filter(None, (part.strip() for part in body.split(";"))):

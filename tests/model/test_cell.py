@@ -5,7 +5,6 @@ import itertools
 import gemmi
 import numpy as np
 import pytest
-from frames import SYSTEMS, cell_of, random_rotation
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from ffbidx_core.model.cell import (
     shortest_reciprocal,
     symmetry_operators,
 )
+from tests.helpers.frames import SYSTEMS, cell_of, random_rotation
 
 LENGTHS = st.floats(5, 300)
 ANGLES = st.floats(50, 130)

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from ffbidx_core.model import chance
+from ffbidx_core.model.chance import level as chance
 
 
 def exact(k: int, n: int, p: float) -> float:

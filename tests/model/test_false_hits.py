@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ffbidx_core.model import chance
-from ffbidx_core.model.false_hits import log10_expected
+from ffbidx_core.model.chance import level as chance
+from ffbidx_core.model.chance.false_hits import log10_expected
 
 LYSOZYME = {"n": 60, "radius": 0.0015, "volume": 237158.0, "order": 8, "resolution": 0.43, "max_spots": 100,
             "n_kept": 32}

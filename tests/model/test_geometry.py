@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ffbidx_core.model.geometry import FlatDetector, spots_of_moved_detector, wavelength_of_spots
+from ffbidx_core.model.detector.pixels import FlatDetector, spots_of_moved_detector, wavelength_of_spots
 
 DETECTOR = FlatDetector(distance=150.0, pixel_size=100.0, size=(2000, 1000), beam_centre=(990.5, 480.25))
 

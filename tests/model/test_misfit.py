@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from misfits import LYSOZYME, MRAD_PER_PIXEL, crystals_of
 
 from ffbidx_core.model.cell import reciprocal
-from ffbidx_core.model.equations import OWN, derivatives, index_spots, turned_and_strained
-from ffbidx_core.model.geometry import spots_of_moved_detector
-from ffbidx_core.model.misfit import FEWEST_CRYSTALS, find_misfit
+from ffbidx_core.model.detector.pixels import spots_of_moved_detector
+from ffbidx_core.model.misfit.equations import OWN, derivatives, index_spots, turned_and_strained
+from ffbidx_core.model.misfit.misfit import FEWEST_CRYSTALS, find_misfit
+from tests.helpers.misfits import LYSOZYME, MRAD_PER_PIXEL, crystals_of
 
 X, Y, DISTANCE = 0, 1, 2
 

@@ -3,7 +3,6 @@
 import gemmi
 import numpy as np
 import pytest
-from frames import SYSTEMS, cell_of, random_rotation, rotation
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from ffbidx_core.model.orientation import (
     rotation_angle,
     rotation_between,
 )
+from tests.helpers.frames import SYSTEMS, cell_of, random_rotation, rotation
 
 SEEDS = st.integers(0, 2**32 - 1)
 

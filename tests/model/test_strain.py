@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from frames import random_rotation
 
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters, symmetry_operators
 from ffbidx_core.model.strain import (
@@ -14,6 +13,7 @@ from ffbidx_core.model.strain import (
     symmetric,
     symmetric_basis,
 )
+from tests.helpers.frames import random_rotation
 
 TETRAGONAL = cell_from_parameters((79, 79, 38, 90, 90, 90))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.backends.devices import why_no_cuda
+from ffbidx_core.backends.cuda.driver import why_no_cuda
 
 BACKENDS = ["cpu"] if why_no_cuda() else ["cpu", "cuda"]
 """Every backend that is held to the oracle."""

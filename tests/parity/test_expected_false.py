@@ -5,10 +5,10 @@ The numbers reach some -2000, and are sums of a few dozen roundings of terms as 
 
 import numpy as np
 import pytest
-from oracle_checks import to_host
 
-from ffbidx_core.expected_false import expected_false
+from ffbidx_core.backends.generic.expected_false import expected_false
 from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.oracle_checks import to_host
 
 EPS = np.finfo(np.float64).eps
 SIZES = (0, 3, 5, 8, 30, 100, 300, 900)

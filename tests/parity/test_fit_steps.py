@@ -9,13 +9,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lattice_stills import CELLS, random_rotation, small_rotation, still
-from oracle_checks import check_numbers, spread, to_host
-from score_bounds import EPS, ROUNDINGS, index_error
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.batch import pack
+from ffbidx_core.model.records.batch import pack
 from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.lattice_stills import CELLS, random_rotation, small_rotation, still
+from tests.helpers.parity.oracle_checks import check_numbers, spread, to_host
+from tests.helpers.parity.score_bounds import EPS, ROUNDINGS, index_error
 
 FIT_SIZES = ((60,) * 8) + (0, 3, 5, 12, 400)
 SLOTS = ("near", "strained", "turned", "random", "empty")

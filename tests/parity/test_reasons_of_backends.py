@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from lattice_stills import CELLS, random_spots, still
 
-from ffbidx_core.batch import pack
-from ffbidx_core.indexer import index_frames
+from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.orientation import equal_lattices
 from ffbidx_core.model.plan import SearchPlan
-from ffbidx_core.model.reason import FrameReason, Rung
+from ffbidx_core.model.records.batch import pack
+from ffbidx_core.model.records.reason import FrameReason, Rung
 from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.lattice_stills import CELLS, random_spots, still
 
 FEWER = {"num_halfsphere_points": 8192, "research_points": 4096}
 

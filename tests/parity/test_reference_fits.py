@@ -5,7 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from lattice_stills import (
+
+from ffbidx_core.model.fits import CONSTRAINED_LIMITS, CONSTRAINED_SMALLEST_START
+from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.lattice_stills import (
     CELLS,
     lattice_spots,
     one_frame,
@@ -15,9 +18,6 @@ from lattice_stills import (
     small_strain,
     still,
 )
-
-from ffbidx_core.model.fits import CONSTRAINED_LIMITS, CONSTRAINED_SMALLEST_START
-from ffbidx_core.parameters import Parameters
 
 EPS32 = 2.0**-24
 

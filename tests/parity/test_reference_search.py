@@ -5,13 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from lattice_stills import CELLS, one_frame, random_spots, small_rotation, still
 
 from ffbidx_core.backends import OrientedCells
 from ffbidx_core.model.cell import symmetry_operators
 from ffbidx_core.model.orientation import equal_lattices, misorientation, rotation_angle
 from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.lattice_stills import CELLS, one_frame, random_spots, small_rotation, still
 
 SMALL = {
     "num_halfsphere_points": 4096, "num_candidate_vectors": 16, "num_angle_points": 240, "dist1": 0.15,

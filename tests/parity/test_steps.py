@@ -10,9 +10,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lattice_stills import CELLS, one_frame, still
-from oracle_checks import check_numbers, spread, to_host
-from score_bounds import (
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.backends.reference.search import score, turned_cells
+from ffbidx_core.model.plan import SearchPlan, half_sphere
+from ffbidx_core.model.records.batch import pack
+from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.lattice_stills import CELLS, one_frame, still
+from tests.helpers.parity.oracle_checks import check_numbers, spread, to_host
+from tests.helpers.parity.score_bounds import (
     EPS,
     ROUNDINGS,
     Bounds,
@@ -24,12 +30,6 @@ from score_bounds import (
     direction_bounds,
     peaks,
 )
-
-from ffbidx_core.backends import get_backend
-from ffbidx_core.backends.reference.search import score, turned_cells
-from ffbidx_core.batch import pack
-from ffbidx_core.model.plan import SearchPlan, half_sphere
-from ffbidx_core.parameters import Parameters
 
 SIZES = (60, 0, 3, 5, 110, 400)
 N_POINTS = 1900

@@ -6,12 +6,12 @@ angstrom leaves room for fits that are hardly determined.
 
 import numpy as np
 import pytest
-from misfits import crystals_of
-from oracle_checks import to_host
 
-from ffbidx_core.model.equations import Spread
+from ffbidx_core.backends.generic.fit_whitened import fit_whitened
+from ffbidx_core.model.misfit.equations import Spread
 from ffbidx_core.model.strain import MATRICES, components, symmetric
-from ffbidx_core.whitened import fit_whitened
+from tests.helpers.misfits import crystals_of
+from tests.helpers.parity.oracle_checks import to_host
 
 SPREAD, PRIOR, TOLERANCE = Spread(across=2.1e-4, along=5.6e-4, scatter=1e-4), 1e-3, 1e-9
 AXES = ([0, 1, 2], [1, 2, 0])

@@ -7,29 +7,29 @@ coordinate moves by 1e-6 of itself.
 """
 
 import functools
-from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
-from lattice_stills import CELLS, random_spots, still
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.batch import pack
-from ffbidx_core.indexer import index_frames
+from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.cell import symmetry_operators
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.batch import pack
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.read.cells import read_cell
+from ffbidx_core.read.cells.input_cell import read_cell
+from tests.helpers.parity.lattice_stills import CELLS, random_spots, still
+from tests.helpers.paths import ROOT
 
 LARGEST_TURN = 1e-3
 """Degrees; the returned cells are float32, the fits end in the same minimum."""
 MOST_EXCEPTIONS = 0.005
 SEEDS = 6
 """Times that the oracle looks at the moved spots of an exception."""
-SAMPLES = Path(__file__).parents[2] / "sample_data"
+SAMPLES = ROOT / "sample_data"
 FEWER = {"num_halfsphere_points": 8192, "research_points": 4096}
 
 

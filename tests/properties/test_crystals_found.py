@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
-from finding import crystals_of, errors, index
-from frames import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ffbidx
+from tests.helpers.finding import crystals_of, errors, index
+from tests.helpers.frames import (
     CELL,
     SYSTEMS,
     cell_of,
@@ -15,10 +19,6 @@ from frames import (
     random_rotation,
     still,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import ffbidx
 
 # Other bases of the same lattice.
 BASES = [

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from finding import assert_same, crystals_of, errors, index, part
-from frames import CELL, OPERATORS, SYSTEMS, cell_of, false_spots, frame, random_rotation, still
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.parameters import PRESETS
+from tests.helpers.finding import assert_same, crystals_of, errors, index, part
+from tests.helpers.frames import CELL, OPERATORS, SYSTEMS, cell_of, false_spots, frame, random_rotation, still
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHIFT = {"best": 0.01, "fast": 0.01, "published": 0.25}

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from frames import CELL, QUICK, cells_of_published, frames_of, published_cells, published_spots
 
 import ffbidx
 from ffbidx_core.parameters import METHODS
+from tests.helpers.frames import CELL, QUICK, cells_of_published, frames_of, published_cells, published_spots
 
 
 @pytest.mark.parametrize("method", METHODS)

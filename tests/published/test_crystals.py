@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from frames import CELL, frame, published_cells, published_spots, random_rotation
 
 from ffbidx_core.parameters import METHODS
+from tests.helpers.frames import CELL, frame, published_cells, published_spots, random_rotation
 
 
 def test_crystals_takes_cells_by_score_and_goes_on_after_a_bad_first_one(indexer):

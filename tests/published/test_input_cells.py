@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from frames import CELL, QUICK, cell_of, frame, published_cells, published_spots
 
 from ffbidx_core.model.cell import cell_parameters, symmetry_operators
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.parameters import METHODS
+from tests.helpers.frames import CELL, QUICK, cell_of, frame, published_cells, published_spots
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

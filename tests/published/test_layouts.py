@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from frames import CELL, QUICK, frame, published_cells, published_spots
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffbidx_core.layout import cells_from_published, cells_to_published, spots_from_published
+from ffbidx_core.published.layout import cells_from_published, cells_to_published, spots_from_published
+from tests.helpers.frames import CELL, QUICK, frame, published_cells, published_spots
 
 
 @given(n=st.integers(0, 7), kind=st.sampled_from([np.float32, np.float64]), order=st.sampled_from("CF"))

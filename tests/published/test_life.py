@@ -6,9 +6,9 @@ import weakref
 
 import numpy as np
 import pytest
-from frames import CELL, QUICK, frame, frames_of, published_cells, published_spots
 
 import ffbidx
+from tests.helpers.frames import CELL, QUICK, frame, frames_of, published_cells, published_spots
 
 
 def test_with_closes_the_indexer():

@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from frames import CELL, frame, published_cells, published_spots
+
+from tests.helpers.frames import CELL, frame, published_cells, published_spots
 
 
 @pytest.fixture

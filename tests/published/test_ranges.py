@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from frames import CELL, frame, published_cells, published_spots
 
 import ffbidx
-import ffbidx_core.api
-from ffbidx_core.backends import devices
+import ffbidx_core.published.indexer
+from ffbidx_core.backends.cuda import driver as devices
 from ffbidx_core.errors import BackendUnavailable
+from tests.helpers.frames import CELL, frame, published_cells, published_spots
 
 
 @pytest.mark.parametrize(("option", "value"), [
@@ -36,13 +36,13 @@ def test_backends_that_are_not_there():
 def test_the_device_reaches_the_backend(monkeypatch):
     """Where none is given the backend asks the environment (INDEXER_GPU_DEVICE)."""
     asked = []
-    make = ffbidx_core.api.get_backend
+    make = ffbidx_core.published.indexer.get_backend
 
     def get_backend(name, device):
         asked.append((name, device))
         return make("cpu")
 
-    monkeypatch.setattr(ffbidx_core.api, "get_backend", get_backend)
+    monkeypatch.setattr(ffbidx_core.published.indexer, "get_backend", get_backend)
     ffbidx.Indexer()
     ffbidx.Indexer(backend="cuda", device=1)
     ffbidx.Indexer(device="2")

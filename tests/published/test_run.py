@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from frames import (
+
+import ffbidx
+from ffbidx_core.backends import get_backend
+from ffbidx_core.method.search import search_and_refine
+from ffbidx_core.model.cell import is_left_handed
+from ffbidx_core.model.orientation import misorientation
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.parameters import METHODS, Parameters
+from tests.helpers.frames import (
     CELL,
     OPERATORS,
     QUICK,
@@ -13,14 +21,6 @@ from frames import (
     published_cells,
     published_spots,
 )
-
-import ffbidx
-from ffbidx_core.backends import get_backend
-from ffbidx_core.model.cell import is_left_handed
-from ffbidx_core.model.orientation import misorientation
-from ffbidx_core.model.plan import SearchPlan
-from ffbidx_core.parameters import METHODS, Parameters
-from ffbidx_core.search import search_and_refine
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

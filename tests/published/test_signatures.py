@@ -3,12 +3,12 @@
 import importlib
 import importlib.metadata
 import inspect
-from pathlib import Path
 
 import pytest
 
 import ffbidx
 import ffbidx_core.version
+from tests.helpers.paths import SHARED
 
 PUBLISHED = {
     "ffbidx.Indexer": "max_output_cells=32, max_input_cells=1, max_spots=300, num_candidate_vectors=32, "
@@ -18,7 +18,7 @@ PUBLISHED = {
     "max_dist=.00075, min_spots=8, n_iter=32",
     "indexer.crystals": "output_cells, spots, output_scores, method='ifssr', threshold=.00075, min_spots=8",
 }
-DOCUMENT = Path(__file__).parents[3] / "shared" / "published" / "python_module.md"
+DOCUMENT = SHARED / "published" / "python_module.md"
 
 
 def defaults(signature):

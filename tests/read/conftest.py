@@ -3,9 +3,10 @@ from pathlib import Path
 
 import h5py
 import pytest
-from growing import Writer
-from script import Clock
-from spot_files import CELL, OFFSETS, good_spots
+
+from tests.helpers.growing import Writer
+from tests.helpers.script import Clock
+from tests.helpers.spot_files import CELL, OFFSETS, good_spots
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spot_files import CELL, COUNTS, MakeFile, blocks, frames, good_spots
 
 from ffbidx_core.errors import InputError, ParameterError
 from ffbidx_core.read import Source, count_frames, read_blocks
+from tests.helpers.spot_files import CELL, COUNTS, MakeFile, blocks, frames, good_spots
 
 
 def test_small_files_share_a_block_while_their_cells_are_equal(text_file: MakeFile) -> None:

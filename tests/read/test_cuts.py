@@ -1,13 +1,13 @@
 """Stretches of the input that follow each other are the input."""
 
 import pytest
-from faults.runs import make_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ffbidx_core.model.frame import Place
+from ffbidx_core.model.records.frame import Place
 from ffbidx_core.read import Source, read_blocks
 from ffbidx_core.read.spans import Cutter
+from tests.helpers.runs.faults import make_inputs
 
 
 @pytest.fixture(scope="module")

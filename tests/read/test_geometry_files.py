@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from beamline import DISTANCE, HEIGHT, PANELS, WAVELENGTH, WIDTH, geom_text
 from cfel_fmt.geometry import load_crystfel_geometry
 
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.detector import NO_PANEL
-from ffbidx_core.model.geometry_file import geometry_text
-from ffbidx_core.read.geom import parse_geometry, read_geometry
-from ffbidx_core.read.setup import GeometryChanges
+from ffbidx_core.model.detector.geometry_file import geometry_text
+from ffbidx_core.model.detector.panels import NO_PANEL
+from ffbidx_core.read.geometry.choose import GeometryChanges
+from ffbidx_core.read.geometry.crystfel import parse_geometry, read_geometry
+from tests.helpers.beamline import DISTANCE, HEIGHT, PANELS, WAVELENGTH, WIDTH, geom_text
 
 TextFile = Callable[..., str]
 SIMPLE = """wavelength = 1.2 A
@@ -123,7 +123,7 @@ def test_defaults_are_for_panels_that_come_after_them():
     ],
 )
 def test_units_of_the_wavelength(lines: str, wavelength: float):
-    from ffbidx_core.read.peaks import in_angstrom
+    from ffbidx_core.read.formats.peaks import in_angstrom
 
     reading = parse_geometry("x", SIMPLE.replace("wavelength = 1.2 A", lines)).wavelength
     assert reading is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ffbidx_core.read import Source
-from ffbidx_core.read.identity import (
+from ffbidx_core.read.files.identity import (
     BLOCKS,
     LARGEST_SAMPLE,
     MOST_READ,

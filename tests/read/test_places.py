@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spot_files import frames
 
-from ffbidx_core.model.frame import Place
+from ffbidx_core.model.records.frame import Place
 from ffbidx_core.read import Source, read_blocks
+from tests.helpers.spot_files import frames
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from ffbidx_core.read import Source, count_frames, read_blocks
-from ffbidx_core.read.identity import identities
-from ffbidx_core.read.probe import _CHILD, Prober, probing
+from ffbidx_core.read.files.identity import identities
+from ffbidx_core.read.files.probe import _CHILD, Prober, probing
 
 HANGS = _CHILD.replace("    try:\n        descriptor", "    while 'sleepy' in line: pass\n    try:\n        descriptor")
 """A child on whose file system some files hang."""

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spot_files import COUNTS, MakeFile, blocks, good_spots
 
-from ffbidx_core.model.frame import FrameBlock, FrameStatus
+from ffbidx_core.model.records.frame import FrameBlock, FrameStatus
 from ffbidx_core.read.frames import first_occurrences
+from tests.helpers.spot_files import COUNTS, MakeFile, blocks, good_spots
 
 
 def test_padding_and_duplicates_are_left_out_and_counted(hdf5_file: MakeFile) -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from frames import SYSTEMS, cell_of, random_rotation
 
 from ffbidx_core.simulate.ewald import indices_near_sphere
+from tests.helpers.frames import SYSTEMS, cell_of, random_rotation
 
 
 def all_near_sphere(cell, wavelength, q_max, width):

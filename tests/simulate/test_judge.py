@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from frames import rotation
 
-from bench.quality import Outcome
-from bench.scenarios import CASES, CENTRED, LYSOZYME, PSEUDO
 from ffbidx_core.model.cell import symmetry_operators
-from ffbidx_core.model.frame import BatchResult
+from ffbidx_core.model.records.frame import BatchResult
 from ffbidx_core.simulate import Scenario, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench.quality import Outcome
+from tests.bench.scenarios import CASES, CENTRED, LYSOZYME, PSEUDO
+from tests.helpers.frames import rotation
 
 
 def result(cells_of_frames):

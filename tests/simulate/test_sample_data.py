@@ -1,15 +1,15 @@
 """The committed sample data are what their script makes."""
 
 import runpy
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from ffbidx_core.simulate import simulate
+from tests.helpers.paths import ROOT
 
-FOLDER = Path(__file__).parents[2] / "sample_data"
+FOLDER = ROOT / "sample_data"
 
 
 def test_the_frames_are_those_of_the_script():

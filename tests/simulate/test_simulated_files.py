@@ -6,7 +6,7 @@ import pytest
 
 from ffbidx_core.errors import OutputError
 from ffbidx_core.read.blocks import read_blocks
-from ffbidx_core.read.inputs import Source
+from ffbidx_core.read.files.inputs import Source
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 SCENARIO = Scenario(

@@ -7,11 +7,11 @@ import tomllib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results_of import HEADER
 
-from ffbidx_core.model.run import InputIdentity, RunRecord
+from ffbidx_core.model.records.run import InputIdentity, RunRecord
+from ffbidx_core.write.formats.stream import _audit
 from ffbidx_core.write.record import as_toml, digest, options_among, record_of
-from ffbidx_core.write.stream import _audit
+from tests.helpers.results_of import HEADER
 
 SIZES = {f"size-{k}": k / 7 for k in range(60)}
 """As many options as there are."""

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from results_of import CELLS, HEADER, block_of, status_of
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.results import COLUMNS, Results
+from ffbidx_core.model.records.results import COLUMNS, Results
 from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.write import ResultsWriter
 from ffbidx_core.write.results import results_file
+from tests.helpers.results_of import CELLS, HEADER, block_of, status_of
 
 TWO_BLOCKS = [block_of([(3, 2), (0, 0), (1, 1)]), block_of([(2, 0), (4, 3)], "b.txt", seed=1)]
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from results_of import CELLS, HEADER, block_of, status_of
 
-from ffbidx_core.model.results import Results
-from ffbidx_core.write import ResultsWriter, table
+from ffbidx_core.model.records.results import Results
+from ffbidx_core.write import ResultsWriter
+from ffbidx_core.write.formats import table
+from tests.helpers.results_of import CELLS, HEADER, block_of, status_of
 
 
 def results_of(*blocks: tuple) -> Results:

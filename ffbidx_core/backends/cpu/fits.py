@@ -6,20 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .algebra import (
-    IDENTITY,
-    added,
-    cross,
-    dot,
-    pair_of,
-    products,
-    put_cell,
-    residual,
-    scaled,
-    solution,
-    spot,
-    turned,
-)
+from .algebra import IDENTITY, added, cross, dot, pair_of, products, put_cell, residual, scaled, solution, spot, turned
 from .formula import double, formula, root, single, where
 from .jit import kernel
 

@@ -1,12 +1,12 @@
-"""The last fit with weighed residuals on the CPU; what it computes is told in `ffbidx_core.whitened`."""
+"""The last fit with weighed residuals on the CPU; what it computes is told in `backends.generic.fit_whitened`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ...model.equations import BIWEIGHT
+from ...model.detector.pixels import SPHERE_ERROR
 from ...model.fits import TYPICAL_WEIGHT, WEIGHED_FEWEST, WEIGHED_STEPS
-from ...model.geometry import SPHERE_ERROR
+from ...model.misfit.equations import BIWEIGHT
 from ...model.strain import COMPONENTS
 from .algebra import (
     IDENTITY,

@@ -9,9 +9,11 @@ import functools
 import math
 from importlib.resources import files
 
-from ...model import chance, false_hits, fits
-from ...model.equations import BIWEIGHT
-from ...model.geometry import SPHERE_ERROR
+from ...model import fits
+from ...model.chance import false_hits
+from ...model.chance import level as chance
+from ...model.detector.pixels import SPHERE_ERROR
+from ...model.misfit.equations import BIWEIGHT
 
 FILES = (
     "common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "choose.cu", "fits.cu", "refine.cu",

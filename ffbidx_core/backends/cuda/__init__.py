@@ -1,0 +1,1 @@
+"""The verbs on an NVIDIA GPU: CuPy, and the kernels of `kernels/`."""

@@ -1,0 +1,96 @@
+"""A GPU as a backend holds it: its kernels, streams, and what stays in its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from .. import kernels
+
+
+@functools.lru_cache(maxsize=8)
+def _kernels(device: int) -> dict[str, Any]:
+    with cp.cuda.Device(device):
+        module = cp.RawModule(code=kernels.source(), options=kernels.OPTIONS)
+        return {name: module.get_function(name) for name in kernels.KERNELS}
+
+
+def pointer(array: Any) -> Any:
+    """An array, or the null pointer for None."""
+    return np.uint64(0) if array is None else array
+
+
+def contiguous(array: Any) -> Any:
+    """An array as kernels take it: float64, C order."""
+    return cp.ascontiguousarray(cp.asarray(array, dtype=cp.float64))
+
+
+class CudaDevice:
+    """One GPU.
+
+    Parameters
+    ----------
+    device
+        Its number; None: the current one.
+    """
+
+    lanes = 3
+    memory_errors: tuple[type[Exception], ...] = (cp.cuda.memory.OutOfMemoryError,)
+
+    def __init__(self, device: int | None = None) -> None:
+        self.xp: ModuleType = cp
+        self.most_frames = sys.maxsize
+        self.number = cp.cuda.runtime.getDevice() if device is None else device
+        self._functions = _kernels(self.number)
+        self._plans: dict[Any, Any] = {}
+        self._plans_lock = threading.Lock()
+        self._streams: list[Any] = []
+
+    @property
+    def device(self) -> str:
+        """Number and name of the GPU."""
+        return f"GPU {self.number}, {cp.cuda.runtime.getDeviceProperties(self.number)['name'].decode()}"
+
+    @contextlib.contextmanager
+    def lane(self) -> Iterator[None]:
+        """A stream of its own, so that copies and kernels overlap with those of other threads.
+
+        Streams are used again, and with them the memory that CuPy keeps for each.
+        """
+        with cp.cuda.Device(self.number):
+            try:
+                stream = self._streams.pop()
+            except IndexError:
+                stream = cp.cuda.Stream(non_blocking=True)
+            try:
+                with stream:
+                    yield
+            finally:
+                self._streams.append(stream)
+
+    def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
+        """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""
+        if 0 in grid:
+            return
+        for arg in args:
+            assert not isinstance(arg, cp.ndarray) or arg.flags.c_contiguous
+        self._functions[kernel](grid, (block,), args, shared_mem=shared)
+
+    def _cached(self, key: Any, make: Any) -> Any:
+        """Arrays on the device that many batches share, the last few of them."""
+        with self._plans_lock:
+            if key not in self._plans:
+                if len(self._plans) > 16:
+                    self._plans.clear()
+                self._plans[key] = make()
+                # Other lanes may use it before this one's stream has come to it.
+                cp.cuda.get_current_stream().synchronize()
+            return self._plans[key]

@@ -1,0 +1,39 @@
+"""Arrays on the GPU that many batches share, laid out as the structs of the kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from ...model.factors import Factors, factors
+from ...model.plan import SearchPlan, half_sphere
+from ...parameters import Parameters
+
+SEED = np.dtype(
+    [("base", "f8", 9), ("turn", "f8"), ("group", "i4"), ("n_angles", "i4"), ("axis", "i4"), ("input_cell", "i4")]
+)
+TRIMS = np.dtype([(name, "i4" if name == "every" else "f4") for name in Factors._fields])
+
+
+def trims_on_device(p: Parameters) -> Any:
+    """The struct `Trims` of the kernels."""
+    return cp.asarray(np.array([factors(p)], TRIMS).view(np.uint8))
+
+
+def directions_on_device(n_points: int) -> tuple[Any, Any]:
+    """Directions (3, P) in float64 and float32."""
+    points = np.ascontiguousarray(half_sphere(n_points).T)
+    return cp.asarray(points), cp.asarray(points.astype(np.float32))
+
+
+def plan_on_device(plan: SearchPlan) -> tuple[Any, ...]:
+    """Lengths in float64 and float32, seeds, and what multiplies a spot at each angle, (S, A, 4)."""
+    seeds = np.zeros(len(plan.group), SEED)
+    seeds["base"] = plan.base.reshape(-1, 9)
+    seeds["turn"], seeds["group"], seeds["n_angles"] = plan.turn, plan.group, plan.n_angles
+    seeds["axis"], seeds["input_cell"] = plan.axis, plan.input_cell
+    turns = np.ascontiguousarray(np.swapaxes(plan.angle_tables(), 1, 2))
+    lengths = cp.asarray(plan.lengths)
+    return lengths, lengths.astype(cp.float32), cp.asarray(seeds.view(np.uint8)), cp.asarray(turns)

@@ -1,0 +1,1 @@
+"""Verbs as array code that runs on any backend."""

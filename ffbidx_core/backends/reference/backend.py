@@ -1,0 +1,116 @@
+"""The method in float64 NumPy, read aloud: the oracle that the other backends are tested against.
+
+Every formula is written as the verbs of `Backend` state it, one frame at a time, without a shortcut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...model.cell import Array
+from ...model.plan import SearchPlan
+from ...model.records.batch import SpotBatch
+from ...parameters import Parameters
+from .. import OnHost, OrientedCells
+from .constrained import fit_constrained
+from .fits import distances, fit_rigid, refine_cell
+from .search import candidate_vectors, oriented_cells, refine_vector, separate_vectors
+
+__all__ = ["ReferenceBackend"]
+
+
+def _spots_of_frames(spots: SpotBatch, most: int | None = None) -> Iterator[Array]:
+    """The spots (n, 3) of each frame, at most the `most` first ones."""
+    for first, last in zip(spots.offsets[:-1], spots.offsets[1:], strict=True):
+        yield spots.xyz[:, first:last].T.astype(np.float64)[:most]
+
+
+class ReferenceBackend(OnHost):
+    """The oracle: see `Backend` for what each verb does."""
+
+    name = "reference"
+    device = "NumPy float64"
+
+    def load(self, spots: ArrayLike, offsets: ArrayLike) -> SpotBatch:
+        """Pack and sort the spots."""
+        packed, bounds = np.asarray(spots, dtype=np.float32).reshape(-1, 3), np.asarray(offsets, dtype=np.int64)
+        x, y, z = packed.T.astype(np.float64)
+        frame = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        order = np.lexsort((z, y, x, x * x + y * y + z * z, frame))
+        return SpotBatch(np.ascontiguousarray(packed[order].T), bounds)
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Array:
+        """Step 1."""
+        vectors = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
+        for f, s in enumerate(_spots_of_frames(spots, p.max_spots)):
+            for g, length in enumerate(plan.lengths):
+                found = candidate_vectors(s, float(length), p, n_points)
+                vectors[f, g, : len(found)] = found
+        return vectors
+
+    def refine_vectors(self, spots: SpotBatch, vectors: Array, plan: SearchPlan, p: Parameters) -> Array:
+        """Step 2."""
+        if p.vr_min_spots == 0:
+            return vectors
+        refined = np.zeros_like(vectors)
+        for f, s in enumerate(_spots_of_frames(spots, p.max_spots)):
+            for g, length in enumerate(plan.lengths):
+                fitted = [refine_vector(s, v, float(length), p) for v in vectors[f, g] if v.any()]
+                kept = separate_vectors(fitted, 0.1 * p.vector_tolerance * float(length))
+                refined[f, g, : len(kept)] = kept
+        return refined
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors: Array, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3."""
+        shape = (spots.n_frames, p.n_output_cells)
+        cells, scores = np.zeros((*shape, 3, 3)), np.full(shape, np.inf)
+        input_cell = np.full(shape, -1, dtype=np.int32)
+        for f, s in enumerate(_spots_of_frames(spots, p.max_spots)):
+            found = oriented_cells(s, vectors[f], plan, p)
+            n = len(found.scores)
+            cells[f, :n], scores[f, :n], input_cell[f, :n] = found
+        return OrientedCells(cells, scores, input_cell)
+
+    def refine_cells(self, spots: SpotBatch, cells: Array, scores: Array, p: Parameters) -> tuple[Array, Array]:
+        """Step 4."""
+        cells, scores = cells.copy(), scores.copy()
+        for f, s in enumerate(_spots_of_frames(spots)):
+            for q in range(cells.shape[1]):
+                cells[f, q], scores[f, q] = refine_cell(s, cells[f, q], float(scores[f, q]), p)
+        return cells, scores
+
+    def fit_rigid(self, spots: SpotBatch, cells: Array, p: Parameters) -> Array:
+        """Rotation only."""
+        cells = cells.copy()
+        for f, s in enumerate(_spots_of_frames(spots)):
+            for q in range(cells.shape[1]):
+                cells[f, q] = fit_rigid(s, cells[f, q], p.rigid_steps)
+        return cells
+
+    def count_within(self, spots: SpotBatch, cells: Array, radii: Array) -> NDArray[np.int32]:
+        """Spots nearer than each radius."""
+        counts = np.zeros(radii.shape, dtype=np.int32)
+        for f, s in enumerate(_spots_of_frames(spots)):
+            for q in range(cells.shape[1]):
+                counts[f, q] = (distances(s, cells[f, q]) < radii[f, q][:, None]).sum(axis=1)
+        return counts
+
+    def fit_constrained(
+        self, spots: SpotBatch, cells: Array, reference: Array, radius: Array, prior: float
+    ) -> tuple[Array, Array]:
+        """Rotation and a small strain."""
+        cells, cutoff = cells.copy(), np.empty(len(cells))
+        for f, s in enumerate(_spots_of_frames(spots)):
+            cells[f], cutoff[f] = fit_constrained(s, cells[f], reference[f], float(radius[f]), prior)
+        return cells, cutoff
+
+    def distances(self, spots: SpotBatch, cells: Array, *, fractional: bool = False) -> NDArray[np.float32]:
+        """Distance of every spot to its predicted one."""
+        out = np.empty((cells.shape[1], spots.xyz.shape[1]), dtype=np.float32)
+        for f, s in enumerate(_spots_of_frames(spots)):
+            for q in range(cells.shape[1]):
+                out[q, spots.offsets[f] : spots.offsets[f + 1]] = distances(s, cells[f, q], fractional=fractional)
+        return out

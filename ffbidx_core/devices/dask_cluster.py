@@ -1,0 +1,230 @@
+"""The workers of a dask cluster, as the devices of a run and for tasks of any kind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendUnavailable, ParameterError, UsageError
+from ..method.index_frames import device_numbers, why_no_cuda
+from ..model.plan import SearchPlan
+from ..model.records.frame import BatchResult
+from ..parameters import Parameters
+from ..read.files.probe import open_timeout
+from ..version import VERSION
+from . import dask_worker
+from .dask_connect import connected, n_local_workers
+from .dask_task import PATIENCE, Task
+from .dask_worker import Where
+
+_log = logging.getLogger("ffbidx")
+PATIENT_SECONDS = 3.0
+"""Time that a run waits for a first worker without a word."""
+WORKER_SECONDS = 300.0
+"""Time that a run waits for a first worker, or for another one after the last is gone."""
+
+
+def open_cluster(
+    address: str, *, backend: str = "auto", device: str | None = None, threads: int | None = None,
+    stop: threading.Event | None = None,
+) -> Cluster:
+    """The workers of a scheduler, or new ones on this machine.
+
+    Parameters
+    ----------
+    address
+        Of a scheduler, or the file that it wrote (`dask scheduler --scheduler-file`); `local:N` starts N workers.
+    backend, device, threads
+        As `open_devices` takes them, for each worker. Several GPUs are for the workers of `local:N`, one for each.
+    stop
+        Once it is set nobody waits for workers any more.
+
+    Raises
+    ------
+    BackendUnavailable
+        When dask is not installed, no scheduler or no worker answers, a worker cannot compute, or has another ffbidx.
+    UsageError, ParameterError
+        When `address` or `device` cannot be used.
+    """
+    n_local = n_local_workers(address)
+    if not n_local and device is not None and (device == "all" or "," in device):
+        raise ParameterError("device", device, "one GPU with --dask ADDRESS: start a worker for each")
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise BackendUnavailable(f"--dask needs dask.distributed ({error}): pip install 'ffbidx[dask]'") from None
+    _silence()
+    where = Where(backend, device, threads, (), os.getcwd(), open_timeout())
+    if n_local:
+        gpus, share = _gpus(backend, device, n_local), _share_of_cores(n_local)
+        where = replace(where, gpus=gpus, threads=threads or share)
+    cluster = Cluster(where, address, stop or threading.Event())
+    try:
+        cluster.greet(connected(cluster.closing, address, n_local), check_versions=not n_local)
+    except Exception as error:
+        cluster.close()
+        # The signal that stops the run may have stopped the workers too.
+        if not (isinstance(error, BackendUnavailable) and cluster.stop.is_set()):
+            raise
+    return cluster
+
+
+def _gpus(backend: str, device: str | None, n_workers: int) -> tuple[int, ...]:
+    """A GPU for each worker; none where the CPU computes."""
+    if backend in ("cpu", "reference") or (backend == "auto" and device is None and why_no_cuda()):
+        return ()
+    numbers = device_numbers(device) or device_numbers("all")
+    if n_workers > len(numbers):
+        wanted = f"take local:{len(numbers)}, or --backend cpu"
+        raise UsageError(f"--dask local:{n_workers}: a worker has a GPU of its own, of {len(numbers)}: {wanted}")
+    return tuple(numbers[:n_workers])
+
+
+def _share_of_cores(n_workers: int) -> int:
+    from dask.system import CPU_COUNT
+
+    return max(1, int(CPU_COUNT) // n_workers)
+
+
+def _silence() -> None:
+    """Leave it to this program to say what went wrong."""
+    for name in ("distributed", "distributed.client", "distributed.gc"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class Cluster:
+    """The workers of a dask cluster; `open_cluster` makes one. A context manager that lets them go, or ends its own.
+
+    Attributes
+    ----------
+    name : str
+        Their backend; empty where the run was told to stop before that was known.
+    where : Where
+        How they compute.
+    stop : threading.Event
+        Whether the run is to stop.
+    closing : ExitStack
+        What is to be ended with it.
+    """
+
+    lanes = 1
+
+    def __init__(self, where: Where, address: str, stop: threading.Event) -> None:
+        self.where, self._address, self.stop = where, address, stop
+        self._client: Any = None
+        self._devices: set[str] = set()
+        self._n_workers, self._looked, self._alone_since = 0, float("-inf"), time.monotonic()
+        self.name = ""
+        self.closing = contextlib.ExitStack()
+
+    def greet(self, client: Any, *, check_versions: bool) -> None:
+        """Wait for a worker, and see what they are; without one and told to stop, the name stays empty."""
+        self._client = client
+        is_told = False
+        while self.n_workers == 0:
+            if not is_told and time.monotonic() - self._alone_since > PATIENT_SECONDS:
+                _log.warning("--dask %s: no worker yet, waiting for one", self._address)
+                is_told = True
+            if self.stop.wait(PATIENCE):
+                return
+        if check_versions:
+            self._check_versions()
+        self.name, device = self.wait_for(self.submit("the first task", dask_worker.describe))
+        self.seen(device)
+        self.where = replace(self.where, name=self.name)
+
+    def _check_versions(self) -> None:
+        # From the standard library, for workers that have no ffbidx.
+        found = self._client.run(importlib.metadata.version, "ffbidx", on_error="return")
+        for worker, version in found.items():
+            if isinstance(version, importlib.metadata.PackageNotFoundError):
+                raise BackendUnavailable(f"the worker {worker} has no ffbidx: install ffbidx {VERSION} there")
+            if isinstance(version, str) and version != VERSION:
+                raise BackendUnavailable(
+                    f"the worker {worker} has ffbidx {version}, this is {VERSION}: install the same on all workers"
+                )
+
+    @property
+    def device(self) -> str:
+        """What the workers run on, in words, each kind once."""
+        return "; ".join(sorted(self._devices))
+
+    def seen(self, device: str) -> None:
+        """Note what a worker runs on."""
+        self._devices.add(device)
+
+    @property
+    def n_workers(self) -> int:
+        """Workers there are, looked at once a second.
+
+        Raises
+        ------
+        BackendUnavailable
+            When there were none for long.
+        """
+        now = time.monotonic()
+        if now - self._looked >= 1:
+            try:
+                self._n_workers = len(self._client.nthreads())
+            except Exception as error:
+                raise BackendUnavailable(f"--dask {self._address}: the scheduler is gone: {error}") from None
+            self._looked = now
+        if self._n_workers:
+            self._alone_since = now
+        elif now - self._alone_since > WORKER_SECONDS:
+            raise BackendUnavailable(f"--dask {self._address}: no worker for {WORKER_SECONDS:g} s: start some")
+        return self._n_workers
+
+    def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
+        """Have a worker compute function(devices, *arguments).
+
+        Parameters
+        ----------
+        what
+            The task in words, for what is said where it kills its workers.
+        """
+        task = pickle.dumps((self.where, function, arguments))
+        return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
+
+    def wait_for(self, task: Task) -> Any:
+        """The result of a task."""
+        while not task.wait(PATIENCE):
+            # Raises when there are none for long.
+            _ = self.n_workers
+        return task.result()
+
+    def index_frames(
+        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+    ) -> BatchResult:
+        """As `indexer.index_frames`, by one of the workers."""
+        arguments = (spots, offsets, plan, p)
+        result: BatchResult = self.wait_for(
+            self.submit(f"{len(offsets) - 1} frames to learn from", dask_worker.index_frames, arguments, keywords)
+        )
+        return result
+
+    def close(self) -> None:
+        """Let the workers go; those of a local cluster end."""
+        self.closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Whoever leaves at once does not wait: local workers end with this process.
+        if kind is None or issubclass(kind, Exception):
+            self.close()

@@ -1,0 +1,216 @@
+"""Batches shared out among the processes of several devices; a device that fails gives its batches back."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import multiprocessing
+import pickle
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BackendUnavailable
+from ..method.index_frames import Backend
+from ..model.plan import SearchPlan
+from ..model.records.frame import BatchResult
+from ..parameters import Parameters
+from .worker import FaultReport, Task, arrays_in, bytes_of, serve
+
+_log = logging.getLogger("ffbidx")
+START_SECONDS = 120.0
+"""Time that a worker has to come up; compiling kernels for the first time takes some ten seconds."""
+
+
+class WorkerFault(RuntimeError):
+    """A worker's device failed while it worked on a batch."""
+
+
+class _Worker:
+    """One device's process, seen from the run."""
+
+    def __init__(self, make_backend: Callable[[], Backend]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, make_backend), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._sending, self._numbers = threading.Lock(), itertools.count()
+        self._open: dict[int, Future[BatchResult]] = {}
+        self.alive = True
+
+    def greet(self) -> None:
+        """Wait until the worker is up; its device in words and its lanes."""
+        try:
+            if not self._connection.poll(START_SECONDS):
+                raise BackendUnavailable("a device's process did not start")
+            _, greeting = self._connection.recv()
+        except EOFError:
+            raise BackendUnavailable("a device's process ended while it started") from None
+        if isinstance(greeting, Exception):
+            raise greeting
+        self.name, self.device, self.lanes = greeting
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def ask(self, memory: str, n_spots: int, n_frames: int, how: bytes) -> BatchResult:
+        """The result of a batch; `WorkerFault` where the device fails."""
+        future: Future[BatchResult] = Future()
+        with self._sending:
+            number = next(self._numbers)
+            self._open[number] = future
+            try:
+                self._connection.send(Task(number, memory, n_spots, n_frames, how))
+            except OSError:
+                self._lost("its process has ended")
+        return future.result()
+
+    def _listen(self) -> None:
+        reason = "its process has ended"
+        while True:
+            try:
+                number, answer = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            if isinstance(answer, FaultReport):
+                reason = answer.reason
+                break
+            future = self._open.pop(number)
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        self._lost(reason)
+
+    def _lost(self, reason: str) -> None:
+        self.alive = False
+        while self._open:
+            _, future = self._open.popitem()
+            future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
+
+    def close(self) -> None:
+        """End the process; it has no work."""
+        self._connection.close()
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+class _Slot:
+    """One of a worker's lanes, with the shared memory that its batches pass through."""
+
+    def __init__(self, worker: _Worker) -> None:
+        self.worker = worker
+        self._memory: SharedMemory | None = None
+
+    def index(self, spots: NDArray[Any], offsets: NDArray[np.int64], how: bytes) -> BatchResult:
+        n_spots, n_frames = len(spots), len(offsets) - 1
+        wanted = bytes_of(n_spots, n_frames)
+        if self._memory is None or self._memory.size < wanted:
+            self.close()
+            self._memory = SharedMemory(create=True, size=wanted + wanted // 4)
+        into = arrays_in(self._memory.buf, n_spots, n_frames)
+        into[0][:], into[1][:] = spots, offsets
+        # The views must be gone before the memory can be closed.
+        del into
+        return self.worker.ask(self._memory.name, n_spots, n_frames, how)
+
+    def close(self) -> None:
+        if self._memory is not None:
+            self._memory.close()
+            self._memory.unlink()
+            self._memory = None
+
+
+class DeviceWorkers:
+    """Several devices as one, for `lanes.in_lanes`.
+
+    Parameters
+    ----------
+    makers
+        For each device what makes its backend in its own process; it must pickle.
+
+    Raises
+    ------
+    BackendUnavailable
+        When a device cannot be used.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], Backend]]) -> None:
+        self._workers = [_Worker(make) for make in makers]
+        self._slots: list[_Slot] = []
+        self._free: queue.Queue[_Slot | None] = queue.Queue()
+        try:
+            for worker in self._workers:
+                worker.greet()
+        except BaseException:
+            self.close()
+            raise
+        for lane in range(max(worker.lanes for worker in self._workers)):
+            for worker in self._workers:
+                if lane < worker.lanes:
+                    self._slots.append(_Slot(worker))
+                    self._free.put(self._slots[-1])
+
+    @property
+    def name(self) -> str:
+        """The workers' backend."""
+        return str(self._workers[0].name)
+
+    @property
+    def lanes(self) -> int:
+        """Batches under way at once."""
+        return len(self._slots)
+
+    @property
+    def device(self) -> str:
+        """All devices in words."""
+        return "; ".join(worker.device for worker in self._workers)
+
+    def index_frames(
+        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+    ) -> BatchResult:
+        """As `indexer.index_frames`, on the next device that is free; tried again elsewhere where one fails.
+
+        Raises
+        ------
+        BackendUnavailable
+            When every device has failed.
+        """
+        how = pickle.dumps((plan, p, keywords))
+        while True:
+            slot = self._free.get()
+            if slot is None:
+                # The word goes round, for every thread that waits.
+                self._free.put(None)
+                raise BackendUnavailable("every device has failed: see the warnings above")
+            if not slot.worker.alive:
+                self._end_if_none_is_left()
+                continue
+            try:
+                result = slot.index(spots, offsets, how)
+            except WorkerFault as fault:
+                _log.warning("%s; its frames are tried again on the other devices", fault)
+                self._end_if_none_is_left()
+                continue
+            except BaseException:
+                self._free.put(slot)
+                raise
+            self._free.put(slot)
+            return result
+
+    def _end_if_none_is_left(self) -> None:
+        if not any(worker.alive for worker in self._workers):
+            self._free.put(None)
+
+    def close(self) -> None:
+        """End all processes and free the shared memory."""
+        for slot in self._slots:
+            slot.close()
+        for worker in self._workers:
+            worker.close()

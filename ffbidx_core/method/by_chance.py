@@ -1,0 +1,232 @@
+"""A frame's crystals one after another (`--accept chance`).
+
+Every cell of a search is turned onto the spots. The one of which the fewest false crystals are expected is refined, is
+a crystal if they are few enough, and takes its spots with it; the other cells are judged again on what is left. When
+none passes, the rest is searched again. All frames of a batch go through the passes together; those that are done drop
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log10
+from typing import Any
+
+from ..backends import Backend
+from ..model.chance import level as chance
+from ..model.orientation import drifted, equal_lattices
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
+from ..model.records.reason import FrameReason
+from ..parameters import Parameters
+from .false_rate import FalseRate
+from .polish import polish
+from .reasons import reason_of_level, with_vectors
+from .search import Found, search
+
+LOST = 3.0
+"""A refined cell has lost its spots when 10^LOST times as many false ones as it are expected as are allowed."""
+
+
+def find_by_chance(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
+) -> tuple[Found, Any]:
+    """All crystals of a batch, by search, removal of their spots, and search again.
+
+    Parameters
+    ----------
+    given : (M, 3, 3)
+        The cells that drift is judged against.
+
+    Returns
+    -------
+    found : Found
+    reason : (F,) uint8
+        As `FrameReason`: why a frame has no crystal.
+    """
+    xp = backend.xp
+    passes = _Passes(backend, spots.n_frames, plan, p, given)
+    frames, rest = xp.arange(spots.n_frames), spots
+    for k in range(p.searches):
+        n_points = p.num_halfsphere_points if k == 0 else min(p.research_points, p.num_halfsphere_points)
+        pool, vectors = search(backend, rest, plan, p, n_points)
+        cells = backend.fit_rigid(rest, pool.cells, p) if p.rigid_steps else pool.cells
+        hit, rest, why = passes.take_crystals(frames, rest, cells, pool.scores, pool.input_cell)
+        if k == 0:
+            # A frame without a crystal is not searched again.
+            reason = with_vectors(why, spots, vectors, p, n_points)
+        left = rest.counts
+        fewest = xp.maximum(p.research_min_spots, p.research_fraction * spots.counts[frames])
+        again = xp.flatnonzero(hit & (left >= fewest))
+        if len(again) == 0:
+            break
+        frames, rest = frames[again], rest.take(again)
+    found = passes.found()
+    found.scores = final_scores(backend, spots, found, p)
+    return found, reason
+
+
+class _Passes:
+    """What the passes over a batch have found so far."""
+
+    def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: Any) -> None:
+        self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
+        xp = backend.xp
+        self.given = given
+        self.volumes, self.shortest = xp.asarray(plan.volumes), xp.asarray(plan.shortest_reciprocal)
+        self.radii = chance.radii(self.shortest, xp)
+        self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
+        self.n_frames = n_frames
+        # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
+        self.known: list[Any] = []
+        self.rows: list[Found] = []
+
+    def take_crystals(
+        self, frames: Any, spots: SpotBatch, cells: Any, raw_scores: Any, input_cell: Any
+    ) -> tuple[Any, SpotBatch, Any]:
+        """Take crystals from a pool of cells (F, Q, 3, 3) until none passes.
+
+        Parameters
+        ----------
+        frames : (F,)
+            The whole batch's numbers of these frames.
+        raw_scores, input_cell : (F, Q)
+            Of the cells as the search gave them.
+
+        Returns
+        -------
+        hit : (F,) bool
+            Frames in which a new crystal was found.
+        rest : SpotBatch
+            The same frames without the spots of their crystals.
+        reason : (F,) uint8
+            As `FrameReason`, NO_CELL wherever no cell stands out.
+        """
+        xp, p = self.xp, self.p
+        cells = cells.copy()
+        hit, free = xp.zeros(len(frames), dtype=bool), xp.ones(spots.xyz.shape[1], dtype=bool)
+        reason = xp.zeros(len(frames), dtype=xp.uint8)
+        active, left, columns = xp.arange(len(frames)), spots, xp.arange(spots.xyz.shape[1])
+        while len(active):
+            level, radius, false = self.significance(left, cells[active], input_cell[active])
+            best = xp.argmin(false, axis=1)
+            reason[active] = xp.maximum(reason[active], reason_of_level(level.min(axis=1), xp))
+            counted = xp.isfinite(xp.take_along_axis(false, best[:, None], axis=1)[:, 0])
+            false = self.false_rate.of_cells(left, cells[active, best], input_cell[active, best])
+            good = xp.flatnonzero(counted & (false <= self.limit))
+            if len(good) == 0:
+                break
+            left, mine = left.part(good)
+            columns, active, best, false = columns[mine], active[good], best[good], false[good]
+            level, radius = level[good, best], radius[good, best]
+            chosen, source = cells[active, best], input_cell[active, best]
+            # A cell is taken once, whatever comes of it.
+            cells[active, best] = 0.0
+            fitted, cutoff = self.refined(left, chosen, source, raw_scores[active, best], level, radius)
+            lost = self.lost(left, fitted, source)
+            kept = ~lost & ~drifted(fitted, self.given[source], p.max_drift, xp)
+            why = xp.where(lost, FrameReason.LOST_IN_REFINEMENT.value, FrameReason.DRIFTED.value).astype(xp.uint8)
+            reason[active] = xp.maximum(reason[active], xp.where(kept, xp.uint8(0), why))
+            hit[active] |= self.record(frames[active], fitted, source, level, false, kept)
+            covered = self.backend.distances(left, fitted[:, None])[0] < cutoff[left.frame_of_spot]
+            covered &= kept[left.frame_of_spot]
+            free[columns[covered]] = False
+            columns, left = columns[~covered], left.keep(~covered)
+        reason[hit] = FrameReason.NONE.value
+        return hit, spots.keep(free), reason
+
+    def lost(self, spots: SpotBatch, cells: Any, source: Any) -> Any:
+        """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,).
+
+        They need not pass again: their numbers scatter, and the spots of a true crystal are as likely to fall behind a
+        radius as before it.
+        """
+        return self.false_rate.of_cells(spots, cells, source) > self.limit + LOST
+
+    def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+        """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""
+        xp = self.xp
+        radii, counts, levels = self.levels(spots, cells, input_cell)
+        level, radius = _at_lowest(levels, (levels, radii), xp)
+        # One radius a cell is enough to tell which to look at closely.
+        enough = xp.where(counts >= self.p.min_new_spots, levels, 0.0)
+        k, within = _at_lowest(enough, (counts, radii), xp)
+        return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
+
+    def levels(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+        """Radii, the spots of cells (F, Q, 3, 3) within them, and the chance levels of these, each (F, Q, T)."""
+        radii = self.radii[input_cell]
+        counts = self.backend.count_within(spots, cells, radii)
+        n, volumes = spots.counts[:, None, None], self.volumes[input_cell][..., None]
+        return radii, counts, chance.log10_tail(counts, n, radii, volumes, self.xp)
+
+    def refined(
+        self, spots: SpotBatch, cells: Any, source: Any, raw_scores: Any, level: Any, radius: Any
+    ) -> tuple[Any, Any]:
+        """The method and the last fit applied to one cell a frame; the cells and the radius of their spots."""
+        xp, p = self.xp, self.p
+        refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
+        if p.polish == "none":
+            return refined[:, 0], xp.maximum(radius, self.largest_cutoff(source, p.max_dist))
+        radii, _, levels = self.levels(spots, refined, source[:, None])
+        new_level, new_radius = _at_lowest(levels, (levels, radii), xp)
+        better = new_level[:, 0] < level
+        start = xp.where(better[:, None, None], refined[:, 0], cells)
+        radius = xp.where(better, new_radius[:, 0], radius)
+        cells, cutoff = polish(self.backend, spots, start, source, radius, self.plan, p)
+        return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
+
+    def largest_cutoff(self, source: Any, cutoff: Any) -> Any:
+        """A cut-off limited so that spheres of it do not fill reciprocal space."""
+        return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
+
+    def record(self, frames: Any, cells: Any, source: Any, level: Any, false: Any, is_crystal: Any) -> Any:
+        """Keep one cell for each of these frames; which are new crystals."""
+        xp, p = self.xp, self.p
+        is_new = is_crystal.copy()
+        if p.merge_tolerance > 0:
+            for known in self.known:
+                is_new &= ~equal_lattices(cells, known[frames], p.merge_tolerance, xp)
+        known = xp.broadcast_to(1e-3 * xp.eye(3), (self.n_frames, 3, 3)).copy()
+        known[frames[is_new]] = cells[is_new]
+        self.known.append(known)
+        self.rows.append(Found(frames, cells, source, level, level, false, is_new))
+        return is_new
+
+    def found(self) -> Found:
+        """Everything recorded, in one."""
+        xp = self.xp
+        if not self.rows:
+            none = xp.zeros(0)
+            cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
+            return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, none, is_crystal)
+        return Found.joined(self.rows, xp)
+
+
+def _at_lowest(levels: Any, others: tuple[Any, ...], xp: Any) -> Iterator[Any]:
+    """What arrays (F, Q, T) hold at the radius of the lowest level, each (F, Q)."""
+    best = xp.argmin(levels, axis=-1)[..., None]
+    return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
+
+
+def final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
+    """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
+    xp = backend.xp
+    if len(found.frame) == 0:
+        return found.scores
+    some = spots.take(found.frame)
+    if p.method == "raw":
+        return _raw_scores(backend, some, found.cells, p)
+    zero = xp.zeros((len(found.frame), 1))
+    return backend.refine_cells(some, found.cells[:, None], zero, p.replace(n_iter=0))[1][:, 0]
+
+
+def _raw_scores(backend: Backend, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+    """The published score gmean - count - 1 of one cell a frame, over the sampled spots."""
+    xp = backend.xp
+    distance = backend.distances(spots, cells[:, None], fractional=True)[0].astype(xp.float64)
+    rank = xp.arange(len(distance)) - spots.offsets[:-1][spots.frame_of_spot]
+    sampled = rank < p.max_spots
+    factor = xp.where(sampled, xp.log(xp.clip(distance, p.triml, p.trimh) + p.delta), 0.0)
+    mean = spots.sum_per_frame(factor) / xp.maximum(spots.sum_per_frame(sampled), 1)
+    return xp.exp(mean) - p.delta - spots.sum_per_frame(sampled & (distance < p.distance3)) - 1

@@ -1,0 +1,126 @@
+"""Which of a frame's cells are crystals, by the number of spots that only they explain (`--accept count`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend, OrientedCells
+from ..model.orientation import drifted
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch, to_host
+from ..model.records.reason import FrameReason
+from ..parameters import Parameters
+from .reasons import best_levels, reason_of_level, with_vectors
+from .search import Found, search
+
+
+def accept_by_count(
+    backend: Backend, spots: SpotBatch, cells: Any, scores: Any, threshold: float, min_spots: int, *, fractional: bool
+) -> Any:
+    """Cells that cover at least `min_spots` spots which no better crystal covers.
+
+    Parameters
+    ----------
+    cells, scores : (F, Q, 3, 3), (F, Q)
+        In each frame taken by ascending score; nan and infinite scores come last.
+    threshold
+        A spot is covered when its distance is below this: 1/angstrom, or in fractional indices where `fractional`.
+
+    Returns
+    -------
+    (F, Q) bool
+        Which are crystals, in the order of the cells given.
+    """
+    xp = backend.xp
+    covered = backend.distances(spots, cells, fractional=fractional) < threshold
+    frame_of_spot = spots.frame_of_spot
+    order = xp.argsort(xp.where(xp.isnan(scores), xp.inf, scores), axis=1, kind="stable")
+    accepted = xp.zeros(scores.shape, dtype=bool)
+    free = xp.ones(covered.shape[1], dtype=bool)
+    each_frame, each_spot = xp.arange(spots.n_frames), xp.arange(covered.shape[1])
+    for rank in range(scores.shape[1]):
+        slot = order[:, rank]
+        new = covered[slot[frame_of_spot], each_spot] & free
+        is_crystal = spots.sum_per_frame(new) >= min_spots
+        accepted[each_frame, slot] = is_crystal
+        free &= ~(new & is_crystal[frame_of_spot])
+    return accepted
+
+
+def separate(
+    backend: Backend, spots: SpotBatch, cells: Any, scores: Any, threshold: float, min_spots: int, *, fractional: bool
+) -> list[NDArray[np.int64]]:
+    """The published `crystals` for a batch: indices of the crystals' cells in each frame, best score first.
+
+    See `accept_by_count` for the parameters.
+    """
+    accepted = accept_by_count(backend, spots, cells, scores, threshold, min_spots, fractional=fractional)
+    found = []
+    for accepted_here, scores_here in zip(to_host(accepted), to_host(scores), strict=True):
+        slots = np.flatnonzero(accepted_here)
+        found.append(slots[np.argsort(scores_here[slots], kind="stable")].astype(np.int64))
+    return found
+
+
+def find_by_count(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
+) -> tuple[Found, Any]:
+    """The published way: refine all cells, accept by the number of spots that only a cell explains.
+
+    Parameters and returns are those of `successive.find_by_chance`.
+    """
+    xp = backend.xp
+    pool, vectors = search(backend, spots, plan, p, p.num_halfsphere_points)
+    cells, scores = backend.refine_cells(spots, pool.cells, pool.scores, p)
+    input_cell = pool.input_cell
+    frame, slot = xp.nonzero(xp.isfinite(scores))
+    threshold, fractional = p.coverage
+    off = xp.zeros(scores.shape, dtype=bool)
+    off[frame, slot] = drifted(cells[frame, slot], given[input_cell[frame, slot]], p.max_drift, xp)
+    candidates = xp.where(off[..., None, None], 0.0, cells)
+    accepted = accept_by_count(
+        backend, spots, candidates, scores, threshold, p.crystals_min_spots, fractional=fractional
+    )
+    reason = xp.zeros(spots.n_frames, dtype=xp.uint8)
+    failed = xp.flatnonzero(~accepted.any(axis=1))
+    if len(failed):
+        rest, raw = spots.take(failed), OrientedCells(*(each[failed] for each in pool))
+        why = _why_none(backend, rest, raw, cells[failed], off[failed], plan, p)
+        reason[failed] = with_vectors(why, rest, vectors[failed], p, p.num_halfsphere_points)
+    nan = xp.full(len(frame), xp.nan)
+    found = Found(
+        frame, cells[frame, slot], input_cell[frame, slot], scores[frame, slot], nan, nan, accepted[frame, slot]
+    )
+    return found, reason
+
+
+def _why_none(
+    backend: Backend, spots: SpotBatch, raw: OrientedCells, cells: Any, off: Any, plan: SearchPlan, p: Parameters
+) -> Any:
+    """Reasons (F,) of frames without a crystal.
+
+    Parameters
+    ----------
+    raw, cells : (F, Q, 3, 3)
+        Before and after the refinement.
+    off : (F, Q)
+        Whether they have drifted.
+    """
+    xp = backend.xp
+    threshold, fractional = p.coverage
+
+    def passes(candidates: Any) -> Any:
+        if fractional:
+            covered = backend.distances(spots, candidates, fractional=True) < threshold
+            counts = spots.sum_per_frame(covered).T
+        else:
+            counts = backend.count_within(spots, candidates, xp.full((*candidates.shape[:2], 1), threshold))[..., 0]
+        return counts >= p.crystals_min_spots
+
+    reason = reason_of_level(best_levels(backend, spots, raw.cells, raw.input_cell, plan), xp)
+    reason[passes(raw.cells).any(axis=1)] = FrameReason.LOST_IN_REFINEMENT.value
+    reason[(passes(cells) & off).any(axis=1)] = FrameReason.DRIFTED.value
+    return reason

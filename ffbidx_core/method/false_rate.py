@@ -1,0 +1,54 @@
+"""How many false crystals as good as a cell are to be expected on its frame: what accepts crystals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backends import Backend
+from ..model.chance import level as chance
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
+from ..parameters import Parameters
+
+MOST_RADII = 32
+"""Radii at which a cell is looked at closely."""
+
+
+class FalseRate:
+    """Expected numbers of false crystals, as log10, for cells of one search plan."""
+
+    def __init__(self, backend: Backend, plan: SearchPlan, p: Parameters) -> None:
+        xp = backend.xp
+        self.backend, self.p = backend, p
+        self.volumes = xp.asarray(plan.volumes)
+        self.orders = xp.asarray([float(len(operators)) for operators in plan.operators])
+        self.largest_radius = chance.radii(xp.asarray(plan.shortest_reciprocal), xp)[:, -1]
+
+    def of_counts(self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any) -> Any:
+        """The numbers for cells that explain so many spots within a radius, (F, Q); see `Backend.expected_false`."""
+        return self.backend.expected_false(spots, counts, radii, input_cell, self.volumes, self.orders, self.p)
+
+    def of_cells(self, spots: SpotBatch, cells: Any, input_cell: Any) -> Any:
+        """The lowest number over all radii for one cell a frame, (F,): its spots take turns as the last one.
+
+        Of many spots `MOST_RADII` take a turn, evenly spread, the farthest one among them.
+
+        Parameters
+        ----------
+        cells : (F, 3, 3);  input_cell : (F,)
+        """
+        xp = self.backend.xp
+        distance = self.backend.distances(spots, cells[:, None])[0].astype(xp.float64)
+        frame, largest = spots.frame_of_spot, self.largest_radius[input_cell]
+        near = xp.flatnonzero(distance <= largest[frame])
+        if len(near) == 0:
+            return xp.full(spots.n_frames, xp.inf)
+        frame, distance = frame[near], distance[near]
+        # In order of frame and distance. What rounding may exchange lies nearer than the smallest radius.
+        distance = distance[xp.argsort(frame + distance)]
+        ends = xp.searchsorted(frame, xp.arange(spots.n_frames + 1))
+        total = xp.diff(ends)
+        counts = total[:, None] - -(-total // MOST_RADII)[:, None] * xp.arange(MOST_RADII)
+        last = distance[xp.clip(ends[:-1, None] + counts - 1, 0, len(near) - 1)]
+        radius = xp.maximum(last, xp.minimum(largest, chance.RADII[0])[:, None])
+        return self.of_counts(spots, counts, radius, input_cell[:, None]).min(axis=1)

@@ -1,0 +1,177 @@
+"""The way of a batch of frames through the steps of the method, on any backend."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import BACKENDS, Backend, get_backend
+from ..backends.cuda.driver import device_numbers, why_no_cuda
+from ..model.cell import Array
+from ..model.orientation import canonical_setting
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch, to_host
+from ..model.records.frame import BatchResult
+from ..model.records.reason import FrameReason
+from ..parameters import Parameters
+from .by_chance import find_by_chance
+from .by_count import find_by_count
+from .retry import HostSpots, try_again
+from .search import Found, search_and_refine
+
+_log = logging.getLogger("ffbidx")
+
+__all__ = [
+    "BACKENDS", "Backend", "device_numbers", "get_backend", "index_frames", "search_and_refine", "why_no_cuda",
+]
+
+
+def index_frames(
+    backend: Backend,
+    spots: NDArray[Any],
+    offsets: NDArray[np.int64],
+    plan: SearchPlan,
+    p: Parameters,
+    *,
+    given_cells: Array | None = None,
+    keep_all: bool = False,
+    by_intensity: NDArray[np.bool_] | None = None,
+) -> BatchResult:
+    """Index a batch of frames: the command's whole work on them.
+
+    Parameters
+    ----------
+    spots : (N, 3)
+        Reciprocal space, 1/angstrom.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1]. Frames with fewer than `p.fewest_spots` are not searched.
+    plan
+        The search for the batch's input cells.
+    given_cells : (M, 3, 3)
+        The cells that drift is judged against, where the plan's own were learned.
+    keep_all
+        Keep every cell that was refined, not the crystals' only.
+    by_intensity : (F,) bool
+        Frames whose spots come in the order of falling intensity, for `p.retry`; None: no frame's do.
+
+    A batch that the memory has no room for is done in halves, and so are all later ones of its size.
+    """
+    n_frames = len(offsets) - 1
+    ranked = np.zeros(n_frames, dtype=bool) if by_intensity is None else by_intensity
+    if n_frames <= backend.most_frames:
+        try:
+            with backend.lane():
+                return _index_frames(backend, HostSpots(spots, offsets, ranked), plan, p, given_cells, keep_all)
+        except backend.memory_errors:
+            if n_frames == 1:
+                raise
+            _log.warning("%s has no memory for %d frames at once: halving the batch", backend.device, n_frames)
+            backend.most_frames = n_frames // 2
+    middle, begin = n_frames // 2, int(offsets[n_frames // 2])
+    halves = (
+        (spots[:begin], offsets[: middle + 1], ranked[:middle]),
+        (spots[begin:], offsets[middle:] - begin, ranked[middle:]),
+    )
+    return BatchResult.joined([
+        index_frames(
+            backend, s, o, plan, p, given_cells=given_cells, keep_all=keep_all, by_intensity=r
+        ) for s, o, r in halves
+    ])
+
+
+def _index_frames(
+    backend: Backend, host: HostSpots, plan: SearchPlan, p: Parameters, given_cells: Array | None, keep_all: bool
+) -> BatchResult:
+    xp = backend.xp
+    batch = backend.load(host.spots, host.offsets)
+    given = xp.asarray(plan.cells if given_cells is None else given_cells)
+    searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
+    find = find_by_chance if p.accept == "chance" else find_by_count
+    found, why = find(backend, batch.take(searched), plan, p, given)
+    reason = xp.full(batch.n_frames, FrameReason.TOO_FEW_SPOTS.value, dtype=xp.uint8)
+    reason[searched] = why
+    found.frame = searched[found.frame]
+    rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
+    if p.retry:
+        found, reason, rung = try_again(backend, batch, host, found, reason, plan, p, given)
+    if not keep_all:
+        found = found.take(xp.flatnonzero(found.is_crystal))
+    found.cells = _in_canonical_setting(found, plan, xp)
+    n_sampled = xp.zeros(batch.n_frames, dtype=xp.int32)
+    n_sampled[searched] = xp.minimum(batch.counts[searched], p.max_spots)
+    return _gather(backend, batch, found, n_sampled, reason, rung, p)
+
+
+def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
+    """The cells with those of crystals in their canonical setting."""
+    cells = found.cells.copy()
+    for m, operators in enumerate(plan.operators):
+        mine = xp.flatnonzero(found.is_crystal & (found.input_cell == m))
+        cells[mine] = canonical_setting(cells[mine], xp.asarray(plan.cells[m]), xp.asarray(operators), xp)
+    return cells
+
+
+def _gather(
+    backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, reason: Any, rung: Any, p: Parameters
+) -> BatchResult:
+    """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
+    frame, scores = to_host(found.frame), to_host(found.scores)
+    kept = np.lexsort((scores, frame))
+    frame, scores = frame[kept], scores[kept]
+    level, is_crystal = to_host(found.log10_chance)[kept], to_host(found.is_crystal)[kept]
+    false = to_host(found.log10_false)[kept]
+    cells = to_host(found.cells)[kept].astype(np.float32)
+    crystals = np.flatnonzero(is_crystal)
+    # Within a frame by chance level where there is one, else by score, which is the order already.
+    crystals = crystals[np.lexsort((np.nan_to_num(level[crystals]), frame[crystals]))]
+    n_indexed, rmsd = _coverage(backend, batch, frame[crystals], cells[crystals], p)
+    return BatchResult(
+        n_sampled=to_host(n_sampled),
+        reason=to_host(reason),
+        rung=to_host(rung),
+        cell_offsets=np.searchsorted(frame, np.arange(batch.n_frames + 1)).astype(np.int64),
+        cells=cells,
+        scores=scores.astype(np.float32),
+        input_cell=to_host(found.input_cell)[kept].astype(np.int32),
+        crystal_offsets=np.searchsorted(frame[crystals], np.arange(batch.n_frames + 1)).astype(np.int64),
+        crystals=crystals.astype(np.int64),
+        n_indexed=n_indexed,
+        rmsd=rmsd,
+        log10_chance=level[crystals].astype(np.float32),
+        log10_false=false[crystals].astype(np.float32),
+        n_expected=_expected_by_chance(np.diff(to_host(batch.offsets))[frame[crystals]], cells[crystals], p),
+    )
+
+
+def _coverage(
+    backend: Backend, batch: SpotBatch, frame: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Spots of its frame that each crystal covers, and their rms distance."""
+    xp = backend.xp
+    slots = slots_of(frame)
+    shape = (batch.n_frames, int(slots.max(initial=0)) + 1)
+    table = np.zeros((*shape, 3, 3))
+    table[frame, slots] = cells
+    threshold, fractional = p.coverage
+    distance = backend.distances(batch, xp.asarray(table), fractional=fractional)
+    inside = distance < threshold
+    n_indexed = to_host(batch.sum_per_frame(inside))[slots, frame]
+    if fractional:
+        distance = backend.distances(batch, xp.asarray(table))
+    total = to_host(batch.sum_per_frame(xp.where(inside, distance, 0.0) ** 2))[slots, frame]
+    return n_indexed.astype(np.int32), np.sqrt(total / np.maximum(n_indexed, 1)).astype(np.float32)
+
+
+def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:
+    """Spots of its frame that each crystal (k, 3, 3) would cover by chance."""
+    threshold, fractional = p.coverage
+    volumes = np.ones(len(cells)) if fractional else np.abs(np.linalg.det(cells.astype(np.float64)))
+    return (n_spots * np.minimum(4 / 3 * np.pi * threshold**3 * volumes, 1)).astype(np.float32)
+
+
+def slots_of(frame: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Running number of each entry within its frame; frame is sorted."""
+    return np.arange(len(frame)) - np.searchsorted(frame, frame)

@@ -1,0 +1,108 @@
+"""The last fit of a crystal: rotation and small strain, in the setting that explains the spots best.
+
+Settings are told apart by the fit that takes all residuals for alike; the one chosen is fitted again with residuals
+weighed as the run's first frames say.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..backends import Backend
+from ..model.fits import TYPICAL_SIGMA
+from ..model.misfit.equations import Spread
+from ..model.orientation import rotation_between
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
+from ..model.strain import MATRICES, components, symmetric
+from ..parameters import Parameters
+
+FARTHEST = 3.0
+"""Residuals of a spot in sigma at which it no longer speaks for or against a setting."""
+TYPICAL = Spread(across=TYPICAL_SIGMA, along=TYPICAL_SIGMA, scatter=0.002)
+"""What is reckoned with where nothing was learned."""
+SCATTER_LIMITS = (1e-4, 6e-3)
+"""Within these a learned scatter is the prior: no cell is surer than the first, and some crystals are bad ones."""
+
+
+def polish(
+    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, radius: Any, plan: SearchPlan, p: Parameters
+) -> tuple[Any, Any]:
+    """Fit one cell a frame with a prior on its strain; try the input cell's other settings.
+
+    Parameters
+    ----------
+    cells : (F, 3, 3);  input_cell : (F,)
+        Where to start, and the input cell each comes from, which has no strain.
+    radius : (F,)
+        Distance within which a cell explains its spots, 1/angstrom.
+
+    Returns
+    -------
+    cells : (F, 3, 3)
+    cutoff : (F,)
+        About three sigma of the residuals, 1/angstrom.
+    """
+    xp = backend.xp
+    reference, prior = xp.asarray(plan.cells)[input_cell], strain_prior(plan, p)
+    cells, cutoff = backend.fit_constrained(spots, cells, reference, radius, prior)
+    for m, settings in enumerate(plan.settings):
+        mine = xp.flatnonzero(input_cell == m)
+        if len(mine) == 0 or len(settings) == 0:
+            continue
+        cells[mine] = _best_setting(
+            backend, spots.take(mine), cells[mine], xp.asarray(plan.cells[m]), xp.asarray(settings), radius[mine],
+            cutoff[mine], prior, p,
+        )
+    if p.symmetric_strain or (p.weigh_residuals and plan.spread is not None):
+        spread = plan.spread if p.weigh_residuals and plan.spread is not None else TYPICAL
+        symmetry = _symmetry(plan, xp)[input_cell] if p.symmetric_strain else None
+        cells = backend.fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
+    return cells, cutoff
+
+
+def strain_prior(plan: SearchPlan, p: Parameters) -> float:
+    """The prior on strain: the one given, or the learned scatter within its limits, or the typical one."""
+    if p.strain_prior > 0:
+        return p.strain_prior
+    if plan.spread is None:
+        return TYPICAL.scatter
+    return min(max(plan.spread.scatter, SCATTER_LIMITS[0]), SCATTER_LIMITS[1])
+
+
+def _symmetry(plan: SearchPlan, xp: ModuleType) -> Any:
+    """What makes symmetric strains of the six numbers of any, for each input cell, (M, 6, 6)."""
+    pairs = zip(plan.cells, plan.operators, strict=True)
+    return xp.asarray(np.stack([components(symmetric(MATRICES, *pair)).T for pair in pairs]))
+
+
+def _best_setting(
+    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, settings: Any, radius: Any, cutoff: Any,
+    prior: float, p: Parameters,
+) -> Any:
+    """The cells, or what they become in another setting where that leaves less residual and strain."""
+    xp = backend.xp
+    reference = xp.broadcast_to(input_cell, cells.shape)
+    lowest = _cost(backend, spots, cells, input_cell, cutoff, prior)
+    best = cells.copy()
+    for basis in settings:
+        rigid = input_cell @ rotation_between(basis @ cells, input_cell, xp)
+        rigid = backend.fit_rigid(spots, rigid[:, None], p.replace(rigid_steps=max(p.rigid_steps, 1)))[:, 0]
+        fitted, _ = backend.fit_constrained(spots, rigid, reference, radius, prior)
+        cost = _cost(backend, spots, fitted, input_cell, cutoff, prior)
+        better = cost < lowest
+        best, lowest = xp.where(better[:, None, None], fitted, best), xp.where(better, cost, lowest)
+    return best
+
+
+def _cost(backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, cutoff: Any, prior: float) -> Any:
+    """Squared residuals in sigma, each at most FARTHEST^2, plus the squared strain in units of its prior, (F,)."""
+    xp = backend.xp
+    distance = backend.distances(spots, cells[:, None])[0].astype(xp.float64)
+    scaled = FARTHEST * distance / cutoff[spots.frame_of_spot]
+    residuals = spots.sum_per_frame(xp.minimum(scaled, FARTHEST) ** 2)
+    stretches = xp.linalg.svd(xp.linalg.inv(input_cell) @ cells, compute_uv=False)
+    return residuals + ((stretches - 1) ** 2).sum(axis=-1) / prior**2

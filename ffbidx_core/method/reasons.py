@@ -1,0 +1,67 @@
+"""Why a frame has no crystal, from what the steps leave behind; `model.reason` defines the reasons."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..backends import Backend
+from ..model.chance import level as chance
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
+from ..model.records.reason import STANDS_OUT, FrameReason
+from ..parameters import Parameters
+
+LEAST_LEVEL = STANDS_OUT - chance.LOG10_ORIENTATIONS
+"""Highest log10 level of chance of a cell that stands out."""
+
+
+def reason_of_level(level: Any, xp: Any) -> Any:
+    """EXPLAINED_BY_CHANCE where a cell of this log10 level of chance stands out, else NO_CELL; uint8."""
+    stands_out = level <= LEAST_LEVEL
+    return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
+
+
+def with_vectors(reason: Any, spots: SpotBatch, vectors: Any, p: Parameters, n_points: int) -> Any:
+    """Reasons (F,) with NO_VECTOR in place of NO_CELL where no vector stands out.
+
+    Parameters
+    ----------
+    vectors : (F, G, C, 3)
+        Candidate vectors of each length, the best first, that were searched for in `n_points` directions.
+    """
+    xp = spots.xp
+    rows = xp.flatnonzero(reason == FrameReason.NO_CELL.value)
+    if len(rows) == 0:
+        return reason
+    none = ~vectors_stand_out(spots.take(rows), vectors[rows, :, 0], p, n_points)
+    reason = reason.copy()
+    reason[rows[none]] = FrameReason.NO_VECTOR.value
+    return reason
+
+
+def vectors_stand_out(spots: SpotBatch, vectors: Any, p: Parameters, n_points: int) -> Any:
+    """Whether any of a frame's vectors (F, G, 3) has more of the sampled spots near its planes than chance, (F,)."""
+    xp = spots.xp
+    frame = spots.frame_of_spot
+    own = vectors[frame]
+    position = sum(own[:, :, i] * spots.xyz[i][:, None] for i in range(3))
+    sampled = xp.arange(spots.xyz.shape[1]) - spots.offsets[:-1][frame] < p.max_spots
+    distance = xp.where(sampled[:, None], xp.abs(position - xp.rint(position)), 1.0).T
+    n = xp.minimum(spots.counts, p.max_spots)
+    levels = [
+        chance.log10_bound(spots.sum_per_frame(distance < t), n, 2 * t, xp) for t in chance.PLANE_DISTANCES
+    ]
+    # Empty slots are zero vectors, on whose one plane everything lies.
+    level = xp.where((vectors != 0).any(axis=-1).T, xp.stack(levels).min(axis=0), 0.0).min(axis=0)
+    return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT
+
+
+def best_levels(backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, plan: SearchPlan) -> Any:
+    """The lowest log10 level of chance of cells (F, Q, 3, 3), (F,)."""
+    xp = spots.xp
+    shortest, volumes = xp.asarray(plan.shortest_reciprocal), xp.asarray(plan.volumes)
+    radii = chance.radii(shortest[input_cell], xp)
+    counts = backend.count_within(spots, cells, radii)
+    levels = chance.log10_tail(counts, spots.counts[:, None, None], radii, volumes[input_cell][..., None], xp)
+    return levels.min(axis=(1, 2))

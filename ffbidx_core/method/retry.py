@@ -1,0 +1,133 @@
+"""Frames without a crystal are tried again with other settings, rung by rung (`--retry`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch, to_host
+from ..model.records.ragged import offsets_of
+from ..model.records.reason import FrameReason, Rung
+from ..parameters import Parameters
+from .by_chance import final_scores, find_by_chance
+from .search import Found
+
+FEWEST_STRONGEST = 15
+"""Spots of a frame that are kept at least when the weakest are dropped."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a rung changes.
+
+    Attributes
+    ----------
+    rung : Rung
+    changes : mapping
+        Parameters of this try. None of those that make the `SearchPlan`, which all tries share.
+    strongest : float
+        Share of a frame's spots that are used, by falling intensity; 1 for all.
+    """
+
+    rung: Rung
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    strongest: float = 1.0
+
+
+LADDER = (
+    Step(Rung.STRONGEST_SPOTS, strongest=0.4),
+    Step(Rung.LOW_RESOLUTION, {
+        "max_spots": 40, "race_spots": 20, "dist1": 0.08, "num_halfsphere_points": 65536, "race_directions": 4096,
+        "num_candidate_vectors": 64, "candidate_pool": 1024,
+    }),
+    Step(Rung.DENSER_SAMPLING, {
+        "max_spots": 300, "race_spots": 64, "dist1": 0.08, "num_halfsphere_points": 65536, "race_directions": 4096,
+        "num_candidate_vectors": 128, "candidate_pool": 4096,
+    }),
+)
+"""The rungs, in the order in which they are climbed; `python -m tests.bench.retry` measures what each gains."""
+
+
+@dataclass(frozen=True)
+class HostSpots:
+    """The spots of a batch as they came.
+
+    Attributes
+    ----------
+    spots : (N, 3)
+    offsets : (F + 1,) int64
+    by_intensity : (F,) bool
+        Frames whose spots are in the order of falling intensity.
+    """
+
+    spots: NDArray[Any]
+    offsets: NDArray[np.int64]
+    by_intensity: NDArray[np.bool_]
+
+    def strongest(self, frames: NDArray[np.int64], share: float) -> tuple[NDArray[np.int64], Any, NDArray[np.int64]]:
+        """Those of some frames that have weaker spots to drop; the spots that they keep, with offsets."""
+        n = np.diff(self.offsets)[frames]
+        kept = np.maximum(np.ceil(share * n).astype(np.int64), FEWEST_STRONGEST)
+        some = self.by_intensity[frames] & (kept < n)
+        frames, kept = frames[some], kept[some]
+        offsets = offsets_of(kept)
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[frames] - offsets[:-1], kept)
+        return frames, self.spots[rows], offsets
+
+
+def try_again(
+    backend: Backend, batch: SpotBatch, host: HostSpots, found: Found, reason: Any, plan: SearchPlan, p: Parameters,
+    given: Any,
+) -> tuple[Found, Any, Any]:
+    """Climb the ladder with the frames that have no crystal.
+
+    Crystals are told from chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
+    together make no more false crystals than the first try does.
+
+    Parameters
+    ----------
+    batch, host
+        All frames, on the backend and as they came.
+    found, reason
+        What the first try found, with the frames' numbers in the batch, and why the others, (F,), have no crystal.
+    given : (M, 3, 3)
+        The cells that drift is judged against.
+
+    Returns
+    -------
+    found : Found
+        Of all tries.
+    reason : (F,) uint8
+        As `FrameReason` says it of several tries.
+    rung : (F,) uint8
+        As `Rung`.
+    """
+    xp = backend.xp
+    tries, reason = [found], reason.copy()
+    rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
+    limit = p.max_false_rate / (len(LADDER) + 1)
+    for step in LADDER:
+        frames = xp.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
+        spots = batch.take(frames)
+        if step.strongest < 1:
+            chosen, rows, offsets = host.strongest(to_host(frames), step.strongest)
+            frames, spots = xp.asarray(chosen), backend.load(rows, offsets)
+        if len(frames) == 0:
+            continue
+        more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_false_rate=limit), given)
+        # On all spots of the frames and in one measure, whatever the try used.
+        more.scores = final_scores(backend, batch.take(frames), more, p)
+        solved = why == FrameReason.NONE.value
+        # What stands out is told of the first try, which looks at fewer orientations.
+        further = solved | (why >= FrameReason.LOST_IN_REFINEMENT.value)
+        reason[frames[further]] = xp.where(solved, why, xp.maximum(reason[frames], why))[further]
+        rung[frames[solved]] = step.rung.value
+        more.frame = frames[more.frame]
+        tries.append(more)
+    return Found.joined(tries, xp), reason, rung

@@ -1,0 +1,1 @@
+"""How likely chance explains a crystal, and how many false ones are expected."""

@@ -1,0 +1,152 @@
+"""The laboratory frame and the models of dxtbx, on which DIALS rests.
+
+dxtbx takes any frame; usual is imgCIF's, with the beam along -z. Ours has it along +z. The two differ by a proper
+rotation that follows from the beam's direction: nothing is ever mirrored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..cell import Array
+from .beam import distance_along_beam
+from .panels import Detector, Panel, Vector
+
+SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
+"""How dxtbx makes millimetres of pixels."""
+BEAM = (0.0, 0.0, -1.0)
+"""The direction in which the beam runs, where we choose the frame: imgCIF's."""
+
+
+def vector_of(values: Sequence[float]) -> Array:
+    """Three finite numbers, (3,) float64; a ValueError when they are not."""
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.shape != (3,) or not np.isfinite(vector).all():
+        raise ValueError(f"{str(values)[:40]} is no vector")
+    return vector
+
+
+def direction_of(values: Sequence[float]) -> Array:
+    """A unit vector along three numbers, (3,) float64; a ValueError when they have no direction."""
+    vector = vector_of(values)
+    length = np.linalg.norm(vector)
+    if not 0 < length < np.inf:
+        raise ValueError(f"{str(values)[:40]} is no direction")
+    return np.asarray(vector / length)
+
+
+def rotation_of_beam(beam: Sequence[float]) -> Array:
+    """The rotation R that turns dxtbx's frame to ours, v' = R v.
+
+    Parameters
+    ----------
+    beam : (3,)
+        The direction in which the beam runs, in dxtbx's frame. It becomes +z; dxtbx's y stays as near to y as it can.
+
+    Returns
+    -------
+    (3, 3) float64
+        For the usual beam along -z half a turn about y.
+    """
+    z = direction_of(beam)
+    up = np.array([0.0, 1.0, 0.0]) if abs(z[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
+    x = np.cross(up, z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z])
+
+
+def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[Panel], float]:
+    """The panels of a dxtbx detector in our frame, and the distance that their corners are measured from, mm.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError
+        When the model is not as dxtbx writes it.
+    """
+    placed = [_placed(panel, *_parents(detector.get("hierarchy", {}), i)) for i, panel in enumerate(detector["panels"])]
+    panels = []
+    for i, (model, (origin, fast, slow)) in enumerate(zip(detector["panels"], placed, strict=True)):
+        (dx, dy), (width, height) = model["pixel_size"], model["image_size"]
+        panels.append(Panel(
+            f"p{i}", (0, 0), (int(width) - 1, int(height) - 1), _vector(rotation @ origin),
+            _vector(rotation @ fast * dx), _vector(rotation @ slow * dy), sensor=_sensor(model),
+        ))
+    distance = distance_along_beam(panels)
+    return list(Detector(tuple(panels)).moved((0, 0, -distance)).panels), distance
+
+
+def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
+    """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros."""
+    if model.get("px_mm_strategy", {}).get("type") != PARALLAX:
+        return 0.0, 0.0
+    thickness, absorption, _ = vector_of([model["thickness"], model["mu"], 0.0])
+    return float(thickness), float(absorption)
+
+
+def _parents(group: Mapping[str, Any], panel: int) -> tuple[Array, Array]:
+    """Rotation and shift of the groups that a panel is in."""
+    rotation, shift = _frame(group) if "origin" in group else (np.eye(3), np.zeros(3))
+    for child in group.get("children", ()):
+        if child.get("panel") == panel:
+            return rotation, shift
+        if "children" in child and _holds(child, panel):
+            inner, by = _parents(child, panel)
+            return rotation @ inner, rotation @ by + shift
+    return rotation, shift
+
+
+def _holds(group: Mapping[str, Any], panel: int) -> bool:
+    return any(child.get("panel") == panel or _holds(child, panel) for child in group.get("children", ()))
+
+
+def _frame(model: Mapping[str, Any]) -> tuple[Array, Array]:
+    fast, slow = (vector_of(model[name]) for name in ("fast_axis", "slow_axis"))
+    return np.column_stack([fast, slow, np.cross(fast, slow)]), vector_of(model["origin"])
+
+
+def _placed(panel: Mapping[str, Any], rotation: Array, shift: Array) -> tuple[Array, Array, Array]:
+    axes, origin = _frame(panel)
+    return rotation @ origin + shift, rotation @ axes[:, 0], rotation @ axes[:, 1]
+
+
+def _vector(values: Array) -> Vector:
+    x, y, z = (float(v) for v in values)
+    return x, y, z
+
+
+def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
+    """A detector as dxtbx's model, in the frame with the beam along `BEAM`."""
+    back = rotation_of_beam(BEAM).T
+    panels = []
+    for panel in detector.panels:
+        fast, slow = np.array(panel.fast), np.array(panel.slow)
+        origin = np.array(panel.corner) + np.array([0, 0, distance])
+        size = [float(np.linalg.norm(fast)), float(np.linalg.norm(slow))]
+        panels.append({
+            "name": panel.name, "type": "SENSOR_PAD", "identifier": "",
+            "fast_axis": (back @ fast / size[0]).tolist(), "slow_axis": (back @ slow / size[1]).tolist(),
+            "origin": (back @ origin).tolist(), "raw_image_offset": list(panel.first),
+            "image_size": [panel.last[i] - panel.first[i] + 1 for i in range(2)], "pixel_size": size,
+            "trusted_range": [0.0, 2.0**31], "thickness": panel.sensor[0], "material": "", "mu": panel.sensor[1],
+            "mask": [], "gain": 1.0, "pedestal": 0.0,
+            "px_mm_strategy": {"type": PARALLAX if all(panel.sensor) else SIMPLE},
+        })
+    root = {"fast_axis": [1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0], "origin": [0.0, 0.0, 0.0]}
+    children = [{"panel": i} for i in range(len(panels))]
+    hierarchy = {"name": "", "type": "", "identifier": "", **root, "trusted_range": [0.0, 2.0**31], "thickness": 0.0,
+                 "material": "", "mu": 0.0, "mask": [], "gain": 1.0, "pedestal": 0.0, "raw_image_offset": [0, 0],
+                 "image_size": [0, 0], "pixel_size": [0.0, 0.0], "px_mm_strategy": {"type": SIMPLE},
+                 "children": children}
+    return {"panels": panels, "hierarchy": hierarchy}
+
+
+def model_of_beam(wavelength: float) -> dict[str, Any]:
+    """A beam along `BEAM` as dxtbx's model, whose direction is that from the sample to the source."""
+    return {
+        "__id__": "monochromatic", "direction": [-v for v in BEAM], "wavelength": wavelength, "divergence": 0.0,
+        "sigma_divergence": 0.0, "polarization_normal": [0.0, 1.0, 0.0], "polarization_fraction": 0.999, "flux": 0.0,
+        "transmission": 1.0, "probe": "x-ray", "sample_to_source_distance": 0.0,
+    }

@@ -1,0 +1,78 @@
+"""Geometries as CrystFEL geometry files."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from .panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
+
+BEAM_SHIFT = "; beam shift in mrad:"
+"""Begins the text of a geometry that is a beam shift and nothing else."""
+BY_HAND = "; the wavelength was given by hand"
+"""Line of a geometry file whose wavelength wins over what the peaks' own file says."""
+SENSOR = re.compile(r"^; sensor of (\S+): (\S+) mm, absorption (\S+)/mm$", re.MULTILINE)
+"""Lines, comments to CrystFEL, for panels whose parallax is corrected: name, thickness, absorption."""
+
+
+def geometry_text(geometry: Geometry) -> str:
+    """A geometry as a CrystFEL geometry file."""
+    lines = [BY_HAND] if geometry.by_hand else []
+    wave, distance = geometry.wavelength, geometry.distance
+    if wave is not None:
+        key = {"A": "wavelength", "m": "wavelength", "V": "electron_voltage", "kV": "electron_voltage"}
+        lines.append(f"{key.get(wave.unit, 'photon_energy')} = {_written(wave)} {wave.unit}")
+    if distance is not None:
+        lines.append(f"clen = {_written(distance)} {distance.unit}")
+    for name, what in (("peak_list", geometry.peak_list), ("peak_list_type", geometry.peak_list_type)):
+        if what:
+            lines.append(f"{name} = {what}")
+    panels = geometry.detector.panels
+    are_layers = len({p.first for p in panels}) < len(panels) and not any(p.dims for p in panels)
+    for number, panel in enumerate(panels):
+        lines += _panel_lines(panel)
+        # Panels that begin at one place are layers of the data.
+        dims = ("%", str(number), "ss", "fs") if are_layers else panel.dims
+        lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(dims)]
+    lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
+    return "\n".join(lines) + "\n"
+
+
+def _written(reading: Reading) -> str:
+    return reading.path or f"{reading.value:.10g}"
+
+
+def _panel_lines(panel: Panel) -> list[str]:
+    size = float(np.linalg.norm(panel.fast))
+    x, y, z = panel.corner
+    fields = {
+        "min_fs": panel.first[0], "max_fs": panel.last[0], "min_ss": panel.first[1], "max_ss": panel.last[1],
+        "res": f"{1e3 / size:.10g}", "corner_x": f"{x / size:.8f}", "corner_y": f"{y / size:.8f}",
+        "coffset": f"{z / 1e3:.10g}", "fs": _algebraic(panel.fast, size), "ss": _algebraic(panel.slow, size),
+    }
+    if not panel.used:
+        fields["no_index"] = 1
+    if panel.data:
+        fields["data"] = panel.data
+    lines = [f"{panel.name}/{key} = {value}" for key, value in fields.items()]
+    if all(panel.sensor):
+        lines.append(f"; sensor of {panel.name}: {panel.sensor[0]:.10g} mm, absorption {panel.sensor[1]:.10g}/mm")
+    return lines
+
+
+def _algebraic(vector: Vector, size: float) -> str:
+    return " ".join(f"{v / size:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True))
+
+
+def _region_lines(name: str, region: BadRegion) -> list[str]:
+    axes = ("x", "y") if region.in_laboratory else ("fs", "ss")
+    lines = [f"{name}/panel = {region.panel}"] if region.panel else []
+    for axis, low, high in zip(axes, region.low, region.high, strict=True):
+        lines += [f"{name}/min_{axis} = {low:.10g}", f"{name}/max_{axis} = {high:.10g}"]
+    return lines
+
+
+def beam_shift(x: float, y: float) -> Geometry:
+    """The geometry that shifts the beam of whatever the inputs have themselves by x and y, mrad."""
+    return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=(x, y))

@@ -1,0 +1,111 @@
+"""Detector pixels to reciprocal space and back.
+
+The beam runs along +z; a spot is q = s1 - s0 with |s0| = |s1| = 1 / wavelength, without a factor 2 pi.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..cell import Array
+
+SPHERE_ERROR = 0.1
+"""Spots that are off the sphere fitted to them by more than this share give no wavelength."""
+PADDING = 1e-6
+"""Spots this near to the origin, 1/angstrom, are none."""
+FORWARD = 0.1
+"""Rays with a smaller cosine of their angle to the beam meet no flat detector behind the sample."""
+
+
+@dataclass(frozen=True)
+class FlatDetector:
+    """One flat panel normal to the beam, its fast axis along +x, its slow axis along +y.
+
+    Attributes
+    ----------
+    distance : float
+        From the sample, mm.
+    pixel_size : float
+        Edge of a pixel, micrometre.
+    size : (2,) int
+        Pixels along the fast and the slow axis.
+    beam_centre : (2,) float
+        Where the beam meets the panel, in pixels from the corner of the first pixel.
+    """
+
+    distance: float
+    pixel_size: float
+    size: tuple[int, int]
+    beam_centre: tuple[float, float]
+
+    def spots(self, pixels: Array, wavelength: float) -> Array:
+        """Spots (n, 3), 1/angstrom, on the Ewald sphere, seen at pixels (n, 2)."""
+        in_plane = (pixels - self.beam_centre) * (self.pixel_size * 1e-3)
+        ray = np.column_stack([in_plane, np.full(len(pixels), self.distance)])
+        ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+        return (ray - (0.0, 0.0, 1.0)) / wavelength
+
+    def pixels(self, spots: Array, wavelength: float) -> Array:
+        """Pixels (n, 2) where the rays s0 + q of spots (n, 3) meet the panel's plane; nan for backward rays."""
+        ray = spots * wavelength + (0.0, 0.0, 1.0)
+        forward = np.where(ray[:, 2:] > 0, ray[:, 2:], np.nan)
+        return ray[:, :2] / forward * (self.distance / (self.pixel_size * 1e-3)) + self.beam_centre
+
+    def holds(self, pixels: Array) -> NDArray[np.bool_]:
+        """Which of the pixels (n, 2) lie on the panel; nan does not."""
+        return np.asarray(((pixels >= 0) & (pixels < self.size)).all(axis=1), dtype=np.bool_)
+
+    def as_text(self, wavelength: float) -> str:
+        """The same as a CrystFEL geometry file of one panel."""
+        (nx, ny), (x, y) = self.size, self.beam_centre
+        lines = [
+            f"wavelength = {wavelength:.8g} A",
+            f"clen = {self.distance * 1e-3:.8g} m", f"res = {1e6 / self.pixel_size:.8g}",
+            "p0/min_fs = 0", f"p0/max_fs = {nx - 1}", "p0/min_ss = 0", f"p0/max_ss = {ny - 1}",
+            "p0/fs = x", "p0/ss = y", f"p0/corner_x = {-x:.8g}", f"p0/corner_y = {-y:.8g}",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def wavelength_of_spots(spots: Array) -> float | None:
+    """The wavelength in angstrom whose Ewald sphere holds spots (n, 3); None where they lie on none."""
+    q = spots[np.linalg.norm(spots, axis=1) > PADDING]
+    depth = -q[:, 2]
+    # |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, fitted.
+    squared = (q * q).sum(axis=1)
+    radius = float(squared @ depth / max(2 * depth @ depth, 1e-300))
+    off = squared - 2 * radius * depth
+    if len(q) < 4 or radius <= 0 or off @ off > SPHERE_ERROR**2 * (squared @ squared):
+        return None
+    return 1 / radius
+
+
+def spots_of_moved_detector(spots: Array, wavelength: Array, shift: ArrayLike, distance: float = 0.0) -> Array:
+    """Spots (n, 3), 1/angstrom, as they are when the detector that they were computed with was not where it is.
+
+    On a flat detector normal to the beam a ray (X, Y, 1) becomes ((1 + distance) X - shift_x, ..., 1).
+
+    Parameters
+    ----------
+    wavelength : (n,)
+        Of each spot, angstrom.
+    shift : (2,)
+        Where the beam meets the detector, along x and y, in units of its distance.
+    distance
+        By which share of itself it is nearer than was taken.
+
+    Returns
+    -------
+    (n, 3) float64
+        Spots of rays that no such detector sees, see `FORWARD`, are as they were.
+    """
+    wave = np.asarray(wavelength, dtype=np.float64)[:, None]
+    ray = spots * wave + (0.0, 0.0, 1.0)
+    forward = ray[:, 2] > FORWARD
+    ray[forward, :2] = (1 + distance) * ray[forward, :2] / ray[forward, 2:] - np.asarray(shift)
+    ray[forward, 2] = 1
+    ray[forward] /= np.linalg.norm(ray[forward], axis=1, keepdims=True)
+    return np.asarray(np.where(forward[:, None], (ray - (0.0, 0.0, 1.0)) / wave, spots))

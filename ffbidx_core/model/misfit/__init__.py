@@ -1,0 +1,1 @@
+"""What the residuals of indexed spots say of cell, beam and distance, and the equations of that fit."""

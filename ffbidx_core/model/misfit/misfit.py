@@ -1,0 +1,231 @@
+"""What the residuals of many crystals say of the experiment: beam centre, detector distance, and the cell.
+
+A crystal's own rotation and strain can absorb much of such an error, but not what all crystals share in the
+laboratory. So all are fitted at once: to the residuals of the indexed spots, whitened by their scatter across the
+diffracted ray (where the spot was seen) and along it (how far the lattice point was from the Ewald sphere), each
+crystal's rotation and strain together with what is common to all. A crystal's strain is drawn to that of the common
+cell by a prior whose size is the most likely one. The crystals' own parameters are eliminated (Schur's complement)
+and the equations of the common ones summed over the crystals. Errors come from the scatter between crystals (the
+sandwich formula), so that they hold whatever the noise is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..cell import Array
+from ..detector.pixels import spots_of_moved_detector
+from ..strain import matrices, symmetric_basis
+from .equations import (
+    COMMON,
+    Spread,
+    derivatives,
+    index_spots,
+    likeliest_scatter,
+    reduce,
+    spread_of,
+    sums_over_spots,
+    turned_and_strained,
+)
+
+FEWEST_CRYSTALS = 8
+ROUNDS = 7
+FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
+PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
+"""Beam shift and distance are off by about so much at most: keeps the fit together where the spots do not tell."""
+STRAIN_PRIOR = 0.1
+"""The same for the strains of the cells."""
+SIGNIFICANT = 5.0
+"""Standard errors from which on a correction is believed."""
+WORTH = 0.5
+"""A beam shift matters from this share of the residuals' scatter across the ray on."""
+
+
+@dataclass(frozen=True)
+class Crystals:
+    """C crystals on F frames, with all N spots of these.
+
+    Attributes
+    ----------
+    spots : (N, 3) float64
+        1/angstrom.
+    offsets : (F + 1,) int64
+        Frame f owns spots offsets[f]:offsets[f + 1].
+    wavelength : (F,) float64
+        Angstrom.
+    cells : (C, 3, 3) float64
+        Oriented primitive cells, rows a, b, c.
+    crystal_offsets : (F + 1,) int64
+        Frame f has the crystals crystal_offsets[f]:crystal_offsets[f + 1].
+    input_cell : (C,) int64
+        The reference of each.
+    references : (M, 3, 3) float64
+        Primitive cells without strain.
+    operators : sequence of (n, 3, 3) int64, M
+        Symmetry of the lattice of each.
+    """
+
+    spots: Array
+    offsets: NDArray[np.int64]
+    wavelength: Array
+    cells: Array
+    crystal_offsets: NDArray[np.int64]
+    input_cell: NDArray[np.int64]
+    references: Array
+    operators: Sequence[NDArray[np.int64]]
+
+    @property
+    def frame_of_spot(self) -> NDArray[np.int64]:
+        """Frame of each spot, (N,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Each crystal with each spot of its frame: rows of the spots, and of the crystals, which ascend."""
+        frame = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.crystal_offsets))
+        n = np.diff(self.offsets)[frame]
+        crystal = np.repeat(np.arange(len(frame)), n)
+        shift = self.offsets[:-1][frame] - (np.cumsum(n) - n)
+        return np.arange(len(crystal)) + np.repeat(shift, n), crystal
+
+    def corrected(self, shift: Array, distance: float = 0.0) -> Crystals:
+        """The same crystals with the spots that a moved detector gives."""
+        wave = self.wavelength[self.frame_of_spot]
+        return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """What the residuals say; G common parameters.
+
+    Attributes
+    ----------
+    values : (G,) float64
+        Beam shift along x and y in units of the distance, the share of itself by which the detector is nearer than
+        was taken (the arguments of `spots_of_moved_detector`), then the strains of the references, by their bases.
+    normal : (G, G) float64
+        The matrix of their equations.
+    scores : (C, G) float64
+        Each crystal's part of the right side; they sum to nothing at the solution.
+    bases : dict of (k, 6) float64
+        By the row of the reference, the strains that keep its lattice's symmetry.
+    spread : Spread
+        Of the residuals, and of the strains between crystals beyond what their errors explain.
+    cells : (C, 3, 3) float64
+        The crystals as fitted.
+    residuals, spots : (n, 3) float64
+        Of the indexed spots before the fit, 1/angstrom, and where they are.
+    wavelength : float
+        Median, angstrom.
+    n_crystals : int
+        Crystals with enough spots.
+    """
+
+    values: Array
+    normal: Array
+    scores: Array
+    bases: dict[int, Array]
+    spread: Spread
+    cells: Array
+    residuals: Array
+    spots: Array
+    wavelength: float
+    n_crystals: int
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether there is a beam shift beyond doubt, large enough to matter."""
+        return is_shift(self.values[:2], self.errors[:2], self.spread, self.wavelength)
+
+    @property
+    def spread_with_shift(self) -> Spread:
+        """The scatter of residuals from which a beam shift is not taken out: it is one across the ray."""
+        shift = float(np.linalg.norm(self.values[:2])) / self.wavelength if self.is_shifted else 0.0
+        # One of its two directions for each residual across the ray.
+        return replace(self.spread, across=float(np.hypot(self.spread.across, shift / np.sqrt(2))))
+
+    @property
+    def covariance(self) -> Array:
+        """Of the values, (G, G)."""
+        return self.knowing(np.zeros((0, len(self.values))))[1]
+
+    @property
+    def errors(self) -> Array:
+        """Standard errors of the values, (G,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def knowing(self, zero: Array) -> tuple[Array, Array]:
+        """Values (G,) and their covariance (G, G) when some linear combinations of them, rows (m, G), are zero."""
+        _, _, vt = np.linalg.svd(np.atleast_2d(zero), full_matrices=True)
+        free = vt[len(zero) :].T
+        bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
+        filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
+        # The priors are observations too.
+        filling += np.diag(_stiffness(len(self.values)))
+        return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
+
+    def scale(self, reference: int) -> Array:
+        """The combination (G,) of the values that is the mean stretch of a reference in all directions."""
+        row = np.zeros(len(self.values))
+        row[self.columns(reference)] = self.bases[reference][:, :3].sum(axis=1) / 3
+        return row
+
+    def columns(self, reference: int) -> slice:
+        """Where the strain of a reference is among the values."""
+        rows = list(self.bases)
+        first = len(COMMON) + sum(len(self.bases[row]) for row in rows[: rows.index(reference)])
+        return slice(first, first + len(self.bases[reference]))
+
+    def strain(self, reference: int, values: Array | None = None) -> Array:
+        """The strain (3, 3) of a reference that its crystals share."""
+        values = self.values if values is None else values
+        return matrices(values[self.columns(reference)] @ self.bases[reference])
+
+
+def _stiffness(n_common: int) -> Array:
+    """What the priors add to the equations of the common parameters, (G,)."""
+    strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
+    return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
+
+
+def is_shift(shift: Array, errors: Array, spread: Spread, wavelength: float) -> bool:
+    """Whether a beam shift (2,), radian, is beyond doubt and large enough to matter."""
+    sure = (np.abs(shift) > SIGNIFICANT * errors).any()
+    return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
+
+
+def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
+    """Fit what crystals have in common, and each one's rotation and strain; None where they are too few."""
+    bases = {
+        int(row): symmetric_basis(crystals.references[row], crystals.operators[row])
+        for row in np.unique(crystals.input_cell)
+    }
+    setup, spread, moved = np.zeros(len(COMMON)), FIRST, crystals
+    first = index_spots(crystals)
+    for _ in range(rounds):
+        indexed = index_spots(moved)
+        n_crystals = int(indexed.used.sum())
+        if n_crystals < FEWEST_CRYSTALS:
+            return None
+        sums = sums_over_spots(indexed, derivatives(indexed), spread)
+        reduced = reduce(sums, indexed, spread.scatter, bases, crystals.input_cell)
+        normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
+        stiffness = _stiffness(len(normal))
+        normal += np.diag(stiffness)
+        right[: len(COMMON)] -= setup * stiffness[: len(COMMON)]
+        change = np.linalg.solve(normal, right)
+        scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
+        spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
+        cells = turned_and_strained(moved, indexed, reduced.own(change))
+        # The detector's part goes into the spots; strains are measured from the references each time.
+        setup = setup + change[: len(COMMON)]
+        moved = replace(crystals.corrected(setup[:2], setup[2]), cells=cells)
+    values = np.concatenate([setup, change[len(COMMON) :]])
+    scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
+    return Misfit(
+        values, normal, scores, bases, spread, cells, first.residuals, first.spots,
+        float(np.median(crystals.wavelength)), n_crystals,
+    )

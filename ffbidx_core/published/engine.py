@@ -1,0 +1,179 @@
+"""What the Python interface does once its arrays are checked: batches in, cells and crystals out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ParameterError
+from ..method.by_count import separate
+from ..method.index_frames import Backend, search_and_refine
+from ..model.cell import Array
+from ..model.plan import SearchPlan
+from ..model.records.batch import to_host, usable_frames
+from ..model.records.ragged import offsets_of
+from ..model.units import suspicious_units
+from ..parameters import Parameters
+from .layout import is_on_device
+from .log import log
+
+FLATTEST = 1e-6
+"""Smallest volume of a cell with vectors of length 1 that spans a lattice, well above float32's rounding."""
+
+
+@dataclass(frozen=True)
+class BatchCells:
+    """Oriented cells of F frames, Q slots each, best first; what `Indexer.run_batch` returns.
+
+    An empty slot is a zero cell with score +inf and input cell -1.
+
+    Attributes
+    ----------
+    cells : (F, Q, 3, 3) float32
+        Rows a, b, c, angstrom.
+    scores : (F, Q) float32
+        Lower is better.
+    input_cell : (F, Q) int32
+        Index of the input cell that each came from.
+    n_left_out : (F,) int64
+        Spots beyond `max_spots`, which the sampling did not use.
+    """
+
+    cells: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    input_cell: NDArray[np.int32]
+    n_left_out: NDArray[np.int64]
+
+
+class Engine:
+    """A backend with the parameters of an `Indexer`. Spots are (N, 3), offsets (F + 1,), cells rows a, b, c."""
+
+    def __init__(self, backend: Backend, parameters: Parameters) -> None:
+        self._backend = backend
+        self._parameters = parameters
+        self._last_options: tuple[Any, Parameters] | None = None
+        self._last_plan: tuple[bytes, Parameters, SearchPlan] | None = None
+        log.debug("indexer on %s (%s)", backend.device, backend.name)
+
+    def run(
+        self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
+    ) -> BatchCells:
+        """Cells of each frame, found and refined."""
+        p = self._with(options)
+        if not 1 <= len(cells) <= p.max_input_cells:
+            raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
+        cells = np.asarray(cells, dtype=np.float64)
+        plan = self._plan(cells, p)
+        with self._backend.lane():
+            spots, offsets = self._without_bad_frames(spots, offsets)
+            n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
+            _warn(spots, offsets, cells, n_left_out, p)
+            found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
+            cells, scores, input_cell = (to_host(array) for array in found)
+        order = np.argsort(scores, axis=1, kind="stable")
+        frames = np.arange(len(scores))[:, None]
+        return BatchCells(
+            cells=cells[frames, order].astype(np.float32),
+            scores=scores[frames, order].astype(np.float32),
+            input_cell=input_cell[frames, order].astype(np.int32),
+            n_left_out=n_left_out,
+        )
+
+    def crystals(
+        self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], scores: NDArray[Any],
+        method: str, threshold: float, min_spots: int,
+    ) -> list[NDArray[np.int64]]:
+        """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first."""
+        try:
+            p = self._parameters.replace(method=method, crystals_threshold=threshold, crystals_min_spots=min_spots)
+        except ParameterError as error:
+            raise ParameterError(error.name.removeprefix("crystals_"), error.value, error.wanted) from None
+        cells, scores = _with_lattice(cells, scores)
+        xp = self._backend.xp
+        with self._backend.lane():
+            rows, bounds = self._without_bad_frames(spots, offsets)
+            found = separate(
+                self._backend, self._backend.load(rows, bounds), xp.asarray(cells), xp.asarray(scores),
+                threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
+            )
+        return [np.asarray(indices, dtype=np.int64) for indices in found]
+
+    def adopted(self, spots: Any) -> Any:
+        """An array that lies on a GPU as the backend's own, without a copy; anything else as it is.
+
+        Raises
+        ------
+        ValueError
+            When the backend is in host memory.
+        """
+        if isinstance(spots, np.ndarray) or not is_on_device(spots):
+            return spots
+        if self._backend.xp is np:
+            raise ValueError(
+                f"spots: given an array on a GPU, but this indexer runs on the {self._backend.name}: "
+                "copy it to host memory"
+            )
+        xp = self._backend.xp
+        spots = xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)
+        # The caller's stream may still be at work on them.
+        xp.cuda.get_current_stream().synchronize()
+        return spots
+
+    def _without_bad_frames(self, spots: Any, offsets: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+        """The batch in float32, its bad frames without spots."""
+        xp = np if isinstance(spots, np.ndarray) else self._backend.xp
+        usable, counts = usable_frames(spots, offsets, xp), np.diff(offsets)
+        if not usable.all():
+            log.warning(
+                "%d of %d frames have spots that are not finite or absurdly far out: they are not indexed",
+                int((~usable).sum()), len(usable),
+            )
+            spots, counts = spots[xp.asarray(np.repeat(usable, counts))], np.where(usable, counts, 0)
+        bounds = offsets_of(counts)
+        return spots.astype(np.float32, copy=False), bounds
+
+    def _with(self, options: Mapping[str, Any]) -> Parameters:
+        """The parameters with the options of one call; the last ones are kept, as most callers do not change them."""
+        last, key = self._last_options, tuple(options.items())
+        if last is not None and last[0] == key:
+            return last[1]
+        p = self._parameters.replace(**options)
+        p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
+        self._last_options = key, p
+        return p
+
+    def _plan(self, cells: Array, p: Parameters) -> SearchPlan:
+        """The plan for these cells; the last one is kept, as most callers come with the same cells again."""
+        # Read once: another thread may replace it.
+        last, key = self._last_plan, cells.tobytes()
+        if last is not None and last[:2] == (key, p):
+            return last[2]
+        plan = SearchPlan.make(cells, p)
+        self._last_plan = key, p, plan
+        return plan
+
+
+def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Array]:
+    """Cells and scores in float64, with empty slots for what spans no lattice."""
+    cells, scores = cells.astype(np.float64), scores.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = cells / np.linalg.norm(cells, axis=-1, keepdims=True)
+        spans = np.abs(np.linalg.det(unit)) > FLATTEST
+    return np.where(spans[..., None, None], cells, 0.0), np.where(spans, scores, np.inf)
+
+
+def _warn(
+    spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters
+) -> None:
+    if isinstance(spots, np.ndarray):
+        for sentence in suspicious_units(spots, offsets, cells):
+            log.warning("%s", sentence)
+    if n_left_out.any():
+        log.warning(
+            "on %d of %d frames the sampling uses the %d spots of lowest resolution (max_spots), %d are left out",
+            int(np.count_nonzero(n_left_out)), len(n_left_out), p.max_spots, int(n_left_out.sum()),
+        )

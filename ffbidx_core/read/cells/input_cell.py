@@ -1,0 +1,120 @@
+"""Input cells: written out, as numbers in a text file, or in the files of other programs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from ...errors import CellError, InputError, UsageError
+from ...model.cell import Array, cell_from_parameters, check_cell
+from ...model.lattice import CENTRINGS, InputCell, Lattice, check_axes
+from ..files.content import read_head, read_text
+from ..formats.stream import SIGNATURE, stream_cell
+from ..formats.text import data_lines, numbers
+from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
+from .files import FOREIGN_FORMATS
+
+LARGEST_CELL_FILE = 16 * 2**20
+"""Bytes: coordinate files and experiment lists may be large."""
+
+_WANTED = (
+    "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
+    "CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
+)
+_WRITTEN_OUT = re.compile(r"[-+.\deE\s]+(,[-+.\deE\s]+){5,8}(,\s*(?P<centring>[A-Za-z])\s*)?")
+
+
+def read_input_cell(text: str) -> InputCell:
+    """The cell that a `--cell` names: a file, or numbers with commas between them, then perhaps a centring letter.
+
+    Raises
+    ------
+    InputError
+        When the file holds no cell.
+    UsageError
+        When the numbers make no cell.
+    """
+    match = _WRITTEN_OUT.fullmatch(text)
+    if match is None or os.path.lexists(text):
+        return read_cell_file(text)
+    centring = (match["centring"] or "P").upper()
+    if centring not in CENTRINGS:
+        raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")
+    words = [word for word in text.split(",") if not word.strip().isalpha()]
+    try:
+        cell = _cell_of([float(word) for word in words])
+        check_axes(cell, centring)
+    except (CellError, ValueError) as error:
+        raise UsageError(f"--cell {text}: {error}") from None
+    return InputCell(cell, Lattice.of_cell(cell, centring))
+
+
+def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
+    """The centred cell of streams that all have the same one, None where they have not.
+
+    The own cells of inputs are taken for primitive: one with a centring serves when it can serve for all of them.
+    """
+    found: InputCell | None = None
+    for path in dict.fromkeys(paths):
+        head = read_head(path, 2 * LARGEST_GEOMETRY_FILE)
+        cell = stream_cell(path, head.decode("utf-8", "replace")) if head.startswith(SIGNATURE.encode()) else None
+        if cell is None or cell.lattice.centring in "PR":
+            return None
+        if found is not None and (found.lattice != cell.lattice or not np.array_equal(found.cell, cell.cell)):
+            return None
+        found = cell
+    return found
+
+
+def read_cell(text: str) -> Array:
+    """The same without its lattice: rows a, b, c in angstrom, (3, 3) float64."""
+    return read_input_cell(text).cell
+
+
+def read_cell_file(path: str) -> InputCell:
+    """The cell of a file in any known format, told by its content.
+
+    Raises
+    ------
+    InputError
+        When the file holds anything else, or numbers that make no cell.
+    """
+    head = read_head(path, LARGEST_CELL_FILE)
+    if head.startswith(SIGNATURE.encode()):
+        cell = stream_cell(path, head.decode("utf-8", "replace"))
+        if cell is None:
+            raise InputError(path, "is a stream without a unit cell in its head")
+        return cell
+    text = read_text(path, LARGEST_CELL_FILE)
+    if text is None:
+        raise InputError(path, f"is an HDF5 file: {_WANTED}")
+    try:
+        for is_format, read in FOREIGN_FORMATS:
+            if is_format(text):
+                found = read(path, text)
+                check_axes(found.cell, found.lattice.centring)
+                return found
+        vectors = _cell_of_numbers(path, text)
+    except CellError as error:
+        raise InputError(path, f"{error}; {_WANTED}") from None
+    return InputCell(vectors, Lattice.of_cell(vectors))
+
+
+def _cell_of_numbers(path: str, text: str) -> Array:
+    values: list[float] = []
+    for number, line in enumerate(data_lines(path, text), start=1):
+        values += numbers(path, line.split(), number)
+        if len(values) > 9:
+            raise InputError(path, f"has more numbers than a cell: {_WANTED}", f"line {number}")
+    if len(values) not in (6, 9):
+        raise InputError(path, f"has {len(values) or 'no'} numbers: {_WANTED}")
+    return _cell_of(values)
+
+
+def _cell_of(values: list[float]) -> Array:
+    if len(values) not in (6, 9):
+        raise CellError(f"has {len(values)} numbers, a cell has 6 or 9")
+    return cell_from_parameters(values) if len(values) == 6 else check_cell(np.reshape(values, (3, 3)))

@@ -1,0 +1,1 @@
+"""Input files: expanding names and lists, probing, content, identity, datasets."""

@@ -1,0 +1,96 @@
+"""What a file is, told by its content and never by its name."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ...errors import InputError
+
+LARGEST_TEXT = 64 * 2**20
+"""Bytes. A text file is one frame; this is enough for a million spots."""
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_USER_BLOCKS = (0, 512, 1024, 2048)
+_SUPERBLOCK, _WRITTEN_BY_SWMR = 3, 4
+_HEAD = 4096
+_KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
+    """The text of a file, or None when it is an HDF5 file.
+
+    Byte-order marks are honoured. Bytes that are no UTF-8 become replacement characters, which are no numbers.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be opened, is neither text nor HDF5, or is larger than `largest` bytes.
+    """
+    try:
+        # A named pipe nobody writes to would keep a blocking open waiting for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError:
+        raise InputError(repr(path), "is no file name") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        return _read_text(path, descriptor, largest)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    finally:
+        os.close(descriptor)
+
+
+def read_head(path: str, size: int = _HEAD) -> bytes:
+    """The first bytes of a file; none where it cannot be read or is no regular file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        # Whoever reads the file whole says what is wrong with it.
+        return b""
+
+
+def _read_text(path: str, descriptor: int, largest: int) -> str | None:
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(path, "is a directory: name the files in it")
+    if not stat.S_ISREG(mode):
+        raise InputError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}: only regular files are read")
+    data = os.read(descriptor, _HEAD)
+    if is_hdf5(data):
+        return None
+    while more := os.read(descriptor, 2**20):
+        data += more
+        if len(data) > largest:
+            raise InputError(path, f"is no HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    if b"\0" in data:
+        raise InputError(path, "is neither HDF5 nor text")
+    return data.decode("utf-8-sig", "replace")
+
+
+def is_hdf5(head: bytes) -> bool:
+    """Whether a file that begins so is HDF5; its signature may follow a user block of up to 2 KiB."""
+    return any(head.startswith(_SIGNATURE, at) for at in _USER_BLOCKS)
+
+
+def is_growing(path: str) -> bool:
+    """Whether a program writes an HDF5 file in SWMR mode, or left it so when it died.
+
+    The superblock, from version 3 on, says so: its byte 8 is the version, byte 11 the consistency flags (HDF5 File
+    Format Specification, II.A).
+    """
+    head = read_head(path)
+    at = next((at for at in _USER_BLOCKS if head.startswith(_SIGNATURE, at)), len(head))
+    block = head[at : at + 12]
+    return len(block) == 12 and block[8] >= _SUPERBLOCK and bool(block[11] & _WRITTEN_BY_SWMR)
+
+
+def _unreadable(path: str, error: OSError) -> InputError:
+    return InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}")

@@ -1,0 +1,90 @@
+"""By what input files are known again: their size and a hash of their content, wherever they are copied."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from ...errors import InputError
+from ...model.records.run import InputIdentity
+from .inputs import Source
+from .probe import check_opens
+
+MOST_READ = 256 * 2**20
+"""Bytes that are read of all inputs together; each of them may have its part of it, within the next two limits."""
+LARGEST_SAMPLE, SMALLEST_SAMPLE = 16 * 2**20, 16 * 2**10
+"""Bytes of a file. One that is not larger is hashed whole, of others blocks that are spread evenly."""
+BLOCKS = 16
+
+_AT_ONCE = 8
+"""Files that are read together, since each may take its time to open on a network."""
+
+
+def identities(sources: Iterable[Source]) -> list[InputIdentity]:
+    """Size, time of modification and hash of each source's file, -1 and nothing where there is none.
+
+    Of all files together at most `MOST_READ` bytes are read for it, or `SMALLEST_SAMPLE` of each.
+    """
+    sources = list(sources)
+    paths = list(dict.fromkeys(source.path for source in sources))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        known = dict(zip(paths, pool.map(lambda path: identity(path, sample_of(len(paths))), paths), strict=True))
+    return [known[s.path]._replace(frame=-1 if s.index is None else s.index) for s in sources]
+
+
+def sample_of(n_files: int) -> int:
+    """Bytes that are looked at of each of so many files: a power of 2, so that a few more files change nothing."""
+    return min(LARGEST_SAMPLE, max(SMALLEST_SAMPLE, 1 << (MOST_READ // max(n_files, 1)).bit_length() - 1))
+
+
+def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
+    """By what a file is known again, looking at so many bytes of it."""
+    unknown = InputIdentity(text_of(path), -1, -1, -1)
+    try:
+        check_opens(path)
+        found = os.stat(path)
+    except (InputError, OSError, ValueError):
+        return unknown
+    digest = _digest(path, found.st_size, sample) if stat.S_ISREG(found.st_mode) else ""
+    return unknown._replace(size=found.st_size, mtime_ns=found.st_mtime_ns, digest=digest)
+
+
+def text_of(path: str) -> str:
+    """The name of a file as text, which names of files need not be."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def size_and_time(path: str) -> tuple[int, int]:
+    """Size in bytes and time of modification in ns; -1 where there is no such file."""
+    try:
+        check_opens(path)
+        found = os.stat(path)
+    except (InputError, OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def identity_now(path: str, known: InputIdentity) -> InputIdentity:
+    """The identity of a file, made as the one that it is to be compared with."""
+    sample = known.digest.partition(":")[0]
+    return identity(path, int(sample) if sample else SMALLEST_SAMPLE)
+
+
+def _digest(path: str, size: int, sample: int) -> str:
+    """How many bytes were hashed, and their hash; nothing where they cannot be read."""
+    looked_at, hasher = min(size, sample), hashlib.blake2b(digest_size=16)
+    block = looked_at if looked_at == size else sample // BLOCKS
+    starts = [0] if block == size else [i * (size - block) // (BLOCKS - 1) for i in range(BLOCKS)]
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            for start in starts:
+                hasher.update(os.pread(descriptor, block, start))
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return ""
+    return f"{looked_at}:{hasher.hexdigest()}"

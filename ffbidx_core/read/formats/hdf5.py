@@ -1,0 +1,260 @@
+"""The native HDF5 spot file, read by slices of frames."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import CellError, InputError
+from ...model.cell import Array, check_cell
+from ...model.detector.panels import Geometry, Reading
+from ...model.detector.peaks import DetectorPeaks
+from ...model.records.ragged import offsets_of
+from ..files.datasets import errors_of, open_dataset, open_file, units_of
+from ..frames import MOST_SPOTS, RawFrames, read_parts
+from ..geometry.crystfel import parse_geometry
+from ..growing.whole import whole_frames
+from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
+
+SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
+CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
+MOST_FRAMES = 10**9
+MOST_CELLS = 1000
+
+_OFFSETS_AT_ONCE = 2**20
+
+
+class Hdf5File:
+    """A spot file opened for reading. Of one that grows those frames count that are there whole.
+
+    Parameters
+    ----------
+    geometry
+        For the spots' pixels, which are in the file; None: the file's own. One that is given makes the spots anew.
+
+    Attributes
+    ----------
+    n_frames : int
+    cells : (M, 3, 3) float64 or None
+        The known cells, rows a, b, c, angstrom.
+    units_assumed : bool
+        Whether `/spots` lacks the attribute `units`.
+
+    Raises
+    ------
+    InputError
+        Naming the dataset, when the file is not as the format wants it.
+    """
+
+    format = "ffbidx HDF5 spots"
+
+    def __init__(self, path: str, geometry: Geometry | None = None) -> None:
+        self.path = path
+        self._file = open_file(path)
+        try:
+            self._open()
+            self._open_peaks(geometry)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        spots = open_dataset(self._file, self.path, "/spots", "f", (None, 3))
+        if spots is None:
+            raise InputError(self.path, f"has no dataset /spots; {self._contents()}")
+        self._spots = spots
+        self._offsets = open_dataset(self._file, self.path, "/offsets", "iu", (None,))
+        self._ids = open_dataset(self._file, self.path, "/frame_id", "text", (None,))
+        scale = units_of(self._spots, self.path, SPOT_UNITS)
+        self.units_assumed, self._scale = scale is None, scale or 1.0
+        self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
+        if self._ids is not None and len(self._ids) != self.n_frames and not self._file.swmr_mode:
+            raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
+        self._open_per_frame()
+        if self._file.swmr_mode:
+            self.n_frames = self._n_whole()
+        self._check_offsets()
+        self.cells = self._read_cells()
+
+    def _open_per_frame(self) -> None:
+        """What there is of each spot and each frame; in a file that grows the lengths need not agree yet."""
+        n_spots, n_frames = (None if self._file.swmr_mode else n for n in (len(self._spots), self.n_frames))
+        self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
+        self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
+        self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (n_frames,))
+        self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (n_frames,))
+
+    def _n_whole(self) -> int:
+        """Frames that are there whole, in a file that grows."""
+        if self._offsets is None:
+            return 0
+        per_spot, per_frame, blank = (
+            [dataset for dataset in datasets if dataset is not None] for datasets in (
+                (self._spots, self._pixels, self._intensity), (self._wavelength, self._distance, self._ids),
+                (self._intensity, self._ids),
+            )
+        )
+        with errors_of(self.path):
+            return whole_frames(self._offsets, per_spot, per_frame, blank)
+
+    def _open_peaks(self, geometry: Geometry | None) -> None:
+        """Where the spots are on the detector, in files that were made of peaks."""
+        with errors_of(self.path, "attributes"):
+            text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
+        self.half_pixel_shift = None if shift is None else bool(shift)
+        self.geometry: Geometry | None = None
+        self._placer: PeakPlacer | None = None
+        if self._pixels is None:
+            return
+        if geometry is not None:
+            self.geometry, self._placer = geometry, PeakPlacer(self.path, geometry.detector)
+        elif isinstance(text, str):
+            # Spots are used as they are: a geometry that is not understood keeps nobody from indexing them.
+            with contextlib.suppress(InputError):
+                self.geometry = parse_geometry(self.path, text)
+
+    def _check_offsets(self) -> None:
+        n_spots = len(self._spots)
+        if self._offsets is None:
+            if n_spots > MOST_SPOTS:
+                raise InputError(
+                    self.path, f"has {n_spots} spots and no /offsets; a frame has at most {MOST_SPOTS}", "/spots"
+                )
+            return
+        if not 0 <= self.n_frames <= MOST_FRAMES:
+            raise InputError(
+                self.path, f"has {self.n_frames + 1} numbers; wanted is one more than there are frames, "
+                f"of which {MOST_FRAMES} are taken", "/offsets",
+            )
+        for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
+            with errors_of(self.path, "/offsets"):
+                part = self._offsets[begin : min(begin + _OFFSETS_AT_ONCE, self.n_frames) + 1]
+            # Compared as they are: unsigned numbers may be too large for signed ones.
+            outside = (part < 0) | (part > n_spots)
+            _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
+            counts = np.diff(part.astype(np.int64))
+            _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
+            _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
+
+    def _read_cells(self) -> Array | None:
+        dataset = open_dataset(self._file, self.path, "/cells", "f", (None, 3, 3))
+        if dataset is None or len(dataset) == 0:
+            return None
+        if len(dataset) > MOST_CELLS:
+            raise InputError(self.path, f"has {len(dataset)} cells; at most {MOST_CELLS} are taken", "/cells")
+        scale = units_of(dataset, self.path, CELL_UNITS) or 1.0
+        with errors_of(self.path, "/cells"):
+            cells: Array = dataset[()].astype(np.float64) * scale
+        for i, cell in enumerate(cells):
+            try:
+                check_cell(cell)
+            except CellError as error:
+                raise InputError(self.path, f"cell {i}: {error}", "/cells") from None
+        return cells
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending, in parts of at most `MOST_SPOTS` spots or one frame.
+
+        Raises
+        ------
+        InputError
+            Naming the first frame that cannot be read.
+        """
+        return read_parts(self._parts(frames), self._read)
+
+    def _parts(self, frames: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        if len(frames) == 0:
+            return
+        span = self._span(np.arange(frames[0], frames[-1] + 1))
+        ends = np.cumsum(np.diff(span)[frames - frames[0]])
+        while len(frames):
+            fit = max(1, int(np.searchsorted(ends, MOST_SPOTS, side="right")))
+            yield frames[:fit]
+            frames, ends = frames[fit:], ends[fit:] - ends[fit - 1]
+
+    def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        runs = np.split(frames, np.flatnonzero(np.diff(frames) != 1) + 1)
+        spans = [self._span(run) for run in runs]
+        with errors_of(self.path, f"frame {frames[0]}"):
+            spots = np.concatenate([self._spots[span[0] : span[-1]] for span in spans])
+            ids = [name for run in runs for name in self._names(run)]
+        counts = np.concatenate([np.diff(span) for span in spans])
+        offsets = offsets_of(counts)
+        # Numbers that are none make a bad frame.
+        with np.errstate(invalid="ignore", over="ignore"):
+            spots = spots * spots.dtype.type(self._scale)
+        raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
+        if self._pixels is not None and self.geometry is not None:
+            return self._with_peaks(raw, runs, spans)
+        if self._intensity is not None:
+            with errors_of(self.path, f"frame {frames[0]}"):
+                raw.intensity = np.concatenate([self._intensity[span[0] : span[-1]] for span in spans])
+        return raw
+
+    def _with_peaks(
+        self, raw: RawFrames, runs: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]
+    ) -> RawFrames:
+        """Frames with the pixels of their spots; where a geometry was given the spots are made anew of them."""
+
+        def rows(dataset: h5py.Dataset) -> Array:
+            return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)
+
+        def values(dataset: h5py.Dataset | None, name: str) -> Array:
+            given: Reading | None = getattr(self.geometry, name)
+            wins = self._placer is not None and given is not None and given.value is not None
+            if name == "wavelength":
+                wins = wins and self.geometry is not None and self.geometry.by_hand
+            reading = needed_reading(self.path, given, name) if dataset is None or wins else None
+            if reading is not None and reading.value is None:
+                raise InputError(self.path, f"its geometry has the {name} in a file: give it with --{name}")
+            if reading is not None:
+                convert = in_angstrom if name == "wavelength" else in_millimetres
+                return convert(reading, np.full(len(raw.indices), reading.value))
+            return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs]).astype(np.float64)  # type: ignore[index]
+
+        with errors_of(self.path, f"frame {raw.indices[0]}"):
+            pixels = rows(self._pixels)
+            wavelength, distance = values(self._wavelength, "wavelength"), values(self._distance, "distance")
+            intensity = None if self._intensity is None else rows(self._intensity)
+        assert self.geometry is not None
+        n_panels = len(self.geometry.detector.panels)
+        if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
+            raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
+        if self._placer is None:
+            raw.peaks = DetectorPeaks(pixels, wavelength, distance, intensity)
+            return raw
+        panel = pixels[:, 2].astype(np.int64)
+        peaks = PeakLists(
+            raw.indices, raw.ids, pixels[:, 0], pixels[:, 1], raw.offsets, wavelength, distance, intensity, panel
+        )
+        return self._placer.frames(peaks, self.cells)
+
+    def _span(self, run: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Offsets of consecutive frames, (F + 1,)."""
+        if self._offsets is None:
+            return np.array([0, len(self._spots)])
+        with errors_of(self.path, "/offsets"):
+            return np.asarray(self._offsets[run[0] : run[-1] + 2], dtype=np.int64)
+
+    def _names(self, run: NDArray[np.int64]) -> list[str]:
+        if self._ids is None:
+            return [""] * len(run)
+        return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
+
+    def _contents(self) -> str:
+        with errors_of(self.path):
+            names = [str(name)[:40] for _, name in zip(range(6), self._file, strict=False)]
+        return f"there are {', '.join(names)}" if names else "it is empty"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:
+    if wrong.any():
+        raise InputError(path, f"frame {begin + int(wrong.argmax())}: {problem}", "/offsets")

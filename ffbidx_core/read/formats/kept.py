@@ -1,0 +1,127 @@
+"""Spots that a results file keeps, as spot files of its inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.cell import Array
+from ...model.detector.panels import Geometry
+from ...model.detector.peaks import DetectorPeaks
+from ..files.datasets import errors_of, find, open_dataset, open_file
+from ..frames import RawFrames
+from ..geometry.crystfel import parse_geometry
+
+GROUP = "/spot"
+
+
+def _dataset(file: h5py.File, path: str, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+    dataset = open_dataset(file, path, name, kind, shape)
+    if dataset is None:
+        raise InputError(path, "is missing", name)
+    return dataset
+
+
+@functools.lru_cache(maxsize=1)
+def _frames_of(
+    path: str, size: int, mtime_ns: int
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Input file, index and name of all frames of a results file, and the offsets of their spots.
+
+    Kept for the next input of the same file, which may hold a million frames.
+    """
+    with open_file(path) as file:
+        sources = _dataset(file, path, "/frame/source", "text", (None,))
+        indices = _dataset(file, path, "/frame/index", "iu", (None,))
+        names = _dataset(file, path, "/frame/id", "text", (None,))
+        offsets = _dataset(file, path, f"{GROUP}/offsets", "iu", (len(indices) + 1,))
+        with errors_of(path, GROUP):
+            return (
+                sources.asstr("utf-8", "backslashreplace")[()], np.asarray(indices[()], dtype=np.int64),
+                names.asstr("utf-8", "backslashreplace")[()], np.asarray(offsets[()], dtype=np.int64),
+            )
+
+
+def keeps_spots(path: str) -> bool:
+    """Whether a results file keeps the spots of its frames."""
+    with open_file(path) as file:
+        return find(file, path, f"{GROUP}/offsets") is not None
+
+
+class KeptSpots:
+    """The frames of one input in a results file that keeps their spots.
+
+    Parameters
+    ----------
+    path
+        Results file.
+    source
+        Input, as it is named there.
+
+    Raises
+    ------
+    InputError
+        When the spots are not as they should be.
+    """
+
+    format = "spots in results"
+    units_assumed = False
+    cells: Array | None = None
+    half_pixel_shift: bool | None = None
+
+    def __init__(self, path: str, source: str) -> None:
+        self.path, self._source = path, source
+        self._file = open_file(path)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._xyz = self._dataset(f"{GROUP}/xyz", "f", (None, 3))
+        now = os.stat(self.path)
+        sources, indices, self._names, self._offsets = _frames_of(self.path, now.st_size, now.st_mtime_ns)
+        rows = np.flatnonzero(sources == self._source)
+        own = indices[rows]
+        self._row_of = dict(zip(own.tolist(), rows.tolist(), strict=True))
+        with errors_of(self.path, GROUP):
+            text = self._file[GROUP].attrs.get("geometry")
+        if (np.diff(self._offsets) < 0).any() or self._offsets[0] != 0 or self._offsets[-1] > len(self._xyz):
+            raise InputError(self.path, "does not rise from 0 to the number of spots", f"{GROUP}/offsets")
+        self.n_frames = int(own.max(initial=-1)) + 1
+        self.geometry: Geometry | None = None
+        if isinstance(text, str):
+            with contextlib.suppress(InputError):
+                self.geometry = parse_geometry(self.path, text)
+
+    def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+        return _dataset(self._file, self.path, name, kind, shape)
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames."""
+        for index in frames.tolist():
+            row = self._row_of[index]
+            part = slice(int(self._offsets[row]), int(self._offsets[row + 1]))
+            with errors_of(self.path, f"{GROUP}, frame {row}"):
+                spots = self._xyz[part].astype(np.float64)
+                peaks = self._peaks(row, part) if self.geometry is not None else None
+            offsets = np.array([0, len(spots)])
+            yield RawFrames(self._source, np.array([index]), [str(self._names[row])], spots, offsets, peaks=peaks)
+
+    def _peaks(self, row: int, part: slice) -> DetectorPeaks:
+        pixels, intensity = (self._file[f"{GROUP}/{name}"][part].astype(np.float64) for name in ("pixel", "intensity"))
+        wavelength, distance = (self._file[f"{GROUP}/{name}"][row : row + 1] for name in ("wavelength", "distance"))
+        return DetectorPeaks(pixels, wavelength, distance, intensity)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

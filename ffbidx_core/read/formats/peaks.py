@@ -1,0 +1,129 @@
+"""Peaks in detector pixels to spots in reciprocal space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.cell import Array
+from ...model.detector.panels import LENGTH_UNITS, NO_PANEL, WAVELENGTH_UNITS, Detector, Geometry, Reading
+from ...model.detector.peaks import DetectorPeaks
+from ...model.records.ragged import offsets_of
+from ..frames import RawFrames
+
+HALF_PIXEL = 0.5
+"""From the number of a pixel to its centre, measured from the corner of the first."""
+NEEDS_GEOMETRY = "holds peaks in detector pixels: give the geometry with -g FILE"
+
+
+@dataclass
+class PeakLists:
+    """Peaks of F frames, N in all, as a file has them.
+
+    Attributes
+    ----------
+    indices : (F,) int64
+    ids : list of str, F
+    fs, ss : (N,) float64
+        Data coordinates, from panels' corners.
+    offsets : (F + 1,) int64
+    wavelength, distance : (F,) float64
+        Angstrom, mm.
+    intensity : (N,) float64 or None
+    panel : (N,) int64 or None
+        Number of each peak's panel; None: the one that holds it.
+    """
+
+    indices: NDArray[np.int64]
+    ids: list[str]
+    fs: Array
+    ss: Array
+    offsets: NDArray[np.int64]
+    wavelength: Array
+    distance: Array
+    intensity: Array | None = None
+    panel: NDArray[np.int64] | None = None
+
+
+class PeakPlacer:
+    """Makes spots of peaks, and leaves out those that are on no panel or in a bad region.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    """
+
+    def __init__(self, path: str, detector: Detector) -> None:
+        self._path, self._detector, self._told = path, detector, False
+
+    def frames(self, peaks: PeakLists, cells: Array | None = None) -> RawFrames:
+        """Peaks as frames. Those that are not finite stay, so that their frame becomes a bad one."""
+        panel = self._detector.find_panels(peaks.fs, peaks.ss) if peaks.panel is None else peaks.panel
+        finite = np.isfinite(peaks.fs) & np.isfinite(peaks.ss)
+        kept = (panel != NO_PANEL) | ~finite
+        pixels = np.column_stack([peaks.fs, peaks.ss, np.maximum(panel, 0)])
+        kept &= self._detector.usable(pixels) | ~finite
+        counts = np.diff(peaks.offsets)
+        frame = np.repeat(np.arange(len(counts)), counts)
+        # What is no wavelength or no distance makes spots that are no numbers, and so a bad frame.
+        wavelength = np.where(peaks.wavelength > 0, peaks.wavelength, np.nan)[frame[kept]]
+        distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
+        with np.errstate(invalid="ignore", over="ignore"):
+            spots = self._detector.spots(pixels[kept], wavelength, distance)
+        offsets = offsets_of(np.bincount(frame[kept], minlength=len(counts)))
+        found = DetectorPeaks(
+            pixels[kept], peaks.wavelength, peaks.distance,
+            None if peaks.intensity is None else peaks.intensity[kept],
+        )
+        raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
+        raw.problems += self._problems(peaks, bool(kept.all()))
+        return raw
+
+    def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:
+        """Whether a distance puts the detector behind the sample; it may be below 0 where it is an encoder's."""
+        return np.asarray(distance + self._detector.mean_offset > 0)
+
+    def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
+        lines = [
+            f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
+            for name, values, is_good in (
+                ("wavelength", peaks.wavelength, peaks.wavelength > 0),
+                ("detector distance", peaks.distance, self._is_in_front(peaks.distance)),
+            )
+            for f, value in enumerate(values) if not (np.isfinite(value) and is_good[f])
+        ]
+        if not all_kept and not self._told:
+            self._told = True
+            # In the same words wherever in the file a run is taken up.
+            lines.append(f"{self._path}: peaks on no panel, on several or in a bad region of the geometry are left out")
+        return lines
+
+
+def needed_geometry(path: str, geometry: Geometry | None) -> Geometry:
+    """The geometry, or an error that names the option."""
+    if geometry is None:
+        raise InputError(path, NEEDS_GEOMETRY)
+    return geometry
+
+
+def needed_reading(path: str, reading: Reading | None, name: str) -> Reading:
+    """The reading of a geometry, or an error that names the option."""
+    if reading is None:
+        option = {"wavelength": "--wavelength", "distance": "--distance"}[name]
+        raise InputError(path, f"its geometry has no {name}: give it with {option}")
+    return reading
+
+
+def in_angstrom(reading: Reading, values: Array) -> Array:
+    """Wavelengths of a reading's values, in angstrom."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(WAVELENGTH_UNITS[reading.unit](values), dtype=np.float64)
+
+
+def in_millimetres(reading: Reading, values: Array) -> Array:
+    """Lengths of a reading's values, in mm."""
+    return np.asarray(values * LENGTH_UNITS[reading.unit], dtype=np.float64)

@@ -1,0 +1,93 @@
+"""Spots as they are when the beam was not where it was taken to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.cell import Array
+from ...model.detector.geometry_file import geometry_text
+from ...model.detector.panels import Geometry
+from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ..frames import RawFrames
+from ..geometry.crystfel import parse_geometry
+from ..geometry.dials import changed_geometry, is_experiments
+
+if TYPE_CHECKING:
+    from .open import SpotFile
+
+FRAMES_FOR_DISTANCE = 16
+"""The detector's distance is the median of so many frames' where each has one."""
+
+
+def with_shifted_beam(geometry: Geometry, shift: Array | tuple[float, float], file: SpotFile) -> Geometry:
+    """A geometry whose detector is moved so that the beam is shifted across it.
+
+    Parameters
+    ----------
+    shift : (2,)
+        Where the beam meets the detector, along x and y, mrad from where the geometry has it.
+    file
+        An open file with this geometry, whose first frames say how far away the detector is; without a distance the
+        geometry stays as it is.
+    """
+    raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
+    distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
+    distances = distances[np.isfinite(distances)]
+    if len(distances) == 0:
+        return geometry
+    x, y = (-1e-3 * np.asarray(shift) * (np.median(distances) + geometry.detector.mean_offset)).tolist()
+    if is_experiments(geometry.text):
+        made = changed_geometry(geometry.text, np.array([x, y, 0.0]), None)
+    else:
+        moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
+        # Read back, so that the run has the very numbers that its results record.
+        made = parse_geometry("the geometry with the beam shifted", geometry_text(moved))
+    return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
+
+
+class ShiftedSpots:
+    """An open file of spots without pixels with the beam shifted.
+
+    Parameters
+    ----------
+    file
+        Closed with this.
+    shift : (2,)
+        Where the beam meets the detector that the spots were computed with, mrad.
+    """
+
+    geometry: Geometry | None = None
+    half_pixel_shift: bool | None = None
+
+    def __init__(self, file: SpotFile, shift: tuple[float, float]) -> None:
+        self._file, self._shift = file, np.array(shift) * 1e-3
+        self.path, self.format, self.n_frames = file.path, file.format, file.n_frames
+        self.units_assumed, self.cells = file.units_assumed, file.cells
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending; those whose spots lie on no Ewald sphere stay as they are."""
+        for raw in self._file.read(frames):
+            spots = raw.spots.astype(np.float64)
+            for begin, end in zip(raw.offsets[:-1], raw.offsets[1:], strict=True):
+                spots[begin:end] = self._shifted(spots[begin:end])
+            raw.spots = spots
+            yield raw
+
+    def _shifted(self, spots: Array) -> Array:
+        # What is no spot stays so: padding, and what makes a frame a bad one.
+        real = np.isfinite(spots).all(axis=1) & spots.any(axis=1)
+        wavelength = wavelength_of_spots(spots[real]) if real.all(where=spots.any(axis=1)) else None
+        if wavelength is None:
+            return spots
+        moved = spots.copy()
+        moved[real] = spots_of_moved_detector(spots[real], np.full(int(real.sum()), wavelength), self._shift)
+        return moved
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,136 @@
+"""Numbers in text files, and PSI's simple format: one frame, with its cell in the first line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import CellError, InputError
+from ...model.cell import Array, check_cell
+from ...model.detector.panels import Geometry
+from ..frames import RawFrames
+
+CELL_NUMBERS = 9
+
+_TRANSPOSED = (
+    "its nine numbers look like a, b, c in columns, as DIALS writes them; they are taken in rows, as PSI's format has "
+    "them. If the cell in the summary is not yours, give it with --cell a,b,c,alpha,beta,gamma"
+)
+
+_DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
+
+
+def data_lines(path: str, text: str) -> list[str]:
+    """The lines of a text without comments, and with blanks for commas; blank where nothing else is left."""
+    lines = text.splitlines()
+    if "," in text:
+        for number, line in enumerate(lines, start=1):
+            if _DECIMAL_COMMAS.match(line.strip()):
+                raise InputError(path, "decimal commas: write 0.5, not 0,5", f"line {number}")
+        lines = [line.replace(",", " ") for line in lines]
+    if "#" in text:
+        lines = [line.partition("#")[0] for line in lines]
+    return lines
+
+
+def numbers(path: str, words: list[str], line: int) -> list[float]:
+    """Words of a line as numbers; nan, inf and what overflows count as numbers."""
+    values = []
+    for word in words:
+        try:
+            # float() takes 1_000 for a thousand.
+            values.append(float(word if "_" not in word else ""))
+        except ValueError:
+            raise InputError(path, f"{word[:40]!r} is not a number", f"line {line}") from None
+    return values
+
+
+def parse_spots(path: str, text: str) -> tuple[Array, Array | None]:
+    """Spots and cell of PSI's simple text format.
+
+    The first line with data is the cell when it has 9 words. Each other line is a spot; columns after the third are
+    ignored.
+
+    Returns
+    -------
+    spots : (n, 3) float64
+        1/angstrom; may hold nan and inf.
+    cell : (3, 3) float64 or None
+        Rows a, b, c, angstrom.
+
+    Raises
+    ------
+    InputError
+        Naming the line.
+    """
+    lines = data_lines(path, text)
+    first = next((i for i, line in enumerate(lines) if line and not line.isspace()), None)
+    if first is None:
+        raise InputError(path, "is empty: a spot file has a line x y z (1/angstrom) for each spot")
+    cell = None
+    if len(words := lines[first].split()) == CELL_NUMBERS:
+        try:
+            cell = check_cell(np.array(numbers(path, words, first + 1)).reshape(3, 3))
+        except CellError as error:
+            raise InputError(path, f"nine numbers are taken for a cell, but {error}", f"line {first + 1}") from None
+        first += 1
+    return _spots(path, lines, first), cell
+
+
+def looks_transposed(cell: Array) -> bool:
+    """Whether a cell (rows a, b, c) is one with a along x and b in the plane of x and y, written in columns."""
+    noise = 1e-6 * np.abs(cell).max()
+    return bool((np.abs(np.tril(cell, -1)) < noise).all() and (np.abs(np.triu(cell, 1)) > noise).any())
+
+
+def _spots(path: str, lines: list[str], first: int) -> Array:
+    rest = [line for line in lines[first:] if line and not line.isspace()]
+    if not rest:
+        return np.zeros((0, 3))
+    try:
+        return np.loadtxt(rest, comments=None, usecols=(0, 1, 2), ndmin=2)
+    except ValueError:
+        return _spots_by_line(path, lines, first)
+
+
+def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
+    """The same, slowly, to name the line that is wrong."""
+    spots = []
+    for number, line in enumerate(lines[first:], start=first + 1):
+        words = line.split()
+        spot = numbers(path, words[:3], number)
+        if 0 < len(spot) < 3:
+            raise InputError(path, f"a spot has three numbers x y z, here are {len(spot)}", f"line {number}")
+        if spot:
+            spots.append(spot)
+    return np.array(spots)
+
+
+class TextFile:
+    """A text file as a file of one frame."""
+
+    format = "text spots"
+    n_frames = 1
+    units_assumed = False
+    geometry: Geometry | None = None
+    half_pixel_shift: bool | None = None
+    cells: Array | None = None
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self._text = path, text
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """The one frame, when it is among `frames`."""
+        if len(frames):
+            spots, cell = parse_spots(self.path, self._text)
+            cells = None if cell is None else cell[None]
+            raw = RawFrames(self.path, frames, [""], spots, np.array([0, len(spots)]), cells)
+            if cell is not None and looks_transposed(cell):
+                raw.problems.append(f"{self.path}, cell: {_TRANSPOSED}")
+            yield raw
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,108 @@
+"""Spots of XDS (SPOT.XDS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.cell import Array
+from ...model.detector.panels import Geometry, Reading
+from ...model.records.ragged import offsets_of
+from ..frames import RawFrames
+from ..geometry.xds import CENTRE_OF_FIRST
+from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry
+
+COLUMNS = (4, 5, 7, 8)
+"""Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then perhaps h k l."""
+MOST_FRAMES = 10**7
+
+_LOOKED_AT = 200
+_USUAL_SPOT = 2.0
+"""1/angstrom. Spots in reciprocal space are nearer to the origin; pixels are farther out."""
+
+
+def is_spot_xds(text: str) -> bool:
+    """Whether a text is SPOT.XDS rather than spots in reciprocal space with further columns."""
+    rows = [line.split() for line in text[: 2**16].splitlines()[:_LOOKED_AT] if line.strip()]
+    # The last one may be cut.
+    rows = rows[:-1] if len(text) > 2**16 else rows
+    if not rows or len(rows[0]) not in COLUMNS or any(len(row) != len(rows[0]) for row in rows):
+        return False
+    try:
+        values = np.array(rows, dtype=np.float64)
+    except ValueError:
+        return False
+    return bool((values[:, :3] >= 0).all() and np.median(values[:, :2]) > _USUAL_SPOT)
+
+
+class SpotXdsFile:
+    """SPOT.XDS as a file of frames: frame i has the spots whose z lies between i and i + 1.
+
+    Raises
+    ------
+    InputError
+        For lines that are no spots, and without a geometry.
+    """
+
+    format = "SPOT.XDS"
+    units_assumed = False
+    cells: Array | None = None
+
+    def __init__(self, path: str, text: str, geometry: Geometry | None) -> None:
+        self.path = path
+        geometry = needed_geometry(path, geometry)
+        if geometry.wavelength is None or geometry.wavelength.value is None or geometry.distance is None:
+            raise InputError(path, "its geometry must have a wavelength and a distance that are numbers: XDS.INP has")
+        self.geometry: Geometry | None = geometry
+        shifted = geometry.half_pixel_shift
+        # Numbers from 1 that mean centres, unless the user says that they are corners already.
+        self.half_pixel_shift: bool | None = True if shifted is None else shifted
+        values = _numbers(path, text)
+        frame = np.floor(values[:, 2]).astype(np.int64)
+        if len(frame) and not (frame.min() >= 0 and frame.max() < MOST_FRAMES):
+            raise InputError(path, f"has spots on image {frame.max()}; from 0 to {MOST_FRAMES} are taken")
+        order = np.argsort(frame, kind="stable")
+        self._values = values[order]
+        self.n_frames = int(frame.max(initial=-1)) + 1
+        self._offsets = np.searchsorted(frame[order], np.arange(self.n_frames + 1))
+        self._wavelength, self._distance = _number(geometry.wavelength, "A"), _number(geometry.distance, "mm")
+        self._placer = PeakPlacer(path, geometry.detector)
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending."""
+        parts = [self._values[self._offsets[f] : self._offsets[f + 1]] for f in frames]
+        values = np.concatenate([np.zeros((0, self._values.shape[1])), *parts])
+        shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
+        yield self._placer.frames(PeakLists(
+            frames, [""] * len(frames), values[:, 0] + shift, values[:, 1] + shift,
+            offsets_of([len(part) for part in parts]),
+            np.full(len(frames), self._wavelength), np.full(len(frames), self._distance), values[:, 3],
+        ))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _number(reading: Reading, unit: str) -> float:
+    convert = in_angstrom if unit == "A" else in_millimetres
+    return float(convert(reading, np.array([reading.value], dtype=np.float64))[0])
+
+
+def _numbers(path: str, text: str) -> Array:
+    try:
+        return np.loadtxt(text.splitlines(), ndmin=2)
+    except ValueError:
+        pass
+    n_columns = len(text.split("\n", 1)[0].split())
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        try:
+            [float(word) for word in words]
+        except ValueError:
+            words = []
+        if line.strip() and len(words) != n_columns:
+            raise InputError(path, f"{line.strip()[:40]!r} is no spot: x y z intensity", f"line {number}")
+    raise InputError(path, "cannot be read as SPOT.XDS")

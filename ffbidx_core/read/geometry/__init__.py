@@ -1,0 +1,1 @@
+"""Detector geometries, one module a format, and which of them a run uses."""

@@ -1,0 +1,169 @@
+"""The detector geometry of a run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...errors import InputError, UsageError
+from ...model.cell import Array
+from ...model.detector.beam import beam_on_panel
+from ...model.detector.geometry_file import beam_shift, geometry_text
+from ...model.detector.panels import Geometry, Reading
+from ..formats.open import open_spots
+from ..formats.shifted import with_shifted_beam
+from .crystfel import parse_geometry, read_geometry
+from .dials import changed_geometry, is_experiments
+
+SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
+"""How they are typed."""
+
+
+@dataclass(frozen=True)
+class GeometryChanges:
+    """What a user wants otherwise than the geometry file has it; None: as it is there.
+
+    Attributes
+    ----------
+    beam_centre : (2,) float
+        Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
+    distance : float
+        Of the detector, mm.
+    wavelength : float
+        Angstrom.
+    half_pixel_shift : bool
+    beam_shift : (2,) float
+        Of spots without pixels, too, mrad; see `Geometry`.
+    """
+
+    beam_centre: tuple[float, float] | None = None
+    distance: float | None = None
+    wavelength: float | None = None
+    half_pixel_shift: bool | None = None
+    beam_shift: tuple[float, float] | None = None
+
+    def apply(self, geometry: Geometry) -> Geometry:
+        """A geometry with these changes; its text is made anew where it says something else now."""
+        changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
+        if (self.beam_centre, self.distance, self.wavelength) == (None, None, None):
+            return changed
+        if is_experiments(geometry.text):
+            return replace(self._in_list(geometry), half_pixel_shift=self.half_pixel_shift)
+        if self.beam_centre is not None:
+            changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
+        if self.distance is not None:
+            changed = replace(changed, distance=Reading(self.distance, unit="mm"))
+        if self.wavelength is not None:
+            changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
+        # Read back, so that the run has the very numbers that its results record.
+        made = parse_geometry("the geometry with the options", geometry_text(changed))
+        return replace(made, half_pixel_shift=self.half_pixel_shift)
+
+    def _in_list(self, geometry: Geometry) -> Geometry:
+        """The geometry of a DIALS experiment list with these changes, which are made in the list itself."""
+        shift = np.zeros(3)
+        if self.beam_centre is not None:
+            moved = geometry.detector.with_beam_at(self.beam_centre)
+            shift = np.array(moved.panels[0].corner) - np.array(geometry.detector.panels[0].corner)
+        made = changed_geometry(geometry.text, shift, self.wavelength)
+        if self.distance is not None and made.distance is not None and made.distance.value is not None:
+            # After the first shift, since it is the distance of the panel that the beam hits.
+            shift = np.array([0, 0, self.distance - made.distance.value])
+            made = changed_geometry(made.text, shift, self.wavelength)
+        return replace(made, by_hand=self.wavelength is not None)
+
+
+NO_CHANGES = GeometryChanges()
+
+
+def choose_geometry(
+    inputs: Sequence[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
+) -> tuple[Geometry | None, bool | None]:
+    """The geometry for all inputs of a run, and whether half a pixel is added to their peaks.
+
+    Parameters
+    ----------
+    inputs
+        Spot files.
+    path
+        A geometry file; None: each input's own.
+    changes
+        What the user wants otherwise; without a file, than the first input's own geometry has it.
+
+    Returns
+    -------
+    geometry : Geometry or None
+        None: each input's own geometry serves, where it has one.
+    half_pixel_shift : bool or None
+        Of the first input that can be opened; None where its spots do not come from pixels.
+
+    Raises
+    ------
+    InputError
+        For a geometry file that cannot be used.
+    UsageError
+        For changes where there is no geometry.
+    """
+    if changes.beam_shift is not None and changes.beam_centre is not None:
+        raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
+    geometry = None if path is None else read_geometry(path)
+    if geometry is not None:
+        geometry = changes.apply(geometry)
+    own, shift = first_setup(inputs, geometry)
+    if geometry is None and replace(changes, beam_shift=None) != NO_CHANGES:
+        if own is None:
+            options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
+            raise UsageError(f"{options} change a geometry, and there is none: give it with -g FILE")
+        geometry = changes.apply(own)
+        shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
+    if changes.beam_shift is not None:
+        geometry = shifted_geometry(inputs, geometry, np.array(changes.beam_shift))
+    return geometry, shift
+
+
+def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Array) -> Geometry:
+    """The geometry of a run with its beam shifted.
+
+    Parameters
+    ----------
+    inputs
+        Spot files.
+    geometry
+        As `choose_geometry` gives it.
+    shift : (2,)
+        Where the beam meets the detector, along x and y, mrad from where it is taken to be.
+    """
+    if geometry is None or geometry.beam_shift is not None:
+        before = np.zeros(2) if geometry is None or geometry.beam_shift is None else geometry.beam_shift
+        x, y = (shift + before).tolist()
+        return beam_shift(x, y)
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
+    return geometry
+
+
+def beam_option(geometry: Geometry) -> str:
+    """What puts the beam where a geometry has it, as it is typed."""
+    if geometry.beam_shift is not None:
+        return SHIFT_OPTION.format(*geometry.beam_shift)
+    return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
+
+
+def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:
+    """The first input that can be opened, where its spots have no pixels on a detector."""
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            return path if file.geometry is None else None
+    return None
+
+
+def first_setup(inputs: Iterable[str], geometry: Geometry | None) -> tuple[Geometry | None, bool | None]:
+    """Geometry and half-pixel shift of the first input that can be opened."""
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            return file.geometry, file.half_pixel_shift
+    return None, None

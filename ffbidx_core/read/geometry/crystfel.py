@@ -1,0 +1,257 @@
+"""CrystFEL geometry files."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import dataclass, field
+
+from ...errors import InputError
+from ...model.detector.geometry_file import BEAM_SHIFT, BY_HAND, SENSOR, beam_shift, geometry_text
+from ...model.detector.panels import (
+    LENGTH_UNITS,
+    WAVELENGTH_UNITS,
+    BadRegion,
+    Detector,
+    Geometry,
+    Panel,
+    Reading,
+    Vector,
+)
+from ..files.content import read_text
+from .dials import is_experiments, parse_experiments
+from .xds import is_xds_geometry, parse_xds_geometry
+
+LARGEST_GEOMETRY_FILE = 2**20
+"""Bytes; CrystFEL takes no more in a stream."""
+
+PEAK_LIST_TYPES = ("", "cxi", "list3", "auto")
+
+_RESERVED = ("group", "rigid_group")
+_SENSOR_KEY = "; sensor"
+_TERM = re.compile(r"([+-]?)(\d*\.?\d*(?:[eE][+-]?\d+)?)\*?([xyz])")
+_WAVELENGTH_KEYS = {"wavelength": "m", "photon_energy": "eV", "electron_voltage": "V"}
+"""Keys that give a wavelength, with the unit of a number without one."""
+
+
+@dataclass
+class _Lines:
+    """The assignments of a file. Defaults go to panels that are first mentioned after them."""
+
+    defaults: dict[str, str] = field(default_factory=dict)
+    panels: dict[str, dict[str, str]] = field(default_factory=dict)
+    bad: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def read_geometry(path: str) -> Geometry:
+    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS, or the NXmx entries of an HDF5 file.
+
+    Raises
+    ------
+    InputError
+        Naming the line or the panel.
+    """
+    text = read_text(path)
+    if text is not None:
+        return parse_geometry(path, text)
+    from ..files.datasets import open_file
+    from .nxmx import nxmx_geometry
+
+    with open_file(path) as file:
+        geometry = nxmx_geometry(file, path)
+    if geometry is None:
+        wanted = "wavelength, distance, sizes of a pixel and beam centre in /entry/instrument"
+        raise InputError(path, f"is an HDF5 file without a geometry, which is {wanted}")
+    return geometry
+
+
+def parse_geometry(path: str, text: str) -> Geometry:
+    """The geometry that the text of a geometry file in any known format describes.
+
+    `path` is for messages.
+
+    Raises
+    ------
+    InputError
+        Naming the line or the panel.
+    """
+    if text.startswith(BEAM_SHIFT):
+        return beam_shift(*map(float, text.removeprefix(BEAM_SHIFT).split()))
+    if is_experiments(text):
+        return parse_experiments(path, text).geometry
+    if is_xds_geometry(text):
+        # Read back, so that the spots are made by the very numbers that results record.
+        text = geometry_text(parse_xds_geometry(path, text))
+    lines = _assignments(path, text)
+    if not lines.panels:
+        raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")
+    distance, height = _distance(path, lines)
+    shift = [_millimetres(path, lines.defaults, f"detector_shift_{axis}", "m") for axis in "xy"]
+    panels = [_panel(path, name, fields, height) for name, fields in lines.panels.items()]
+    detector = Detector(tuple(panels), tuple(_bad_region(path, *item) for item in lines.bad.items()))
+    place, kind = (_anywhere(lines, key) for key in ("peak_list", "peak_list_type"))
+    if kind not in PEAK_LIST_TYPES:
+        raise InputError(path, f"peak_list_type = {kind[:20]} is none of {', '.join(PEAK_LIST_TYPES[1:])}")
+    if any(shift):
+        detector = detector.moved((*shift, 0.0))
+    return Geometry(
+        detector, _wavelength(path, lines), distance, place, "" if kind == "auto" else kind, text=text,
+        by_hand=BY_HAND in text,
+    )
+
+
+def _anywhere(lines: _Lines, key: str) -> str:
+    """A value for the whole file, wherever it stands."""
+    values = (fields[key] for fields in (lines.defaults, *lines.panels.values()) if key in fields)
+    return next(values, "")
+
+
+def _assignments(path: str, text: str) -> _Lines:
+    lines = _Lines()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if sensor := SENSOR.fullmatch(line.strip()):
+            lines.panels.setdefault(sensor[1], dict(lines.defaults))[_SENSOR_KEY] = f"{sensor[2]} {sensor[3]}"
+        content = line.partition(";")[0].strip()
+        if not content:
+            continue
+        key, equals, value = (part.strip() for part in content.partition("="))
+        if not equals or not key or not value:
+            raise InputError(path, f"{content[:40]!r} is not KEY = VALUE or PANEL/KEY = VALUE", f"line {number}")
+        name, slash, panel_key = key.partition("/")
+        if not slash:
+            if not name.startswith(_RESERVED):
+                lines.defaults[key] = value
+        elif name.startswith("bad"):
+            lines.bad.setdefault(name, {})[panel_key] = value
+        elif not name.startswith(_RESERVED):
+            lines.panels.setdefault(name, dict(lines.defaults))[panel_key] = value
+    return lines
+
+
+def _number(path: str, fields: dict[str, str], key: str, place: str, default: float | None = None) -> float:
+    if key not in fields:
+        if default is None:
+            raise InputError(path, f"has no {key}", place)
+        return default
+    try:
+        value = float(fields[key].split()[0])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(path, f"{key} = {fields[key][:40]} is no number", place)
+    return value
+
+
+def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
+    """A number or a dataset, with its unit; `units` has those of a number and of a dataset without one."""
+    value, _, unit = text.partition(" ")
+    unit = unit.strip()
+    try:
+        number = float(value)
+    except ValueError:
+        if not value.startswith("/"):
+            raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset (/entry/...)") from None
+        return Reading(None, value, unit or units["dataset"])
+    # A distance may be an encoder's, with the rest in coffset.
+    if not (math.isfinite(number) and (number > 0 or key == "clen")):
+        raise InputError(path, f"{key} = {text[:40]} is not above 0")
+    return Reading(number, "", unit or units["number"])
+
+
+def _wavelength(path: str, lines: _Lines) -> Reading | None:
+    for key, unit in _WAVELENGTH_KEYS.items():
+        if (text := lines.defaults.get(key)) is not None:
+            reading = _reading(path, key, text, {"number": unit, "dataset": unit})
+            if reading.unit not in WAVELENGTH_UNITS:
+                known = ", ".join(WAVELENGTH_UNITS)
+                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is one of {known}")
+            return reading
+    return None
+
+
+def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float]]:
+    """The distance of the first panel, and how much farther each other one is, mm: old files have one for each."""
+    readings: dict[str, Reading | None] = {}
+    for name, fields in {"": lines.defaults, **lines.panels}.items():
+        # A default stands for the panels that come later too, wherever in the file it is.
+        text = fields.get("clen")
+        readings[name] = _reading(path, "clen", text, {"number": "m", "dataset": "mm"}) if text else None
+        if text and (unit := getattr(readings[name], "unit", "")) not in LENGTH_UNITS:
+            raise InputError(path, f"clen has the unit {unit[:20]!r}, wanted is one of {', '.join(LENGTH_UNITS)}", name)
+    common = readings.pop("")
+    first = next((r for r in readings.values() if r is not None), common)
+    if first is None:
+        return None, dict.fromkeys(lines.panels, 0.0)
+    heights = {}
+    for name, own in readings.items():
+        reading = own or common or first
+        if first.value is None or reading.value is None:
+            if reading != first:
+                raise InputError(path, "panels have their clen in different datasets, which is not read", name)
+            heights[name] = 0.0
+        else:
+            heights[name] = reading.value * LENGTH_UNITS[reading.unit] - first.value * LENGTH_UNITS[first.unit]
+    return first, heights
+
+
+def _millimetres(path: str, fields: dict[str, str], key: str, unit: str) -> float:
+    if key not in fields:
+        return 0.0
+    value, _, given = fields[key].partition(" ")
+    given = given.strip() or unit
+    if value.startswith("/") or given not in LENGTH_UNITS:
+        raise InputError(path, f"{key} = {fields[key][:40]}: a number in m or mm is wanted")
+    return _number(path, {key: value}, key, "") * LENGTH_UNITS[given]
+
+
+def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, float]) -> Panel:
+    place = f"panel {name}"
+    ends = [_number(path, fields, key, place) for key in ("min_fs", "min_ss", "max_fs", "max_ss")]
+    low_fs, low_ss, high_fs, high_ss = (int(v) for v in ends)
+    if low_fs > high_fs or low_ss > high_ss:
+        raise InputError(path, f"ends before it begins: fs {low_fs} to {high_fs}, ss {low_ss} to {high_ss}", place)
+    resolution = _number(path, fields, "res", place)
+    if resolution <= 0:
+        raise InputError(path, f"res = {resolution:g} is not above 0 (pixels a metre)", place)
+    size = 1e3 / resolution
+    corner = [_number(path, fields, f"corner_{axis}", place) * size for axis in "xy"]
+    height = _number(path, fields, "coffset", place, 0.0) * 1e3 + heights[name]
+    fast = _direction(path, fields.get("fs", "x"), size, f"{place}, fs")
+    slow = _direction(path, fields.get("ss", "y"), size, f"{place}, ss")
+    used = _number(path, fields, "no_index", place, 0.0) == 0
+    sensor = [_number(path, {"sensor": w}, "sensor", place) for w in fields.get(_SENSOR_KEY, "0 0").split()]
+    return Panel(
+        name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used,
+        (sensor[0], sensor[1]), fields.get("data", ""), _dims(path, fields, place),
+    )
+
+
+def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
+    """What the dimensions of a panel's images are; those of an image alone where the file does not say."""
+    dims = tuple(itertools.takewhile(bool, (fields.get(f"dim{i}", "") for i in itertools.count())))
+    if wrong := [dim for dim in dims if dim not in ("%", "ss", "fs") and not dim.isdigit()]:
+        raise InputError(path, f"a dimension is {wrong[0][:20]!r}, wanted is %, ss, fs or a number", place)
+    return dims
+
+
+def _direction(path: str, text: str, size: float, place: str) -> Vector:
+    """A vector such as -0.99x +0.001y, times the size of a pixel."""
+    squeezed = "".join(text.split())
+    terms = list(_TERM.finditer(squeezed))
+    if not terms or "".join(term.group() for term in terms) != squeezed:
+        raise InputError(path, f"{text[:40]!r} is no direction such as -0.99x +0.01y", place)
+    vector = dict.fromkeys("xyz", 0.0)
+    for term in terms:
+        sign, digits, axis = term.groups()
+        vector[axis] += (-1 if sign == "-" else 1) * float(digits or 1) * size
+    if math.hypot(*vector.values()) == 0:
+        raise InputError(path, f"{text[:40]!r} is no direction: it is zero", place)
+    return vector["x"], vector["y"], vector["z"]
+
+
+def _bad_region(path: str, name: str, fields: dict[str, str]) -> BadRegion:
+    in_laboratory = "min_x" in fields
+    axes = ("x", "y") if in_laboratory else ("fs", "ss")
+    low, high = ([_number(path, fields, f"{end}_{axis}", name) for axis in axes] for end in ("min", "max"))
+    return BadRegion((low[0], low[1]), (high[0], high[1]), fields.get("panel", ""), in_laboratory)

@@ -1,0 +1,149 @@
+"""DIALS experiment lists (.expt): beam, detector and images."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.cell import Array
+from ...model.detector.dxtbx import panels_of_model, rotation_of_beam
+from ...model.detector.panels import Detector, Geometry, Reading
+
+LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
+HDF5_GROUP = "/dials"
+"""Group of the reflection tables in an HDF5 file."""
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """E experiments that share a detector and the beam's direction.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        In our frame; its text is the experiment list.
+    rotation : (3, 3) float64
+        What turns the list's frame to ours.
+    wavelength : (E,) float64
+        Angstrom.
+    first, n_frames : (E,) int64
+        Array index of the first image of each, and the number of its images.
+    images : list of dict, E
+        The image set of each.
+    image_set : (E,) int64
+        Its number, -1 for none.
+    same_images : (E,) int64
+        The first experiment on the same images: lattices on one image are experiments of their own.
+    """
+
+    geometry: Geometry
+    rotation: Array
+    wavelength: Array
+    first: NDArray[np.int64]
+    n_frames: NDArray[np.int64]
+    images: list[dict[str, Any]]
+    image_set: NDArray[np.int64]
+    same_images: NDArray[np.int64]
+
+    def image(self, experiment: int, number: int) -> str:
+        """Image file and event of an image of an experiment, such as `data.h5 //3`."""
+        images = self.images[experiment]
+        indices = images.get("single_file_indices") or []
+        files = images.get("images") or []
+        name = images.get("template") or (files[min(number, len(files) - 1)] if files else "")
+        if indices and name:
+            return f"{name} //{indices[min(number, len(indices) - 1)]}"
+        if files:
+            return f"{files[min(number, len(files) - 1)]} //"
+        template = str(images.get("template", ""))
+        image = int(self.first[experiment]) + number + 1
+        return f"{re.sub('#+', lambda match: str(image).zfill(len(match[0])), template)} //" if template else ""
+
+
+def is_experiments(text: str) -> bool:
+    """Whether a text is JSON, as experiment lists are."""
+    return text.lstrip().startswith("{")
+
+
+def parse_experiments(path: str, text: str) -> Experiments:
+    """The experiments of the text of an experiment list; `path` is for messages.
+
+    Raises
+    ------
+    InputError
+        For anything else, and for several detectors or directions of the beam.
+    """
+    try:
+        content = json.loads(text)
+        if content.get("__id__") != LIST_ID:
+            raise InputError(path, f"is JSON, but no DIALS experiment list: __id__ is not {LIST_ID}")
+        return _experiments(path, text, content)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        detail = f"{type(error).__name__}: {error}"[:80]
+        raise InputError(path, f"cannot be read as a DIALS experiment list: {detail}") from None
+
+
+def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
+    rows = content["experiment"]
+    if not rows:
+        raise InputError(path, "is a DIALS experiment list without experiments")
+    beams = [content["beam"][row["beam"]] for row in rows]
+    detectors = [content["detector"][number] for number in dict.fromkeys(row["detector"] for row in rows)]
+    if any(detector != detectors[0] for detector in detectors):
+        raise InputError(path, "has several different detectors: split it, one list for each")
+    directions = np.array([beam["direction"] for beam in beams], dtype=np.float64)
+    if not np.allclose(directions, directions[0], atol=1e-9):
+        raise InputError(path, "has beams of different directions: split it, one list for each")
+    # The direction of dxtbx's beam is that to the source.
+    rotation = rotation_of_beam(-directions[0])
+    panels, distance = panels_of_model(detectors[0], rotation)
+    wavelength = np.array([beam["wavelength"] for beam in beams], dtype=np.float64)
+    geometry = Geometry(
+        Detector(tuple(panels)), Reading(float(wavelength[0]), unit="A"), Reading(distance, unit="mm"), text=text
+    )
+    scans = [content.get("scan", [])[row["scan"]] if row.get("scan") is not None else {} for row in rows]
+    images = [content.get("imageset", [])[row["imageset"]] if row.get("imageset") is not None else {} for row in rows]
+    ranges = [scan.get("image_range") for scan in scans]
+    n_frames = [_n_images(each, span) for each, span in zip(images, ranges, strict=True)]
+    image_set = np.array([-1 if row.get("imageset") is None else row["imageset"] for row in rows], dtype=np.int64)
+    return Experiments(
+        geometry, rotation, wavelength, np.array([0 if span is None else int(span[0]) - 1 for span in ranges]),
+        np.array(n_frames, dtype=np.int64), images, image_set, _same_images(rows, n_frames),
+    )
+
+
+def _same_images(rows: list[dict[str, Any]], n_frames: list[int]) -> NDArray[np.int64]:
+    first: dict[tuple[Any, Any], int] = {}
+    same = []
+    for number, row in enumerate(rows):
+        images, scan = row.get("imageset"), row.get("scan")
+        # Of several stills in an image set nothing says which one a spot is on.
+        is_known = images is not None and (scan is not None or n_frames[number] == 1)
+        same.append(first.setdefault((images, scan), number) if is_known else number)
+    return np.array(same, dtype=np.int64)
+
+
+def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geometry:
+    """The geometry of an experiment list with its detectors moved by (3,) mm in our frame, and another wavelength."""
+    name = "the experiment list"
+    content, rotation = json.loads(text), parse_experiments(name, text).rotation
+    for beam in content["beam"] if wavelength is not None else ():
+        beam["wavelength"] = wavelength
+    for detector in content["detector"]:
+        root = detector.get("hierarchy", {})
+        # What hangs on the root moves with it.
+        for model in [root] if "origin" in root else detector["panels"]:
+            model["origin"] = (np.array(model["origin"], dtype=np.float64) + rotation.T @ shift).tolist()
+    return parse_experiments(name, json.dumps(content)).geometry
+
+
+def _n_images(images: dict[str, Any], span: list[int] | None) -> int:
+    if span is not None:
+        return int(span[1]) - int(span[0]) + 1
+    return max(1, len(images.get("single_file_indices") or images.get("images") or []))

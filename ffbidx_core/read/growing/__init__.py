@@ -1,0 +1,1 @@
+"""Files that grow and appear while they are read."""

@@ -1,0 +1,155 @@
+"""A file that another program writes, looked at again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import numpy as np
+
+from ...errors import InputError
+from ...model.detector.panels import Geometry
+from ..files.content import is_growing
+from ..files.identity import size_and_time
+from ..formats.open import SpotFile, open_spots
+from ..frames import RawFrames
+
+LOOK = 0.2
+"""Seconds between two looks, at least."""
+SETTLED = 2.0
+"""Seconds without a change, after which a file that is not written in SWMR mode counts as whole."""
+OLD = 60.0
+"""Seconds: a file that was not modified for so long before it was found is whole; clocks differ by less."""
+TRY_AGAIN = 5.0
+"""Seconds after which a file is opened again although nothing seems to have changed."""
+ANEW = "was written anew after it was indexed"
+NOT_WHOLE = "was still being written when the run ended"
+
+
+class Watched:
+    """A file that grows, or will be whole some time.
+
+    A file in SWMR mode is read while it grows. A frame of it counts when two looks found it whole, so that no half of a
+    write is read. Every look opens the file anew: then all of its datasets are as the writer left them, as
+    `H5Drefresh` does for one of them, and no open file is in the writer's way.
+
+    Attributes
+    ----------
+    path
+    size_and_time
+        When it was looked at last, before it was opened.
+    ready : int
+        Frames that can be read.
+    closed : bool
+        Whether no program seems to write it any more.
+    problem : str
+        Why it cannot be opened, or empty.
+    error : str
+        What went wrong when frames of it were read last, or empty.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.size_and_time = self._first = size_and_time(path)
+        self._changed = time.monotonic()
+        if time.time() - self.size_and_time[1] * 1e-9 > OLD:
+            self._changed -= SETTLED
+        self.ready = self._seen = 0
+        self.closed, self.problem = False, f"{path}: {NOT_WHOLE}"
+        self._state: object = None
+        self._looks, self._opened = 0, float("-inf")
+        self.error = ""
+        self._last: tuple[int, int] | None = None
+        self._read_as: tuple[int, int] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file exists."""
+        return self.size_and_time[0] >= 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the next looks will show what it is, within `SETTLED` seconds; not once it is seen to change."""
+        if self._state is None:
+            return self.size_and_time == self._first
+        return self.ready == 0 < self._seen
+
+    @property
+    def may_be_read(self) -> bool:
+        """Whether there are frames to read, or nothing more will come."""
+        return not self.problem and (self.ready > 0 or self.closed)
+
+    def look(self, geometry: Geometry | None) -> None:
+        """See how far the file has come."""
+        now = time.monotonic()
+        found = size_and_time(self.path)
+        if found != self.size_and_time:
+            self.size_and_time, self._changed = found, now
+        grows = is_growing(self.path)
+        settled = now - self._changed >= SETTLED
+        self.closed = settled and not grows
+        if not (grows or settled):
+            return
+        self._looks = self._looks + 1 if self._state == (found, grows) else 1
+        self._state = found, grows
+        if self._looks <= 2 or now - self._opened >= TRY_AGAIN:
+            self._opened = now
+            self._open(geometry, grows)
+
+    def _open(self, geometry: Geometry | None, grows: bool) -> None:
+        try:
+            with contextlib.closing(open_spots(self.path, geometry)) as file:
+                n_frames = file.n_frames
+        except InputError as error:
+            self.problem = str(error)
+            return
+        if n_frames < self.ready:
+            self.problem = f"{self.path}: {ANEW}: it has {n_frames} frames now, {self.ready} were there"
+            return
+        self.problem = ""
+        self.ready, self._seen = min(self._seen, n_frames) if grows else n_frames, n_frames
+
+    def last_look(self, geometry: Geometry | None) -> None:
+        """See how far the file has come now, once and for all."""
+        for _ in range(2):
+            self._state = None
+            self.look(geometry)
+            if self.closed or not is_growing(self.path):
+                break
+            time.sleep(LOOK)
+        self.closed = True
+
+    def note(self, raw: RawFrames) -> None:
+        """Remember the last frame that was read."""
+        self._last = int(raw.indices[-1]), raw.last_checksum
+
+    def note_end(self) -> None:
+        """Remember that all frames were read that are there."""
+        self.error, self._read_as = "", self.size_and_time if self.closed else None
+
+    def check(self, spots: SpotFile) -> None:
+        """Refuse to read on where the frame that was read last is not what it was.
+
+        Raises
+        ------
+        InputError
+            When it is not.
+        """
+        if self._last is not None:
+            index, checksum = self._last
+            (raw,) = spots.read(np.array([index]))
+            if raw.last_checksum != checksum:
+                raise InputError(self.path, ANEW, f"frame {index}")
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether a file that was whole when it was read to its end is another one now."""
+        return self.closed and self.is_there and self._read_as not in (None, self.size_and_time)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the file, not in SWMR mode, was modified just now."""
+        now, found = time.monotonic(), size_and_time(self.path)
+        if found != self.size_and_time:
+            self.size_and_time, self._changed = found, now
+        return now - self._changed < SETTLED and not is_growing(self.path)

@@ -1,0 +1,265 @@
+"""The frames of results with their spots, which are read again from the input."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UsageError
+from ..model.cell import Array
+from ..model.crystal import assign_spots
+from ..model.detector.panels import Geometry
+from ..model.detector.peaks import DetectorPeaks
+from ..model.lattice import InputCell, Lattice
+from ..model.records.frame import FrameStatus
+from ..model.records.results import Results, ResultsHeader
+from ..model.records.run import InputIdentity, RunRecord
+from ..parameters import Parameters
+from .files.content import is_growing
+from .files.identity import identity_now, text_of
+from .formats.kept import KeptSpots, keeps_spots
+from .formats.open import SpotFile, open_spots
+from .geometry.crystfel import parse_geometry
+
+FRAMES_AT_ONCE = 256
+NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"
+
+_IMAGE = re.compile(r"(?P<image>.+) (?P<event>\S*//\S*)", re.DOTALL)
+
+
+@dataclass
+class IndexedFrame:
+    """A frame with its n spots and k crystals.
+
+    Attributes
+    ----------
+    source : str
+        File that it was read from.
+    index : int
+        In that file.
+    name : str
+        Its name in the file, or empty.
+    status : FrameStatus
+    spots : (n, 3) float64
+        As they are in the file, 1/angstrom.
+    peaks : DetectorPeaks or None
+        Where they are on the detector; None where the file does not say.
+    cells : (k, 3, 3) float64
+        Crystals, best first, rows a, b, c, angstrom; conventional cells.
+    lattices : list of Lattice, k
+    crystal : (n,) int64
+        Crystal that a spot is of, or -1.
+    hkl : (n, 3) int64
+        Miller indices, zeros for a spot of no crystal.
+    """
+
+    source: str
+    index: int
+    name: str
+    status: FrameStatus
+    spots: Array
+    peaks: DetectorPeaks | None
+    cells: Array
+    lattices: list[Lattice]
+    crystal: NDArray[np.int64]
+    hkl: NDArray[np.int64]
+
+    @property
+    def image(self) -> tuple[str, str]:
+        """Image file and event, as CrystFEL names them; as text, which names of files need not be."""
+        image, event = image_of(self.source, self.index, self.name)
+        return text_of(image), text_of(event)
+
+
+def image_of(source: str, index: int, name: str) -> tuple[str, str]:
+    """Image file and event of a frame: what its name says, such as `image.cxi //3`, else its place in the input."""
+    match = _IMAGE.fullmatch(name)
+    return (match["image"], match["event"]) if match else (source, f"//{index}")
+
+
+@dataclass
+class Setup:
+    """What a run knows of its experiment besides the results.
+
+    Attributes
+    ----------
+    geometry : Geometry or None
+        Given for the inputs; None: each input's own serves.
+    lattices : tuple of Lattice
+        Of the first input cells; further ones are taken for what they look like.
+    inputs : dict
+        By the inputs' names what they were when they were indexed; empty: they are as they were.
+    folder : str
+        Where inputs are looked for besides the current directory.
+    kept : str
+        Results file that keeps the spots, or empty: they are read from the inputs.
+    scratch : str
+        Folder for what waits for being written; empty: where temporary files are.
+    unchanged : set of str
+        Those of `inputs` that were compared with their files, which is done once.
+    made : dict
+        What an output is to say of its run, as `record_of` gives it.
+    """
+
+    geometry: Geometry | None = None
+    lattices: tuple[Lattice, ...] = ()
+    inputs: dict[str, InputIdentity] = field(default_factory=dict)
+    folder: str = ""
+    kept: str = ""
+    scratch: str = ""
+    unchanged: set[str] = field(default_factory=set)
+    made: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
+        """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
+        lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
+        # Another geometry makes other spots of the inputs' peaks.
+        kept = path if geometry is None and keeps_spots(path) else ""
+        geometry = geometry or _recorded_geometry(header)
+        return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
+
+    def as_recorded(self, header: ResultsHeader) -> Setup:
+        """The same with the geometry that the run had in the end: it may have moved the beam."""
+        known = "" if self.geometry is None else self.geometry.text
+        return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
+
+    def beside(self, output: str) -> Setup:
+        """The same for an output whose file system has room for what waits for being written."""
+        return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
+
+    def lattice(self, results: Results, row: int) -> Lattice:
+        """The lattice of a row of `/input_cells`."""
+        return self.lattice_of(results.input_cells, row)
+
+    def lattice_of(self, input_cells: Array, row: int) -> Lattice:
+        """The lattice of a row of the run's input cells (m, 3, 3)."""
+        return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
+
+    def input_cell(self, results: Results) -> InputCell | None:
+        """The run's input cell, when it has just one."""
+        return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
+
+
+def _recorded_geometry(header: ResultsHeader) -> Geometry | None:
+    if not header.geometry:
+        return None
+    geometry, shift = parse_geometry("the geometry in the results", header.geometry), header.half_pixel_shift
+    return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
+
+
+def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedFrame]:
+    """The frames of results that come in pieces, without those that could not be read.
+
+    Raises
+    ------
+    InputError
+        When an input is no longer there or has not got the frame any more.
+    """
+    for results in pieces:
+        coverage = _coverage(results)
+        readable = np.flatnonzero(results.status != FrameStatus.UNREADABLE)
+        for source, group in itertools.groupby(readable.tolist(), results.source.__getitem__):
+            with contextlib.closing(open_again(source, setup)) as file:
+                yield from _frames_of_file(file, results, list(group), setup, coverage)
+
+
+def _coverage(results: Results) -> tuple[float, bool]:
+    """How near a spot must be to be a crystal's, as `Parameters.coverage`."""
+    values: dict[str, Any] = json.loads(results.header.parameters)
+    names = ("accept", "method", "crystals_threshold")
+    return Parameters(**{name: values[name] for name in names if name in values}).coverage
+
+
+def geometry_of(results: Results, setup: Setup) -> Geometry:
+    """The geometry of the first frame that can be read, else the one that was given.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+    """
+    for source, status in zip(results.source, results.status, strict=True):
+        if status != FrameStatus.UNREADABLE:
+            with contextlib.closing(open_again(source, setup)) as file:
+                return file_geometry(file)
+    if setup.geometry is None or not setup.geometry.detector.panels:
+        raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
+    return setup.geometry
+
+
+def file_geometry(file: SpotFile) -> Geometry:
+    """The geometry of an open spot file, or a `UsageError` that says what is missing."""
+    if file.geometry is None:
+        raise UsageError(f"{file.path}: {NO_PIXELS}")
+    return file.geometry
+
+
+def open_again(source: str, setup: Setup) -> SpotFile:
+    """Open an input of a run once more, where it is what it was.
+
+    Raises
+    ------
+    InputError
+        When it is not there or has changed.
+    """
+    if setup.kept:
+        return KeptSpots(setup.kept, source)
+    path = next((p for p in (source, os.path.join(setup.folder, source)) if os.path.lexists(p)), None)
+    if path is None:
+        raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
+    known = setup.inputs.get(source)
+    if known is not None and source not in setup.unchanged:
+        now = identity_now(path, known)
+        # A file in SWMR mode only grows.
+        if (change := now.change(known)) and not (is_growing(path) and now.size >= known.size):
+            raise InputError(path, f"has changed since it was indexed: {change}")
+        setup.unchanged.add(source)
+    return open_spots(path, setup.geometry)
+
+
+def _frames_of_file(
+    file: SpotFile, results: Results, frames: Sequence[int], setup: Setup, coverage: tuple[float, bool]
+) -> Iterator[IndexedFrame]:
+    for begin in range(0, len(frames), FRAMES_AT_ONCE):
+        part = frames[begin : begin + FRAMES_AT_ONCE]
+        wanted = results.index[part]
+        if wanted.max() >= file.n_frames:
+            raise InputError(file.path, f"has no frame {wanted.max()} any more: it holds {file.n_frames}")
+        # A frame may be named more than once, and in any order.
+        distinct = np.unique(wanted)
+        read = {}
+        for raw in file.read(distinct):
+            for i, index in enumerate(raw.indices.tolist()):
+                rows = slice(int(raw.offsets[i]), int(raw.offsets[i + 1]))
+                peaks = None if raw.peaks is None else raw.peaks[rows, slice(i, i + 1)]
+                read[index] = raw.spots[rows].astype(np.float64), peaks, raw.ids[i]
+        for f in part:
+            yield _indexed_frame(results, f, setup, coverage, *read[int(results.index[f])])
+
+
+def _indexed_frame(
+    results: Results, f: int, setup: Setup, coverage: tuple[float, bool],
+    spots: Array, peaks: DetectorPeaks | None, name: str,
+) -> IndexedFrame:
+    rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
+    cells = results.cells[rows].astype(np.float64)
+    lattices = [setup.lattice(results, int(row)) for row in results.input_cell[rows]]
+    threshold, fractional = coverage
+    spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots
+    crystal, hkl = assign_spots(
+        spots, cells, [lattice.centring for lattice in lattices], threshold, fractional=fractional
+    )
+    return IndexedFrame(
+        results.source[f], int(results.index[f]), name, FrameStatus(int(results.status[f])), spots, peaks, cells,
+        lattices, crystal, hkl,
+    )

@@ -1,0 +1,13 @@
+"""What a run's results say about it, in pictures and words."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from ..errors import UsageError
+
+
+def require_matplotlib() -> None:
+    """Raise a `UsageError` that names the extra where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError("pictures need matplotlib, which is not here: pip install 'ffbidx[report]'")

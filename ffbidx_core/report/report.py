@@ -1,0 +1,226 @@
+"""A run's report: its facts in words, and the pictures with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from ..devices import Devices
+from ..diagnose.diagnosis import make_diagnosis
+from ..diagnose.found import Found, read_found
+from ..diagnose.words import sentences
+from ..errors import InputError
+from ..model.cell import cell_parameters, symmetry_operators
+from ..model.plan import SYMMETRY_TOLERANCE
+from ..model.records.frame import FrameStatus, expected_false
+from ..model.records.reason import ADVICE, FrameReason
+from ..parameters import Parameters
+from ..read.results import read_run
+from .figures import Picture, in_words, pictures
+from .orientations import PoleFigure, pole_figures
+from .residual_picture import residual_picture
+from .style import styled
+
+MOST_CELLS = 5
+"""Input cells that a report shows, those with most crystals."""
+MOST_FILES = 50
+"""Input files that a report lists."""
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A line of the table of a cell: what it is, and a, b, c in angstrom, alpha, beta, gamma in degrees."""
+
+    what: str
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report says.
+
+    Attributes
+    ----------
+    path : str
+        The results file.
+    facts : list of (str, str)
+        The figures that count, each with its name.
+    remarks : list of str
+        What is worth a sentence.
+    cells : dict
+        By the row of `/input_cells` its given and learned parameters, and the crystals' median and spread.
+    files : list of (str, int, float)
+        Input files with their frames and the share of them that is indexed.
+    files_left_out : int
+        Further ones.
+    problems : list of str
+        What the run complained of; empty where the file does not say.
+    made : list of (str, str)
+        Version, method, backend, device.
+    parameters : list of (str, str, str)
+        Name, value and meaning.
+    pictures : list of Picture
+    diagnosis : list of str
+        The diagnosis in words; empty where none was asked for.
+    """
+
+    path: str
+    facts: list[tuple[str, str]]
+    remarks: list[str]
+    cells: dict[int, list[CellRow]]
+    files: list[tuple[str, int, float]]
+    files_left_out: int
+    problems: list[str]
+    made: list[tuple[str, str]]
+    parameters: list[tuple[str, str, str]]
+    pictures: list[Picture]
+    diagnosis: list[str] = field(default_factory=list)
+
+
+def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = True) -> Report:
+    """The report on a results file.
+
+    Parameters
+    ----------
+    devices
+        Where the diagnosis indexes a sample again; None: it tries nothing out.
+    diagnose
+        Whether there is a diagnosis.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, is damaged, or has no frames.
+    """
+    found = read_found(path)
+    per_cell = np.bincount(found.input_cell, minlength=len(found.input_cells))
+    rows = sorted(np.argsort(-per_cell, kind="stable")[:MOST_CELLS].tolist())
+    rows = [row for row in rows if per_cell[row]]
+    poles = {row: _poles(found, row) for row in rows}
+    diagnosis = make_diagnosis(path, devices, found) if diagnose else None
+    with styled():
+        drawn = list(pictures(found, rows, poles))
+        if diagnosis is not None and diagnosis.setup is not None:
+            drawn.append(residual_picture(diagnosis.setup))
+    return Report(
+        path, _facts(found), list(_remarks(found, poles, int((per_cell > 0).sum()))),
+        {row: _cell_rows(found, row) for row in rows}, _files(found)[:MOST_FILES],
+        max(0, len(found.sources) - MOST_FILES), _problems(path),
+        [("ffbidx", found.header.ffbidx_version), ("method", found.header.method),
+         ("backend", found.header.backend), ("device", found.header.device)],
+        _parameters(found), drawn, [] if diagnosis is None else sentences(diagnosis),
+    )
+
+
+def _poles(found: Found, row: int) -> list[PoleFigure]:
+    cell = found.input_cells[row]
+    tolerance = json.loads(found.header.parameters).get("symmetry_tolerance") or SYMMETRY_TOLERANCE
+    return pole_figures(found.cells[found.input_cell == row], cell, symmetry_operators(cell, tolerance))
+
+
+def _facts(found: Found) -> list[tuple[str, str]]:
+    facts = [
+        ("frames", f"{found.n_frames:,}"),
+        ("indexed", f"{found.indexed.mean():.1%}"),
+        ("crystals", f"{len(found.cells):,}"),
+    ]
+    for name, mask in (("indexed", found.indexed), ("not indexed", found.failed)):
+        if mask.any():
+            facts.append((f"spots per frame {name}, median", f"{np.median(found.n_spots[mask]):.0f}"))
+    if len(found.cells):
+        facts.append(("indexed spots per crystal, median", f"{np.median(found.n_indexed):.0f}"))
+        facts.append(("rms distance, median", f"{np.median(found.rmsd):.5f}/Å"))
+    return facts
+
+
+def _remarks(found: Found, poles: dict[int, list[PoleFigure]], n_cells: int) -> list[str]:
+    remarks = [] if found.complete else ["The run was stopped before its end."]
+    bad = int((found.status == FrameStatus.BAD_SPOTS).sum())
+    unreadable = int((found.status == FrameStatus.UNREADABLE).sum())
+    if bad:
+        remarks.append(f"{bad} frames have spots that are not finite numbers (bad_spots).")
+    if unreadable:
+        remarks.append(f"{unreadable} inputs could not be read.")
+    if not len(found.cells):
+        remarks.append("No crystal was found.")
+    remarks += _chance_remarks(found)
+    remarks += _reason_remarks(found)
+    remarks += _orientation_remarks(poles)
+    if n_cells > len(poles):
+        remarks.append(f"{n_cells - len(poles)} further input cells with fewer crystals are not shown.")
+    return remarks
+
+
+def _chance_remarks(found: Found) -> list[str]:
+    """How many crystals may be work of chance; nothing where the run has no such limit."""
+    parameters = json.loads(found.header.parameters)
+    limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
+    if limit is None or not np.isfinite(found.log10_false).any():
+        return []
+    number = expected_false(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
+    return [
+        f"Up to about {number:.2g} of the {len(found.cells):,} crystals are expected to be work of chance "
+        f"({limit:g} a frame searched{', and as many in its further tries' if retry else ''})."
+    ]
+
+
+def _reason_remarks(found: Found) -> list[str]:
+    """The commonest reason of frames that could be used, and what to try."""
+    counts = np.bincount(found.reason[found.failed], minlength=len(FrameReason))
+    commonest = FrameReason(int(counts[1:].argmax()) + 1)
+    if not counts[commonest]:
+        return []
+    share = counts[commonest] / counts.sum()
+    return [f"Commonest reason of a frame without a crystal ({share:.0%} of them): {commonest.words}. "
+            f"What to try: {ADVICE[commonest]}."]
+
+
+def _orientation_remarks(poles: dict[int, list[PoleFigure]]) -> list[str]:
+    figures = [(row, figure) for row, of_cell in poles.items() for figure in of_cell]
+    remarks = [
+        f"Axis {figure.axis}{f' of cell {row}' if len(poles) > 1 else ''}: {in_words(figure)}"
+        for row, figure in figures if figure.preferred
+    ]
+    if figures and not remarks:
+        remarks.append("No preferred orientation: no axis is more unevenly directed than in random orientations.")
+    return remarks
+
+
+def _cell_rows(found: Found, row: int) -> list[CellRow]:
+    mine = found.parameters[found.input_cell == row].astype(np.float64)
+    low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
+    rows = [CellRow("given", cell_parameters(found.input_cells[row]).tolist())]
+    if (learned := found.learned(row)) is not None:
+        rows.append(CellRow("learned", cell_parameters(learned).tolist()))
+    rows.append(CellRow(f"median of {len(mine):,} crystals", median.tolist()))
+    rows.append(CellRow("spread", ((high - low) / 2).tolist()))
+    return rows
+
+
+def _files(found: Found) -> list[tuple[str, int, float]]:
+    n = np.diff(np.append(found.first_frames, found.n_frames))
+    indexed = np.add.reduceat(found.indexed.astype(np.int64), found.first_frames)
+    return list(zip(found.sources, n.tolist(), (indexed / n).tolist(), strict=True))
+
+
+def _problems(path: str) -> list[str]:
+    try:
+        return list(read_run(path)[3].problems)
+    except InputError:
+        return []
+
+
+def _parameters(found: Found) -> list[tuple[str, str, str]]:
+    meaning = {field.name: str(field.metadata["help"]) for field in fields(Parameters)}
+    values = json.loads(found.header.parameters)
+    return [(name, _shown(value), meaning.get(name, "")) for name, value in values.items()]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_shown(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

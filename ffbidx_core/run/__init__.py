@@ -1,0 +1,1 @@
+"""A whole run: from the request to the outcome."""

@@ -1,0 +1,150 @@
+"""A shard of a run, as a worker computes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..devices.devices import Devices
+from ..devices.lanes import in_lanes
+from ..errors import InputError
+from ..model.cell import Array
+from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.run import InputIdentity, Learned
+from ..read.ahead import read_ahead
+from ..read.files.identity import identities
+from ..read.spans import Cut
+from .input_cells import CellSet, InputCells, index_batch
+from .job import Job
+
+DEPTH = 2
+"""Blocks that are read ahead."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a worker needs to know.
+
+    Attributes
+    ----------
+    job
+        The run's, with the sources of the shard only, and the shard as its span.
+    first
+        The first of these sources among all of the run.
+    inputs
+        These sources as they are for the run.
+    learned
+        The run's learned cells.
+    """
+
+    job: Job
+    first: int
+    inputs: list[InputIdentity]
+    learned: list[Learned]
+
+    @classmethod
+    def of(cls, job: Job, cut: Cut, inputs: Sequence[InputIdentity], learned: list[Learned]) -> Shard:
+        """The shard of a job that a cut describes."""
+        n = len(job.sources)
+        end = cut.last.source + 1 if cut.end == cut.last.position else n
+        # Two sources at least, where there are two: what is wrong with the only file of a run is an error.
+        first = max(0, min(cut.start.source, n - 2))
+        part = slice(first, max(end, first + 2))
+        span = dataclasses.replace(cut, start=dataclasses.replace(cut.start, source=cut.start.source - first))
+        mine = dataclasses.replace(job, sources=job.sources[part], span=span, config={}, output="")
+        return cls(mine, first, list(inputs[part]), learned)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Results of consecutive frames with the same input cells.
+
+    Attributes
+    ----------
+    batch
+        The frames, without their spots.
+    result
+        As the user means the cells.
+    given : (M, 3, 3) float64 or None
+        The input cells as the user gave them; None where no frame is usable.
+    suspicions
+        What a user should know of these cells.
+    """
+
+    batch: FrameBlock
+    result: BatchResult
+    given: Array | None
+    suspicions: list[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The results of a shard, what they were computed on, and the time that took."""
+
+    parts: list[Part]
+    device: str
+    seconds: float
+
+
+def index_shard(devices: Devices, shard: Shard) -> Answer:
+    """Index a shard, on a worker.
+
+    Raises
+    ------
+    InputError
+        When an input is not what it is for the run, or is the run's only one and cannot be used.
+    """
+    begin = time.perf_counter()
+    job = shard.job
+    for here, there in zip(identities(job.sources), shard.inputs, strict=True):
+        if here.size != there.size:
+            sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
+            raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
+    told: list[str] = []
+    # What there is to tell of the cells themselves is told by the run, which numbers them.
+    cells = InputCells(job, job.parameters, lambda sentence: None, told.append)
+    cells.take_up(shard.learned)
+
+    def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None, list[str]]]:
+        for batch in job.batches(blocks):
+            found = cells.get(batch) if batch.has_usable_frames else None
+            told.clear()
+            if found is not None:
+                cells.look_at_units(batch)
+            yield batch, found, told.copy()
+
+    parts: list[Part] = []
+    with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
+        work = in_lanes(devices, prepared(blocks), lambda item: index_batch(
+            devices, item[0], item[1], job.parameters, keep_all=job.keep_all))
+        for (batch, found, suspicions), result in work:
+            parts.append(_part(batch, result, found, suspicions, shard.first))
+    return Answer(_joined(parts), devices.device, time.perf_counter() - begin)
+
+
+def _part(batch: FrameBlock, result: BatchResult, cells: CellSet | None, suspicions: list[str], first: int) -> Part:
+    assert batch.places is not None
+    places = batch.places + np.array([first, 0, 0, 0])
+    light = dataclasses.replace(batch, spots=np.zeros((0, 3), np.float32), cells=None, places=places)
+    return Part(light, result, None if cells is None else cells.as_given, suspicions)
+
+
+def _joined(parts: list[Part]) -> list[Part]:
+    """Consecutive parts with the same input cells as one."""
+    groups: list[list[Part]] = []
+    for part in parts:
+        if not groups or groups[-1][0].given is not part.given:
+            groups.append([])
+        groups[-1].append(part)
+    return [
+        Part(
+            FrameBlock.joined([part.batch for part in group]), BatchResult.joined([part.result for part in group]),
+            group[0].given, [sentence for part in group for sentence in part.suspicions],
+        )
+        for group in groups
+    ]

@@ -1,0 +1,207 @@
+"""The input cells of a run: which compete on a frame, what was learned of them, where the search starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..devices import Devices
+from ..learn import Lesson, learn
+from ..learn.scan import scan_beam
+from ..model.cell import Array, is_left_handed
+from ..model.lattice import primitive_basis
+from ..model.plan import SearchPlan
+from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.run import Learned
+from ..model.units import suspicious_units
+from ..parameters import Parameters
+from .job import Job
+from .summary import CellSummary, Tally
+
+MOST_PLANS = 256
+"""Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
+
+@dataclass
+class KnownCells:
+    """Input cells that compete on a frame, for what is told of their crystals.
+
+    Attributes
+    ----------
+    rows : (M,) int32
+        Their rows among all input cells of the run.
+    as_given : (M, 3, 3) float64
+        As the user gave them.
+    learned : Learned or None
+    """
+
+    rows: NDArray[np.int32]
+    as_given: Array
+    learned: Learned | None
+
+
+@dataclass
+class CellSet(KnownCells):
+    """Input cells that compete on a frame, with their search.
+
+    Attributes
+    ----------
+    given : (M, 3, 3) float64
+        As the user gave them, centred ones by their primitive cell.
+    conventional : (M, 3, 3) float64
+        What makes the cells that the user means of these: conventional @ given.
+    plan : SearchPlan
+        The search, for the learned cells where there are any.
+    """
+
+    given: Array
+    conventional: Array
+    plan: SearchPlan
+
+    def as_meant(self, result: BatchResult) -> BatchResult:
+        """A result with conventional cells."""
+        cells = self.conventional[result.input_cell] @ result.cells.astype(np.float64)
+        return dataclasses.replace(result, cells=cells.astype(np.float32))
+
+
+class InputCells:
+    """All input cells of a run.
+
+    Parameters
+    ----------
+    job
+        Says which cells a block has.
+    p
+        For the search and the learning.
+    tell
+        Called with each thing that a user should know.
+    hint
+        Called with what looks wrong, which is seen on a batch and so depends on how frames are batched.
+
+    Attributes
+    ----------
+    most : int
+        Most cells that competed on a frame so far.
+    """
+
+    def __init__(
+        self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]
+    ) -> None:
+        self._job, self._p, self._tell, self._hint = job, p, tell, hint
+        self._row_of_cell: dict[bytes, int] = {}
+        self._sets: dict[bytes, CellSet] = {}
+        self._learned: dict[bytes, Learned] = {}
+        self._given_of_row: dict[int, Array] = {}
+        self._suspicious: set[bytes] = set()
+        self.most = 1
+
+    def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
+        """Learn the cells of these blocks from their frames, for `take_up`."""
+        learned = []
+        for given, frames in self._by_cells(blocks):
+            bases = self._primitive_bases(given)
+            lesson = learn(devices, frames.spots, frames.offsets, bases @ given, self._p)
+            cells = np.linalg.inv(bases) @ lesson.cells
+            learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
+        return learned
+
+    def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Array | None:
+        """Look for a beam that is far off on these blocks; the shift (2,), radian, or None."""
+        groups = self._by_cells(blocks)
+        if not groups:
+            return None
+        given, frames = max(groups, key=lambda group: group[1].n_frames)
+        return scan_beam(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
+
+    def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
+        """Frames with the same input cells joined, and these."""
+        groups: dict[bytes, list[FrameBlock]] = {}
+        for block in blocks:
+            if block.has_usable_frames:
+                groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
+        return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in groups.values()]
+
+    def take_up(self, learned: Sequence[Learned]) -> None:
+        """Use cells that were learned."""
+        for group in learned:
+            self._learned[group.given.tobytes()] = group
+
+    def get(self, block: FrameBlock) -> CellSet:
+        """The input cells of a block with their search."""
+        given = self._job.cells_of(block)
+        key = given.tobytes()
+        if key not in self._sets:
+            if len(self._sets) >= MOST_PLANS:
+                del self._sets[next(iter(self._sets))]
+            learned, bases = self._learned.get(key), self._primitive_bases(given)
+            used, rows = given if learned is None else learned.cells, self.rows(given)
+            plan = SearchPlan.make(bases @ used, self._p, None if learned is None else learned.spread)
+            conventional = np.asarray(np.linalg.inv(bases), np.float64)
+            self._sets[key] = CellSet(rows, given, learned, bases @ given, conventional, plan)
+        return self._sets[key]
+
+    def known(self, given: Array) -> KnownCells:
+        """Input cells that other processes search with."""
+        return KnownCells(self.rows(given), given, self._learned.get(given.tobytes()))
+
+    def _primitive_bases(self, given: Array) -> Array:
+        """The basis of each input cell's primitive cell, (M, 3, 3)."""
+        centrings = self._job.centrings(len(given))
+        return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
+
+    def look_at_units(self, block: FrameBlock) -> None:
+        """Tell once for each set of cells what looks like nanometres."""
+        given = self._job.cells_of(block)
+        if given.tobytes() not in self._suspicious:
+            self.suspect(given, suspicious_units(block.spots, block.offsets, given))
+
+    def suspect(self, given: Array, sentences: Iterable[str]) -> None:
+        """Tell what is suspicious of a set of cells, unless something of it was told before."""
+        if given.tobytes() not in self._suspicious:
+            for sentence in sentences:
+                self._suspicious.add(given.tobytes())
+                self._hint(sentence)
+
+    def summaries(self, tally: Tally) -> list[CellSummary]:
+        """What became of each cell, in the order of `/input_cells`."""
+        learned = {
+            self._row_of_cell.get(_key(group.given[m])): (group.cells[m], int(group.n_crystals[m]))
+            for group in self._learned.values() for m in np.flatnonzero(group.n_crystals)
+        }
+        return [
+            tally.cell_summary(row, given, *learned.get(row, (None, 0)))
+            for row, given in sorted(self._given_of_row.items(), key=operator.itemgetter(0))
+        ]
+
+    def rows(self, given: Array) -> NDArray[np.int32]:
+        """Rows of cells among all of the run; left-handed ones are told of when they come up first."""
+        numbers = self._row_of_cell
+        rows = np.array([numbers.setdefault(_key(cell), len(numbers)) for cell in given], dtype=np.int32)
+        self.most = max(self.most, len(given))
+        for row, cell in zip(rows.tolist(), given, strict=True):
+            if row not in self._given_of_row and is_left_handed(cell):
+                self._tell(f"input cell {row} is left-handed; it is taken as it is")
+            self._given_of_row[row] = cell
+        return rows
+
+
+def index_batch(
+    devices: Devices, batch: FrameBlock, cells: CellSet | None, p: Parameters, *, keep_all: bool
+) -> BatchResult:
+    """The results of a batch, as the user means the cells; without any where it has no usable frames."""
+    if cells is None:
+        return BatchResult.empty(batch.n_frames)
+    result = devices.index_frames(
+        batch.spots, batch.offsets, cells.plan, p, given_cells=cells.given, keep_all=keep_all,
+        by_intensity=batch.by_intensity,
+    )
+    return cells.as_meant(result)
+
+
+def _key(cell: Array) -> bytes:
+    # Adding 0 makes -0 a 0.
+    return (np.asarray(cell, dtype=np.float64) + 0.0).tobytes()

@@ -1,0 +1,294 @@
+"""What a run is to do: its frames, cut to batches, and the input cells of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, ParameterError, UsageError
+from ..model.cell import Array
+from ..model.detector.panels import Geometry
+from ..model.lattice import Lattice
+from ..model.records.frame import FrameBlock, Place
+from ..model.records.run import Mark, RunRecord
+from ..parameters import Parameters
+from ..read import Source, count_frames, read_blocks
+from ..read.files.identity import identities
+from ..read.geometry.choose import shifted_geometry
+from ..read.growing.follow import Follower
+from ..read.spans import Span, Stretch, span_of
+from ..version import VERSION, versions
+
+BATCH_SIZE = {"cuda": 16384}
+"""Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
+FEW = 128
+"""The same for all other backends."""
+LARGEST_BLOCK = 1024
+SAVE_SECONDS = 30.0
+"""Seconds of work that may be lost at most, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run is to do.
+
+    Attributes
+    ----------
+    sources
+        Spot files and single frames of them, as `expand_inputs` gives them.
+    parameters
+    cells : (M, 3, 3) float64 or None
+        Input cells for all frames; None: each input's own cells serve.
+    lattices : tuple of Lattice
+        Of each of `cells`; a centred cell is searched for by its primitive one. Empty: all are primitive.
+    geometry : Geometry or None
+        For inputs that hold peaks in detector pixels; None: their own.
+    half_pixel_shift : bool or None
+        Whether half a pixel is added to the peaks, for the record.
+    limit_cells
+        Whether `parameters.max_input_cells` is a limit; otherwise it follows the number of cells.
+    backend, device, threads
+        Where to compute, as `get_backend` takes them.
+    batch_size
+        Frames computed together; None: as many as the backend likes. The results do not depend on it.
+    d_min, d_max
+        Resolution limits in angstrom.
+    every, max_frames
+        Which frames to take.
+    keep_all
+        Keep every cell that was refined, not the crystals' only.
+    output
+        Where the results go, for the summary.
+    save_seconds
+        How often finished frames are saved.
+    span : Stretch or None
+        The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
+    follow : Follower or None
+        Follows files that grow and appear; `sources` are those it has begun, then.
+    config
+        The options by which the user asked for it, for the record.
+    """
+
+    sources: Sequence[Source]
+    parameters: Parameters
+    cells: Array | None = None
+    lattices: tuple[Lattice, ...] = ()
+    geometry: Geometry | None = None
+    half_pixel_shift: bool | None = None
+    limit_cells: bool = False
+    backend: str = "auto"
+    device: str | None = None
+    threads: int | None = None
+    batch_size: int | None = None
+    d_min: float | None = None
+    d_max: float | None = None
+    every: int = 1
+    max_frames: int | None = None
+    keep_all: bool = False
+    output: str = ""
+    save_seconds: float = SAVE_SECONDS
+    span: Stretch | None = None
+    follow: Follower | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "batch_size"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ParameterError(name, number, "at least 1")
+        if not self.save_seconds >= 0:
+            raise ParameterError("save_seconds", self.save_seconds, "at least 0")
+        if self.parameters.retry and self.parameters.accept != "chance":
+            raise ParameterError("retry", True, "off with --accept count, which cannot be made stricter for more tries")
+
+    def on(self, backend: str) -> Job:
+        """The job with the batch size that a backend likes, unless one was given."""
+        return dataclasses.replace(self, batch_size=self.batch_size or BATCH_SIZE.get(backend, FEW))
+
+    @property
+    def block_size(self) -> int:
+        """Frames that are read together: no more than a batch, and few enough to stay in the processor's cache."""
+        return min(self.batch_size or FEW, LARGEST_BLOCK)
+
+    def shard(self, number: int, of: int) -> Job:
+        """The job that has the share `number`, from 1, of the frames."""
+        span = span_of(
+            self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames
+        )
+        return dataclasses.replace(self, span=span)
+
+    def with_beam_shift(self, shift: Array) -> Job:
+        """The job with the beam shifted by (2,) mrad from where it has it."""
+        if not np.any(shift):
+            return self
+        paths = (source.path for source in self.sources)
+        return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
+
+    @property
+    def start(self) -> Place:
+        """Where the job begins."""
+        return Place() if self.span is None else self.span.start
+
+    def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
+        """The frames of the job as they come from the files, from a place on."""
+        return self._read(start or self.start, None if self.span is None else self.span.end)
+
+    def first_blocks(self) -> Iterator[FrameBlock]:
+        """The frames of the whole input from its start, whatever share of them the job has."""
+        return self._read(Place(), None)
+
+    def _read(self, start: Place, end: int | None) -> Iterator[FrameBlock]:
+        return read_blocks(
+            self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
+            every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start, end=end,
+            by_intensity=self.parameters.retry, follow=self.follow,
+        )
+
+    def check_growth(self, mark: Mark) -> None:
+        """Refuse to go on in a file that has grown, and whose last finished frame is not what it was.
+
+        Raises
+        ------
+        InputError
+            When it is not.
+        """
+        if self.follow is None or mark.end.frame == 0:
+            return
+        source = self.follow.inputs[mark.end.source].path
+        frame = Source(source, mark.end.frame - 1)
+        blocks = read_blocks(
+            [frame], d_min=self.d_min, d_max=self.d_max, geometry=self.geometry, by_intensity=self.parameters.retry
+        )
+        if next(blocks).last_checksum != mark.checksum:
+            hint = "--overwrite starts the run again"
+            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {hint}")
+
+    def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
+        """Blocks of the job joined and cut to its batches."""
+        return batches(blocks, self.batch_size or FEW, own_cells=self.cells is None)
+
+    def record(self, backend: str) -> RunRecord:
+        """All that the results of the job depend on."""
+        settings: dict[str, Any] = {"ffbidx_version": VERSION, "backend": backend}
+        settings["parameters"] = json.loads(self.parameters.as_json())
+        settings["cells"] = None if self.cells is None else self.cells.tolist()
+        settings |= self.setup
+        settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
+        if isinstance(self.span, Span):
+            settings["shard"], settings["positions"] = self.span.name, self.span.positions
+        inputs = identities(self.sources) if self.follow is None else self.follow.inputs
+        return RunRecord(settings, inputs, dict(self.config), self.follow is not None, versions(backend))
+
+    def cells_of(self, block: FrameBlock) -> Array:
+        """The input cells (M, 3, 3) of a block, as the user gave them.
+
+        Raises
+        ------
+        UsageError
+            When there are none.
+        ParameterError
+            When there are more than the limit.
+        """
+        cells = block.cells if self.cells is None else self.cells
+        if cells is None or len(cells) == 0:
+            raise UsageError(f"{block.sources[0]}: has no input cell of its own; give one with --cell FILE")
+        if self.limit_cells and len(cells) > self.parameters.max_input_cells:
+            wanted = f"at least the {len(cells)} input cells"
+            raise ParameterError("max_input_cells", self.parameters.max_input_cells, wanted)
+        return cells
+
+    def centrings(self, n_cells: int) -> list[str]:
+        """The centring of each input cell of a block."""
+        given = [lattice.centring for lattice in self.lattices] if self.cells is not None else []
+        return given or ["P"] * n_cells
+
+    @property
+    def lattices_of_rows(self) -> tuple[Lattice, ...]:
+        """The lattice of each distinct one of `cells`, in the order in which results number them."""
+        if self.cells is None:
+            return ()
+        # Adding 0 makes -0 a 0.
+        return tuple({(c + 0.0).tobytes(): each for c, each in zip(self.cells, self.lattices, strict=False)}.values())
+
+    @property
+    def setup(self) -> dict[str, str]:
+        """Geometry, half-pixel shift and lattices as the results keep them."""
+        return {
+            "geometry": self.geometry.text if self.geometry else "",
+            "half_pixel_shift": {None: "", True: "yes", False: "no"}[self.half_pixel_shift],
+            "lattices": " ".join(lattice.code for lattice in self.lattices_of_rows),
+        }
+
+    def count_frames(self) -> int | None:
+        """How many frames the job has, where that is known before reading them."""
+        if self.span is not None:
+            return self.span.n_frames
+        if self.follow is not None:
+            return self.max_frames
+        n = count_frames(self.sources, self.geometry)
+        if n is None:
+            return self.max_frames
+        n = -(-n // self.every)
+        return n if self.max_frames is None else min(n, self.max_frames)
+
+
+def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
+    """Blocks joined and cut to batches of `size` frames.
+
+    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any. Where a
+    block has no frames, since there are no more for now, no frame waits for others; it comes after them.
+    """
+    waiting: list[FrameBlock] = []
+    for block in blocks:
+        if block.n_frames == 0:
+            if waiting:
+                yield FrameBlock.joined(waiting)
+                waiting = []
+            yield block
+            continue
+        if own_cells and waiting and _cells_differ(waiting, block):
+            yield FrameBlock.joined(waiting)
+            waiting = []
+        while block.n_frames:
+            room = size - sum(part.n_frames for part in waiting)
+            waiting.append(block[:room])
+            if block.n_frames >= room:
+                yield FrameBlock.joined(waiting)
+                waiting = []
+            block = block[room:]
+    if waiting:
+        yield FrameBlock.joined(waiting)
+
+
+def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
+    if not block.has_usable_frames:
+        return False
+    first = next((part for part in waiting if part.has_usable_frames), None)
+    if first is None or first.cells is block.cells:
+        return False
+    return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)
+
+
+def first_frames(
+    blocks: Iterator[FrameBlock], n: int, waiting: Callable[[int], object] = lambda there: None
+) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
+    """The first n frames of blocks, and the blocks of all frames after them.
+
+    `waiting` is called with the number of frames that are there whenever there are no more for now.
+    """
+    head: list[FrameBlock] = []
+    there = 0
+    while there < n and (block := next(blocks, None)) is not None:
+        if block.n_frames == 0:
+            waiting(there)
+            continue
+        head.append(block[: n - there])
+        if block.n_frames > n - there:
+            return head, itertools.chain([block[n - there :]], blocks)
+        there += block.n_frames
+    return head, blocks

@@ -1,0 +1,45 @@
+"""What comes of a run, and of each of its batches on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.results import Results, ResultsHeader
+from ..write.stores import Store
+from .input_cells import KnownCells
+from .summary import Summary
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's summary, and the store that has its results."""
+
+    summary: Summary
+    header: ResultsHeader
+    store: Store
+
+    def pieces(self) -> Iterator[Results]:
+        """The results, some frames at a time."""
+        return self.store.pieces()
+
+    def results(self) -> Results:
+        """The results of a run that keeps them in memory."""
+        (results,) = self.store.pieces()
+        return dataclasses.replace(results, header=self.header, complete=self.summary.complete)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A batch with its results, on its way to the store."""
+
+    batch: FrameBlock
+    status: NDArray[np.uint8]
+    result: BatchResult
+    cells: KnownCells | None
+    problems: list[str]

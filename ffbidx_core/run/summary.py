@@ -1,0 +1,279 @@
+"""What a run found, gathered batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell import Array, cell_parameters
+from ..model.records.frame import BatchResult, FrameStatus
+from ..model.records.reason import FrameReason, Rung
+from ..model.records.results import Results
+from ..model.records.run import MOST_PROBLEMS, Mark
+
+LARGEST_SAMPLE = 1 << 14
+"""Crystals of one input cell that its median and spread are taken from."""
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """The crystals that came from one input cell.
+
+    Attributes
+    ----------
+    given, learned : list of 6 float
+        a, b, c in angstrom, alpha, beta, gamma in degrees; `learned` is None where nothing was learned.
+    learned_from : int
+        Crystals that the cell was learned from.
+    crystals : int
+    median, spread : list of 6 float or None
+        Of the crystals' parameters. The spread is half the distance between the 16th and the 84th percentile,
+        one standard deviation of a normal distribution.
+    """
+
+    given: list[float]
+    learned: list[float] | None
+    learned_from: int
+    crystals: int
+    median: list[float] | None
+    spread: list[float] | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts and figures of a run.
+
+    Attributes
+    ----------
+    frames, indexed, crystals : int
+    expected_false : float or None
+        Crystals that chance is expected to make at most, were all frames blank; None where it was not asked.
+    status : dict
+        Frames by status.
+    spots, spots_left_out, spots_not_sampled : int
+        Spots given; padding and duplicates among the input; spots beyond `max_spots`, which only the fits use.
+    cells : list of CellSummary
+        In the order of `/input_cells`.
+    seconds, frames_per_second : float
+        Wall-clock time of reading, computing and writing; for a run that was taken up, of its last part.
+    complete : bool
+        False when the run was stopped.
+    problems : list of str
+    reasons : dict
+        Frames without a crystal by reason.
+    rungs : dict
+        Indexed frames by the try that did it.
+    """
+
+    frames: int
+    indexed: int
+    crystals: int
+    expected_false: float | None
+    status: dict[str, int]
+    spots: int
+    spots_left_out: int
+    spots_not_sampled: int
+    cells: list[CellSummary]
+    seconds: float
+    frames_per_second: float
+    method: str
+    backend: str
+    device: str
+    output: str
+    complete: bool
+    problems: list[str]
+    reasons: dict[str, int] = field(default_factory=dict)
+    rungs: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bad_frames(self) -> int:
+        """Frames and files that could not be used."""
+        return self.status["bad_spots"] + self.status["unreadable"]
+
+    @property
+    def processed(self) -> int:
+        """Frames that could be used, whatever was found on them."""
+        return self.frames - self.bad_frames
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: given to the caller after every batch.
+
+    Attributes
+    ----------
+    frames, indexed, crystals : int
+        So far, with those of the run that was taken up.
+    total : int or None
+        Frames of the whole job, where that is known.
+    seconds : float
+        Since the start.
+    problems : tuple of str
+        Those that came up since the event before.
+    before : int
+        Frames that were finished when the run was taken up.
+    to_compute, to_write : float
+        How full the queues before the computation and before the writing are, 0 to 1.
+    to_learn : int or None
+        Frames that came, while more are waited for to learn the cell from.
+    """
+
+    frames: int
+    indexed: int
+    crystals: int
+    total: int | None
+    seconds: float
+    problems: tuple[str, ...] = ()
+    before: int = 0
+    to_compute: float = 0.0
+    to_write: float = 0.0
+    to_learn: int | None = None
+
+
+class Sample:
+    """Rows of a long stream: all of the first ones, then every second, every fourth, ... of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._stride = 1
+        self._parts: list[Array] = []
+        self._n_rows = 0
+
+    def add(self, rows: Array) -> None:
+        """Add rows (n, 6)."""
+        # Copied, not to keep the whole batch that they are a part of.
+        taken = rows[-self.count % self._stride :: self._stride].copy()
+        self.count += len(rows)
+        self._parts.append(taken)
+        self._n_rows += len(taken)
+        while self._n_rows > LARGEST_SAMPLE:
+            self._parts = [np.concatenate(self._parts)[::2].copy()]
+            self._n_rows = len(self._parts[0])
+            self._stride *= 2
+
+    def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
+        """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
+        if not self._n_rows:
+            return None, None
+        low, median, high = np.percentile(np.concatenate(self._parts), [15.865, 50, 84.135], axis=0)
+        spread = (high - low) / 2 if self._n_rows > 1 else None
+        return median.tolist(), None if spread is None else spread.tolist()
+
+
+@dataclass
+class Tally:
+    """Counts that grow with every batch."""
+
+    n_crystals: int = 0
+    n_spots: int = 0
+    n_left_out: int = 0
+    n_not_sampled: int = 0
+    problems: dict[str, None] = field(default_factory=dict)
+    more_problems: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.status = np.zeros(len(FrameStatus), dtype=np.int64)
+        self.reasons = np.zeros(len(FrameReason), dtype=np.int64)
+        self.rungs = np.zeros(len(Rung), dtype=np.int64)
+        self.n_before = 0
+        self._samples: dict[int, Sample] = {}
+
+    @property
+    def n_frames(self) -> int:
+        """Frames so far."""
+        return int(self.status.sum())
+
+    @property
+    def n_indexed(self) -> int:
+        """Frames with a crystal."""
+        return int(self.status[FrameStatus.INDEXED])
+
+    @property
+    def n_processed(self) -> int:
+        """Frames that could be used, whatever was found on them."""
+        return self.n_frames - int(self.status[[FrameStatus.BAD_SPOTS, FrameStatus.UNREADABLE]].sum())
+
+    @property
+    def why_nothing(self) -> str:
+        """Why no frame could be processed, in words."""
+        if self.n_frames == 0:
+            return "the input has no frames: nothing to index"
+        first = f"; the first problem: {next(iter(self.problems))}" if self.problems else ""
+        return f"none of the {self.n_frames} frames and files could be used{first}"
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started
+
+    def add(
+        self, status: NDArray[np.uint8], n_spots: NDArray[np.int32], result: BatchResult | Results,
+        input_cell_rows: NDArray[np.int32],
+    ) -> None:
+        """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
+        self.status += np.bincount(status, minlength=len(FrameStatus))
+        if result.reason is not None and result.rung is not None:
+            self.reasons += np.bincount(result.reason, minlength=len(FrameReason))
+            self.rungs += np.bincount(result.rung[status == FrameStatus.INDEXED], minlength=len(Rung))
+        self.n_crystals += len(result.crystals)
+        self.n_spots += int(n_spots.sum())
+        searched = status <= FrameStatus.NOT_INDEXED
+        self.n_not_sampled += int((n_spots - result.n_sampled)[searched].sum())
+        if not len(result.crystals):
+            return
+        rows = input_cell_rows[result.input_cell[result.crystals]]
+        parameters = cell_parameters(result.cells[result.crystals])
+        for row in np.unique(rows):
+            self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
+
+    def take_up(self, mark: Mark) -> None:
+        """Begin with frames that were finished before; they count for no speed."""
+        self.n_before = self.n_frames
+        self.n_left_out += mark.n_left_out
+        self.problems |= mark.problems
+
+    def tell(self, problem: str) -> bool:
+        """Note a problem; whether it is a new one."""
+        if problem in self.problems:
+            return False
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.more_problems += 1
+            return False
+        self.problems[problem] = None
+        return True
+
+    def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
+        """The summary of an input cell (3, 3), the row of it in the run's cells."""
+        sample = self._samples.get(row, Sample())
+        median, spread = sample.median_and_spread()
+        return CellSummary(
+            [float(v) for v in cell_parameters(given)],
+            None if learned is None else [float(v) for v in cell_parameters(learned)],
+            learned_from, sample.count, median, spread,
+        )
+
+    def summary(self, cells: list[CellSummary], *, method: str, backend: str, device: str, output: str,
+                complete: bool, expected_false: float | None = None) -> Summary:
+        """The summary of the run so far."""
+        problems = list(self.problems)
+        if self.more_problems:
+            problems.append(f"{self.more_problems} further problems are not shown")
+        seconds = self.seconds
+        return Summary(
+            self.n_frames, self.n_indexed, self.n_crystals,
+            expected_false,
+            {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
+            self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
+            round((self.n_frames - self.n_before) / seconds, 2), method, backend, device, output, complete, problems,
+            {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
+            {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
+        )

@@ -1,0 +1,1 @@
+"""Output files, one module a format."""

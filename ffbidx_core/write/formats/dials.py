@@ -1,0 +1,264 @@
+"""DIALS experiment lists and reflection tables, one experiment for each crystal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import OutputError, UsageError
+from ...model.cell import Array
+from ...model.crystal import NO_CRYSTAL
+from ...model.detector.dxtbx import BEAM, model_of_beam, model_of_detector, rotation_of_beam
+from ...model.detector.panels import Detector, Geometry
+from ...model.lattice import Lattice
+from ...model.records.results import Results
+from ...read.geometry.dials import LIST_ID, TABLE_ID, is_experiments, parse_experiments
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
+from ..atomic import Scratch, scratch
+
+STRONG, INDEXED = 1 << 5, 1 << 2
+"""Flags of DIALS: a strong spot, and one that has Miller indices."""
+_VARIANCE = 1 / 12
+"""Of a centroid that may be anywhere in its pixel, pixels squared."""
+
+
+_ENTRIES = ("experiment", "imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model")
+"""The lists of an experiment list."""
+OF_THE_RUN = "ffbidx"
+"""Where an experiment list says how it was made."""
+_LARGEST_COLUMN = 2**32 - 1
+"""Bytes, the most that MessagePack takes in one piece."""
+
+
+@dataclass
+class _Models:
+    """The models that all experiments share, and the rotation to their frame."""
+
+    back: Array
+    detector: dict[str, Any]
+    beam: dict[str, Any]
+
+    @classmethod
+    def of(cls, geometry: Geometry, distance: float) -> _Models:
+        """Those of the run's own experiment list where it came with one."""
+        if is_experiments(geometry.text):
+            known = parse_experiments("the experiment list", geometry.text)
+            models = json.loads(geometry.text)
+            row = models["experiment"][0]
+            return cls(known.rotation.T, models["detector"][row["detector"]], models["beam"][row["beam"]])
+        return cls(rotation_of_beam(BEAM).T, model_of_detector(geometry.detector, distance), model_of_beam(1.0))
+
+
+class _List:
+    """An experiment list that grows, its entries on the disk.
+
+    Parameters
+    ----------
+    entries
+        For each list in it where its entries wait.
+    made
+        What it says of its run.
+    """
+
+    def __init__(self, models: _Models, entries: dict[str, Scratch], made: dict[str, Any]) -> None:
+        self._models, self._entries, self._made = models, entries, made
+        self._beams: dict[float, int] = {}
+        self._n = dict.fromkeys(entries, 0)
+        self._add("detector", models.detector)
+
+    def _add(self, name: str, entry: dict[str, Any]) -> int:
+        """Append an entry; its number."""
+        self._entries[name].add((", " if self._n[name] else "").encode() + json.dumps(entry).encode())
+        self._n[name] += 1
+        return self._n[name] - 1
+
+    def add(self, frame: IndexedFrame) -> None:
+        """Append the crystals of a frame; it has an image set though it may have none."""
+        assert frame.peaks is not None
+        wavelength = float(frame.peaks.wavelength[0])
+        if wavelength not in self._beams:
+            self._beams[wavelength] = self._add("beam", self._models.beam | {"wavelength": wavelength})
+        image_set = self._add("imageset", _image_set(*frame.image))
+        for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
+            crystal = self._add("crystal", _crystal(cell @ self._models.back.T, lattice))
+            self._add("experiment", {
+                "__id__": "Experiment", "identifier": identifier(frame, number), "beam": self._beams[wavelength],
+                "detector": 0, "crystal": crystal, "imageset": image_set,
+            })
+
+    def pieces(self) -> Iterator[bytes]:
+        """The text of the list."""
+        yield json.dumps({"__id__": LIST_ID})[:-1].encode()
+        for name, entries in self._entries.items():
+            yield f', "{name}": ['.encode()
+            yield from entries.pieces()
+            yield b"]"
+        # DIALS looks for its own names only.
+        yield f', "{OF_THE_RUN}": {json.dumps(self._made)}}}'.encode()
+
+
+def identifier(frame: IndexedFrame, number: int) -> str:
+    """The identifier of a crystal's experiment, the same in list and table and in every run."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, " ".join([*frame.image, str(number)])))
+
+
+def _image_set(image: str, event: str) -> dict[str, Any]:
+    index = event.rpartition("//")[2]
+    found: dict[str, Any] = {"__id__": "ImageSet", "images": [image]}
+    if index.isdigit():
+        found["single_file_indices"] = [int(index)]
+    return found | {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
+
+
+def _crystal(cell: Array, lattice: Lattice) -> dict[str, Any]:
+    # No more symmetry than the centring is known here.
+    centring = {"H": "R", "R": "P"}.get(lattice.centring, lattice.centring)
+    vectors = {f"real_space_{axis}": vector for axis, vector in zip("abc", cell.tolist(), strict=True)}
+    return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
+
+
+def _models(results: Results, setup: Setup) -> _Models:
+    geometry = geometry_of(results, setup)
+    for frame in indexed_frames([results], setup):
+        if frame.peaks is None:
+            raise UsageError(f"{frame.source}: {NO_PIXELS}")
+        return _Models.of(geometry, float(frame.peaks.distance[0]))
+    raise UsageError("no frame could be read, so that there is nothing to write for DIALS")
+
+
+def _frames(results: Results, setup: Setup) -> Iterator[IndexedFrame]:
+    for frame in indexed_frames([results], setup):
+        if frame.peaks is None:
+            raise UsageError(f"{frame.source}: {NO_PIXELS}")
+        yield frame
+
+
+def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+    """Results as an experiment list.
+
+    Raises
+    ------
+    UsageError
+        For spots without pixels, and for a distance of the detector that is not the same on all frames.
+    """
+    made: _List | None = None
+    distance: float | None = None
+    with contextlib.ExitStack() as stack:
+        for results in pieces:
+            if made is None:
+                entries = {name: stack.enter_context(scratch(setup.scratch)) for name in _ENTRIES}
+                made = _List(_models(results, setup), entries, setup.made)
+            for frame in _frames(results, setup):
+                assert frame.peaks is not None
+                own = round(float(frame.peaks.distance[0]), 4)
+                distance = own if distance is None else distance
+                if own != distance:
+                    problem = "the detector's distance changes from frame to frame"
+                    raise UsageError(f"{problem}: write .stream, or split the input")
+                made.add(frame)
+        if made is not None:
+            yield from made.pieces()
+
+
+def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+    """Results as a reflection table (MessagePack): all spots, those of a crystal with its experiment and their indices.
+
+    Columns follow each other in a table, so that each waits on the disk until all frames are done.
+
+    Raises
+    ------
+    UsageError
+        For spots without pixels.
+    OutputError
+        Without msgpack, and for more spots than a table can have.
+    """
+    try:
+        import msgpack
+    except ImportError:
+        raise OutputError("DIALS reflection tables", "need msgpack: pip install 'ffbidx[formats]'") from None
+    pack, packer = msgpack.packb, msgpack.Packer()
+    models: _Models | None = None
+    n_images = n_rows = n_crystals = 0
+    with contextlib.ExitStack() as stack:
+        columns = {name: stack.enter_context(scratch(setup.scratch)) for name in _KINDS}
+        identifiers = stack.enter_context(scratch(setup.scratch))
+        for results in pieces:
+            models = models or _models(results, setup)
+            detector = geometry_of(results, setup).detector
+            for frame in _frames(results, setup):
+                for name, values in _rows(frame, models.back, detector, n_images, n_crystals).items():
+                    columns[name].add(values.tobytes())
+                n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
+                for number in range(len(frame.cells)):
+                    identifiers.add(pack(n_crystals) + pack(identifier(frame, number)))
+                    n_crystals += 1
+        if models is None:
+            return
+        yield packer.pack_array_header(3) + pack(TABLE_ID) + pack(2) + packer.pack_map_header(3)
+        yield pack("identifiers") + packer.pack_map_header(n_crystals)
+        yield from identifiers.pieces()
+        yield pack("nrows") + pack(n_rows) + pack("data") + packer.pack_map_header(len(columns))
+        for name, column in columns.items():
+            yield pack(name) + packer.pack_array_header(2) + pack(_KINDS[name]) + packer.pack_array_header(2)
+            yield pack(n_rows) + _bytes_header(column.size)
+            yield from column.pieces()
+
+
+def _bytes_header(size: int) -> bytes:
+    """How MessagePack begins so many bytes."""
+    if size > _LARGEST_COLUMN:
+        most = _LARGEST_COLUMN // 24
+        raise OutputError("a DIALS reflection table", f"has at most {most} spots: split the run, with --shard")
+    if size < 2**8:
+        return b"\xc4" + size.to_bytes(1, "big")
+    return b"\xc5" + size.to_bytes(2, "big") if size < 2**16 else b"\xc6" + size.to_bytes(4, "big")
+
+
+_KINDS = {
+    "id": "int", "imageset_id": "int", "panel": "std::size_t", "flags": "std::size_t",
+    "xyzobs.px.value": "vec3<double>", "xyzobs.px.variance": "vec3<double>", "xyzobs.mm.value": "vec3<double>",
+    "xyzobs.mm.variance": "vec3<double>", "rlp": "vec3<double>",
+    "s1": "vec3<double>", "miller_index": "cctbx::miller::index<>", "intensity.sum.value": "double",
+    "intensity.sum.variance": "double",
+}
+
+
+def _rows(
+    frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int
+) -> dict[str, NDArray[Any]]:
+    """The columns of a frame's spots; its first crystal has the number `experiment`."""
+    peaks = frame.peaks
+    assert peaks is not None
+    n = len(frame.spots)
+    panel = peaks.pixels[:, 2].astype(np.int64)
+    first = np.array([each.first for each in detector.panels])
+    pixels = np.column_stack([peaks.pixels[:, :2] - first[panel], np.full(n, 0.5)])
+    millimetres = np.column_stack([detector.on_panels(peaks.pixels, float(peaks.distance[0])), np.zeros(n)])
+    size = np.array([[np.linalg.norm(axis) for axis in (each.fast, each.slow, (0, 0, 0))] for each in detector.panels])
+    is_indexed = frame.crystal != NO_CRYSTAL
+    rlp = frame.spots @ back.T
+    beam = back @ np.array([0.0, 0.0, 1.0]) / float(peaks.wavelength[0])
+    intensity = np.zeros(n) if peaks.intensity is None else peaks.intensity
+    return {
+        "id": np.where(is_indexed, frame.crystal + experiment, -1).astype("<i4"),
+        "imageset_id": np.full(n, image, "<i4"),
+        "panel": panel.astype("<u8"),
+        "flags": (STRONG + INDEXED * is_indexed).astype("<u8"),
+        "xyzobs.px.value": pixels.astype("<f8"),
+        "xyzobs.px.variance": np.full((n, 3), _VARIANCE, "<f8"),
+        "xyzobs.mm.value": millimetres.astype("<f8"),
+        "xyzobs.mm.variance": (_VARIANCE * size[panel] ** 2).astype("<f8"),
+        "rlp": rlp.astype("<f8"),
+        "s1": (rlp + beam).astype("<f8"),
+        "miller_index": frame.hkl.astype("<i4"),
+        "intensity.sum.value": intensity.astype("<f8"),
+        # Of counted photons.
+        "intensity.sum.variance": np.maximum(intensity, 1.0).astype("<f8"),
+    }

@@ -1,0 +1,120 @@
+"""The native HDF5 spot file, made of frames in any format."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.detector.panels import Geometry
+from ...read.frames import RawFrames
+
+_TEXT = h5py.string_dtype("utf-8")
+_ROWS_PER_CHUNK = 2**14
+
+
+class SpotsWriter:
+    """Gathers frames for one spot file, in memory.
+
+    Parameters
+    ----------
+    geometry
+        What made the spots; None: they have no pixels.
+    half_pixel_shift
+        Whether half a pixel was added to their peaks.
+
+    Attributes
+    ----------
+    n_frames, n_spots : int
+        So far.
+    problems : list of str
+    """
+
+    def __init__(self, geometry: Geometry | None, half_pixel_shift: bool | None) -> None:
+        self._image = io.BytesIO()
+        # In memory: HDF5 that meets a full disk ends the whole program.
+        self._file = h5py.File(self._image, "w", libver="earliest")
+        self._has_peaks = geometry is not None
+        self.n_frames = self.n_spots = self.n_unreadable = 0
+        self.problems: list[str] = []
+        self._offsets: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+        self._names: list[str] = []
+        self._cells: NDArray[np.float64] | None = None
+        if geometry is not None:
+            self._file.attrs["geometry"] = geometry.text
+            if half_pixel_shift is not None:
+                self._file.attrs["half_pixel_shift"] = half_pixel_shift
+        self._dataset("spots", np.zeros((0, 3), np.float32)).attrs["units"] = "1/angstrom"
+
+    def add(self, frames: Iterable[RawFrames]) -> None:
+        """Append frames as they are in their files.
+
+        Raises
+        ------
+        InputError
+            For frames without pixels among others that have them.
+        """
+        for raw in frames:
+            self.problems += raw.problems
+            if not raw.readable:
+                self.n_unreadable += 1
+                continue
+            if raw.cells is not None and self._cells is None:
+                self._cells = raw.cells
+            with np.errstate(over="ignore"):
+                self._append("spots", raw.spots.astype(np.float32))
+            if self._has_peaks:
+                self._add_peaks(raw)
+            self._offsets.append(raw.offsets[1:] + self.n_spots)
+            self._names += _names(raw)
+            self.n_frames += len(raw.indices)
+            self.n_spots += len(raw.spots)
+
+    def _add_peaks(self, raw: RawFrames) -> None:
+        if raw.peaks is None:
+            raise InputError(raw.source, "its spots have no pixels, but those of other inputs have: convert them apart")
+        self._append("pixel", raw.peaks.pixels.astype(np.float32))
+        self._append("wavelength", raw.peaks.wavelength)
+        self._append("distance", raw.peaks.distance)
+        intensity = raw.peaks.intensity
+        self._append("intensity", np.zeros(len(raw.spots)) if intensity is None else intensity)
+
+    def _append(self, name: str, values: NDArray[np.generic]) -> None:
+        if name not in self._file:
+            units = {"wavelength": "angstrom", "distance": "mm"}
+            dataset = self._dataset(name, values[:0])
+            if name in units:
+                dataset.attrs["units"] = units[name]
+        dataset = self._file[name]
+        n = len(dataset)
+        dataset.resize(n + len(values), axis=0)
+        dataset[n:] = values
+
+    def _dataset(self, name: str, like: NDArray[np.generic]) -> h5py.Dataset:
+        shape = like.shape[1:]
+        return self._file.create_dataset(
+            name, like.shape, like.dtype, maxshape=(None, *shape), chunks=(_ROWS_PER_CHUNK, *shape),
+            compression="gzip", shuffle=True, fletcher32=True,
+        )
+
+    def pieces(self) -> Iterator[bytes]:
+        """The file; nothing can be added any more."""
+        self._file["offsets"] = np.concatenate(self._offsets)
+        self._file.create_dataset("frame_id", data=np.array(self._names, dtype=object), dtype=_TEXT)
+        if self._cells is not None:
+            self._file["cells"] = self._cells
+            self._file["cells"].attrs["units"] = "angstrom"
+        self._file.close()
+        yield self._image.getvalue()
+
+
+def _names(raw: RawFrames) -> list[str]:
+    """The frames' own names, else file and number, by which programs that read images find them."""
+    names = (
+        name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True)
+    )
+    return [name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") for name in names]

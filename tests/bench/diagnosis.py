@@ -1,0 +1,149 @@
+"""What `ffbidx diagnose` finds on simulated runs against what was put in: python -m bench.diagnosis."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffbidx_core.benchmark import LYSOZYME
+from ffbidx_core.devices import Devices, open_devices
+from ffbidx_core.diagnose.diagnosis import Diagnosis, make_diagnosis
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.read import expand_inputs
+from ffbidx_core.read.results import read_run
+from ffbidx_core.run import pipeline
+from ffbidx_core.run.job import Job
+from ffbidx_core.simulate import Scenario, simulate, write_frames
+from ffbidx_core.write import Output, PartsStore
+from tests.bench.scenarios import HEXAGONAL
+
+_clean = {"cells": (LYSOZYME,), "n_spots": (40, 80), "false_share": (0.1, 0.1)}
+_long = {"cells": (HEXAGONAL,), "n_spots": (100, 200), "false_share": (0.1, 0.1)}
+CASES = {
+    "nothing wrong": Scenario(**_clean),
+    "beam centre 0.2 px off": Scenario(**_clean, beam_centre_error=(0.2, 0.0)),
+    "beam centre 3 px off": Scenario(**_clean, beam_centre_error=(3.0, -1.0)),
+    "the same, 10-15 spots": Scenario(**{**_clean, "n_spots": (10, 15)}, beam_centre_error=(3.0, -1.0)),
+    "the same, cells scatter by 0.3 %": Scenario(**_clean, beam_centre_error=(3.0, -1.0), cell_spread=0.003),
+    "the same, half of the frames blank": Scenario(**_clean, beam_centre_error=(3.0, -1.0), blank_share=0.5),
+    "beam centre 15 px off": Scenario(**_clean, beam_centre_error=(12.0, 9.0)),
+    "281 A, beam centre 3 px off": Scenario(**_long, beam_centre_error=(3.0, 0.0)),
+    "281 A, beam centre 8 px off": Scenario(**_long, beam_centre_error=(0.0, 8.0)),
+    "distance 0.5 % wrong": Scenario(**_clean, distance_error=0.005),
+    "cell 0.4 % wrong": Scenario(**_clean, cell_error=(0.004, 0.004, 0.004)),
+}
+"""What is diagnosed."""
+
+
+@dataclass
+class Found:
+    """What came of one run: deviations of the shift in pixels, of distance and scale in per cent, over their errors."""
+
+    shift: tuple[float, float]
+    shift_error: float
+    z: list[float]
+    scale_z: list[float]
+    cause: str
+    before: float
+    after: float
+    advised: bool
+
+
+@dataclass
+class Moved:
+    """Shares of the frames that are indexed by runs that leave the beam and that move it, and how far off that is."""
+
+    left: float
+    moved: float
+    off: tuple[float, float]
+
+
+def diagnose(
+    scenario: Scenario, n_frames: int, seed: int, devices: Devices, folder: str
+) -> tuple[Diagnosis, Moved]:
+    """Simulate a run, index it without moving the beam, diagnose it; then index it moving the beam."""
+    spots, results = os.path.join(folder, "spots.h5"), os.path.join(folder, "results.h5")
+    write_frames(spots, simulate(scenario, n_frames, seed), overwrite=True)
+    rates = []
+    for learn_beam in (True, False):
+        p = Parameters.preset("best", learn_beam=learn_beam)
+        job = Job(expand_inputs([spots]), p, scenario.input_cells, backend=devices.name, threads=1)
+        summary = pipeline.index(job, store=PartsStore([Output(results)], overwrite=True)).summary
+        rates.append(summary.indexed / summary.frames)
+        if learn_beam:
+            learned = read_run(results)[4]
+            off = 1e-3 * np.array(learned[0].beam_shift if learned else (0.0, 0.0)) / pixel_of(scenario)
+    moved = Moved(rates[1], rates[0], tuple(off - true_shift(scenario)))
+    return make_diagnosis(results, devices), moved
+
+
+def pixel_of(scenario: Scenario) -> float:
+    """A pixel in units of the distance that was taken."""
+    return scenario.pixel_size * 1e-3 / scenario.assumed_detector.distance
+
+
+def true_shift(scenario: Scenario) -> NDArray[np.float64]:
+    """The shift of the beam that was put in, pixels."""
+    return np.array(scenario.detector.beam_centre) - scenario.assumed_detector.beam_centre
+
+
+def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
+    """A diagnosis against the truth."""
+    setup = diagnosis.setup
+    if setup is None:
+        return None
+    pixel = pixel_of(scenario)
+    off = setup.shift / pixel - true_shift(scenario)
+    errors = np.array([setup.shift_x.error, setup.shift_y.error]) / pixel
+    scale = 1 / (1 + scenario.cell_error[0]) - 1
+    scale_z = [(setup.distance.value - scenario.distance_error) / setup.distance.error,
+               (setup.scale.value - scale) / setup.scale.error]
+    before = setup.before.rate if setup.before else np.nan
+    after = setup.after.rate if setup.after else before
+    return Found(tuple(off), float(errors.mean()), (off / errors).tolist(), scale_z, setup.cause, before, after,
+                 bool(diagnosis.advice))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.diagnosis", description=__doc__)
+    parser.add_argument("--frames", type=int, default=120, help="frames of a run")
+    parser.add_argument("--runs", type=int, default=8, help="runs of each kind")
+    parser.add_argument("--only", action="append", choices=CASES, metavar="NAME")
+    args = parser.parse_args()
+    print(f"{'run':36} {'found':>5} {'off px':>7} {'error':>6} {'rms z':>6} {'z scale':>7} {'before':>7} {'after':>6} "
+          f"{'advice':>6} {'run':>7} {'moves':>7} {'off px':>7}  cause")
+    devices = open_devices("cpu", threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, scenario in CASES.items():
+            if args.only and name not in args.only:
+                continue
+            diagnosed = [diagnose(scenario, args.frames, seed, devices, folder) for seed in range(args.runs)]
+            runs = [compared(scenario, diagnosis) for diagnosis, _ in diagnosed]
+            moved = [each for _, each in diagnosed]
+            print(line(name, [found for found in runs if found is not None], moved), flush=True)
+
+
+def line(name: str, runs: list[Found], moved: list[Moved]) -> str:
+    """A row of the table."""
+    if not runs:
+        return f"{name:36} {0:>2}/{len(moved):<2}"
+    off = np.sqrt(np.mean([np.square(found.shift) for found in runs]))
+    rms, rms_scale = (np.sqrt(np.mean([np.square(values) for values in column])) for column in (
+        [found.z for found in runs], [found.scale_z for found in runs]))
+    error, before, after, advised = (np.mean([getattr(found, key) for found in runs]) for key in (
+        "shift_error", "before", "after", "advised"))
+    causes = ", ".join(f"{cause} {sum(found.cause == cause for found in runs)}" for cause in sorted(
+        {found.cause for found in runs}))
+    rate, rate_moved = (np.mean([getattr(each, key) for each in moved]) for key in ("left", "moved"))
+    run_off = np.sqrt(np.mean([np.square(each.off) for each in moved]))
+    return (f"{name:36} {len(runs):>2}/{len(moved):<2} {off:7.4f} {error:6.4f} {rms:6.2f} {rms_scale:7.2f} "
+            f"{before:7.1%} {after:6.1%} {advised:6.0%} {rate:7.1%} {rate_moved:7.1%} {run_off:7.3f}  {causes}")
+
+
+if __name__ == "__main__":
+    main()

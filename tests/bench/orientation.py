@@ -1,0 +1,65 @@
+"""How far crystals are turned from the truth after the last fit, on simulated stills: python -m bench.orientation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.benchmark import LYSOZYME
+from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.simulate import Scenario, simulate
+from ffbidx_core.simulate.judge import Tally
+from tests.bench.quality import index_all
+from tests.bench.scenarios import CENTRED, HEXAGONAL
+
+FEW, MANY = (10, 15), (60, 120)
+
+_kinds = {
+    "rigid": {}, "cells scatter by 0.3 %": {"cell_spread": 0.003},
+    "beam centre 2 px off": {"beam_centre_error": (2.0, 0.0)},
+    "both": {"cell_spread": 0.003, "beam_centre_error": (2.0, 0.0)},
+}
+CASES = {
+    f"{what}, {low}-{high} spots": Scenario(
+        cells=(LYSOZYME,), n_spots=(low, high), false_share=(0.25, 0.25) if low < 60 else (0.1, 0.1), **settings)
+    for what, settings in _kinds.items() for low, high in (FEW, MANY)
+} | {
+    "C-centred, XFEL-like": Scenario(
+        cells=(CENTRED,), centring="C", n_spots=(12, 30), false_share=(0.25, 0.25), position_noise=1.0,
+        mosaicity=0.002, distance_error=0.005),
+    "hexagonal 281 A": Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),
+}
+"""Frames whose orientations are measured."""
+
+
+def angles(scenario: Scenario, n_frames: int, seeds: Sequence[int], p: Parameters, backend: str) -> tuple[float, Tally]:
+    """CPU milliseconds a frame, and the right crystals' misorientations."""
+    tally = Tally()
+    seconds = sum(index_all(get_backend(backend, threads=1), simulate(scenario, n_frames, seed), p, tally)
+                  for seed in seeds)
+    return seconds * 1e3 / tally.frames, tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.orientation", description=__doc__)
+    parser.add_argument("--frames", type=int, default=300, help="frames of a case and seed")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--preset", choices=PRESETS, default="best")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter (JSON)")
+    parser.add_argument("--backend", default="cpu")
+    args = parser.parse_args()
+    changes = {name: json.loads(value) for name, _, value in (item.partition("=") for item in args.set)}
+    p = Parameters.preset(args.preset, **changes)
+    print(f"{'frames':44} {'right':>6} {'median':>7} {'95 %':>7} {'CPU ms':>7}   degrees")
+    for name, scenario in CASES.items():
+        ms, tally = angles(scenario, args.frames, range(args.seeds), p, args.backend)
+        median, high = np.percentile(tally.angles, (50, 95))
+        print(f"{name:44} {tally.frames_right / tally.frames:6.4f} {median:7.4f} {high:7.4f} {ms:7.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

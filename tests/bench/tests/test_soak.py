@@ -1,0 +1,43 @@
+"""A short soak: memory and open files of a run do not grow with its frames. `make soak` is the long one."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+from tests.bench.soak import share_of_the_rest
+from tests.helpers.paths import ROOT
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from tests.bench.soak import soak
+from ffbidx_core.run import pipeline
+from ffbidx_core.write import join
+# Many shards and a join in a child, as in a long run.
+pipeline.SHARD_FRAMES, join.IN_MEMORY = 2048, 2**16
+found = soak(Path(sys.argv[1]), 60_000, 6, batch_size=512)
+watch = found.watch
+print(json.dumps([found.frames, watch.frames, watch.resident, sorted(watch.files)]))
+"""
+
+
+def test_memory_and_open_files_do_not_grow(tmp_path):
+    # A process of its own: its memory is not what other tests have left of the heap.
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
+        check=True,
+    )
+    n_frames, frames, resident, files = json.loads(done.stdout)
+    assert n_frames == 60_000
+    frames, resident = np.array(frames), np.array(resident)
+    # 60,000 frames have 6 MB of results, and 4 MB of spots.
+    assert resident[frames > 40_000].max() - resident[(frames > 20_000) & (frames < 40_000)].max() < 2e6
+    assert max(files) - min(files) <= 3
+    assert not (tmp_path / "out.h5.parts").exists()
+
+
+def test_the_share_of_all_but_the_computation_is_measured(tmp_path):
+    """Of a short run, in which its start counts; `make soak` holds the share of a long one."""
+    assert 0 < share_of_the_rest(tmp_path, 24, repeats=4) < 0.8

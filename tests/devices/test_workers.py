@@ -1,0 +1,90 @@
+"""Batches on several devices, here CPU backends in processes of their own."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.backends.cpu.backend import CpuBackend
+from ffbidx_core.devices import DeviceWorkers
+from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.devices.worker import DeviceFault
+from ffbidx_core.errors import BackendUnavailable
+from ffbidx_core.method.index_frames import index_frames
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.parameters import Parameters
+from tests.helpers.frames import CELL, frames_of
+
+P = Parameters.preset("best", num_halfsphere_points=2048)
+PLAN = SearchPlan.make(CELL[None], P)
+
+
+class FailsAfter(CpuBackend):
+    """A device that fails for good after some batches."""
+
+    def __init__(self, batches):
+        super().__init__(1)
+        self.left = batches
+
+    def load(self, spots, offsets):
+        self.left -= 1
+        if self.left < 0:
+            raise DeviceFault("an illegal memory access was encountered")
+        return super().load(spots, offsets)
+
+
+def whole(batch, backend):
+    return index_frames(backend, *batch, PLAN, P)
+
+
+@pytest.fixture(scope="module")
+def batches():
+    return [frames_of(n)[:2] for n in (3, 5, 1, 4, 2, 6)]
+
+
+def check(workers, batches):
+    try:
+        found = list(in_lanes(workers, batches, lambda batch: workers.index_frames(*batch, PLAN, P)))
+    finally:
+        workers.close()
+    cpu = get_backend("cpu", threads=1)
+    assert len(found) == len(batches)
+    for (batch, result), wanted in zip(found, batches, strict=True):
+        assert batch is wanted
+        expected = whole(wanted, cpu)
+        for name in expected.__dataclass_fields__:
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+
+
+def test_results_are_those_of_one_device_in_the_order_of_the_input(batches):
+    check(DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)] * 2), batches)
+
+
+def test_a_failed_device_gives_its_batches_to_the_others(batches, caplog):
+    check(DeviceWorkers([functools.partial(FailsAfter, 1), functools.partial(get_backend, "cpu", None, 1)]), batches)
+    (message,) = caplog.messages
+    assert message == (
+        "1 thread failed: an illegal memory access was encountered; its frames are tried again on the other devices"
+    )
+
+
+def test_when_all_devices_fail_the_run_ends(batches):
+    workers = DeviceWorkers([functools.partial(FailsAfter, 1), functools.partial(FailsAfter, 2)])
+    with pytest.raises(BackendUnavailable, match="every device has failed"):
+        check(workers, batches)
+
+
+def test_a_device_that_is_not_there_is_told_at_the_start():
+    with pytest.raises(BackendUnavailable):
+        DeviceWorkers([functools.partial(get_backend, "cuda", 99)])
+
+
+def test_an_error_of_one_batch_is_no_fault_of_the_device(batches):
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)])
+    try:
+        with pytest.raises(TypeError):
+            workers.index_frames(*batches[0], PLAN, P, unknown=1)
+        assert workers.index_frames(*batches[0], PLAN, P).n_frames == 3
+    finally:
+        workers.close()

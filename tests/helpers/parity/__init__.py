@@ -1,0 +1,1 @@
+"""Frames and bounds for the tests that hold each backend to the oracle."""

@@ -1,0 +1,28 @@
+"""Short runs on a dask cluster."""
+
+from ffbidx_core.run import on_cluster as shards
+from ffbidx_core.run.job import Job
+from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write.outputs import format_of
+from tests.helpers.frames import CELL
+from tests.helpers.runs.faults import QUICK, run
+
+FRAMES = 48
+
+
+def run_on(cluster, sources, output, *, resume=False, **changes):
+    usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 3, "save_seconds": 0.0}
+    options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
+    job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
+    return shards.index_on(cluster, job, store=store_of(str(output), resume), **options)
+
+
+def store_of(output, resume):
+    return PartsStore([Output(output, format_of(output))], resume=resume)
+
+
+def check(cluster, sources, folder, **changes):
+    """Compare with one process, byte for byte."""
+    run_on(cluster, sources, folder / "x.h5", **changes)
+    run(sources, folder / "one.h5", **changes)
+    assert (folder / "x.h5").read_bytes() == (folder / "one.h5").read_bytes()

@@ -1,0 +1,227 @@
+"""CXI peak lists and NXmx geometry."""
+
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from ffbidx_core.errors import InputError
+from ffbidx_core.model.records.frame import FrameStatus
+from ffbidx_core.read import Source, count_frames, read_blocks
+from ffbidx_core.read.formats.open import open_spots
+from ffbidx_core.read.geometry.crystfel import parse_geometry, read_geometry
+from tests.helpers.beamline import MADE_FOR_READING as MADE
+from tests.helpers.beamline import geom_text, write_cxi
+
+GEOMETRY = parse_geometry("det.geom", geom_text())
+
+
+def blocks(path: Path, geometry=GEOMETRY, **options):
+    return list(read_blocks([Source(str(path))], geometry=geometry, **options))
+
+
+@pytest.fixture
+def cxi(tmp_path: Path) -> Path:
+    return write_cxi(tmp_path / "run.cxi", MADE)
+
+
+def poke(path: Path, change) -> Path:
+    with h5py.File(path, "a") as file:
+        change(file["entry_1/result_1"])
+    return path
+
+
+def test_spots_lie_on_the_reciprocal_lattice_of_the_crystal(cxi: Path):
+    (block,) = blocks(cxi)
+    for f, cell in enumerate(MADE.cells):
+        spots = block.spots[block.offsets[f] : block.offsets[f + 1]]
+        assert len(spots) == len(MADE.peaks[f])
+        on_lattice = spots @ cell.T
+        # As near as they were allowed to be off the Ewald sphere.
+        off = (on_lattice - np.rint(on_lattice)) @ np.linalg.inv(cell).T
+        assert np.linalg.norm(off, axis=1).max() < 0.003
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_slices_do_not_matter(cxi: Path, at_once: int, every: int):
+    found = blocks(cxi, frames_per_block=at_once, every=every)
+    spots = np.concatenate([block.spots for block in found])
+    (whole,) = blocks(cxi, every=every)
+    np.testing.assert_array_equal(spots, whole.spots)
+    assert [i for block in found for i in block.indices] == list(range(0, len(MADE.peaks), every))
+    assert count_frames([Source(str(cxi))], GEOMETRY) == len(MADE.peaks)
+
+
+def test_peaks_off_the_panels_are_left_out_and_told(cxi: Path):
+    def change(group):
+        group["peakXPosRaw"][1, :3] = 1e4
+
+    (block,) = blocks(poke(cxi, change))
+    assert np.diff(block.offsets)[1] == len(MADE.peaks[1]) - 3
+    (problem,) = block.problems
+    assert problem.endswith("peaks on no panel, on several or in a bad region of the geometry are left out")
+
+
+def test_peaks_that_are_no_numbers_make_a_bad_frame(cxi: Path):
+    def change(group):
+        group["peakXPosRaw"][1, 0] = np.nan
+
+    (block,) = blocks(poke(cxi, change))
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS, FrameStatus.NOT_INDEXED]
+
+
+@pytest.mark.parametrize("wavelength", [0.0, -1.0, np.nan])
+def test_a_wavelength_that_is_none_makes_a_bad_frame(tmp_path: Path, wavelength: float):
+    path = write_cxi(tmp_path / "run.cxi", MADE, **{"/beam": np.array([1.3, wavelength, 1.3])})
+    geometry = parse_geometry("x", geom_text(beam="wavelength = /beam A"))
+    (block,) = blocks(path, geometry)
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS, FrameStatus.NOT_INDEXED]
+    assert any("frame 1: its wavelength is" in problem for problem in block.problems)
+
+
+def test_the_place_that_the_geometry_names(tmp_path: Path):
+    path = write_cxi(tmp_path / "run.cxi", MADE, group="/my/peaks")
+    with pytest.raises(InputError, match="/spots"):
+        blocks(path)
+    assert blocks(path, parse_geometry("x", "peak_list = /my/peaks\n" + geom_text()))[0].n_frames == 3
+
+
+def test_bitshuffle_and_integers(tmp_path: Path, cxi: Path):
+    with h5py.File(cxi) as old, h5py.File(tmp_path / "small.h5", "w") as file:
+        for name, dataset in old["entry_1/result_1"].items():
+            values = dataset[()]
+            filters = hdf5plugin.Bitshuffle() if values.ndim == 2 else {}
+            file.create_dataset(f"entry/MX/{name}", data=values, **filters)
+        file["entry/MX/peakTotalIntensity"][...] = 5
+    (block,) = blocks(tmp_path / "small.h5")
+    np.testing.assert_array_equal(block.spots, blocks(cxi)[0].spots)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda group: group.__delitem__("peakYPosRaw"), "/spots"),
+        (lambda group: group["nPeaks"].__setitem__(1, 513), "frame 1: claims 513 peaks"),
+        (lambda group: group["nPeaks"].__setitem__(0, -1), "frame 0: claims -1 peaks"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(cxi: Path, change, problem: str):
+    poke(cxi, change)
+    if problem.startswith("frame 1"):
+        # The frames before the bad one come first.
+        (block,) = blocks(cxi)
+        assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
+        assert problem in block.problems[-1]
+    else:
+        with pytest.raises(InputError, match=problem):
+            blocks(cxi)
+
+
+def test_tables_of_wrong_shapes(cxi: Path):
+    def change(group):
+        del group["peakXPosRaw"]
+        group["peakXPosRaw"] = np.zeros((2, 512))
+
+    with pytest.raises(InputError, match="peakXPosRaw: has the shape"):
+        blocks(poke(cxi, change))
+
+
+def test_a_wavelength_that_is_not_in_the_file(cxi: Path):
+    with pytest.raises(InputError, match="/nowhere: is missing"):
+        blocks(cxi, parse_geometry("x", geom_text(beam="wavelength = /nowhere A")))
+    with pytest.raises(InputError, match="no wavelength: give it with --wavelength"):
+        blocks(cxi, parse_geometry("x", geom_text(beam="; none")))
+
+
+def test_links_out_of_the_file_are_not_followed(cxi: Path, tmp_path: Path):
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["entry_1/result_1"] = h5py.ExternalLink(cxi.name, "/entry_1/result_1")
+    with pytest.raises(InputError, match="link to another file"):
+        blocks(tmp_path / "link.h5")
+
+
+def add_nxmx(path: Path, *, module: str = "", units: str = "", centre: tuple[float, float] = (200.0, 450.0)) -> Path:
+    """The entries of an NXmx file: 75 um pixels at 80 mm, 1.3 A."""
+    with h5py.File(path, "a") as file:
+        instrument = file.require_group("entry/instrument")
+        instrument["beam/incident_wavelength"] = 1.3
+        for name, value in (("distance", 0.08), ("x_pixel_size", 75e-6), ("y_pixel_size", 75e-6)):
+            instrument[f"detector/{name}"] = value
+            instrument[f"detector/{name}"].attrs["units"] = b"m"
+        for name, value in zip("xy", centre, strict=True):
+            instrument[f"detector/beam_center_{name}"] = value
+            if units:
+                instrument[f"detector/beam_center_{name}"].attrs["units"] = units
+        for name, vector in (("fast", (1, 0, 0)), ("slow", (0, 1, 0))) if module else ():
+            instrument[f"detector/{module}/{name}_pixel_direction"] = 0.075
+            instrument[f"detector/{module}/{name}_pixel_direction"].attrs["vector"] = vector
+    return path
+
+
+def expected_of(x: float, y: float) -> np.ndarray:
+    """The spot of a ray that meets the detector so many pixels from the beam, in x and y of the laboratory."""
+    ray = np.array([x * 0.075, y * 0.075, 80.0])
+    return (ray / np.linalg.norm(ray) - (0, 0, 1)) / 1.3
+
+
+@pytest.mark.parametrize(("units", "centre"), [("", (200.0, 450.0)), ("pixel", (200, 450)), ("m", (0.015, 0.03375))])
+def test_the_geometry_of_an_nxmx_file(cxi: Path, units: str, centre: tuple[float, float]):
+    file = open_spots(str(add_nxmx(cxi, units=units, centre=centre)))
+    assert file.geometry is not None
+    # fs runs against x and ss against y where the file does not say otherwise: z along the beam, y up.
+    spot = file.geometry.detector.spots(np.array([[300.0, 600.0, 0]]), 1.3, 80.0)[0]
+    np.testing.assert_allclose(spot, expected_of(-100, -150), atol=1e-7)
+    (raw,) = file.read(np.array([0]))
+    assert any("NXmx" in problem and "from the corner" in problem for problem in raw.problems)
+    assert raw.peaks is not None
+    assert raw.peaks.distance.tolist() == pytest.approx([80.0])
+    assert parse_geometry("x", file.geometry.text).detector == file.geometry.detector
+
+
+@pytest.mark.parametrize("module", ["", "module", "detector_module", "ARRAY_D0M0"])
+@pytest.mark.parametrize("group", ["/entry/MX", "/entry/result"])
+def test_the_files_of_jungfraujoch(tmp_path: Path, group: str, module: str):
+    """Peaks and beam centre count pixels from the centre of the first: only their difference counts."""
+    path = add_nxmx(write_cxi(tmp_path / "run.h5", MADE, group=group), module=module)
+    file = open_spots(str(path))
+    (raw,) = file.read(np.array([0]))
+    x, y = MADE.peaks[0][0, :2] - 0.5 - (200.0, 450.0)
+    sign = 1 if module else -1
+    np.testing.assert_allclose(raw.spots[0], expected_of(sign * x, sign * y), atol=1e-6)
+    assert any("as Jungfraujoch's peaks do" in problem and "--beam-centre" in problem for problem in raw.problems)
+
+
+def test_the_master_file_of_jungfraujoch_has_the_geometry(tmp_path: Path):
+    whole = add_nxmx(write_cxi(tmp_path / "whole.h5", MADE, group="/entry/MX"))
+    write_cxi(tmp_path / "data_000001.h5", MADE, group="/entry/MX")
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["entry/instrument/detector/detectorSpecific/jfjoch_release"] = "1.0"
+        file["entry/MX"] = h5py.ExternalLink("data_000001.h5", "/entry/MX")
+    master = read_geometry(str(add_nxmx(tmp_path / "master.h5")))
+    (found,) = blocks(tmp_path / "data_000001.h5", master)
+    (expected,) = blocks(whole, None)
+    np.testing.assert_array_equal(found.spots, expected.spots)
+    assert any("master.h5: geometry of its NXmx entries" in problem for problem in found.problems)
+    with pytest.raises(InputError, match="without a geometry"):
+        read_geometry(str(tmp_path / "data_000001.h5"))
+
+
+def test_a_distance_below_0_is_an_encoders(tmp_path: Path, cxi: Path):
+    """As at LCLS: what the encoder says, and an offset of the panels that makes the distance of it."""
+    (expected,) = blocks(cxi)
+    path = write_cxi(tmp_path / "encoder.cxi", MADE, **{"/LCLS/encoder": np.array([-420.0, -420.0, -600.0])})
+    lines = [
+        f"{line.split('=')[0]}= {float(line.split('=')[1]) + 0.5}" if "/coffset" in line else line
+        for line in geom_text("/LCLS/encoder").splitlines()
+    ]
+    (found,) = blocks(path, parse_geometry("x", "\n".join(lines)))
+    n = len(MADE.peaks[0]) + len(MADE.peaks[1])
+    np.testing.assert_allclose(found.spots[:n], expected.spots[:n], atol=1e-6)
+    assert found.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.BAD_SPOTS]
+    assert any("frame 2: its detector distance is -600" in problem for problem in found.problems)
+    lines = ["clen = -0.42 m" if line.startswith("clen") else line for line in lines]
+    (literal,) = blocks(cxi, parse_geometry("x", "\n".join(lines)))
+    np.testing.assert_allclose(literal.spots[:n], expected.spots[:n], atol=1e-6)
