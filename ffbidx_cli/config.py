@@ -12,21 +12,42 @@ from ffbidx_core.errors import InputError, UsageError
 PREFIX = "FFBIDX"
 """`FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
 NO_SETTINGS = (
-    "config", "print_config", "help", "debug", "dry_run", "as_json", "log_json", "quiet", "verbose", "overwrite",
-    "resume", "shard", "dask",
+    "config",
+    "print_config",
+    "help",
+    "debug",
+    "dry_run",
+    "as_json",
+    "log_json",
+    "quiet",
+    "verbose",
+    "overwrite",
+    "resume",
+    "shard",
+    "dask",
 )
 """Parameters that say nothing of a run's results."""
 
 
 def config_options(function: Any) -> Any:
     """Declare --config and --print-config."""
-    function = click.option("--print-config", is_flag=True, help=(
-        "Write the options in force to standard output as TOML, for --config, and leave."))(function)
+    function = click.option(
+        "--print-config",
+        is_flag=True,
+        help=("Write the options in force to standard output as TOML, for --config, and leave."),
+    )(function)
     return click.option(
-        "--config", metavar="FILE", is_eager=True, expose_value=False, callback=_use_config, help=(
+        "--config",
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        callback=_use_config,
+        help=(
             "Options from a TOML file, named as on the command line, or those of the run that made a results file, or "
             "the output OUTPUT of OUTPUT.toml. The command line wins, then variables such as FFBIDX_BATCH_SIZE, then "
-            "the file."))(function)
+            "the file."
+        ),
+    )(function)
 
 
 def _use_config(context: click.Context, parameter: click.Parameter, path: str | None) -> None:

@@ -108,8 +108,12 @@ class Reporter:
         self._verbose = verbose
         self._last_line = time.monotonic()
         self._bar = Bar(
-            SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False),
-            console=self.console, transient=True, disable=not _is_live(self.console),
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            console=self.console,
+            transient=True,
+            disable=not _is_live(self.console),
         )
         self._task = self._bar.add_task("starting (the first run of all compiles, some seconds)", total=None)
 
@@ -240,8 +244,12 @@ def crystal_table(results: Results, most: int | None = None) -> Table:
     for k in range(len(frames) if most is None else min(most, len(frames))):
         f = frames[k]
         table.add_row(
-            f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(results.n_indexed[k]),
-            _known(results.n_expected[k]), f"{results.rmsd[k]:.5f}", _known(results.log10_false[k]),
+            f"{results.source[f]}//{results.index[f]}",
+            str(results.n_spots[f]),
+            str(results.n_indexed[k]),
+            _known(results.n_expected[k]),
+            f"{results.rmsd[k]:.5f}",
+            _known(results.log10_false[k]),
             *_numbers(results.crystal_parameters[k], 2),
         )
     return table
@@ -259,8 +267,12 @@ def frame_table(results: Results, most: int | None = None, *, failed: bool = Fal
         reason = "-" if results.reason is None or not results.reason[f] else FrameReason(int(results.reason[f])).words
         tried = "-" if results.rung is None or status else Rung(int(results.rung[f])).words
         table.add_row(
-            f"{results.source[f]}//{results.index[f]}", str(results.n_spots[f]), str(n_crystals[f]),
-            status.name.lower().replace("_", " "), reason, tried,
+            f"{results.source[f]}//{results.index[f]}",
+            str(results.n_spots[f]),
+            str(n_crystals[f]),
+            status.name.lower().replace("_", " "),
+            reason,
+            tried,
         )
     return table
 

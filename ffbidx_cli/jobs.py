@@ -44,8 +44,15 @@ def probing_of(
 
 
 def follower_of(
-    inputs: Sequence[str], outputs: Sequence[str], *, follow: bool | None, stop_file: str | None,
-    stop_after: float | None, shard: tuple[int, int] | None, dask: str | None, dry_run: bool,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    follow: bool | None,
+    stop_file: str | None,
+    stop_after: float | None,
+    shard: tuple[int, int] | None,
+    dask: str | None,
+    dry_run: bool,
 ) -> Follower | None:
     """What follows the inputs, where that is asked for.
 
@@ -81,8 +88,17 @@ def follower_of(
 
 
 def wait_for_first(
-    follower: Follower, outputs: Sequence[str], *, output_format: str | None, overwrite: bool, resume: bool,
-    quiet: bool, cells: Sequence[str], preset: str, geometry: str | None, **options: Any,
+    follower: Follower,
+    outputs: Sequence[str],
+    *,
+    output_format: str | None,
+    overwrite: bool,
+    resume: bool,
+    quiet: bool,
+    cells: Sequence[str],
+    preset: str,
+    geometry: str | None,
+    **options: Any,
 ) -> list[Source]:
     """Wait for the first file that can be read, which tells what the run needs to know of all.
 
@@ -130,8 +146,14 @@ def output_formats(outputs: Sequence[str], first: str | None) -> dict[str, str]:
 
 
 def geometry_of(
-    inputs: Sequence[str], geometry: str | None, *, beam_centre: tuple[float, float] | None, distance: float | None,
-    wavelength: float | None, half_pixel_shift: bool | None, beam_shift: tuple[float, float] | None,
+    inputs: Sequence[str],
+    geometry: str | None,
+    *,
+    beam_centre: tuple[float, float] | None,
+    distance: float | None,
+    wavelength: float | None,
+    half_pixel_shift: bool | None,
+    beam_shift: tuple[float, float] | None,
 ) -> tuple[Geometry | None, bool | None]:
     """The geometry that the options describe, and whether half a pixel is added to the peaks."""
     from ffbidx_core.errors import ParameterError
@@ -169,8 +191,17 @@ def check_lattices(cells: Sequence[InputCell]) -> None:
 
 
 def job_of(
-    sources: Sequence[Source], output: str, *, cells: Sequence[str], keep: str, preset: str, save_every: float | None,
-    geometry: str | None, shard: tuple[int, int] | None = None, follower: Follower | None = None, **options: Any,
+    sources: Sequence[Source],
+    output: str,
+    *,
+    cells: Sequence[str],
+    keep: str,
+    preset: str,
+    save_every: float | None,
+    geometry: str | None,
+    shard: tuple[int, int] | None = None,
+    follower: Follower | None = None,
+    **options: Any,
 ) -> Job:
     """The job that the options describe; sizes follow the work unless they are given."""
     import numpy as np
@@ -188,11 +219,17 @@ def job_of(
         input_cells = [own]
     check_lattices(input_cells)
     job = Job(
-        sources if follower is None else follower.sources, parameters,
+        sources if follower is None else follower.sources,
+        parameters,
         np.stack([each.cell for each in input_cells]) if input_cells else None,
-        tuple(each.lattice for each in input_cells), setup, shift,
-        limit_cells="max_input_cells" in given, save_seconds=SAVE_SECONDS if save_every is None else save_every,
-        keep_all=keep == "all", output="standard output" if output == TO_STDOUT else output, follow=follower,
+        tuple(each.lattice for each in input_cells),
+        setup,
+        shift,
+        limit_cells="max_input_cells" in given,
+        save_seconds=SAVE_SECONDS if save_every is None else save_every,
+        keep_all=keep == "all",
+        output="standard output" if output == TO_STDOUT else output,
+        follow=follower,
         **{name: options[name] for name in JOB_OPTIONS},
     )
     return job if shard is None else job.shard(*shard)

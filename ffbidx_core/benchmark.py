@@ -95,11 +95,16 @@ class Measurement:
         """Names and values of all of it."""
         return {
             "frames_per_second": self.frames_per_second,
-            "slowest": self.n_frames / max(self.seconds), "fastest": self.n_frames / min(self.seconds),
+            "slowest": self.n_frames / max(self.seconds),
+            "fastest": self.n_frames / min(self.seconds),
             "overlapped": self.overlapped,
-            "frames_per_call": self.n_frames, "calls": len(self.seconds), "judged": self.tally.frames,
-            "indexed": self.indexed, "lattices_found": self.lattices_found,
-            "claimed": self.tally.claimed, "false": self.tally.false,
+            "frames_per_call": self.n_frames,
+            "calls": len(self.seconds),
+            "judged": self.tally.frames,
+            "indexed": self.indexed,
+            "lattices_found": self.lattices_found,
+            "claimed": self.tally.claimed,
+            "false": self.tally.false,
         }
 
 

@@ -64,43 +64,69 @@ class Parameters:
 
     # The published crystals
     crystals_threshold: float = param(
-        0.0, "a spot this close to a predicted one is indexed (1/A; 0: 0.00075, and under --accept count in fractional "
-        "indices 0.15 for raw, 0.05 for ifss and ifse)", **at_least(0), group="crystals", best=0.002,
+        0.0,
+        "a spot this close to a predicted one is indexed (1/A; 0: 0.00075, and under --accept count in fractional "
+        "indices 0.15 for raw, 0.05 for ifss and ifse)",
+        **at_least(0),
+        group="crystals",
+        best=0.002,
     )
     crystals_min_spots: int = param(8, "fewest further spots that make a crystal", **at_least(4), group="crystals")
 
     # Levers on the search
     race_spots: int = param(
-        0, "all directions meet this many spots, the best of them all spots (0: off)", **zero_or(4),
-        group="search", best=32,
+        0,
+        "all directions meet this many spots, the best of them all spots (0: off)",
+        **zero_or(4),
+        group="search",
+        best=32,
     )
     race_directions: int = param(2048, "directions that meet all spots", **at_least(1), group="search")
     candidate_separation: float = param(
-        0.0, "candidate vectors lie this many spacings of the directions apart (0: off)", **at_least(0),
-        group="search", best=1.2,
+        0.0,
+        "candidate vectors lie this many spacings of the directions apart (0: off)",
+        **at_least(0),
+        group="search",
+        best=1.2,
     )
     candidate_pool: int = param(
         256, "best directions that separate candidates come from", **at_least(1), group="search"
     )
     vector_tolerance: float = param(
-        0.0, "a refined vector keeps its length within this share, equal ones are merged (0: off)", **between(0, 0.5),
-        group="search", best=0.03,
+        0.0,
+        "a refined vector keeps its length within this share, equal ones are merged (0: off)",
+        **between(0, 0.5),
+        group="search",
+        best=0.03,
     )
     symmetry_tolerance: float = param(
-        0.0, "the lattice's symmetry within this share saves work (0: off)", **between(0, 0.1),
-        group="search", best=1e-3,
+        0.0,
+        "the lattice's symmetry within this share saves work (0: off)",
+        **between(0, 0.1),
+        group="search",
+        best=1e-3,
     )
     angle_peaks: int = param(
-        0, "best local maxima over the angle kept per candidate (0: every angle competes)", **at_least(0),
-        group="search", best=4,
+        0,
+        "best local maxima over the angle kept per candidate (0: every angle competes)",
+        **at_least(0),
+        group="search",
+        best=4,
     )
     rigid_steps: int = param(
-        0, "steps of the fit that turns each cell, its shape fixed (0: off)", **at_least(0),
-        group="search", best=7, fast=5,
+        0,
+        "steps of the fit that turns each cell, its shape fixed (0: off)",
+        **at_least(0),
+        group="search",
+        best=7,
+        fast=5,
     )
     searches: int = param(
-        1, "most searches per frame, each on the spots left by the crystals before", **at_least(1),
-        group="search", best=3,
+        1,
+        "most searches per frame, each on the spots left by the crystals before",
+        **at_least(1),
+        group="search",
+        best=3,
     )
     research_points: int = param(8192, "directions sampled by the later searches", **at_least(2), group="search")
     research_min_spots: int = param(10, "fewest spots left for a further search", **at_least(4), group="search")
@@ -113,44 +139,63 @@ class Parameters:
         "count", "what makes a cell a crystal", **one_of("chance", "count"), group="accept", best="chance"
     )
     max_false_rate: float = param(
-        1e-4, "chance: a crystal is one if at most so many false ones as good as it are expected on its frame",
-        **SHARE, group="accept",
+        1e-4,
+        "chance: a crystal is one if at most so many false ones as good as it are expected on its frame",
+        **SHARE,
+        group="accept",
     )
-    min_new_spots: int = param(
-        5, "chance: fewest spots that no other crystal explains", **at_least(4), group="accept"
-    )
+    min_new_spots: int = param(5, "chance: fewest spots that no other crystal explains", **at_least(4), group="accept")
     merge_tolerance: float = param(
         0.0, "lattices equal within this share are one crystal (0: off)", **between(0, 0.2), group="accept", best=0.03
     )
     max_drift: tuple[float, float] = param(
-        (0.05, 3.0), "a crystal's cell stays this close to its input cell: share of length, degrees",
+        (0.05, 3.0),
+        "a crystal's cell stays this close to its input cell: share of length, degrees",
         wanted="two positive numbers: a share of length below 1, an angle in degrees below 90",
-        check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90, group="accept",
+        check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90,
+        group="accept",
     )
 
     retry: bool = param(
-        False, "try frames without a crystal again with other settings, each try under a stricter limit",
+        False,
+        "try frames without a crystal again with other settings, each try under a stricter limit",
         group="accept",
     )
 
     # The last fit
-    polish: str = param("none", "last fit: rotation and small strain, or none", **one_of("constrained", "none"),
-                         group="polish", best="constrained")
-    strain_prior: float = param(0.002, "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
-                                 **at_least(0), group="polish", best=0.0)
-    weigh_residuals: bool = param(False, "weigh residuals across and along the ray as the first frames say",
-                                   group="polish", best=True)
+    polish: str = param(
+        "none",
+        "last fit: rotation and small strain, or none",
+        **one_of("constrained", "none"),
+        group="polish",
+        best="constrained",
+    )
+    strain_prior: float = param(
+        0.002,
+        "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
+        **at_least(0),
+        group="polish",
+        best=0.0,
+    )
+    weigh_residuals: bool = param(
+        False, "weigh residuals across and along the ray as the first frames say", group="polish", best=True
+    )
     symmetric_strain: bool = param(False, "strain keeps the symmetry of the lattice", group="polish")
     setting_tolerance: float = param(
-        0.0, "other settings of the cell that agree within this share are tried (0: off)", **between(0, 0.2),
-        group="polish", best=0.08,
+        0.0,
+        "other settings of the cell that agree within this share are tried (0: off)",
+        **between(0, 0.2),
+        group="polish",
+        best=0.08,
     )
 
     # The run's cell and beam
-    learn_cell: int = param(0, "frames at the start that the cell is learned from (0: off)", **at_least(0),
-                             group="learn", best=60)
-    learn_beam: bool = param(False, "move the beam to where these frames say beyond doubt that it is",
-                              group="learn", best=True)
+    learn_cell: int = param(
+        0, "frames at the start that the cell is learned from (0: off)", **at_least(0), group="learn", best=60
+    )
+    learn_beam: bool = param(
+        False, "move the beam to where these frames say beyond doubt that it is", group="learn", best=True
+    )
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
     learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(
@@ -181,7 +226,8 @@ class Parameters:
             raise ParameterError("delta", self.delta, f"above -triml = {-self.triml:g}")
         if self.num_halfsphere_points < self.num_candidate_vectors:
             raise ParameterError(
-                "num_halfsphere_points", self.num_halfsphere_points,
+                "num_halfsphere_points",
+                self.num_halfsphere_points,
                 f"at least num_candidate_vectors = {self.num_candidate_vectors}",
             )
         return self

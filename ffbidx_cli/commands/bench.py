@@ -10,16 +10,29 @@ from ffbidx_core.parameters import PRESETS
 
 @click.command("bench")
 @shared.where_options
-@click.option("--preset", "presets", multiple=True, type=click.Choice(PRESETS), default=PRESETS[:1], show_default=True,
-              help="What to measure; repeatable.")
-@click.option("--frames", type=click.IntRange(min=1), metavar="N",
-              help="Frames of a call.  [default: what gives steady numbers]")
+@click.option(
+    "--preset",
+    "presets",
+    multiple=True,
+    type=click.Choice(PRESETS),
+    default=PRESETS[:1],
+    show_default=True,
+    help="What to measure; repeatable.",
+)
+@click.option(
+    "--frames", type=click.IntRange(min=1), metavar="N", help="Frames of a call.  [default: what gives steady numbers]"
+)
 @click.option("--calls", type=click.IntRange(min=1), metavar="N", help="Timed calls.  [default: likewise]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on standard output.")
 @shared.debug_option
 def command(
-    backend: str, device: str | None, threads: int | None, presets: tuple[str, ...], frames: int | None,
-    calls: int | None, as_json: bool,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+    presets: tuple[str, ...],
+    frames: int | None,
+    calls: int | None,
+    as_json: bool,
 ) -> None:
     """Measure speed and success on simulated stills, on each backend there is.
 
@@ -34,9 +47,11 @@ def command(
     from ffbidx_core.benchmark import measure_all, usable_backends
 
     backends = usable_backends(backend, device, threads)
-    rows = list(reports.watched(
-        measure_all(backends, presets, frames, calls), lambda row: ", ".join((row.backend, row.preset, row.frames))
-    ))
+    rows = list(
+        reports.watched(
+            measure_all(backends, presets, frames, calls), lambda row: ", ".join((row.backend, row.preset, row.frames))
+        )
+    )
     if as_json:
         console.write_data(json.dumps({"measurements": [row.as_dict() for row in rows]}).encode() + b"\n")
         return

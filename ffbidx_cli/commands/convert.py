@@ -20,8 +20,15 @@ SOME_FRAMES_BAD = 3
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", "outputs", multiple=True, required=True, metavar="FILE", help=(
-    "Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .stream, .sol, .expt, .refl. Repeat it for several."))
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help=("Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .stream, .sol, .expt, .refl. Repeat it for several."),
+)
 @click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")
 @shared.geometry_options
 @click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames of spots.")
@@ -29,8 +36,14 @@ SOME_FRAMES_BAD = 3
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @shared.debug_option
 def command(
-    inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, geometry: str | None,
-    max_frames: int | None, every: int, overwrite: bool, **changes: Any,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    output_format: str | None,
+    geometry: str | None,
+    max_frames: int | None,
+    every: int,
+    overwrite: bool,
+    **changes: Any,
 ) -> int:
     """Convert spot files, or the results of a run.
 
@@ -64,8 +77,7 @@ def _convert_results(
 
     header, record = read_record(path)
     given = {
-        name.replace("_", "-"): value
-        for name, value in {"geometry": geometry, **changes}.items() if value is not None
+        name.replace("_", "-"): value for name, value in {"geometry": geometry, **changes}.items() if value is not None
     }
     inputs = [source.path for source in record.inputs]
     setup = Setup.of_header(header, geometry_of(inputs, geometry, **changes)[0] if given else None, record, path)
@@ -79,8 +91,13 @@ def _convert_results(
 
 
 def _convert_spots(
-    sources: Sequence[Source], chosen: dict[str, str], setup: Any, shift: bool | None, every: int,
-    max_frames: int | None, overwrite: bool,
+    sources: Sequence[Source],
+    chosen: dict[str, str],
+    setup: Any,
+    shift: bool | None,
+    every: int,
+    max_frames: int | None,
+    overwrite: bool,
 ) -> int:
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.read import read_frames

@@ -12,13 +12,16 @@ from ffbidx_cli import options as shared
 @click.command("diagnose")
 @click.argument("results", metavar="RESULTS")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--try/--no-try", "tries", default=True, show_default=True, help=(
-    "Index some frames again to see whether a correction helps; without it nothing is advised."))
+@click.option(
+    "--try/--no-try",
+    "tries",
+    default=True,
+    show_default=True,
+    help=("Index some frames again to see whether a correction helps; without it nothing is advised."),
+)
 @shared.where_options
 @shared.debug_option
-def command(
-    results: str, as_json: bool, tries: bool, backend: str, device: str | None, threads: int | None
-) -> None:
+def command(results: str, as_json: bool, tries: bool, backend: str, device: str | None, threads: int | None) -> None:
     """Say what is wrong with a run: beam centre, detector distance, cell, settings, and the option that mends it.
 
     The spots of up to 2000 frames are those that the results keep (--keep-spots), else they are read again from the

@@ -48,10 +48,27 @@ SOME_FRAMES_BAD = 3
 @shared.parameter_options
 @click.pass_obj
 def command(
-    signals: StopSignals, /, inputs: Sequence[str], outputs: Sequence[str], output_format: str | None, keep_spots: bool,
-    overwrite: bool, resume: bool, dry_run: bool, as_json: bool, log_json: str | None, quiet: bool, verbose: bool,
-    open_timeout: float | None, shard: tuple[int, int] | None, dask: str | None, follow: bool | None,
-    stop_file: str | None, stop_after: float | None, print_config: bool, **options: Any,
+    signals: StopSignals,
+    /,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    output_format: str | None,
+    keep_spots: bool,
+    overwrite: bool,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+    log_json: str | None,
+    quiet: bool,
+    verbose: bool,
+    open_timeout: float | None,
+    shard: tuple[int, int] | None,
+    dask: str | None,
+    follow: bool | None,
+    stop_file: str | None,
+    stop_after: float | None,
+    print_config: bool,
+    **options: Any,
 ) -> int:
     """Index the frames of spot files.
 
@@ -72,8 +89,16 @@ def command(
     inputs = inputs or context.lookup_default("inputs") or ()
     if not inputs:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    follower = follower_of(inputs, outputs, follow=follow, stop_file=stop_file, stop_after=stop_after, shard=shard,
-                           dask=dask, dry_run=dry_run)
+    follower = follower_of(
+        inputs,
+        outputs,
+        follow=follow,
+        stop_file=stop_file,
+        stop_after=stop_after,
+        shard=shard,
+        dask=dask,
+        dry_run=dry_run,
+    )
     sources = expand_inputs(inputs) if follower is None else follower.named
     context.with_resource(probing_of(sources, open_timeout, follow=follow))
     if follower is not None and not print_config:
@@ -88,8 +113,9 @@ def command(
         raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
     job = job_of(sources, outputs[0], shard=shard, follower=follower, **options)
     named = inputs if "-" not in inputs else follower.named if follower else sources
-    job = dataclasses.replace(job, config=config.options_in_force(
-        context, dataclasses.asdict(job.parameters), list(map(str, named))))
+    job = dataclasses.replace(
+        job, config=config.options_in_force(context, dataclasses.asdict(job.parameters), list(map(str, named)))
+    )
     if print_config:
         from ffbidx_core.write.record import as_toml
 
@@ -123,4 +149,3 @@ def command(
     if not summary.complete:
         return signals.status
     return SOME_FRAMES_BAD if summary.bad_frames else 0
-

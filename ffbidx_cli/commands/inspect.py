@@ -20,9 +20,15 @@ SOME_FRAMES_BAD = 3
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @debug_option
 def command(
-    inputs: Sequence[str], geometry: str | None, max_frames: int | None, as_json: bool,
-    beam_centre: tuple[float, float] | None, distance: float | None, wavelength: float | None,
-    half_pixel_shift: bool | None, beam_shift: tuple[float, float] | None,
+    inputs: Sequence[str],
+    geometry: str | None,
+    max_frames: int | None,
+    as_json: bool,
+    beam_centre: tuple[float, float] | None,
+    distance: float | None,
+    wavelength: float | None,
+    half_pixel_shift: bool | None,
+    beam_shift: tuple[float, float] | None,
 ) -> int:
     """Show what spot files, or one results file, hold."""
     from ffbidx_cli.console import data_console
@@ -40,8 +46,13 @@ def command(
             show_results(data_console(), results)
         return 0
     setup, _ = geometry_of(
-        [source.path for source in sources], geometry, beam_centre=beam_centre, distance=distance,
-        wavelength=wavelength, half_pixel_shift=half_pixel_shift, beam_shift=beam_shift,
+        [source.path for source in sources],
+        geometry,
+        beam_centre=beam_centre,
+        distance=distance,
+        wavelength=wavelength,
+        half_pixel_shift=half_pixel_shift,
+        beam_shift=beam_shift,
     )
     spots = inspect_spots(sources, setup, max_frames)
     if as_json:

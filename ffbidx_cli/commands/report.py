@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 @click.argument("results", metavar="RESULTS")
 @click.option("-o", "--output", metavar="FILE", help="The page.  [default: STEM.report.html in the current directory]")
 @click.option("--png", "folder", metavar="DIR", help="Write every picture to this directory too, as PNG.")
-@click.option("--diagnose/--no-diagnose", default=True, show_default=True, help=(
-    "Say what is wrong with the run, as `ffbidx diagnose` does: some of its frames are indexed again."))
+@click.option(
+    "--diagnose/--no-diagnose",
+    default=True,
+    show_default=True,
+    help=("Say what is wrong with the run, as `ffbidx diagnose` does: some of its frames are indexed again."),
+)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there.")
 @where_options
 @debug_option
 def command(
-    results: str, output: str | None, folder: str | None, diagnose: bool, overwrite: bool, backend: str,
-    device: str | None, threads: int | None,
+    results: str,
+    output: str | None,
+    folder: str | None,
+    diagnose: bool,
+    overwrite: bool,
+    backend: str,
+    device: str | None,
+    threads: int | None,
 ) -> None:
     """Report on a run in pictures and words, as one HTML file that needs no network; in short in the terminal."""
     from contextlib import closing, nullcontext

@@ -14,8 +14,9 @@ KINDS = {".png": "png", ".svg": "svg"}
 @click.command("show")
 @click.argument("results", metavar="RESULTS")
 @click.argument("frame", metavar="FRAME")
-@click.option("-o", "--output", metavar="FILE", help=(
-    ".png or .svg.  [default: STEM.frameN.png in the current directory]"))
+@click.option(
+    "-o", "--output", metavar="FILE", help=(".png or .svg.  [default: STEM.frameN.png in the current directory]")
+)
 @click.option("--overwrite", is_flag=True, help="Replace the picture if it is there.")
 @debug_option
 def command(results: str, frame: str, output: str | None, overwrite: bool) -> None:

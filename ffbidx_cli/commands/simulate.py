@@ -40,17 +40,26 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
 
 @click.command()
 @click.option("-o", "--output", required=True, metavar="FILE", help="Spot file to write, .h5 or .hdf5.")
-@click.option("--cell", "cells", required=True, multiple=True, metavar="CELL", help=(
-    "Unit cell of the crystals: a file with 6 or 9 numbers, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it for "
-    "several kinds of crystal."))
+@click.option(
+    "--cell",
+    "cells",
+    required=True,
+    multiple=True,
+    metavar="CELL",
+    help=(
+        "Unit cell of the crystals: a file with 6 or 9 numbers, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it for "
+        "several kinds of crystal."
+    ),
+)
 @click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same frames.")
 @setting_options
 @click.option("--all-spots", is_flag=True, help="All spots that are seen, whatever --n-spots says.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
 @debug_option
-def command(output: str, cells: tuple[str, ...], frames: int, seed: int, all_spots: bool, overwrite: bool,
-            **settings: Any) -> None:
+def command(
+    output: str, cells: tuple[str, ...], frames: int, seed: int, all_spots: bool, overwrite: bool, **settings: Any
+) -> None:
     """Simulate stills with known truth.
 
     The spots go to an HDF5 file that `ffbidx index` reads, with the true crystals in /truth. Two numbers of an option

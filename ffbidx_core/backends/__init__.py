@@ -200,7 +200,13 @@ class Backend(Protocol):
         """
 
     def fit_whitened(
-        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        self,
+        spots: SpotBatch,
+        cells: Any,
+        reference: Any,
+        cutoff: Any,
+        spread: Spread,
+        prior: float,
         symmetry: Any = None,
     ) -> Any:
         """Rotation and strain of one cell a frame, with residuals weighed; see `whitened.fit_whitened`."""
@@ -221,7 +227,13 @@ class GenericVerbs:
     """Verbs in plain array code, for backends that have no kernel for them."""
 
     def fit_whitened(
-        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        self,
+        spots: SpotBatch,
+        cells: Any,
+        reference: Any,
+        cutoff: Any,
+        spread: Spread,
+        prior: float,
         symmetry: Any = None,
     ) -> Any:
         """See `Backend.fit_whitened`."""

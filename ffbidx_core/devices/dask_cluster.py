@@ -37,7 +37,11 @@ WORKER_SECONDS = 300.0
 
 
 def open_cluster(
-    address: str, *, backend: str = "auto", device: str | None = None, threads: int | None = None,
+    address: str,
+    *,
+    backend: str = "auto",
+    device: str | None = None,
+    threads: int | None = None,
     stop: threading.Event | None = None,
 ) -> Cluster:
     """The workers of a scheduler, or new ones on this machine.

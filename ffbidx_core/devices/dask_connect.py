@@ -106,13 +106,19 @@ def _local_cluster(n_workers: int) -> Any:
     try:
         with _deaf_children():
             return LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
                 # No dashboard, and its port is any that is free.
-                dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False},
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 # Anybody on this machine could connect otherwise, and have the workers run what he likes.
                 security=True,
                 # Shards need as much memory as they need: dask must not stop a worker for it.
-                memory_limit=0, silence_logs=logging.CRITICAL, config={"distributed.worker.profile.enabled": False},
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+                config={"distributed.worker.profile.enabled": False},
             )
     except (OSError, RuntimeError, ImportError) as error:
         raise BackendUnavailable(f"--dask local:{n_workers} does not start: {' '.join(str(error).split())}") from None

@@ -173,10 +173,17 @@ def _cells(found: Found) -> list[CellFinding]:
         low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
         # The median of normal numbers is less sure than their mean by sqrt(pi / 2).
         error = np.sqrt(np.pi / 2) * (high - low) / 2 / np.sqrt(len(mine))
-        findings.append(CellFinding(
-            row, len(mine), cell_parameters(found.input_cells[row]), median, error, (high - low) / 2,
-            found.learned(row) is not None,
-        ))
+        findings.append(
+            CellFinding(
+                row,
+                len(mine),
+                cell_parameters(found.input_cells[row]),
+                median,
+                error,
+                (high - low) / 2,
+                found.learned(row) is not None,
+            )
+        )
     return findings
 
 
@@ -240,21 +247,35 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
 
     setup = diagnosis.setup
     return {
-        "results": diagnosis.path, "frames": diagnosis.n_frames, "frames_by_lattices": diagnosis.lattices,
+        "results": diagnosis.path,
+        "frames": diagnosis.n_frames,
+        "frames_by_lattices": diagnosis.lattices,
         "cells": [{name: _plain(value) for name, value in vars(cell).items()} for cell in diagnosis.cells],
-        "frames_sampled": diagnosis.n_sampled, "missing": diagnosis.missing,
+        "frames_sampled": diagnosis.n_sampled,
+        "missing": diagnosis.missing,
         "setup": None if setup is None else setup.as_dict(),
         "pixels": None if diagnosis.pixels is None else vars(diagnosis.pixels),
-        "multiple": None if diagnosis.multiple is None else {
+        "multiple": None
+        if diagnosis.multiple is None
+        else {
             **{name: _plain(value) for name, value in vars(diagnosis.multiple).items() if name != "cell"},
-            "place": diagnosis.multiple_place, "right_cell": diagnosis.multiple_cell,
+            "place": diagnosis.multiple_place,
+            "right_cell": diagnosis.multiple_cell,
         },
         "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
-        "beam_shift_of_run": diagnosis.shifted, "beam_moved_by_run": diagnosis.moved, "not_tried": diagnosis.tried,
-        "advice": [{
-            "option": each.option, "frames": len(each.after.indexed), "indexed_before": each.before.rate,
-            "indexed_after": each.after.rate, "gain": each.after.gain_over(each.before),
-        } for each in diagnosis.advice],
+        "beam_shift_of_run": diagnosis.shifted,
+        "beam_moved_by_run": diagnosis.moved,
+        "not_tried": diagnosis.tried,
+        "advice": [
+            {
+                "option": each.option,
+                "frames": len(each.after.indexed),
+                "indexed_before": each.before.rate,
+                "indexed_after": each.after.rate,
+                "gain": each.after.gain_over(each.before),
+            }
+            for each in diagnosis.advice
+        ],
         "words": sentences(diagnosis),
     }
 

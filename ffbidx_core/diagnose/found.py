@@ -122,20 +122,31 @@ def read_found(path: str) -> Found:
     if first is None:
         raise InputError(path, "has no frames")
     return Found(
-        first.header, first.complete, first.input_cells, first.learned_cells, sources,
-        np.array(first_frames, dtype=np.int64), **{name: np.concatenate(part) for name, part in parts.items()},
+        first.header,
+        first.complete,
+        first.input_cells,
+        first.learned_cells,
+        sources,
+        np.array(first_frames, dtype=np.int64),
+        **{name: np.concatenate(part) for name, part in parts.items()},
     )
 
 
 def _columns(piece: Results) -> dict[str, NDArray[Any]]:
     nothing = np.zeros(piece.n_frames, dtype=np.uint8)
     return {
-        "status": piece.status, "reason": nothing if piece.reason is None else piece.reason,
+        "status": piece.status,
+        "reason": nothing if piece.reason is None else piece.reason,
         "rung": nothing if piece.rung is None else piece.rung,
-        "n_spots": piece.n_spots, "n_crystals": np.diff(piece.crystal_offsets),
-        "cells": piece.cells[piece.crystals], "input_cell": piece.input_cell[piece.crystals],
-        "n_indexed": piece.n_indexed, "rmsd": piece.rmsd, "log10_chance": piece.log10_chance,
-        "log10_false": piece.log10_false, "n_expected": piece.n_expected,
+        "n_spots": piece.n_spots,
+        "n_crystals": np.diff(piece.crystal_offsets),
+        "cells": piece.cells[piece.crystals],
+        "input_cell": piece.input_cell[piece.crystals],
+        "n_indexed": piece.n_indexed,
+        "rmsd": piece.rmsd,
+        "log10_chance": piece.log10_chance,
+        "log10_false": piece.log10_false,
+        "n_expected": piece.n_expected,
         "parameters": piece.crystal_parameters,
     }
 

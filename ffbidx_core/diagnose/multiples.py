@@ -173,8 +173,9 @@ def as_conventional(primitive: Array, given: Array, order: int) -> tuple[Array, 
     centring : str
         P with the primitive cell's own parameters where no conventional one is alike.
     """
-    factors = sorted(itertools.product((1.0, float(order), 1 / order), repeat=3), key=lambda row: sum(
-        factor != 1 for factor in row))
+    factors = sorted(
+        itertools.product((1.0, float(order), 1 / order), repeat=3), key=lambda row: sum(factor != 1 for factor in row)
+    )
     for factor in factors:
         cell = np.array(factor)[:, None] * given
         for centring in [centring for centring in CENTRINGS if centring != "R"]:

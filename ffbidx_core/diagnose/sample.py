@@ -76,8 +76,15 @@ class Sample:
         return self._take(np.sort(evenly(fuller_half(self.crystals.offsets), n)))
 
     def _take(self, chosen: NDArray[np.int64]) -> Sample:
-        return Sample(take_frames(self.crystals, chosen), self.status[chosen], self.bases, self.geometry,
-                      self.distance[chosen], self.on_sphere, self.missing)
+        return Sample(
+            take_frames(self.crystals, chosen),
+            self.status[chosen],
+            self.bases,
+            self.geometry,
+            self.distance[chosen],
+            self.on_sphere,
+            self.missing,
+        )
 
 
 def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
@@ -85,8 +92,13 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
     spots, offsets = rows_of(crystals.offsets, frames)
     rows, crystal_offsets = rows_of(crystals.crystal_offsets, frames)
     return replace(
-        crystals, spots=crystals.spots[spots], offsets=offsets, wavelength=crystals.wavelength[frames],
-        cells=crystals.cells[rows], crystal_offsets=crystal_offsets, input_cell=crystals.input_cell[rows],
+        crystals,
+        spots=crystals.spots[spots],
+        offsets=offsets,
+        wavelength=crystals.wavelength[frames],
+        cells=crystals.cells[rows],
+        crystal_offsets=crystal_offsets,
+        input_cell=crystals.input_cell[rows],
     )
 
 
@@ -105,10 +117,12 @@ def read_sample(path: str, found: Found, setup: Setup) -> Sample:
     usable = np.flatnonzero(np.isin(found.status, USABLE))
     each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)
     chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_SPOTS / each))))
-    bases = np.stack([
-        primitive_basis(cell, setup.lattice_of(found.input_cells, row).centring)
-        for row, cell in enumerate(found.input_cells)
-    ])
+    bases = np.stack(
+        [
+            primitive_basis(cell, setup.lattice_of(found.input_cells, row).centring)
+            for row, cell in enumerate(found.input_cells)
+        ]
+    )
     gathered = _Gathered(bases)
     missing, geometry = [], None
     for results in _some_frames(path, chosen):
@@ -161,8 +175,11 @@ def only_frames(results: Results, frames: NDArray[np.int64]) -> Results:
     cells, cell_offsets = rows_of(results.cell_offsets, frames)
     crystals, crystal_offsets = rows_of(results.crystal_offsets, frames)
     rows: dict[str, Any] = {"frames": frames, "cells": cells, "crystals": crystals}
-    parts = {name: getattr(results, name)[rows[c.rows]] for name, c in COLUMNS.items()
-             if c.rows in rows and getattr(results, name) is not None}
+    parts = {
+        name: getattr(results, name)[rows[c.rows]]
+        for name, c in COLUMNS.items()
+        if c.rows in rows and getattr(results, name) is not None
+    }
     parts["crystals"] = np.searchsorted(cells, parts["crystals"])
     return replace(results, **parts, cell_offsets=cell_offsets, crystal_offsets=crystal_offsets)
 
@@ -199,9 +216,13 @@ class _Gathered:
         references = self._bases @ found.input_cells
         counts = [0, *map(len, self._spots)]
         crystals = Crystals(
-            np.concatenate([np.zeros((0, 3)), *self._spots]), np.cumsum(counts).astype(np.int64), wavelength,
-            np.concatenate(self._cells), offsets_of(n_crystals),
-            np.concatenate(self._rows), references,
+            np.concatenate([np.zeros((0, 3)), *self._spots]),
+            np.cumsum(counts).astype(np.int64),
+            wavelength,
+            np.concatenate(self._cells),
+            offsets_of(n_crystals),
+            np.concatenate(self._rows),
+            references,
             [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
         )
         share = float(known.mean()) if len(known) else 0.0

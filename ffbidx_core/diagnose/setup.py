@@ -121,7 +121,8 @@ class SetupFinding:
             return "none"
         distance, scale = self.distance.significance > SIGNIFICANT, self.scale.significance > SIGNIFICANT
         return {(True, True): "both", (True, False): "distance", (False, True): "cell"}.get(
-            (distance, scale), "unknown")
+            (distance, scale), "unknown"
+        )
 
     def primitive_cell(self, sample: Sample) -> Array:
         """The primitive cell (3, 3) that goes with `cell`."""
@@ -237,11 +238,21 @@ def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Array) -
         Value(float(shift[0] + misfit.values[0]), float(errors[0])),
         Value(float(shift[1] + misfit.values[1]), float(errors[1])),
         misfit.wavelength,
-        _with_fall_off(misfit.values[i], errors[i]), _with_fall_off(row @ misfit.values, scale_error),
+        _with_fall_off(misfit.values[i], errors[i]),
+        _with_fall_off(row @ misfit.values, scale_error),
         _with_fall_off(row @ known, float(np.sqrt(row @ known_covariance @ row))),
-        float(distance_row @ covariance @ row / (errors[i] * scale_error)), reference, cell, cell_errors,
-        misfit.spread.scatter, misfit.spread.across, misfit.spread.along, misfit.n_crystals,
-        misfit, crystals, misfit.residuals, misfit.spots,
+        float(distance_row @ covariance @ row / (errors[i] * scale_error)),
+        reference,
+        cell,
+        cell_errors,
+        misfit.spread.scatter,
+        misfit.spread.across,
+        misfit.spread.along,
+        misfit.n_crystals,
+        misfit,
+        crystals,
+        misfit.residuals,
+        misfit.spots,
     )
 
 
@@ -259,8 +270,10 @@ def _cell(
         return cell_parameters(given @ (np.eye(3) + misfit.strain(reference, values)))
 
     columns, step = misfit.columns(reference), 1e-5
-    slopes = np.stack([
-        (parameters(values + step * unit) - parameters(values - step * unit)) / (2 * step)
-        for unit in np.eye(len(values))[columns]
-    ])
+    slopes = np.stack(
+        [
+            (parameters(values + step * unit) - parameters(values - step * unit)) / (2 * step)
+            for unit in np.eye(len(values))[columns]
+        ]
+    )
     return parameters(values), np.sqrt(np.einsum("gp,gh,hp->p", slopes, covariance[columns, columns], slopes))

@@ -63,8 +63,12 @@ class Again:
         return other
 
     def index(
-        self, shift: Array | tuple[float, float] = (0.0, 0.0), distance: float = 0.0, cell: Array | None = None,
-        *, learn: bool = True,
+        self,
+        shift: Array | tuple[float, float] = (0.0, 0.0),
+        distance: float = 0.0,
+        cell: Array | None = None,
+        *,
+        learn: bool = True,
     ) -> Trial:
         """Index the frames of the sample.
 
@@ -90,10 +94,18 @@ class Again:
         result = self._devices.index_frames(spots, offsets, plan, p, given_cells=references)
         rows = result.crystals
         shown = Evidence.of(result, self._p.accept)
-        return Trial(shown.indexed, shown.evidence, replace(
-            crystals, cells=result.cells[rows].astype(np.float64), crystal_offsets=result.crystal_offsets,
-            input_cell=result.input_cell[rows].astype(np.int64), references=references,
-        ), MEASURES[self._p.accept])
+        return Trial(
+            shown.indexed,
+            shown.evidence,
+            replace(
+                crystals,
+                cells=result.cells[rows].astype(np.float64),
+                crystal_offsets=result.crystal_offsets,
+                input_cell=result.input_cell[rows].astype(np.int64),
+                references=references,
+            ),
+            MEASURES[self._p.accept],
+        )
 
     def _within_limits(self, crystals: Crystals) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The spots within the run's resolution limits."""

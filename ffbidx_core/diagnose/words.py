@@ -30,9 +30,7 @@ def sentences(diagnosis: Diagnosis) -> list[str]:
 
 def _lattices(diagnosis: Diagnosis) -> Iterator[str]:
     names = {0: "none", 1: "one"}
-    shares = [
-        f"{names.get(k, str(k))} on {n / diagnosis.n_frames:.1%}" for k, n in enumerate(diagnosis.lattices) if n
-    ]
+    shares = [f"{names.get(k, str(k))} on {n / diagnosis.n_frames:.1%}" for k, n in enumerate(diagnosis.lattices) if n]
     yield f"Crystals on a frame: {_joined(shares)} of {diagnosis.n_frames:,} frames."
 
 
@@ -65,8 +63,10 @@ def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
     x, y = (_with_error(v, sign=True) for v in milli)
     size = f"{x} mrad in x and {y} mrad in y, {q:.5f}/Å in reciprocal space"
     if diagnosis.pixels is not None:
-        fs, ss = (_with_error(Value(*pair), sign=True) for pair in zip(
-            diagnosis.pixels.shift, diagnosis.pixels.error, strict=True))
+        fs, ss = (
+            _with_error(Value(*pair), sign=True)
+            for pair in zip(diagnosis.pixels.shift, diagnosis.pixels.error, strict=True)
+        )
         size = f"{fs} px in fs and {ss} px in ss ({size})"
     if not setup.is_shifted:
         yield f"The beam centre needs no correction: it is off by {size}, by {setup.n_crystals:,} crystals."
@@ -81,9 +81,11 @@ def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
 
 
 def _rates(before: Trial, after: Trial) -> str:
-    return (f"{after.rate:.1%} ± {after.rate_error:.1%} of {len(after.indexed)} frames are indexed, "
-            f"{before.rate:.1%} ± {before.rate_error:.1%} without; a frame's mean {after.measure} is "
-            f"{after.evidence.mean():.1f}, {before.evidence.mean():.1f} without")
+    return (
+        f"{after.rate:.1%} ± {after.rate_error:.1%} of {len(after.indexed)} frames are indexed, "
+        f"{before.rate:.1%} ± {before.rate_error:.1%} without; a frame's mean {after.measure} is "
+        f"{after.evidence.mean():.1f}, {before.evidence.mean():.1f} without"
+    )
 
 
 def _with_error(value: Value, sign: bool = False) -> str:
@@ -117,8 +119,10 @@ def _scale(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
         yield "The crystals' cells scatter no more than the errors of their spots explain."
     else:
         yield f"The crystals' cells scatter by {setup.scatter:.2%} beyond what the errors of their spots explain."
-    yield (f"Spots lie {setup.across:.5f}/Å across the diffracted ray and {setup.along:.5f}/Å along it from the "
-           "predicted ones (rms).")
+    yield (
+        f"Spots lie {setup.across:.5f}/Å across the diffracted ray and {setup.along:.5f}/Å along it from the "
+        "predicted ones (rms)."
+    )
 
 
 def _negative(value: Value) -> Value:
@@ -137,10 +141,14 @@ def _multiple(diagnosis: Diagnosis, found: Multiple) -> str:
     place = f"({', '.join(str(Fraction(x).limit_denominator(12)) for x in diagnosis.multiple_place)})"
     right = f"The cell {diagnosis.multiple_cell} would be right."
     if found.too_large:
-        return (f"The cell is too large: of {found.of:,} indexed spots only {found.n_spots} have indices h with "
-                f"h.{place} not whole, where {found.expected:.0f} are expected. {right}")
-    return (f"The cell is too small: {found.n_spots} unindexed spots lie where indices {place} are, by chance "
-            f"{found.expected:.0f} would ({found.significance:.0f} standard deviations). {right}")
+        return (
+            f"The cell is too large: of {found.of:,} indexed spots only {found.n_spots} have indices h with "
+            f"h.{place} not whole, where {found.expected:.0f} are expected. {right}"
+        )
+    return (
+        f"The cell is too small: {found.n_spots} unindexed spots lie where indices {place} are, by chance "
+        f"{found.expected:.0f} would ({found.significance:.0f} standard deviations). {right}"
+    )
 
 
 def _cells(diagnosis: Diagnosis) -> Iterator[str]:
@@ -165,13 +173,17 @@ def _off(cell: CellFinding) -> Iterator[str]:
 def _settings(diagnosis: Diagnosis) -> Iterator[str]:
     for setting in diagnosis.settings[:5]:
         axes = "; ".join(_axis(row) for row in setting.basis)
-        share = (f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
-                 if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
-                 else "the spots tell it apart on nearly every crystal")
+        share = (
+            f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
+            if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
+            else "the spots tell it apart on nearly every crystal"
+        )
         yield f"Another setting looks like the cell: its axes are {axes} (of the primitive cell); {share}."
     if diagnosis.lattice is not None and diagnosis.lattice.kind in AMBIGUOUS:
-        yield (f"A {diagnosis.lattice.kind} lattice has more symmetry than crystals of its lower point groups: these "
-               "have settings that no spot position tells apart; settle that when merging.")
+        yield (
+            f"A {diagnosis.lattice.kind} lattice has more symmetry than crystals of its lower point groups: these "
+            "have settings that no spot position tells apart; settle that when merging."
+        )
 
 
 def _axis(row: Array) -> str:

@@ -33,8 +33,16 @@ def examine(backend: str = "auto", device: str | None = None, threads: int | Non
     """
     if backend not in BACKENDS:
         raise ParameterError("backend", backend, "one of " + ", ".join(BACKENDS))
-    for thing in (machine.program, machine.module, machine.numba, machine.threads, machine.hdf5, machine.plugins,
-                  machine.space, gpu.driver):
+    for thing in (
+        machine.program,
+        machine.module,
+        machine.numba,
+        machine.threads,
+        machine.hdf5,
+        machine.plugins,
+        machine.space,
+        gpu.driver,
+    ):
         yield thing()
     yield from gpu.gpus()
     yield gpu.cupy()

@@ -39,7 +39,10 @@ def gpus() -> Iterator[Finding]:
     for gpu in found:
         capability = "{}.{}".format(*gpu.compute_capability)
         data: dict[str, Any] = {
-            "number": gpu.number, "name": gpu.name, "memory": gpu.memory, "compute_capability": capability,
+            "number": gpu.number,
+            "name": gpu.name,
+            "memory": gpu.memory,
+            "compute_capability": capability,
             "free_memory": None if devices.why_no_cuda() else _free_memory(gpu.number),
         }
         free = "" if data["free_memory"] is None else f" ({data['free_memory'] / GIB:.1f} free)"

@@ -31,7 +31,9 @@ def program() -> Finding:
     """The version, and the interpreter that runs it."""
     python = platform.python_version()
     return Finding(
-        "ffbidx", State.OK, f"{VERSION}, on Python {python} ({sys.executable})",
+        "ffbidx",
+        State.OK,
+        f"{VERSION}, on Python {python} ({sys.executable})",
         {"version": VERSION, "python": python, "executable": sys.executable, "path": str(HOME)},
     )
 

@@ -42,8 +42,13 @@ def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> 
     tested = time.perf_counter()
     same = [angle for angle in angles if angle < TOLERANCE]
     data = {
-        "backend": name, "device": backend.device, "crystals": len(angles), "right": len(same),
-        "degrees": max(same, default=None), "start_seconds": started - start, "test_seconds": tested - started,
+        "backend": name,
+        "device": backend.device,
+        "crystals": len(angles),
+        "right": len(same),
+        "degrees": max(same, default=None),
+        "start_seconds": started - start,
+        "test_seconds": tested - started,
     }
     if len(same) < len(angles):
         text = f"{backend.device}: finds {len(same)} of the oracle's {len(angles)} crystals"
@@ -74,7 +79,7 @@ def _compare(backend: Backend, frames: SimulatedFrames, p: Parameters, wanted: B
     judge, found = Judge(frames.scenario), _index(backend, frames, p)
     for f in range(frames.n_frames):
         ours, theirs = (
-            result.cells[result.crystals[slice(*result.crystal_offsets[f:f + 2])]].astype(np.float64)
+            result.cells[result.crystals[slice(*result.crystal_offsets[f : f + 2])]].astype(np.float64)
             for result in (found, wanted)
         )
         for i in range(max(len(ours), len(theirs))):

@@ -41,9 +41,7 @@ def learn_cells(
     taught_by = np.zeros(len(learned), dtype=np.int64)
     if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
         return learned, taught_by
-    loose = p.replace(
-        retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate
-    )
+    loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate)
     frames = _Frames(devices, spots, offsets, np.array(cells, dtype=np.float64), loose)
     found = frames.index(learned)
     if len(found.input_cell) < ENOUGH * frames.n_searched:
@@ -99,6 +97,9 @@ class _Frames:
         first = first[result.n_indexed[first] >= self.p.learn_min_spots]
         rows = result.crystals[first]
         return _Found(
-            start, result.cells[rows].astype(np.float64), result.input_cell[rows], plan.operators,
+            start,
+            result.cells[rows].astype(np.float64),
+            result.input_cell[rows],
+            plan.operators,
             -float(result.log10_chance[first].sum()),
         )

@@ -49,9 +49,7 @@ class Lesson:
         return None if self.misfit is None else self.misfit.spread_with_shift
 
 
-def learn(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
-) -> Lesson:
+def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters) -> Lesson:
     """Learn from some frames, whose input cells are (M, 3, 3)."""
     learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
     may_teach = np.diff(offsets) >= p.learn_min_spots
@@ -64,9 +62,7 @@ def learn(
     return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
 
 
-def _misfit_of(
-    spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan
-) -> Misfit | None:
+def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan) -> Misfit | None:
     frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
     wavelengths = [wavelength_of_spots(frame) for frame in frames]
     kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]
@@ -74,12 +70,18 @@ def _misfit_of(
     if not rows:
         return None
     crystals = result.crystals[np.concatenate(rows)]
-    return find_misfit(Crystals(
-        np.concatenate([frames[f] for f in kept]), offsets_of([len(frames[f]) for f in kept]),
-        np.array([wavelengths[f] for f in kept], dtype=np.float64), result.cells[crystals].astype(np.float64),
-        offsets_of([len(row) for row in rows]), result.input_cell[crystals].astype(np.int64), plan.cells,
-        plan.operators,
-    ))
+    return find_misfit(
+        Crystals(
+            np.concatenate([frames[f] for f in kept]),
+            offsets_of([len(frames[f]) for f in kept]),
+            np.array([wavelengths[f] for f in kept], dtype=np.float64),
+            result.cells[crystals].astype(np.float64),
+            offsets_of([len(row) for row in rows]),
+            result.input_cell[crystals].astype(np.int64),
+            plan.cells,
+            plan.operators,
+        )
+    )
 
 
 def learned_plan(

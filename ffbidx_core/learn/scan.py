@@ -63,8 +63,11 @@ def scan_beam(
     xyz, wavelength = spots[rows].astype(np.float64), np.repeat(wavelengths, counts)
     moved = [spots_of_moved_detector(xyz, wavelength, shift).astype(np.float32) for shift in shifts]
     result = devices.index_frames(
-        np.concatenate(moved), offsets_of(np.tile(counts, len(shifts))), SearchPlan.make(cells, p),
-        p.replace(retry=False, searches=1), given_cells=cells,
+        np.concatenate(moved),
+        offsets_of(np.tile(counts, len(shifts))),
+        SearchPlan.make(cells, p),
+        p.replace(retry=False, searches=1),
+        given_cells=cells,
     )
     shown = Evidence.of(result, p.accept)
     trials = [shown[slice(k * n, (k + 1) * n)] for k in range(len(shifts))]

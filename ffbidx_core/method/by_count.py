@@ -65,9 +65,7 @@ def separate(
     return found
 
 
-def find_by_count(
-    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
-) -> tuple[Found, Any]:
+def find_by_count(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any) -> tuple[Found, Any]:
     """The published way: refine all cells, accept by the number of spots that only a cell explains.
 
     Parameters and returns are those of `successive.find_by_chance`.

@@ -25,7 +25,13 @@ from .search import Found, search_and_refine
 _log = logging.getLogger("ffbidx")
 
 __all__ = [
-    "BACKENDS", "Backend", "device_numbers", "get_backend", "index_frames", "search_and_refine", "why_no_cuda",
+    "BACKENDS",
+    "Backend",
+    "device_numbers",
+    "get_backend",
+    "index_frames",
+    "search_and_refine",
+    "why_no_cuda",
 ]
 
 
@@ -75,11 +81,12 @@ def index_frames(
         (spots[:begin], offsets[: middle + 1], ranked[:middle]),
         (spots[begin:], offsets[middle:] - begin, ranked[middle:]),
     )
-    return BatchResult.joined([
-        index_frames(
-            backend, s, o, plan, p, given_cells=given_cells, keep_all=keep_all, by_intensity=r
-        ) for s, o, r in halves
-    ])
+    return BatchResult.joined(
+        [
+            index_frames(backend, s, o, plan, p, given_cells=given_cells, keep_all=keep_all, by_intensity=r)
+            for s, o, r in halves
+        ]
+    )
 
 
 def _index_frames(

@@ -54,8 +54,15 @@ def polish(
         if len(mine) == 0 or len(settings) == 0:
             continue
         cells[mine] = _best_setting(
-            backend, spots.take(mine), cells[mine], xp.asarray(plan.cells[m]), xp.asarray(settings), radius[mine],
-            cutoff[mine], prior, p,
+            backend,
+            spots.take(mine),
+            cells[mine],
+            xp.asarray(plan.cells[m]),
+            xp.asarray(settings),
+            radius[mine],
+            cutoff[mine],
+            prior,
+            p,
         )
     if p.symmetric_strain or (p.weigh_residuals and plan.spread is not None):
         spread = plan.spread if p.weigh_residuals and plan.spread is not None else TYPICAL
@@ -80,8 +87,15 @@ def _symmetry(plan: SearchPlan, xp: ModuleType) -> Any:
 
 
 def _best_setting(
-    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, settings: Any, radius: Any, cutoff: Any,
-    prior: float, p: Parameters,
+    backend: Backend,
+    spots: SpotBatch,
+    cells: Any,
+    input_cell: Any,
+    settings: Any,
+    radius: Any,
+    cutoff: Any,
+    prior: float,
+    p: Parameters,
 ) -> Any:
     """The cells, or what they become in another setting where that leaves less residual and strain."""
     xp = backend.xp

@@ -49,9 +49,7 @@ def vectors_stand_out(spots: SpotBatch, vectors: Any, p: Parameters, n_points: i
     sampled = xp.arange(spots.xyz.shape[1]) - spots.offsets[:-1][frame] < p.max_spots
     distance = xp.where(sampled[:, None], xp.abs(position - xp.rint(position)), 1.0).T
     n = xp.minimum(spots.counts, p.max_spots)
-    levels = [
-        chance.log10_bound(spots.sum_per_frame(distance < t), n, 2 * t, xp) for t in chance.PLANE_DISTANCES
-    ]
+    levels = [chance.log10_bound(spots.sum_per_frame(distance < t), n, 2 * t, xp) for t in chance.PLANE_DISTANCES]
     # Empty slots are zero vectors, on whose one plane everything lies.
     level = xp.where((vectors != 0).any(axis=-1).T, xp.stack(levels).min(axis=0), 0.0).min(axis=0)
     return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT

@@ -42,14 +42,30 @@ class Step:
 
 LADDER = (
     Step(Rung.STRONGEST_SPOTS, strongest=0.4),
-    Step(Rung.LOW_RESOLUTION, {
-        "max_spots": 40, "race_spots": 20, "dist1": 0.08, "num_halfsphere_points": 65536, "race_directions": 4096,
-        "num_candidate_vectors": 64, "candidate_pool": 1024,
-    }),
-    Step(Rung.DENSER_SAMPLING, {
-        "max_spots": 300, "race_spots": 64, "dist1": 0.08, "num_halfsphere_points": 65536, "race_directions": 4096,
-        "num_candidate_vectors": 128, "candidate_pool": 4096,
-    }),
+    Step(
+        Rung.LOW_RESOLUTION,
+        {
+            "max_spots": 40,
+            "race_spots": 20,
+            "dist1": 0.08,
+            "num_halfsphere_points": 65536,
+            "race_directions": 4096,
+            "num_candidate_vectors": 64,
+            "candidate_pool": 1024,
+        },
+    ),
+    Step(
+        Rung.DENSER_SAMPLING,
+        {
+            "max_spots": 300,
+            "race_spots": 64,
+            "dist1": 0.08,
+            "num_halfsphere_points": 65536,
+            "race_directions": 4096,
+            "num_candidate_vectors": 128,
+            "candidate_pool": 4096,
+        },
+    ),
 )
 """The rungs, in the order in which they are climbed; `python -m tests.bench.retry` measures what each gains."""
 
@@ -82,7 +98,13 @@ class HostSpots:
 
 
 def try_again(
-    backend: Backend, batch: SpotBatch, host: HostSpots, found: Found, reason: Any, plan: SearchPlan, p: Parameters,
+    backend: Backend,
+    batch: SpotBatch,
+    host: HostSpots,
+    found: Found,
+    reason: Any,
+    plan: SearchPlan,
+    p: Parameters,
     given: Any,
 ) -> tuple[Found, Any, Any]:
     """Climb the ladder with the frames that have no crystal.

@@ -41,14 +41,16 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
     values = np.asarray(parameters, dtype=np.float64)
     lengths, (ca, cb, cg) = values[:3], np.cos(np.radians(values[3:]))
     squared = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
-    if not (np.isfinite(values).all() and (lengths > 0).all() and ((values[3:] > 0) & (values[3:] < 180)).all()
-            and squared > 0):
+    if not (
+        np.isfinite(values).all()
+        and (lengths > 0).all()
+        and ((values[3:] > 0) & (values[3:] < 180)).all()
+        and squared > 0
+    ):
         raise CellError(f"no cell has the parameters {' '.join(f'{v:g}' for v in values)}")
     sg = np.sqrt(1 - cg * cg)
     a, b, c = lengths
-    return check_cell(
-        [[a, 0, 0], [b * cg, b * sg, 0], [c * cb, c * (ca - cb * cg) / sg, c * np.sqrt(squared) / sg]]
-    )
+    return check_cell([[a, 0, 0], [b * cg, b * sg, 0], [c * cb, c * (ca - cb * cg) / sg, c * np.sqrt(squared) / sg]])
 
 
 def cell_parameters(cells: ArrayLike) -> Array:

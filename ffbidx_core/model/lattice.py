@@ -24,7 +24,12 @@ _SIXTHS = {
 CENTRINGS = tuple(_SIXTHS)
 """H is a rhombohedral lattice on hexagonal axes, obverse; R is one on its own axes, which are primitive."""
 KINDS = {
-    "triclinic": "a", "monoclinic": "m", "orthorhombic": "o", "tetragonal": "t", "rhombohedral": "r", "hexagonal": "h",
+    "triclinic": "a",
+    "monoclinic": "m",
+    "orthorhombic": "o",
+    "tetragonal": "t",
+    "rhombohedral": "r",
+    "hexagonal": "h",
     "cubic": "c",
 }
 """Lattice types, with the letter of each in a code."""
@@ -119,8 +124,10 @@ def check_axes(cell: Array, centring: str) -> None:
     lengths, angles = parameters[:3] / parameters[0], parameters[3:]
     n_equal, wanted = {"R": (3, angles[:1].repeat(3)), "H": (2, np.array([90, 90, 120]))}.get(centring, (0, angles))
     if (np.abs(lengths[:n_equal] - 1) > _LENGTHS_NEAR).any() or (np.abs(angles - wanted) > _ANGLES_NEAR).any():
-        what = {"R": "R means a rhombohedral lattice on its own axes, a = b = c and three equal angles",
-                "H": "H means a rhombohedral lattice on hexagonal axes, a = b and angles of 90, 90 and 120 degrees"}
+        what = {
+            "R": "R means a rhombohedral lattice on its own axes, a = b = c and three equal angles",
+            "H": "H means a rhombohedral lattice on hexagonal axes, a = b and angles of 90, 90 and 120 degrees",
+        }
         raise CellError(f"{what[centring]}; the other way to write such a lattice is {'RH'[centring == 'R']}")
 
 

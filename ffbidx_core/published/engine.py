@@ -84,8 +84,14 @@ class Engine:
         )
 
     def crystals(
-        self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], scores: NDArray[Any],
-        method: str, threshold: float, min_spots: int,
+        self,
+        spots: Any,
+        offsets: NDArray[np.int64],
+        cells: NDArray[Any],
+        scores: NDArray[Any],
+        method: str,
+        threshold: float,
+        min_spots: int,
     ) -> list[NDArray[np.int64]]:
         """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first."""
         try:
@@ -97,8 +103,13 @@ class Engine:
         with self._backend.lane():
             rows, bounds = self._without_bad_frames(spots, offsets)
             found = separate(
-                self._backend, self._backend.load(rows, bounds), xp.asarray(cells), xp.asarray(scores),
-                threshold=p.crystals_threshold, min_spots=p.crystals_min_spots, fractional=p.method != "ifssr",
+                self._backend,
+                self._backend.load(rows, bounds),
+                xp.asarray(cells),
+                xp.asarray(scores),
+                threshold=p.crystals_threshold,
+                min_spots=p.crystals_min_spots,
+                fractional=p.method != "ifssr",
             )
         return [np.asarray(indices, dtype=np.int64) for indices in found]
 
@@ -130,7 +141,8 @@ class Engine:
         if not usable.all():
             log.warning(
                 "%d of %d frames have spots that are not finite or absurdly far out: they are not indexed",
-                int((~usable).sum()), len(usable),
+                int((~usable).sum()),
+                len(usable),
             )
             spots, counts = spots[xp.asarray(np.repeat(usable, counts))], np.where(usable, counts, 0)
         bounds = offsets_of(counts)
@@ -166,14 +178,15 @@ def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Arr
     return np.where(spans[..., None, None], cells, 0.0), np.where(spans, scores, np.inf)
 
 
-def _warn(
-    spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters
-) -> None:
+def _warn(spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters) -> None:
     if isinstance(spots, np.ndarray):
         for sentence in suspicious_units(spots, offsets, cells):
             log.warning("%s", sentence)
     if n_left_out.any():
         log.warning(
             "on %d of %d frames the sampling uses the %d spots of lowest resolution (max_spots), %d are left out",
-            int(np.count_nonzero(n_left_out)), len(n_left_out), p.max_spots, int(n_left_out.sum()),
+            int(np.count_nonzero(n_left_out)),
+            len(n_left_out),
+            p.max_spots,
+            int(n_left_out.sum()),
         )

@@ -96,7 +96,11 @@ def read_blocks(
 
 
 def read_frames(
-    sources: Sequence[Source], *, geometry: Geometry | None = None, every: int = 1, max_frames: int | None = None,
+    sources: Sequence[Source],
+    *,
+    geometry: Geometry | None = None,
+    every: int = 1,
+    max_frames: int | None = None,
     frames_at_once: int = FRAMES_PER_BLOCK,
 ) -> Iterator[RawFrames]:
     """The frames of the sources as they are in their files; see `read_blocks`."""

@@ -248,8 +248,13 @@ def _frames_of_file(
 
 
 def _indexed_frame(
-    results: Results, f: int, setup: Setup, coverage: tuple[float, bool],
-    spots: Array, peaks: DetectorPeaks | None, name: str,
+    results: Results,
+    f: int,
+    setup: Setup,
+    coverage: tuple[float, bool],
+    spots: Array,
+    peaks: DetectorPeaks | None,
+    name: str,
 ) -> IndexedFrame:
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
     cells = results.cells[rows].astype(np.float64)
@@ -260,6 +265,14 @@ def _indexed_frame(
         spots, cells, [lattice.centring for lattice in lattices], threshold, fractional=fractional
     )
     return IndexedFrame(
-        results.source[f], int(results.index[f]), name, FrameStatus(int(results.status[f])), spots, peaks, cells,
-        lattices, crystal, hkl,
+        results.source[f],
+        int(results.index[f]),
+        name,
+        FrameStatus(int(results.status[f])),
+        spots,
+        peaks,
+        cells,
+        lattices,
+        crystal,
+        hkl,
     )

@@ -94,10 +94,17 @@ def inspect_spots(
             cells[cell.tobytes()] = cell
     n = np.concatenate([np.zeros(0, np.int64), *counts])
     return SpotsReport(
-        formats, len(n) + bad, bad, int(n.sum()), left_out,
-        [int(n.min()), int(np.median(n)), int(n.max())] if len(n) else None, histogram(n),
+        formats,
+        len(n) + bad,
+        bad,
+        int(n.sum()),
+        left_out,
+        [int(n.min()), int(np.median(n)), int(n.max())] if len(n) else None,
+        histogram(n),
         [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,
-        [cell_parameters(cell).tolist() for cell in cells.values()], **setup, problems=problems,
+        [cell_parameters(cell).tolist() for cell in cells.values()],
+        **setup,
+        problems=problems,
     )
 
 
@@ -190,16 +197,32 @@ def inspect_results(path: str) -> ResultsReport:
         mine = parameters[came_from == row]
         learned = None if first.learned_cells is None else cell_parameters(first.learned_cells[row]).tolist()
         median = np.median(mine.astype(np.float64), axis=0).tolist() if len(mine) else None
-        cells.append({
-            "lattice": lattices[row] if row < len(lattices) else "",
-            "given": cell_parameters(cell).tolist(), "learned": learned, "crystals": len(mine), "median": median,
-        })
+        cells.append(
+            {
+                "lattice": lattices[row] if row < len(lattices) else "",
+                "given": cell_parameters(cell).tolist(),
+                "learned": learned,
+                "crystals": len(mine),
+                "median": median,
+            }
+        )
     header = first.header
     return ResultsReport(
-        first.complete, header.method, header.backend, header.device, header.ffbidx_version, header.half_pixel_shift,
-        len(status), len(came_from), {s.name.lower(): int((status == s).sum()) for s in FrameStatus},
-        [(k, int(n)) for k, n in enumerate(per_frame)], cells, histogram(covered),
-        _panels(header.geometry), keeps_spots(path), _problems(path),
+        first.complete,
+        header.method,
+        header.backend,
+        header.device,
+        header.ffbidx_version,
+        header.half_pixel_shift,
+        len(status),
+        len(came_from),
+        {s.name.lower(): int((status == s).sum()) for s in FrameStatus},
+        [(k, int(n)) for k, n in enumerate(per_frame)],
+        cells,
+        histogram(covered),
+        _panels(header.geometry),
+        keeps_spots(path),
+        _problems(path),
     )
 
 

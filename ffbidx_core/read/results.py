@@ -116,7 +116,10 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
     learned = words["learned"]
     record = RunRecord(words["settings"], inputs, words["config"], versions=words.get("versions", {}))
     return (
-        header, complete, record, Mark.from_dict(words["mark"]),
+        header,
+        complete,
+        record,
+        Mark.from_dict(words["mark"]),
         None if learned is None else [Learned.from_dict(values) for values in learned],
     )
 
@@ -176,19 +179,24 @@ def _check(results: Results, path: str) -> None:
             raise InputError(path, "does not rise from 0", name)
     n_frames, n_cells, n_crystals = results.n_frames, results.cell_offsets[-1], results.crystal_offsets[-1]
     lengths = {
-        "input_cells": len(results.input_cells), "frames": n_frames, "frames + 1": n_frames + 1,
-        "cells": n_cells, "crystals": n_crystals,
+        "input_cells": len(results.input_cells),
+        "frames": n_frames,
+        "frames + 1": n_frames + 1,
+        "cells": n_cells,
+        "crystals": n_crystals,
     }
     for name, column in COLUMNS.items():
         values = getattr(results, name)
         if values is not None and len(values) != lengths[column.rows]:
             raise InputError(path, f"has {len(values)} rows, wanted are {lengths[column.rows]}", column.path)
     limits: list[tuple[Any, int, str]] = [
-        (results.crystals, n_cells, "/crystals"), (results.input_cell, len(results.input_cells), "/input_cell"),
+        (results.crystals, n_cells, "/crystals"),
+        (results.input_cell, len(results.input_cells), "/input_cell"),
     ]
     limits += [
         (getattr(results, name), len(ENUMERATIONS[column.kind]), column.path)
-        for name, column in COLUMNS.items() if column.kind in ENUMERATIONS and getattr(results, name) is not None
+        for name, column in COLUMNS.items()
+        if column.kind in ENUMERATIONS and getattr(results, name) is not None
     ]
     for rows, n, name in limits:
         if ((rows < 0) | (rows >= n)).any():

@@ -87,7 +87,12 @@ def _slurm(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def span_of(
-    sources: Sequence[Source], number: int, of: int, *, geometry: Geometry | None = None, every: int = 1,
+    sources: Sequence[Source],
+    number: int,
+    of: int,
+    *,
+    geometry: Geometry | None = None,
+    every: int = 1,
     max_frames: int | None = None,
 ) -> Span:
     """The share `number`, from 1, of the frames of the sources; each file is opened to count its frames.
@@ -140,8 +145,14 @@ class Cutter:
     """
 
     def __init__(
-        self, sources: Sequence[Source], *, start: Place, end: int | None = None, geometry: Geometry | None = None,
-        every: int = 1, max_frames: int | None = None,
+        self,
+        sources: Sequence[Source],
+        *,
+        start: Place,
+        end: int | None = None,
+        geometry: Geometry | None = None,
+        every: int = 1,
+        max_frames: int | None = None,
     ) -> None:
         self._sources, self._count = sources, _Counts(geometry)
         self._every, self._most, self._end = every, max_frames, end

@@ -74,8 +74,13 @@ def _rate(found: Found) -> Picture:
     rate = rate_along_run(found.indexed)
     figure, axes = new_figure(8.6, 2.9)
     axes.fill_between(
-        rate.edges, np.append(rate.low, rate.low[-1:]), np.append(rate.high, rate.high[-1:]), step="post",
-        color=INDEXED, alpha=0.25, linewidth=0,
+        rate.edges,
+        np.append(rate.low, rate.low[-1:]),
+        np.append(rate.high, rate.high[-1:]),
+        step="post",
+        color=INDEXED,
+        alpha=0.25,
+        linewidth=0,
     )
     axes.stairs(rate.share, rate.edges.astype(float), color=INDEXED, baseline=None, linewidth=1.4)
     axes.axhline(found.indexed.mean(), color=GREY, linestyle="--", linewidth=1)
@@ -83,8 +88,13 @@ def _rate(found: Found) -> Picture:
     if len(starts) < MOST_FILES:
         for start in starts:
             axes.axvline(start, color=GREY, linewidth=0.6, alpha=0.6)
-    axes.set(title="Indexing rate over the run", xlabel="frame", ylabel="frames indexed", ylim=(0, 1.02),
-             xlim=(0, found.n_frames))
+    axes.set(
+        title="Indexing rate over the run",
+        xlabel="frame",
+        ylabel="frames indexed",
+        ylim=(0, 1.02),
+        xlim=(0, found.n_frames),
+    )
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.set_major_formatter(WHOLE)
     files = " Vertical lines: another input file begins." if 0 < len(starts) < MOST_FILES else ""
@@ -96,7 +106,9 @@ def _statuses(found: Found) -> Picture:
     counts = np.bincount(found.status, minlength=len(FrameStatus))
     shown = [status for status in FrameStatus if counts[status] or status <= FrameStatus.TOO_FEW_SPOTS]
     figure = _bars(
-        "What became of the frames", [status.name.lower().replace("_", " ") for status in shown], counts[shown],
+        "What became of the frames",
+        [status.name.lower().replace("_", " ") for status in shown],
+        counts[shown],
         [INDEXED if status == FrameStatus.INDEXED else FAILED for status in shown],
     )
     return Picture("status", "run", figure, "As in /frame/status of the results.")
@@ -161,25 +173,47 @@ def _spots(found: Found) -> Picture:
 def _crystals(found: Found) -> Iterator[Picture]:
     edges = count_edges(found.n_indexed)
     yield _histogram_of(
-        "n_indexed", "Spots that a crystal explains", "indexed spots", found.n_indexed, edges,
+        "n_indexed",
+        "Spots that a crystal explains",
+        "indexed spots",
+        found.n_indexed,
+        edges,
         "For each crystal the spots near its predicted ones.",
     )
     yield _histogram_of(
-        "share", "Share of its frame's spots", "indexed spots / spots of the frame", found.share_indexed,
-        np.linspace(0, 1, 41), "Low where several crystals share a frame, or spots are false.",
+        "share",
+        "Share of its frame's spots",
+        "indexed spots / spots of the frame",
+        found.share_indexed,
+        np.linspace(0, 1, 41),
+        "Low where several crystals share a frame, or spots are false.",
     )
     rmsd = found.rmsd * 1e3
     bulk = central_edges(rmsd)
     yield _histogram_of(
-        "rmsd", "Distance from the predicted spots", "rms distance / (10⁻³/Å)", rmsd,
-        np.linspace(0, bulk[-1], len(bulk)), "Of each crystal's indexed spots.",
+        "rmsd",
+        "Distance from the predicted spots",
+        "rms distance / (10⁻³/Å)",
+        rmsd,
+        np.linspace(0, bulk[-1], len(bulk)),
+        "Of each crystal's indexed spots.",
     )
     for name, values, title, label, caption in (
-        ("chance", found.log10_chance, "Level of chance", "log10 of the chance level",
-         "Of the crystal's own orientation, not of all that were tried. Further left is surer."),
-        ("false", found.log10_false, "False crystals as good", "log10 of the expected number",
-         "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next to "
-         "the limit at the right are the doubtful ones."),
+        (
+            "chance",
+            found.log10_chance,
+            "Level of chance",
+            "log10 of the chance level",
+            "Of the crystal's own orientation, not of all that were tried. Further left is surer.",
+        ),
+        (
+            "false",
+            found.log10_false,
+            "False crystals as good",
+            "log10 of the expected number",
+            "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next to "
+            "the limit at the right are the doubtful ones.",
+        ),
     ):
         known = values[np.isfinite(values)].astype(float)
         if len(known):
@@ -230,16 +264,22 @@ def _poles(pole_figure: PoleFigure, row: int) -> Picture:
         axes.text(x, y, text, ha="center", va="center")
     axes.set(title=f"Directions of {pole_figure.axis}", xlim=(-1.15, 1.2), ylim=(-1.1, 1.2), aspect="equal")
     axes.set_axis_off()
-    return Picture(f"orientation{row}_{pole_figure.axis.replace(', ', '')}", f"orientation{row}", figure,
-                   in_words(pole_figure).capitalize())
+    return Picture(
+        f"orientation{row}_{pole_figure.axis.replace(', ', '')}",
+        f"orientation{row}",
+        figure,
+        in_words(pole_figure).capitalize(),
+    )
 
 
 def in_words(pole_figure: PoleFigure) -> str:
     """Whether an axis prefers a direction, in a sentence."""
     verdict = "preferred orientation" if pole_figure.preferred else "no preferred orientation"
-    return (f"{verdict}; the most frequent direction is taken {pole_figure.strongest:.2g} times as often as if all "
-            f"were equal; random orientations of as many crystals ({pole_figure.n_crystals}) reach "
-            f"{pole_figure.random_strongest:.2g}.")
+    return (
+        f"{verdict}; the most frequent direction is taken {pole_figure.strongest:.2g} times as often as if all "
+        f"were equal; random orientations of as many crystals ({pole_figure.n_crystals}) reach "
+        f"{pole_figure.random_strongest:.2g}."
+    )
 
 
 def _stairs(axes: Axes, counted: Histogram, colour: str, label: str = "") -> None:

@@ -83,7 +83,8 @@ def only_frame(results: Results, f: int) -> Results:
         rows[f"{kind}s"] = slice(int(ends[0]), int(ends[1]))
         offsets[f"{kind}_offsets"] = ends - ends[0]
     parts = {
-        name: values[rows[column.rows]] for name, column in COLUMNS.items()
+        name: values[rows[column.rows]]
+        for name, column in COLUMNS.items()
         if column.rows in rows and (values := getattr(results, name)) is not None
     }
     parts["crystals"] = parts["crystals"] - rows["cells"].start
@@ -162,7 +163,10 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
         figure.suptitle(
             f"frame {number}: {frame.source}//{frame.index}{name}\n{len(_real(frame.spots))} spots; "
             f"{_fate(frame, results)}{seen}",
-            x=0.01, ha="left", fontsize=11, parse_math=False,
+            x=0.01,
+            ha="left",
+            fontsize=11,
+            parse_math=False,
         )
     return figure
 
@@ -227,5 +231,11 @@ def _draw_residuals(axes: Axes, frame: IndexedFrame) -> None:
     axes.locator_params(nbins=5)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set(title="Indexed − predicted positions", xlabel="x / (10⁻³/Å)", ylabel="y / (10⁻³/Å)",
-             xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    axes.set(
+        title="Indexed − predicted positions",
+        xlabel="x / (10⁻³/Å)",
+        ylabel="y / (10⁻³/Å)",
+        xlim=(-limit, limit),
+        ylim=(-limit, limit),
+        aspect="equal",
+    )

@@ -102,9 +102,7 @@ def _pole_figure(axis: str, poles: Array, directions: Array, rng: np.random.Gene
     """The pole figure of directions (k, m, 3) against randomly turned copies of (m, 3)."""
     rings = int(np.clip(np.sqrt(poles.shape[0] * poles.shape[1] / (3 * POLES_PER_BIN)), 2, MOST_RINGS))
     density = _density(poles, rings)
-    random = np.stack([
-        _density(directions @ random_rotations(len(poles), rng), rings) for _ in range(RANDOM_SETS)
-    ])
+    random = np.stack([_density(directions @ random_rotations(len(poles), rng), rings) for _ in range(RANDOM_SETS)])
     unevenness = (random**2).mean(axis=1)
     preferred = bool((density**2).mean() > unevenness.mean() + DEVIATIONS * unevenness.std())
     return PoleFigure(axis, len(poles), rings, density, float(random.max()), preferred)

@@ -59,7 +59,8 @@ def page(report: Report) -> bytes:
     title = f"ffbidx report: {PurePath(report.path).name}"
     made = ", ".join(f"{name} {value}" for name, value in report.made)
     parts = [
-        _HEAD.format(title=_text(title)), f"<h1>{_text(title)}</h1>\n<p class=made>{_text(made)}</p>\n",
+        _HEAD.format(title=_text(title)),
+        f"<h1>{_text(title)}</h1>\n<p class=made>{_text(made)}</p>\n",
         "<div class=facts>",
         *(f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in report.facts),
         "</div>\n",

@@ -105,12 +105,22 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         if diagnosis is not None and diagnosis.setup is not None:
             drawn.append(residual_picture(diagnosis.setup))
     return Report(
-        path, _facts(found), list(_remarks(found, poles, int((per_cell > 0).sum()))),
-        {row: _cell_rows(found, row) for row in rows}, _files(found)[:MOST_FILES],
-        max(0, len(found.sources) - MOST_FILES), _problems(path),
-        [("ffbidx", found.header.ffbidx_version), ("method", found.header.method),
-         ("backend", found.header.backend), ("device", found.header.device)],
-        _parameters(found), drawn, [] if diagnosis is None else sentences(diagnosis),
+        path,
+        _facts(found),
+        list(_remarks(found, poles, int((per_cell > 0).sum()))),
+        {row: _cell_rows(found, row) for row in rows},
+        _files(found)[:MOST_FILES],
+        max(0, len(found.sources) - MOST_FILES),
+        _problems(path),
+        [
+            ("ffbidx", found.header.ffbidx_version),
+            ("method", found.header.method),
+            ("backend", found.header.backend),
+            ("device", found.header.device),
+        ],
+        _parameters(found),
+        drawn,
+        [] if diagnosis is None else sentences(diagnosis),
     )
 
 
@@ -173,15 +183,18 @@ def _reason_remarks(found: Found) -> list[str]:
     if not counts[commonest]:
         return []
     share = counts[commonest] / counts.sum()
-    return [f"Commonest reason of a frame without a crystal ({share:.0%} of them): {commonest.words}. "
-            f"What to try: {ADVICE[commonest]}."]
+    return [
+        f"Commonest reason of a frame without a crystal ({share:.0%} of them): {commonest.words}. "
+        f"What to try: {ADVICE[commonest]}."
+    ]
 
 
 def _orientation_remarks(poles: dict[int, list[PoleFigure]]) -> list[str]:
     figures = [(row, figure) for row, of_cell in poles.items() for figure in of_cell]
     remarks = [
         f"Axis {figure.axis}{f' of cell {row}' if len(poles) > 1 else ''}: {in_words(figure)}"
-        for row, figure in figures if figure.preferred
+        for row, figure in figures
+        if figure.preferred
     ]
     if figures and not remarks:
         remarks.append("No preferred orientation: no axis is more unevenly directed than in random orientations.")

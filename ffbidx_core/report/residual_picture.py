@@ -28,15 +28,31 @@ def residual_picture(setup: SetupFinding) -> Picture:
     for mask, colour, label in ((sure, FAILED, "more than 3 errors long"), (~sure, INDEXED, "within 3 errors")):
         if mask.any():
             arrows = means[mask] / longest * LONGEST * side
-            axes.quiver(*places[mask].T, *arrows.T, color=colour, angles="xy", scale_units="xy", scale=1, width=0.005,
-                        label=label)
+            axes.quiver(
+                *places[mask].T,
+                *arrows.T,
+                color=colour,
+                angles="xy",
+                scale_units="xy",
+                scale=1,
+                width=0.005,
+                label=label,
+            )
     limit = side * (CELLS / 2 + 0.5)
     axes.plot(0, 0, "+", color=GREY, ms=9)
     axes.legend(loc="upper right", ncols=2)
-    axes.set(title="Residuals over the detector", xlabel="x / (1/Å)", ylabel="y / (1/Å)", xlim=(-limit, limit),
-             ylim=(-limit, 1.12 * limit), aspect="equal")
+    axes.set(
+        title="Residuals over the detector",
+        xlabel="x / (1/Å)",
+        ylabel="y / (1/Å)",
+        xlim=(-limit, limit),
+        ylim=(-limit, 1.12 * limit),
+        aspect="equal",
+    )
     return Picture(
-        "residuals", "diagnosis", figure,
+        "residuals",
+        "diagnosis",
+        figure,
         f"Mean of observed − predicted positions in squares of the detector; the longest arrow is {longest:.1e}/Å. "
         "Arrows that all point the same way: a wrong beam centre; along the radius: the distance or the cell.",
     )

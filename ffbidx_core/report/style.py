@@ -17,12 +17,24 @@ CRYSTALS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DOTS_PER_INCH = 150
 
 _STYLE: dict[str, Any] = {
-    "font.family": ["DejaVu Sans"], "font.size": 9.5, "axes.titlesize": 10.5, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.grid": True, "grid.color": "#e5e7eb", "axes.edgecolor": GREY, "legend.frameon": False,
-    "legend.fontsize": 8.5, "figure.constrained_layout.use": True, "axes.formatter.useoffset": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "axes.edgecolor": GREY,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.constrained_layout.use": True,
+    "axes.formatter.useoffset": False,
     # Glyphs as paths look the same in every browser; the salt makes equal pictures equal files.
-    "svg.fonttype": "path", "svg.hashsalt": "ffbidx",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ffbidx",
 }
 
 

@@ -120,8 +120,11 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
 
     parts: list[Part] = []
     with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
-        work = in_lanes(devices, prepared(blocks), lambda item: index_batch(
-            devices, item[0], item[1], job.parameters, keep_all=job.keep_all))
+        work = in_lanes(
+            devices,
+            prepared(blocks),
+            lambda item: index_batch(devices, item[0], item[1], job.parameters, keep_all=job.keep_all),
+        )
         for (batch, found, suspicions), result in work:
             parts.append(_part(batch, result, found, suspicions, shard.first))
     return Answer(_joined(parts), devices.device, time.perf_counter() - begin)
@@ -143,8 +146,10 @@ def _joined(parts: list[Part]) -> list[Part]:
         groups[-1].append(part)
     return [
         Part(
-            FrameBlock.joined([part.batch for part in group]), BatchResult.joined([part.result for part in group]),
-            group[0].given, [sentence for part in group for sentence in part.suspicions],
+            FrameBlock.joined([part.batch for part in group]),
+            BatchResult.joined([part.result for part in group]),
+            group[0].given,
+            [sentence for part in group for sentence in part.suspicions],
         )
         for group in groups
     ]

@@ -26,6 +26,7 @@ from .summary import CellSummary, Tally
 MOST_PLANS = 256
 """Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
 
+
 @dataclass
 class KnownCells:
     """Input cells that compete on a frame, for what is told of their crystals.
@@ -88,9 +89,7 @@ class InputCells:
         Most cells that competed on a frame so far.
     """
 
-    def __init__(
-        self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]
-    ) -> None:
+    def __init__(self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]) -> None:
         self._job, self._p, self._tell, self._hint = job, p, tell, hint
         self._row_of_cell: dict[bytes, int] = {}
         self._sets: dict[bytes, CellSet] = {}
@@ -170,7 +169,8 @@ class InputCells:
         """What became of each cell, in the order of `/input_cells`."""
         learned = {
             self._row_of_cell.get(_key(group.given[m])): (group.cells[m], int(group.n_crystals[m]))
-            for group in self._learned.values() for m in np.flatnonzero(group.n_crystals)
+            for group in self._learned.values()
+            for m in np.flatnonzero(group.n_crystals)
         }
         return [
             tally.cell_summary(row, given, *learned.get(row, (None, 0)))
@@ -196,7 +196,12 @@ def index_batch(
     if cells is None:
         return BatchResult.empty(batch.n_frames)
     result = devices.index_frames(
-        batch.spots, batch.offsets, cells.plan, p, given_cells=cells.given, keep_all=keep_all,
+        batch.spots,
+        batch.offsets,
+        cells.plan,
+        p,
+        given_cells=cells.given,
+        keep_all=keep_all,
         by_intensity=batch.by_intensity,
     )
     return cells.as_meant(result)

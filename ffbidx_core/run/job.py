@@ -117,9 +117,7 @@ class Job:
 
     def shard(self, number: int, of: int) -> Job:
         """The job that has the share `number`, from 1, of the frames."""
-        span = span_of(
-            self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames
-        )
+        span = span_of(self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames)
         return dataclasses.replace(self, span=span)
 
     def with_beam_shift(self, shift: Array) -> Job:
@@ -144,9 +142,17 @@ class Job:
 
     def _read(self, start: Place, end: int | None) -> Iterator[FrameBlock]:
         return read_blocks(
-            self.sources, frames_per_block=self.block_size, d_min=self.d_min, d_max=self.d_max,
-            every=self.every, max_frames=self.max_frames, geometry=self.geometry, start=start, end=end,
-            by_intensity=self.parameters.retry, follow=self.follow,
+            self.sources,
+            frames_per_block=self.block_size,
+            d_min=self.d_min,
+            d_max=self.d_max,
+            every=self.every,
+            max_frames=self.max_frames,
+            geometry=self.geometry,
+            start=start,
+            end=end,
+            by_intensity=self.parameters.retry,
+            follow=self.follow,
         )
 
     def check_growth(self, mark: Mark) -> None:

@@ -34,7 +34,11 @@ AHEAD = 4
 
 
 def index_on(
-    cluster: Cluster, job: Job, *, store: Store, progress: Callable[[Progress], None] = lambda event: None,
+    cluster: Cluster,
+    job: Job,
+    *,
+    store: Store,
+    progress: Callable[[Progress], None] = lambda event: None,
     stop: threading.Event | None = None,
 ) -> Summary:
     """Index all frames of a job on the workers of a cluster; the results are those of `pipeline.index`.
@@ -47,8 +51,9 @@ def index_on(
     job.blocks()
     with closing(store):
         if not cluster.name:
-            return Tally().summary([], method=job.parameters.method, backend=job.backend, device="",
-                                   output=job.output, complete=False)
+            return Tally().summary(
+                [], method=job.parameters.method, backend=job.backend, device="", output=job.output, complete=False
+            )
         job = job.on(cluster.name)
         run = Run(job, cluster, store)
         ended = False
@@ -107,8 +112,12 @@ class Shards:
         self.close()
         job = self._job
         self._cutter = Cutter(
-            job.sources, start=start, end=None if job.span is None else job.span.end, geometry=job.geometry,
-            every=job.every, max_frames=job.max_frames,
+            job.sources,
+            start=start,
+            end=None if job.span is None else job.span.end,
+            geometry=job.geometry,
+            every=job.every,
+            max_frames=job.max_frames,
         )
         self._asked = self._run.tally.n_frames
 

@@ -38,7 +38,10 @@ SHARD_FRAMES = 16384
 
 
 def index(
-    job: Job, *, store: Store | None = None, progress: Callable[[Progress], None] = lambda event: None,
+    job: Job,
+    *,
+    store: Store | None = None,
+    progress: Callable[[Progress], None] = lambda event: None,
     stop: threading.Event | None = None,
 ) -> Outcome:
     """Index all frames of a job.
@@ -244,8 +247,16 @@ class Run:
         problems, self._told = tuple(self._told), []
         t = self.tally
         return Progress(
-            t.n_frames, t.n_indexed, t.n_crystals, self.total, t.seconds, problems, t.n_before,
-            to_compute, to_write, to_learn,
+            t.n_frames,
+            t.n_indexed,
+            t.n_crystals,
+            self.total,
+            t.seconds,
+            problems,
+            t.n_before,
+            to_compute,
+            to_write,
+            to_learn,
         )
 
     def outcome(self, complete: bool) -> Outcome:
@@ -264,8 +275,12 @@ class Run:
         if self.tally.n_frames or is_empty_share:
             self.store.publish(header, complete)
         summary = self.tally.summary(
-            self.cells.summaries(self.tally), method=self.p.method, backend=self.devices.name,
-            device=self.devices.device, output=self.job.output, complete=complete,
+            self.cells.summaries(self.tally),
+            method=self.p.method,
+            backend=self.devices.name,
+            device=self.devices.device,
+            output=self.job.output,
+            complete=complete,
             expected_false=self._expected_false(),
         )
         return Outcome(summary, header, self.store)

@@ -216,7 +216,10 @@ class Tally:
         return time.perf_counter() - self.started
 
     def add(
-        self, status: NDArray[np.uint8], n_spots: NDArray[np.int32], result: BatchResult | Results,
+        self,
+        status: NDArray[np.uint8],
+        n_spots: NDArray[np.int32],
+        result: BatchResult | Results,
         input_cell_rows: NDArray[np.int32],
     ) -> None:
         """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
@@ -258,22 +261,46 @@ class Tally:
         return CellSummary(
             [float(v) for v in cell_parameters(given)],
             None if learned is None else [float(v) for v in cell_parameters(learned)],
-            learned_from, sample.count, median, spread,
+            learned_from,
+            sample.count,
+            median,
+            spread,
         )
 
-    def summary(self, cells: list[CellSummary], *, method: str, backend: str, device: str, output: str,
-                complete: bool, expected_false: float | None = None) -> Summary:
+    def summary(
+        self,
+        cells: list[CellSummary],
+        *,
+        method: str,
+        backend: str,
+        device: str,
+        output: str,
+        complete: bool,
+        expected_false: float | None = None,
+    ) -> Summary:
         """The summary of the run so far."""
         problems = list(self.problems)
         if self.more_problems:
             problems.append(f"{self.more_problems} further problems are not shown")
         seconds = self.seconds
         return Summary(
-            self.n_frames, self.n_indexed, self.n_crystals,
+            self.n_frames,
+            self.n_indexed,
+            self.n_crystals,
             expected_false,
             {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
-            self.n_spots, self.n_left_out, self.n_not_sampled, cells, round(seconds, 3),
-            round((self.n_frames - self.n_before) / seconds, 2), method, backend, device, output, complete, problems,
+            self.n_spots,
+            self.n_left_out,
+            self.n_not_sampled,
+            cells,
+            round(seconds, 3),
+            round((self.n_frames - self.n_before) / seconds, 2),
+            method,
+            backend,
+            device,
+            output,
+            complete,
+            problems,
             {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
         )

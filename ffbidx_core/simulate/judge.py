@@ -77,7 +77,7 @@ class Tally:
         judge = Judge(frames.scenario)
         n_spots = np.bincount(frames.lattice[frames.lattice >= 0], minlength=len(frames.cells))
         for f in range(frames.n_frames if most is None else min(most, frames.n_frames)):
-            rows = result.crystals[result.crystal_offsets[f]:result.crystal_offsets[f + 1]]
+            rows = result.crystals[result.crystal_offsets[f] : result.crystal_offsets[f + 1]]
             true = slice(frames.cell_offsets[f], frames.cell_offsets[f + 1])
             found = self._add_crystals(
                 judge, result.cells[rows].astype(np.float64), frames.cells[true], frames.input_cell[true]
@@ -89,9 +89,7 @@ class Tally:
             self.lattices += int(counted.sum())
             self.lattices_found += int((found & counted).sum())
 
-    def _add_crystals(
-        self, judge: Judge, crystals: Array, truth: Array, kinds: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def _add_crystals(self, judge: Judge, crystals: Array, truth: Array, kinds: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Classify the crystals of one frame; return which of its true lattices were found."""
         found = np.zeros(len(truth), dtype=bool)
         for crystal in crystals:

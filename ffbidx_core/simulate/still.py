@@ -125,11 +125,13 @@ def _crystals(scenario: Scenario, n: int, rng: np.random.Generator) -> tuple[Arr
 def random_rotation(rng: np.random.Generator) -> Array:
     """A rotation matrix, every orientation equally likely."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ])
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def _seen_spots(cells: Array, scenario: Scenario, rng: np.random.Generator) -> _Seen:

@@ -8,6 +8,13 @@ from .results import ResultsWriter
 from .stores import MemoryStore, Store, TableStream
 
 __all__ = [
-    "MemoryStore", "Output", "PartsStore", "ResultsWriter", "Store", "TableStream", "check_output", "table",
+    "MemoryStore",
+    "Output",
+    "PartsStore",
+    "ResultsWriter",
+    "Store",
+    "TableStream",
+    "check_output",
+    "table",
     "write_file",
 ]

@@ -58,11 +58,18 @@ class Ending:
     def as_json(self) -> str:
         """For another process."""
         learned = None if self.learned is None else [group.as_dict() for group in self.learned]
-        return json.dumps({
-            "header": asdict(self.header), "complete": self.complete, "settings": self.record.settings,
-            "inputs": self.record.inputs, "config": self.record.config, "versions": self.record.versions,
-            "mark": self.mark.as_dict(), "learned": learned,
-        })
+        return json.dumps(
+            {
+                "header": asdict(self.header),
+                "complete": self.complete,
+                "settings": self.record.settings,
+                "inputs": self.record.inputs,
+                "config": self.record.config,
+                "versions": self.record.versions,
+                "mark": self.mark.as_dict(),
+                "learned": learned,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Ending:
@@ -70,9 +77,12 @@ class Ending:
         values = json.loads(text)
         learned = values["learned"]
         return cls(
-            ResultsHeader(**values["header"]), values["complete"],
+            ResultsHeader(**values["header"]),
+            values["complete"],
             RunRecord(
-                values["settings"], [InputIdentity(*row) for row in values["inputs"]], values["config"],
+                values["settings"],
+                [InputIdentity(*row) for row in values["inputs"]],
+                values["config"],
                 versions=values["versions"],
             ),
             Mark.from_dict(values["mark"]),
@@ -114,8 +124,14 @@ def write_joined(
 def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) -> None:
     # A session of its own: Ctrl-C is for the run, which leaves at the second one.
     done = subprocess.run(
-        [sys.executable, *CHILD, temporary], input=f"{json.dumps(parts)}\n{ending.as_json()}",
-        text=True, encoding="utf-8", errors="surrogateescape", capture_output=True, check=False, start_new_session=True,
+        [sys.executable, *CHILD, temporary],
+        input=f"{json.dumps(parts)}\n{ending.as_json()}",
+        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        capture_output=True,
+        check=False,
+        start_new_session=True,
     )
     if done.returncode == 0:
         return
@@ -255,8 +271,11 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
     learned = None if ending.learned is None else [group.as_dict() for group in ending.learned]
     record = ending.record
     words = {
-        "settings": record.settings, "config": record.config, "versions": record.versions,
-        "mark": ending.mark.as_dict(), "learned": learned,
+        "settings": record.settings,
+        "config": record.config,
+        "versions": record.versions,
+        "mark": ending.mark.as_dict(),
+        "learned": learned,
     }
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)

@@ -28,8 +28,11 @@ from ..read.results import read_run, results_in_pieces
 from .atomic import publish_file, write_file
 
 COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
-    "xyz": ("f4", (3,), "1/angstrom"), "crystal": ("i8", (), ""), "hkl": ("i4", (3,), ""),
-    "pixel": ("f8", (3,), "pixel"), "intensity": ("f8", (), ""),
+    "xyz": ("f4", (3,), "1/angstrom"),
+    "crystal": ("i8", (), ""),
+    "hkl": ("i4", (3,), ""),
+    "pixel": ("f8", (3,), "pixel"),
+    "intensity": ("f8", (), ""),
 }
 """Of each spot: type, further dimensions, units."""
 _ROWS_PER_CHUNK = 2**14
@@ -49,8 +52,12 @@ def keep_spots(path: str) -> None:
         # A copy, not a second name: it is changed before it takes the place of the first.
         write_file(temporary, _pieces(target), overwrite=False)
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, temporary, path], text=True, errors="surrogateescape",
-            capture_output=True, check=False, start_new_session=True,
+            [sys.executable, "-c", _PROGRAM, temporary, path],
+            text=True,
+            errors="surrogateescape",
+            capture_output=True,
+            check=False,
+            start_new_session=True,
         )
         if done.returncode != 0:
             reason = done.stderr.strip().splitlines() or [f"status {done.returncode} (is the disk full?)"]
@@ -89,8 +96,14 @@ def _add(file: h5py.File, path: str) -> None:
     group = file.create_group(GROUP)
     for name, (kind, tail, units) in COLUMNS.items():
         dataset = group.create_dataset(
-            name, (0, *tail), kind, maxshape=(None, *tail), chunks=(_ROWS_PER_CHUNK, *tail), compression="gzip",
-            shuffle=True, fletcher32=True,
+            name,
+            (0, *tail),
+            kind,
+            maxshape=(None, *tail),
+            chunks=(_ROWS_PER_CHUNK, *tail),
+            compression="gzip",
+            shuffle=True,
+            fletcher32=True,
         )
         if units:
             dataset.attrs["units"] = units
@@ -110,7 +123,11 @@ def _add(file: h5py.File, path: str) -> None:
 
 
 def _add_piece(
-    group: h5py.Group, results: Results, setup: Setup, counts: list[int], beam: list[tuple[float, float]],
+    group: h5py.Group,
+    results: Results,
+    setup: Setup,
+    counts: list[int],
+    beam: list[tuple[float, float]],
     n_crystals: int,
 ) -> int:
     """Append the spots of some frames; how many crystals there are with theirs."""

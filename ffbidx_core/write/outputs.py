@@ -30,13 +30,24 @@ def _table(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 
 
 WRITERS: dict[str, Writer] = {
-    TABLE: _table, "csv": csv_pieces, "stream": stream_pieces, "sol": sol_pieces, "expt": expt_pieces,
+    TABLE: _table,
+    "csv": csv_pieces,
+    "stream": stream_pieces,
+    "sol": sol_pieces,
+    "expt": expt_pieces,
     "refl": refl_pieces,
 }
 """What makes an output of results that come in pieces."""
 SUFFIXES = {
-    ".h5": RESULTS_FILE, ".hdf5": RESULTS_FILE, ".txt": TABLE, ".tsv": TABLE, ".csv": "csv", ".stream": "stream",
-    ".sol": "sol", ".expt": "expt", ".refl": "refl",
+    ".h5": RESULTS_FILE,
+    ".hdf5": RESULTS_FILE,
+    ".txt": TABLE,
+    ".tsv": TABLE,
+    ".csv": "csv",
+    ".stream": "stream",
+    ".sol": "sol",
+    ".expt": "expt",
+    ".refl": "refl",
 }
 FORMATS = (RESULTS_FILE, *WRITERS)
 WITH_PIXELS = ("stream", "expt", "refl")

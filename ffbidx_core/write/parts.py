@@ -69,9 +69,10 @@ class PartsStore:
             return
         with contextlib.suppress(InputError):
             if any("shard" in line for line in Ledger.open(os.path.join(self.folder, LEDGER)).lines):
-                raise OutputError(self.output, (
-                    f"{self.folder} is of a run that did not end: --resume goes on with it, --overwrite starts again"
-                ))
+                raise OutputError(
+                    self.output,
+                    (f"{self.folder} is of a run that did not end: --resume goes on with it, --overwrite starts again"),
+                )
 
     def begin(self, record: RunRecord) -> Saved:
         """Begin this run, or take it up.
@@ -164,10 +165,14 @@ class PartsStore:
             make_directory(self.folder)
             self._hold()
             record, self._noted = self._record, NotedInputs(self._record.inputs)
-            lines: list[dict[str, Any]] = [{
-                "format": LEDGER_FORMAT, "format_version": LEDGER_VERSION, "settings": record.settings,
-                "inputs": len(self._noted.inputs),
-            }]
+            lines: list[dict[str, Any]] = [
+                {
+                    "format": LEDGER_FORMAT,
+                    "format_version": LEDGER_VERSION,
+                    "settings": record.settings,
+                    "inputs": len(self._noted.inputs),
+                }
+            ]
             lines += [{"input": list(source)} for source in self._noted.inputs]
             if self._groups is not None:
                 lines.append({"learned": [group.as_dict() for group in self._groups]})

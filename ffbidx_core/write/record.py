@@ -61,14 +61,16 @@ def _options_of(header: ResultsHeader) -> dict[str, Any]:
         return {}
     return {
         name.replace("_", "-"): ",".join(map(repr, value)) if isinstance(value, list) else value
-        for name, value in parameters.items() if name not in _SIZED
+        for name, value in parameters.items()
+        if name not in _SIZED
     }
 
 
 def options_among(values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a file without the tables of a record; what is called so and is no table is left to be told of."""
     return {
-        name: value for name, value in values.items()
+        name: value
+        for name, value in values.items()
         if not (name in TABLES and (isinstance(value, dict) or _are_tables(value)))
     }
 

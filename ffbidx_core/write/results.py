@@ -76,16 +76,25 @@ class ResultsWriter:
         if not block.n_frames == result.n_frames == len(status):
             raise ValueError(f"{block.n_frames} frames have {result.n_frames} results and {len(status)} statuses")
         columns = {
-            "source": block.sources, "index": block.indices, "id": block.ids,
-            "n_spots": block.n_spots, "n_sampled": result.n_sampled, "status": status,
-            "reason": result.reason, "rung": result.rung,
+            "source": block.sources,
+            "index": block.indices,
+            "id": block.ids,
+            "n_spots": block.n_spots,
+            "n_sampled": result.n_sampled,
+            "status": status,
+            "reason": result.reason,
+            "rung": result.rung,
             "cell_offsets": result.cell_offsets[1:] + self._n_cells,
-            "cells": result.cells, "scores": result.scores,
+            "cells": result.cells,
+            "scores": result.scores,
             "input_cell": np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell],
             "crystal_offsets": result.crystal_offsets[1:] + self._n_crystals,
             "crystals": result.crystals + self._n_cells,
-            "n_indexed": result.n_indexed, "rmsd": result.rmsd, "log10_chance": result.log10_chance,
-            "log10_false": result.log10_false, "n_expected": result.n_expected,
+            "n_indexed": result.n_indexed,
+            "rmsd": result.rmsd,
+            "log10_chance": result.log10_chance,
+            "log10_false": result.log10_false,
+            "n_expected": result.n_expected,
             "crystal_parameters": cell_parameters(result.cells[result.crystals]),
         }
         for name, values in columns.items():
@@ -149,8 +158,12 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
     dtype = {"text": _TEXT, **_ENUMERATIONS}.get(column.kind, column.kind)
     # A checksum makes a flipped byte an error instead of a wrong number. HDF5 has none for text of variable length.
     dataset = file.create_dataset(
-        column.path, (n_rows, *column.tail), dtype=dtype, chunks=(chunk_rows(column, n_rows), *column.tail),
-        maxshape=(None, *column.tail), fletcher32=column.kind != "text",
+        column.path,
+        (n_rows, *column.tail),
+        dtype=dtype,
+        chunks=(chunk_rows(column, n_rows), *column.tail),
+        maxshape=(None, *column.tail),
+        fletcher32=column.kind != "text",
     )
     if column.units:
         dataset.attrs["units"] = column.units

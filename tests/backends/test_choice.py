@@ -103,7 +103,9 @@ WITHOUT_GPU = {
     "no driver, CuPy": ((None,), {"cupy": True}, "no NVIDIA driver on this machine"),
     "no GPU": ((Driver(status=devices.NO_DEVICE),), {"cupy": True}, "the NVIDIA driver shows no GPU"),
     "a driver that does not start": (
-        (Driver([H200], status=803),), {"cupy": True}, "cuInit gives CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"
+        (Driver([H200], status=803),),
+        {"cupy": True},
+        "cuInit gives CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
     ),
     "an old driver": ((Driver([H200], cuda=11040),), {"cupy": True}, "does CUDA 11.4 only: install one that does 12"),
     "CUDA 12, no CuPy": ((Driver([H200], cuda=12080),), {}, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),

@@ -45,9 +45,23 @@ def compiled(function, *arguments):
 
 def operators(x, y):
     return (
-        x + y, x - y, x * y, x / (abs(y) + 1), 2 - x, 3 * x, x + 1, 1 / (x * x + 1), -x, abs(x), nearest(x),
-        where(x < y, x, 0.0), where((x < y) & (y > 1), x, y), where((x < y) | (x >= 1), x, y), clipped(x, -1, y),
-        root(abs(x)), *cosine_and_sine(x),
+        x + y,
+        x - y,
+        x * y,
+        x / (abs(y) + 1),
+        2 - x,
+        3 * x,
+        x + 1,
+        1 / (x * x + 1),
+        -x,
+        abs(x),
+        nearest(x),
+        where(x < y, x, 0.0),
+        where((x < y) & (y > 1), x, y),
+        where((x < y) | (x >= 1), x, y),
+        clipped(x, -1, y),
+        root(abs(x)),
+        *cosine_and_sine(x),
     )
 
 

@@ -32,12 +32,17 @@ LATTICES = {"cubic 20": CUBIC, "lysozyme": LYSOZYME, "triclinic": TRICLINIC, "he
 SHOWN = {CUBIC: 12}
 """True spots that a small lattice shows in nearly every orientation."""
 FOREIGN = (
-    ("lysozyme", "triclinic"), ("triclinic", "lysozyme"), ("lysozyme", "hexagonal 281"), ("triclinic", "cubic 20"),
+    ("lysozyme", "triclinic"),
+    ("triclinic", "lysozyme"),
+    ("lysozyme", "hexagonal 281"),
+    ("triclinic", "cubic 20"),
 )
 """Crystals that are on the frames, and the cell that is given."""
 HELD_OUT = {
-    "50 51.5 70": PSEUDO, "cubic 150": (150.0, 150.0, 150.0, 90.0, 90.0, 90.0),
-    "trigonal 110": (110.0, 110.0, 45.0, 90.0, 90.0, 120.0), "60 200 75": (60.0, 200.0, 75.0, 90.0, 97.0, 90.0),
+    "50 51.5 70": PSEUDO,
+    "cubic 150": (150.0, 150.0, 150.0, 90.0, 90.0, 90.0),
+    "trigonal 110": (110.0, 110.0, 45.0, 90.0, 90.0, 120.0),
+    "60 200 75": (60.0, 200.0, 75.0, 90.0, 97.0, 90.0),
     "100 130 90": (100.0, 130.0, 90.0, 75.0, 100.0, 95.0),
 }
 """Lattices that the constants of the formula were not made with."""
@@ -153,7 +158,7 @@ def false_crystals(backend: Backend, frames: SimulatedFrames, p: Parameters) -> 
 def _crystals(result: BatchResult, frames: SimulatedFrames, first: int) -> Iterator[tuple[int, np.ndarray]]:
     """The crystals of a batch, each with the true lattices of its frame."""
     for f in range(result.n_frames):
-        truth = frames.cells[frames.cell_offsets[first + f]:frames.cell_offsets[first + f + 1]]
+        truth = frames.cells[frames.cell_offsets[first + f] : frames.cell_offsets[first + f + 1]]
         for k in range(result.crystal_offsets[f], result.crystal_offsets[f + 1]):
             yield int(k), truth
 
@@ -198,7 +203,8 @@ def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> bo
     print(f"{'':14}{'spots':>5}  " + "  ".join(f"claimed   found (95 % interval), limit {q:4.0%}" for q in NOMINAL))
     good = True
     for title, lattices, spots, half_false in (
-        ("blank frames", LATTICES, SPOTS, False), ("half false frames", LATTICES, SPOTS, True),
+        ("blank frames", LATTICES, SPOTS, False),
+        ("half false frames", LATTICES, SPOTS, True),
         ("blank frames, other lattices", HELD_OUT, SPOTS[1::2], False),
     ):
         print(title)
@@ -221,8 +227,10 @@ def blank_frames(backend: Backend, p: Parameters, n_frames: int, seed: int) -> b
             claimed += tally.frames_claimed
     n = n_frames * len(LATTICES) * len(SPOTS)
     low, high = interval(claimed, n)
-    print(f"at the limit {p.max_false_rate:g}: {claimed} of {n} blank frames have a crystal, {claimed / n:.3%} "
-          f"({low:.3%} - {high:.3%})")
+    print(
+        f"at the limit {p.max_false_rate:g}: {claimed} of {n} blank frames have a crystal, {claimed / n:.3%} "
+        f"({low:.3%} - {high:.3%})"
+    )
     return claimed <= MOST_BLANK * n and high < MOST_BLANK_95
 
 

@@ -63,9 +63,7 @@ class Moved:
     off: tuple[float, float]
 
 
-def diagnose(
-    scenario: Scenario, n_frames: int, seed: int, devices: Devices, folder: str
-) -> tuple[Diagnosis, Moved]:
+def diagnose(scenario: Scenario, n_frames: int, seed: int, devices: Devices, folder: str) -> tuple[Diagnosis, Moved]:
     """Simulate a run, index it without moving the beam, diagnose it; then index it moving the beam."""
     spots, results = os.path.join(folder, "spots.h5"), os.path.join(folder, "results.h5")
     write_frames(spots, simulate(scenario, n_frames, seed), overwrite=True)
@@ -101,12 +99,22 @@ def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
     off = setup.shift / pixel - true_shift(scenario)
     errors = np.array([setup.shift_x.error, setup.shift_y.error]) / pixel
     scale = 1 / (1 + scenario.cell_error[0]) - 1
-    scale_z = [(setup.distance.value - scenario.distance_error) / setup.distance.error,
-               (setup.scale.value - scale) / setup.scale.error]
+    scale_z = [
+        (setup.distance.value - scenario.distance_error) / setup.distance.error,
+        (setup.scale.value - scale) / setup.scale.error,
+    ]
     before = setup.before.rate if setup.before else np.nan
     after = setup.after.rate if setup.after else before
-    return Found(tuple(off), float(errors.mean()), (off / errors).tolist(), scale_z, setup.cause, before, after,
-                 bool(diagnosis.advice))
+    return Found(
+        tuple(off),
+        float(errors.mean()),
+        (off / errors).tolist(),
+        scale_z,
+        setup.cause,
+        before,
+        after,
+        bool(diagnosis.advice),
+    )
 
 
 def main() -> None:
@@ -115,8 +123,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=8, help="runs of each kind")
     parser.add_argument("--only", action="append", choices=CASES, metavar="NAME")
     args = parser.parse_args()
-    print(f"{'run':36} {'found':>5} {'off px':>7} {'error':>6} {'rms z':>6} {'z scale':>7} {'before':>7} {'after':>6} "
-          f"{'advice':>6} {'run':>7} {'moves':>7} {'off px':>7}  cause")
+    print(
+        f"{'run':36} {'found':>5} {'off px':>7} {'error':>6} {'rms z':>6} {'z scale':>7} {'before':>7} {'after':>6} "
+        f"{'advice':>6} {'run':>7} {'moves':>7} {'off px':>7}  cause"
+    )
     devices = open_devices("cpu", threads=1)
     with tempfile.TemporaryDirectory() as folder:
         for name, scenario in CASES.items():
@@ -133,16 +143,22 @@ def line(name: str, runs: list[Found], moved: list[Moved]) -> str:
     if not runs:
         return f"{name:36} {0:>2}/{len(moved):<2}"
     off = np.sqrt(np.mean([np.square(found.shift) for found in runs]))
-    rms, rms_scale = (np.sqrt(np.mean([np.square(values) for values in column])) for column in (
-        [found.z for found in runs], [found.scale_z for found in runs]))
-    error, before, after, advised = (np.mean([getattr(found, key) for found in runs]) for key in (
-        "shift_error", "before", "after", "advised"))
-    causes = ", ".join(f"{cause} {sum(found.cause == cause for found in runs)}" for cause in sorted(
-        {found.cause for found in runs}))
+    rms, rms_scale = (
+        np.sqrt(np.mean([np.square(values) for values in column]))
+        for column in ([found.z for found in runs], [found.scale_z for found in runs])
+    )
+    error, before, after, advised = (
+        np.mean([getattr(found, key) for found in runs]) for key in ("shift_error", "before", "after", "advised")
+    )
+    causes = ", ".join(
+        f"{cause} {sum(found.cause == cause for found in runs)}" for cause in sorted({found.cause for found in runs})
+    )
     rate, rate_moved = (np.mean([getattr(each, key) for each in moved]) for key in ("left", "moved"))
     run_off = np.sqrt(np.mean([np.square(each.off) for each in moved]))
-    return (f"{name:36} {len(runs):>2}/{len(moved):<2} {off:7.4f} {error:6.4f} {rms:6.2f} {rms_scale:7.2f} "
-            f"{before:7.1%} {after:6.1%} {advised:6.0%} {rate:7.1%} {rate_moved:7.1%} {run_off:7.3f}  {causes}")
+    return (
+        f"{name:36} {len(runs):>2}/{len(moved):<2} {off:7.4f} {error:6.4f} {rms:6.2f} {rms_scale:7.2f} "
+        f"{before:7.1%} {after:6.1%} {advised:6.0%} {rate:7.1%} {rate_moved:7.1%} {run_off:7.3f}  {causes}"
+    )
 
 
 if __name__ == "__main__":

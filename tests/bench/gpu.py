@@ -34,10 +34,14 @@ from tests.bench.timed import GpuClock, HostClock, TimedVerbs
 NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots", "triclinic, 100 spots", "triclinic, 300 spots")
 PRESETS = ("published", "best")
 ASKED = {
-    ("published", "tetragonal, 100 spots"): 100_000, ("published", "tetragonal, 300 spots"): 40_000,
-    ("published", "triclinic, 100 spots"): 50_000, ("published", "triclinic, 300 spots"): 20_000,
-    ("best", "tetragonal, 100 spots"): 100_000, ("best", "tetragonal, 300 spots"): 100_000,
-    ("best", "triclinic, 100 spots"): 50_000, ("best", "triclinic, 300 spots"): 50_000,
+    ("published", "tetragonal, 100 spots"): 100_000,
+    ("published", "tetragonal, 300 spots"): 40_000,
+    ("published", "triclinic, 100 spots"): 50_000,
+    ("published", "triclinic, 300 spots"): 20_000,
+    ("best", "tetragonal, 100 spots"): 100_000,
+    ("best", "tetragonal, 300 spots"): 100_000,
+    ("best", "triclinic, 100 spots"): 50_000,
+    ("best", "triclinic, 300 spots"): 50_000,
 }
 """Frames a second that are asked for on one H200."""
 PSI = {"tetragonal, 100 spots": 4_700, "tetragonal, 300 spots": 3_300}
@@ -78,13 +82,17 @@ def line(preset: str, name: str, m: Measurement) -> str:
     """A row of the table of speeds."""
     slowest, fastest = m.n_frames / max(m.seconds), m.n_frames / min(m.seconds)
     overlapped = "-" if m.overlapped is None else f"{m.overlapped:.0f}"
-    return (f"{preset:10} {name:22} {m.n_frames:6} {m.frames_per_second:9.0f} {slowest:9.0f} {fastest:9.0f} "
-            f"{overlapped:>10} {ASKED[preset, name]:8} {PSI.get(name, '-'):>6} {m.indexed:8.4f} {m.tally.false:6} "
-            f"{m.tally.frames:7}")
+    return (
+        f"{preset:10} {name:22} {m.n_frames:6} {m.frames_per_second:9.0f} {slowest:9.0f} {fastest:9.0f} "
+        f"{overlapped:>10} {ASKED[preset, name]:8} {PSI.get(name, '-'):>6} {m.indexed:8.4f} {m.tally.false:6} "
+        f"{m.tally.frames:7}"
+    )
 
 
-HEADER = (f"{'preset':10} {'frames':22} {'batch':>6} {'frames/s':>9} {'slowest':>9} {'fastest':>9} {'overlapped':>10} "
-          f"{'asked':>8} {'PSI':>6} {'indexed':>8} {'false':>6} {'judged':>7}")
+HEADER = (
+    f"{'preset':10} {'frames':22} {'batch':>6} {'frames/s':>9} {'slowest':>9} {'fastest':>9} {'overlapped':>10} "
+    f"{'asked':>8} {'PSI':>6} {'indexed':>8} {'false':>6} {'judged':>7}"
+)
 
 
 def speed_section(backend: Backend, args: argparse.Namespace) -> None:
@@ -136,7 +144,7 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> None:
         times = []
         with ffbidx.Indexer(backend=backend.name, device=args.device) as indexer:
             for f in range(frames.n_frames):
-                spots = np.ascontiguousarray(frames.spots[frames.offsets[f]:frames.offsets[f + 1]].T)
+                spots = np.ascontiguousarray(frames.spots[frames.offsets[f] : frames.offsets[f + 1]].T)
                 start = time.perf_counter()
                 indexer.run(spots, cell)
                 times.append((time.perf_counter() - start) * 1e3)
@@ -162,9 +170,7 @@ def devices_section(backend: Backend, args: argparse.Namespace) -> None:
         print(f"  {n}: {speed:9.0f} frames/s, {speed / alone:.2f} times one", flush=True)
 
 
-def shared_out_rate(
-    n: int, batches: Sequence[SimulatedFrames], plan: SearchPlan, p: Parameters, calls: int
-) -> float:
+def shared_out_rate(n: int, batches: Sequence[SimulatedFrames], plan: SearchPlan, p: Parameters, calls: int) -> float:
     """Batches a second on the first n GPUs, once they are warm."""
     workers = DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in range(n)])
     try:
@@ -180,7 +186,10 @@ def shared_out_rate(
 
 
 SECTIONS = {
-    "speed": speed_section, "shares": shares_section, "latency": latency_section, "devices": devices_section,
+    "speed": speed_section,
+    "shares": shares_section,
+    "latency": latency_section,
+    "devices": devices_section,
 }
 
 

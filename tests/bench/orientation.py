@@ -19,18 +19,27 @@ from tests.bench.scenarios import CENTRED, HEXAGONAL
 FEW, MANY = (10, 15), (60, 120)
 
 _kinds = {
-    "rigid": {}, "cells scatter by 0.3 %": {"cell_spread": 0.003},
+    "rigid": {},
+    "cells scatter by 0.3 %": {"cell_spread": 0.003},
     "beam centre 2 px off": {"beam_centre_error": (2.0, 0.0)},
     "both": {"cell_spread": 0.003, "beam_centre_error": (2.0, 0.0)},
 }
 CASES = {
     f"{what}, {low}-{high} spots": Scenario(
-        cells=(LYSOZYME,), n_spots=(low, high), false_share=(0.25, 0.25) if low < 60 else (0.1, 0.1), **settings)
-    for what, settings in _kinds.items() for low, high in (FEW, MANY)
+        cells=(LYSOZYME,), n_spots=(low, high), false_share=(0.25, 0.25) if low < 60 else (0.1, 0.1), **settings
+    )
+    for what, settings in _kinds.items()
+    for low, high in (FEW, MANY)
 } | {
     "C-centred, XFEL-like": Scenario(
-        cells=(CENTRED,), centring="C", n_spots=(12, 30), false_share=(0.25, 0.25), position_noise=1.0,
-        mosaicity=0.002, distance_error=0.005),
+        cells=(CENTRED,),
+        centring="C",
+        n_spots=(12, 30),
+        false_share=(0.25, 0.25),
+        position_noise=1.0,
+        mosaicity=0.002,
+        distance_error=0.005,
+    ),
     "hexagonal 281 A": Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),
 }
 """Frames whose orientations are measured."""
@@ -39,8 +48,9 @@ CASES = {
 def angles(scenario: Scenario, n_frames: int, seeds: Sequence[int], p: Parameters, backend: str) -> tuple[float, Tally]:
     """CPU milliseconds a frame, and the right crystals' misorientations."""
     tally = Tally()
-    seconds = sum(index_all(get_backend(backend, threads=1), simulate(scenario, n_frames, seed), p, tally)
-                  for seed in seeds)
+    seconds = sum(
+        index_all(get_backend(backend, threads=1), simulate(scenario, n_frames, seed), p, tally) for seed in seeds
+    )
     return seconds * 1e3 / tally.frames, tally
 
 

@@ -78,16 +78,22 @@ class Outcome:
         """For `--json`."""
         tally = {name: value for name, value in vars(self.tally).items() if name != "angles"}
         return {
-            "case": self.case.name, "what": self.case.what, "rate": self.rate, "error": self.error,
-            "target": self.case.target, "median_misorientation": self.tally.median_angle, "cpu_ms": self.cpu_ms,
-            "failures": self.failures, **tally,
+            "case": self.case.name,
+            "what": self.case.what,
+            "rate": self.rate,
+            "error": self.error,
+            "target": self.case.target,
+            "median_misorientation": self.tally.median_angle,
+            "cpu_ms": self.cpu_ms,
+            "failures": self.failures,
+            **tally,
         }
 
 
 def part(frames: SimulatedFrames, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
     """Spots and offsets of the frames first..last - 1."""
     begin, end = frames.offsets[first], frames.offsets[min(last, frames.n_frames)]
-    return frames.spots[begin:end], frames.offsets[first:last + 1] - begin
+    return frames.spots[begin:end], frames.offsets[first : last + 1] - begin
 
 
 def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[SearchPlan, SimulatedFrames]:
@@ -132,8 +138,10 @@ def run(case: Case, backend: Backend, p: Parameters, n_frames: int | None, seed:
     return Outcome(case, tally, seconds * 1e3 / tally.frames)
 
 
-HEADER = (f"{'case':13} {'frames':>6} {'rate':>6} {'+-':>6} {'target':>7} {'false':>6} {'setting':>7} {'again':>6} "
-          f"{'degrees':>8} {'CPU ms':>7}  result")
+HEADER = (
+    f"{'case':13} {'frames':>6} {'rate':>6} {'+-':>6} {'target':>7} {'false':>6} {'setting':>7} {'again':>6} "
+    f"{'degrees':>8} {'CPU ms':>7}  result"
+)
 
 
 def line(outcome: Outcome) -> str:
@@ -141,9 +149,11 @@ def line(outcome: Outcome) -> str:
     case, tally = outcome.case, outcome.tally
     claimed = max(tally.claimed, 1)
     sign = "<" if case.measure == "blank" else ">="
-    return (f"{case.name:13} {tally.frames:6} {outcome.rate:6.4f} {outcome.error:6.4f} {sign:>2}{case.target:5.3f} "
-            f"{tally.false / claimed:6.4f} {tally.other_setting / claimed:7.4f} {tally.repeated / claimed:6.4f} "
-            f"{tally.median_angle:8.3f} {outcome.cpu_ms:7.2f}  " + (", ".join(outcome.failures) or "pass"))
+    return (
+        f"{case.name:13} {tally.frames:6} {outcome.rate:6.4f} {outcome.error:6.4f} {sign:>2}{case.target:5.3f} "
+        f"{tally.false / claimed:6.4f} {tally.other_setting / claimed:7.4f} {tally.repeated / claimed:6.4f} "
+        f"{tally.median_angle:8.3f} {outcome.cpu_ms:7.2f}  " + (", ".join(outcome.failures) or "pass")
+    )
 
 
 def total(outcomes: list[Outcome]) -> tuple[int, int]:
@@ -153,8 +163,13 @@ def total(outcomes: list[Outcome]) -> tuple[int, int]:
 
 def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", choices=[*(case.name for case in CASES), "real"],
-                        help="run this case only, or the real frames (repeatable)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        choices=[*(case.name for case in CASES), "real"],
+        help="run this case only, or the real frames (repeatable)",
+    )
     parser.add_argument("--frames", type=int, help="frames a case; default: its own number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", choices=PRESETS, default="best")
@@ -185,10 +200,19 @@ def main() -> int:
     false, claimed = total(outcomes)
     good = false <= MAX_FALSE * claimed and not any(o.failures for o in outcomes) and all(ok for _, ok in real)
     if args.json:
-        print(json.dumps({
-            "preset": args.preset, "backend": args.backend, "passed": good, "false": false, "claimed": claimed,
-            "cases": [o.as_dict() for o in outcomes], "real": [text for text, _ in real],
-        }))
+        print(
+            json.dumps(
+                {
+                    "preset": args.preset,
+                    "backend": args.backend,
+                    "passed": good,
+                    "false": false,
+                    "claimed": claimed,
+                    "cases": [o.as_dict() for o in outcomes],
+                    "real": [text for text, _ in real],
+                }
+            )
+        )
     else:
         print(f"false crystals: {false} of {claimed} claimed, at most {MAX_FALSE:.1%} asked for")
         for text, ok in real:

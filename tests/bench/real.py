@@ -60,7 +60,7 @@ def solved_found(backend: Backend, path: Path, p: Parameters) -> tuple[int, int,
 def _closest(result: BatchResult, frame: int, truth: Array, input_cell: Array) -> float:
     """Misorientation in degrees of the crystal of a frame that is closest to a true lattice; infinite without one."""
     operators = symmetry_operators(input_cell, 0.02)
-    rows = result.crystals[result.crystal_offsets[frame]:result.crystal_offsets[frame + 1]]
+    rows = result.crystals[result.crystal_offsets[frame] : result.crystal_offsets[frame + 1]]
     return min((misorientation(cell.astype(float), truth, operators) for cell in result.cells[rows]), default=np.inf)
 
 

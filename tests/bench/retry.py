@@ -164,7 +164,8 @@ def line(outcome: Outcome) -> str:
     cost = " ".join(f"{ms / outcome.frames:6.2f}" for ms in outcome.cpu_ms)
     false = f"{outcome.false[0]:4} {outcome.false[1]:4}"
     return f"{outcome.case.name:28} {outcome.frames:6} {shares} {rungs} {false} {cost}  " + (
-        "pass" if outcome.passed else "fail")
+        "pass" if outcome.passed else "fail"
+    )
 
 
 def options() -> argparse.ArgumentParser:

@@ -52,40 +52,96 @@ _clean = Scenario(cells=(LYSOZYME,), n_spots=(60, 120), false_share=(0.1, 0.1))
 _settings = Scenario(cells=(PSEUDO,), n_spots=(20, 50), false_share=(0.25, 0.3))
 _noise = Scenario(cells=(CUBIC,), lattices=(0, 0), n_spots=(8, 300))
 
+
 def _wrong_cells(e: float) -> tuple[Scenario, ...]:
     return tuple(replace(_clean, cell_error=error) for error in ((e, e, e), (-e, -e, -e), (e, e, -e)))
 
 
 CASES = (
-    Case("14 of 54", "lysozyme, 14 true and 40 false spots",
-         (Scenario(cells=(LYSOZYME,), n_spots=(14, 14), false_spots=(40, 40)),), 0.90, n_frames=1000),
-    Case("14 of 44", "triclinic, 14 true and 30 false spots",
-         (Scenario(cells=(TRICLINIC,), n_spots=(14, 14), false_spots=(30, 30)),), 0.95),
-    Case("few spots", "lysozyme, 10-15 spots, a quarter false",
-         (Scenario(cells=(LYSOZYME,), n_spots=(10, 15), false_share=QUARTER),), 0.97, misorientation=0.15),
-    Case("small cell", "monoclinic 22 28 25, 8-16 spots",
-         (Scenario(cells=(MONOCLINIC,), n_spots=(8, 16)),), 0.97),
-    Case("half false", "lysozyme, 25-60 spots, 40-60 % false",
-         (Scenario(cells=(LYSOZYME,), n_spots=(25, 60), false_share=(0.4, 0.6)),), 0.98),
-    Case("xfel", "C-centred 61 122 168, 12-30 spots, a quarter false, 1 px, 2 mrad, distance 0.5 % wrong",
-         (Scenario(cells=(CENTRED,), centring="C", n_spots=(12, 30), false_share=QUARTER, position_noise=1.0,
-                   mosaicity=0.002, distance_error=0.005),), 0.95),
-    Case("long cell", "hexagonal 281 281 165, 100-300 spots, 10 % false",
-         (Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),), 0.98),
-    Case("cell 1 % off", "lysozyme, 60-120 spots, input cell 1 % too large, too small, a b long and c short",
-         _wrong_cells(0.01), 0.98, n_frames=600),
+    Case(
+        "14 of 54",
+        "lysozyme, 14 true and 40 false spots",
+        (Scenario(cells=(LYSOZYME,), n_spots=(14, 14), false_spots=(40, 40)),),
+        0.90,
+        n_frames=1000,
+    ),
+    Case(
+        "14 of 44",
+        "triclinic, 14 true and 30 false spots",
+        (Scenario(cells=(TRICLINIC,), n_spots=(14, 14), false_spots=(30, 30)),),
+        0.95,
+    ),
+    Case(
+        "few spots",
+        "lysozyme, 10-15 spots, a quarter false",
+        (Scenario(cells=(LYSOZYME,), n_spots=(10, 15), false_share=QUARTER),),
+        0.97,
+        misorientation=0.15,
+    ),
+    Case("small cell", "monoclinic 22 28 25, 8-16 spots", (Scenario(cells=(MONOCLINIC,), n_spots=(8, 16)),), 0.97),
+    Case(
+        "half false",
+        "lysozyme, 25-60 spots, 40-60 % false",
+        (Scenario(cells=(LYSOZYME,), n_spots=(25, 60), false_share=(0.4, 0.6)),),
+        0.98,
+    ),
+    Case(
+        "xfel",
+        "C-centred 61 122 168, 12-30 spots, a quarter false, 1 px, 2 mrad, distance 0.5 % wrong",
+        (
+            Scenario(
+                cells=(CENTRED,),
+                centring="C",
+                n_spots=(12, 30),
+                false_share=QUARTER,
+                position_noise=1.0,
+                mosaicity=0.002,
+                distance_error=0.005,
+            ),
+        ),
+        0.95,
+    ),
+    Case(
+        "long cell",
+        "hexagonal 281 281 165, 100-300 spots, 10 % false",
+        (Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),),
+        0.98,
+    ),
+    Case(
+        "cell 1 % off",
+        "lysozyme, 60-120 spots, input cell 1 % too large, too small, a b long and c short",
+        _wrong_cells(0.01),
+        0.98,
+        n_frames=600,
+    ),
     Case("cell 2 % off", "the same with 2 %", _wrong_cells(0.02), 0.95, n_frames=600),
-    Case("1-3 lattices", "lysozyme, 1-3 lattices, 100-200 spots, 15 % false",
-         (Scenario(cells=(LYSOZYME,), n_spots=(100, 200), false_share=(0.15, 0.15), lattices=(1, 3)),), 0.97,
-         measure="lattices"),
+    Case(
+        "1-3 lattices",
+        "lysozyme, 1-3 lattices, 100-200 spots, 15 % false",
+        (Scenario(cells=(LYSOZYME,), n_spots=(100, 200), false_share=(0.15, 0.15), lattices=(1, 3)),),
+        0.97,
+        measure="lattices",
+    ),
     Case("pseudo", "orthorhombic 50 51.5 70, 20-50 spots, 25-30 % false", (_settings,), 0.99, other_setting=0.01),
-    Case("C-centred", "61 122 168, 20-50 spots, 25-30 % false",
-         (replace(_settings, cells=(CENTRED,), centring="C"),), 0.99, other_setting=0.01),
-    Case("blank", "8-300 false spots, cells of 20 to 281 A",
-         tuple(replace(_noise, cells=(cell,), false_place=place)
-               for cell in (CUBIC, MONOCLINIC, LYSOZYME, TRICLINIC, CENTRED, HEXAGONAL)
-               for place in ("detector", "resolution")),
-         0.005, measure="blank", n_frames=2004),
+    Case(
+        "C-centred",
+        "61 122 168, 20-50 spots, 25-30 % false",
+        (replace(_settings, cells=(CENTRED,), centring="C"),),
+        0.99,
+        other_setting=0.01,
+    ),
+    Case(
+        "blank",
+        "8-300 false spots, cells of 20 to 281 A",
+        tuple(
+            replace(_noise, cells=(cell,), false_place=place)
+            for cell in (CUBIC, MONOCLINIC, LYSOZYME, TRICLINIC, CENTRED, HEXAGONAL)
+            for place in ("detector", "resolution")
+        ),
+        0.005,
+        measure="blank",
+        n_frames=2004,
+    ),
 )
 """Quality, each with the least share of frames that is asked for."""
 

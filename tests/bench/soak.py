@@ -49,11 +49,20 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
     n = len(offsets) - 1
     each = np.arange(n + 1)
     return BatchResult(
-        n_sampled=np.diff(offsets).astype(np.int32), cell_offsets=each, cells=np.repeat(CELL[None], n, 0).astype("f4"),
-        scores=np.zeros(n, "f4"), input_cell=np.zeros(n, "i4"), crystal_offsets=each, crystals=np.arange(n),
-        n_indexed=np.diff(offsets).astype(np.int32), rmsd=np.zeros(n, "f4"), log10_chance=np.full(n, -20, "f4"),
-        reason=np.zeros(n, "u1"), rung=np.zeros(n, "u1"),
-        log10_false=np.full(n, -10, "f4"), n_expected=np.ones(n, "f4"),
+        n_sampled=np.diff(offsets).astype(np.int32),
+        cell_offsets=each,
+        cells=np.repeat(CELL[None], n, 0).astype("f4"),
+        scores=np.zeros(n, "f4"),
+        input_cell=np.zeros(n, "i4"),
+        crystal_offsets=each,
+        crystals=np.arange(n),
+        n_indexed=np.diff(offsets).astype(np.int32),
+        rmsd=np.zeros(n, "f4"),
+        log10_chance=np.full(n, -20, "f4"),
+        reason=np.zeros(n, "u1"),
+        rung=np.zeros(n, "u1"),
+        log10_false=np.full(n, -10, "f4"),
+        n_expected=np.ones(n, "f4"),
     )
 
 
@@ -190,8 +199,10 @@ def main() -> int:
             failed.append("memory")
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), options.fast_frames, 300, batch_size=8192)
-        print(f"{found.frames} frames of 300 spots: {found.frames_per_second:.0f} frames/s, HDF5 to HDF5 without the "
-              f"computation (asked: {FEWEST_FRAMES_PER_SECOND:.0f} on the host of a GPU)")
+        print(
+            f"{found.frames} frames of 300 spots: {found.frames_per_second:.0f} frames/s, HDF5 to HDF5 without the "
+            f"computation (asked: {FEWEST_FRAMES_PER_SECOND:.0f} on the host of a GPU)"
+        )
     with tempfile.TemporaryDirectory() as folder:
         share = share_of_the_rest(Path(folder), options.stills)
         print(f"all but the computation, on the CPU, 300 spots: {share:.1%} of its time (at most {LARGEST_SHARE:.0%})")

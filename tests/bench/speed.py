@@ -72,14 +72,14 @@ def numpy_scores(directions: Spots, spots: Spots, length: float, p: Parameters, 
     scaled = np.ascontiguousarray(spots.T * np.float32(length))
     low, high, delta, near = (np.float32(v) for v in (p.triml, p.trimh, p.delta, p.distance1))
     for first in range(0, len(directions), block):
-        distance = directions[first:first + block] @ scaled
+        distance = directions[first : first + block] @ scaled
         distance -= np.rint(distance)
         np.abs(distance, out=distance)
         count = np.count_nonzero(distance < near, axis=1)
         np.clip(distance, low, high, out=distance)
         distance += delta
         np.log2(distance, out=distance)
-        out[first:first + block] = np.exp2(distance.mean(axis=1)) - delta - count - 1
+        out[first : first + block] = np.exp2(distance.mean(axis=1)) - delta - count - 1
     return out
 
 
@@ -124,8 +124,12 @@ def command(args: list[str], **environment: str) -> tuple[float, float, float]:
     """CPU seconds, wall seconds and peak MiB of one run of the command."""
     code = "import sys; from ffbidx_cli.main import main; sys.exit(main())"
     start = time.monotonic()
-    child = subprocess.Popen([sys.executable, "-c", code, *args], env={**os.environ, **environment},
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *args],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     _, status, usage = os.wait4(child.pid, 0)
     if status:
         raise RuntimeError(f"ffbidx {' '.join(args)} ended with status {os.waitstatus_to_exitcode(status)}")
@@ -163,7 +167,7 @@ def memory_section(n_frames: int) -> None:
 def write_spots(path: Path, frames: SimulatedFrames, n_frames: int | None = None) -> None:
     """A spot file without truth; the frames repeat until there are `n_frames`."""
     chosen = np.arange(n_frames or frames.n_frames) % frames.n_frames
-    parts = [frames.spots[frames.offsets[f]:frames.offsets[f + 1]] for f in chosen]
+    parts = [frames.spots[frames.offsets[f] : frames.offsets[f + 1]] for f in chosen]
     with h5py.File(path, "w") as file:
         file["spots"] = np.concatenate(parts)
         file["spots"].attrs["units"] = "1/angstrom"

@@ -167,15 +167,19 @@ def test_numbers_that_cannot_be_spots_make_a_bad_frame(index, text_file, tmp_pat
     assert (ran.summary["status"]["bad_spots"], ran.summary["indexed"]) == (1, 1)
 
 
-@pytest.mark.parametrize("change", [
-    lambda text: text.replace("\n", "\r\n"),
-    lambda text: "\ufeff" + text,
-    lambda text: text.replace(" ", "\t"),
-    lambda text: text.replace(" ", ", "),
-    lambda text: "# a comment\n\n" + text.replace("\n", "  # more\n", 3) + "\n \n# end",
-    lambda text: text.rstrip("\n"),
-    lambda text: text.replace("\n", " 1000 7\n"),
-], ids=["crlf", "byte order mark", "tabs", "commas", "comments", "no last line break", "further columns"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace(" ", "\t"),
+        lambda text: text.replace(" ", ", "),
+        lambda text: "# a comment\n\n" + text.replace("\n", "  # more\n", 3) + "\n \n# end",
+        lambda text: text.rstrip("\n"),
+        lambda text: text.replace("\n", " 1000 7\n"),
+    ],
+    ids=["crlf", "byte order mark", "tabs", "commas", "comments", "no last line break", "further columns"],
+)
 def test_text_in_other_clothes_is_the_same_frame(index, text_file, tmp_path, change):
     wanted = index(text_file, "-o", "-").out.split("\t")[-19:]
     (tmp_path / "changed.txt").write_bytes(change(text_file.read_text()).encode())

@@ -51,14 +51,17 @@ def test_a_cell_in_nanometres_gets_a_note(run, spots_file, tmp_path):
     assert "nanometres" in ran.err
 
 
-@pytest.mark.parametrize(("output", "status", "word"), [
-    ("nowhere/x.h5", 6, "nowhere"),
-    (".", 2, "suffix"),
-    ("x.mtz", 2, "suffix"),
-    ("x", 2, "suffix"),
-    ("", 2, "suffix"),
-    ("directory.h5", 6, "directory.h5"),
-])
+@pytest.mark.parametrize(
+    ("output", "status", "word"),
+    [
+        ("nowhere/x.h5", 6, "nowhere"),
+        (".", 2, "suffix"),
+        ("x.mtz", 2, "suffix"),
+        ("x", 2, "suffix"),
+        ("", 2, "suffix"),
+        ("directory.h5", 6, "directory.h5"),
+    ],
+)
 def test_outputs_that_cannot_be_written(index, spots_file, tmp_path, output, status, word):
     (tmp_path / "directory.h5").mkdir()
     assert index(spots_file, "-o", output).is_one_line_error(status, word)
@@ -78,17 +81,61 @@ def test_a_directory_without_permission(index, spots_file, tmp_path):
     assert index(spots_file, "-o", "shut/x.h5").is_one_line_error(6, "shut/x.h5")
 
 
-@pytest.mark.parametrize("options", [
-    "--max-output-cells 0", "--max-input-cells 0", "--max-spots 3", "--num-candidate-vectors 0", "--triml -0.1",
-    "--trimh 0.6", "--triml 0.4", "--delta -0.5", "--num-halfsphere-points 1",
-    "--num-halfsphere-points 8", "--num-angle-points -1", "--n-output-cells 0", "--contraction 1", "--contraction 0",
-    "--max-dist 0", "--min-spots 3", "--n-iter -1", "--length-threshold -1", "--vr-min-spots 3", "--method best",
-    "--accept all", "--polish full", "--preset slow", "--max-drift 5%", "--max-drift 5%,x", "--max-drift 0,3",
-    "--max-drift 200%,3", "--max-drift 5%,95", "--max-drift nan,3", "--delta nan", "--max-dist inf", "--dist1 1e999",
-    "--max-spots ten", "--max-spots 1.5", "--learn-cell -1", "--searches 0", "--max-log10-chance 1",
-    "--d-min 0", "--d-min -2", "--d-min nan", "--d-max inf", "--d-min 5 --d-max 3", "--every 0", "--max-frames 0",
-    "--max-frames -3", "--batch-size 0", "--threads 0", "--backend gpu", "--keep some", "--bogus 3",
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--max-output-cells 0",
+        "--max-input-cells 0",
+        "--max-spots 3",
+        "--num-candidate-vectors 0",
+        "--triml -0.1",
+        "--trimh 0.6",
+        "--triml 0.4",
+        "--delta -0.5",
+        "--num-halfsphere-points 1",
+        "--num-halfsphere-points 8",
+        "--num-angle-points -1",
+        "--n-output-cells 0",
+        "--contraction 1",
+        "--contraction 0",
+        "--max-dist 0",
+        "--min-spots 3",
+        "--n-iter -1",
+        "--length-threshold -1",
+        "--vr-min-spots 3",
+        "--method best",
+        "--accept all",
+        "--polish full",
+        "--preset slow",
+        "--max-drift 5%",
+        "--max-drift 5%,x",
+        "--max-drift 0,3",
+        "--max-drift 200%,3",
+        "--max-drift 5%,95",
+        "--max-drift nan,3",
+        "--delta nan",
+        "--max-dist inf",
+        "--dist1 1e999",
+        "--max-spots ten",
+        "--max-spots 1.5",
+        "--learn-cell -1",
+        "--searches 0",
+        "--max-log10-chance 1",
+        "--d-min 0",
+        "--d-min -2",
+        "--d-min nan",
+        "--d-max inf",
+        "--d-min 5 --d-max 3",
+        "--every 0",
+        "--max-frames 0",
+        "--max-frames -3",
+        "--batch-size 0",
+        "--threads 0",
+        "--backend gpu",
+        "--keep some",
+        "--bogus 3",
+    ],
+)
 def test_option_values_out_of_range(index, spots_file, options):
     assert index(spots_file, *options.split()).is_one_line_error(2, options.split()[0])
 
@@ -98,10 +145,13 @@ def test_options_that_exclude_each_other(index, spots_file):
     assert index(spots_file, "--json", "--dry-run").is_one_line_error(2, "--json", "--dry-run")
 
 
-@pytest.mark.parametrize(("gpus", "cupy", "words"), [
-    ((0, "no NVIDIA driver on this machine"), True, "no NVIDIA driver on this machine"),
-    ((1, ""), False, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),
-])
+@pytest.mark.parametrize(
+    ("gpus", "cupy", "words"),
+    [
+        ((0, "no NVIDIA driver on this machine"), True, "no NVIDIA driver on this machine"),
+        ((1, ""), False, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),
+    ],
+)
 def test_a_backend_that_is_not_there(index, spots_file, tmp_path, monkeypatch, gpus, cupy, words):
     monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: gpus)
     monkeypatch.setattr("ffbidx_core.backends.cuda.driver.driver_cuda", lambda: (12, 4))

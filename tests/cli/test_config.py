@@ -69,13 +69,16 @@ def test_results_repeat_their_run(run, config, tmp_path):
     assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "old.h5").read_bytes()
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("nonsense = 1\n", "there is no option nonsense"),
-    ("resume = true\n", "there is no option resume"),
-    ("every = \n", "is no TOML"),
-    ("every = 'x'\n", "--every"),
-    ("max-drift = '4'\n", "LENGTH,ANGLE"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nonsense = 1\n", "there is no option nonsense"),
+        ("resume = true\n", "there is no option resume"),
+        ("every = \n", "is no TOML"),
+        ("every = 'x'\n", "--every"),
+        ("max-drift = '4'\n", "LENGTH,ANGLE"),
+    ],
+)
 def test_bad_files_are_one_line(run, tmp_path, spots_file, text, says):
     (tmp_path / "bad.toml").write_text(text)
     assert run("index", spots_file, "--config", "bad.toml").is_one_line_error(2, says)
@@ -87,11 +90,14 @@ def test_files_that_know_no_options(run, spots_file):
     assert run("index").is_one_line_error(2, "Missing argument 'INPUT...'")
 
 
-@pytest.mark.parametrize(("shell", "variables", "wanted"), [
-    ("bash", {"COMP_WORDS": "ffbidx index --num-half", "COMP_CWORD": "2"}, "plain,--num-halfsphere-points"),
-    ("zsh", {"COMP_WORDS": "ffbidx mer", "COMP_CWORD": "1"}, "merge"),
-    ("fish", {"COMP_WORDS": "ffbidx index --resu", "COMP_CWORD": "--resu"}, "--resume"),
-])
+@pytest.mark.parametrize(
+    ("shell", "variables", "wanted"),
+    [
+        ("bash", {"COMP_WORDS": "ffbidx index --num-half", "COMP_CWORD": "2"}, "plain,--num-halfsphere-points"),
+        ("zsh", {"COMP_WORDS": "ffbidx mer", "COMP_CWORD": "1"}, "merge"),
+        ("fish", {"COMP_WORDS": "ffbidx index --resu", "COMP_CWORD": "--resu"}, "--resume"),
+    ],
+)
 def test_shells_complete(shell, variables, wanted, tmp_path):
     source = start(env=os.environ | {"_FFBIDX_COMPLETE": f"{shell}_source"})
     script, err = source.communicate(timeout=60)
@@ -107,11 +113,20 @@ def test_shells_complete(shell, variables, wanted, tmp_path):
 def test_a_list_on_standard_input(spots_file, cell_file, tmp_path):
     write_spots(tmp_path / "more.h5", [frame(7)[1]])
     process = start(
-        "index", "-", "--cell", cell_file, "--num-halfsphere-points", 4096, "--learn-cell", 0, "-q", "-o", "x.h5",
-        stdin=subprocess.PIPE, cwd=tmp_path,
+        "index",
+        "-",
+        "--cell",
+        cell_file,
+        "--num-halfsphere-points",
+        4096,
+        "--learn-cell",
+        0,
+        "-q",
+        "-o",
+        "x.h5",
+        stdin=subprocess.PIPE,
+        cwd=tmp_path,
     )
     _, err = process.communicate(f"{spots_file}//1\nmore.h5\n", timeout=60)
     assert process.returncode == 0, err
     assert list(read_results(tmp_path / "x.h5").index) == [1, 0]
-
-

@@ -7,18 +7,27 @@ from ffbidx_cli import console
 from ffbidx_core.run.pipeline import Progress
 
 
-@pytest.mark.parametrize(("event", "line"), [
-    (Progress(0, 0, 0, 10, 0.0), "0/10 frames"),
-    (Progress(50, 40, 45, 200, 10.0), (
-        "50/200 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, 0:00:30 left, queues: read 0%, write 0% full")),
-    (Progress(50, 40, 45, None, 10.0, to_compute=1.0, to_write=0.5), (
-        "50 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, queues: read 100%, write 50% full")),
-    # The frames of a run that follows its input are not known before.
-    (Progress(0, 0, 0, None, 3.0, to_learn=17), "17 frames, waiting for more to learn the cell from"),
-    # What was finished before counts for no speed.
-    (Progress(7200, 0, 0, 14400, 3600.0, before=3600), (
-        "7200/14400 frames, 0.0% indexed, 0 crystals, 1.0 frames/s, 2:00:00 left, queues: read 0%, write 0% full")),
-])
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (Progress(0, 0, 0, 10, 0.0), "0/10 frames"),
+        (
+            Progress(50, 40, 45, 200, 10.0),
+            ("50/200 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, 0:00:30 left, queues: read 0%, write 0% full"),
+        ),
+        (
+            Progress(50, 40, 45, None, 10.0, to_compute=1.0, to_write=0.5),
+            ("50 frames, 80.0% indexed, 45 crystals, 5.0 frames/s, queues: read 100%, write 50% full"),
+        ),
+        # The frames of a run that follows its input are not known before.
+        (Progress(0, 0, 0, None, 3.0, to_learn=17), "17 frames, waiting for more to learn the cell from"),
+        # What was finished before counts for no speed.
+        (
+            Progress(7200, 0, 0, 14400, 3600.0, before=3600),
+            ("7200/14400 frames, 0.0% indexed, 0 crystals, 1.0 frames/s, 2:00:00 left, queues: read 0%, write 0% full"),
+        ),
+    ],
+)
 def test_progress_in_words(event, line):
     assert console.progress_line(event) == line
 

@@ -34,9 +34,15 @@ def test_json(run):
     assert tested["right"] == tested["crystals"] > 0
 
 
-@pytest.mark.parametrize(("state", "status"), [
-    (State.OK, 0), (State.ABSENT, 0), (State.ATTENTION, 0), (State.BROKEN, 4),
-])
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (State.OK, 0),
+        (State.ABSENT, 0),
+        (State.ATTENTION, 0),
+        (State.BROKEN, 4),
+    ],
+)
 def test_the_status_says_whether_all_that_is_needed_works(run, finds, state, status):
     finds(state)
     ran = run("doctor")

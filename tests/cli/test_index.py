@@ -61,7 +61,11 @@ def test_json_is_the_only_thing_on_standard_output(index, spots_file):
     summary = json.loads(ran.out)
     assert summary["frames"] == summary["indexed"] == summary["crystals"] == 3
     assert summary["status"] == {
-        "indexed": 3, "not_indexed": 0, "too_few_spots": 0, "bad_spots": 0, "unreadable": 0,
+        "indexed": 3,
+        "not_indexed": 0,
+        "too_few_spots": 0,
+        "bad_spots": 0,
+        "unreadable": 0,
     }
     assert summary["complete"] is True
     assert summary["output"] == "x.h5"

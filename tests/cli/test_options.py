@@ -23,7 +23,10 @@ def test_every_parameter_is_an_option_without_a_default_of_its_own(name):
 def test_an_option_given_by_hand_wins_over_the_preset(name, preset):
     old = getattr(Parameters.preset(preset), name)
     words = {
-        "method": "ifss", "accept": "count", "polish": "none", "max_drift": (0.01, 1.0),
+        "method": "ifss",
+        "accept": "count",
+        "polish": "none",
+        "max_drift": (0.01, 1.0),
     }
     value = words.get(name, not old if isinstance(old, bool) else old + 4 if isinstance(old, int) else 0.1)
     parameters, given = chosen_parameters(preset, dict.fromkeys(FIELDS) | {name: value, "output": "x.h5"})
@@ -51,7 +54,8 @@ def test_the_help_shows_the_value_in_every_preset(name):
 def test_the_help_has_a_section_for_each_group(run):
     lines = run("index", "--help").out.splitlines()
     assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
-        "Options:", *(f"{title}:" for title in SECTIONS.values())
+        "Options:",
+        *(f"{title}:" for title in SECTIONS.values()),
     ]
 
 

@@ -10,15 +10,45 @@ LYSOZYME = "79,79,38,90,90,90"
 
 
 def test_settings_reach_the_frames(run, tmp_path):
-    ran = run("simulate", "-o", "out.h5", "--cell", LYSOZYME, "--frames", 4, "--seed", 5, "--n-spots", 20, 30,
-              "--lattices", 1, 2, "--beam-centre", 2000, 2100.5, "--centring", "I", "--distance", 180)
+    ran = run(
+        "simulate",
+        "-o",
+        "out.h5",
+        "--cell",
+        LYSOZYME,
+        "--frames",
+        4,
+        "--seed",
+        5,
+        "--n-spots",
+        20,
+        30,
+        "--lattices",
+        1,
+        2,
+        "--beam-centre",
+        2000,
+        2100.5,
+        "--centring",
+        "I",
+        "--distance",
+        180,
+    )
     assert ran.status == 0, ran.err
     assert ran.out == ""
     assert ran.err.startswith("out.h5: 4 frames, ")
-    expected = simulate(Scenario(
-        cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(20, 30), lattices=(1, 2), beam_centre=(2000.0, 2100.5),
-        centring="I", distance=180.0,
-    ), 4, seed=5)
+    expected = simulate(
+        Scenario(
+            cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),),
+            n_spots=(20, 30),
+            lattices=(1, 2),
+            beam_centre=(2000.0, 2100.5),
+            centring="I",
+            distance=180.0,
+        ),
+        4,
+        seed=5,
+    )
     with h5py.File(tmp_path / "out.h5") as file:
         assert np.array_equal(file["spots"][()], expected.spots)
         assert np.array_equal(file["truth/cells"][()], expected.cells)
@@ -40,20 +70,23 @@ def test_cells_from_files_and_from_the_command_line(run, tmp_path):
     assert lengths == pytest.approx(np.array([[50, 60, 40], [79, 79, 38]]))
 
 
-@pytest.mark.parametrize(("arguments", "status", "says"), [
-    (["--cell", "79,79,38,90,90"], 2, "a cell has 6"),
-    (["--cell", "nowhere.txt"], 2, "nowhere.txt"),
-    (["--cell", "10,10,10,30,30,90"], 2, "no cell has the parameters"),
-    (["--cell", LYSOZYME, "--d-min", "-1"], 2, "--d-min"),
-    (["--cell", LYSOZYME, "--n-spots", "30", "20"], 2, "--n-spots"),
-    (["--cell", LYSOZYME, "--n-spots", "99999", "99999"], 2, "--n-spots"),
-    (["--cell", LYSOZYME, "--centring", "Q"], 2, "--centring"),
-    (["--cell", LYSOZYME, "--frames", "0"], 2, "--frames"),
-    (["--cell", LYSOZYME, "--seed", "-1"], 2, "--seed"),
-    (["--cell", LYSOZYME, "-o", "out.cbf"], 2, ".h5"),
-    (["--cell", LYSOZYME, "-o", "no/where/out.h5"], 6, "no/where"),
-    ([], 2, "--cell"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["--cell", "79,79,38,90,90"], 2, "a cell has 6"),
+        (["--cell", "nowhere.txt"], 2, "nowhere.txt"),
+        (["--cell", "10,10,10,30,30,90"], 2, "no cell has the parameters"),
+        (["--cell", LYSOZYME, "--d-min", "-1"], 2, "--d-min"),
+        (["--cell", LYSOZYME, "--n-spots", "30", "20"], 2, "--n-spots"),
+        (["--cell", LYSOZYME, "--n-spots", "99999", "99999"], 2, "--n-spots"),
+        (["--cell", LYSOZYME, "--centring", "Q"], 2, "--centring"),
+        (["--cell", LYSOZYME, "--frames", "0"], 2, "--frames"),
+        (["--cell", LYSOZYME, "--seed", "-1"], 2, "--seed"),
+        (["--cell", LYSOZYME, "-o", "out.cbf"], 2, ".h5"),
+        (["--cell", LYSOZYME, "-o", "no/where/out.h5"], 6, "no/where"),
+        ([], 2, "--cell"),
+    ],
+)
 def test_errors_are_one_line_and_leave_no_file(run, tmp_path, arguments, status, says):
     ran = run("simulate", "-o", "out.h5", *arguments)
     assert ran.status == status

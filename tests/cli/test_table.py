@@ -8,8 +8,23 @@ def test_a_line_for_each_crystal(index, run, spots_file):
     ran = run("table", "spots.ffbidx.h5")
     head, *lines, last = ran.out.splitlines()
     assert ran.status == 0
-    assert head.split() == ["frame", "spots", "indexed", "by", "chance", "rmsd", "1/A", "log10", "false", "a", "b", "c",
-                            "alpha", "beta", "gamma"]
+    assert head.split() == [
+        "frame",
+        "spots",
+        "indexed",
+        "by",
+        "chance",
+        "rmsd",
+        "1/A",
+        "log10",
+        "false",
+        "a",
+        "b",
+        "c",
+        "alpha",
+        "beta",
+        "gamma",
+    ]
     assert [line.split()[0] for line in lines] == [f"{spots_file}//{i}" for i in range(3)]
     assert np.allclose([float(v) for v in lines[0].split()[6:]], [31, 42, 53, 90, 103, 90], atol=0.5)
     assert last == "3 crystals on 3 frames"

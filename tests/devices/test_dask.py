@@ -38,10 +38,15 @@ def test_a_table_and_its_record(cluster, sources, tmp_path, small_shards):
         assert path.read_bytes() == one.read_bytes()
 
 
-@pytest.mark.parametrize("changes", [
-    {"every": 3, "max_frames": 11}, {"keep_all": True, "max_frames": 9}, {"parameters": QUICK.replace(learn_cell=0)},
-    {"parameters": QUICK.replace(retry=not QUICK.retry)},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"every": 3, "max_frames": 11},
+        {"keep_all": True, "max_frames": 9},
+        {"parameters": QUICK.replace(learn_cell=0)},
+        {"parameters": QUICK.replace(retry=not QUICK.retry)},
+    ],
+)
 def test_parts_of_the_frames_and_other_settings(cluster, sources, tmp_path, small_shards, changes):
     check(cluster, sources, tmp_path, **changes)
 

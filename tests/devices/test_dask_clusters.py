@@ -68,15 +68,27 @@ def test_errors_come_back_from_workers_as_they_were(cluster, tmp_path):
     with h5py.File(source.path, "a") as file:
         file["cells"] = np.stack([CELL, CELL * 1.1])
     with pytest.raises(ParameterError, match="max_input_cells = 1 is out of range: at least the 2 input cells"):
-        run_on(cluster, [source], tmp_path / "x.h5", cells=None, limit_cells=True,
-               parameters=QUICK.replace(max_input_cells=1, learn_cell=0))
+        run_on(
+            cluster,
+            [source],
+            tmp_path / "x.h5",
+            cells=None,
+            limit_cells=True,
+            parameters=QUICK.replace(max_input_cells=1, learn_cell=0),
+        )
 
 
 @pytest.fixture
 def scheduler():
     """A scheduler as others start it, with a worker in this process that has two threads."""
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
-                                  host="127.0.0.1", dashboard_address="127.0.0.1:0") as made:
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+    ) as made:
         yield made
 
 
@@ -122,8 +134,10 @@ def test_a_scheduler_that_goes_away(scheduler, sources, tmp_path, small_shards):
         if event.frames == 8:
             scheduler.close()
 
-    with open_cluster(scheduler.scheduler_address, backend="cpu") as cluster, \
-            pytest.raises(BackendUnavailable, match=r"the (connection to the )?scheduler .*; with --resume"):
+    with (
+        open_cluster(scheduler.scheduler_address, backend="cpu") as cluster,
+        pytest.raises(BackendUnavailable, match=r"the (connection to the )?scheduler .*; with --resume"),
+    ):
         run_on(cluster, sources, tmp_path / "x.h5", progress=gone)
     assert len(list((tmp_path / "x.h5.parts").glob("*.h5"))) >= 2
 
@@ -173,8 +187,10 @@ def test_nobody_else_can_connect(cluster):
     """Ports are open on the loopback only, and ask for a key."""
     here = psutil.Process()
     ports = [
-        address.laddr.ip for process in (here, *here.children(recursive=True))
-        for address in process.net_connections(kind="inet") if address.status == psutil.CONN_LISTEN
+        address.laddr.ip
+        for process in (here, *here.children(recursive=True))
+        for address in process.net_connections(kind="inet")
+        if address.status == psutil.CONN_LISTEN
     ]
     assert ports
     assert set(ports) == {"127.0.0.1"}
@@ -200,8 +216,24 @@ def test_dask_is_imported_with_its_option_only(sources, tmp_path):
         "sys.exit(status + 50 * any(name.split('.')[0] in ('dask', 'distributed') for name in sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "index", sources[0].path, "--cell", "31,42,53,90,103,90", "--max-frames", "2",
-         "--num-halfsphere-points", "1024", "--backend", "cpu", "-o", str(tmp_path / "x.h5")], check=False,
+        [
+            sys.executable,
+            "-c",
+            code,
+            "index",
+            sources[0].path,
+            "--cell",
+            "31,42,53,90,103,90",
+            "--max-frames",
+            "2",
+            "--num-halfsphere-points",
+            "1024",
+            "--backend",
+            "cpu",
+            "-o",
+            str(tmp_path / "x.h5"),
+        ],
+        check=False,
     )
     assert done.returncode == 0
 
@@ -219,10 +251,13 @@ class Failed:
         raise self._error
 
 
-@pytest.mark.parametrize(("error", "says"), [
-    (RuntimeError("Error during deserialization of the task graph."), "scheduler of dask cannot load ffbidx: "),
-    (ModuleNotFoundError("no", name="ffbidx_core"), "a worker of dask has no ffbidx: install"),
-])
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (RuntimeError("Error during deserialization of the task graph."), "scheduler of dask cannot load ffbidx: "),
+        (ModuleNotFoundError("no", name="ffbidx_core"), "a worker of dask has no ffbidx: install"),
+    ],
+)
 def test_what_fails_for_want_of_the_program(error, says):
     with pytest.raises(BackendUnavailable, match=says):
         Task(Failed(error), "a task").result()

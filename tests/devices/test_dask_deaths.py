@@ -76,9 +76,7 @@ def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, mo
     assert before - pids(cluster)
 
 
-def test_a_frame_that_kills_every_worker_ends_the_run(
-    cluster, sources, wanted, tmp_path, monkeypatch, small_shards
-):
+def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, tmp_path, monkeypatch, small_shards):
     output = tmp_path / "x.h5"
     monkeypatch.setattr(shards, "index_shard", killed_at_frame_20)
     says = r"2 workers of dask died one after the other with the 4 frames up to .*1\.h5//7: see their logs; with --res"
@@ -153,14 +151,30 @@ def wait_until(condition, seconds=60):
 def test_a_signal_keeps_what_is_done(sources, tmp_path, number, status):
     (tmp_path / "c.cell").write_text("31 42 53 90 103 90\n")
     ledger = tmp_path / "x.h5.parts/ledger.jsonl"
-    arguments = ["index", *(str(source) for source in sources), "--cell", str(tmp_path / "c.cell"), "-o",
-                 str(tmp_path / "x.h5"), "--num-halfsphere-points", "1024", "--learn-cell", "6", "--backend", "cpu"]
+    arguments = [
+        "index",
+        *(str(source) for source in sources),
+        "--cell",
+        str(tmp_path / "c.cell"),
+        "-o",
+        str(tmp_path / "x.h5"),
+        "--num-halfsphere-points",
+        "1024",
+        "--learn-cell",
+        "6",
+        "--backend",
+        "cpu",
+    ]
     then = f"""
     from ffbidx_cli.main import main
     sys.exit(main({[*arguments, "--dask", "local:2", "--save-every", "0"]!r}))
 """
-    client = subprocess.Popen([sys.executable, "-c", CLIENT.format(paths=sys.path, then=then)],
-                              stderr=subprocess.PIPE, text=True, start_new_session=True)
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT.format(paths=sys.path, then=then)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     wait_until(lambda: client.poll() is not None or (ledger.exists() and '"shard"' in ledger.read_text()))
     # As a terminal and SLURM do: to all processes.
     os.killpg(client.pid, number)

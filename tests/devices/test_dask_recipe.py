@@ -54,7 +54,8 @@ def test_a_run_on_all_nodes(tmp_path, environment):
 def test_the_time_limit(tmp_path, environment):
     """SLURM tells the script, which tells the program, waits for it, and queues the job again."""
     job = environment(
-        dask='[ $1 = scheduler ] && echo {} > "${@: -1}"; exec sleep 60', srun="exec sleep 60",
+        dask='[ $1 = scheduler ] && echo {} > "${@: -1}"; exec sleep 60',
+        srun="exec sleep 60",
         ffbidx="trap 'sleep 0.3; exit 75' TERM; touch begun; while :; do sleep 0.05; done",
     )
     script = subprocess.Popen(["bash", SCRIPT], cwd=tmp_path, env=job)

@@ -16,7 +16,9 @@ from tests.helpers.runs.diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, 
 
 CENTRE = (4148 / 2, 4362 / 2)
 HEXAGONAL = {
-    "cell": "281,281,165,90,90,120", "cells": ((281.0, 281.0, 165.0, 90.0, 90.0, 120.0),), "n_spots": (100, 200),
+    "cell": "281,281,165,90,90,120",
+    "cells": ((281.0, 281.0, 165.0, 90.0, 90.0, 120.0),),
+    "n_spots": (100, 200),
 }
 
 
@@ -37,7 +39,7 @@ def test_a_beam_centre_that_is_off():
     assert pixels.shift == pytest.approx((-3, 1), abs=0.06)
     assert pixels.error == pytest.approx((setup.shift_x.error / PIXEL, setup.shift_y.error / PIXEL), rel=1e-6)
     assert setup.after.evidence.mean() > 1.2 * setup.before.evidence.mean()
-    option, = options_of(diagnosis)
+    (option,) = options_of(diagnosis)
     name, fs, ss = option.split()
     assert name == "--beam-centre"
     assert (float(fs), float(ss)) == pytest.approx(CENTRE, abs=0.06)
@@ -81,7 +83,7 @@ def test_a_wrong_distance():
     diagnosis = diagnosis_of(distance_error=0.005, n_frames=150)
     assert diagnosis.setup.cause == "distance"
     assert diagnosis.setup.distance.value == pytest.approx(0.005, abs=4 * diagnosis.setup.distance.error)
-    option, = options_of(diagnosis)
+    (option,) = options_of(diagnosis)
     assert option.startswith("--distance ")
     assert float(option.split()[1]) == pytest.approx(200, abs=0.12)
     assert "So it is the distance" in words_of(diagnosis)
@@ -93,7 +95,7 @@ def test_a_wrong_cell_that_the_run_did_not_learn():
     assert diagnosis.setup.cause == "cell"
     np.testing.assert_allclose(diagnosis.setup.cell[:3], [79, 79, 38], rtol=5e-4)
     assert (np.abs(diagnosis.setup.cell[:3] - [79, 79, 38]) < 5 * diagnosis.setup.cell_errors[:3] + 0.01).all()
-    option, = options_of(diagnosis)
+    (option,) = options_of(diagnosis)
     assert option.startswith(("--cell 79.0", "--cell 78.9"))
     # Where the run learned the cell itself there is nothing to do.
     learned = diagnosis_of(cell="79.5,79.5,38.2,90,90,90")
@@ -102,14 +104,21 @@ def test_a_wrong_cell_that_the_run_did_not_learn():
     assert "The cell is not as given (the run corrected it)" in words_of(learned)
 
 
-@pytest.mark.parametrize(("given", "settings", "too_large", "right"), [
-    ("79,79,76,90,90,90", {}, True, TRUE),
-    ("79,79,19,90,90,90", {}, False, TRUE),
-    ("79,79,114,90,90,90", {}, True, TRUE),
-    ("61,122,168,90,90,90", {"cells": ((61.0, 122.0, 168.0, 90.0, 90.0, 90.0),), "centring": "C"}, True,
-     "61,122,168,90,90,90,C"),
-    ("61,122,168,90,90,90,C", {"cells": ((61.0, 122.0, 168.0, 90.0, 90.0, 90.0),)}, False, "61,122,168,90,90,90"),
-])
+@pytest.mark.parametrize(
+    ("given", "settings", "too_large", "right"),
+    [
+        ("79,79,76,90,90,90", {}, True, TRUE),
+        ("79,79,19,90,90,90", {}, False, TRUE),
+        ("79,79,114,90,90,90", {}, True, TRUE),
+        (
+            "61,122,168,90,90,90",
+            {"cells": ((61.0, 122.0, 168.0, 90.0, 90.0, 90.0),), "centring": "C"},
+            True,
+            "61,122,168,90,90,90,C",
+        ),
+        ("61,122,168,90,90,90,C", {"cells": ((61.0, 122.0, 168.0, 90.0, 90.0, 90.0),)}, False, "61,122,168,90,90,90"),
+    ],
+)
 def test_multiples_and_parts_of_the_cell(given, settings, too_large, right):
     diagnosis = diagnosis_of(cell=given, n_frames=50, **settings)
     assert diagnosis.multiple.too_large == too_large

@@ -37,12 +37,15 @@ def test_lattices_with_and_without_vectors(f, order):
     assert (numbers @ f % order == 0).all()
 
 
-@pytest.mark.parametrize(("given", "centring", "wanted", "letter"), [
-    ((61, 122, 168, 90, 90, 90), "C", (61, 122, 168, 90, 90, 90), "C"),
-    ((79, 79, 38, 90, 90, 90), "P", (79, 79, 76, 90, 90, 90), "P"),
-    ((79, 79, 38, 90, 90, 90), "I", (79, 79, 38, 90, 90, 90), "I"),
-    ((60, 60, 90, 90, 90, 120), "H", (60, 60, 90, 90, 90, 120), "H"),
-])
+@pytest.mark.parametrize(
+    ("given", "centring", "wanted", "letter"),
+    [
+        ((61, 122, 168, 90, 90, 90), "C", (61, 122, 168, 90, 90, 90), "C"),
+        ((79, 79, 38, 90, 90, 90), "P", (79, 79, 76, 90, 90, 90), "P"),
+        ((79, 79, 38, 90, 90, 90), "I", (79, 79, 38, 90, 90, 90), "I"),
+        ((60, 60, 90, 90, 90, 120), "H", (60, 60, 90, 90, 90, 120), "H"),
+    ],
+)
 def test_a_primitive_cell_as_the_user_would_give_it(given, centring, wanted, letter):
     right = cell_from_parameters(wanted)
     primitive = primitive_basis(right, letter) @ right
@@ -69,6 +72,7 @@ def test_two_lattices_on_a_frame_are_no_multiple():
     first = np.arange(0, 80, 2)
     from dataclasses import replace
 
-    alone = replace(crystals, cells=crystals.cells[first], input_cell=crystals.input_cell[first],
-                    crystal_offsets=np.arange(41))
+    alone = replace(
+        crystals, cells=crystals.cells[first], input_cell=crystals.input_cell[first], crystal_offsets=np.arange(41)
+    )
     assert find_multiple(alone, 0) is None

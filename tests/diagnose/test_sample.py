@@ -73,7 +73,9 @@ def test_pairs_are_each_crystal_with_the_spots_of_its_frame(results):
     crystals = take_frames(sample_of(results).crystals, np.array([3, 7, 8]))
     rows, crystal = crystals.pairs()
     expected = [
-        (row, c) for f in range(3) for c in range(*crystals.crystal_offsets[f : f + 2])
+        (row, c)
+        for f in range(3)
+        for c in range(*crystals.crystal_offsets[f : f + 2])
         for row in range(*crystals.offsets[f : f + 2])
     ]
     assert list(zip(rows.tolist(), crystal.tolist(), strict=True)) == expected

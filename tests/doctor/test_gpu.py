@@ -30,8 +30,12 @@ def machine(monkeypatch):
     def make(gpus=(), cuda=None, packages=(), cupy=None):
         reason = "" if gpus else "no NVIDIA driver" if cuda is None else "the NVIDIA driver shows no GPU"
         values = {
-            "gpus": list(gpus), "gpu_count": (len(gpus), reason), "driver_cuda": cuda, "driver_version": "580.95.05",
-            "cupy_packages": dict.fromkeys(packages, "14.2.0"), "has_cupy": bool(packages),
+            "gpus": list(gpus),
+            "gpu_count": (len(gpus), reason),
+            "driver_cuda": cuda,
+            "driver_version": "580.95.05",
+            "cupy_packages": dict.fromkeys(packages, "14.2.0"),
+            "has_cupy": bool(packages),
         }
         for name, value in values.items():
             monkeypatch.setattr(devices, name, lambda value=value: value)
@@ -69,7 +73,10 @@ def test_everything_is_there(machine):
     first, second = gpu.gpus()
     assert first.text == "NVIDIA H200, 140.0 GiB (130.0 free), compute capability 9.0"
     assert first.data == {
-        "number": 0, "name": "NVIDIA H200", "memory": 140 * 2**30, "compute_capability": "9.0",
+        "number": 0,
+        "name": "NVIDIA H200",
+        "memory": 140 * 2**30,
+        "compute_capability": "9.0",
         "free_memory": 130 * 2**30,
     }
     assert (second.what, second.state) == ("GPU 1", State.ATTENTION)

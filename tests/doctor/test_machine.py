@@ -65,9 +65,15 @@ def test_a_cache_that_does_not_last(tmp_path, monkeypatch):
     assert found.data["compiled"]
 
 
-@pytest.mark.parametrize(("quota", "state"), [
-    ("100000 100000", State.ATTENTION), ("max 100000", State.OK), ("800000 100000", State.OK), (None, State.OK),
-])
+@pytest.mark.parametrize(
+    ("quota", "state"),
+    [
+        ("100000 100000", State.ATTENTION),
+        ("max 100000", State.OK),
+        ("800000 100000", State.OK),
+        (None, State.OK),
+    ],
+)
 def test_a_container_with_less_time_than_processors(quota, state, tmp_path, monkeypatch):
     monkeypatch.setattr("ffbidx_core.backends.cpu.backend.available_threads", lambda: 8)
     monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")

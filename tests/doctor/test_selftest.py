@@ -51,10 +51,14 @@ class Crashing(CpuBackend):
         raise MemoryError("no memory left")
 
 
-@pytest.mark.parametrize(("kind", "words"), [
-    (Wrong, "finds 0 of the oracle's 8 crystals"), (Blind, "finds 4 of the oracle's 8 crystals"),
-    (Crashing, "MemoryError: no memory left"),
-])
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Wrong, "finds 0 of the oracle's 8 crystals"),
+        (Blind, "finds 4 of the oracle's 8 crystals"),
+        (Crashing, "MemoryError: no memory left"),
+    ],
+)
 def test_a_backend_that_is_wrong_is_broken(backend_is, kind, words):
     backend_is(kind)
     found = selftest.hold_to_oracle("cpu", None, None)
@@ -69,7 +73,9 @@ def test_a_backend_that_does_not_start_is_broken(backend_is):
     backend_is(fail)
     found = selftest.hold_to_oracle("cuda", 0, None)
     assert (found.what, found.state, found.text) == (
-        "backend cuda, GPU 0", State.BROKEN, "the GPU backend does not start"
+        "backend cuda, GPU 0",
+        State.BROKEN,
+        "the GPU backend does not start",
     )
 
 
@@ -89,10 +95,16 @@ def tested(monkeypatch):
     return asked
 
 
-@pytest.mark.parametrize(("reason", "asked", "wanted"), [
-    ("", "auto", [("cpu", None), ("cuda", 0), ("cuda", 1)]), ("", "cuda", [("cuda", 0), ("cuda", 1)]),
-    ("", "cpu", [("cpu", None)]), ("no GPU", "auto", [("cpu", None)]), ("no GPU", "cuda", []),
-])
+@pytest.mark.parametrize(
+    ("reason", "asked", "wanted"),
+    [
+        ("", "auto", [("cpu", None), ("cuda", 0), ("cuda", 1)]),
+        ("", "cuda", [("cuda", 0), ("cuda", 1)]),
+        ("", "cpu", [("cpu", None)]),
+        ("no GPU", "auto", [("cpu", None)]),
+        ("no GPU", "cuda", []),
+    ],
+)
 def test_which_backends_are_tested(tested, monkeypatch, reason, asked, wanted):
     monkeypatch.setattr("ffbidx_core.backends.cuda.driver.why_no_cuda", lambda: reason)
     monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: (2, ""))

@@ -168,11 +168,14 @@ def test_the_child_joins_the_same(sources, wanted, tmp_path, in_child):
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
 
-@pytest.mark.parametrize(("script", "says"), [
-    ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", r"SIGSEGV \(is the disk full\?\)"),
-    ("import sys; sys.exit('no space left on device')", "no space left on device"),
-    ("import sys; sys.exit(7)", r"status 7 \(is the disk full\?\)"),
-])
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", r"SIGSEGV \(is the disk full\?\)"),
+        ("import sys; sys.exit('no space left on device')", "no space left on device"),
+        ("import sys; sys.exit(7)", r"status 7 \(is the disk full\?\)"),
+    ],
+)
 def test_a_child_that_fails_is_an_error_of_the_output(sources, wanted, tmp_path, in_child, monkeypatch, script, says):
     """HDF5 that meets a full disk ends its process."""
     output = tmp_path / "x.h5"

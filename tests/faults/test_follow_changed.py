@@ -22,13 +22,20 @@ def test_a_complete_run_is_left_as_it_is(clock, inputs, tmp_path, finished):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["inputs", "x.h5"]
 
 
-@pytest.mark.parametrize(("change", "error", "says"), [
-    (lambda: write_spots("b.h5", FRAMES[5:12]), InputError, r"b.h5: --resume: frame 2 is not what it was"),
-    (lambda: write_spots("b.h5", FRAMES[4:6]), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, \d+ now"),
-    (lambda: os.unlink("b.h5"), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, -1 now"),
-    (lambda: os.utime("a.h5", ns=(1, 1)), UsageError, "the input ./a.h5 has changed: it was modified"),
-    (lambda: write_spots("a.h5", FRAMES[:5]), UsageError, r"the input ./a.h5 has changed: \d+ bytes then, \d+ now"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda: write_spots("b.h5", FRAMES[5:12]), InputError, r"b.h5: --resume: frame 2 is not what it was"),
+        (
+            lambda: write_spots("b.h5", FRAMES[4:6]),
+            UsageError,
+            r"the input ./b.h5 has changed: \d+ bytes then, \d+ now",
+        ),
+        (lambda: os.unlink("b.h5"), UsageError, r"the input ./b.h5 has changed: \d+ bytes then, -1 now"),
+        (lambda: os.utime("a.h5", ns=(1, 1)), UsageError, "the input ./a.h5 has changed: it was modified"),
+        (lambda: write_spots("a.h5", FRAMES[:5]), UsageError, r"the input ./a.h5 has changed: \d+ bytes then, \d+ now"),
+    ],
+)
 def test_what_was_read_must_be_as_it_was(clock, writers, inputs, tmp_path, change, error, says):
     died(clock, writers, inputs, tmp_path / "x.h5").kill()
     change()

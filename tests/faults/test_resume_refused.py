@@ -12,14 +12,17 @@ from ffbidx_core.read import Source
 from tests.helpers.runs.faults import QUICK, Died, dies_after, make_inputs, run, stops_after
 
 
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"parameters": QUICK.replace(max_spots=30)}, "max_spots was 40, is 30 now"),
-    ({"max_frames": 7}, "max_frames was None, is 7 now"),
-    ({"d_min": 3.0}, "d_min was None, is 3.0 now"),
-    ({"keep_all": True}, "keep_all was False, is True now"),
-    ({"cells": None}, "cells is not what it was"),
-    ({"backend": "reference"}, "backend was cpu, is reference now"),
-])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"parameters": QUICK.replace(max_spots=30)}, "max_spots was 40, is 30 now"),
+        ({"max_frames": 7}, "max_frames was None, is 7 now"),
+        ({"d_min": 3.0}, "d_min was None, is 3.0 now"),
+        ({"keep_all": True}, "keep_all was False, is True now"),
+        ({"cells": None}, "cells is not what it was"),
+        ({"backend": "reference"}, "backend was cpu, is reference now"),
+    ],
+)
 @pytest.mark.parametrize("stopped", [False, True])
 def test_another_run_is_refused(sources, tmp_path, changes, says, stopped):
     output, stop = tmp_path / "x.h5", threading.Event()

@@ -49,7 +49,7 @@ def test_nothing_is_allocated_while_lanes_are_at_work(pool, work, batches, gpu):
     taken = []
     for _ in in_lanes(gpu, batches[:1] * (WARM_UP + ROUNDS) * gpu.lanes, work):
         taken.append(pool.total_bytes())
-    assert len(set(taken[WARM_UP * gpu.lanes:])) == 1, taken
+    assert len(set(taken[WARM_UP * gpu.lanes :])) == 1, taken
 
 
 def test_a_limit_that_is_too_low_halves_the_batch_and_changes_nothing(pool, batches, caplog):

@@ -35,7 +35,7 @@ def test_the_batch_does_not_matter(gpu, preset):
     assert_same(index(frames, CELLS, preset, keep_all=True, backend=gpu), everything)
     for size in BATCHES:
         parts = [
-            index(frames[i:i + size], CELLS, preset, keep_all=True, backend=gpu) for i in range(0, len(frames), size)
+            index(frames[i : i + size], CELLS, preset, keep_all=True, backend=gpu) for i in range(0, len(frames), size)
         ]
         assert_same(BatchResult.joined(parts), everything)
 
@@ -67,7 +67,7 @@ def test_lanes_do_not_matter(gpu, preset):
     sizes = (300, 5, 120, 300, 33, 1)
     batches = [make_batches(SCENARIOS["two lattices, 200 spots"], n, 1, seed=n)[0] for n in sizes] * 4
     plan = SearchPlan.make(batches[0].input_cells, p)
-    wanted = [index_frames(gpu, b.spots, b.offsets, plan, p) for b in batches[:len(sizes)]]
+    wanted = [index_frames(gpu, b.spots, b.offsets, plan, p) for b in batches[: len(sizes)]]
     found = in_lanes(gpu, batches, lambda b: index_frames(gpu, b.spots, b.offsets, plan, p))
     for i, (_, result) in enumerate(found):
         assert_same(result, wanted[i % len(sizes)])

@@ -26,9 +26,7 @@ def test_the_gpu_finds_what_the_cpu_finds(gpu, preset):
     for i, system in enumerate(SYSTEMS):
         cell = cell_of(system)
         frames = list(frames_of_system(cell, np.random.default_rng(i)))
-        ours, theirs = (
-            index(frames, cell[None], preset, backend=backend) for backend in (gpu, get_backend("cpu"))
-        )
+        ours, theirs = (index(frames, cell[None], preset, backend=backend) for backend in (gpu, get_backend("cpu")))
         for f in range(FRAMES):
             found, wanted = crystals_of(ours, f), crystals_of(theirs, f)
             total += 1

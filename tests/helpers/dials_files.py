@@ -31,11 +31,18 @@ def expt(made: Stills, *, stills: bool = True, sensor: tuple[float, float] | Non
     for panel in PANELS:
         fast, slow = GROUP.T @ TURN @ panel.fast / PIXEL, GROUP.T @ TURN @ panel.slow / PIXEL
         origin = GROUP.T @ (TURN @ (panel.corner + np.array([0, 0, DISTANCE])) - GROUP_ORIGIN)
-        panels.append({
-            "name": panel.name, "fast_axis": fast.tolist(), "slow_axis": slow.tolist(), "origin": origin.tolist(),
-            "pixel_size": [PIXEL, PIXEL], "image_size": [WIDTH, HEIGHT],
-            "px_mm_strategy": {"type": "SimplePxMmStrategy"}, "trusted_range": [-1, 1e6],
-        })
+        panels.append(
+            {
+                "name": panel.name,
+                "fast_axis": fast.tolist(),
+                "slow_axis": slow.tolist(),
+                "origin": origin.tolist(),
+                "pixel_size": [PIXEL, PIXEL],
+                "image_size": [WIDTH, HEIGHT],
+                "px_mm_strategy": {"type": "SimplePxMmStrategy"},
+                "trusted_range": [-1, 1e6],
+            }
+        )
         if sensor is not None:
             strategy = {"type": "ParallaxCorrectedPxMmStrategy"}
             panels[-1] |= {"thickness": sensor[0], "mu": sensor[1], "px_mm_strategy": strategy}  # fmt: skip

@@ -15,8 +15,13 @@ from ffbidx_core.parameters import Parameters
 
 
 def index(
-    frames: Sequence[np.ndarray], cells: np.ndarray, preset: str = "best", *, threads: int | None = None,
-    keep_all: bool = False, backend: Backend | None = None,
+    frames: Sequence[np.ndarray],
+    cells: np.ndarray,
+    preset: str = "best",
+    *,
+    threads: int | None = None,
+    keep_all: bool = False,
+    backend: Backend | None = None,
 ) -> BatchResult:
     """Index frames (spots (n, 3) each) with input cells (M, 3, 3), on the CPU unless a backend is given."""
     p = Parameters.preset(preset, max_input_cells=len(cells))
@@ -26,7 +31,7 @@ def index(
 
 def crystals_of(result: BatchResult, f: int) -> np.ndarray:
     """Cells (n, 3, 3) of the crystals of frame f, best first."""
-    return result.cells[result.crystals[result.crystal_offsets[f]:result.crystal_offsets[f + 1]]]
+    return result.cells[result.crystals[result.crystal_offsets[f] : result.crystal_offsets[f + 1]]]
 
 
 def errors(found: np.ndarray, truth: Sequence[np.ndarray], cell: np.ndarray) -> list[float]:
@@ -43,17 +48,17 @@ def assert_same(result: BatchResult, other: BatchResult) -> None:
 
 def part(result: BatchResult, f: int) -> BatchResult:
     """Frame f of a result, as a batch of one gives it."""
-    cells = slice(*result.cell_offsets[f:f + 2])
-    crystals = slice(*result.crystal_offsets[f:f + 2])
+    cells = slice(*result.cell_offsets[f : f + 2])
+    crystals = slice(*result.crystal_offsets[f : f + 2])
     return BatchResult(
-        n_sampled=result.n_sampled[f:f + 1],
-        reason=result.reason[f:f + 1],
-        rung=result.rung[f:f + 1],
-        cell_offsets=result.cell_offsets[f:f + 2] - cells.start,
+        n_sampled=result.n_sampled[f : f + 1],
+        reason=result.reason[f : f + 1],
+        rung=result.rung[f : f + 1],
+        cell_offsets=result.cell_offsets[f : f + 2] - cells.start,
         cells=result.cells[cells],
         scores=result.scores[cells],
         input_cell=result.input_cell[cells],
-        crystal_offsets=result.crystal_offsets[f:f + 2] - crystals.start,
+        crystal_offsets=result.crystal_offsets[f : f + 2] - crystals.start,
         crystals=result.crystals[crystals] - cells.start,
         n_indexed=result.n_indexed[crystals],
         rmsd=result.rmsd[crystals],

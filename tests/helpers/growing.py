@@ -52,8 +52,10 @@ class Writer:
         self("g = file.create_group('entry_1/result_1'); d = {}")
         for name in CXI_DATASETS:
             tail, kind = ("", "i4") if name == "nPeaks" else (f", {width}", "f4")
-            self(f"d['{name}'] = g.create_dataset('{name}', ({n_rows}{tail},), maxshape=(None{tail},), dtype='{kind}', "
-                 f"chunks=(4{tail},))")
+            self(
+                f"d['{name}'] = g.create_dataset('{name}', ({n_rows}{tail},), maxshape=(None{tail},), dtype='{kind}', "
+                f"chunks=(4{tail},))"
+            )
         self("e = file.create_dataset('LCLS/photon_energy_eV', (0,), maxshape=(None,), dtype='f8', chunks=(4,))")
         self("file.swmr_mode = True")
         return self

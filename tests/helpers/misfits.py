@@ -19,7 +19,12 @@ def crystals_of(n_frames: int, seed: int, turned: float = 0.05, **settings) -> C
     rotations = [rotation(rng.normal(size=3), turned) for _ in frames.cells]
     references = frames.input_cells
     return Crystals(
-        frames.spots.astype(float), frames.offsets, np.full(n_frames, frames.scenario.wavelength),
-        frames.cells @ np.reshape(rotations, (-1, 3, 3)), frames.cell_offsets, frames.input_cell, references,
+        frames.spots.astype(float),
+        frames.offsets,
+        np.full(n_frames, frames.scenario.wavelength),
+        frames.cells @ np.reshape(rotations, (-1, 3, 3)),
+        frames.cell_offsets,
+        frames.input_cell,
+        references,
         [symmetry_operators(cell, 1e-3) for cell in references],
     )

@@ -25,15 +25,32 @@ def results_of(n_crystals: list[int], seed: int = 0, **changes) -> Results:
     cells = np.array(turned).reshape(-1, 3, 3).astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum(n_crystals)]).astype(np.int64)
     found = np.array(n_crystals) > 0
-    return replace(Results(
-        HEADER, True, CELL[None], np.array(["a.h5"] * n_frames, object), np.arange(n_frames),
-        np.array([""] * n_frames, object), rng.integers(50, 150, n_frames).astype(np.int32),
-        np.full(n_frames, 50, np.int32), np.where(found, FrameStatus.INDEXED, FrameStatus.NOT_INDEXED).astype(np.uint8),
-        offsets, cells, np.zeros(k, np.float32), np.zeros(k, np.int32), offsets, np.arange(k),
-        rng.integers(10, 50, k).astype(np.int32), rng.uniform(4e-4, 8e-4, k).astype(np.float32),
-        rng.uniform(-50, -11, k).astype(np.float32), rng.uniform(-40, -4, k).astype(np.float32),
-        rng.uniform(0, 3, k).astype(np.float32), cell_parameters(cells).astype(np.float32),
-    ), **changes)
+    return replace(
+        Results(
+            HEADER,
+            True,
+            CELL[None],
+            np.array(["a.h5"] * n_frames, object),
+            np.arange(n_frames),
+            np.array([""] * n_frames, object),
+            rng.integers(50, 150, n_frames).astype(np.int32),
+            np.full(n_frames, 50, np.int32),
+            np.where(found, FrameStatus.INDEXED, FrameStatus.NOT_INDEXED).astype(np.uint8),
+            offsets,
+            cells,
+            np.zeros(k, np.float32),
+            np.zeros(k, np.int32),
+            offsets,
+            np.arange(k),
+            rng.integers(10, 50, k).astype(np.int32),
+            rng.uniform(4e-4, 8e-4, k).astype(np.float32),
+            rng.uniform(-50, -11, k).astype(np.float32),
+            rng.uniform(-40, -4, k).astype(np.float32),
+            rng.uniform(0, 3, k).astype(np.float32),
+            cell_parameters(cells).astype(np.float32),
+        ),
+        **changes,
+    )
 
 
 def write_results(path: Path, results: Results) -> str:

@@ -18,9 +18,13 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
     crystals = np.concatenate([np.zeros(0, np.int64), *chosen]).astype(np.int64)
     n_crystals = len(crystals)
     block = FrameBlock(
-        [source] * n_frames, np.arange(n_frames), [f"id{f}" for f in range(n_frames)],
-        np.zeros((0, 3), np.float32), np.zeros(n_frames + 1, np.int64),
-        np.ones(n_frames, np.uint8), rng.integers(0, 300, n_frames, dtype=np.int32),
+        [source] * n_frames,
+        np.arange(n_frames),
+        [f"id{f}" for f in range(n_frames)],
+        np.zeros((0, 3), np.float32),
+        np.zeros(n_frames + 1, np.int64),
+        np.ones(n_frames, np.uint8),
+        rng.integers(0, 300, n_frames, dtype=np.int32),
     )
     result = BatchResult(
         n_sampled=np.minimum(block.n_spots, 100),

@@ -11,12 +11,32 @@ MODULES = sorted([*ROOT.glob("ffbidx_core/**/*.py"), *ROOT.glob("ffbidx_cli/**/*
 
 BASE = {"model", "parameters", "errors", "version", "log"}
 ENGINE = {
-    "backends", "batch", "crystals", "expected_false", "false_rate", "indexer", "lanes", "polish", "reasons", "retry",
-    "search", "successive", "whitened",
+    "backends",
+    "batch",
+    "crystals",
+    "expected_false",
+    "false_rate",
+    "indexer",
+    "lanes",
+    "polish",
+    "reasons",
+    "retry",
+    "search",
+    "successive",
+    "whitened",
 }
 FILES = {"batch", "read", "write"}
 RUNS = {
-    "distribute", "learn", "benchmark", "input_cells", "job", "outcome", "pipeline", "shards", "simulate", "summary",
+    "distribute",
+    "learn",
+    "benchmark",
+    "input_cells",
+    "job",
+    "outcome",
+    "pipeline",
+    "shards",
+    "simulate",
+    "summary",
 }
 
 MAY_IMPORT = {

@@ -25,9 +25,15 @@ SOURCE = re.sub(r"//[^\n]*", "", kernels.source())
 KERNEL = re.compile(r'extern "C" __global__ (?:__launch_bounds__\(\w+\) )?void (\w+)\(([^)]*)\)')
 SCALARS = {"int": np.int32, "i64": np.int64, "u64": np.uint64, "float": np.float32, "double": np.float64}
 STRUCTS = ("Trims", "Seed")
-ITEMS = SCALARS | dict.fromkeys(STRUCTS, np.uint8) | {
-    "float4": np.float32, "unsigned short": np.uint16, "SpotOrder": np.float64,
-}
+ITEMS = (
+    SCALARS
+    | dict.fromkeys(STRUCTS, np.uint8)
+    | {
+        "float4": np.float32,
+        "unsigned short": np.uint16,
+        "SpotOrder": np.float64,
+    }
+)
 
 
 def parameters() -> dict[str, list[str]]:
@@ -85,7 +91,10 @@ def cuda(monkeypatch):
     cupy.RawModule = lambda **options: types.SimpleNamespace(get_function=Kernel)
     runtime = types.SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda number: {"name": b"none"})
     cupy.cuda = types.SimpleNamespace(
-        Device=NoDevice, Stream=NoDevice, get_current_stream=NoDevice, runtime=runtime,
+        Device=NoDevice,
+        Stream=NoDevice,
+        get_current_stream=NoDevice,
+        runtime=runtime,
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
@@ -158,7 +167,8 @@ def test_what_does_not_fit_is_noticed(change):
     vectors, frames = np.zeros((4, 3)), np.zeros((4, 9), np.float32)
     kernel((1,), (128,), (vectors, np.int64(4), frames))
     wrong = {
-        "fewer": (vectors, np.int64(4)), "another type": (vectors, np.int32(4), frames),
+        "fewer": (vectors, np.int64(4)),
+        "another type": (vectors, np.int32(4), frames),
         "strides": (vectors[::2], np.int64(4), frames),
     }[change]
     with pytest.raises(AssertionError):

@@ -217,10 +217,14 @@ def test_cells_of_the_inputs_themselves(sources, tmp_path):
     assert shift_of(tmp_path / "x.h5") == pytest.approx(SHIFT, abs=0.06)
 
 
-@pytest.mark.parametrize(("off", "n", "settings"), [
-    ((12.0, 9.0), 30, {}),
-    ((0.0, 8.0), 40, {"cells": ((281.0, 281.0, 165.0, 90.0, 90.0, 120.0),), "n_spots": (100, 200)}),
-], ids=["15 pixels", "281 A"])
+@pytest.mark.parametrize(
+    ("off", "n", "settings"),
+    [
+        ((12.0, 9.0), 30, {}),
+        ((0.0, 8.0), 40, {"cells": ((281.0, 281.0, 165.0, 90.0, 90.0, 120.0),), "n_spots": (100, 200)}),
+    ],
+    ids=["15 pixels", "281 A"],
+)
 def test_a_shift_that_hides_most_crystals(tmp_path, off, n, settings):
     scenario = replace(SCENARIO, beam_centre_error=off, **settings)
     path = str(tmp_path / "stills.h5")
@@ -235,11 +239,18 @@ def test_a_shift_that_hides_most_crystals(tmp_path, off, n, settings):
     assert shift_of(tmp_path / "True.h5") == pytest.approx((-0.375 * off[0], -0.375 * off[1]), abs=0.03)
 
 
-@pytest.mark.parametrize("settings", [
-    {"beam_centre_error": (0.0, 0.0)}, {"beam_centre_error": (0.05, 0.0)}, {"blank_share": 1.0},
-    {"beam_centre_error": (0.0, 0.0), "blank_share": 0.8},
-    {"beam_centre_error": (0.0, 0.0), "cell_spread": 0.004}, {"beam_centre_error": (0.0, 0.0), "n_spots": (8, 12)},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"beam_centre_error": (0.0, 0.0)},
+        {"beam_centre_error": (0.05, 0.0)},
+        {"blank_share": 1.0},
+        {"beam_centre_error": (0.0, 0.0), "blank_share": 0.8},
+        {"beam_centre_error": (0.0, 0.0), "cell_spread": 0.004},
+        {"beam_centre_error": (0.0, 0.0), "n_spots": (8, 12)},
+    ],
+    ids=str,
+)
 def test_a_beam_that_is_where_it_should_be_stays(settings, tmp_path):
     for seed in range(3):
         path, output = str(tmp_path / f"{seed}.h5"), tmp_path / f"x{seed}.h5"

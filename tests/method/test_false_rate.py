@@ -37,10 +37,18 @@ def slowly(spots, cell, p=P):
     largest, numbers = chance.radii(plan.shortest_reciprocal)[0, -1], [np.inf]
     for k, radius in enumerate(distance, start=1):
         if radius <= largest and k >= p.min_new_spots:
-            numbers.append(log10_expected(
-                k, len(spots), max(radius, chance.RADII[0]), plan.volumes[0], len(plan.operators[0]), length,
-                p.max_spots, p.n_output_cells,
-            ))
+            numbers.append(
+                log10_expected(
+                    k,
+                    len(spots),
+                    max(radius, chance.RADII[0]),
+                    plan.volumes[0],
+                    len(plan.operators[0]),
+                    length,
+                    p.max_spots,
+                    p.n_output_cells,
+                )
+            )
     return min(numbers)
 
 
@@ -48,7 +56,7 @@ def test_every_spot_takes_a_turn_as_the_last_one():
     frames = stills()
     numbers = found_on(frames, frames.cells)
     for f, number in enumerate(numbers):
-        spots = frames.spots[frames.offsets[f]:frames.offsets[f + 1]]
+        spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]]
         assert number == pytest.approx(slowly(spots, frames.cells[f]), abs=2e-3)
     assert (numbers < -4).all()
 
@@ -57,7 +65,7 @@ def test_many_spots_take_turns_in_steps():
     frames = stills((200, 300))
     numbers = found_on(frames, frames.cells)
     for f, number in enumerate(numbers):
-        spots = frames.spots[frames.offsets[f]:frames.offsets[f + 1]]
+        spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]]
         best = slowly(spots, frames.cells[f])
         assert len(spots) > 2 * MOST_RADII
         assert best - 2e-3 <= number < 0.9 * best
@@ -69,7 +77,7 @@ def test_a_frame_is_judged_alone():
     batch = BACKEND.load(frames.spots, frames.offsets)
     rate = FalseRate(BACKEND, SearchPlan.make(frames.input_cells, P), P)
     for f in range(8):
-        alone = rate.of_cells(batch.take(np.array([f])), frames.cells[f:f + 1], np.zeros(1, np.int64))
+        alone = rate.of_cells(batch.take(np.array([f])), frames.cells[f : f + 1], np.zeros(1, np.int64))
         assert alone[0] == together[f]
 
 

@@ -95,11 +95,15 @@ def spoiled(kind, verb):
 
 
 @pytest.mark.parametrize("kind", [CpuBackend, ReferenceBackend])
-@pytest.mark.parametrize(("accept", "verb", "changes"), [
-    ("chance", "fit_constrained", {}), ("chance", "refine_cells", {"polish": "none"}),
-    # A threshold that a cell of the search meets before it is refined.
-    ("count", "refine_cells", {"crystals_threshold": 0.004, "num_angle_points": 720}),
-])
+@pytest.mark.parametrize(
+    ("accept", "verb", "changes"),
+    [
+        ("chance", "fit_constrained", {}),
+        ("chance", "refine_cells", {"polish": "none"}),
+        # A threshold that a cell of the search meets before it is refined.
+        ("count", "refine_cells", {"crystals_threshold": 0.004, "num_angle_points": 720}),
+    ],
+)
 def test_a_cell_that_a_fit_spoils_is_lost_in_refinement(kind, accept, verb, changes):
     assert reasons(CLEAR[:2], accept, **changes) == [FrameReason.NONE] * 2
     found = reasons(CLEAR[:2], accept, backend=spoiled(kind, verb), **changes)
@@ -177,7 +181,11 @@ def test_a_run_has_the_reason_of_every_frame(tmp_path):
     p = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=0)
     outcome = index(Job(sources, p, CELL[None], backend="cpu", batch_size=2))
     assert [FrameReason(r).name for r in outcome.results().reason] == [
-        "NONE", "NO_VECTOR", "TOO_FEW_SPOTS", "BAD_SPOTS", "UNREADABLE",
+        "NONE",
+        "NO_VECTOR",
+        "TOO_FEW_SPOTS",
+        "BAD_SPOTS",
+        "UNREADABLE",
     ]
     counted = {name: n for name, n in outcome.summary.reasons.items() if n}
     assert counted == dict.fromkeys(["no_vector", "too_few_spots", "bad_spots", "unreadable"], 1)

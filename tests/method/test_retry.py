@@ -39,11 +39,15 @@ def hard():
 def indexed(frames, p=P, ranked=None, chosen=None, backend=None, keep_all=False) -> BatchResult:
     """Index simulated frames, the `chosen` ones in their order; `ranked` says whose spots are by intensity."""
     chosen = range(frames.n_frames) if chosen is None else chosen
-    pieces = [frames.spots[frames.offsets[f]:frames.offsets[f + 1]] for f in chosen]
+    pieces = [frames.spots[frames.offsets[f] : frames.offsets[f + 1]] for f in chosen]
     ranked = None if ranked is None else np.asarray(ranked)[list(chosen)]
     return index_frames(
-        backend or get_backend("cpu", threads=1), *pack(pieces), SearchPlan.make(frames.input_cells, p), p,
-        by_intensity=ranked, keep_all=keep_all,
+        backend or get_backend("cpu", threads=1),
+        *pack(pieces),
+        SearchPlan.make(frames.input_cells, p),
+        p,
+        by_intensity=ranked,
+        keep_all=keep_all,
     )
 
 
@@ -84,7 +88,7 @@ def test_crystals_of_any_try_are_measured_on_all_spots(hard):
     for f in tried:
         crystal = result.crystal_offsets[f]
         cell = result.cells[result.crystals[crystal]].astype(np.float64)
-        spots = hard.spots[hard.offsets[f]:hard.offsets[f + 1]].astype(np.float64)
+        spots = hard.spots[hard.offsets[f] : hard.offsets[f + 1]].astype(np.float64)
         distance = np.sort(np.linalg.norm(np.rint(spots @ cell.T) @ np.linalg.inv(cell).T - spots, axis=1))
         assert result.n_indexed[crystal] == (distance < P.crystals_threshold).sum()
         assert result.scores[result.crystals[crystal]] == pytest.approx(distance[P.min_spots - 1], rel=1e-3)

@@ -71,19 +71,34 @@ def test_shortest_reciprocal_is_the_longest_spacing(parameters):
     assert shortest_reciprocal(gemmi_rows(cell)) == pytest.approx(1 / spacing, rel=1e-9)
 
 
-@pytest.mark.parametrize("parameters", [
-    (0, 42, 53, 90, 90, 90), (-31, 42, 53, 90, 90, 90), (31, 42, 53, 0, 90, 90), (31, 42, 53, 90, 180, 90),
-    (31, 42, 53, 120, 120, 125), (31, 42, 53, 30, 30, 90), (np.nan, 42, 53, 90, 90, 90), (31, np.inf, 53, 90, 90, 90),
-])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (0, 42, 53, 90, 90, 90),
+        (-31, 42, 53, 90, 90, 90),
+        (31, 42, 53, 0, 90, 90),
+        (31, 42, 53, 90, 180, 90),
+        (31, 42, 53, 120, 120, 125),
+        (31, 42, 53, 30, 30, 90),
+        (np.nan, 42, 53, 90, 90, 90),
+        (31, np.inf, 53, 90, 90, 90),
+    ],
+)
 def test_parameters_of_no_cell_are_refused(parameters):
     with pytest.raises(CellError):
         cell_from_parameters(parameters)
 
 
-@pytest.mark.parametrize(("cell", "complaint"), [
-    (np.eye(2), "shape"), (np.full((3, 3), np.nan), "not finite"), (np.zeros((3, 3)), "long"),
-    ([[30, 0, 0], [0, 40, 0], [30, 40, 0]], "singular"), (np.eye(3) * 1e6, "long"),
-])
+@pytest.mark.parametrize(
+    ("cell", "complaint"),
+    [
+        (np.eye(2), "shape"),
+        (np.full((3, 3), np.nan), "not finite"),
+        (np.zeros((3, 3)), "long"),
+        ([[30, 0, 0], [0, 40, 0], [30, 40, 0]], "singular"),
+        (np.eye(3) * 1e6, "long"),
+    ],
+)
 def test_what_is_no_cell_is_refused(cell, complaint):
     with pytest.raises(CellError, match=complaint):
         check_cell(cell)
@@ -156,9 +171,15 @@ def test_cells_of_exact_symmetry_have_no_other_setting(system):
     assert len(other_settings(cell_of(system), 0.02)) == 0
 
 
-@pytest.mark.parametrize("parameters", [
-    (31, 31.7, 53, 90, 90, 90), (31, 32, 33, 90, 90, 90), (40, 41, 60, 90, 94, 90), (50, 51, 70, 88, 92, 117),
-])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (31, 31.7, 53, 90, 90, 90),
+        (31, 32, 33, 90, 90, 90),
+        (40, 41, 60, 90, 94, 90),
+        (50, 51, 70, 88, 92, 117),
+    ],
+)
 def test_other_settings_are_complete(parameters):
     """Every basis that looks like the cell is one found here, or differs from one by a symmetry."""
     tolerance, symmetry = 0.08, 0.012

@@ -6,8 +6,15 @@ import pytest
 from ffbidx_core.model.chance import level as chance
 from ffbidx_core.model.chance.false_hits import log10_expected
 
-LYSOZYME = {"n": 60, "radius": 0.0015, "volume": 237158.0, "order": 8, "resolution": 0.43, "max_spots": 100,
-            "n_kept": 32}
+LYSOZYME = {
+    "n": 60,
+    "radius": 0.0015,
+    "volume": 237158.0,
+    "order": 8,
+    "resolution": 0.43,
+    "max_spots": 100,
+    "n_kept": 32,
+}
 
 
 def expected(counts, **changes):

@@ -40,8 +40,15 @@ def test_the_panel_holds_its_own_pixels_only():
 
 def test_the_geometry_file_says_where_the_beam_is():
     lines = DETECTOR.as_text(1.3).splitlines()
-    assert {"wavelength = 1.3 A", "clen = 0.15 m", "res = 10000", "p0/max_fs = 1999", "p0/max_ss = 999",
-            "p0/corner_x = -990.5", "p0/corner_y = -480.25"} <= set(lines)
+    assert {
+        "wavelength = 1.3 A",
+        "clen = 0.15 m",
+        "res = 10000",
+        "p0/max_fs = 1999",
+        "p0/max_ss = 999",
+        "p0/corner_x = -990.5",
+        "p0/corner_y = -480.25",
+    } <= set(lines)
 
 
 @pytest.mark.parametrize("wavelength", [0.7, 1.3])
@@ -51,7 +58,8 @@ def test_spots_of_a_moved_detector_are_those_of_the_detector_where_it_is(wavelen
     shift = (np.array(DETECTOR.beam_centre) - taken.beam_centre) * 0.1 / taken.distance
     # X in units of the distance is larger by 1.01; the shift is measured on the detector as it is.
     moved = spots_of_moved_detector(
-        taken.spots(pixels, wavelength), np.full(50, wavelength), 1.01 * shift, taken.distance / 150.0 - 1)
+        taken.spots(pixels, wavelength), np.full(50, wavelength), 1.01 * shift, taken.distance / 150.0 - 1
+    )
     assert moved == pytest.approx(DETECTOR.spots(pixels, wavelength), abs=1e-12)
 
 

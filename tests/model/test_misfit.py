@@ -79,9 +79,7 @@ def test_distance_and_cell_are_told_apart():
 
 def test_a_cell_out_of_shape_is_found():
     misfit = find_misfit(crystals_of(40, 5, cell_error=(0.004, 0.004, -0.006)))
-    np.testing.assert_allclose(
-        np.diag(misfit.strain(0)), [1 / 1.004 - 1, 1 / 1.004 - 1, 1 / 0.994 - 1], atol=5e-4
-    )
+    np.testing.assert_allclose(np.diag(misfit.strain(0)), [1 / 1.004 - 1, 1 / 1.004 - 1, 1 / 0.994 - 1], atol=5e-4)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.002, 0.004])
@@ -110,8 +108,9 @@ def test_another_wavelength():
 
 def test_several_lattices_and_cells():
     cells = (LYSOZYME, (61.0, 122.0, 168.0, 90.0, 90.0, 90.0))
-    misfit = find_misfit(crystals_of(
-        40, 11, cells=cells, lattices=(1, 2), n_spots=(80, 120), beam_centre_error=(2.0, 0.0)))
+    misfit = find_misfit(
+        crystals_of(40, 11, cells=cells, lattices=(1, 2), n_spots=(80, 120), beam_centre_error=(2.0, 0.0))
+    )
     assert set(misfit.bases) == {0, 1}
     assert len(misfit.values) == 3 + 2 + 3
     assert misfit.values[X] * 1e3 == pytest.approx(-2 * MRAD_PER_PIXEL, abs=5 * misfit.errors[X] * 1e3)
@@ -131,7 +130,8 @@ def test_few_crystals_say_nothing():
     assert find_misfit(crystals_of(FEWEST_CRYSTALS - 1, 13)) is None
     empty = crystals_of(3, 13)
     empty = replace(
-        empty, cells=np.zeros((0, 3, 3)), crystal_offsets=np.zeros(4, np.int64), input_cell=np.zeros(0, np.int64))
+        empty, cells=np.zeros((0, 3, 3)), crystal_offsets=np.zeros(4, np.int64), input_cell=np.zeros(0, np.int64)
+    )
     assert find_misfit(empty) is None
 
 
@@ -139,8 +139,7 @@ def test_a_cell_that_the_spots_do_not_tell_stays():
     # Nearly all spots have l = 0: they say nothing of the strains across that plane of the lattice.
     flat = (90.0, 100.0, 3.0, 90.0, 90.0, 90.0)
     crystals = crystals_of(12, 14, cells=(flat,), n_spots=(20, 30), false_share=(0.0, 0.0), d_min=4.0)
-    indices = np.einsum(
-        "nij,nj->ni", np.repeat(crystals.cells, np.diff(crystals.offsets), axis=0), crystals.spots)
+    indices = np.einsum("nij,nj->ni", np.repeat(crystals.cells, np.diff(crystals.offsets), axis=0), crystals.spots)
     assert (np.rint(indices[:, 2]) == 0).all()
     misfit = find_misfit(crystals)
     assert np.isfinite(misfit.errors).all()

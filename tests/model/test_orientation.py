@@ -140,10 +140,17 @@ def niggli(cell: np.ndarray) -> tuple[float, ...]:
     return vector.get_cell().parameters[:3]
 
 
-@pytest.mark.parametrize(("parameters", "far"), [
-    ((80, 79, 38, 90, 90, 90), False), ((82, 79, 38, 90, 92, 90), False), ((84.5, 79, 38, 90, 90, 90), True),
-    ((80, 79, 35.9, 90, 90, 90), True), ((80, 79, 38, 90, 93.5, 90), True), ((80, 79, 38, 86.5, 90, 90), True),
-])
+@pytest.mark.parametrize(
+    ("parameters", "far"),
+    [
+        ((80, 79, 38, 90, 90, 90), False),
+        ((82, 79, 38, 90, 92, 90), False),
+        ((84.5, 79, 38, 90, 90, 90), True),
+        ((80, 79, 35.9, 90, 90, 90), True),
+        ((80, 79, 38, 90, 93.5, 90), True),
+        ((80, 79, 38, 86.5, 90, 90), True),
+    ],
+)
 def test_drift_is_a_share_of_length_or_an_angle(parameters, far):
     own = cell_from_parameters((80, 79, 38, 90, 90, 90))
     cell = cell_from_parameters(parameters) @ random_rotation(np.random.default_rng(3))

@@ -31,11 +31,18 @@ def test_strain_and_rotation_make_the_cell():
     np.testing.assert_allclose(matrices(components(strain)), strain)
 
 
-@pytest.mark.parametrize(("parameters", "free"), [
-    ((50, 50, 50, 90, 90, 90), 1), ((79, 79, 38, 90, 90, 90), 2), ((60, 60, 90, 90, 90, 120), 2),
-    ((50, 50, 50, 70, 70, 70), 2), ((50, 60, 70, 90, 90, 90), 3), ((50, 60, 70, 90, 103, 90), 4),
-    ((50, 60, 70, 80, 103, 95), 6),
-])
+@pytest.mark.parametrize(
+    ("parameters", "free"),
+    [
+        ((50, 50, 50, 90, 90, 90), 1),
+        ((79, 79, 38, 90, 90, 90), 2),
+        ((60, 60, 90, 90, 90, 120), 2),
+        ((50, 50, 50, 70, 70, 70), 2),
+        ((50, 60, 70, 90, 90, 90), 3),
+        ((50, 60, 70, 90, 103, 90), 4),
+        ((50, 60, 70, 80, 103, 95), 6),
+    ],
+)
 def test_a_lattice_keeps_its_symmetry_by_as_many_strains_as_it_has_parameters(parameters, free):
     cell = cell_from_parameters(parameters)
     basis = symmetric_basis(cell, symmetry_operators(cell, 1e-3))

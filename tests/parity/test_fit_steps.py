@@ -39,8 +39,14 @@ def fit_frames():
     oracle = get_backend("reference")
     spots, offsets = pack(frames)
     return SimpleNamespace(
-        spots=spots, offsets=offsets, batch=oracle.load(spots, offsets), cells=np.array(cells), oracle=oracle,
-        scores=np.array(scores), reference=np.array([CELLS[system] for system in systems]), frames=frames,
+        spots=spots,
+        offsets=offsets,
+        batch=oracle.load(spots, offsets),
+        cells=np.array(cells),
+        oracle=oracle,
+        scores=np.array(scores),
+        reference=np.array([CELLS[system] for system in systems]),
+        frames=frames,
     )
 
 
@@ -60,8 +66,15 @@ def residual_error(case):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"max_dist": 1e-5, "n_iter": 60}, {"contraction": 0.5, "max_dist": 1e-5}, {"min_spots": 4}, {"n_iter": 0},
-     {"min_spots": 20, "n_iter": 3}, {"max_dist": 10.0}],
+    [
+        {},
+        {"max_dist": 1e-5, "n_iter": 60},
+        {"contraction": 0.5, "max_dist": 1e-5},
+        {"min_spots": 4},
+        {"n_iter": 0},
+        {"min_spots": 20, "n_iter": 3},
+        {"max_dist": 10.0},
+    ],
     ids=["published", "long", "fast", "min_spots 4", "no fit", "min_spots 20", "too far"],
 )
 @pytest.mark.parametrize("method", ["raw", "ifss", "ifse", "ifssr"])
@@ -93,8 +106,11 @@ def test_rigid_fit(backend, steps):
         case.cells, axis=(2, 3)
     )
     check_numbers(
-        found, case.oracle.fit_rigid(case.batch, case.cells, p), tolerance,
-        lambda b: case.oracle.fit_rigid(b, case.cells, p), case.batch,
+        found,
+        case.oracle.fit_rigid(case.batch, case.cells, p),
+        tolerance,
+        lambda b: case.oracle.fit_rigid(b, case.cells, p),
+        case.batch,
     )
     metric = case.cells @ np.swapaxes(case.cells, 2, 3)
     np.testing.assert_allclose(found @ np.swapaxes(found, 2, 3), metric, atol=1e-9 * metric.max())

@@ -56,8 +56,9 @@ def test_refinement_without_work(oracle, rng, method):
 def test_a_threshold_below_max_dist_fits_nothing(oracle, rng):
     spots, truth = still(rng, CELLS["cubic"], 30)
     start = truth[None, None]
-    refined, _ = oracle.refine_cells(one_frame(oracle, spots), start, np.array([[-30.999]]), Parameters(method="ifse",
-                                                                                                       max_dist=0.01))
+    refined, _ = oracle.refine_cells(
+        one_frame(oracle, spots), start, np.array([[-30.999]]), Parameters(method="ifse", max_dist=0.01)
+    )
     np.testing.assert_array_equal(refined, start)
 
 

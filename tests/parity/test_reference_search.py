@@ -14,7 +14,10 @@ from ffbidx_core.parameters import Parameters
 from tests.helpers.parity.lattice_stills import CELLS, one_frame, random_spots, small_rotation, still
 
 SMALL = {
-    "num_halfsphere_points": 4096, "num_candidate_vectors": 16, "num_angle_points": 240, "dist1": 0.15,
+    "num_halfsphere_points": 4096,
+    "num_candidate_vectors": 16,
+    "num_angle_points": 240,
+    "dist1": 0.15,
     "n_output_cells": 8,
 }
 
@@ -82,8 +85,14 @@ def test_every_way_to_lay_a_cell_on_a_candidate_competes(oracle, rng):
     """All slots kept: each cell is a copy of the input with one vector along a candidate, at equidistant angles."""
     cell = CELLS["triclinic"]
     spots, _ = still(rng, cell, 20)
-    p = Parameters(num_halfsphere_points=20, num_candidate_vectors=2, num_angle_points=5, max_output_cells=60,
-                   n_output_cells=60, vr_min_spots=0)
+    p = Parameters(
+        num_halfsphere_points=20,
+        num_candidate_vectors=2,
+        num_angle_points=5,
+        max_output_cells=60,
+        n_output_cells=60,
+        vr_min_spots=0,
+    )
     plan, batch = SearchPlan.make(cell[None], p), one_frame(oracle, spots)
     vectors, found = search(oracle, batch, plan, p)
     assert np.isfinite(found.scores).all()
@@ -136,8 +145,13 @@ def test_racing_lets_the_best_on_few_spots_go_on(oracle, rng):
 
 def test_angle_peaks_are_the_local_minima(oracle, rng):
     spots, _ = still(rng, CELLS["monoclinic"], 40)
-    p = Parameters(num_halfsphere_points=512, num_candidate_vectors=1, num_angle_points=100, max_output_cells=600,
-                   n_output_cells=600)
+    p = Parameters(
+        num_halfsphere_points=512,
+        num_candidate_vectors=1,
+        num_angle_points=100,
+        max_output_cells=600,
+        n_output_cells=600,
+    )
     plan, batch = SearchPlan.make(CELLS["monoclinic"][None], p), one_frame(oracle, spots)
     vectors, everything = search(oracle, batch, plan, p)
     _, peaks = search(oracle, batch, plan, p.replace(angle_peaks=3))
@@ -145,8 +159,11 @@ def test_angle_peaks_are_the_local_minima(oracle, rng):
     wanted = []
     for seed, group in enumerate(plan.group):
         axis, sign = divmod(seed, 2)
-        mine = [(s, c) for s, c in zip(everything.scores[0], everything.cells[0], strict=True)
-                if _lies_along((-1) ** sign * c[axis], vectors[0, group, 0])]
+        mine = [
+            (s, c)
+            for s, c in zip(everything.scores[0], everything.cells[0], strict=True)
+            if _lies_along((-1) ** sign * c[axis], vectors[0, group, 0])
+        ]
         assert len(mine) == 100
         first = mine[0][1]
         other = first[(axis + 1) % 3]

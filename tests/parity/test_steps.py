@@ -35,8 +35,15 @@ SIZES = (60, 0, 3, 5, 110, 400)
 N_POINTS = 1900
 BASE = {"num_candidate_vectors": 8, "num_angle_points": 60, "n_output_cells": 8, "max_input_cells": 2}
 LEVERS = {
-    "dist1": 0.15, "max_spots": 100, "race_spots": 32, "race_directions": 256, "candidate_separation": 1.2,
-    "candidate_pool": 64, "vector_tolerance": 0.03, "symmetry_tolerance": 1e-3, "angle_peaks": 4,
+    "dist1": 0.15,
+    "max_spots": 100,
+    "race_spots": 32,
+    "race_directions": 256,
+    "candidate_separation": 1.2,
+    "candidate_pool": 64,
+    "vector_tolerance": 0.03,
+    "symmetry_tolerance": 1e-3,
+    "angle_peaks": 4,
 }
 CASES = {
     "published": ("tetragonal", {}),
@@ -181,7 +188,9 @@ def check_cells(cells, scores, origin, spots, vectors, plan, p):
         assert (score(d + off, p.distance3, p) + 1e-9 >= scores).all()
     entries = [
         (turned_cells(plan, seed, v), plan.input_cell[seed])
-        for seed, group in enumerate(plan.group) for v in vectors[group] if v.any()
+        for seed, group in enumerate(plan.group)
+        for v in vectors[group]
+        if v.any()
     ]
     if not entries:
         assert len(cells) == 0

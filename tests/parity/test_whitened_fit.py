@@ -28,17 +28,27 @@ def starts(settings, axes):
 
 
 @pytest.mark.parametrize("axes", AXES, ids=["sphere", "no sphere"])
-@pytest.mark.parametrize("settings", [
-    {}, {"n_spots": (5, 140)}, {"cell_spread": 0.004}, {"false_share": (0.5, 0.7)}, {"wavelength": 1.6, "d_min": 3.0},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"n_spots": (5, 140)},
+        {"cell_spread": 0.004},
+        {"false_share": (0.5, 0.7)},
+        {"wavelength": 1.6, "d_min": 3.0},
+    ],
+    ids=str,
+)
 def test_the_kernel_computes_the_same(backend, oracle, settings, axes):
     spots, offsets, start, reference = starts(settings, axes)
     cutoff = np.full(24, 0.002)
     wanted = fit_whitened(oracle.load(spots, offsets), start, reference, cutoff, SPREAD, PRIOR)
     xp = backend.xp
-    fitted = to_host(backend.fit_whitened(
-        backend.load(spots, offsets), xp.asarray(start), xp.asarray(reference), xp.asarray(cutoff), SPREAD, PRIOR
-    ))
+    fitted = to_host(
+        backend.fit_whitened(
+            backend.load(spots, offsets), xp.asarray(start), xp.asarray(reference), xp.asarray(cutoff), SPREAD, PRIOR
+        )
+    )
     np.testing.assert_allclose(fitted, wanted, rtol=0, atol=TOLERANCE)
     assert np.abs(fitted - start).max() > 0.01
     assert (fitted[3] == 0).all()
@@ -48,9 +58,7 @@ def test_it_leaves_frames_without_spots(backend):
     _, _, start, reference = starts({}, AXES[0])
     empty = backend.load(np.zeros((0, 3), np.float32), np.zeros(25, np.int64))
     xp = backend.xp
-    fitted = backend.fit_whitened(
-        empty, xp.asarray(start), xp.asarray(reference), xp.full(24, 0.002), SPREAD, PRIOR
-    )
+    fitted = backend.fit_whitened(empty, xp.asarray(start), xp.asarray(reference), xp.full(24, 0.002), SPREAD, PRIOR)
     np.testing.assert_allclose(to_host(fitted), start, rtol=1e-12)
 
 
@@ -60,8 +68,15 @@ def test_a_lattice_keeps_its_symmetry_on_every_backend(backend, oracle):
     symmetry = np.tile(components(symmetric(MATRICES, reference[0], operators)).T, (24, 1, 1))
     wanted = fit_whitened(oracle.load(spots, offsets), start, reference, cutoff, SPREAD, PRIOR, symmetry)
     xp = backend.xp
-    fitted = to_host(backend.fit_whitened(
-        backend.load(spots, offsets), xp.asarray(start), xp.asarray(reference), xp.asarray(cutoff), SPREAD, PRIOR,
-        xp.asarray(symmetry),
-    ))
+    fitted = to_host(
+        backend.fit_whitened(
+            backend.load(spots, offsets),
+            xp.asarray(start),
+            xp.asarray(reference),
+            xp.asarray(cutoff),
+            SPREAD,
+            PRIOR,
+            xp.asarray(symmetry),
+        )
+    )
     np.testing.assert_allclose(fitted, wanted, rtol=0, atol=TOLERANCE)

@@ -71,7 +71,7 @@ def groups_of(case):
     if case.samples:
         with h5py.File(SAMPLES / "lysozyme.h5") as file:
             offsets = file["offsets"][:]
-            frames = [file["spots"][offsets[f]:offsets[f + 1]] for f in range(case.samples)]
+            frames = [file["spots"][offsets[f] : offsets[f + 1]] for f in range(case.samples)]
         yield np.asarray(read_cell(str(SAMPLES / "lysozyme.cell"))), frames
 
 

@@ -22,8 +22,10 @@ from tests.helpers.frames import (
 
 # Other bases of the same lattice.
 BASES = [
-    np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]]), np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
-    np.array([[1, 0, 0], [0, -1, 0], [1, 0, -1]]), np.array([[1, 0, 1], [1, 1, 0], [1, 1, 1]]),
+    np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]]),
+    np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+    np.array([[1, 0, 0], [0, -1, 0], [1, 0, -1]]),
+    np.array([[1, 0, 1], [1, 1, 0], [1, 1, 1]]),
 ]
 
 

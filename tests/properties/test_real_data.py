@@ -1,6 +1,5 @@
 """Real frames that other programs solved; skipped where the data is not beside the project."""
 
-
 import h5py
 import numpy as np
 import pytest
@@ -114,8 +113,8 @@ def test_frames_that_other_programs_solved(name, preset):
     operators = symmetry_operators(input_cells[0], 1e-3)
     n_found = 0
     for f in range(len(offsets) - 1):
-        found = result.cells[result.crystals[slice(*result.crystal_offsets[f:f + 2])]]
-        for known in truth[slice(*truth_offsets[f:f + 2])]:
+        found = result.cells[result.crystals[slice(*result.crystal_offsets[f : f + 2])]]
+        for known in truth[slice(*truth_offsets[f : f + 2])]:
             n_found += any(misorientation(cell, known, operators) < 1.0 for cell in found)
     print(f"{name}, {preset}: {n_found} of {len(truth)} known lattices found")
     assert len(truth) == n_known

@@ -39,7 +39,7 @@ def test_one_bad_frame_among_many_is_an_empty_one(indexer, bad):
     assert (result.input_cell[1] == -1).all()
     crystals = indexer.crystals_batch(result, spoiled, offsets)
     assert [len(found) for found in crystals] == [1, 0, 1]
-    cells, scores = indexer.run(published_spots(spoiled[offsets[1]:offsets[2]]), published_cells(CELL), **QUICK)
+    cells, scores = indexer.run(published_spots(spoiled[offsets[1] : offsets[2]]), published_cells(CELL), **QUICK)
     assert not cells.any()
     assert np.isposinf(scores).all()
 
@@ -54,20 +54,23 @@ def test_frames_without_spots_and_no_frames_at_all(indexer):
     assert indexer.crystals_batch(nothing, rows[:0], [0]) == []
 
 
-@pytest.mark.parametrize(("spots", "offsets", "cells", "named"), [
-    (np.zeros((3, 5), np.float32), [0, 5], CELL[None], "spots"),
-    (np.zeros((5, 3), np.float32, order="F"), [0, 5], CELL[None], "spots"),
-    (np.zeros((5, 3), np.int64), [0, 5], CELL[None], "spots"),
-    (np.zeros((5, 3)), [0, 4], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [1, 5], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [0, 4, 3, 5], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [0.0, 5.0], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [[0, 5]], CELL[None], "offsets"),
-    (np.zeros((5, 3)), [0, 5], CELL, "input_cells"),
-    (np.zeros((5, 3)), [0, 5], CELL.T[None], "input_cells"),
-    (np.zeros((5, 3)), [0, 5], [CELL], "input_cells"),
-])
+@pytest.mark.parametrize(
+    ("spots", "offsets", "cells", "named"),
+    [
+        (np.zeros((3, 5), np.float32), [0, 5], CELL[None], "spots"),
+        (np.zeros((5, 3), np.float32, order="F"), [0, 5], CELL[None], "spots"),
+        (np.zeros((5, 3), np.int64), [0, 5], CELL[None], "spots"),
+        (np.zeros((5, 3)), [0, 4], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [1, 5], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [0, 4, 3, 5], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [0.0, 5.0], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [[0, 5]], CELL[None], "offsets"),
+        (np.zeros((5, 3)), [0, 5], CELL, "input_cells"),
+        (np.zeros((5, 3)), [0, 5], CELL.T[None], "input_cells"),
+        (np.zeros((5, 3)), [0, 5], [CELL], "input_cells"),
+    ],
+)
 def test_batches_of_another_shape_are_refused_in_words(indexer, spots, offsets, cells, named):
     with pytest.raises(ValueError, match=f"^{named}: given .*; wanted "):
         indexer.run_batch(spots, offsets, cells)

@@ -12,7 +12,9 @@ def test_crystals_takes_cells_by_score_and_goes_on_after_a_bad_first_one(indexer
     wrong = CELL @ random_rotation(np.random.default_rng(99))
     cells = published_cells(wrong, oriented, wrong, oriented)
     for scores, found in (
-        ([0.1, 0.2, 0.3, 0.4], [1]), ([0.1, 0.4, 0.3, 0.2], [3]), ([np.nan, np.nan, 0.1, 0.2], [3]),
+        ([0.1, 0.2, 0.3, 0.4], [1]),
+        ([0.1, 0.4, 0.3, 0.2], [3]),
+        ([np.nan, np.nan, 0.1, 0.2], [3]),
     ):
         assert indexer.crystals(cells, published_spots(rows), np.array(scores), threshold=0.001).tolist() == found
 
@@ -51,10 +53,17 @@ def test_a_further_crystal_needs_spots_of_its_own(indexer):
     assert indexer.crystals(cells, spots, scores, threshold=0.001, min_spots=30).tolist() == [0]
 
 
-@pytest.mark.parametrize(("option", "value", "named"), [
-    ("method", "ifs", "method"), ("threshold", -1e-3, "threshold"), ("threshold", np.nan, "threshold"),
-    ("threshold", "near", "threshold"), ("min_spots", 3, "min_spots"), ("min_spots", 8.5, "min_spots"),
-])
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("method", "ifs", "method"),
+        ("threshold", -1e-3, "threshold"),
+        ("threshold", np.nan, "threshold"),
+        ("threshold", "near", "threshold"),
+        ("min_spots", 3, "min_spots"),
+        ("min_spots", 8.5, "min_spots"),
+    ],
+)
 def test_options_of_crystals_out_of_range(indexer, option, value, named):
     _, rows = frame()
     with pytest.raises(ValueError, match=rf"^{named} = "):

@@ -42,10 +42,15 @@ def test_more_input_cells_than_the_indexer_takes(indexer):
         indexer.run(published_spots(rows), published_cells(CELL, CELL, CELL))
 
 
-@pytest.mark.parametrize("cell", [
-    np.zeros((3, 3)), np.full((3, 3), np.nan), np.full((3, 3), np.inf),
-    np.array([[30.0, 0, 0], [0, 40, 0], [30, 40, 0]]),
-])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        np.zeros((3, 3)),
+        np.full((3, 3), np.nan),
+        np.full((3, 3), np.inf),
+        np.array([[30.0, 0, 0], [0, 40, 0], [30, 40, 0]]),
+    ],
+)
 def test_an_input_cell_that_is_none_is_refused(indexer, cell):
     _, rows = frame()
     with pytest.raises(ValueError, match="cell"):

@@ -72,7 +72,8 @@ WRONG = {
 def test_any_other_array_is_refused_in_words(indexer, what):
     _, rows = frame()
     for name, arrays in {
-        "spots": (WRONG[what], published_cells(CELL)), "input_cells": (published_spots(rows), WRONG[what])
+        "spots": (WRONG[what], published_cells(CELL)),
+        "input_cells": (published_spots(rows), WRONG[what]),
     }.items():
         with pytest.raises(ValueError, match=rf"^{name}: given .*; wanted .*order='C', or .*order='F'") as caught:
             indexer.run(*arrays)

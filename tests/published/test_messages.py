@@ -36,9 +36,7 @@ def test_messages_reach_standard_error_where_nobody_set_up_logging():
     code = "import ffbidx; ffbidx.Indexer(backend='reference')"
     for level, said in (("debug", True), ("info", False)):
         environment = {**os.environ, "INDEXER_LOG_LEVEL": level}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert done.stdout == ""
         assert ("indexer on" in done.stderr) is said
 

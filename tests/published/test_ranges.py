@@ -10,12 +10,29 @@ from ffbidx_core.errors import BackendUnavailable
 from tests.helpers.frames import CELL, frame, published_cells, published_spots
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("method", "ifs"), ("length_threshold", -1), ("triml", -0.1), ("triml", 0.31), ("trimh", 0.6), ("delta", -0.001),
-    ("dist1", np.nan), ("dist3", np.inf), ("num_halfsphere_points", 31), ("num_angle_points", -1),
-    ("n_output_cells", 0), ("contraction", 0), ("contraction", 1.0), ("max_dist", 0), ("min_spots", 3), ("n_iter", -1),
-    ("n_iter", 1.5), ("vr_min_spots", 3),
-])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("method", "ifs"),
+        ("length_threshold", -1),
+        ("triml", -0.1),
+        ("triml", 0.31),
+        ("trimh", 0.6),
+        ("delta", -0.001),
+        ("dist1", np.nan),
+        ("dist3", np.inf),
+        ("num_halfsphere_points", 31),
+        ("num_angle_points", -1),
+        ("n_output_cells", 0),
+        ("contraction", 0),
+        ("contraction", 1.0),
+        ("max_dist", 0),
+        ("min_spots", 3),
+        ("n_iter", -1),
+        ("n_iter", 1.5),
+        ("vr_min_spots", 3),
+    ],
+)
 def test_options_of_run_out_of_range(indexer, option, value):
     _, rows = frame()
     with pytest.raises(ValueError, match=rf"^{option} = .* is out of range: "):

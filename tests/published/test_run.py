@@ -36,7 +36,7 @@ def test_a_clear_frame_is_indexed(backend, method):
     found = indexer.crystals(cells, published_spots(rows), scores, method=method, threshold=threshold)
     assert found.tolist() == [0]
     assert found.dtype == np.int64
-    best = cells[:, 3 * found[0]:3 * found[0] + 3].T
+    best = cells[:, 3 * found[0] : 3 * found[0] + 3].T
     assert misorientation(best, oriented, OPERATORS) < (1.0 if method == "raw" else 0.1)
 
 
@@ -84,7 +84,8 @@ def test_both_spellings_of_redundant_calculations():
     _, rows = frame()
     results = [
         ffbidx.Indexer(backend="cpu", **{word: value}).run(published_spots(rows), published_cells(CELL), **QUICK)[0]
-        for word in ("redundant_calculations", "redundant_computations") for value in (True, False)
+        for word in ("redundant_calculations", "redundant_computations")
+        for value in (True, False)
     ]
     np.testing.assert_array_equal(results[0], results[2])
     np.testing.assert_array_equal(results[1], results[3])
@@ -96,9 +97,22 @@ def test_options_may_be_given_by_position(indexer):
     arrays = published_spots(rows), published_cells(CELL)
     positional = indexer.run(*arrays, "ifse", 1e-9, 0.001, 0.3, 0.1, 0.2, 0.15, 4096, 200, 8, 0.7, 0.001, 9, 20, 0)
     named = indexer.run(
-        *arrays, method="ifse", length_threshold=1e-9, triml=0.001, trimh=0.3, delta=0.1, dist1=0.2, dist3=0.15,
-        num_halfsphere_points=4096, num_angle_points=200, n_output_cells=8, contraction=0.7, max_dist=0.001,
-        min_spots=9, n_iter=20, vr_min_spots=0,
+        *arrays,
+        method="ifse",
+        length_threshold=1e-9,
+        triml=0.001,
+        trimh=0.3,
+        delta=0.1,
+        dist1=0.2,
+        dist3=0.15,
+        num_halfsphere_points=4096,
+        num_angle_points=200,
+        n_output_cells=8,
+        contraction=0.7,
+        max_dist=0.001,
+        min_spots=9,
+        n_iter=20,
+        vr_min_spots=0,
     )
     np.testing.assert_array_equal(positional[0], named[0])
     np.testing.assert_array_equal(positional[1], named[1])
@@ -107,9 +121,21 @@ def test_options_may_be_given_by_position(indexer):
 HONOURED = {
     "indexer": {"max_spots": 30, "num_candidate_vectors": 4, "redundant_calculations": False},
     "run": {
-        "method": "ifse", "length_threshold": 12.0, "triml": 0.05, "trimh": 0.2, "delta": 0.3, "dist1": 0.1,
-        "dist3": 0.3, "num_halfsphere_points": 2000, "num_angle_points": 100, "n_output_cells": 16, "contraction": 0.5,
-        "max_dist": 0.003, "min_spots": 20, "n_iter": 1, "vr_min_spots": 0,
+        "method": "ifse",
+        "length_threshold": 12.0,
+        "triml": 0.05,
+        "trimh": 0.2,
+        "delta": 0.3,
+        "dist1": 0.1,
+        "dist3": 0.3,
+        "num_halfsphere_points": 2000,
+        "num_angle_points": 100,
+        "n_output_cells": 16,
+        "contraction": 0.5,
+        "max_dist": 0.003,
+        "min_spots": 20,
+        "n_iter": 1,
+        "vr_min_spots": 0,
     },
 }
 
@@ -140,7 +166,6 @@ def test_a_left_handed_cell_stays_left_handed(indexer, seed):
         cells, scores = indexer.run(published_spots(rows), published_cells(mirrored), method=method, **QUICK)
         assert (np.linalg.det(cells_of_published(cells)[np.isfinite(scores)]) < 0).all()
         assert misorientation(cells_of_published(cells)[0], oriented, OPERATORS) < 1.0
-
 
 
 def test_the_sampling_uses_the_spots_of_lowest_resolution():
@@ -187,9 +212,11 @@ def test_the_caller_is_told_how_many_spots_were_left_out(caplog):
 def test_what_an_indexer_did_before_does_not_matter(indexer):
     """The plan of the last call is kept: other cells or other options must not get it."""
     _, rows = frame()
-    calls = [(cell, {**QUICK, **options}) for cell in (CELL, CELL * 1.01) for options in (
-        {}, {"num_angle_points": 60}, {"length_threshold": 12.0}, {"method": "raw"}
-    )]
+    calls = [
+        (cell, {**QUICK, **options})
+        for cell in (CELL, CELL * 1.01)
+        for options in ({}, {"num_angle_points": 60}, {"length_threshold": 12.0}, {"method": "raw"})
+    ]
     for cell, options in [*calls, calls[0]]:
         used = indexer.run(published_spots(rows), published_cells(cell), **options)
         fresh = ffbidx.Indexer(backend="cpu").run(published_spots(rows), published_cells(cell), **options)

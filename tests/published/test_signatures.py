@@ -25,16 +25,19 @@ def defaults(signature):
     return [(p.name, p.default) for p in signature.parameters.values() if p.name != "self"]
 
 
-@pytest.mark.parametrize(("name", "own", "added"), [
-    ("ffbidx.Indexer", ffbidx.Indexer, ["redundant_computations", "backend", "device"]),
-    ("indexer.run", ffbidx.Indexer.run, ["vr_min_spots"]),
-    ("indexer.crystals", ffbidx.Indexer.crystals, []),
-])
+@pytest.mark.parametrize(
+    ("name", "own", "added"),
+    [
+        ("ffbidx.Indexer", ffbidx.Indexer, ["redundant_computations", "backend", "device"]),
+        ("indexer.run", ffbidx.Indexer.run, ["vr_min_spots"]),
+        ("indexer.crystals", ffbidx.Indexer.crystals, []),
+    ],
+)
 def test_names_order_and_defaults_are_the_published_ones(name, own, added):
     published = defaults(inspect.signature(eval(f"lambda {PUBLISHED[name]}: None")))
     ours = defaults(inspect.signature(own))
     assert ours[: len(published)] == published
-    assert [parameter for parameter, _ in ours[len(published):]] == added
+    assert [parameter for parameter, _ in ours[len(published) :]] == added
 
 
 @pytest.mark.skipif(not DOCUMENT.exists(), reason="the published document is not beside the project")

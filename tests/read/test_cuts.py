@@ -31,8 +31,12 @@ def cuts(sources, sizes, **options):
 
 
 @settings(max_examples=150)
-@given(every=st.integers(1, 4), most=st.none() | st.integers(1, 14), data=st.data(),
-       sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4))
+@given(
+    every=st.integers(1, 4),
+    most=st.none() | st.integers(1, 14),
+    data=st.data(),
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+)
 def test_every_row_is_in_one_cut(sources, every, most, data, sizes):
     one = Source(sources[0].path, 2)
     listed = data.draw(st.lists(st.sampled_from([*sources, one]), min_size=2, max_size=6))

@@ -45,7 +45,11 @@ def test_lists_name_one_input_a_line(name: str) -> None:
     content = "\ufeff# a comment\r\na.h5\r\n\r\n  b c.h5 //2  \r\n#d.h5\r\ne#1.txt//0\r\n"
     Path(name.removeprefix("@")).write_bytes(content.encode())
     assert expand_inputs(["first.h5", name, "last.h5"]) == [
-        Source("first.h5"), Source("a.h5"), Source("b c.h5", 2), Source("e#1.txt", 0), Source("last.h5"),
+        Source("first.h5"),
+        Source("a.h5"),
+        Source("b c.h5", 2),
+        Source("e#1.txt", 0),
+        Source("last.h5"),
     ]
 
 
@@ -79,10 +83,16 @@ def test_directories_and_patterns_stand_for_their_files() -> None:
     Path("a[1].h5").write_text("")
     assert expand_inputs(["d"]) == [Source("d/run9.h5"), Source("d/run10.h5"), Source("d/x.TXT")]
     assert expand_inputs(["d/run?.h5", "d/run*.h5"]) == [
-        Source("d/run9.h5"), Source("d/run9.ffbidx.h5"), Source("d/run9.h5"), Source("d/run10.h5"),
+        Source("d/run9.h5"),
+        Source("d/run9.ffbidx.h5"),
+        Source("d/run9.h5"),
+        Source("d/run10.h5"),
     ]
     assert [source.path for source in expand_inputs(["d/**/*.h5"])] == [
-        "d/run9.ffbidx.h5", "d/run9.h5", "d/run10.h5", "d/s/deep.h5",
+        "d/run9.ffbidx.h5",
+        "d/run9.h5",
+        "d/run10.h5",
+        "d/s/deep.h5",
     ]
     assert expand_inputs(["a[1].h5"]) == [Source("a[1].h5")]
     Path("list.lst").write_text("d\nd/run1*.h5\n")

@@ -1,6 +1,5 @@
 """Reading goes on from any place as if it had never stopped."""
 
-
 import h5py
 import numpy as np
 import pytest
@@ -67,5 +66,3 @@ def test_places_know_what_was_taken(sources: list[Source], tmp_path) -> None:
     assert [place.taken for place in places] == [1, 2, 3, 4, 5]
     assert [place.position for place in places] == [1, 3, 5, 7, 9]
     assert [(place.source, place.frame) for place in places] == [(0, 1), (0, 3), (0, 5), (1, 2), (1, 4)]
-
-

@@ -56,7 +56,9 @@ def test_a_child_that_dies_is_started_again(text_file, script):
 def test_a_child_whose_program_is_gone_says_nothing(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"x")
     child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-I", "-S", "-c", _CHILD],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     child.stdout.close()

@@ -23,8 +23,9 @@ def on_sphere(spots, wavelength=1.0):
 
 def frame_of(*cells, lattice=None, n_spots=60, n_false=5, seed=0) -> IndexedFrame:
     rng = np.random.default_rng(seed)
-    spots = on_sphere(np.concatenate([
-        np.zeros((0, 3)), *(still(cell, rng, n_spots) for cell in cells), false_spots(rng, n_false)]))
+    spots = on_sphere(
+        np.concatenate([np.zeros((0, 3)), *(still(cell, rng, n_spots) for cell in cells), false_spots(rng, n_false)])
+    )
     lattices = [lattice or Lattice() for _ in cells]
     cells = np.array(cells).reshape(-1, 3, 3)
     crystal, hkl = assign_spots(spots, cells, [each.centring for each in lattices], 0.002)
@@ -80,8 +81,9 @@ def test_no_reflection_that_the_centring_forbids():
 @pytest.fixture
 def path(tmp_path):
     names = np.array(["a.h5"] * 4 + ["b//x.h5"] * 3, object)
-    return write_results(tmp_path / "run.h5", results_of([1, 0, 2, 1, 1, 0, 3], source=names,
-                                                         index=np.array([0, 1, 2, 3, 0, 1, 20])))
+    return write_results(
+        tmp_path / "run.h5", results_of([1, 0, 2, 1, 1, 0, 3], source=names, index=np.array([0, 1, 2, 3, 0, 1, 20]))
+    )
 
 
 @pytest.mark.parametrize(("which", "number"), [("0", 0), ("6", 6), ("006", 6), ("a.h5//2", 2), ("b//x.h5//20", 6)])

@@ -12,10 +12,17 @@ def random_crystals(system, n, seed=1):
     return cell_of(system) @ np.array([random_rotation(rng) for _ in range(n)])
 
 
-@pytest.mark.parametrize(("system", "axes"), [
-    ("triclinic", ["a", "b", "c"]), ("monoclinic", ["a", "b", "c"]), ("tetragonal", ["a, b", "c"]),
-    ("trigonal", ["a, b, c"]), ("hexagonal", ["a, b", "c"]), ("cubic", ["a, b, c"]),
-])
+@pytest.mark.parametrize(
+    ("system", "axes"),
+    [
+        ("triclinic", ["a", "b", "c"]),
+        ("monoclinic", ["a", "b", "c"]),
+        ("tetragonal", ["a, b", "c"]),
+        ("trigonal", ["a, b, c"]),
+        ("hexagonal", ["a, b", "c"]),
+        ("cubic", ["a, b, c"]),
+    ],
+)
 def test_axes_that_symmetry_makes_equal_are_one(system, axes):
     groups = equal_axes(symmetry_operators(cell_of(system), 1e-3))
     assert [name for name, _ in groups] == axes
@@ -61,10 +68,12 @@ def test_plates_that_lie_flat_are_noticed(system):
     cell = cell_of(system)
     # Half of the crystals keep b near y, turned about it at will.
     rng = np.random.default_rng(5)
-    flat = np.array([
-        cell @ rotation(np.array([0.0, 1, 0]), rng.uniform(0, 360)) @ rotation(rng.normal(size=3), 10)
-        for _ in range(150)
-    ])
+    flat = np.array(
+        [
+            cell @ rotation(np.array([0.0, 1, 0]), rng.uniform(0, 360)) @ rotation(rng.normal(size=3), 10)
+            for _ in range(150)
+        ]
+    )
     figures = pole_figures(np.concatenate([flat, random_crystals(system, 150)]), cell, symmetry_operators(cell, 1e-3))
     along_b = next(figure for figure in figures if "b" in figure.axis)
     assert along_b.preferred

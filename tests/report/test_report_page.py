@@ -60,7 +60,10 @@ def checked(html: bytes) -> Check:
     check.feed(html.decode())
     assert check.open == []
     # Addresses name dialects of XML only; nothing in the style asks for a file.
-    assert set(re.findall(rb"https?://[^\"' ]+", html)) <= {b"http://www.w3.org/2000/svg", b"http://www.w3.org/1999/xlink"}
+    assert set(re.findall(rb"https?://[^\"' ]+", html)) <= {
+        b"http://www.w3.org/2000/svg",
+        b"http://www.w3.org/1999/xlink",
+    }
     assert not re.search(rb"url\((?!#)|@import", html)
     return check
 

@@ -195,8 +195,8 @@ def test_the_recipe_for_slurm(sources, tmp_path):
     quick = "--num-halfsphere-points 1024 --learn-cell 0 --backend cpu"
     program = f'{sys.executable} -c "import sys; from ffbidx_cli.main import main; sys.exit(main())"'
     scripts = {
-        "srun": f'[ -e $SLURM_ARRAY_TASK_ID ] || {{ touch $SLURM_ARRAY_TASK_ID; exit 75; }}\n'
-                f'shift; sub=$1; shift; exec {program} $sub "$@" {quick}',
+        "srun": f"[ -e $SLURM_ARRAY_TASK_ID ] || {{ touch $SLURM_ARRAY_TASK_ID; exit 75; }}\n"
+        f'shift; sub=$1; shift; exec {program} $sub "$@" {quick}',
         "ffbidx": f'exec {program} "$@"',
         "scontrol": 'echo "$@" >> requeued',
     }
@@ -207,12 +207,20 @@ def test_the_recipe_for_slurm(sources, tmp_path):
     environment |= {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "2"}
     for task, status in (("1", 75), ("2", 75), ("2", 0), ("1", 0)):
         done = subprocess.run(
-            ["bash", ROOT / "docs/slurm/index.sbatch"], cwd=tmp_path, env=environment | {"SLURM_ARRAY_TASK_ID": task},
-            capture_output=True, text=True, check=False,
+            ["bash", ROOT / "docs/slurm/index.sbatch"],
+            cwd=tmp_path,
+            env=environment | {"SLURM_ARRAY_TASK_ID": task},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == status, done.stderr
     done = subprocess.run(
-        ["bash", ROOT / "docs/slurm/merge.sbatch"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        ["bash", ROOT / "docs/slurm/merge.sbatch"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr

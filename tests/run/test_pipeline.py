@@ -28,10 +28,16 @@ QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_min_crystals
 def block(first: int, n: int, cell: float | None = None, status=FrameStatus.NOT_INDEXED) -> FrameBlock:
     """Frames first, first + 1, ... of one spot each, with a cell of its own kind."""
     return FrameBlock(
-        sources=["x"] * n, indices=np.arange(first, first + n), ids=[""] * n,
+        sources=["x"] * n,
+        indices=np.arange(first, first + n),
+        ids=[""] * n,
         spots=np.arange(first, first + n, dtype=np.float32)[:, None] * np.ones(3, np.float32),
-        offsets=np.arange(n + 1), status=np.full(n, status, np.uint8), n_spots=np.ones(n, np.int32),
-        cells=None if cell is None else np.eye(3)[None] * cell, n_left_out=1, problems=[f"problem {first}"],
+        offsets=np.arange(n + 1),
+        status=np.full(n, status, np.uint8),
+        n_spots=np.ones(n, np.int32),
+        cells=None if cell is None else np.eye(3)[None] * cell,
+        n_left_out=1,
+        problems=[f"problem {first}"],
     )
 
 

@@ -18,16 +18,25 @@ def result(cells_of_frames):
     offsets, n = np.concatenate([[0], np.cumsum(counts)]), sum(counts)
     cells = np.concatenate([np.reshape(cells, (-1, 3, 3)) for cells in cells_of_frames])
     return BatchResult(
-        n_sampled=np.zeros(len(counts), np.int32), cell_offsets=offsets, cells=cells.astype(np.float32),
-        scores=np.zeros(n, np.float32), input_cell=np.zeros(n, np.int32), crystal_offsets=offsets,
-        crystals=np.arange(n), n_indexed=np.zeros(n, np.int32), rmsd=np.zeros(n, np.float32),
-        log10_chance=np.zeros(n, np.float32), log10_false=np.zeros(n, np.float32), n_expected=np.zeros(n, np.float32),
-        reason=np.zeros(len(counts), np.uint8), rung=np.zeros(len(counts), np.uint8),
+        n_sampled=np.zeros(len(counts), np.int32),
+        cell_offsets=offsets,
+        cells=cells.astype(np.float32),
+        scores=np.zeros(n, np.float32),
+        input_cell=np.zeros(n, np.int32),
+        crystal_offsets=offsets,
+        crystals=np.arange(n),
+        n_indexed=np.zeros(n, np.int32),
+        rmsd=np.zeros(n, np.float32),
+        log10_chance=np.zeros(n, np.float32),
+        log10_false=np.zeros(n, np.float32),
+        n_expected=np.zeros(n, np.float32),
+        reason=np.zeros(len(counts), np.uint8),
+        rung=np.zeros(len(counts), np.uint8),
     )
 
 
 def truth(frames):
-    return [list(frames.cells[frames.cell_offsets[f]:frames.cell_offsets[f + 1]]) for f in range(frames.n_frames)]
+    return [list(frames.cells[frames.cell_offsets[f] : frames.cell_offsets[f + 1]]) for f in range(frames.n_frames)]
 
 
 def judged(scenario, change=lambda cell, f: [cell], n_frames=6):

@@ -11,14 +11,35 @@ from ffbidx_core.simulate import Scenario
 CELLS = ((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), (40.0, 50.0, 60.0, 80.0, 95.0, 105.0))
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("wavelength", 0.0), ("distance", -1.0), ("distance", float("nan")), ("d_min", float("inf")), ("pixel_size", 0.0),
-    ("detector_size", (0, 5)), ("spot_radius", 0.0), ("mosaicity", -1e-3), ("b_factor", -1.0), ("blank_share", 1.1),
-    ("lattices", (2, 1)), ("n_spots", (5, 4)), ("n_spots", (-1, 4)), ("false_share", (0.5, 1.5)),
-    ("false_spots", (-1, 0)), ("lattice_scale", (0.0, 1.0)), ("position_noise", -0.1), ("cell_error", (0.0, 0.0, 0.9)),
-    ("distance_error", -0.6), ("beam_centre_error", (float("nan"), 0.0)), ("centring", "Z"), ("false_place", "sky"),
-    ("cells", ()), ("d_min", 60.0),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("wavelength", 0.0),
+        ("distance", -1.0),
+        ("distance", float("nan")),
+        ("d_min", float("inf")),
+        ("pixel_size", 0.0),
+        ("detector_size", (0, 5)),
+        ("spot_radius", 0.0),
+        ("mosaicity", -1e-3),
+        ("b_factor", -1.0),
+        ("blank_share", 1.1),
+        ("lattices", (2, 1)),
+        ("n_spots", (5, 4)),
+        ("n_spots", (-1, 4)),
+        ("false_share", (0.5, 1.5)),
+        ("false_spots", (-1, 0)),
+        ("lattice_scale", (0.0, 1.0)),
+        ("position_noise", -0.1),
+        ("cell_error", (0.0, 0.0, 0.9)),
+        ("distance_error", -0.6),
+        ("beam_centre_error", (float("nan"), 0.0)),
+        ("centring", "Z"),
+        ("false_place", "sky"),
+        ("cells", ()),
+        ("d_min", 60.0),
+    ],
+)
 def test_a_setting_out_of_range_is_named(name, value):
     with pytest.raises(ParameterError) as caught:
         Scenario(**{"cells": CELLS, name: value})

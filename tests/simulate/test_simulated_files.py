@@ -10,8 +10,12 @@ from ffbidx_core.read.files.inputs import Source
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 SCENARIO = Scenario(
-    cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(10, 40), false_share=(0.2, 0.2), lattices=(0, 2),
-    cell_error=(0.01, 0.01, 0.0), distance_error=0.01,
+    cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),),
+    n_spots=(10, 40),
+    false_share=(0.2, 0.2),
+    lattices=(0, 2),
+    cell_error=(0.01, 0.01, 0.0),
+    distance_error=0.01,
 )
 
 
@@ -30,9 +34,15 @@ def path(tmp_path, frames):
 def test_the_file_holds_spots_and_truth(path, frames):
     with h5py.File(path) as file:
         for name, expected in {
-            "spots": frames.spots, "offsets": frames.offsets, "intensity": frames.intensity,
-            "cells": frames.input_cells, "truth/cells": frames.cells, "truth/cell_offsets": frames.cell_offsets,
-            "truth/lattice": frames.lattice, "truth/hkl": frames.hkl, "truth/input_cell": frames.input_cell,
+            "spots": frames.spots,
+            "offsets": frames.offsets,
+            "intensity": frames.intensity,
+            "cells": frames.input_cells,
+            "truth/cells": frames.cells,
+            "truth/cell_offsets": frames.cell_offsets,
+            "truth/lattice": frames.lattice,
+            "truth/hkl": frames.hkl,
+            "truth/input_cell": frames.input_cell,
         }.items():
             assert file[name].dtype == expected.dtype
             assert np.array_equal(file[name][()], expected), name

@@ -10,8 +10,12 @@ from ffbidx_core.simulate import Scenario, simulate
 LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 PLAIN = Scenario(cells=(LYSOZYME,), position_noise=0.0)
 MIXED = Scenario(
-    cells=(LYSOZYME, (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)), n_spots=(30, 60), false_share=(0.2, 0.4),
-    lattices=(1, 3), blank_share=0.2, cell_spread=0.003,
+    cells=(LYSOZYME, (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)),
+    n_spots=(30, 60),
+    false_share=(0.2, 0.4),
+    lattices=(1, 3),
+    blank_share=0.2,
+    cell_spread=0.003,
 )
 
 
@@ -142,14 +146,19 @@ def test_false_spots_are_spread_as_asked():
     assert np.quantile(q, [0.25, 0.5, 0.75]) == pytest.approx(np.linspace(0.02, 0.5, 5)[1:4], abs=0.012)
     frames = simulate(blank, 10)
     radius = np.linalg.norm(frames.pixels - blank.detector.beam_centre, axis=1)
-    assert np.quantile((radius / radius.max())**2, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.025)
+    assert np.quantile((radius / radius.max()) ** 2, [0.25, 0.5, 0.75]) == pytest.approx([0.25, 0.5, 0.75], abs=0.025)
 
 
-@pytest.mark.parametrize(("centring", "condition"), [
-    ("A", lambda hkl: hkl @ (0, 1, 1) % 2 == 0), ("C", lambda hkl: hkl @ (1, 1, 0) % 2 == 0),
-    ("I", lambda hkl: hkl.sum(axis=1) % 2 == 0), ("H", lambda hkl: hkl @ (-1, 1, 1) % 3 == 0),
-    ("F", lambda hkl: (hkl @ (1, 1, 0) % 2 == 0) & (hkl @ (0, 1, 1) % 2 == 0)),
-])
+@pytest.mark.parametrize(
+    ("centring", "condition"),
+    [
+        ("A", lambda hkl: hkl @ (0, 1, 1) % 2 == 0),
+        ("C", lambda hkl: hkl @ (1, 1, 0) % 2 == 0),
+        ("I", lambda hkl: hkl.sum(axis=1) % 2 == 0),
+        ("H", lambda hkl: hkl @ (-1, 1, 1) % 3 == 0),
+        ("F", lambda hkl: (hkl @ (1, 1, 0) % 2 == 0) & (hkl @ (0, 1, 1) % 2 == 0)),
+    ],
+)
 def test_a_centred_lattice_shows_its_reflections_only(centring, condition):
     frames = simulate(replace(PLAIN, centring=centring, n_spots=None), 2)
     assert len(frames.hkl) > 100
@@ -159,7 +168,7 @@ def test_a_centred_lattice_shows_its_reflections_only(centring, condition):
 def test_the_strongest_come_first_and_fall_off_with_resolution():
     frames = simulate(replace(PLAIN, b_factor=30.0, n_spots=None), 5)
     for f in range(5):
-        assert (np.diff(frames.intensity[frames.offsets[f]:frames.offsets[f + 1]]) <= 0).all()
+        assert (np.diff(frames.intensity[frames.offsets[f] : frames.offsets[f + 1]]) <= 0).all()
     q2 = (frames.spots**2).sum(axis=1)
     slope = np.polyfit(q2, np.log(frames.intensity), 1)[0]
     assert slope == pytest.approx(-15, abs=2)
@@ -182,7 +191,7 @@ def test_orientations_are_uniform():
     cells = simulate(replace(PLAIN, n_spots=(5, 5)), 400).cells
     directions = cells[:, 2] / np.linalg.norm(cells[:, 2], axis=1, keepdims=True)
     # Each component of a uniform direction has the variance 1/3.
-    assert np.abs(directions.mean(axis=0)).max() < 4 * (1 / 3 / 400)**0.5
+    assert np.abs(directions.mean(axis=0)).max() < 4 * (1 / 3 / 400) ** 0.5
     assert (directions**2).mean(axis=0) == pytest.approx([1 / 3] * 3, abs=0.06)
     assert (np.linalg.det(cells) > 0).all()
 

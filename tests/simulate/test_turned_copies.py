@@ -5,8 +5,12 @@ from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.simulate import Scenario, simulate, turned_copies
 
 SCENARIO = Scenario(
-    cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)), n_spots=(30, 60),
-    false_share=(0.2, 0.4), lattices=(0, 3), beam_centre_error=(3.0, -2.0), distance_error=0.01,
+    cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)),
+    n_spots=(30, 60),
+    false_share=(0.2, 0.4),
+    lattices=(0, 3),
+    beam_centre_error=(3.0, -2.0),
+    distance_error=0.01,
 )
 CHOSEN = np.array([3, 0, 0, 5, 1, 3])
 

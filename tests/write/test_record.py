@@ -40,8 +40,14 @@ def test_options_then_tables() -> None:
     made = record_of(HEADER, record({"inputs": ["a b"], "every": 1}, shard="1/2", cells=[[[1.0, 0.0]]]))
     assert list(made) == ["inputs", "every", "made_by", "input"]
     assert made["made_by"] == {
-        "ffbidx": "1.2.3", **VERSIONS, "backend": "cpu", "device": "two cores", "shard": "1/2", "cells": [[[1.0, 0.0]]],
-        "inputs": 2, "digest": digest(inputs(2)),
+        "ffbidx": "1.2.3",
+        **VERSIONS,
+        "backend": "cpu",
+        "device": "two cores",
+        "shard": "1/2",
+        "cells": [[[1.0, 0.0]]],
+        "inputs": 2,
+        "digest": digest(inputs(2)),
     }
     assert made["input"][1] == {"path": "run1.h5", "size": 1001, "digest": f"1000:{1:032x}"}
     assert tomllib.loads(as_toml(made)) == json.loads(json.dumps(made)) == read_back(made) == made
@@ -53,7 +59,11 @@ def test_single_frames_of_a_file_are_one_input() -> None:
     frames = [a._replace(frame=5), a._replace(frame=3), whole, whole, b._replace(frame=0), a._replace(frame=1)]
     made = record_of(HEADER, RunRecord({}, frames, {"every": 1}))
     assert [(row["path"], row.get("frames")) for row in made["input"]] == [
-        ("run1.h5", [5, 3]), ("run0.h5", None), ("run0.h5", None), ("run2.h5", [0]), ("run1.h5", [1]),
+        ("run1.h5", [5, 3]),
+        ("run0.h5", None),
+        ("run0.h5", None),
+        ("run2.h5", [0]),
+        ("run1.h5", [1]),
     ]
     assert made["made_by"]["inputs"] == 6
 
@@ -62,8 +72,11 @@ def test_the_hash_of_all_inputs_is_that_of_their_content() -> None:
     known = digest(inputs(3))
     assert known == digest([source._replace(path="/elsewhere/" + source.path, mtime_ns=3) for source in inputs(3)])
     for changed in (
-        inputs(2), inputs(3)[::-1], [source._replace(frame=0) for source in inputs(3)],
-        [source._replace(digest="") for source in inputs(3)], [source._replace(size=1) for source in inputs(3)],
+        inputs(2),
+        inputs(3)[::-1],
+        [source._replace(frame=0) for source in inputs(3)],
+        [source._replace(digest="") for source in inputs(3)],
+        [source._replace(size=1) for source in inputs(3)],
     ):
         assert digest(changed) != known
 
@@ -72,16 +85,30 @@ def test_a_run_that_knows_no_options_has_its_parameters() -> None:
     parameters = {"max_spots": 100, "max_drift": [0.05, 3.0], "max_input_cells": 1}
     header = dataclasses.replace(HEADER, parameters=json.dumps(parameters))
     made = record_of(header, RunRecord({}, []))
-    assert made == {"max-spots": 100, "max-drift": "0.05,3.0", "made_by": {
-        "ffbidx": "1.2.3", "backend": "cpu", "device": "two cores",
-    }}
+    assert made == {
+        "max-spots": 100,
+        "max-drift": "0.05,3.0",
+        "made_by": {
+            "ffbidx": "1.2.3",
+            "backend": "cpu",
+            "device": "two cores",
+        },
+    }
     for foreign in ("", "words", "5", "[1]"):
         assert list(record_of(dataclasses.replace(HEADER, parameters=foreign), RunRecord({}, []))) == ["made_by"]
 
 
-@pytest.mark.parametrize("value", [
-    "caf\udce9 \U0001f48e \x7f \u2028 \"'\\ \n\t\0", float("inf"), 1e-9, True, ["a", "b"], [[1.0, 2.5], []],
-])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "caf\udce9 \U0001f48e \x7f \u2028 \"'\\ \n\t\0",
+        float("inf"),
+        1e-9,
+        True,
+        ["a", "b"],
+        [[1.0, 2.5], []],
+    ],
+)
 def test_values_as_toml(value: object) -> None:
     # What is no text is written as escapes that are.
     expected = value.replace("\udce9", r"\udce9") if isinstance(value, str) else value
@@ -114,10 +141,19 @@ def test_long_names_in_a_stream_are_cut() -> None:
 
 @settings(max_examples=200)
 @given(
-    st.dictionaries(st.from_regex("[a-z]{1,12}", fullmatch=True), st.one_of(
-        st.text(max_size=3000), st.lists(st.text(max_size=400), max_size=60), st.floats(allow_nan=False), st.booleans(),
-    ), min_size=1, max_size=40),
-    st.integers(0, 60), st.text(max_size=300),
+    st.dictionaries(
+        st.from_regex("[a-z]{1,12}", fullmatch=True),
+        st.one_of(
+            st.text(max_size=3000),
+            st.lists(st.text(max_size=400), max_size=60),
+            st.floats(allow_nan=False),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(0, 60),
+    st.text(max_size=300),
 )
 def test_nothing_is_too_much_for_a_stream(config: dict, n: int, device: str) -> None:
     header = dataclasses.replace(HEADER, device=device)

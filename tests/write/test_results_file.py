@@ -67,20 +67,42 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         datasets = {name: node for name, node in found.items() if isinstance(node, h5py.Dataset)}
         assert {name: (str(node.dtype), node.shape) for name, node in datasets.items()} == expected
         assert {name: file.attrs[name] for name in file.attrs} == {
-            "format": "ffbidx-results", "format_version": 1, "ffbidx_version": "1.2.3", "method": "ifssr",
-            "parameters": '{"max_spots": 100}', "backend": "cpu", "device": "two cores", "complete": True,
-            "geometry": "", "half_pixel_shift": "", "lattices": "",
+            "format": "ffbidx-results",
+            "format_version": 1,
+            "ffbidx_version": "1.2.3",
+            "method": "ifssr",
+            "parameters": '{"max_spots": 100}',
+            "backend": "cpu",
+            "device": "two cores",
+            "complete": True,
+            "geometry": "",
+            "half_pixel_shift": "",
+            "lattices": "",
         }
         assert file["cells"].attrs["units"] == file["input_cells"].attrs["units"] == "angstrom"
         assert h5py.check_enum_dtype(file["frame/status"].dtype) == {
-            "indexed": 0, "not_indexed": 1, "too_few_spots": 2, "bad_spots": 3, "unreadable": 4,
+            "indexed": 0,
+            "not_indexed": 1,
+            "too_few_spots": 2,
+            "bad_spots": 3,
+            "unreadable": 4,
         }
         assert h5py.check_enum_dtype(file["frame/reason"].dtype) == {
-            "none": 0, "too_few_spots": 1, "no_vector": 2, "no_cell": 3, "explained_by_chance": 4,
-            "lost_in_refinement": 5, "drifted": 6, "bad_spots": 7, "unreadable": 8,
+            "none": 0,
+            "too_few_spots": 1,
+            "no_vector": 2,
+            "no_cell": 3,
+            "explained_by_chance": 4,
+            "lost_in_refinement": 5,
+            "drifted": 6,
+            "bad_spots": 7,
+            "unreadable": 8,
         }
         assert h5py.check_enum_dtype(file["frame/rung"].dtype) == {
-            "first_try": 0, "strongest_spots": 1, "low_resolution": 2, "denser_sampling": 3,
+            "first_try": 0,
+            "strongest_spots": 1,
+            "low_resolution": 2,
+            "denser_sampling": 3,
         }
         text = h5py.check_string_dtype(file["frame/source"].dtype)
         assert (text.encoding, text.length) == ("utf-8", None)

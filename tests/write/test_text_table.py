@@ -29,11 +29,20 @@ def test_every_crystal_has_a_line_with_the_numbers_of_the_results_file() -> None
     results = results_of(block_of([(3, 2), (2, 0), (1, 1)]), block_of([(4, 3)], "b c.txt", seed=1))
     _, *lines = lines_of(results)
     assert [line[:3] for line in lines] == [
-        ["a.h5", "0", "0"], ["a.h5", "0", "1"], ["a.h5", "2", "0"],
-        ["b c.txt", "0", "0"], ["b c.txt", "0", "1"], ["b c.txt", "0", "2"],
+        ["a.h5", "0", "0"],
+        ["a.h5", "0", "1"],
+        ["a.h5", "2", "0"],
+        ["b c.txt", "0", "0"],
+        ["b c.txt", "0", "1"],
+        ["b c.txt", "0", "2"],
     ]
     for line, row, n_indexed, rmsd, parameters, frame in zip(
-        lines, results.crystals, results.n_indexed, results.rmsd, results.crystal_parameters, results.frame_of_crystal,
+        lines,
+        results.crystals,
+        results.n_indexed,
+        results.rmsd,
+        results.crystal_parameters,
+        results.frame_of_crystal,
         strict=True,
     ):
         assert line[4:6] == [str(results.n_spots[frame]), str(n_indexed)]

@@ -104,11 +104,29 @@ class CpuBackend(OnHost):
 
         def task(first: int, last: int) -> None:
             vectors.find_candidates(
-                spots.xyz, spots.offsets, first, last, p.max_spots, plan.lengths, directions, tiled, trims.values,
-                trims.every, p.race_spots, p.race_directions, pool, largest, np.empty((3, n_scaled), np.float32),
-                aligned((3, TILE)), aligned(n_padded), np.empty(n_points, np.float32),
-                np.empty(n_points, np.int64), aligned((3, n_racers)), np.empty(n_racers, np.int64),
-                np.empty(BINS, np.int64), out,
+                spots.xyz,
+                spots.offsets,
+                first,
+                last,
+                p.max_spots,
+                plan.lengths,
+                directions,
+                tiled,
+                trims.values,
+                trims.every,
+                p.race_spots,
+                p.race_directions,
+                pool,
+                largest,
+                np.empty((3, n_scaled), np.float32),
+                aligned((3, TILE)),
+                aligned(n_padded),
+                np.empty(n_points, np.float32),
+                np.empty(n_points, np.int64),
+                aligned((3, n_racers)),
+                np.empty(n_racers, np.int64),
+                np.empty(BINS, np.int64),
+                out,
             )
 
         self._each(spots.n_frames, task)
@@ -119,9 +137,20 @@ class CpuBackend(OnHost):
         out = np.array(vectors_, order="C")
         if p.vr_min_spots == 0:
             return out
-        self._each(spots.n_frames, lambda i, j: vectors.refine_candidates(
-            spots.xyz, spots.offsets, i, j, p.max_spots, plan.lengths, p.vr_min_spots, p.vector_tolerance, out,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: vectors.refine_candidates(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                p.max_spots,
+                plan.lengths,
+                p.vr_min_spots,
+                p.vector_tolerance,
+                out,
+            ),
+        )
         return out
 
     def find_oriented_cells(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
@@ -138,11 +167,34 @@ class CpuBackend(OnHost):
 
         def task(first: int, last: int) -> None:
             turned.find_cells(
-                spots.xyz, spots.offsets, first, last, p.max_spots, vectors_, plan.group, plan.input_cell,
-                plan.n_angles, plan.turn, plan.base, along, tables, trims.values, trims.every, limits, p.angle_peaks,
-                np.empty((5, n_rows), np.float32), aligned((3, n_work)), aligned(n_work),
-                np.empty(n_peaks, np.float32), np.empty(n_peaks, np.int64), np.empty(n_peaks, np.float32),
-                np.empty(n_peaks, np.int64), np.empty(BINS, np.int64), found.cells, found.scores, found.input_cell,
+                spots.xyz,
+                spots.offsets,
+                first,
+                last,
+                p.max_spots,
+                vectors_,
+                plan.group,
+                plan.input_cell,
+                plan.n_angles,
+                plan.turn,
+                plan.base,
+                along,
+                tables,
+                trims.values,
+                trims.every,
+                limits,
+                p.angle_peaks,
+                np.empty((5, n_rows), np.float32),
+                aligned((3, n_work)),
+                aligned(n_work),
+                np.empty(n_peaks, np.float32),
+                np.empty(n_peaks, np.int64),
+                np.empty(n_peaks, np.float32),
+                np.empty(n_peaks, np.int64),
+                np.empty(BINS, np.int64),
+                found.cells,
+                found.scores,
+                found.input_cell,
             )
 
         self._each(spots.n_frames, task)
@@ -155,10 +207,23 @@ class CpuBackend(OnHost):
         cells, scores_ = np.array(cells, order="C"), np.array(scores_, order="C")
         if p.method != "raw":
             n = _largest(spots)
-            self._each(spots.n_frames, lambda i, j: refine.refine_cells(
-                spots.xyz, spots.offsets, i, j, refine.CODES[p.method], p.contraction, p.max_dist, p.min_spots,
-                p.n_iter, np.empty(n), cells, scores_,
-            ))
+            self._each(
+                spots.n_frames,
+                lambda i, j: refine.refine_cells(
+                    spots.xyz,
+                    spots.offsets,
+                    i,
+                    j,
+                    refine.CODES[p.method],
+                    p.contraction,
+                    p.max_dist,
+                    p.min_spots,
+                    p.n_iter,
+                    np.empty(n),
+                    cells,
+                    scores_,
+                ),
+            )
         return cells, scores_
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
@@ -166,18 +231,36 @@ class CpuBackend(OnHost):
         cells = np.array(cells, order="C")
         longest = np.maximum(np.linalg.norm(cells, axis=-1).max(axis=-1), 1e-3)
         inverse_squares = np.ascontiguousarray(rigid_cutoffs(longest, p.rigid_steps) ** -2, dtype=np.float32)
-        self._each(spots.n_frames, lambda i, j: fits.fit_rigid(
-            spots.xyz, spots.offsets, i, j, inverse_squares, cells,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: fits.fit_rigid(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                inverse_squares,
+                cells,
+            ),
+        )
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """Spots within each radius; see `Backend.count_within`."""
         out, cells = np.zeros(radii.shape, np.int32), np.ascontiguousarray(cells)
         squared_radii, n = np.ascontiguousarray(radii**2, dtype=np.float32), _largest(spots)
-        self._each(spots.n_frames, lambda i, j: fits.count_within(
-            spots.xyz, spots.offsets, i, j, cells, squared_radii, np.empty(n, np.float32), out,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: fits.count_within(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                cells,
+                squared_radii,
+                np.empty(n, np.float32),
+                out,
+            ),
+        )
         return out
 
     def fit_constrained(
@@ -186,13 +269,29 @@ class CpuBackend(OnHost):
         """The last fit; see `Backend.fit_constrained`."""
         cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
         cutoff = 1.3 * np.maximum(radius, CONSTRAINED_SMALLEST_START)
-        self._each(spots.n_frames, lambda i, j: constrained.fit_constrained(
-            spots.xyz, spots.offsets, i, j, reference, prior**-2, cells, cutoff,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: constrained.fit_constrained(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                reference,
+                prior**-2,
+                cells,
+                cutoff,
+            ),
+        )
         return cells[:, 0], cutoff
 
     def fit_whitened(
-        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        self,
+        spots: SpotBatch,
+        cells: Any,
+        reference: Any,
+        cutoff: Any,
+        spread: Spread,
+        prior: float,
         symmetry: Any = None,
     ) -> Any:
         """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
@@ -200,17 +299,38 @@ class CpuBackend(OnHost):
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
         cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
         cutoff = np.ascontiguousarray(cutoff)
-        self._each(spots.n_frames, lambda i, j: whitened.fit_whitened(
-            spots.xyz, spots.offsets, i, j, reference, cutoff, spread.across, spread.along, prior**-2, cells,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: whitened.fit_whitened(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                reference,
+                cutoff,
+                spread.across,
+                spread.along,
+                prior**-2,
+                cells,
+            ),
+        )
         return cells[:, 0]
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """Distances of all spots to their predicted ones; see `Backend.distances`."""
         out, cells = np.empty((cells.shape[1], spots.xyz.shape[1]), np.float32), np.ascontiguousarray(cells)
-        self._each(spots.n_frames, lambda i, j: fits.distances(
-            spots.xyz, spots.offsets, i, j, cells, fractional, out,
-        ))
+        self._each(
+            spots.n_frames,
+            lambda i, j: fits.distances(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                cells,
+                fractional,
+                out,
+            ),
+        )
         return out
 
 

@@ -22,10 +22,34 @@ LARGEST_KEY = np.float32(2)
 
 @kernel
 def find_cells(
-    xyz: Any, offsets: Any, first: int, last: int, max_spots: int, vectors: Any, group: Any, input_cell: Any,
-    n_angles: Any, turn: Any, base: Any, along: Any, tables: Any, trims: Any, every: int, limits: Any, peaks: int,
-    rows: Any, work: Any, keys: Any, peak_keys: Any, places: Any, order: Any, ids: Any, histogram: Any,
-    out_cells: Any, out_scores: Any, out_input: Any,
+    xyz: Any,
+    offsets: Any,
+    first: int,
+    last: int,
+    max_spots: int,
+    vectors: Any,
+    group: Any,
+    input_cell: Any,
+    n_angles: Any,
+    turn: Any,
+    base: Any,
+    along: Any,
+    tables: Any,
+    trims: Any,
+    every: int,
+    limits: Any,
+    peaks: int,
+    rows: Any,
+    work: Any,
+    keys: Any,
+    peak_keys: Any,
+    places: Any,
+    order: Any,
+    ids: Any,
+    histogram: Any,
+    out_cells: Any,
+    out_scores: Any,
+    out_input: Any,
 ) -> None:
     """Fill the slots of frames first to last with the best cells, by their float32 keys.
 

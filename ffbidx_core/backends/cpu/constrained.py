@@ -38,9 +38,15 @@ NO_SUMS = (0.0,) * 16
 NONE_NEAR = (0.0, 0.0)
 
 CHANGES = (
-    {(1, 2): -1.0, (2, 1): 1.0}, {(2, 0): -1.0, (0, 2): 1.0}, {(0, 1): -1.0, (1, 0): 1.0},
-    {(0, 0): 1.0}, {(1, 1): 1.0}, {(2, 2): 1.0},
-    {(0, 1): 1.0, (1, 0): 1.0}, {(0, 2): 1.0, (2, 0): 1.0}, {(1, 2): 1.0, (2, 1): 1.0},
+    {(1, 2): -1.0, (2, 1): 1.0},
+    {(2, 0): -1.0, (0, 2): 1.0},
+    {(0, 1): -1.0, (1, 0): 1.0},
+    {(0, 0): 1.0},
+    {(1, 1): 1.0},
+    {(2, 2): 1.0},
+    {(0, 1): 1.0, (1, 0): 1.0},
+    {(0, 2): 1.0, (2, 0): 1.0},
+    {(1, 2): 1.0, (2, 1): 1.0},
 )
 """Entries of D for each of the parameters: omega, then e00, e11, e22, e01, e02, e12."""
 
@@ -134,8 +140,10 @@ def strained(pair: Any, sums: Any, reference: Any, f: int, stiffness: float) -> 
             normal[p][p] = normal[p][p] + stiff
             right[p] = right[p] - stiff * strain[i][k]
     solved, x = cholesky_solution(normal, right)
-    step = [[IDENTITY[i][k] + _sum(c[i, k] * x[p] for p, c in enumerate(CHANGES) if (i, k) in c) for k in range(3)]
-            for i in range(3)]
+    step = [
+        [IDENTITY[i][k] + _sum(c[i, k] * x[p] for p, c in enumerate(CHANGES) if (i, k) in c) for k in range(3)]
+        for i in range(3)
+    ]
     recip = multiplied(pair[1], transposed(step))
     moving = solved & (sums[0] > 3)
     # The rows of the real cell are reciprocal to those of the reciprocal one.

@@ -20,8 +20,11 @@ from numba.extending import intrinsic
 F = TypeVar("F", bound=Callable[..., Any])
 
 LLVM = {
-    types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.boolean: ir.IntType(1),
-    types.int32: ir.IntType(32), types.int64: ir.IntType(64),
+    types.float32: ir.FloatType(),
+    types.float64: ir.DoubleType(),
+    types.boolean: ir.IntType(1),
+    types.int32: ir.IntType(32),
+    types.int64: ir.IntType(64),
 }
 FLOATS = (types.float32, types.float64)
 
@@ -92,9 +95,7 @@ class Number:
 
     def _compare(self, sign: str, other: Any) -> Number:
         a, b = _alike(self, other)
-        return self.write(
-            types.boolean, "fcmp_ordered" if a.kind in FLOATS else "icmp_signed", sign, a.value, b.value
-        )
+        return self.write(types.boolean, "fcmp_ordered" if a.kind in FLOATS else "icmp_signed", sign, a.value, b.value)
 
 
 class Table:

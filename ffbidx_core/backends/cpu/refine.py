@@ -35,8 +35,18 @@ NO_SUMS = (0.0,) * 16
 
 @kernel
 def refine_cells(
-    xyz: Any, offsets: Any, first: int, last: int, method: int, contraction: float, max_dist: float, min_spots: int,
-    n_iter: int, distances: Any, cells: Any, scores: Any,
+    xyz: Any,
+    offsets: Any,
+    first: int,
+    last: int,
+    method: int,
+    contraction: float,
+    max_dist: float,
+    min_spots: int,
+    n_iter: int,
+    distances: Any,
+    cells: Any,
+    scores: Any,
 ) -> None:
     """Refine cells[first:last] (F, Q, 3, 3) in place and replace their raw scores (F, Q); distances (n,) is scratch."""
     for f in range(first, last):
@@ -92,9 +102,7 @@ def _off_and_distance(s: Any, pair: Any, start: Any, reciprocal_space: Any) -> A
 
 
 @formula
-def add_selected(
-    sums: Any, xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool, threshold: float
-) -> Any:
+def add_selected(sums: Any, xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool, threshold: float) -> Any:
     """Add a spot nearer than the threshold: count, normal matrix (6), right sides (9)."""
     s = double(spot(xyz, j))
     off, distance = _off_and_distance(s, pair, start, reciprocal_space)

@@ -17,9 +17,29 @@ NO_SUMS = (0.0,) * 10
 
 @exact
 def find_candidates(
-    xyz: Any, offsets: Any, first: int, last: int, max_spots: int, lengths: Any, directions: Any, tiled: Any,
-    trims: Any, every: int, race_spots: int, race_directions: int, pool: int, largest_cosine: float, scaled_spots: Any,
-    work: Any, keys: Any, order: Any, ids: Any, racers: Any, racer_ids: Any, histogram: Any, out: Any,
+    xyz: Any,
+    offsets: Any,
+    first: int,
+    last: int,
+    max_spots: int,
+    lengths: Any,
+    directions: Any,
+    tiled: Any,
+    trims: Any,
+    every: int,
+    race_spots: int,
+    race_directions: int,
+    pool: int,
+    largest_cosine: float,
+    scaled_spots: Any,
+    work: Any,
+    keys: Any,
+    order: Any,
+    ids: Any,
+    racers: Any,
+    racer_ids: Any,
+    histogram: Any,
+    out: Any,
 ) -> None:
     """Fill out[first:last] (F, G, C, 3) with the best directions of each length group.
 
@@ -110,7 +130,14 @@ def _vector(vectors: Any, f: Any, g: Any, c: Any) -> Any:
 
 @kernel
 def refine_candidates(
-    xyz: Any, offsets: Any, first: int, last: int, max_spots: int, lengths: Any, min_spots: int, tolerance: float,
+    xyz: Any,
+    offsets: Any,
+    first: int,
+    last: int,
+    max_spots: int,
+    lengths: Any,
+    min_spots: int,
+    tolerance: float,
     vectors: Any,
 ) -> None:
     """Refine vectors[first:last] (F, G, C, 3) in place; merge equal ones where tolerance > 0."""

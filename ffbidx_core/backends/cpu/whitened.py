@@ -37,8 +37,16 @@ NO_SPHERE, NO_NOISE = (0.0, 0.0, 0.0), (0.0, 0.0)
 
 @kernel
 def fit_whitened(
-    xyz: Any, offsets: Any, first: int, last: int, reference: Any, cutoff: Any, across: float, along: float,
-    stiffness: float, cells: Any,
+    xyz: Any,
+    offsets: Any,
+    first: int,
+    last: int,
+    reference: Any,
+    cutoff: Any,
+    across: float,
+    along: float,
+    stiffness: float,
+    cells: Any,
 ) -> None:
     """Fit rotation and strain to cells[first:last] (F, 1, 3, 3) in place.
 
@@ -135,8 +143,9 @@ def add_weighed(sums: Any, xyz: Any, j: int, pair: Any, seen: Any, scale: float)
         rows.append((*cross(q, axis), a * x, b * y, c * z, a * y + b * x, a * z + c * x, b * z + c * y))
     u = w / scale
     weighed = [scaled(u, row) for row in rows]
-    normal = [sum_of(v[i] * row[k] for v, row in zip(weighed, rows, strict=True))
-              for i in range(N) for k in range(i, N)]
+    normal = [
+        sum_of(v[i] * row[k] for v, row in zip(weighed, rows, strict=True)) for i in range(N) for k in range(i, N)
+    ]
     right = [sum_of(v[i] * each for v, each in zip(weighed, r, strict=True)) for i in range(N)]
     return added(sums, (w, w * square, *normal, *right))
 

@@ -56,8 +56,16 @@ class CudaBackend(CudaDevice, GenericVerbs):
         small = largest * 16 <= SHARED_BYTES
         scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
         self._launch(
-            "sort_spots", (n_frames,), min(1024, max(32, largest // 2)), spots, offsets, np.int64(n_spots),
-            np.int32(largest), pointer(scratch), xyz, shared=largest * 16 if small else 0,
+            "sort_spots",
+            (n_frames,),
+            min(1024, max(32, largest // 2)),
+            spots,
+            offsets,
+            np.int64(n_spots),
+            np.int32(largest),
+            pointer(scratch),
+            xyz,
+            shared=largest * 16 if small else 0,
         )
         return SpotBatch(xyz, offsets, cp)
 
@@ -87,14 +95,41 @@ class CudaBackend(CudaDevice, GenericVerbs):
             counts = cp.empty((count, n_groups, stride), cp.uint16)
             scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
             self._launch(
-                "count_directions", (-(-stride // 1024), n_groups, count), 256, directions, np.int32(n_points),
-                np.int32(stride), lengths32, *common, np.int32(first), *race, np.float32(p.distance1), counts,
+                "count_directions",
+                (-(-stride // 1024), n_groups, count),
+                256,
+                directions,
+                np.int32(n_points),
+                np.int32(stride),
+                lengths32,
+                *common,
+                np.int32(first),
+                *race,
+                np.float32(p.distance1),
+                counts,
             )
             self._launch(
-                "choose_candidates", (n_groups, count), 256, counts, np.int32(stride), directions, exact,
-                np.int32(n_points), lengths, *common, np.int32(first), *race, np.int32(min(pool, n_points)),
-                np.float64(largest), np.float32(p.distance1), trims, np.int32(p.num_candidate_vectors), np.int32(room),
-                pointer(scratch), vectors, shared=room * 8 if small else 0,
+                "choose_candidates",
+                (n_groups, count),
+                256,
+                counts,
+                np.int32(stride),
+                directions,
+                exact,
+                np.int32(n_points),
+                lengths,
+                *common,
+                np.int32(first),
+                *race,
+                np.int32(min(pool, n_points)),
+                np.float64(largest),
+                np.float32(p.distance1),
+                trims,
+                np.int32(p.num_candidate_vectors),
+                np.int32(room),
+                pointer(scratch),
+                vectors,
+                shared=room * 8 if small else 0,
             )
         return vectors
 
@@ -104,9 +139,18 @@ class CudaBackend(CudaDevice, GenericVerbs):
         if p.vr_min_spots:
             _, lengths, *_ = self._plan(plan)
             self._launch(
-                "refine_vectors", (len(plan.lengths), spots.n_frames), 256, spots.xyz, np.int64(spots.xyz.shape[1]),
-                spots.offsets, np.int32(p.max_spots), lengths, np.int32(p.vr_min_spots),
-                np.float64(p.vector_tolerance), np.int32(vectors.shape[2]), vectors,
+                "refine_vectors",
+                (len(plan.lengths), spots.n_frames),
+                256,
+                spots.xyz,
+                np.int64(spots.xyz.shape[1]),
+                spots.offsets,
+                np.int32(p.max_spots),
+                lengths,
+                np.int32(p.vr_min_spots),
+                np.float64(p.vector_tolerance),
+                np.int32(vectors.shape[2]),
+                vectors,
             )
         return vectors
 
@@ -140,23 +184,68 @@ class CudaBackend(CudaDevice, GenericVerbs):
                 keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
                 circle = None if circle_fits else cp.empty((count, n_blocks, largest), cp.float32)
                 self._launch(
-                    "turn_cells", (n_blocks, count), 64, seeds, turns, frames, *layout, *at,
-                    np.float32(max(p.trimh, p.distance3)), np.float32(p.distance3), trims, np.int32(width),
-                    np.int32(largest), pointer(circle), keys, angles, shared=circle_bytes if circle_fits else 0,
+                    "turn_cells",
+                    (n_blocks, count),
+                    64,
+                    seeds,
+                    turns,
+                    frames,
+                    *layout,
+                    *at,
+                    np.float32(max(p.trimh, p.distance3)),
+                    np.float32(p.distance3),
+                    trims,
+                    np.int32(width),
+                    np.int32(largest),
+                    pointer(circle),
+                    keys,
+                    angles,
+                    shared=circle_bytes if circle_fits else 0,
                 )
                 self._launch(
-                    "choose_minima", (count,), 256, keys, angles, np.int32(n_items), np.int32(width), seeds, vectors,
-                    *layout, *scoring, *choosing, shared=shared,
+                    "choose_minima",
+                    (count,),
+                    256,
+                    keys,
+                    angles,
+                    np.int32(n_items),
+                    np.int32(width),
+                    seeds,
+                    vectors,
+                    *layout,
+                    *scoring,
+                    *choosing,
+                    shared=shared,
                 )
             else:
                 counts = cp.empty((count, n_items), cp.uint16)
                 self._launch(
-                    "count_angles", (n_blocks, count), 64, seeds, turns, frames, *layout, *at,
-                    np.float32(p.distance3), np.int32(width), np.int32(largest), counts,
+                    "count_angles",
+                    (n_blocks, count),
+                    64,
+                    seeds,
+                    turns,
+                    frames,
+                    *layout,
+                    *at,
+                    np.float32(p.distance3),
+                    np.int32(width),
+                    np.int32(largest),
+                    counts,
                 )
                 self._launch(
-                    "choose_counted", (count,), 256, counts, np.int32(n_items), np.int32(width), seeds, vectors,
-                    *layout, *scoring, *choosing, shared=shared,
+                    "choose_counted",
+                    (count,),
+                    256,
+                    counts,
+                    np.int32(n_items),
+                    np.int32(width),
+                    seeds,
+                    vectors,
+                    *layout,
+                    *scoring,
+                    *choosing,
+                    shared=shared,
                 )
         return OrientedCells(cells, scores, input_cell)
 
@@ -164,7 +253,13 @@ class CudaBackend(CudaDevice, GenericVerbs):
         """Launch a kernel of a warp a cell, cells (F, Q, 3, 3)."""
         n_cells = cells.shape[0] * cells.shape[1]
         self._launch(
-            kernel, (-(-n_cells // 4),), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets, *args,
+            kernel,
+            (-(-n_cells // 4),),
+            128,
+            spots.xyz,
+            np.int64(spots.xyz.shape[1]),
+            spots.offsets,
+            *args,
         )
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
@@ -173,9 +268,18 @@ class CudaBackend(CudaDevice, GenericVerbs):
         scores = cp.array(scores, dtype=cp.float64, order="C")
         if p.method != "raw":
             self._per_cell(
-                "refine_cells", spots, cells, np.int64(scores.size), np.int32(cells.shape[1]),
-                np.int32(METHODS[p.method]), np.float64(p.contraction), np.float64(p.max_dist), np.int32(p.min_spots),
-                np.int32(p.n_iter), cells, scores,
+                "refine_cells",
+                spots,
+                cells,
+                np.int64(scores.size),
+                np.int32(cells.shape[1]),
+                np.int32(METHODS[p.method]),
+                np.float64(p.contraction),
+                np.float64(p.max_dist),
+                np.int32(p.min_spots),
+                np.int32(p.n_iter),
+                cells,
+                scores,
             )
         return cells, scores
 
@@ -183,8 +287,13 @@ class CudaBackend(CudaDevice, GenericVerbs):
         """Turn cells onto the spots; see `Backend.fit_rigid`."""
         cells = cp.array(cells, dtype=cp.float64, order="C")
         self._per_cell(
-            "fit_rigid", spots, cells, np.int64(cells.shape[0] * cells.shape[1]), np.int32(cells.shape[1]),
-            np.int32(p.rigid_steps), cells,
+            "fit_rigid",
+            spots,
+            cells,
+            np.int64(cells.shape[0] * cells.shape[1]),
+            np.int32(cells.shape[1]),
+            np.int32(p.rigid_steps),
+            cells,
         )
         return cells
 
@@ -194,8 +303,15 @@ class CudaBackend(CudaDevice, GenericVerbs):
         radii = contiguous(radii)
         out = cp.empty(radii.shape, cp.int32)
         self._per_cell(
-            "count_within", spots, cells, cells, radii, np.int64(cells.shape[0] * cells.shape[1]),
-            np.int32(cells.shape[1]), np.int32(radii.shape[2]), out,
+            "count_within",
+            spots,
+            cells,
+            cells,
+            radii,
+            np.int64(cells.shape[0] * cells.shape[1]),
+            np.int32(cells.shape[1]),
+            np.int32(radii.shape[2]),
+            out,
         )
         return out
 
@@ -210,7 +326,13 @@ class CudaBackend(CudaDevice, GenericVerbs):
         return cells, cutoff
 
     def fit_whitened(
-        self, spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
+        self,
+        spots: SpotBatch,
+        cells: Any,
+        reference: Any,
+        cutoff: Any,
+        spread: Spread,
+        prior: float,
         symmetry: Any = None,
     ) -> Any:
         """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
@@ -218,16 +340,28 @@ class CudaBackend(CudaDevice, GenericVerbs):
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
         cells = cp.array(cells, dtype=cp.float64, order="C")
         self._per_frame(
-            "fit_whitened", spots, contiguous(reference), contiguous(cutoff), np.float64(spread.across),
-            np.float64(spread.along), np.float64(prior**-2), cells,
+            "fit_whitened",
+            spots,
+            contiguous(reference),
+            contiguous(cutoff),
+            np.float64(spread.across),
+            np.float64(spread.along),
+            np.float64(prior**-2),
+            cells,
         )
         return cells
 
     def _per_frame(self, kernel: str, spots: SpotBatch, *args: Any) -> None:
         """Launch a kernel of a warp a frame."""
         self._launch(
-            kernel, (-(-spots.n_frames // 2),), 64, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
-            np.int32(spots.n_frames), *args,
+            kernel,
+            (-(-spots.n_frames // 2),),
+            64,
+            spots.xyz,
+            np.int64(spots.xyz.shape[1]),
+            spots.offsets,
+            np.int32(spots.n_frames),
+            *args,
         )
 
     def expected_false(
@@ -238,10 +372,25 @@ class CudaBackend(CudaDevice, GenericVerbs):
         input_cell = cp.ascontiguousarray(cp.asarray(input_cell, dtype=cp.int64))
         out = cp.empty(counts.shape)
         self._launch(
-            "expected_false", (-(-counts.size // 128),), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
-            np.int64(counts.size), np.int32(counts.shape[1]), counts, contiguous(radii), input_cell,
-            np.int32(input_cell.shape[1] == 1), contiguous(volumes), contiguous(orders), np.int32(len(volumes)),
-            np.int32(p.max_spots), np.int32(p.n_output_cells), np.int32(p.min_new_spots), out,
+            "expected_false",
+            (-(-counts.size // 128),),
+            128,
+            spots.xyz,
+            np.int64(spots.xyz.shape[1]),
+            spots.offsets,
+            np.int64(counts.size),
+            np.int32(counts.shape[1]),
+            counts,
+            contiguous(radii),
+            input_cell,
+            np.int32(input_cell.shape[1] == 1),
+            contiguous(volumes),
+            contiguous(orders),
+            np.int32(len(volumes)),
+            np.int32(p.max_spots),
+            np.int32(p.n_output_cells),
+            np.int32(p.min_new_spots),
+            out,
         )
         return out
 
@@ -250,7 +399,14 @@ class CudaBackend(CudaDevice, GenericVerbs):
         cells = contiguous(cells)
         out = cp.empty((cells.shape[1], spots.xyz.shape[1]), cp.float32)
         self._launch(
-            "distances", (cells.shape[1], spots.n_frames), 128, spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets,
-            cells, np.int32(fractional), out,
+            "distances",
+            (cells.shape[1], spots.n_frames),
+            128,
+            spots.xyz,
+            np.int64(spots.xyz.shape[1]),
+            spots.offsets,
+            cells,
+            np.int32(fractional),
+            out,
         )
         return out

@@ -31,8 +31,15 @@ def expected_false(
     """
     xp = spots.xp
     numbers = log10_expected(
-        counts, spots.counts[:, None], radii, volumes[input_cell], orders[input_cell], _resolution(spots)[:, None],
-        p.max_spots, p.n_output_cells, xp,
+        counts,
+        spots.counts[:, None],
+        radii,
+        volumes[input_cell],
+        orders[input_cell],
+        _resolution(spots)[:, None],
+        p.max_spots,
+        p.n_output_cells,
+        xp,
     )
     return xp.where(counts >= p.min_new_spots, numbers + math.log10(len(volumes)), xp.inf)
 

@@ -90,8 +90,16 @@ class _Fit:
     """Gauss-Newton steps for f frames of n padded spots, (f, 3, n)."""
 
     def __init__(
-        self, xyz: Any, inside: Any, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float,
-        symmetry: Any, xp: ModuleType,
+        self,
+        xyz: Any,
+        inside: Any,
+        cells: Any,
+        reference: Any,
+        cutoff: Any,
+        spread: Spread,
+        prior: float,
+        symmetry: Any,
+        xp: ModuleType,
     ) -> None:
         self.xp, self.xyz, self.inside, self.symmetry = xp, xyz, inside, symmetry
         self.is_cell = (cells != 0).any(axis=(1, 2))
@@ -211,8 +219,17 @@ def _table(q: Any, axes: list[list[Any]], residuals: Any, xp: ModuleType) -> Any
     table = xp.empty((len(q), 10, *residuals.shape[1:]))
     table[:, 9] = residuals
     for k, (a, b, c) in enumerate(axes):
-        columns = (y * c - z * b, z * a - x * c, x * b - y * a,
-                   a * x, b * y, c * z, a * y + b * x, a * z + c * x, b * z + c * y)
+        columns = (
+            y * c - z * b,
+            z * a - x * c,
+            x * b - y * a,
+            a * x,
+            b * y,
+            c * z,
+            a * y + b * x,
+            a * z + c * x,
+            b * z + c * y,
+        )
         for p, column in enumerate(columns):
             table[:, p, k] = column
     return table

@@ -16,13 +16,35 @@ from ...model.detector.pixels import SPHERE_ERROR
 from ...model.misfit.equations import BIWEIGHT
 
 FILES = (
-    "common.cu", "sort.cu", "directions.cu", "vectors.cu", "cells.cu", "choose.cu", "fits.cu", "refine.cu",
-    "constrained.cu", "whitened.cu", "chance.cu",
+    "common.cu",
+    "sort.cu",
+    "directions.cu",
+    "vectors.cu",
+    "cells.cu",
+    "choose.cu",
+    "fits.cu",
+    "refine.cu",
+    "constrained.cu",
+    "whitened.cu",
+    "chance.cu",
 )
 KERNELS = (
-    "sort_spots", "count_directions", "choose_candidates", "refine_vectors", "frame_candidates", "turn_cells",
-    "choose_minima", "count_angles", "choose_counted", "count_within", "distances", "fit_rigid", "refine_cells",
-    "fit_constrained", "fit_whitened", "expected_false",
+    "sort_spots",
+    "count_directions",
+    "choose_candidates",
+    "refine_vectors",
+    "frame_candidates",
+    "turn_cells",
+    "choose_minima",
+    "count_angles",
+    "choose_counted",
+    "count_within",
+    "distances",
+    "fit_rigid",
+    "refine_cells",
+    "fit_constrained",
+    "fit_whitened",
+    "expected_false",
 )
 OPTIONS = ("--std=c++17",)
 

@@ -76,6 +76,4 @@ def usages(log: str) -> Iterator[tuple[str, Usage]]:
     """Each kernel with its usage, from what ptxas writes under -v."""
     for found in REPORT.finditer(log):
         numbers = {name: int(value or 0) for name, value in found.groupdict().items() if name != "name"}
-        yield found["name"], Usage(
-            numbers["registers"], numbers["spilled"] + numbers["reloaded"], numbers["shared"]
-        )
+        yield found["name"], Usage(numbers["registers"], numbers["spilled"] + numbers["reloaded"], numbers["shared"])

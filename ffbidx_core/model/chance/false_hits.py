@@ -31,7 +31,14 @@ FEWEST_OVER = 0.02
 
 
 def log10_expected(
-    counts: Any, n: Any, radius: Any, volume: Any, order: Any, resolution: Any, max_spots: int, n_kept: int,
+    counts: Any,
+    n: Any,
+    radius: Any,
+    volume: Any,
+    order: Any,
+    resolution: Any,
+    max_spots: int,
+    n_kept: int,
     xp: ModuleType = np,
 ) -> Any:
     """log10 of the number of cells that explain k or more of n random spots, expected over a whole search.

@@ -70,10 +70,17 @@ def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[
     panels = []
     for i, (model, (origin, fast, slow)) in enumerate(zip(detector["panels"], placed, strict=True)):
         (dx, dy), (width, height) = model["pixel_size"], model["image_size"]
-        panels.append(Panel(
-            f"p{i}", (0, 0), (int(width) - 1, int(height) - 1), _vector(rotation @ origin),
-            _vector(rotation @ fast * dx), _vector(rotation @ slow * dy), sensor=_sensor(model),
-        ))
+        panels.append(
+            Panel(
+                f"p{i}",
+                (0, 0),
+                (int(width) - 1, int(height) - 1),
+                _vector(rotation @ origin),
+                _vector(rotation @ fast * dx),
+                _vector(rotation @ slow * dy),
+                sensor=_sensor(model),
+            )
+        )
     distance = distance_along_beam(panels)
     return list(Detector(tuple(panels)).moved((0, 0, -distance)).panels), distance
 
@@ -125,28 +132,62 @@ def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
         fast, slow = np.array(panel.fast), np.array(panel.slow)
         origin = np.array(panel.corner) + np.array([0, 0, distance])
         size = [float(np.linalg.norm(fast)), float(np.linalg.norm(slow))]
-        panels.append({
-            "name": panel.name, "type": "SENSOR_PAD", "identifier": "",
-            "fast_axis": (back @ fast / size[0]).tolist(), "slow_axis": (back @ slow / size[1]).tolist(),
-            "origin": (back @ origin).tolist(), "raw_image_offset": list(panel.first),
-            "image_size": [panel.last[i] - panel.first[i] + 1 for i in range(2)], "pixel_size": size,
-            "trusted_range": [0.0, 2.0**31], "thickness": panel.sensor[0], "material": "", "mu": panel.sensor[1],
-            "mask": [], "gain": 1.0, "pedestal": 0.0,
-            "px_mm_strategy": {"type": PARALLAX if all(panel.sensor) else SIMPLE},
-        })
+        panels.append(
+            {
+                "name": panel.name,
+                "type": "SENSOR_PAD",
+                "identifier": "",
+                "fast_axis": (back @ fast / size[0]).tolist(),
+                "slow_axis": (back @ slow / size[1]).tolist(),
+                "origin": (back @ origin).tolist(),
+                "raw_image_offset": list(panel.first),
+                "image_size": [panel.last[i] - panel.first[i] + 1 for i in range(2)],
+                "pixel_size": size,
+                "trusted_range": [0.0, 2.0**31],
+                "thickness": panel.sensor[0],
+                "material": "",
+                "mu": panel.sensor[1],
+                "mask": [],
+                "gain": 1.0,
+                "pedestal": 0.0,
+                "px_mm_strategy": {"type": PARALLAX if all(panel.sensor) else SIMPLE},
+            }
+        )
     root = {"fast_axis": [1.0, 0.0, 0.0], "slow_axis": [0.0, 1.0, 0.0], "origin": [0.0, 0.0, 0.0]}
     children = [{"panel": i} for i in range(len(panels))]
-    hierarchy = {"name": "", "type": "", "identifier": "", **root, "trusted_range": [0.0, 2.0**31], "thickness": 0.0,
-                 "material": "", "mu": 0.0, "mask": [], "gain": 1.0, "pedestal": 0.0, "raw_image_offset": [0, 0],
-                 "image_size": [0, 0], "pixel_size": [0.0, 0.0], "px_mm_strategy": {"type": SIMPLE},
-                 "children": children}
+    hierarchy = {
+        "name": "",
+        "type": "",
+        "identifier": "",
+        **root,
+        "trusted_range": [0.0, 2.0**31],
+        "thickness": 0.0,
+        "material": "",
+        "mu": 0.0,
+        "mask": [],
+        "gain": 1.0,
+        "pedestal": 0.0,
+        "raw_image_offset": [0, 0],
+        "image_size": [0, 0],
+        "pixel_size": [0.0, 0.0],
+        "px_mm_strategy": {"type": SIMPLE},
+        "children": children,
+    }
     return {"panels": panels, "hierarchy": hierarchy}
 
 
 def model_of_beam(wavelength: float) -> dict[str, Any]:
     """A beam along `BEAM` as dxtbx's model, whose direction is that from the sample to the source."""
     return {
-        "__id__": "monochromatic", "direction": [-v for v in BEAM], "wavelength": wavelength, "divergence": 0.0,
-        "sigma_divergence": 0.0, "polarization_normal": [0.0, 1.0, 0.0], "polarization_fraction": 0.999, "flux": 0.0,
-        "transmission": 1.0, "probe": "x-ray", "sample_to_source_distance": 0.0,
+        "__id__": "monochromatic",
+        "direction": [-v for v in BEAM],
+        "wavelength": wavelength,
+        "divergence": 0.0,
+        "sigma_divergence": 0.0,
+        "polarization_normal": [0.0, 1.0, 0.0],
+        "polarization_fraction": 0.999,
+        "flux": 0.0,
+        "transmission": 1.0,
+        "probe": "x-ray",
+        "sample_to_source_distance": 0.0,
     }

@@ -47,9 +47,16 @@ def _panel_lines(panel: Panel) -> list[str]:
     size = float(np.linalg.norm(panel.fast))
     x, y, z = panel.corner
     fields = {
-        "min_fs": panel.first[0], "max_fs": panel.last[0], "min_ss": panel.first[1], "max_ss": panel.last[1],
-        "res": f"{1e3 / size:.10g}", "corner_x": f"{x / size:.8f}", "corner_y": f"{y / size:.8f}",
-        "coffset": f"{z / 1e3:.10g}", "fs": _algebraic(panel.fast, size), "ss": _algebraic(panel.slow, size),
+        "min_fs": panel.first[0],
+        "max_fs": panel.last[0],
+        "min_ss": panel.first[1],
+        "max_ss": panel.last[1],
+        "res": f"{1e3 / size:.10g}",
+        "corner_x": f"{x / size:.8f}",
+        "corner_y": f"{y / size:.8f}",
+        "coffset": f"{z / 1e3:.10g}",
+        "fs": _algebraic(panel.fast, size),
+        "ss": _algebraic(panel.slow, size),
     }
     if not panel.used:
         fields["no_index"] = 1

@@ -63,9 +63,16 @@ class FlatDetector:
         (nx, ny), (x, y) = self.size, self.beam_centre
         lines = [
             f"wavelength = {wavelength:.8g} A",
-            f"clen = {self.distance * 1e-3:.8g} m", f"res = {1e6 / self.pixel_size:.8g}",
-            "p0/min_fs = 0", f"p0/max_fs = {nx - 1}", "p0/min_ss = 0", f"p0/max_ss = {ny - 1}",
-            "p0/fs = x", "p0/ss = y", f"p0/corner_x = {-x:.8g}", f"p0/corner_y = {-y:.8g}",
+            f"clen = {self.distance * 1e-3:.8g} m",
+            f"res = {1e6 / self.pixel_size:.8g}",
+            "p0/min_fs = 0",
+            f"p0/max_fs = {nx - 1}",
+            "p0/min_ss = 0",
+            f"p0/max_ss = {ny - 1}",
+            "p0/fs = x",
+            "p0/ss = y",
+            f"p0/corner_x = {-x:.8g}",
+            f"p0/corner_y = {-y:.8g}",
         ]
         return "\n".join(lines) + "\n"
 

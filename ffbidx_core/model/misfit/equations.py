@@ -94,8 +94,14 @@ def index_spots(crystals: Crystals) -> Indexed:
     ray = predicted[near] * wavelength[near, None] + (0.0, 0.0, 1.0)
     strain, rotation = strains_and_rotations(crystals.cells, crystals.references[crystals.input_cell])
     return Indexed(
-        predicted[near], (observed - predicted)[near], crystal[near], _axes(ray), wavelength[near],
-        components(strain), rotation, used,
+        predicted[near],
+        (observed - predicted)[near],
+        crystal[near],
+        _axes(ray),
+        wavelength[near],
+        components(strain),
+        rotation,
+        used,
     )
 
 
@@ -270,9 +276,7 @@ def likeliest_scatter(
     values, vectors = np.linalg.eigh(scale[:, None] * information[indexed.used] * scale)
     along = np.einsum("cpq,cp->cq", vectors, (gradient * scale)[indexed.used]) ** 2
     values = np.maximum(values, 0)
-    levels = [
-        float((along / (values + t**-2)).sum() - np.log1p(t**2 * values).sum()) for t in SCATTERS
-    ]
+    levels = [float((along / (values + t**-2)).sum() - np.log1p(t**2 * values).sum()) for t in SCATTERS]
     return float(SCATTERS[int(np.argmax(levels))])
 
 

@@ -226,6 +226,14 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
     values = np.concatenate([setup, change[len(COMMON) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(
-        values, normal, scores, bases, spread, cells, first.residuals, first.spots,
-        float(np.median(crystals.wavelength)), n_crystals,
+        values,
+        normal,
+        scores,
+        bases,
+        spread,
+        cells,
+        first.residuals,
+        first.spots,
+        float(np.median(crystals.wavelength)),
+        n_crystals,
     )

@@ -104,8 +104,14 @@ class FrameBlock:
     def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
         """No frames: a reader that follows its input has no more of them for now."""
         return cls(
-            [], np.zeros(0, np.int64), [], np.zeros((0, 3), np.float32), np.zeros(1, np.int64), np.zeros(0, np.uint8),
-            np.zeros(0, np.int32), problems=list(problems),
+            [],
+            np.zeros(0, np.int64),
+            [],
+            np.zeros((0, 3), np.float32),
+            np.zeros(1, np.int64),
+            np.zeros(0, np.uint8),
+            np.zeros(0, np.int32),
+            problems=list(problems),
         )
 
     @property
@@ -156,10 +162,16 @@ class FrameBlock:
         first, last, _ = part.indices(self.n_frames)
         begin, end = self.offsets[first], self.offsets[last]
         return FrameBlock(
-            self.sources[first:last], self.indices[first:last], self.ids[first:last],
-            self.spots[begin:end], self.offsets[first:last + 1] - begin, self.status[first:last],
-            self.n_spots[first:last], self.cells,
-            self.n_left_out if first == 0 else 0, self.problems if first == 0 else [],
+            self.sources[first:last],
+            self.indices[first:last],
+            self.ids[first:last],
+            self.spots[begin:end],
+            self.offsets[first : last + 1] - begin,
+            self.status[first:last],
+            self.n_spots[first:last],
+            self.cells,
+            self.n_left_out if first == 0 else 0,
+            self.problems if first == 0 else [],
             None if self.places is None else self.places[first:last],
             None if self.by_intensity is None else self.by_intensity[first:last],
         )
@@ -224,11 +236,19 @@ class BatchResult:
         """The result for frames that nothing was found on."""
         zeros = np.zeros(n_frames + 1, dtype=np.int64)
         return cls(
-            n_sampled=np.zeros(n_frames, dtype=np.int32), reason=np.zeros(n_frames, dtype=np.uint8),
-            rung=np.zeros(n_frames, dtype=np.uint8), cell_offsets=zeros, cells=np.zeros((0, 3, 3), np.float32),
-            scores=np.zeros(0, np.float32), input_cell=np.zeros(0, np.int32), crystal_offsets=zeros,
-            crystals=np.zeros(0, np.int64), n_indexed=np.zeros(0, np.int32), rmsd=np.zeros(0, np.float32),
-            log10_chance=np.zeros(0, np.float32), log10_false=np.zeros(0, np.float32),
+            n_sampled=np.zeros(n_frames, dtype=np.int32),
+            reason=np.zeros(n_frames, dtype=np.uint8),
+            rung=np.zeros(n_frames, dtype=np.uint8),
+            cell_offsets=zeros,
+            cells=np.zeros((0, 3, 3), np.float32),
+            scores=np.zeros(0, np.float32),
+            input_cell=np.zeros(0, np.int32),
+            crystal_offsets=zeros,
+            crystals=np.zeros(0, np.int64),
+            n_indexed=np.zeros(0, np.int32),
+            rmsd=np.zeros(0, np.float32),
+            log10_chance=np.zeros(0, np.float32),
+            log10_false=np.zeros(0, np.float32),
             n_expected=np.zeros(0, np.float32),
         )
 
@@ -239,8 +259,17 @@ class BatchResult:
         rows: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in (
-                "n_sampled", "reason", "rung", "cells", "scores", "input_cell", "n_indexed", "rmsd", "log10_chance",
-                "log10_false", "n_expected",
+                "n_sampled",
+                "reason",
+                "rung",
+                "cells",
+                "scores",
+                "input_cell",
+                "n_indexed",
+                "rmsd",
+                "log10_chance",
+                "log10_false",
+                "n_expected",
             )
         }
         counts: dict[str, Any] = {
@@ -248,6 +277,7 @@ class BatchResult:
             for name in ("cell_offsets", "crystal_offsets")
         }
         return cls(
-            **rows, **{name: np.cumsum(count) for name, count in counts.items()},
+            **rows,
+            **{name: np.cumsum(count) for name, count in counts.items()},
             crystals=np.concatenate([part.crystals + first for part, first in zip(parts, firsts, strict=True)]),
         )

@@ -82,8 +82,9 @@ class RunRecord:
         growing
             Number of the first input that may have grown since, in a run that follows its inputs; None: none may.
         """
-        for line in itertools.chain(_settings_differ(other.settings, self.settings),
-                                    _inputs_differ(other.inputs, self.inputs, growing)):
+        for line in itertools.chain(
+            _settings_differ(other.settings, self.settings), _inputs_differ(other.inputs, self.inputs, growing)
+        ):
             return line
         return None
 
@@ -195,6 +196,10 @@ class Learned:
     def from_dict(cls, values: dict[str, Any]) -> Learned:
         """The reverse of `as_dict`."""
         spread = values.get("spread")
-        return cls(np.array(values["given"], dtype=np.float64), np.array(values["cells"], dtype=np.float64),
-                   np.array(values["n_crystals"], dtype=np.int64), None if spread is None else Spread(**spread),
-                   tuple(values.get("beam_shift", (0.0, 0.0))))
+        return cls(
+            np.array(values["given"], dtype=np.float64),
+            np.array(values["cells"], dtype=np.float64),
+            np.array(values["n_crystals"], dtype=np.int64),
+            None if spread is None else Spread(**spread),
+            tuple(values.get("beam_shift", (0.0, 0.0))),
+        )

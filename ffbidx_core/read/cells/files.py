@@ -61,11 +61,16 @@ def _pdb(path: str, text: str) -> InputCell:
 
 
 _GROUP_NAMES = (
-    "_symmetry.space_group_name_H-M", "_space_group.name_H-M_alt", "_symmetry_space_group_name_H-M",
+    "_symmetry.space_group_name_H-M",
+    "_space_group.name_H-M_alt",
+    "_symmetry_space_group_name_H-M",
     "_space_group_name_H-M_alt",
 )
 _GROUP_NUMBERS = (
-    "_symmetry.Int_Tables_number", "_space_group.IT_number", "_symmetry_Int_Tables_number", "_space_group_IT_number",
+    "_symmetry.Int_Tables_number",
+    "_space_group.IT_number",
+    "_symmetry_Int_Tables_number",
+    "_space_group_IT_number",
 )
 """Of macromolecules, as they are and as they were called, and of small molecules."""
 

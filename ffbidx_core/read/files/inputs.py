@@ -131,7 +131,8 @@ def spot_files(directory: str) -> list[str]:
     except (OSError, ValueError):
         return []
     wanted = [
-        name for name in names
+        name
+        for name in names
         if name.lower().endswith(SPOT_SUFFIXES) and not name.startswith(".") and RESULTS_INFIX not in name.lower()
     ]
     return [os.path.join(directory, name) for name in sorted(wanted, key=by_number)]

@@ -79,8 +79,11 @@ class Prober:
         if child is None or child.poll() is not None:
             # A session of its own: Ctrl-C is for the run.
             child = self._child = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", self._script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                start_new_session=True, bufsize=0,
+                [sys.executable, "-I", "-S", "-c", self._script],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                bufsize=0,
             )
         assert child.stdin is not None
         assert child.stdout is not None

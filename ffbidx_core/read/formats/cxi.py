@@ -23,7 +23,6 @@ PLACES = ("/entry_1/result_1", *JUNGFRAUJOCH, "/entry_1/result", "/entry/result_
 """Groups that hold peak lists when the geometry does not say which does."""
 
 
-
 def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> str | None:
     """The group with the peak lists of a file, or None."""
     named = geometry.peak_list if geometry else ""
@@ -130,9 +129,14 @@ class CxiFile:
             assert ss is not None
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         peaks = PeakLists(
-            frames, [""] * len(frames), fs + shift, ss + shift, offsets_of(counts),
+            frames,
+            [""] * len(frames),
+            fs + shift,
+            ss + shift,
+            offsets_of(counts),
             in_angstrom(self._wavelength, self._values(self._wavelength, frames)),
-            in_millimetres(self._distance, self._values(self._distance, frames)), intensity,
+            in_millimetres(self._distance, self._values(self._distance, frames)),
+            intensity,
         )
         raw = self._placer.frames(peaks)
         raw.problems[:0], self._notes = self._notes, []

@@ -19,7 +19,10 @@ from ..geometry.dials import HDF5_GROUP, TABLE_ID, is_experiments, parse_experim
 from .peaks import HALF_PIXEL, PeakLists, PeakPlacer
 
 TYPES: dict[str, tuple[str, int]] = {
-    "int": ("<i4", 1), "double": ("<f8", 1), "vec3<double>": ("<f8", 3), "std::size_t": ("<u8", 1),
+    "int": ("<i4", 1),
+    "double": ("<f8", 1),
+    "vec3<double>": ("<f8", 3),
+    "std::size_t": ("<u8", 1),
 }
 """How the types of the columns that are read are stored: a NumPy type, and how many make a row."""
 
@@ -49,6 +52,7 @@ class DialsFile:
     format = "DIALS reflections"
     units_assumed = False
     cells: Array | None = None
+
     def __init__(self, path: str, geometry: Geometry | None) -> None:
         self.path = path
         if geometry is None or not is_experiments(geometry.text):
@@ -125,12 +129,19 @@ class DialsFile:
         if self.geometry.by_hand and self.geometry.wavelength is not None:
             wavelength = np.full(len(frames), self.geometry.wavelength.value, dtype=np.float64)
         fs, ss = (self._places[rows] + (HALF_PIXEL if self.half_pixel_shift else 0.0)).T
-        raw = self._placer.frames(PeakLists(
-            frames, names, fs, ss,
-            offsets_of(counts), wavelength,
-            np.full(len(frames), self.geometry.distance.value),
-            None if self._intensity is None else self._intensity[rows], self._panel[rows],
-        ))
+        raw = self._placer.frames(
+            PeakLists(
+                frames,
+                names,
+                fs,
+                ss,
+                offsets_of(counts),
+                wavelength,
+                np.full(len(frames), self.geometry.distance.value),
+                None if self._intensity is None else self._intensity[rows],
+                self._panel[rows],
+            )
+        )
         if self._n_outside:
             self._notes.append(f"{self.path}: {self._n_outside} reflections are on no image of its experiments")
             self._n_outside = 0

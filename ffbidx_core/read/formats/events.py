@@ -154,12 +154,18 @@ class EventsFile:
         lists = [self._peaks(event) for event in events]
         fs, ss, intensity = np.concatenate([np.zeros((0, 3)), *lists]).T
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
-        return self._placer.frames(PeakLists(
-            frames, [f"{self.path} {event}" for event in events], fs + shift, ss + shift,
-            offsets_of([len(rows) for rows in lists]),
-            in_angstrom(self._wavelength, self._values(self._wavelength, events)),
-            in_millimetres(self._distance, self._values(self._distance, events)), intensity,
-        ))
+        return self._placer.frames(
+            PeakLists(
+                frames,
+                [f"{self.path} {event}" for event in events],
+                fs + shift,
+                ss + shift,
+                offsets_of([len(rows) for rows in lists]),
+                in_angstrom(self._wavelength, self._values(self._wavelength, events)),
+                in_millimetres(self._distance, self._values(self._distance, events)),
+                intensity,
+            )
+        )
 
     def _peaks(self, event: Event) -> Array:
         """fs, ss and intensity of the peaks of an event, (n, 3)."""

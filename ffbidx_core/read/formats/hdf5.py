@@ -93,8 +93,10 @@ class Hdf5File:
         if self._offsets is None:
             return 0
         per_spot, per_frame, blank = (
-            [dataset for dataset in datasets if dataset is not None] for datasets in (
-                (self._spots, self._pixels, self._intensity), (self._wavelength, self._distance, self._ids),
+            [dataset for dataset in datasets if dataset is not None]
+            for datasets in (
+                (self._spots, self._pixels, self._intensity),
+                (self._wavelength, self._distance, self._ids),
                 (self._intensity, self._ids),
             )
         )
@@ -127,8 +129,10 @@ class Hdf5File:
             return
         if not 0 <= self.n_frames <= MOST_FRAMES:
             raise InputError(
-                self.path, f"has {self.n_frames + 1} numbers; wanted is one more than there are frames, "
-                f"of which {MOST_FRAMES} are taken", "/offsets",
+                self.path,
+                f"has {self.n_frames + 1} numbers; wanted is one more than there are frames, "
+                f"of which {MOST_FRAMES} are taken",
+                "/offsets",
             )
         for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
             with errors_of(self.path, "/offsets"):
@@ -195,9 +199,7 @@ class Hdf5File:
                 raw.intensity = np.concatenate([self._intensity[span[0] : span[-1]] for span in spans])
         return raw
 
-    def _with_peaks(
-        self, raw: RawFrames, runs: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]
-    ) -> RawFrames:
+    def _with_peaks(self, raw: RawFrames, runs: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]) -> RawFrames:
         """Frames with the pixels of their spots; where a geometry was given the spots are made anew of them."""
 
         def rows(dataset: h5py.Dataset) -> Array:

@@ -45,8 +45,10 @@ def _frames_of(
         offsets = _dataset(file, path, f"{GROUP}/offsets", "iu", (len(indices) + 1,))
         with errors_of(path, GROUP):
             return (
-                sources.asstr("utf-8", "backslashreplace")[()], np.asarray(indices[()], dtype=np.int64),
-                names.asstr("utf-8", "backslashreplace")[()], np.asarray(offsets[()], dtype=np.int64),
+                sources.asstr("utf-8", "backslashreplace")[()],
+                np.asarray(indices[()], dtype=np.int64),
+                names.asstr("utf-8", "backslashreplace")[()],
+                np.asarray(offsets[()], dtype=np.int64),
             )
 
 

@@ -76,7 +76,9 @@ class PeakPlacer:
             spots = self._detector.spots(pixels[kept], wavelength, distance)
         offsets = offsets_of(np.bincount(frame[kept], minlength=len(counts)))
         found = DetectorPeaks(
-            pixels[kept], peaks.wavelength, peaks.distance,
+            pixels[kept],
+            peaks.wavelength,
+            peaks.distance,
             None if peaks.intensity is None else peaks.intensity[kept],
         )
         raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
@@ -94,7 +96,8 @@ class PeakPlacer:
                 ("wavelength", peaks.wavelength, peaks.wavelength > 0),
                 ("detector distance", peaks.distance, self._is_in_front(peaks.distance)),
             )
-            for f, value in enumerate(values) if not (np.isfinite(value) and is_good[f])
+            for f, value in enumerate(values)
+            if not (np.isfinite(value) and is_good[f])
         ]
         if not all_kept and not self._told:
             self._told = True

@@ -138,9 +138,15 @@ class StreamFile:
         with np.errstate(divide="ignore"):
             wavelength = HC / np.array([chunk.energy for chunk in chunks])
         peaks = PeakLists(
-            frames, [chunk.name for chunk in chunks], fs + shift, ss + shift,
-            offsets_of([len(chunk.fs) for chunk in chunks]), wavelength,
-            np.array([chunk.length for chunk in chunks]), intensity, panel,
+            frames,
+            [chunk.name for chunk in chunks],
+            fs + shift,
+            ss + shift,
+            offsets_of([len(chunk.fs) for chunk in chunks]),
+            wavelength,
+            np.array([chunk.length for chunk in chunks]),
+            intensity,
+            panel,
         )
         return self._placer.frames(peaks, self.cells)
 

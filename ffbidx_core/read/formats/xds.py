@@ -76,11 +76,18 @@ class SpotXdsFile:
         parts = [self._values[self._offsets[f] : self._offsets[f + 1]] for f in frames]
         values = np.concatenate([np.zeros((0, self._values.shape[1])), *parts])
         shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
-        yield self._placer.frames(PeakLists(
-            frames, [""] * len(frames), values[:, 0] + shift, values[:, 1] + shift,
-            offsets_of([len(part) for part in parts]),
-            np.full(len(frames), self._wavelength), np.full(len(frames), self._distance), values[:, 3],
-        ))
+        yield self._placer.frames(
+            PeakLists(
+                frames,
+                [""] * len(frames),
+                values[:, 0] + shift,
+                values[:, 1] + shift,
+                offsets_of([len(part) for part in parts]),
+                np.full(len(frames), self._wavelength),
+                np.full(len(frames), self._distance),
+                values[:, 3],
+            )
+        )
 
     def close(self) -> None:
         """Nothing is open."""

@@ -96,7 +96,12 @@ def parse_geometry(path: str, text: str) -> Geometry:
     if any(shift):
         detector = detector.moved((*shift, 0.0))
     return Geometry(
-        detector, _wavelength(path, lines), distance, place, "" if kind == "auto" else kind, text=text,
+        detector,
+        _wavelength(path, lines),
+        distance,
+        place,
+        "" if kind == "auto" else kind,
+        text=text,
         by_hand=BY_HAND in text,
     )
 
@@ -222,8 +227,16 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
     used = _number(path, fields, "no_index", place, 0.0) == 0
     sensor = [_number(path, {"sensor": w}, "sensor", place) for w in fields.get(_SENSOR_KEY, "0 0").split()]
     return Panel(
-        name, (low_fs, low_ss), (high_fs, high_ss), (corner[0], corner[1], height), fast, slow, used,
-        (sensor[0], sensor[1]), fields.get("data", ""), _dims(path, fields, place),
+        name,
+        (low_fs, low_ss),
+        (high_fs, high_ss),
+        (corner[0], corner[1], height),
+        fast,
+        slow,
+        used,
+        (sensor[0], sensor[1]),
+        fields.get("data", ""),
+        _dims(path, fields, place),
     )
 
 

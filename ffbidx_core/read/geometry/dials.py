@@ -113,8 +113,14 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     n_frames = [_n_images(each, span) for each, span in zip(images, ranges, strict=True)]
     image_set = np.array([-1 if row.get("imageset") is None else row["imageset"] for row in rows], dtype=np.int64)
     return Experiments(
-        geometry, rotation, wavelength, np.array([0 if span is None else int(span[0]) - 1 for span in ranges]),
-        np.array(n_frames, dtype=np.int64), images, image_set, _same_images(rows, n_frames),
+        geometry,
+        rotation,
+        wavelength,
+        np.array([0 if span is None else int(span[0]) - 1 for span in ranges]),
+        np.array(n_frames, dtype=np.int64),
+        images,
+        image_set,
+        _same_images(rows, n_frames),
     )
 
 

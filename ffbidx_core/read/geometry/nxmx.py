@@ -83,9 +83,7 @@ def _module(file: h5py.File, path: str) -> str:
     return next(found, f"{_DETECTOR}/module")
 
 
-def _first(
-    file: h5py.File, path: str, names: Sequence[str], units: dict[str, float], without: float
-) -> float | None:
+def _first(file: h5py.File, path: str, names: Sequence[str], units: dict[str, float], without: float) -> float | None:
     """The first number that is there, times the factor of its units; `without` is that of unknown units."""
     for name in names:
         node = find(file, path, name)

@@ -85,8 +85,13 @@ def _xds_inp(path: str, text: str) -> _Detector:
     orgx, orgy, distance, wavelength, nx, ny, qx, qy = (fields[key][0] for key in wanted)
     thickness, absorption = (fields.get(key, [0.0])[0] for key in ("SENSOR_THICKNESS", "SILICON"))
     return _Detector(
-        (orgx, orgy), distance, wavelength, (qx, qy), fields.get("DIRECTION_OF_DETECTOR_X-AXIS", _X),
-        fields.get("DIRECTION_OF_DETECTOR_Y-AXIS", _Y), fields.get("INCIDENT_BEAM_DIRECTION", (0.0, 0.0, 1.0)),
+        (orgx, orgy),
+        distance,
+        wavelength,
+        (qx, qy),
+        fields.get("DIRECTION_OF_DETECTOR_X-AXIS", _X),
+        fields.get("DIRECTION_OF_DETECTOR_Y-AXIS", _Y),
+        fields.get("INCIDENT_BEAM_DIRECTION", (0.0, 0.0, 1.0)),
         [_segment(path, number, each) for number, each in enumerate(found.segments, start=1)]
         or [_Segment((1, nx, 1, ny))],
         # A SILICON= of -1 has XDS look up the absorption itself.

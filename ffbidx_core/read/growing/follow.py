@@ -57,7 +57,11 @@ class Follower:
     """
 
     def __init__(
-        self, names: Iterable[str], *, stop_file: str | None = None, stop_after: float | None = None,
+        self,
+        names: Iterable[str],
+        *,
+        stop_file: str | None = None,
+        stop_after: float | None = None,
         leave_out: Iterable[str] = (),
     ) -> None:
         self._names, self._stop_file, self._stop_after = list(names), stop_file, stop_after
@@ -175,9 +179,7 @@ class Follower:
     def _go_on(self, geometry: Geometry | None) -> bool:
         """Begin the next file, where there is one that can be read and the one at hand is at its end."""
         current, silent = self._current, self._is_silent
-        at_its_end = current is None or (
-            current.closed and not current.problem and self._place.frame >= current.ready
-        )
+        at_its_end = current is None or (current.closed and not current.problem and self._place.frame >= current.ready)
         if current is not None and current.is_there and not (at_its_end or silent):
             return False
         for file in self._waiting.values():
@@ -251,9 +253,7 @@ class Follower:
         self._current = None
         return unreadable_row(file.path, f"{problem}{rest}", self._place)
 
-    def _rest(
-        self, selection: Selection, at_once: int, geometry: Geometry | None
-    ) -> Iterator[RawFrames | Pause]:
+    def _rest(self, selection: Selection, at_once: int, geometry: Geometry | None) -> Iterator[RawFrames | Pause]:
         """All that is there in the end; then a row for each thing that cannot be read."""
         self._find()
         deadline = time.monotonic() + GRACE

@@ -43,7 +43,9 @@ def _differs(values: NDArray[Any], fill: Any) -> NDArray[np.bool_]:
 
 
 def whole_frames(
-    offsets: h5py.Dataset, per_spot: Sequence[h5py.Dataset], per_frame: Sequence[h5py.Dataset],
+    offsets: h5py.Dataset,
+    per_spot: Sequence[h5py.Dataset],
+    per_frame: Sequence[h5py.Dataset],
     blank: Sequence[h5py.Dataset] = (),
 ) -> int:
     """Frames of a growing file of spots that are there whole.

@@ -12,8 +12,12 @@ def cell_text(cell: InputCell) -> str:
     axis = [f"unique_axis = {lattice.unique_axis}"] if lattice.unique_axis else []
     a, b, c, alpha, beta, gamma = cell_parameters(cell.cell)
     lines = [
-        "CrystFEL unit cell file version 1.0", "",
-        f"lattice_type = {lattice.kind}", f"centering = {lattice.centring}", *axis, "",
+        "CrystFEL unit cell file version 1.0",
+        "",
+        f"lattice_type = {lattice.kind}",
+        f"centering = {lattice.centring}",
+        *axis,
+        "",
         *(f"{key} = {value:.6f} A" for key, value in (("a", a), ("b", b), ("c", c))),
         *(f"{key} = {value:.6f} deg" for key, value in (("al", alpha), ("be", beta), ("ga", gamma))),
     ]

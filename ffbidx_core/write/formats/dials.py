@@ -88,10 +88,17 @@ class _List:
         image_set = self._add("imageset", _image_set(*frame.image))
         for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
             crystal = self._add("crystal", _crystal(cell @ self._models.back.T, lattice))
-            self._add("experiment", {
-                "__id__": "Experiment", "identifier": identifier(frame, number), "beam": self._beams[wavelength],
-                "detector": 0, "crystal": crystal, "imageset": image_set,
-            })
+            self._add(
+                "experiment",
+                {
+                    "__id__": "Experiment",
+                    "identifier": identifier(frame, number),
+                    "beam": self._beams[wavelength],
+                    "detector": 0,
+                    "crystal": crystal,
+                    "imageset": image_set,
+                },
+            )
 
     def pieces(self) -> Iterator[bytes]:
         """The text of the list."""
@@ -222,17 +229,23 @@ def _bytes_header(size: int) -> bytes:
 
 
 _KINDS = {
-    "id": "int", "imageset_id": "int", "panel": "std::size_t", "flags": "std::size_t",
-    "xyzobs.px.value": "vec3<double>", "xyzobs.px.variance": "vec3<double>", "xyzobs.mm.value": "vec3<double>",
-    "xyzobs.mm.variance": "vec3<double>", "rlp": "vec3<double>",
-    "s1": "vec3<double>", "miller_index": "cctbx::miller::index<>", "intensity.sum.value": "double",
+    "id": "int",
+    "imageset_id": "int",
+    "panel": "std::size_t",
+    "flags": "std::size_t",
+    "xyzobs.px.value": "vec3<double>",
+    "xyzobs.px.variance": "vec3<double>",
+    "xyzobs.mm.value": "vec3<double>",
+    "xyzobs.mm.variance": "vec3<double>",
+    "rlp": "vec3<double>",
+    "s1": "vec3<double>",
+    "miller_index": "cctbx::miller::index<>",
+    "intensity.sum.value": "double",
     "intensity.sum.variance": "double",
 }
 
 
-def _rows(
-    frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int
-) -> dict[str, NDArray[Any]]:
+def _rows(frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int) -> dict[str, NDArray[Any]]:
     """The columns of a frame's spots; its first crystal has the number `experiment`."""
     peaks = frame.peaks
     assert peaks is not None

@@ -97,8 +97,14 @@ class SpotsWriter:
     def _dataset(self, name: str, like: NDArray[np.generic]) -> h5py.Dataset:
         shape = like.shape[1:]
         return self._file.create_dataset(
-            name, like.shape, like.dtype, maxshape=(None, *shape), chunks=(_ROWS_PER_CHUNK, *shape),
-            compression="gzip", shuffle=True, fletcher32=True,
+            name,
+            like.shape,
+            like.dtype,
+            maxshape=(None, *shape),
+            chunks=(_ROWS_PER_CHUNK, *shape),
+            compression="gzip",
+            shuffle=True,
+            fletcher32=True,
         )
 
     def pieces(self) -> Iterator[bytes]:
@@ -114,7 +120,5 @@ class SpotsWriter:
 
 def _names(raw: RawFrames) -> list[str]:
     """The frames' own names, else file and number, by which programs that read images find them."""
-    names = (
-        name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True)
-    )
+    names = (name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True))
     return [name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") for name in names]

@@ -51,8 +51,11 @@ def stream_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 def _head(geometry: Geometry, cell: InputCell | None, made: dict[str, Any]) -> str:
     text = geometry_text(geometry) if is_experiments(geometry.text) else geometry.text
     lines = [
-        "CrystFEL stream format 2.3", *_audit(made),
-        "----- Begin geometry file -----", text.rstrip("\n"), "----- End geometry file -----",
+        "CrystFEL stream format 2.3",
+        *_audit(made),
+        "----- Begin geometry file -----",
+        text.rstrip("\n"),
+        "----- End geometry file -----",
     ]
     if cell is not None:
         lines += ["----- Begin unit cell -----", cell_text(cell).rstrip("\n"), "----- End unit cell -----"]
@@ -79,11 +82,14 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
     resolution = np.linalg.norm(frame.spots, axis=1) * _PER_NM
     lines = [
         "----- Begin chunk -----",
-        f"Image filename: {image}", f"Event: {event}", f"Image serial number: {serial}",
+        f"Image filename: {image}",
+        f"Event: {event}",
+        f"Image serial number: {serial}",
         f"hit = {int(len(frame.spots) > 0)}",
         f"indexed_by = {'ffbidx' if len(frame.cells) else 'none'}",
         f"photon_energy_eV = {HC / wavelength:f}",
-        "beam_divergence = 0.00e+00 rad", "beam_bandwidth = 0.00e+00 (fraction)",
+        "beam_divergence = 0.00e+00 rad",
+        "beam_bandwidth = 0.00e+00 (fraction)",
         f"average_camera_length = {(distance + geometry.detector.mean_offset) * 1e-3:f} m",
         f"num_peaks = {len(frame.spots)}",
         _limit("peak_resolution", resolution.max(initial=0.0)),
@@ -106,9 +112,7 @@ def _limit(key: str, per_nm: float) -> str:
     return f"{key} = {per_nm:f} nm^-1 or {angstrom:f} A"
 
 
-def _crystal(
-    cell: Array, lattice: Lattice, hkl: NDArray[np.int64], resolution: Array, wavelength: float
-) -> list[str]:
+def _crystal(cell: Array, lattice: Lattice, hkl: NDArray[np.int64], resolution: Array, wavelength: float) -> list[str]:
     a, b, c, alpha, beta, gamma = cell_parameters(cell)
     # As in CrystFEL: nearly all spots of the crystal are within the radius.
     errors = np.abs(excitation_errors(hkl, cell, wavelength)) if len(hkl) else np.zeros(1)

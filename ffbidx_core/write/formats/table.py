@@ -31,10 +31,16 @@ def _lines(results: Results) -> bytes:
     frame = results.frame_of_crystal
     rank = np.arange(len(frame)) - results.crystal_offsets[frame]
     lines = []
-    numbers = np.column_stack([
-        results.scores[results.crystals], results.n_spots[frame], results.n_indexed, results.rmsd,
-        results.crystal_parameters, results.cells[results.crystals].reshape(-1, 9),
-    ]).tolist()
+    numbers = np.column_stack(
+        [
+            results.scores[results.crystals],
+            results.n_spots[frame],
+            results.n_indexed,
+            results.rmsd,
+            results.crystal_parameters,
+            results.cells[results.crystals].reshape(-1, 9),
+        ]
+    ).tolist()
     for f, k, row in zip(frame.tolist(), rank.tolist(), numbers, strict=True):
         lines.append(_LINE % (_escaped(results.source[f]), results.index[f], k, *row))
     return "".join(lines).encode("utf-8", "backslashreplace")

@@ -75,6 +75,15 @@ def test_a_miss_and_a_slow_call_show(monkeypatch):
     measured = measure(get_backend("cpu"), make_batches(TETRAGONAL, 4, 2), nothing, calls=3, judged=2)
     assert measured.seconds == (1, 3, 2)
     assert measured.as_dict() == {
-        "frames_per_second": 2, "slowest": 4 / 3, "fastest": 4, "overlapped": None, "frames_per_call": 4, "calls": 3,
-        "judged": 4, "indexed": 0, "lattices_found": 0, "claimed": 0, "false": 0,
+        "frames_per_second": 2,
+        "slowest": 4 / 3,
+        "fastest": 4,
+        "overlapped": None,
+        "frames_per_call": 4,
+        "calls": 3,
+        "judged": 4,
+        "indexed": 0,
+        "lattices_found": 0,
+        "claimed": 0,
+        "false": 0,
     }

@@ -10,11 +10,16 @@ from ffbidx_core.simulate.still import random_rotation
 from tests.bench.calibration import LATTICES, Found, interval, measure, overlaps
 
 
-@pytest.mark.parametrize(("k", "n", "low", "high"), [
-    # Closed forms of none and all, and published values of the exact interval.
-    (0, 100, 0.0, 1 - 0.025 ** (1 / 100)), (100, 100, 0.025 ** (1 / 100), 1.0), (10, 100, 0.0490, 0.1762),
-    (1, 1000, 0.0000253, 0.005559),
-])
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [
+        # Closed forms of none and all, and published values of the exact interval.
+        (0, 100, 0.0, 1 - 0.025 ** (1 / 100)),
+        (100, 100, 0.025 ** (1 / 100), 1.0),
+        (10, 100, 0.0490, 0.1762),
+        (1, 1000, 0.0000253, 0.005559),
+    ],
+)
 def test_the_interval_is_that_of_clopper_and_pearson(k, n, low, high):
     assert interval(k, n) == pytest.approx((low, high), abs=6e-5)
 
@@ -42,9 +47,15 @@ def test_twins_are_told_from_lattices_apart():
     assert [overlaps(cubic @ random_rotation(rng), cubic) for _ in range(20)] == [0] * 20
 
 
-@pytest.mark.parametrize(("name", "n_spots", "half_false"), [
-    ("lysozyme", 35, False), ("triclinic", 20, False), ("hexagonal 281", 60, False), ("lysozyme", 60, True),
-])
+@pytest.mark.parametrize(
+    ("name", "n_spots", "half_false"),
+    [
+        ("lysozyme", 35, False),
+        ("triclinic", 20, False),
+        ("hexagonal 281", 60, False),
+        ("lysozyme", 60, True),
+    ],
+)
 def test_as_many_false_crystals_are_found_as_are_claimed(name, n_spots, half_false):
     """Bounds so wide that no rounding decides: none at all, or one on every third frame, is what fails."""
     backend, p = get_backend("cpu"), Parameters.preset("best")

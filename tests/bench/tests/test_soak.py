@@ -26,7 +26,10 @@ print(json.dumps([found.frames, watch.frames, watch.resident, sorted(watch.files
 def test_memory_and_open_files_do_not_grow(tmp_path):
     # A process of its own: its memory is not what other tests have left of the heap.
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         check=True,
     )
     n_frames, frames, resident, files = json.loads(done.stdout)

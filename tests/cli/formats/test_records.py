@@ -107,10 +107,15 @@ def test_a_record_repeats_the_run(run, made, tmp_path, suffix):
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("made_by = 3\n", "made_by"), ("input = ['data.cxi']\n", "input"), ("input = []\n", "input"),
-    ("[made]\nx = 1\n", "made"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("made_by = 3\n", "made_by"),
+        ("input = ['data.cxi']\n", "input"),
+        ("input = []\n", "input"),
+        ("[made]\nx = 1\n", "made"),
+    ],
+)
 def test_what_only_looks_like_a_record_is_an_unknown_option(run, tmp_path, text, says):
     (tmp_path / "x.toml").write_text(text)
     assert run("index", "--config", "x.toml").is_one_line_error(2, f"there is no option {says}")

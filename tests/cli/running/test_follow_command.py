@@ -29,8 +29,25 @@ def follow(cell_file):
     started = []
 
     def begin(*arguments):
-        started.append(start("index", "d", "--cell", cell_file, *QUICK, "--backend", "cpu", "--follow", "-o", "x.h5",
-                             "--log-json", "log.json", "--save-every", "0", *arguments))
+        started.append(
+            start(
+                "index",
+                "d",
+                "--cell",
+                cell_file,
+                *QUICK,
+                "--backend",
+                "cpu",
+                "--follow",
+                "-o",
+                "x.h5",
+                "--log-json",
+                "log.json",
+                "--save-every",
+                "0",
+                *arguments,
+            )
+        )
         return started[-1]
 
     yield begin
@@ -176,8 +193,21 @@ def test_peak_lists_that_grow(run, there, writer, tmp_path):
 
 def test_a_table_that_grows(cell_file, writer, there):
     """On standard output the crystals come as they are found."""
-    process = start("index", "d", "--cell", cell_file, *QUICK, "--follow", "--stop-file", "stop", "-o", "-",
-                    "--save-every", "0", "-q")
+    process = start(
+        "index",
+        "d",
+        "--cell",
+        cell_file,
+        *QUICK,
+        "--follow",
+        "--stop-file",
+        "stop",
+        "-o",
+        "-",
+        "--save-every",
+        "0",
+        "-q",
+    )
     writer.add(FRAMES[0])
     assert process.stdout.readline().startswith("# source")
     assert process.stdout.readline().startswith("d/b.h5\t0\t")

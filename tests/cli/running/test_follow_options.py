@@ -19,21 +19,24 @@ def test_runs_of_several_writers_are_merged(run, index, there):
     assert read_results("both.h5").index.tolist() == [0, 1, 0, 1, 2]
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    (["--stop-file", "x"], "--stop-file ends a run that follows its input: it goes with --follow"),
-    (["--stop-after", "3"], "--stop-after ends a run that follows its input: it goes with --follow"),
-    (["--follow", "--shard", "1/2"], "--follow and --shard: an input that grows has no shares"),
-    (["--follow", "--dask", "local:2"], "--follow and --dask: "),
-    (["--follow", "--dry-run"], "--follow and --dry-run: frames that are still to come cannot be listed"),
-    (["--follow", "--stop-after", "0"], "--stop-after: 0.0 is out of range, it must be above 0"),
-    (["--follow", "--stop-after", "nan"], "--stop-after: nan is out of range"),
-    (["--follow", "d/a.h5//3"], "single frames are not"),
-    # What is wrong with the other options is told at once, not when the first frame comes.
-    (["--follow", "--cell", "none.cell"], "none.cell"),
-    (["--follow", "--max-spots", "-3"], "--max-spots: -3 is out of range"),
-    (["--follow", "-o", "x.what"], "x.what"),
-    (["--follow", "-g", "none.geom"], "none.geom"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--stop-file", "x"], "--stop-file ends a run that follows its input: it goes with --follow"),
+        (["--stop-after", "3"], "--stop-after ends a run that follows its input: it goes with --follow"),
+        (["--follow", "--shard", "1/2"], "--follow and --shard: an input that grows has no shares"),
+        (["--follow", "--dask", "local:2"], "--follow and --dask: "),
+        (["--follow", "--dry-run"], "--follow and --dry-run: frames that are still to come cannot be listed"),
+        (["--follow", "--stop-after", "0"], "--stop-after: 0.0 is out of range, it must be above 0"),
+        (["--follow", "--stop-after", "nan"], "--stop-after: nan is out of range"),
+        (["--follow", "d/a.h5//3"], "single frames are not"),
+        # What is wrong with the other options is told at once, not when the first frame comes.
+        (["--follow", "--cell", "none.cell"], "none.cell"),
+        (["--follow", "--max-spots", "-3"], "--max-spots: -3 is out of range"),
+        (["--follow", "-o", "x.what"], "x.what"),
+        (["--follow", "-g", "none.geom"], "none.geom"),
+    ],
+)
 def test_options_that_make_no_sense(index, there, arguments, says):
     assert index("d", *arguments).is_one_line_error(2, says)
 

@@ -87,8 +87,12 @@ def test_the_batches_make_no_difference(run, spots, options, tmp_path):
 
 
 def test_a_run_that_is_taken_up_ends_as_if_it_had_not_stopped(spots, tmp_path):
-    settings = {"parameters": Parameters.preset("best", retry=True, learn_cell=0), "cells": CELL[None],
-                "max_frames": 12, "batch_size": 4}
+    settings = {
+        "parameters": Parameters.preset("best", retry=True, learn_cell=0),
+        "cells": CELL[None],
+        "max_frames": 12,
+        "batch_size": 4,
+    }
     count = itertools.count(1)
 
     def dies(event):

@@ -61,9 +61,27 @@ def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, sa
         # That they are missing is noted with the first batch.
         del file["spots"].attrs["units"]
     command = [
-        "index", "many.h5", "--cell", cell_file, "--backend", "reference", "--num-halfsphere-points", "512",
-        "--searches", "1", "--learn-cell", "4", "--learn-min-crystals", "3", "--learn-rounds", "1",
-        "--batch-size", "1", "--save-every", save, "-v",
+        "index",
+        "many.h5",
+        "--cell",
+        cell_file,
+        "--backend",
+        "reference",
+        "--num-halfsphere-points",
+        "512",
+        "--searches",
+        "1",
+        "--learn-cell",
+        "4",
+        "--learn-min-crystals",
+        "3",
+        "--learn-rounds",
+        "1",
+        "--batch-size",
+        "1",
+        "--save-every",
+        save,
+        "-v",
     ]
     process = start(*command, "-o", "x.h5")
     wait_for(process, "note: many.h5")
@@ -127,7 +145,16 @@ def test_standard_output_on_a_full_device(spots_file, cell_file, tmp_path):
 def test_a_disk_that_fills_up_leaves_the_old_output(spots_file, cell_file, tmp_path):
     (tmp_path / "x.h5").write_text("mine")
     process = start(
-        "index", spots_file, "--cell", cell_file, *SLOW, "-q", "-o", "x.h5", "--overwrite", cwd=tmp_path,
+        "index",
+        spots_file,
+        "--cell",
+        cell_file,
+        *SLOW,
+        "-q",
+        "-o",
+        "x.h5",
+        "--overwrite",
+        cwd=tmp_path,
         # The limit on the size of files stands for the disk; Python ignores its signal and sees an OSError.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )

@@ -30,8 +30,10 @@ def check_numbers(found, wanted, tolerance, oracle_on, batch, *, rare=0.02):
         return
     rng = np.random.default_rng(1)
     reach = np.max([distance(oracle_on(moved(batch, rng))) for _ in range(24)], axis=0)
-    lines = [f"{i}: off by {off[tuple(i)]:.3g}, tolerance {tolerance[tuple(i)]:.3g}, oracle moves {reach[tuple(i)]:.3g}"
-             for i in np.argwhere(wrong)]
+    lines = [
+        f"{i}: off by {off[tuple(i)]:.3g}, tolerance {tolerance[tuple(i)]:.3g}, oracle moves {reach[tuple(i)]:.3g}"
+        for i in np.argwhere(wrong)
+    ]
     assert (reach[wrong] >= off[wrong] / 2).all(), "\n".join(lines)
     assert wrong.mean() <= rare, "\n".join(lines)
 

@@ -60,8 +60,14 @@ def index(spots: str, cell: str, geometry: Geometry | None = None, preset: str =
     results = str(_FOLDER / f"results{next(_numbers)}.h5")
     given = read_input_cell(cell)
     job = Job(
-        expand_inputs([spots]), Parameters.preset(preset, **changes), given.cell[None], (given.lattice,), geometry,
-        backend="cpu", threads=1, output=results,
+        expand_inputs([spots]),
+        Parameters.preset(preset, **changes),
+        given.cell[None],
+        (given.lattice,),
+        geometry,
+        backend="cpu",
+        threads=1,
+        output=results,
     )
     pipeline.index(job, store=PartsStore([Output(results)]))
     return results

@@ -21,7 +21,13 @@ from tests.helpers.calls import write_spots
 from tests.helpers.frames import CELL, frame
 
 QUICK = Parameters.preset(
-    "best", num_halfsphere_points=1024, searches=1, max_spots=40, learn_cell=6, learn_min_crystals=3, learn_rounds=1,
+    "best",
+    num_halfsphere_points=1024,
+    searches=1,
+    max_spots=40,
+    learn_cell=6,
+    learn_min_crystals=3,
+    learn_rounds=1,
 )
 FRAMES = 12
 

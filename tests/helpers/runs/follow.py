@@ -32,6 +32,7 @@ def grow(clock, writers, inputs, step=2):
 
 def dies_at(n):
     """A progress callback that ends the run with its n-th frame."""
+
     def progress(event):
         if event.frames >= n:
             raise Died

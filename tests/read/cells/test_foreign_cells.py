@@ -89,12 +89,18 @@ def test_space_groups_give_lattice_and_centring(text_file: TextFile, group: str,
 
 @pytest.mark.parametrize("symbol", ["", "_symmetry.space_group_name_H-M ?\n"])
 @pytest.mark.parametrize("tag", ["_symmetry.Int_Tables_number", "_space_group.IT_number", "_space_group_IT_number"])
-@pytest.mark.parametrize(("number", "cell", "code"), [
-    (96, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"), (5, (61, 122, 168, 90, 103, 90), "mCb"),
-    (146, (61, 61, 150, 90, 90, 120), "hHc"), (146, (61, 61, 61, 78, 78, 78), "rR"),
-    # Numbers there are not: the lattice is what the cell looks like.
-    ("?", (79.1, 79.1, 38.4, 90, 90, 90), "tPc"), (0, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"),
-])
+@pytest.mark.parametrize(
+    ("number", "cell", "code"),
+    [
+        (96, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"),
+        (5, (61, 122, 168, 90, 103, 90), "mCb"),
+        (146, (61, 61, 150, 90, 90, 120), "hHc"),
+        (146, (61, 61, 61, 78, 78, 78), "rR"),
+        # Numbers there are not: the lattice is what the cell looks like.
+        ("?", (79.1, 79.1, 38.4, 90, 90, 90), "tPc"),
+        (0, (79.1, 79.1, 38.4, 90, 90, 90), "tPc"),
+    ],
+)
 def test_the_number_of_a_space_group_serves_without_its_symbol(
     text_file: TextFile, symbol: str, tag: str, number: object, cell: tuple, code: str
 ) -> None:

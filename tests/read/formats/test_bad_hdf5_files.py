@@ -113,18 +113,22 @@ BAD = {
     ),
     "absurd frame": (
         lambda f: (
-            replace("offsets", [0, 5, 10**12])(f), replace("spots", shape=(10**12, 3), dtype="f4", chunks=(1000, 3))(f)
+            replace("offsets", [0, 5, 10**12])(f),
+            replace("spots", shape=(10**12, 3), dtype="f4", chunks=(1000, 3))(f),
         ),
         "/offsets: frame 1: it claims more than 1000000 spots",
     ),
     "absurd offsets": (
-        replace("offsets", shape=(10**12,), dtype="i8", chunks=(1000,)), "/offsets: has 1000000000000 numbers",
+        replace("offsets", shape=(10**12,), dtype="i8", chunks=(1000,)),
+        "/offsets: has 1000000000000 numbers",
     ),
     "absurd cells": (
-        replace("cells", shape=(10**9, 3, 3), dtype="f8", chunks=(1, 3, 3)), "/cells: has 1000000000 cells",
+        replace("cells", shape=(10**9, 3, 3), dtype="f8", chunks=(1, 3, 3)),
+        "/cells: has 1000000000 cells",
     ),
     "absurd chunks": (
-        replace("spots", shape=(10**8, 3), dtype="f4", chunks=(10**8, 3), compression="gzip"), "/spots: has chunks of",
+        replace("spots", shape=(10**8, 3), dtype="f4", chunks=(10**8, 3), compression="gzip"),
+        "/spots: has chunks of",
     ),
     "external link": (outside_link("direct"), "/spots: is a link to another file"),
     "external link on the way": (outside_link("by", "group"), "/spots: is a link to another file"),

@@ -65,9 +65,11 @@ def test_a_frame_counts_at_the_second_look(writers, tmp_path):
 def test_files_appear_one_by_one(clock, tmp_path):
     """Written under another name and renamed; in the order in which they appear."""
     for number, name in enumerate(("c", "a", "b")):
+
         def appear(number=number, name=name):
             write_spots(tmp_path / "temporary", [spots(number), spots(10 + number)])
             os.rename(tmp_path / "temporary", tmp_path / f"{name}.h5")
+
         clock.at(5 * number, appear)
     found, _ = followed([tmp_path])
     assert found == ordinary(*(tmp_path / f"{name}.h5" for name in "cab"))
@@ -129,6 +131,7 @@ def test_files_that_grow_at_the_same_time_come_one_after_the_other(clock, writer
 
 def test_a_file_that_is_opened_again_and_again_by_its_writer(clock, tmp_path):
     """Without SWMR it is read when it was left alone for a while."""
+
     def add(number):
         with h5py.File(tmp_path / "a.h5", "a") as file:
             if not number:
@@ -152,8 +155,12 @@ def test_a_file_that_is_opened_again_and_again_by_its_writer(clock, tmp_path):
 def test_spots_may_be_sorted_by_intensity(clock, tmp_path):
     for k in range(3):
         intensity = np.random.default_rng(k).uniform(1, 9, 6)
-        clock.at(4 * k, lambda k=k, i=intensity: write_spots(
-            tmp_path / f"{k}.h5", [spots(k)], intensity=i, pixel=np.zeros((6, 3)), wavelength=[1.0]))
+        clock.at(
+            4 * k,
+            lambda k=k, i=intensity: write_spots(
+                tmp_path / f"{k}.h5", [spots(k)], intensity=i, pixel=np.zeros((6, 3)), wavelength=[1.0]
+            ),
+        )
     found, _ = followed([tmp_path], by_intensity=True)
     sources = [Source(str(tmp_path / f"{k}.h5")) for k in range(3)]
     assert found == rows(read_blocks(sources, by_intensity=True))

@@ -143,9 +143,7 @@ def test_waiting_for_the_first_file(clock, tmp_path):
     clock.at(8, write_spots, tmp_path / "b.h5", [spots(1)])
     follower = Follower([str(tmp_path)], stop_after=20)
     assert follower.wait(None, said.append) == [Source(str(tmp_path / "b.h5"))]
-    assert said == [
-        f"waiting for the first frame of {tmp_path}", f"waiting: {tmp_path}/a.h5: is neither HDF5 nor text"
-    ]
+    assert said == [f"waiting for the first frame of {tmp_path}", f"waiting: {tmp_path}/a.h5: is neither HDF5 nor text"]
     assert names_and_indices(followed([], follower=follower)[0]) == [("b.h5", 0), ("a.h5", -1)]
 
 

@@ -61,6 +61,7 @@ def test_a_file_that_is_deleted_once_it_was_read(clock, tmp_path):
 @pytest.mark.parametrize("is_last", [True, False])
 def test_a_file_that_is_modified_once_it_was_read(clock, tmp_path, suffix, is_last):
     """As one whose writer paused for too long."""
+
     def write(n):
         if suffix == ".h5":
             write_spots(tmp_path / "a.h5", [spots(0, n)])

@@ -31,12 +31,15 @@ GROW_OFFSETS = "o.resize(len(o) + 1, 0); o.flush()"
 FILL_OFFSETS = "o[-1] = len(s); o.flush()"
 
 
-@pytest.mark.parametrize("steps", [
-    (GROW_SPOTS, GROW_OFFSETS, FILL_OFFSETS, FILL_SPOTS),
-    (GROW_SPOTS, FILL_SPOTS, GROW_OFFSETS, FILL_OFFSETS),
-    (GROW_OFFSETS, GROW_SPOTS, FILL_SPOTS, FILL_OFFSETS),
-    (GROW_OFFSETS, GROW_SPOTS, FILL_OFFSETS, FILL_SPOTS),
-])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (GROW_SPOTS, GROW_OFFSETS, FILL_OFFSETS, FILL_SPOTS),
+        (GROW_SPOTS, FILL_SPOTS, GROW_OFFSETS, FILL_OFFSETS),
+        (GROW_OFFSETS, GROW_SPOTS, FILL_SPOTS, FILL_OFFSETS),
+        (GROW_OFFSETS, GROW_SPOTS, FILL_OFFSETS, FILL_SPOTS),
+    ],
+)
 def test_a_frame_counts_when_all_of_it_is_there(writer, steps):
     """Whatever part of a frame arrives first."""
     writer.native()
@@ -91,11 +94,13 @@ def test_frames_that_were_allocated_before_do_not_count(writer):
 
 
 def test_wavelengths_and_names_have_to_be_there_too(writer):
-    writer.native(more=(
-        "w = file.create_dataset('wavelength', (0,), maxshape=(None,), dtype='f8', chunks=(8,));"
-        "i = file.create_dataset('frame_id', (0,), maxshape=(None,), dtype='S8', chunks=(8,));"
-        "t = file.create_dataset('intensity', (0,), maxshape=(None,), dtype='f4', chunks=(8,))"
-    ))
+    writer.native(
+        more=(
+            "w = file.create_dataset('wavelength', (0,), maxshape=(None,), dtype='f8', chunks=(8,));"
+            "i = file.create_dataset('frame_id', (0,), maxshape=(None,), dtype='S8', chunks=(8,));"
+            "t = file.create_dataset('intensity', (0,), maxshape=(None,), dtype='f4', chunks=(8,))"
+        )
+    )
     writer(f"{GROW_SPOTS}; {FILL_SPOTS}; {GROW_OFFSETS}; {FILL_OFFSETS}")
     for step in ("w.resize(1, 0)", "w[0] = 1.0", "i.resize(1, 0)", "i[0] = b'one'", "t.resize(10, 0)"):
         assert n_frames(writer.path) == 0
@@ -168,19 +173,26 @@ def test_a_writer_that_dies_leaves_what_is_whole(writer):
 def test_an_ordinary_run_says_that_a_file_grows(writer):
     writer.native().add(np.full((3, 3), 0.1, np.float32))
     (block,) = blocks(writer.path)
-    assert block.problems == [(
-        f"{writer.path}: is open for writing, or was when its writer died: frames that are not whole yet are left out"
-    )]
+    assert block.problems == [
+        (f"{writer.path}: is open for writing, or was when its writer died: frames that are not whole yet are left out")
+    ]
     writer("file.close()")
     assert blocks(writer.path)[0].problems == []
 
 
-@pytest.mark.parametrize(("head", "grows"), [
-    (b"\x03\x08\x08\x05", True), (b"\x03\x08\x08\x04", True),
-    (b"\x03\x08\x08\x01", False), (b"\x03\x08\x08\x00", False),
-    # Earlier superblocks have other things there.
-    (b"\x00\x08\x08\x04", False), (b"\x02\x08\x08\x04", False), (b"\x03\x08", False),
-])
+@pytest.mark.parametrize(
+    ("head", "grows"),
+    [
+        (b"\x03\x08\x08\x05", True),
+        (b"\x03\x08\x08\x04", True),
+        (b"\x03\x08\x08\x01", False),
+        (b"\x03\x08\x08\x00", False),
+        # Earlier superblocks have other things there.
+        (b"\x00\x08\x08\x04", False),
+        (b"\x02\x08\x08\x04", False),
+        (b"\x03\x08", False),
+    ],
+)
 @pytest.mark.parametrize("user_block", [0, 512, 2048])
 def test_the_superblock_says_whether_a_file_grows(tmp_path, head, grows, user_block):
     path = tmp_path / "x.h5"
