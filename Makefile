@@ -25,6 +25,7 @@ test: lint
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check
+	.venv-test/bin/ruff format --check --quiet
 	.venv-test/bin/mypy
 
 quality: .venv-test/installed

@@ -173,8 +173,8 @@ input_options = _together(
         type=Shard(),
         metavar="K/N",
         help=(
-            "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K and "
-            "N from the job array, or else from the tasks of the job."
+            "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K "
+            "and N from the job array, or else from the tasks of the job."
         ),
     ),
     click.option(
@@ -217,7 +217,8 @@ geometry_options = _together(
         "--half-pixel-shift/--no-half-pixel-shift",
         default=None,
         help=(
-            "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]"
+            "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their "
+            "format]"
         ),
     ),
     click.option(
@@ -253,8 +254,8 @@ output_options = _together(
         multiple=True,
         metavar="FILE",
         help=(
-            "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, .expt "
-            "and .refl for DIALS, - the text table on standard output. Repeat it for several.  "
+            "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, "
+            ".expt and .refl for DIALS, - the text table on standard output. Repeat it for several.  "
             "[default: STEM.ffbidx.h5, STEM of the first input]"
         ),
     ),
@@ -313,8 +314,8 @@ backend_options = _together(
         "--dask",
         metavar="ADDRESS|local:N",
         help=(
-            "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on this "
-            "machine, one for each GPU."
+            "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on "
+            "this machine, one for each GPU."
         ),
     ),
 )

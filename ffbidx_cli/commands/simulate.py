@@ -47,8 +47,8 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
     multiple=True,
     metavar="CELL",
     help=(
-        "Unit cell of the crystals: a file with 6 or 9 numbers, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it for "
-        "several kinds of crystal."
+        "Unit cell of the crystals: a file with 6 or 9 numbers, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it "
+        "for several kinds of crystal."
     ),
 )
 @click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")

@@ -211,8 +211,8 @@ def _crystals(found: Found) -> Iterator[Picture]:
             found.log10_false,
             "False crystals as good",
             "log10 of the expected number",
-            "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next to "
-            "the limit at the right are the doubtful ones.",
+            "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next "
+            "to the limit at the right are the doubtful ones.",
         ),
     ):
         known = values[np.isfinite(values)].astype(float)

@@ -17,12 +17,12 @@ from ..errors import InputError
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
 from ..model.detector.pixels import PADDING, wavelength_of_spots
+from ..model.ewald import indices_near_sphere
 from ..model.lattice import Lattice, primitive_basis
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import COLUMNS, Results
 from ..read.indexed_frames import IndexedFrame, Setup, indexed_frames
 from ..read.results import read_run, results_in_pieces
-from ..simulate.ewald import indices_near_sphere
 from .style import CRYSTALS, GREY, styled
 
 EXCITED = 90

@@ -14,7 +14,6 @@ import numpy as np
 from ..devices import Devices, open_devices
 from ..devices.lanes import in_lanes
 from ..errors import NothingProcessed
-from ..learn.beam import BEAM_MOVED, BEAM_OFF, learn_with_beam
 from ..model.cell import Array
 from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from ..model.records.reason import with_status
@@ -28,6 +27,7 @@ from ..write.behind import WriteBehind
 from ..write.stores import MemoryStore, Saved, Store
 from .input_cells import CellSet, InputCells, KnownCells, index_batch
 from .job import Job, first_frames
+from .learning import BEAM_MOVED, BEAM_OFF, learn_with_beam
 from .outcome import Found, Outcome
 from .summary import Progress, Tally
 

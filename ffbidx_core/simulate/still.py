@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import ParameterError
 from ..model.cell import Array, cell_from_parameters, reciprocal
+from ..model.ewald import indices_near_sphere
 from ..model.lattice import is_allowed
-from .ewald import indices_near_sphere
 from .scenario import Scenario
 
 TRIES = 200

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ffbidx_core.simulate.ewald import indices_near_sphere
+from ffbidx_core.model.ewald import indices_near_sphere
 from tests.helpers.frames import SYSTEMS, cell_of, random_rotation
 
 

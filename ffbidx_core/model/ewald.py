@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.cell import Array, reciprocal
+from .cell import Array, reciprocal
 
 
 def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: float) -> NDArray[np.int64]:
