@@ -1,7 +1,7 @@
 """The tail of the binomial distribution against exact fractions, and how it lies to Chernoff's bound."""
 
 import math
-from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -9,11 +9,16 @@ import pytest
 from ffbidx_core.model.chance import level as chance
 
 
+@cache
 def exact(k: int, n: int, p: float) -> float:
     """log10 of the probability of k or more of n, in whole numbers until the last step."""
-    q = Fraction(p)
-    tail = sum(math.comb(n, i) * q**i * (1 - q) ** (n - i) for i in range(k, n + 1))
-    return math.log10(tail.numerator) - math.log10(tail.denominator)
+    yes, whole = p.as_integer_ratio()
+    no = whole - yes
+    term = tail = math.comb(n, k) * yes**k * no ** (n - k)  # of k of n, in units of 1 / whole**n
+    for i in range(k, n):
+        term = term * (n - i) * yes // ((i + 1) * no)
+        tail += term
+    return math.log10(tail) - n * math.log10(whole)
 
 
 def cases():
