@@ -30,7 +30,8 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
     from contextlib import closing, nullcontext
 
     from ffbidx_core.devices import open_devices
-    from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
+    from ffbidx_core.diagnose.as_json import as_dict
+    from ffbidx_core.diagnose.diagnosis import make_diagnosis
     from ffbidx_core.diagnose.words import sentences
 
     with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, other_settings
 from ..model.misfit.equations import derivatives, index_spots, strain_information, sums_over_spots
-from ..model.misfit.misfit import Crystals, Misfit
+from ..model.crystal import Crystals
+from ..model.misfit.misfit import Misfit
 from ..model.strain import MULTIPLICITY, components
 
 TOLERANCE = 0.08

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ..learn.scan import shifts_to_try
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
+from ..model.crystal import Crystals
 from ..model.misfit.equations import COMMON
-from ..model.misfit.misfit import SIGNIFICANT, Crystals, Misfit, find_misfit, is_shift
+from ..model.misfit.misfit import SIGNIFICANT, Misfit, find_misfit, is_shift
 from .sample import Sample
 from .trial import Again, Trial
 

@@ -14,7 +14,7 @@ from ..devices import Devices
 from ..learn import learned_plan
 from ..model.cell import Array
 from ..model.chance.evidence import MEASURES, Evidence
-from ..model.misfit.misfit import Crystals
+from ..model.crystal import Crystals
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters

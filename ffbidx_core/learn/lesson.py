@@ -14,7 +14,8 @@ from ..model.cell import Array
 from ..model.chance.evidence import Evidence
 from ..model.detector.pixels import wavelength_of_spots
 from ..model.misfit.equations import Spread
-from ..model.misfit.misfit import Crystals, Misfit, find_misfit
+from ..model.crystal import Crystals
+from ..model.misfit.misfit import Misfit, find_misfit
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..model.records.ragged import offsets_of

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ffbidx_core.diagnose.diagnosis import as_dict, make_diagnosis
+from ffbidx_core.diagnose.as_json import as_dict
+from ffbidx_core.diagnose.diagnosis import make_diagnosis
 from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.geometry_file import beam_shift

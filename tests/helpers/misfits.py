@@ -3,7 +3,7 @@
 import numpy as np
 
 from ffbidx_core.model.cell import symmetry_operators
-from ffbidx_core.model.misfit.misfit import Crystals
+from ffbidx_core.model.crystal import Crystals
 from ffbidx_core.simulate import Scenario, simulate
 from tests.helpers.frames import rotation
 

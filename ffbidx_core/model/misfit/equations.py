@@ -7,17 +7,14 @@ Parameters of a crystal: three of its rotation, six of its strain. Common ones: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import Array, reciprocal, shortest_reciprocal
+from ..crystal import Crystals
 from ..detector.pixels import FORWARD
 from ..strain import MATRICES, MULTIPLICITY, components, matrices, strains_and_rotations
-
-if TYPE_CHECKING:
-    from .misfit import Crystals
 
 RADIUS = 0.002
 """Spots this near to a predicted one, 1/angstrom, are its own, if they are no other crystal's too."""

@@ -11,14 +11,13 @@ sandwich formula), so that they hold whatever the noise is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import Array
-from ..detector.pixels import spots_of_moved_detector
+from ..crystal import Crystals
 from ..strain import matrices, symmetric_basis
 from .equations import (
     COMMON,
@@ -43,58 +42,6 @@ SIGNIFICANT = 5.0
 """Standard errors from which on a correction is believed."""
 WORTH = 0.5
 """A beam shift matters from this share of the residuals' scatter across the ray on."""
-
-
-@dataclass(frozen=True)
-class Crystals:
-    """C crystals on F frames, with all N spots of these.
-
-    Attributes
-    ----------
-    spots : (N, 3) float64
-        1/angstrom.
-    offsets : (F + 1,) int64
-        Frame f owns spots offsets[f]:offsets[f + 1].
-    wavelength : (F,) float64
-        Angstrom.
-    cells : (C, 3, 3) float64
-        Oriented primitive cells, rows a, b, c.
-    crystal_offsets : (F + 1,) int64
-        Frame f has the crystals crystal_offsets[f]:crystal_offsets[f + 1].
-    input_cell : (C,) int64
-        The reference of each.
-    references : (M, 3, 3) float64
-        Primitive cells without strain.
-    operators : sequence of (n, 3, 3) int64, M
-        Symmetry of the lattice of each.
-    """
-
-    spots: Array
-    offsets: NDArray[np.int64]
-    wavelength: Array
-    cells: Array
-    crystal_offsets: NDArray[np.int64]
-    input_cell: NDArray[np.int64]
-    references: Array
-    operators: Sequence[NDArray[np.int64]]
-
-    @property
-    def frame_of_spot(self) -> NDArray[np.int64]:
-        """Frame of each spot, (N,)."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-
-    def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Each crystal with each spot of its frame: rows of the spots, and of the crystals, which ascend."""
-        frame = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.crystal_offsets))
-        n = np.diff(self.offsets)[frame]
-        crystal = np.repeat(np.arange(len(frame)), n)
-        shift = self.offsets[:-1][frame] - (np.cumsum(n) - n)
-        return np.arange(len(crystal)) + np.repeat(shift, n), crystal
-
-    def corrected(self, shift: Array, distance: float = 0.0) -> Crystals:
-        """The same crystals with the spots that a moved detector gives."""
-        wave = self.wavelength[self.frame_of_spot]
-        return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,51 @@
+"""A diagnosis as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .diagnosis import Diagnosis
+from .words import sentences
+
+
+def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Everything but the residuals, ready for JSON."""
+    setup = diagnosis.setup
+    return {
+        "results": diagnosis.path,
+        "frames": diagnosis.n_frames,
+        "frames_by_lattices": diagnosis.lattices,
+        "cells": [{name: _plain(value) for name, value in vars(cell).items()} for cell in diagnosis.cells],
+        "frames_sampled": diagnosis.n_sampled,
+        "missing": diagnosis.missing,
+        "setup": None if setup is None else setup.as_dict(),
+        "pixels": None if diagnosis.pixels is None else vars(diagnosis.pixels),
+        "multiple": None
+        if diagnosis.multiple is None
+        else {
+            **{name: _plain(value) for name, value in vars(diagnosis.multiple).items() if name != "cell"},
+            "place": diagnosis.multiple_place,
+            "right_cell": diagnosis.multiple_cell,
+        },
+        "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
+        "beam_shift_of_run": diagnosis.shifted,
+        "beam_moved_by_run": diagnosis.moved,
+        "not_tried": diagnosis.tried,
+        "advice": [
+            {
+                "option": each.option,
+                "frames": len(each.after.indexed),
+                "indexed_before": each.before.rate,
+                "indexed_after": each.after.rate,
+                "gain": each.after.gain_over(each.before),
+            }
+            for each in diagnosis.advice
+        ],
+        "words": sentences(diagnosis),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
