@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters, reciprocal, shortest_reciprocal
+from ..model.crystal import Crystals
 from ..model.lattice import CENTRINGS, primitive_basis, shortest_basis
 from ..model.misfit.equations import LARGEST_SHARE, RADIUS
-from ..model.crystal import Crystals
 
 FEWEST_SPOTS = 100
 """Indexed spots from which on their indices say something."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..model.cell import Array, symmetry_operators
+from ..model.crystal import Crystals
 from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.lattice import primitive_basis
-from ..model.crystal import Crystals
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of

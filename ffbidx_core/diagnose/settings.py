@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, other_settings
-from ..model.misfit.equations import derivatives, index_spots, strain_information, sums_over_spots
 from ..model.crystal import Crystals
+from ..model.misfit.equations import derivatives, index_spots, strain_information, sums_over_spots
 from ..model.misfit.misfit import Misfit
 from ..model.strain import MULTIPLICITY, components
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..devices import Devices
 from ..model.cell import Array
 from ..model.chance.evidence import Evidence
+from ..model.crystal import Crystals
 from ..model.detector.pixels import wavelength_of_spots
 from ..model.misfit.equations import Spread
-from ..model.crystal import Crystals
 from ..model.misfit.misfit import Misfit, find_misfit
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
