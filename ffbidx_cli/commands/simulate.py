@@ -67,7 +67,7 @@ def command(
     """
     from ffbidx_core.errors import UsageError
     from ffbidx_core.simulate import simulate, write_frames
-    from ffbidx_core.write.atomic import check_output
+    from ffbidx_core.write.check import check_output
 
     if not output.lower().endswith((".h5", ".hdf5")):
         raise UsageError(f"-o {output}: simulated frames are written as .h5 or .hdf5")

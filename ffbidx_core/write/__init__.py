@@ -1,6 +1,7 @@
 """Results to files: one file per format, each written whole or not at all."""
 
-from .atomic import check_output, write_file
+from .atomic import write_file
+from .check import check_output
 from .formats.table import table
 from .outputs import Output
 from .parts import PartsStore

@@ -1,4 +1,4 @@
-"""Output files, written whole or not at all. The only place that opens, links or removes one."""
+"""Output files, written whole or not at all. No other module opens, links or removes one."""
 
 from __future__ import annotations
 
@@ -8,64 +8,16 @@ import os
 import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO
+from types import TracebackType
+from typing import Self
 
-from ..errors import OutputError, UsageError
+from ..errors import OutputError
 
 _system = os
-"""Where the calls that change files go; tests of faults put something else here."""
+"""The module whose functions change files; tests of faults put something else here."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-
-
-def check_output(path: str, overwrite: bool, inputs: Iterable[str] = ()) -> None:
-    """Refuse, before the run, an output that could not be written after it.
-
-    Parameters
-    ----------
-    path
-        The output.
-    overwrite
-        Whether an existing one may be replaced.
-    inputs
-        Files that the run reads, which it must not replace.
-
-    Raises
-    ------
-    UsageError
-        When the output is one of the inputs.
-    OutputError
-        When it is there already, or its directory cannot take it.
-    """
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        _check_directory(path)
-        return
-    except (OSError, ValueError) as error:
-        raise _failed(path, error) from None
-    for name in inputs:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samestat(found, os.stat(name)):
-                raise UsageError(f"{path}: the output is the input {name}: give another name with -o")
-    if not stat.S_ISREG(found.st_mode):
-        raise OutputError(path, "is a directory" if stat.S_ISDIR(found.st_mode) else "is no regular file")
-    if not overwrite:
-        raise OutputError(path, "is already there: give another name with -o, or --overwrite")
-    _check_directory(path)
-
-
-def _check_directory(path: str) -> None:
-    # What a symbolic link points to is replaced, not the link.
-    directory = os.path.dirname(os.path.realpath(path)) or "."
-    if path == "" or path.endswith("/"):
-        raise OutputError(path or "''", "is no file name")
-    if not os.path.isdir(directory):
-        raise OutputError(path, f"its directory {directory} does not exist")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise OutputError(path, f"its directory {directory} cannot be written to")
 
 
 def write_file(path: str, data: bytes | Iterable[bytes], overwrite: bool) -> None:
@@ -76,40 +28,96 @@ def write_file(path: str, data: bytes | Iterable[bytes], overwrite: bool) -> Non
 def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool) -> None:
     """Write files that belong together, each so that it is there whole or not at all, whatever happens meanwhile.
 
-    All are safely on the disk before the first gets its name; where one gets none, those before it are removed.
+    All are safely on the disk before the first gets its name. Where one cannot get its name, those named before it are
+    removed, and files that they replaced have their names again. A process that is killed between the first and the
+    last name leaves both old and new files, the old ones as `.ffbidx-*.old` beside them.
 
     Parameters
     ----------
     contents
-        By the path of each what is in it, in one piece or several.
+        Path of each file, and its bytes in one piece or several.
     overwrite
         Whether existing files may be replaced; they stay as they are until the new ones are safely on the disk.
 
     Raises
     ------
     OutputError
-        With the system's reason; nothing is left behind.
+        With the system's reason; the directories are then as they were before.
     """
     targets = {path: os.path.realpath(path) for path in contents}
-    # Not made of the target's name, which may be as long as names can be.
-    temporaries = {path: f"{os.path.dirname(at)}/.ffbidx-{secrets.token_hex(6)}.part" for path, at in targets.items()}
-    named: list[str] = []
+    temporaries = {path: _beside(target, ".part") for path, target in targets.items()}
     try:
         for path, data in contents.items():
-            with _told_of(path):
+            with _errors_of(path):
                 _write(temporaries[path], [data] if isinstance(data, bytes) else data)
-        for path, target in targets.items():
-            with _told_of(path):
-                _publish(temporaries[path], target, overwrite)
-            named.append(target)
-    except BaseException:
-        for target in named:
-            remove_file(target)
-        raise
+        with _Replaced() as replaced:
+            for path, target in targets.items():
+                with _errors_of(path):
+                    # A single file is replaced in one step, which happens or does not.
+                    if overwrite and len(targets) > 1:
+                        replaced.keep(target)
+                    _publish(temporaries[path], target, overwrite)
+                replaced.named.append(target)
     finally:
         for path, temporary in temporaries.items():
-            with _told_of(path), contextlib.suppress(FileNotFoundError):
+            with _errors_of(path), contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
+
+
+class _Replaced:
+    """Files about to be replaced, each under a second name until all new ones have theirs.
+
+    A context manager: after an exception inside, the new files are removed and the old ones get their names back.
+
+    Attributes
+    ----------
+    named : list of str
+        New files that have their names.
+    """
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+        self._kept: dict[str, str] = {}
+
+    def keep(self, target: str) -> None:
+        """Keep the file at a path, if one is there, by a link; by a rename where links are not supported."""
+        try:
+            if not stat.S_ISREG(os.lstat(target).st_mode):
+                return
+        except FileNotFoundError:
+            return
+        kept = self._kept[target] = _beside(target, ".old")
+        try:
+            _system.link(target, kept)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _system.rename(target, kept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None:
+            for target in self.named:
+                if target not in self._kept:
+                    remove_file(target)
+        for target, kept in self._kept.items():
+            # Where the old file cannot get its name back it stays under the second one.
+            with contextlib.suppress(OSError):
+                if error is not None:
+                    os.rename(kept, target)
+                # Needed after a rename, too: it does nothing where both are names of one file.
+                os.unlink(kept)
+        for directory in {os.path.dirname(target) for target in self._kept}:
+            _sync_directory(directory)
+
+
+def _beside(target: str, suffix: str) -> str:
+    """A new name in the directory of a file, not made of the file's own, which may be as long as names can be."""
+    return f"{os.path.dirname(target)}/.ffbidx-{secrets.token_hex(6)}{suffix}"
 
 
 def publish_file(temporary: str, path: str, overwrite: bool) -> None:
@@ -120,7 +128,7 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
     OutputError
         With the system's reason.
     """
-    with _told_of(path):
+    with _errors_of(path):
         descriptor = _system.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _system.fsync(descriptor)
@@ -132,24 +140,24 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
 
 
 def append(path: str, data: bytes, at: int) -> None:
-    """Write data behind the first `at` bytes of a file, and what was there before away; then it is on the disk.
+    """Write data behind the first `at` bytes of a file, in place of all that follows them; then it is on the disk.
 
     Raises
     ------
     OutputError
-        With the system's reason. What is behind the first `at` bytes is then any part of the data.
+        With the system's reason. The file then ends with any part of the data behind its first `at` bytes.
     """
     try:
         descriptor = _system.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             os.ftruncate(descriptor, at)
             os.lseek(descriptor, at, os.SEEK_SET)
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             _system.fsync(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _failed(path, error) from None
+        raise failed(path, error) from None
 
 
 def make_directory(path: str) -> None:
@@ -165,11 +173,11 @@ def make_directory(path: str) -> None:
             _system.mkdir(path)
         _sync_directory(os.path.dirname(os.path.abspath(path)))
     except OSError as error:
-        raise _failed(path, error) from None
+        raise failed(path, error) from None
 
 
 def copy_file(source: str, target: str) -> None:
-    """A second name for a file, or a copy of it where the file system knows no second names.
+    """Give a file a second name, or copy it where the file system does not support links.
 
     Raises
     ------
@@ -185,7 +193,7 @@ def copy_file(source: str, target: str) -> None:
             with open(source, "rb") as file:
                 _write(target, iter(lambda: file.read(2**20), b""))
     except OSError as error:
-        raise _failed(target, error) from None
+        raise failed(target, error) from None
 
 
 def remove_file(path: str) -> None:
@@ -200,47 +208,18 @@ def remove_directory(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def scratch(folder: str) -> Iterator[Scratch]:
-    """Room for bytes on the disk while inside, in a file without a name: whatever happens, nothing is left of it.
-
-    Parameters
-    ----------
-    folder
-        Where: on the file system of the output, since there is room for them. Empty: where temporary files are.
-    """
-    with tempfile.TemporaryFile(dir=folder or None, buffering=0) as file:
-        yield Scratch(file)
-
-
-class Scratch:
-    """Bytes that wait on the disk until they are written to an output."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.size = file, 0
-
-    def add(self, data: bytes) -> None:
-        """Append bytes; an OSError when there is no room for them."""
-        _write_all(self._file.fileno(), data)
-        self.size += len(data)
-
-    def pieces(self) -> Iterator[bytes]:
-        """All bytes, some at a time."""
-        self._file.seek(0)
-        yield from iter(lambda: self._file.read(2**20), b"")
-
-
 def _write(temporary: str, pieces: Iterable[bytes]) -> None:
     descriptor = _system.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         for piece in pieces:
-            _write_all(descriptor, piece)
+            write_all(descriptor, piece)
         _system.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
+def write_all(descriptor: int, piece: bytes) -> None:
+    """Write all bytes to an open file, however few the system takes at a time."""
     rest = memoryview(piece)
     while rest:
         try:
@@ -283,16 +262,17 @@ def _link(temporary: str, target: str) -> None:
 
 
 @contextlib.contextmanager
-def _told_of(path: str) -> Iterator[None]:
-    """Tell of what goes wrong inside as an error of this output."""
+def _errors_of(path: str) -> Iterator[None]:
+    """Turn what the system raises inside into an `OutputError` that names this output."""
     try:
         yield
     except FileExistsError:
         raise OutputError(path, "is already there, written by another program meanwhile: not replaced") from None
     except (OSError, ValueError) as error:
-        raise _failed(path, error) from None
+        raise failed(path, error) from None
 
 
-def _failed(path: str, error: Exception) -> OutputError:
+def failed(path: str, error: Exception) -> OutputError:
+    """The error of an output that cannot be written, with the system's reason."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return OutputError(path, f"cannot be written: {reason.lower()}")

@@ -12,7 +12,8 @@ from ..model.records.frame import Place
 from ..model.records.results import ResultsHeader
 from ..model.records.run import Learned, Mark, RunRecord
 from ..read.results import read_run
-from .atomic import check_output, make_directory, remove_directory
+from .atomic import make_directory, remove_directory
+from .check import check_output
 from .join import Ending, write_joined
 from .parts import SUFFIX
 

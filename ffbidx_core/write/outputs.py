@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import UsageError
 from ..model.records.results import Results
 from ..read.indexed_frames import Setup
-from .atomic import check_output, write_files
+from .atomic import write_files
+from .check import check_output
 from .formats.csv import csv_pieces
 from .formats.dials import expt_pieces, refl_pieces
 from .formats.sol import sol_pieces

@@ -1,4 +1,5 @@
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -8,7 +9,8 @@ import pytest
 
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.write import check_output, write_file
-from ffbidx_core.write.atomic import _write_all, scratch, write_files
+from ffbidx_core.write.atomic import write_all, write_files
+from ffbidx_core.write.scratch import scratch
 
 CONTENT = bytes(range(256)) * 100
 
@@ -141,7 +143,7 @@ def test_a_full_device() -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     try:
         with pytest.raises(OSError, match="No space left on device"):
-            _write_all(descriptor, CONTENT)
+            write_all(descriptor, CONTENT)
     finally:
         os.close(descriptor)
 
@@ -171,17 +173,57 @@ def test_files_that_belong_together_are_all_there_or_none(tmp_path: Path, monkey
     with pytest.raises(OutputError, match=f"^{paths[1]}: cannot be written"):
         write_files({str(paths[0]): b"new", str(paths[1]): waiting(tmp_path / "not-there")}, True)
     assert [path.read_bytes() for path in paths] == [b"a" + CONTENT, b"b" + CONTENT]
-    real, count = os.replace, iter(range(2))
 
-    def replace(source: str, target: str) -> None:
-        if next(count) == 1:
+
+def second_fails(name: str) -> Callable[[str, str], None]:
+    """A function of `os` of two paths whose second call fails, and no other."""
+    real, calls = getattr(os, name), itertools.count(1)
+
+    def call(source: str, target: str) -> None:
+        if next(calls) == 2:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(source, target)
 
-    monkeypatch.setattr(os, "replace", replace)
-    with pytest.raises(OutputError, match=f"^{paths[1]}: cannot be written: input/output error"):
-        write_files({str(path): b"new" for path in paths}, True)
-    assert (names(tmp_path), paths[1].read_bytes()) == (["b"], b"b" + CONTENT)
+    return call
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("there", [("a", "b", "c"), ("a", "c"), ("b",), ()])
+def test_replaced_files_come_back_when_another_cannot_get_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], has_links: bool
+) -> None:
+    for name in there:
+        (tmp_path / name).write_bytes(f"old {name}".encode())
+    contents = {str(tmp_path / name): f"new {name}".encode() for name in "abc"}
+    if not has_links:
+        monkeypatch.setattr(os, "link", fail(errno.EPERM))
+    monkeypatch.setattr(os, "replace", second_fails("replace"))
+    with pytest.raises(OutputError, match=f"^{tmp_path / 'b'}: cannot be written: input/output error"):
+        write_files(contents, True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"old {name}" for name in there}
+    # The next try finds nothing in its way, and leaves nothing of the old ones.
+    write_files(contents, True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"new {name}" for name in "abc"}
+
+
+@pytest.mark.parametrize("name", ["link", "replace"])
+def test_a_stop_between_two_names_brings_replaced_files_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    contents = {str(tmp_path / name): f"new {name}".encode() for name in "ab"}
+    for path in contents:
+        Path(path).write_bytes(b"old")
+    real, calls = getattr(os, name), itertools.count(1)
+
+    def call(source: str, target: str) -> None:
+        real(source, target)
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, name, call)
+    with pytest.raises(KeyboardInterrupt):
+        write_files(contents, True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old", "b": b"old"}
 
 
 def test_a_directory_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

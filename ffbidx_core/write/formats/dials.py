@@ -21,7 +21,7 @@ from ...model.lattice import Lattice
 from ...model.records.results import Results
 from ...read.geometry.dials import LIST_ID, TABLE_ID, is_experiments, parse_experiments
 from ...read.indexed_frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
-from ..atomic import Scratch, scratch
+from ..scratch import Scratch, scratch
 
 STRONG, INDEXED = 1 << 5, 1 << 2
 """Flags of DIALS: a strong spot, and one that has Miller indices."""

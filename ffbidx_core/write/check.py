@@ -1,0 +1,59 @@
+"""Whether an output can be written, asked before a run begins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable
+
+from ..errors import OutputError, UsageError
+from .atomic import failed
+
+
+def check_output(path: str, overwrite: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse an output that could not be written, before the run and not after it.
+
+    Parameters
+    ----------
+    path
+        Name of the output.
+    overwrite
+        Whether an existing one may be replaced.
+    inputs
+        Files that the run reads, which it must not replace.
+
+    Raises
+    ------
+    UsageError
+        When the output is one of the inputs.
+    OutputError
+        When it is there already, or its directory cannot take it.
+    """
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        _check_directory(path)
+        return
+    except (OSError, ValueError) as error:
+        raise failed(path, error) from None
+    for name in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(found, os.stat(name)):
+                raise UsageError(f"{path}: the output is the input {name}: give another name with -o")
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputError(path, "is a directory" if stat.S_ISDIR(found.st_mode) else "is no regular file")
+    if not overwrite:
+        raise OutputError(path, "is already there: give another name with -o, or --overwrite")
+    _check_directory(path)
+
+
+def _check_directory(path: str) -> None:
+    # What a symbolic link points to is replaced, not the link.
+    directory = os.path.dirname(os.path.realpath(path)) or "."
+    if path == "" or path.endswith("/"):
+        raise OutputError(path or "''", "is no file name")
+    if not os.path.isdir(directory):
+        raise OutputError(path, f"its directory {directory} does not exist")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise OutputError(path, f"its directory {directory} cannot be written to")
