@@ -78,7 +78,7 @@ def numba() -> Finding:
 
 def threads() -> Finding:
     """Processors that may be used, and the share of them that a container allows."""
-    from ..backends.cpu.backend import available_threads
+    from ..backends.cpu.threads import available_threads
 
     usable, there = available_threads(), os.cpu_count() or 1
     data = {"usable": usable, "processors": there}

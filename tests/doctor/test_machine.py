@@ -75,7 +75,7 @@ def test_a_cache_that_does_not_last(tmp_path, monkeypatch):
     ],
 )
 def test_a_container_with_less_time_than_processors(quota, state, tmp_path, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.backends.cpu.backend.available_threads", lambda: 8)
+    monkeypatch.setattr("ffbidx_core.backends.cpu.threads.available_threads", lambda: 8)
     monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
     if quota:
         (tmp_path / "cpu.max").write_text(quota + "\n")

@@ -98,7 +98,7 @@ def cuda(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "backend")]
+    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "search", "backend")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module(names[-1])

@@ -14,7 +14,8 @@ from ...model.cell import Array
 from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
-from .. import OnHost, OrientedCells
+from ..shared import OnHost
+from ..verbs import OrientedCells
 from .constrained import fit_constrained
 from .fits import distances, fit_rigid, refine_cell
 from .search import candidate_vectors, oriented_cells, refine_vector, separate_vectors

@@ -1,0 +1,169 @@
+"""The verbs that find cells, steps 1 to 3 of the search: buffers for the Numba kernels and their calls."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.plan import SearchPlan, half_sphere
+from ...model.records.batch import SpotBatch
+from ...parameters import Parameters
+from ..verbs import OrientedCells
+from . import cells as turned
+from . import order, scores, vectors
+from .scores import TILE, UNROLLED
+from .select import BINS
+from .threads import CpuThreads
+
+CACHE_LINE = 64
+"""Bytes of a cache line; also the width of the widest vector registers."""
+
+
+def aligned(shape: int | tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros in float32 that begin on a cache line: vectors that straddle two cost half as much again."""
+    size = 4 * math.prod(np.atleast_1d(shape).tolist())
+    raw = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size].view(np.float32).reshape(shape)
+
+
+@functools.lru_cache(maxsize=4)
+def _directions(n_points: int) -> tuple[Any, Any]:
+    """Directions (P, 3) float64, and (3, P padded) float32 for the kernels."""
+    points = half_sphere(n_points)
+    tiled = aligned((3, -(-n_points // TILE) * TILE))
+    tiled[:, :n_points] = points.T
+    return points, tiled
+
+
+def largest_frame(spots: SpotBatch) -> int:
+    """Number of spots of the frame that has most."""
+    return int(spots.counts.max(initial=0))
+
+
+class CpuSearch(CpuThreads):
+    """Steps 1 to 3 on all cores."""
+
+    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+        """Pack and sort; see `Backend.load`."""
+        spots = np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3)
+        offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+        xyz = np.empty((3, len(spots)), np.float32)
+        self._each(len(offsets) - 1, lambda i, j: order.sort_spots(spots, offsets, i, j, xyz))
+        return SpotBatch(xyz, offsets)
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+        """Step 1; see `Backend.find_candidate_vectors`."""
+        directions, tiled = _directions(n_points)
+        out = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
+        pool, largest = p.num_candidate_vectors, 2.0
+        if p.candidate_separation > 0:
+            pool = p.candidate_pool
+            largest = float(np.cos(p.candidate_separation * np.sqrt(2 * np.pi / n_points)))
+        trims, n_padded = scores.trims(p, p.distance1), tiled.shape[1]
+        n_racers = min(-(-p.race_directions // TILE) * TILE, n_padded) if p.race_spots else TILE
+        n_scaled = min(largest_frame(spots), p.max_spots) + UNROLLED
+
+        def task(first: int, last: int) -> None:
+            vectors.find_candidates(
+                spots.xyz,
+                spots.offsets,
+                first,
+                last,
+                p.max_spots,
+                plan.lengths,
+                directions,
+                tiled,
+                trims.values,
+                trims.every,
+                p.race_spots,
+                p.race_directions,
+                pool,
+                largest,
+                np.empty((3, n_scaled), np.float32),
+                aligned((3, TILE)),
+                aligned(n_padded),
+                np.empty(n_points, np.float32),
+                np.empty(n_points, np.int64),
+                aligned((3, n_racers)),
+                np.empty(n_racers, np.int64),
+                np.empty(BINS, np.int64),
+                out,
+            )
+
+        self._each(spots.n_frames, task)
+        return out
+
+    def refine_vectors(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> Any:
+        """Step 2; see `Backend.refine_vectors`."""
+        out = np.array(vectors_, order="C")
+        if p.vr_min_spots == 0:
+            return out
+        self._each(
+            spots.n_frames,
+            lambda i, j: vectors.refine_candidates(
+                spots.xyz,
+                spots.offsets,
+                i,
+                j,
+                p.max_spots,
+                plan.lengths,
+                p.vr_min_spots,
+                p.vector_tolerance,
+                out,
+            ),
+        )
+        return out
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3; see `Backend.find_oriented_cells`."""
+        shape = (spots.n_frames, p.n_output_cells)
+        found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
+        vectors_ = np.ascontiguousarray(vectors_)
+        tables, trims = plan.angle_tables(), scores.trims(p, p.distance3)
+        seeds = np.arange(len(plan.axis))
+        along = np.stack([plan.base[seeds, (plan.axis + i) % 3, 2] for i in range(3)], axis=1).astype(np.float32)
+        limits = np.array([p.triml, p.trimh, p.delta, p.distance3])
+        n_rows, n_work = min(largest_frame(spots), p.max_spots) + UNROLLED, tables.shape[2]
+        n_peaks = len(plan.group) * vectors_.shape[2] * min(p.angle_peaks or n_work, n_work)
+
+        def task(first: int, last: int) -> None:
+            turned.find_cells(
+                spots.xyz,
+                spots.offsets,
+                first,
+                last,
+                p.max_spots,
+                vectors_,
+                plan.group,
+                plan.input_cell,
+                plan.n_angles,
+                plan.turn,
+                plan.base,
+                along,
+                tables,
+                trims.values,
+                trims.every,
+                limits,
+                p.angle_peaks,
+                np.empty((5, n_rows), np.float32),
+                aligned((3, n_work)),
+                aligned(n_work),
+                np.empty(n_peaks, np.float32),
+                np.empty(n_peaks, np.int64),
+                np.empty(n_peaks, np.float32),
+                np.empty(n_peaks, np.int64),
+                np.empty(BINS, np.int64),
+                found.cells,
+                found.scores,
+                found.input_cell,
+            )
+
+        self._each(spots.n_frames, task)
+        # The order of the float32 keys is that of the scores up to rounding.
+        order, frames = np.argsort(found.scores, axis=1, kind="stable"), np.arange(spots.n_frames)[:, None]
+        return OrientedCells(*(array[frames, order] for array in found))

@@ -1,0 +1,246 @@
+"""The verbs that find cells, steps 1 to 3 of the search: buffers and launches.
+
+The two verbs that keep a score for each direction or angle go over a batch in parts, so that their scratch memory
+stays below `SCRATCH_BYTES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import cupy as cp
+import numpy as np
+
+from ...model.plan import SearchPlan
+from ...model.records.batch import SpotBatch
+from ...parameters import Parameters
+from ..verbs import OrientedCells
+from .device import CudaDevice, contiguous, pointer
+from .tables import directions_on_device, plan_on_device, trims_on_device
+
+SCRATCH_BYTES = 1 << 29
+SHARED_BYTES = 36 * 1024
+"""Dynamic shared memory per block up to which kernels do without scratch memory."""
+WORD_ITEMS = 2048
+"""Items that a block of 256 threads may add at once when it gathers eight counts a thread."""
+
+
+def _power_of_two(n: int) -> int:
+    return 1 << max(0, int(n - 1).bit_length())
+
+
+class CudaSearch(CudaDevice):
+    """Steps 1 to 3 on one GPU; see `CudaDevice` for the parameter."""
+
+    def _trims(self, p: Parameters) -> Any:
+        return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: trims_on_device(p))
+
+    def _plan(self, plan: SearchPlan) -> Any:
+        # The plan itself is kept, so that its identity is not used again.
+        return self._cached(("plan", id(plan)), lambda: (plan, *plan_on_device(plan)))
+
+    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+        """Pack and sort; see `Backend.load`."""
+        spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
+        host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
+        offsets = cp.asarray(host_offsets)
+        n_frames, n_spots = len(host_offsets) - 1, len(spots)
+        largest = _power_of_two(int(np.diff(host_offsets).max(initial=1)))
+        xyz = cp.empty((3, n_spots), cp.float32)
+        small = largest * 16 <= SHARED_BYTES
+        scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
+        self._launch(
+            "sort_spots",
+            (n_frames,),
+            min(1024, max(32, largest // 2)),
+            spots,
+            offsets,
+            np.int64(n_spots),
+            np.int32(largest),
+            pointer(scratch),
+            xyz,
+            shared=largest * 16 if small else 0,
+        )
+        return SpotBatch(xyz, offsets, cp)
+
+    def _parts(self, n_frames: int, bytes_per_frame: int) -> Iterator[tuple[int, int]]:
+        """First frame and number of frames of each part of a batch."""
+        step = max(1, min(n_frames, SCRATCH_BYTES // bytes_per_frame, 32768))
+        for first in range(0, n_frames, step):
+            yield first, min(step, n_frames - first)
+
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+        """Step 1; see `Backend.find_candidate_vectors`."""
+        _, lengths, lengths32, *_ = self._plan(plan)
+        exact, directions = self._cached(("directions", n_points), lambda: directions_on_device(n_points))
+        n_groups, trims = len(plan.lengths), self._trims(p)
+        vectors = cp.empty((spots.n_frames, n_groups, p.num_candidate_vectors, 3))
+        pool, largest = p.num_candidate_vectors, 2.0
+        if p.candidate_separation > 0:
+            pool = p.candidate_pool
+            largest = math.cos(p.candidate_separation * math.sqrt(2 * math.pi / n_points))
+        stride = -(-n_points // 8) * 8
+        wanted = max(pool, p.race_directions if p.race_spots else 0)
+        room = _power_of_two(min(wanted, n_points) + WORD_ITEMS)
+        small = room * 8 <= SHARED_BYTES
+        common = spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
+        race = np.int32(p.max_spots), np.int32(p.race_spots), np.int32(min(p.race_directions, n_points))
+        for first, count in self._parts(spots.n_frames, n_groups * (2 * stride + (0 if small else 8 * room))):
+            counts = cp.empty((count, n_groups, stride), cp.uint16)
+            scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
+            self._launch(
+                "count_directions",
+                (-(-stride // 1024), n_groups, count),
+                256,
+                directions,
+                np.int32(n_points),
+                np.int32(stride),
+                lengths32,
+                *common,
+                np.int32(first),
+                *race,
+                np.float32(p.distance1),
+                counts,
+            )
+            self._launch(
+                "choose_candidates",
+                (n_groups, count),
+                256,
+                counts,
+                np.int32(stride),
+                directions,
+                exact,
+                np.int32(n_points),
+                lengths,
+                *common,
+                np.int32(first),
+                *race,
+                np.int32(min(pool, n_points)),
+                np.float64(largest),
+                np.float32(p.distance1),
+                trims,
+                np.int32(p.num_candidate_vectors),
+                np.int32(room),
+                pointer(scratch),
+                vectors,
+                shared=room * 8 if small else 0,
+            )
+        return vectors
+
+    def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
+        """Step 2; see `Backend.refine_vectors`."""
+        vectors = cp.array(vectors, dtype=cp.float64, order="C")
+        if p.vr_min_spots:
+            _, lengths, *_ = self._plan(plan)
+            self._launch(
+                "refine_vectors",
+                (len(plan.lengths), spots.n_frames),
+                256,
+                spots.xyz,
+                np.int64(spots.xyz.shape[1]),
+                spots.offsets,
+                np.int32(p.max_spots),
+                lengths,
+                np.int32(p.vr_min_spots),
+                np.float64(p.vector_tolerance),
+                np.int32(vectors.shape[2]),
+                vectors,
+            )
+        return vectors
+
+    def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+        """Step 3; see `Backend.find_oriented_cells`."""
+        _, _, _, seeds, turns = self._plan(plan)
+        vectors = contiguous(vectors)
+        n_frames, n_cells, trims = spots.n_frames, p.n_output_cells, self._trims(p)
+        n_groups, n_candidates = vectors.shape[1], vectors.shape[2]
+        cells = cp.empty((n_frames, n_cells, 3, 3))
+        scores, input_cell = cp.empty((n_frames, n_cells)), cp.empty((n_frames, n_cells), cp.int32)
+        largest, n_blocks = int(plan.n_angles.max()), len(plan.group) * n_candidates
+        layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
+        out = cells, scores, input_cell
+        frames = cp.empty((*vectors.shape[:3], 9), cp.float32)
+        n_vectors = frames.size // 9
+        self._launch("frame_candidates", (-(-n_vectors // 128),), 128, vectors, np.int64(n_vectors), frames)
+        width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
+        n_items = n_blocks * width
+        room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
+        chosen_bytes, circle_bytes = 8 * (room + n_cells), 4 * largest
+        items_fit, circle_fits = chosen_bytes <= SHARED_BYTES, circle_bytes <= SHARED_BYTES
+        per_frame = n_items * 8 + chosen_bytes + (0 if circle_fits else n_blocks * circle_bytes)
+        for first, count in self._parts(n_frames, per_frame):
+            at = np.int32(first), np.int32(p.max_spots)
+            scratch = None if items_fit else cp.empty((count, room + n_cells), cp.uint64)
+            scoring = *at, np.float64(p.triml), np.float64(p.trimh), np.float64(p.delta), np.float64(p.distance3)
+            choosing = np.int32(n_cells), np.int32(room), pointer(scratch), *out
+            shared = chosen_bytes if items_fit else 0
+            if p.angle_peaks:
+                keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
+                circle = None if circle_fits else cp.empty((count, n_blocks, largest), cp.float32)
+                self._launch(
+                    "turn_cells",
+                    (n_blocks, count),
+                    64,
+                    seeds,
+                    turns,
+                    frames,
+                    *layout,
+                    *at,
+                    np.float32(max(p.trimh, p.distance3)),
+                    np.float32(p.distance3),
+                    trims,
+                    np.int32(width),
+                    np.int32(largest),
+                    pointer(circle),
+                    keys,
+                    angles,
+                    shared=circle_bytes if circle_fits else 0,
+                )
+                self._launch(
+                    "choose_minima",
+                    (count,),
+                    256,
+                    keys,
+                    angles,
+                    np.int32(n_items),
+                    np.int32(width),
+                    seeds,
+                    vectors,
+                    *layout,
+                    *scoring,
+                    *choosing,
+                    shared=shared,
+                )
+            else:
+                counts = cp.empty((count, n_items), cp.uint16)
+                self._launch(
+                    "count_angles",
+                    (n_blocks, count),
+                    64,
+                    seeds,
+                    turns,
+                    frames,
+                    *layout,
+                    *at,
+                    np.float32(p.distance3),
+                    np.int32(width),
+                    np.int32(largest),
+                    counts,
+                )
+                self._launch(
+                    "choose_counted",
+                    (count,),
+                    256,
+                    counts,
+                    np.int32(n_items),
+                    np.int32(width),
+                    seeds,
+                    vectors,
+                    *layout,
+                    *scoring,
+                    *choosing,
+                    shared=shared,
+                )
+        return OrientedCells(cells, scores, input_cell)
