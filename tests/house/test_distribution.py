@@ -1,0 +1,86 @@
+"""What is handed out: an sdist and a wheel that `twine` finds sound, and records of the project that agree."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+yaml = pytest.importorskip("yaml")  # comes with distributed
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """The folder of an sdist and of the wheel that is built from it; made of a copy, since building leaves folders."""
+    pytest.importorskip("build")
+    pytest.importorskip("setuptools", minversion="80")
+    copy, out = tmp_path_factory.mktemp("sources") / "ffbidx", tmp_path_factory.mktemp("distributions")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout of git, which says which files are the project's")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    # With the packages that are here, so that nothing is fetched.
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(copy)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+def test_twine_finds_nothing_wrong(distributions):
+    pytest.importorskip("twine")
+    files = sorted(str(path) for path in distributions.iterdir())
+    assert [name.rpartition(".")[2] for name in files] == ["whl", "gz"]
+    done = subprocess.run(
+        [sys.executable, "-m", "twine", "check", "--strict", *files], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_sdist_has_documentation_and_tests(distributions):
+    (path,) = distributions.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    there = {"docs/algorithm.md", "sample_data/lysozyme.h5", "tests/conftest.py", "CHANGELOG.md", "LICENSE", "Makefile"}
+    assert there <= names
+    assert not [name for name in names if "__pycache__" in name]
+
+
+def test_citation_changes_and_project_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in PROJECT["authors"]]
+    # The release and its day stand in the changes below what is not released yet.
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
+    assert headings[:2] == ["## Unreleased", f"## {citation['version']} ({citation['date-released']})"]
+    # The paper is the one that the README asks to cite.
+    assert citation["references"][0]["doi"] in (ROOT / "README.md").read_text().partition("## How to cite")[2]
+
+
+@pytest.mark.parametrize("name", [".pre-commit-config.yaml", ".github/ISSUE_TEMPLATE/bug.yml"])
+def test_forms_and_hooks_are_well_formed(name):
+    assert yaml.safe_load((ROOT / name).read_text())
+
+
+def test_the_bug_form_asks_for_the_doctor():
+    form = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text())
+    labels = {field["id"]: field["attributes"]["label"] for field in form["body"] if "id" in field}
+    assert "ffbidx doctor --json" in labels["doctor"]
+
+
+def test_the_hooks_are_the_checks_of_make_lint():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    for hook in hooks:
+        assert " ".join(hook["entry"].split()[:2]).removesuffix(" --force-exclude") in lint
