@@ -1,0 +1,152 @@
+"""Renders the tables of measured numbers in README and docs from docs/measured/*.json. Run it in the project's root.
+
+    python docs/make_tables.py [--check]
+
+A page has a table between the lines `<!-- measured: NAME -->` and `<!-- end -->`; NAME is one of `TABLES`. A file of
+numbers has `command`, `date`, `commit` and `machine`, as the benchmarks write them with `--json FILE`, and `rows`.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "docs" / "measured"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+MARK = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
+
+Row = dict[str, Any]
+Column = str | Callable[[Row], str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of numbers, and the columns that are made of each row: a format string, or a function of the row."""
+
+    file: str
+    columns: dict[str, Column]
+
+    def lines(self) -> list[str]:
+        """The table in Markdown, and below it where and when it was measured."""
+        measured = json.loads((MEASURED / f"{self.file}.json").read_text())
+        cells = [[cell(column, row) for column in self.columns.values()] for row in measured["rows"]]
+        table = [f"| {' | '.join(row)} |" for row in (list(self.columns), ["---"] * len(self.columns), *cells)]
+        return [*table, "", f"*{source(measured)}*"]
+
+
+def cell(column: Column, row: Row) -> str:
+    """The entry of a column; empty where the row lacks the number."""
+    if callable(column):
+        return column(row)
+    needed = re.findall(r"{(\w+)", column)
+    return "" if any(row.get(name) is None for name in needed) else column.format(**row)
+
+
+def source(measured: Row) -> str:
+    """Machine, date, commit and command of some numbers."""
+    machine = measured["machine"] or "machine not recorded"
+    return (
+        f"{machine[0].upper()}{machine[1:]}; {measured['date']}, commit {measured['commit']}: `{measured['command']}`"
+    )
+
+
+def thousands(name: str) -> Column:
+    """A whole number with spaces between its thousands."""
+    return lambda row: "" if row.get(name) is None else f"{row[name]:,}".replace(",", " ")
+
+
+def asked(row: Row) -> str:
+    """What a rate must reach; on blank frames what it must stay below."""
+    return f"below {row['target']:g}" if row["measure"] == "blank" else f"{row['target']:.2f}"
+
+
+def percent(found: list[float], most: list[float]) -> str:
+    """Shares found at one limit, percent, with the most that can be found where that is less than the limit."""
+    texts = [
+        f"{value:.1f}" + ("" if limit is None else f" (≤ {limit:g})") for value, limit in zip(found, most, strict=True)
+    ]
+    return ", ".join(texts)
+
+
+def claimed(name: str) -> Column:
+    """The column of a nominal limit in the table of false crystals."""
+    return lambda row: percent(row[name]["found"], row[name]["at_most"])
+
+
+def speeds(preset: str) -> Column:
+    """Frames a second of a preset, one call after another, and several at a time in brackets."""
+    one, several = thousands(f"{preset}_one"), thousands(f"{preset}_three")
+    return lambda row: f"{cell(one, row)} ({cell(several, row)})"
+
+
+TABLES = {
+    "quality": Table("quality", {
+        "frames": "{what}", "indexed rightly": lambda row: f"{row['rate']:.3f}" if row["rate"] else "0",
+        "+-": lambda row: f"{row['error']:.4f}" if row["measure"] == "blank" else f"{row['error']:.3f}",
+        "asked for": asked,
+    }),
+    "retry": Table("retry", {
+        "frames: true of all spots": "{what}",
+        "indexed rightly at first": lambda row: f"{row['first']:.{4 if row['blank'] else 3}f}",
+        "with `--retry`": lambda row: f"{row['retry']:.{4 if row['blank'] else 3}f}",
+        "frames gained by rung 1, 2, 3": lambda row: ", ".join(map(str, row["rungs"])),
+        "CPU time, times": "{times:.1f}",
+    }),
+    "orientation": Table("orientation", {
+        "frames": "{what}", "before: median, 95 %": "{before_median:.3f}, {before_95:.3f}",
+        "now: median, 95 %": "{median:.3f}, {high_95:.3f}",
+    }),
+    "speed": Table("speed", {
+        "what": "{what}", "measured": lambda row: " / ".join(map(str, row["values"])) + row["unit"],
+    }),
+    "gpu": Table("gpu", {
+        "frames/s, one call after another (three at a time)": "{frames}", "`--preset published`": speeds("published"),
+        "`--preset best`": speeds("best"),
+    }),
+    "kernels": Table("kernels", {
+        "kernel": "{kernel}", "published, 100 spots": "{published_100:.2f}", "published, 300": "{published_300:.2f}",
+        "best, 100": "{best_100:.2f}", "best, 300": "{best_300:.2f}", "best, triclinic, 100": "{triclinic_100:.2f}",
+        "best, triclinic, 300": "{triclinic_300:.2f}",
+    }),
+    "profile": Table("profile", {
+        "kernel (preset)": "{kernel}", "issue slots busy": "{issue_percent} %",
+        "instructions a cycle, of 4": "{instructions:.1f}", "occupancy": "{occupancy_percent} %",
+        "what bounds it": "{bound}",
+    }),
+    "calibration": Table("calibration", {
+        "frames, cell": "{what}", "spots": lambda row: ", ".join(map(str, row["spots"])), "10 % claimed": claimed("10"),
+        "3 %": claimed("3"), "1 %": claimed("1"),
+    }),
+    "diagnosis": Table("diagnosis", {
+        "run": "{what}", "shift off by, px rms": "{off:.3f}", "stated error, px": "{error:.3f}",
+        "z of the shift, rms": "{z:.2f}", "z of distance and scale, rms": "{z_scale:.2f}",
+        "indexed before": "{before:.1%}", "indexed with the shift": "{after:.1%}", "advice given": "{advised:.0%}",
+        "cause of a wrong scale": "{cause}", "run, beam left": "{left:.1%}", "run, beam moved": "{moved:.1%}",
+        "off by then, px rms": "{moved_off:.3f}",
+    }),
+    "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
+}  # fmt: skip
+
+
+def rendered(text: str) -> str:
+    """A page with its tables as the files of numbers have them."""
+    return MARK.sub(lambda mark: mark[1] + "\n".join(TABLES[mark[2]].lines()) + "\n" + mark[3], text)
+
+
+def main() -> int:
+    """Write the pages, or with `--check` name those that are out of date."""
+    stale = [page for page in PAGES if rendered(page.read_text()) != page.read_text()]
+    for page in stale:
+        if "--check" in sys.argv[1:]:
+            print(f"{page.relative_to(ROOT)}: run python docs/make_tables.py")
+        else:
+            page.write_text(rendered(page.read_text()))
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
