@@ -1,13 +1,14 @@
-"""Options from a file: TOML, or a results file, which holds those of its run; and the options in force."""
+"""Options from a file: TOML, or a results file, which holds those of its run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import click
 
 from ffbidx_core.errors import InputError, UsageError
+from ffbidx_core.run.request import RunRequest
 
 PREFIX = "FFBIDX"
 """`FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
@@ -21,10 +22,7 @@ NO_SETTINGS = (
     "log_json",
     "quiet",
     "verbose",
-    "overwrite",
-    "resume",
-    "shard",
-    "dask",
+    *(field.name for field in dataclasses.fields(RunRequest) if not field.metadata.get("is_setting", True)),
 )
 """Parameters that say nothing of a run's results."""
 
@@ -103,32 +101,5 @@ def _key(parameter: click.Parameter) -> str:
     return names[0].removeprefix("--") if names else str(parameter.name)
 
 
-def options_in_force(context: click.Context, parameters: Mapping[str, Any], inputs: list[str]) -> dict[str, Any]:
-    """All options that make a run's results, as a file would give them.
-
-    Parameters
-    ----------
-    parameters
-        The values of the parameters in force, those of the preset included.
-    """
-    values: dict[str, Any] = {"inputs": inputs}
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if name in NO_SETTINGS or name == "inputs":
-            continue
-        value = context.params.get(name)
-        if name in parameters and not (name in ("max_input_cells", "max_output_cells") and value is None):
-            value = parameters[name]
-        if value is not None and value != ():
-            values[_key(parameter)] = _plain(value, parameter)
-    return values
-
-
 def _takes_several(parameter: click.Parameter) -> bool:
     return parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
-
-
-def _plain(value: Any, parameter: click.Parameter) -> Any:
-    if isinstance(value, tuple):
-        return list(value) if _takes_several(parameter) else ",".join(f"{part!r}" for part in value)
-    return value

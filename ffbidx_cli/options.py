@@ -1,4 +1,4 @@
-"""Options that commands share. Those of the parameters are made from `Parameters`: no default is written here."""
+"""Options that commands share, made from `RunRequest` and `Parameters`: no default and no range is written here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.run.request import RunRequest, names_of
+from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Method, Outputs, Where
 
 SECTIONS = {
     "indexer": "Size of the problem",
@@ -75,17 +77,59 @@ class Drift(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not LENGTH,ANGLE such as 5%,3 or 0.05,3", param, ctx)
 
 
+def section_options(section: type) -> Decorator:
+    """The options of a section of `RunRequest`, in the order of its fields."""
+
+    def decorate(function: Any) -> Any:
+        for field in reversed(dataclasses.fields(section)):
+            if field.metadata.get("kind") is not None:
+                function = _request_option(field)(function)
+        return function
+
+    return decorate
+
+
+TYPES = {"shard": Shard(), "threads": click.IntRange(min=1)}
+"""Types of options that are checked as they are read, since commands without a request have them too."""
+
+
+def _request_option(field: dataclasses.Field[Any]) -> Decorator:
+    names, asked, default = names_of(field), field.metadata, field.default
+    if not names[-1].startswith("-"):
+        return click.argument(field.name, nargs=-1, metavar=names[-1])
+    arguments: dict[str, Any] = {"help": asked["help"], "metavar": asked["metavar"] or None}
+    if asked["kind"] is bool:
+        flags = {"default": None} if default is None else {"is_flag": True}
+        text = f"{names[-1]}/--no-{names[-1].removeprefix('--')}" if default is None else names[-1]
+        return click.option(text, field.name, **arguments, **flags)
+    words = asked["wanted"].removeprefix("one of ")
+    is_choice = words != asked["wanted"]
+    arguments["type"] = TYPES.get(field.name, click.Choice(words.split(", ")) if is_choice else asked["kind"])
+    if asked["numbers"] != 1:
+        arguments |= {"multiple": True} if asked["numbers"] == 0 else {"nargs": asked["numbers"], "default": None}
+    elif default is not None:
+        arguments |= {"default": default, "show_default": True}
+    return click.option(*names, field.name, **arguments)
+
+
 def parameter_options(function: Any) -> Any:
-    """Give a command one option for every parameter; those not given arrive as None."""
+    """Give a command the preset and one option for every parameter; those not given arrive as None."""
     for field in reversed(dataclasses.fields(Parameters)):
         function = _parameter_option(field)(function)
-    return click.option(
-        "--preset",
-        type=click.Choice(PRESETS),
-        default=PRESETS[0],
-        show_default=True,
-        help="Values of the options below: what indexes most frames, nearly that in less time, or as published.",
-    )(function)
+    return section_options(Method)(function)
+
+
+def request_of(options: Mapping[str, Any]) -> RunRequest:
+    """The request that the values of a command's options make.
+
+    Raises
+    ------
+    ParameterError
+        For a parameter out of its range.
+    """
+    _, given = chosen_parameters(options["preset"], options)
+    names = {field.name for field in dataclasses.fields(RunRequest) if field.metadata.get("kind") is not None}
+    return RunRequest(**{name: value for name, value in options.items() if name in names}, parameters=given)
 
 
 def chosen_parameters(preset: str, options: Mapping[str, Any]) -> tuple[Parameters, dict[str, Any]]:
@@ -152,173 +196,12 @@ def _together(*options: Decorator) -> Decorator:
     return decorate
 
 
-input_options = _together(
-    click.argument("inputs", nargs=-1, metavar="INPUT..."),
-    click.option(
-        "--cell",
-        "cells",
-        multiple=True,
-        metavar="CELL",
-        help=(
-            "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
-            "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
-            "that compete on every frame. Without it each input's own cells serve."
-        ),
-    ),
-    click.option("--d-min", type=float, metavar="A", help="Use spots up to this resolution only."),
-    click.option("--d-max", type=float, metavar="A", help="Use spots from this resolution on only."),
-    click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames."),
-    click.option(
-        "--shard",
-        type=Shard(),
-        metavar="K/N",
-        help=(
-            "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K "
-            "and N from the job array, or else from the tasks of the job."
-        ),
-    ),
-    click.option(
-        "--open-timeout",
-        type=float,
-        metavar="S",
-        help=("Of several inputs leave out one that does not open within S seconds; 0: wait for ever.  [default: 30]"),
-    ),
-    click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only."),
-)
-
-follow_options = _together(
-    click.option(
-        "--follow/--no-follow",
-        default=None,
-        help=(
-            "Index files while they grow (HDF5 in SWMR mode) and as they appear, until --stop-file, --stop-after or a "
-            "signal ends the run."
-        ),
-    ),
-    click.option(
-        "--stop-file", metavar="FILE", help=("With --follow: once FILE exists, index what is there by then and end.")
-    ),
-    click.option(
-        "--stop-after", type=float, metavar="S", help=("With --follow: end after S seconds without a new frame.")
-    ),
-)
-
-geometry_options = _together(
-    click.option(
-        "-g",
-        "--geometry",
-        metavar="FILE",
-        help=(
-            "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP, XPARM.XDS, or "
-            "an HDF5 file with NXmx entries."
-        ),
-    ),
-    click.option(
-        "--half-pixel-shift/--no-half-pixel-shift",
-        default=None,
-        help=(
-            "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their "
-            "format]"
-        ),
-    ),
-    click.option(
-        "--beam-centre",
-        nargs=2,
-        type=float,
-        default=None,
-        metavar="FS SS",
-        help=(
-            "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first."
-        ),
-    ),
-    click.option(
-        "--beam-shift",
-        nargs=2,
-        type=float,
-        default=None,
-        metavar="X Y",
-        help=(
-            "The beam meets the detector so far from where it is taken to, in mrad along x and y; for spots without "
-            "pixels, too (`ffbidx diagnose` finds it)."
-        ),
-    ),
-    click.option("--distance", type=float, metavar="MM", help="Distance of the detector."),
-    click.option("--wavelength", type=float, metavar="A", help="Wavelength."),
-)
-
-output_options = _together(
-    click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FILE",
-        help=(
-            "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, "
-            ".expt and .refl for DIALS, - the text table on standard output. Repeat it for several.  "
-            "[default: STEM.ffbidx.h5, STEM of the first input]"
-        ),
-    ),
-    click.option(
-        "--format",
-        "output_format",
-        metavar="WORD",
-        help=(
-            "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol, expt, refl."
-        ),
-    ),
-    click.option("--overwrite", is_flag=True, help="Replace the output if it is there."),
-    click.option(
-        "--resume",
-        is_flag=True,
-        help=("Go on with the run of the same arguments that was stopped or died; begin it if there is none."),
-    ),
-    click.option(
-        "--save-every",
-        type=float,
-        metavar="S",
-        help=(
-            "Save finished frames to OUTPUT.parts so often, in seconds: so much work is lost at most.  [default: 30]"
-        ),
-    ),
-    click.option(
-        "--keep-spots",
-        is_flag=True,
-        help=("Keep all spots in the results file, with the crystal and the Miller indices of each."),
-    ),
-    click.option(
-        "--keep",
-        type=click.Choice(["crystals", "all"]),
-        default="crystals",
-        show_default=True,
-        help="Which cells a results file holds.",
-    ),
-)
-
-where_options = _together(
-    click.option("--backend", default="auto", show_default=True, metavar="auto|cuda|cpu", help="Where to compute."),
-    click.option(
-        "--device",
-        metavar="N|N,N|all",
-        help="GPU to use, or several.  [default: INDEXER_GPU_DEVICE, else the current one]",
-    ),
-    click.option(
-        "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with.  [default: all cores]"
-    ),
-)
-
-backend_options = _together(
-    where_options,
-    click.option("--batch-size", type=int, metavar="N", help="Frames that are computed together."),
-    click.option(
-        "--dask",
-        metavar="ADDRESS|local:N",
-        help=(
-            "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on "
-            "this machine, one for each GPU."
-        ),
-    ),
-)
+input_options = section_options(Inputs)
+follow_options = section_options(Following)
+geometry_options = section_options(Experiment)
+output_options = section_options(Outputs)
+where_options = section_options(Where)
+machine_options = section_options(Machine)
 
 message_options = _together(
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),

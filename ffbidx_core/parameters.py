@@ -21,6 +21,10 @@ FRACTIONAL_THRESHOLD = {"raw": 0.15, "ifss": 0.05, "ifse": 0.05}
 """Threshold in fractional indices for the methods that measure in them."""
 METHODS = ("raw", "ifss", "ifse", "ifssr")
 PRESETS = ("best", "fast", "published")
+OPEN_TIMEOUT = 30.0
+"""Seconds that a file may take to be opened, unless another time is given."""
+SAVE_SECONDS = 30.0
+"""Seconds of work that may be lost at most, unless another time is given."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,17 @@ class Parameters:
                 f"at least num_candidate_vectors = {self.num_candidate_vectors}",
             )
         return self
+
+    def check_retry(self) -> None:
+        """Refuse further tries where acceptance cannot be made stricter for them.
+
+        Raises
+        ------
+        ParameterError
+            With `retry` and `accept` = `count`.
+        """
+        if self.retry and self.accept != "chance":
+            raise ParameterError("retry", True, "off with --accept count, which cannot be made stricter for more tries")
 
     def replace(self, **changes: Any) -> Parameters:
         """A copy with some values changed, checked again."""

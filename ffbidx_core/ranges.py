@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, fields
 from typing import Any
+
+from .errors import ParameterError
 
 
 def param(default: Any, help: str, wanted: str = "", group: str = "run", *, check: Any = None, **presets: Any) -> Any:
@@ -15,6 +17,58 @@ def param(default: Any, help: str, wanted: str = "", group: str = "run", *, chec
         default=default,
         metadata={"help": help, "wanted": wanted, "group": group, "check": check, "presets": presets},
     )
+
+
+def asked(
+    default: Any,
+    help: str = "",
+    wanted: str = "",
+    *,
+    kind: type | None = None,
+    option: str = "",
+    metavar: str = "",
+    numbers: int = 1,
+    is_setting: bool = True,
+    check: Any = None,
+) -> Any:
+    """A field of a request.
+
+    Parameters
+    ----------
+    default
+        None where something else serves, which the help names then.
+    help
+        One sentence for the command's help.
+    wanted, check
+        The range in words, and the same as a predicate; None passes always.
+    kind
+        Type of the command's option; None: the command has none of this name.
+    option
+        Names of the option on the command line, where it is not the field's with dashes; without dashes in front of
+        it, what stands for the command's argument in the help.
+    metavar
+        What stands for a value in the help.
+    numbers
+        How many values one option has; 0: the option may be repeated.
+    is_setting
+        Whether it belongs to the options by which a run like this one is asked for, so that outputs record it.
+    """
+    metadata = {"help": help, "wanted": wanted, "check": check, "kind": kind, "option": option, "metavar": metavar}
+    return field(default=default, metadata=metadata | {"numbers": numbers, "is_setting": is_setting})
+
+
+def check_ranges(request: Any) -> None:
+    """Refuse a value of a request that is outside its range.
+
+    Raises
+    ------
+    ParameterError
+        Naming the field, its value and the range.
+    """
+    for each in fields(request):
+        value, check = getattr(request, each.name), each.metadata.get("check")
+        if value is not None and check is not None and not check(value):
+            raise ParameterError(each.name, value, each.metadata["wanted"])
 
 
 def at_least(low: float) -> dict[str, Any]:
@@ -40,4 +94,5 @@ def one_of(*words: str) -> dict[str, Any]:
 
 
 SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
+FINITE: dict[str, Any] = {"wanted": "above 0 and finite", "check": lambda v: 0 < v < float("inf")}
 POSITIVE: dict[str, Any] = {"wanted": "above 0", "check": lambda v: v > 0}

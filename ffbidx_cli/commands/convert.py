@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ffbidx_cli import options as shared
-from ffbidx_cli.jobs import geometry_of, output_formats
 from ffbidx_core.errors import UsageError
+from ffbidx_core.run.sections import Experiment
 
 if TYPE_CHECKING:
     from ffbidx_core.read import Source
@@ -39,11 +40,10 @@ def command(
     inputs: Sequence[str],
     outputs: Sequence[str],
     output_format: str | None,
-    geometry: str | None,
     max_frames: int | None,
     every: int,
     overwrite: bool,
-    **changes: Any,
+    **options: Any,
 ) -> int:
     """Convert spot files, or the results of a run.
 
@@ -53,22 +53,22 @@ def command(
     from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.write import Output
+    from ffbidx_core.write.outputs import formats_of
 
+    experiment = Experiment(**options)
     sources = expand_inputs(inputs)
-    chosen = output_formats(outputs, output_format)
+    chosen = formats_of(outputs, output_format)
     for path, wanted in chosen.items():
-        Output(path, wanted).check(overwrite, [*(source.path for source in sources), geometry or ""])
+        Output(path, wanted).check(overwrite, [*(source.path for source in sources), options["geometry"] or ""])
     if any(is_results(source.path) for source in sources):
         if len(sources) > 1:
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
-        return _convert_results(sources[0].path, chosen, geometry, changes, overwrite)
-    setup, shift = geometry_of([source.path for source in sources], geometry, **changes)
+        return _convert_results(sources[0].path, chosen, experiment, overwrite)
+    setup, shift = experiment.chosen([source.path for source in sources])
     return _convert_spots(sources, chosen, setup, shift, every, max_frames, overwrite)
 
 
-def _convert_results(
-    path: str, chosen: dict[str, str], geometry: str | None, changes: dict[str, Any], overwrite: bool
-) -> int:
+def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:
     from ffbidx_core.read.indexed_frames import Setup
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
@@ -77,10 +77,10 @@ def _convert_results(
 
     header, record = read_record(path)
     given = {
-        name.replace("_", "-"): value for name, value in {"geometry": geometry, **changes}.items() if value is not None
+        name.replace("_", "-"): value for name, value in dataclasses.asdict(experiment).items() if value is not None
     }
     inputs = [source.path for source in record.inputs]
-    setup = Setup.of_header(header, geometry_of(inputs, geometry, **changes)[0] if given else None, record, path)
+    setup = Setup.of_header(header, experiment.chosen(inputs)[0] if given else None, record, path)
     made = record_of(header, record, given)
     for output, wanted in chosen.items():
         if wanted == RESULTS_FILE:

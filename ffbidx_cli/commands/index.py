@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ffbidx_cli import config
 from ffbidx_cli import options as shared
-from ffbidx_cli.jobs import (
-    TO_STDOUT,
-    check_pixels,
-    follower_of,
-    job_of,
-    keep_spots_in,
-    list_batches,
-    output_formats,
-    probing_of,
-    run_job,
-    shard_outputs,
-    store_of,
-    wait_for_first,
-)
-from ffbidx_core.errors import UsageError
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
+    from ffbidx_core.run.job import Job
 
 SOME_FRAMES_BAD = 3
 """Exit status of a run that finished although a frame or an input was bad."""
@@ -41,7 +24,7 @@ SOME_FRAMES_BAD = 3
 @shared.geometry_options
 @shared.output_options
 @click.option("--dry-run", is_flag=True, help="List the frames and their batches, compute nothing.")
-@shared.backend_options
+@shared.machine_options
 @shared.message_options
 @shared.debug_option
 @config.config_options
@@ -50,23 +33,11 @@ SOME_FRAMES_BAD = 3
 def command(
     signals: StopSignals,
     /,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    output_format: str | None,
-    keep_spots: bool,
-    overwrite: bool,
-    resume: bool,
     dry_run: bool,
     as_json: bool,
     log_json: str | None,
     quiet: bool,
     verbose: bool,
-    open_timeout: float | None,
-    shard: tuple[int, int] | None,
-    dask: str | None,
-    follow: bool | None,
-    stop_file: str | None,
-    stop_after: float | None,
     print_config: bool,
     **options: Any,
 ) -> int:
@@ -75,72 +46,48 @@ def command(
     INPUT is a spot file, a directory of them, a pattern such as 'run1*.h5', one frame of a file, FILE//INDEX with
     INDEX counted from 0, or a list of all these, one a line: @frames.lst, frames.lst, or - for standard input.
     """
-    if as_json and TO_STDOUT in outputs:
-        raise UsageError("--json and -o - both write to standard output: leave one of them out")
-    if as_json and dry_run:
-        raise UsageError("--json prints the summary of a run, and --dry-run has none: leave one of them out")
-    if resume and (overwrite or TO_STDOUT in outputs):
-        other = "--overwrite starts again" if overwrite else "-o - leaves nothing to take up"
-        raise UsageError(f"--resume goes on with a run, and {other}: leave one of them out")
-
-    from ffbidx_core.read import expand_inputs
-
     context = click.get_current_context()
-    inputs = inputs or context.lookup_default("inputs") or ()
-    if not inputs:
+    options["inputs"] = options["inputs"] or context.lookup_default("inputs") or ()
+    if not options["inputs"]:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    follower = follower_of(
-        inputs,
-        outputs,
-        follow=follow,
-        stop_file=stop_file,
-        stop_after=stop_after,
-        shard=shard,
-        dask=dask,
-        dry_run=dry_run,
-    )
-    sources = expand_inputs(inputs) if follower is None else follower.named
-    context.with_resource(probing_of(sources, open_timeout, follow=follow))
-    if follower is not None and not print_config:
-        sources = wait_for_first(
-            follower, outputs, output_format=output_format, overwrite=overwrite, resume=resume, quiet=quiet, **options
-        )
-    outputs = outputs or [f"{PurePath(sources[0].path).stem}.ffbidx.h5"]
-    if shard is not None:
-        outputs = shard_outputs(outputs, shard)
-    chosen = output_formats(outputs, output_format)
-    if keep_spots and "hdf5" not in chosen.values():
-        raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
-    job = job_of(sources, outputs[0], shard=shard, follower=follower, **options)
-    named = inputs if "-" not in inputs else follower.named if follower else sources
-    job = dataclasses.replace(
-        job, config=config.options_in_force(context, dataclasses.asdict(job.parameters), list(map(str, named)))
-    )
-    if print_config:
-        from ffbidx_core.write.record import as_toml
+    request = shared.request_of(options)
+    request.check(dry_run=dry_run, as_json=as_json)
 
-        click.echo(as_toml(job.config), nl=False)
-        return 0
-    if dry_run:
-        return list_batches(job)
+    from ffbidx_core.run.preparation import prepared
 
-    from ffbidx_cli import console
-    from ffbidx_core.devices import why_on_cpu
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
 
-    read = [source.path for source in sources] + list(options["cells"])
-    check_pixels(chosen, sources, job)
-    store = store_of(chosen, job, [*read, options["geometry"] or ""], overwrite=overwrite, resume=resume)
-    log = console.JsonLog(log_json, resume=resume, overwrite=overwrite) if log_json else None
-    first = "" if dask else why_on_cpu(job.backend)
-    with console.Reporter(quiet=quiet, verbose=verbose, log=log, first=first) as reporter, signals.stoppable() as stop:
-        if verbose:
-            reporter.say(job.parameters.as_json())
-        summary = run_job(job, dask, store=store, progress=reporter, stop=stop)
-        if summary.frames == 0 and not summary.complete:
-            reporter.say("stopped before any frame was finished; nothing is written")
-            return signals.status
-    if keep_spots:
-        keep_spots_in(chosen)
+    with prepared(request, waiting=not print_config, named=True, say=say) as run:
+        if print_config:
+            from ffbidx_core.write.record import as_toml
+
+            click.echo(as_toml(run.job.config), nl=False)
+            return 0
+        if dry_run:
+            list_batches(run.job)
+            return 0
+
+        from ffbidx_cli import console
+        from ffbidx_core.devices import why_on_cpu
+
+        store = run.store(console.write_data)
+        log = None
+        if log_json:
+            log = console.JsonLog(log_json, resume=request.resume, overwrite=request.overwrite)
+        first = "" if request.dask else why_on_cpu(run.job.backend)
+        with (
+            console.Reporter(quiet=quiet, verbose=verbose, log=log, first=first) as reporter,
+            signals.stoppable() as stop,
+        ):
+            if verbose:
+                reporter.say(run.job.parameters.as_json())
+            summary = run.index(store, progress=reporter, stop=stop)
+            if summary.frames == 0 and not summary.complete:
+                reporter.say("stopped before any frame was finished; nothing is written")
+                return signals.status
+        run.keep_spots()
     if log:
         log.summary(summary)
     if as_json:
@@ -149,3 +96,16 @@ def command(
     if not summary.complete:
         return signals.status
     return SOME_FRAMES_BAD if summary.bad_frames else 0
+
+
+def list_batches(job: Job) -> None:
+    """Write the frames of each batch to standard output."""
+    from ffbidx_core.model.records.frame import FrameStatus
+
+    click.echo("# batch\tsource\tindex\tn_spots\tusable")
+    for number, batch in enumerate(job.batches(job.blocks())):
+        usable = batch.status == FrameStatus.NOT_INDEXED
+        if usable.any():
+            job.cells_of(batch)
+        for f, source in enumerate(batch.sources):
+            click.echo(f"{number}\t{source}\t{batch.indices[f]}\t{batch.n_spots[f]}\t{'yes' if usable[f] else 'no'}")

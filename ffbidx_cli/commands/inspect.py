@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
-from ffbidx_cli.jobs import geometry_of
 from ffbidx_cli.options import debug_option, geometry_options
+from ffbidx_core.run.sections import Experiment
 
 SOME_FRAMES_BAD = 3
 
@@ -21,14 +22,9 @@ SOME_FRAMES_BAD = 3
 @debug_option
 def command(
     inputs: Sequence[str],
-    geometry: str | None,
     max_frames: int | None,
     as_json: bool,
-    beam_centre: tuple[float, float] | None,
-    distance: float | None,
-    wavelength: float | None,
-    half_pixel_shift: bool | None,
-    beam_shift: tuple[float, float] | None,
+    **options: Any,
 ) -> int:
     """Show what spot files, or one results file, hold."""
     from ffbidx_cli.console import data_console
@@ -45,15 +41,7 @@ def command(
         else:
             show_results(data_console(), results)
         return 0
-    setup, _ = geometry_of(
-        [source.path for source in sources],
-        geometry,
-        beam_centre=beam_centre,
-        distance=distance,
-        wavelength=wavelength,
-        half_pixel_shift=half_pixel_shift,
-        beam_shift=beam_shift,
-    )
+    setup, _ = Experiment(**options).chosen([source.path for source in sources])
     spots = inspect_spots(sources, setup, max_frames)
     if as_json:
         click.echo(json.dumps(spots.as_dict()))

@@ -17,7 +17,7 @@ from ..model.detector.panels import Geometry
 from ..model.lattice import Lattice
 from ..model.records.frame import FrameBlock, Place
 from ..model.records.run import Mark, RunRecord
-from ..parameters import Parameters
+from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.files.identity import identities
 from ..read.geometry.choose import shifted_geometry
@@ -30,8 +30,6 @@ BATCH_SIZE = {"cuda": 16384}
 FEW = 128
 """The same for all other backends."""
 LARGEST_BLOCK = 1024
-SAVE_SECONDS = 30.0
-"""Seconds of work that may be lost at most, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,7 @@ class Job:
                 raise ParameterError(name, number, "at least 1")
         if not self.save_seconds >= 0:
             raise ParameterError("save_seconds", self.save_seconds, "at least 0")
-        if self.parameters.retry and self.parameters.accept != "chance":
-            raise ParameterError("retry", True, "off with --accept count, which cannot be made stricter for more tries")
+        self.parameters.check_retry()
 
     def on(self, backend: str) -> Job:
         """The job with the batch size that a backend likes, unless one was given."""

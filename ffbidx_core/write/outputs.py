@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,8 @@ from .formats.table import table
 from .record import COMMENT, SUFFIX, as_toml
 
 RESULTS_FILE, TABLE = "hdf5", "table"
+TO_STDOUT = "-"
+"""The output that is standard output."""
 
 Writer = Callable[[Iterable[Results], Setup], Iterator[bytes]]
 
@@ -129,3 +131,33 @@ def format_of(path: str, given: str | None = None) -> str:
             f"--output {path}: the suffix does not say what to write: {', '.join(SUFFIXES)}, or give --format"
         )
     return found
+
+
+def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]:
+    """The format of each output, by its path.
+
+    Parameters
+    ----------
+    paths
+        The outputs; `-` is the text table on standard output.
+    first
+        The format of the first one, where its suffix does not say it.
+
+    Raises
+    ------
+    UsageError
+        When a suffix does not say it, an output is named twice, or one is the record beside another.
+    """
+    if first is not None and first not in FORMATS:
+        raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
+    chosen = {
+        path: TABLE if path == TO_STDOUT else format_of(path, first if number == 0 else None)
+        for number, path in enumerate(paths)
+    }
+    if len(chosen) < len(paths):
+        raise UsageError("the same output is named twice with -o")
+    for path, wanted in chosen.items():
+        for file in Output(path, wanted).files:
+            if file != path and file in chosen:
+                raise UsageError(f"-o {file}: there goes what {path} says of its run: give another name")
+    return chosen

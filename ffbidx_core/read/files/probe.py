@@ -12,9 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from ...errors import InputError
-
-OPEN_TIMEOUT = 30.0
-"""Seconds that a file may take to be opened, unless told otherwise."""
+from ...parameters import OPEN_TIMEOUT
 
 _CHILD = """
 import json, os, sys

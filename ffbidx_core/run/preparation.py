@@ -1,0 +1,235 @@
+"""From the request of a run to its job and its store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+
+from ..errors import UsageError
+from ..model.lattice import InputCell
+from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
+from ..read import Source, expand_inputs
+from ..read.cells.input_cell import centred_cell_of, read_input_cell
+from ..read.files.inputs import STANDARD_INPUT, names_to_follow
+from ..read.files.probe import Prober, probing
+from ..read.geometry.choose import first_without_pixels
+from ..read.growing.follow import Follower
+from ..read.indexed_frames import NO_PIXELS, Setup
+from ..write import MemoryStore, Output, PartsStore, Store, TableStream
+from ..write.keep import keep_spots
+from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of
+from . import pipeline
+from .job import Job
+from .request import FOLLOWED_BY_SIZE, RunRequest
+from .summary import Progress, Summary
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that can begin.
+
+    Attributes
+    ----------
+    request
+    sources
+        Spot files and single frames; of a run that follows its inputs the first file that can be read.
+    outputs
+        Format of each output, by its path; without any the results stay in memory.
+    job
+    """
+
+    request: RunRequest
+    sources: Sequence[Source]
+    outputs: dict[str, str]
+    job: Job
+
+    @classmethod
+    def of(cls, request: RunRequest, sources: Sequence[Source], follower: Follower | None, named: bool) -> PreparedRun:
+        """The run that a request asks for with the sources that it names; see `prepared`."""
+        paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
+        share = request.share
+        if share is not None:
+            paths = [_name_of_share(path, share) for path in paths]
+        outputs = formats_of(paths, request.output_format)
+        return cls(request, sources, outputs, _job_of(request, sources, paths, follower))
+
+    def store(self, write: Callable[[bytes], None]) -> Store:
+        """Where the results go, once it is known that the outputs can be written.
+
+        Parameters
+        ----------
+        write
+            Takes what goes to standard output.
+
+        Raises
+        ------
+        UsageError
+            When an output needs pixels, and the first input has none.
+        OutputError
+            When an output cannot be written, is there already, or is an input.
+        """
+        if not self.outputs:
+            return MemoryStore()
+        self._check_pixels()
+        if list(self.outputs) == [TO_STDOUT]:
+            return TableStream(write)
+        request, job = self.request, self.job
+        setup = Setup(job.geometry, job.lattices_of_rows)
+        outputs = [
+            Output(path, wanted, setup, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
+        ]
+        store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume)
+        read = [source.path for source in self.sources] + [os.fspath(text) for text in request.cells]
+        store.check([*read, os.fspath(request.geometry or "")])
+        return store
+
+    def _check_pixels(self) -> None:
+        needing = [path for path, wanted in self.outputs.items() if wanted in WITH_PIXELS]
+        paths = [source.path for source in self.sources]
+        if needing and (without := first_without_pixels(paths, self.job.geometry)):
+            raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
+
+    def index(
+        self,
+        store: Store,
+        *,
+        progress: Callable[[Progress], None] = lambda event: None,
+        stop: threading.Event | None = None,
+    ) -> Summary:
+        """Index the frames here, or on the workers of a dask cluster; see `pipeline.index`."""
+        stop = stop or threading.Event()
+        if self.request.dask is None:
+            return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
+
+        from ..devices.dask_cluster import open_cluster
+        from .on_cluster import index_on
+
+        where = {name: getattr(self.job, name) for name in ("backend", "device", "threads")}
+        with open_cluster(self.request.dask, stop=stop, **where) as cluster:
+            return index_on(cluster, self.job, store=store, progress=progress, stop=stop)
+
+    def keep_spots(self) -> None:
+        """Add the spots to the results files among the outputs, where that is asked for."""
+        for path, wanted in self.outputs.items():
+            if self.request.keep_spots and wanted == RESULTS_FILE:
+                keep_spots(path)
+
+
+@contextmanager
+def prepared(
+    request: RunRequest,
+    *,
+    waiting: bool = True,
+    named: bool = False,
+    say: Callable[[str], object] = lambda text: None,
+) -> Iterator[PreparedRun]:
+    """The run that a request asks for. Inside, inputs that hang are found by a child that opens each first.
+
+    Parameters
+    ----------
+    request
+        One whose `check` passes.
+    waiting
+        Whether a run that follows its inputs waits here for its first file, which says what is to be known of all.
+    named
+        Whether the output gets the name of the first input where none is named; else the results stay in memory.
+    say
+        Called with what is waited for.
+
+    Raises
+    ------
+    InputError, CellError, UsageError, ParameterError
+        For inputs, cells, geometries and outputs that cannot be used.
+    """
+    names = request.input_names
+    follower = None
+    if request.follow:
+        stop_file = None if request.stop_file is None else os.fspath(request.stop_file)
+        follower = Follower(
+            names_to_follow(names), stop_file=stop_file, stop_after=request.stop_after, leave_out=request.output_names
+        )
+    sources = expand_inputs(names) if follower is None else follower.named
+    with probing(_prober_of(request, sources)):
+        if follower is not None and waiting:
+            sources = _first_sources(request, follower, say)
+        yield PreparedRun.of(request, sources, follower, named)
+
+
+def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
+    """What opens the inputs first where there are several: one that hangs must not hold up the others."""
+    seconds = OPEN_TIMEOUT if request.open_timeout is None else request.open_timeout
+    several = bool(request.follow) or len({source.path for source in sources}) > 1
+    return Prober(seconds) if several and seconds > 0 else None
+
+
+def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str], object]) -> list[Source]:
+    """Wait for the first file that can be read; what is wrong with the request is an error before, not after that."""
+    for text in request.cells:
+        read_input_cell(os.fspath(text))
+    for path, wanted in formats_of(request.output_names, request.output_format).items():
+        if path != TO_STDOUT:
+            output = Output(path, wanted)
+            output.check(request.overwrite or request.resume, follower.inputs_among(output.files))
+    known = request.chosen([])[0] if request.geometry is not None else None
+    return follower.wait(known, say) or follower.named
+
+
+def _name_of_share(path: str, share: tuple[int, int]) -> str:
+    """An output with the share in its name, so that those of all shares can lie side by side."""
+    number, of = share
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}.{number:0{len(str(of))}}-of-{of}{suffix}"
+
+
+def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str], follower: Follower | None) -> Job:
+    """The job that a request asks for."""
+    geometry, half_pixel_shift = request.chosen([source.path for source in sources])
+    cells = [read_input_cell(os.fspath(text)) for text in request.cells]
+    if not cells and (own := centred_cell_of(source.path for source in sources)):
+        cells = [own]
+    _check_lattices(cells)
+    named: Sequence[object] = request.input_names
+    if STANDARD_INPUT in named:
+        named = follower.named if follower else sources
+    output = paths[0] if paths else ""
+    job = Job(
+        sources if follower is None else follower.sources,
+        request.parameters_in_force,
+        np.stack([each.cell for each in cells]) if cells else None,
+        tuple(each.lattice for each in cells),
+        geometry,
+        half_pixel_shift,
+        limit_cells=FOLLOWED_BY_SIZE[0] in request.parameters,
+        backend=request.backend,
+        device=request.device,
+        threads=request.threads,
+        batch_size=request.batch_size,
+        d_min=request.d_min,
+        d_max=request.d_max,
+        every=request.every,
+        max_frames=request.max_frames,
+        keep_all=request.keep == "all",
+        output="standard output" if output == TO_STDOUT else output,
+        save_seconds=SAVE_SECONDS if request.save_every is None else request.save_every,
+        follow=follower,
+    )
+    share = request.share
+    if share is not None:
+        job = job.shard(*share)
+    return dataclasses.replace(job, config=request.options(list(map(str, named))))
+
+
+def _check_lattices(cells: Sequence[InputCell]) -> None:
+    """Refuse a cell that is given with several lattices: results distinguish input cells by their vectors."""
+    found: dict[bytes, InputCell] = {}
+    for each in cells:
+        known = found.setdefault(each.cell.tobytes(), each)
+        if known.lattice != each.lattice:
+            raise UsageError(f"--cell: the same cell is given as {known.lattice.code} and as {each.lattice.code}")

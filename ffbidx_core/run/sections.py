@@ -1,0 +1,246 @@
+"""What can be asked of a run, section by section: each field with its default, its range and its one-line help.
+
+The command's options are made from these fields, in their order. Nothing heavy is imported here, since the command's
+help needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..parameters import OPEN_TIMEOUT, PRESETS, SAVE_SECONDS
+from ..ranges import FINITE, asked, at_least, check_ranges, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..model.detector.panels import Geometry
+    from ..read.geometry.choose import GeometryChanges
+
+LARGEST_SHIFT = 200.0
+"""Beam shifts are smaller, mrad."""
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The frames, and the cells that are looked for on them."""
+
+    inputs: Path | Sequence[Path] = asked((), option="INPUT...", kind=str, numbers=0)
+    cells: Any = asked(
+        (),
+        "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
+        "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
+        "that compete on every frame. Without it each input's own cells serve.",
+        option="--cell",
+        metavar="CELL",
+        kind=str,
+        numbers=0,
+    )
+    d_min: float | None = asked(
+        None,
+        "Use spots up to this resolution only.",
+        "above 0 and finite, in angstrom",
+        check=FINITE["check"],
+        metavar="A",
+        kind=float,
+    )
+    d_max: float | None = asked(
+        None,
+        "Use spots from this resolution on only.",
+        "above 0 and finite, in angstrom",
+        check=FINITE["check"],
+        metavar="A",
+        kind=float,
+    )
+    max_frames: int | None = asked(None, "Stop after this many frames.", **at_least(1), metavar="N", kind=int)
+    shard: tuple[int, int] | str | None = asked(
+        None,
+        "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K "
+        "and N from the job array, or else from the tasks of the job.",
+        metavar="K/N",
+        kind=str,
+        is_setting=False,
+    )
+    open_timeout: float | None = asked(
+        None,
+        "Of several inputs leave out one that does not open within S seconds; 0: wait for ever.  "
+        f"[default: {OPEN_TIMEOUT:g}]",
+        **at_least(0),
+        metavar="S",
+        kind=float,
+    )
+    every: int = asked(1, "Take every Nth frame only.", **at_least(1), metavar="N", kind=int)
+
+
+@dataclass(frozen=True, eq=False)
+class Following:
+    """Inputs that grow, and files that appear."""
+
+    follow: bool | None = asked(
+        None,
+        "Index files while they grow (HDF5 in SWMR mode) and as they appear, until --stop-file, --stop-after or a "
+        "signal ends the run.",
+        kind=bool,
+    )
+    stop_file: Path | None = asked(
+        None, "With --follow: once FILE exists, index what is there by then and end.", metavar="FILE", kind=str
+    )
+    stop_after: float | None = asked(
+        None,
+        "With --follow: end after S seconds without a new frame.",
+        "above 0 and finite, in seconds",
+        check=FINITE["check"],
+        metavar="S",
+        kind=float,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """The geometry of inputs that hold peaks in detector pixels, and what of it is otherwise."""
+
+    geometry: Path | None = asked(
+        None,
+        "Geometry for peaks in detector pixels: CrystFEL .geom, DIALS .expt, XDS.INP, XPARM.XDS, or an HDF5 file with "
+        "NXmx entries.",
+        option="-g --geometry",
+        metavar="FILE",
+        kind=str,
+    )
+    half_pixel_shift: bool | None = asked(
+        None,
+        "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]",
+        kind=bool,
+    )
+    beam_centre: tuple[float, float] | None = asked(
+        None,
+        "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first.",
+        metavar="FS SS",
+        kind=float,
+        numbers=2,
+    )
+    beam_shift: tuple[float, float] | None = asked(
+        None,
+        "The beam meets the detector so far from where it is taken to, in mrad along x and y; for spots without "
+        "pixels, too (`ffbidx diagnose` finds it).",
+        f"two numbers below {LARGEST_SHIFT:g} mrad",
+        check=lambda pair: all(abs(value) < LARGEST_SHIFT for value in pair),
+        metavar="X Y",
+        kind=float,
+        numbers=2,
+    )
+    distance: float | None = asked(None, "Distance of the detector.", **FINITE, metavar="MM", kind=float)
+    wavelength: float | None = asked(None, "Wavelength.", **FINITE, metavar="A", kind=float)
+
+    @property
+    def changes(self) -> GeometryChanges:
+        """What is otherwise than the geometry file has it."""
+        from ..read.geometry.choose import GeometryChanges
+
+        return GeometryChanges(self.beam_centre, self.distance, self.wavelength, self.half_pixel_shift, self.beam_shift)
+
+    def chosen(self, inputs: Sequence[str]) -> tuple[Geometry | None, bool | None]:
+        """The geometry for some spot files, and whether half a pixel is added to their peaks; see `choose_geometry`.
+
+        Raises
+        ------
+        ParameterError
+            For a value outside its range.
+        InputError, UsageError
+            As `choose_geometry` does.
+        """
+        from ..read.geometry.choose import choose_geometry
+
+        check_ranges(self)
+        return choose_geometry(inputs, None if self.geometry is None else os.fspath(self.geometry), self.changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Where the results go, and what they hold."""
+
+    outputs: Path | Sequence[Path] = asked(
+        (),
+        "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, .expt "
+        "and .refl for DIALS, - the text table on standard output. Repeat it for several.  [default: STEM.ffbidx.h5, "
+        "STEM of the first input]",
+        option="-o --output",
+        metavar="FILE",
+        kind=str,
+        numbers=0,
+    )
+    output_format: str | None = asked(
+        None,
+        "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol, expt, refl.",
+        option="--format",
+        metavar="WORD",
+        kind=str,
+    )
+    overwrite: bool = asked(False, "Replace the output if it is there.", kind=bool, is_setting=False)
+    resume: bool = asked(
+        False,
+        "Go on with the run of the same arguments that was stopped or died; begin it if there is none.",
+        kind=bool,
+        is_setting=False,
+    )
+    save_every: float | None = asked(
+        None,
+        "Save finished frames to OUTPUT.parts so often, in seconds: so much work is lost at most.  "
+        f"[default: {SAVE_SECONDS:g}]",
+        **at_least(0),
+        metavar="S",
+        kind=float,
+    )
+    keep_spots: bool = asked(
+        False, "Keep all spots in the results file, with the crystal and the Miller indices of each.", kind=bool
+    )
+    keep: str = asked("crystals", "Which cells a results file holds.", **one_of("crystals", "all"), kind=str)
+
+
+@dataclass(frozen=True, eq=False)
+class Where:
+    """Where to compute."""
+
+    backend: str = asked("auto", "Where to compute.", metavar="auto|cuda|cpu", kind=str)
+    device: str | None = asked(
+        None,
+        "GPU to use, or several.  [default: INDEXER_GPU_DEVICE, else the current one]",
+        metavar="N|N,N|all",
+        kind=str,
+    )
+    threads: int | None = asked(
+        None, "Threads to compute with.  [default: all cores]", **at_least(1), metavar="N", kind=int
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Machine(Where):
+    """Where to compute, and in what portions."""
+
+    batch_size: int | None = asked(None, "Frames that are computed together.", **at_least(1), metavar="N", kind=int)
+    dask: str | None = asked(
+        None,
+        "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on "
+        "this machine, one for each GPU.",
+        metavar="ADDRESS|local:N",
+        kind=str,
+        is_setting=False,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """The parameters: a preset, and those that are given by hand, which win over it."""
+
+    preset: str = asked(
+        PRESETS[0],
+        "Values of the options below: what indexes most frames, nearly that in less time, or as published.",
+        **one_of(*PRESETS),
+        kind=str,
+    )
+    parameters: Mapping[str, Any] = field(default_factory=dict)
