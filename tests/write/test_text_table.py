@@ -3,7 +3,7 @@ import pytest
 
 from ffbidx_core.model.records.results import Results
 from ffbidx_core.write import ResultsWriter
-from ffbidx_core.write.formats import table
+from ffbidx_core.write import table
 from tests.helpers.results_of import CELLS, HEADER, block_of, status_of
 
 
