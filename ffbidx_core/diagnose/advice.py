@@ -8,7 +8,8 @@ import numpy as np
 
 from ..model.cell import Array
 from ..model.detector.beam import beam_on_panel
-from ..read.geometry.choose import CENTRE_OPTION, SHIFT_OPTION
+from ..model.detector.beam_shift import BeamShift
+from ..read.geometry.choose import CENTRE_OPTION, shift_option
 from .sample import Sample
 from .setup import SetupFinding
 from .trial import Trial
@@ -58,11 +59,11 @@ def pixels_of(sample: Sample, setup: SetupFinding) -> Pixels | None:
     return Pixels(is_now, (is_now[0] - was[0], is_now[1] - was[1]), (fs, ss))
 
 
-def shift_option(sample: Sample, setup: SetupFinding, shifted: tuple[float, float]) -> str:
-    """What moves the beam as found; `shifted` is the shift with which the spots were read, mrad."""
+def moving_option(sample: Sample, setup: SetupFinding, shifted: BeamShift) -> str:
+    """The option that moves the beam as found; `shifted` is the shift with which the spots were read."""
     pixels = pixels_of(sample, setup)
     if pixels is None:
-        return SHIFT_OPTION.format(*(setup.shift * 1e3 + shifted))
+        return shift_option(BeamShift.from_radian(setup.shift) + shifted)
     return CENTRE_OPTION.format(*pixels.centre)
 
 

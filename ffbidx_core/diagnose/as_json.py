@@ -30,8 +30,8 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
             "right_cell": diagnosis.multiple_cell,
         },
         "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
-        "beam_shift_of_run": diagnosis.shifted,
-        "beam_moved_by_run": diagnosis.moved,
+        "beam_shift_of_run": diagnosis.shifted.mrad,
+        "beam_moved_by_run": diagnosis.moved.mrad,
         "not_tried": diagnosis.tried,
         "advice": [
             {

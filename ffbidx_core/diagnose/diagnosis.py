@@ -9,10 +9,11 @@ import numpy as np
 from ..devices import Devices
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift
 from ..model.lattice import Lattice
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
-from .advice import Advice, Pixels, cell_option, pixels_of, shift_option
+from .advice import Advice, Pixels, cell_option, moving_option, pixels_of
 from .found import Found, read_found
 from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
@@ -78,16 +79,16 @@ class Diagnosis:
         Of the detector, mm, where it is the same on all frames.
     offset : float
         Of the panels from that distance, mm.
-    moved : (2,) float
-        By how much the run itself moved the beam, mrad.
+    moved : BeamShift
+        By how much the run itself moved the beam.
     multiple : Multiple or None
     multiple_place : tuple of 3 float
         Where it shows: its vector, or the indices of its spots, on the conventional cell.
     multiple_cell : str
         The cell that would be right, as an option's value.
     settings : list of Setting
-    shifted : (2,) float
-        The beam shift with which the run read its spots, mrad.
+    shifted : BeamShift
+        The beam shift with which the run read its spots.
     tried : str
         Why nothing was tried out, or empty.
     advice : list of Advice
@@ -104,12 +105,12 @@ class Diagnosis:
     pixels: Pixels | None = None
     distance: float | None = None
     offset: float = 0.0
-    moved: tuple[float, float] = (0.0, 0.0)
+    moved: BeamShift = NO_SHIFT
     multiple: Multiple | None = None
     multiple_place: tuple[float, ...] = ()
     multiple_cell: str = ""
     settings: list[Setting] = field(default_factory=list)
-    shifted: tuple[float, float] = (0.0, 0.0)
+    shifted: BeamShift = NO_SHIFT
     tried: str = ""
     advice: list[Advice] = field(default_factory=list)
 
@@ -196,7 +197,7 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
         diagnosis.distance = float(np.median(distances))
         diagnosis.offset = sample.geometry.detector.mean_offset if sample.geometry else 0.0
     if setup.shift_helps and setup.before and setup.after:
-        diagnosis.advice.append(Advice(shift_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
+        diagnosis.advice.append(Advice(moving_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
     if again is not None:
         _try_scale(diagnosis, sample, setup, again)
     # The crystals of the run serve unless a correction found others.
@@ -209,7 +210,7 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
 
 def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again) -> None:
     """Try the detector's distance or the cell that the residuals ask for."""
-    shift = setup.shift if setup.shift_helps else np.zeros(2)
+    shift = setup.shift if setup.shift_helps else NO_SHIFT.radian
     before = setup.after if setup.shift_helps else setup.before
     assert before is not None
     if setup.cause in ("distance", "both") and diagnosis.distance is not None:
@@ -235,6 +236,6 @@ def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, aga
     before = setup.after if setup.shift_helps else setup.before
     if again is None or before is None:
         return
-    trial = again.index(setup.shift if setup.shift_helps else np.zeros(2), cell=found.cell)
+    trial = again.index(setup.shift if setup.shift_helps else NO_SHIFT.radian, cell=found.cell)
     if trial.is_better_than(before):
         diagnosis.advice.append(Advice(f"--cell {diagnosis.multiple_cell}", before, trial))

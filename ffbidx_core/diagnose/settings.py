@@ -58,7 +58,7 @@ def _cost(crystals: Crystals, misfit: Misfit, reference: int, basis: Array) -> t
     With the information J of the spots on the strain, whatever the rotation, and its gradient b at the common
     strain, it is b^T (J^-1 - (J + 1/t^2)^-1) b more than that of the best strain.
     """
-    other = crystals.corrected(misfit.values[:2], misfit.values[2])
+    other = crystals.corrected(misfit.shift, misfit.values[2])
     other = Crystals(**{**vars(other), "cells": basis @ misfit.cells})
     indexed = index_spots(other)
     information, gradient = strain_information(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..learn.scan import shifts_to_try
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
 from ..model.crystal import Crystals
+from ..model.detector.beam_shift import NO_SHIFT, Radian
 from ..model.misfit.equations import COMMON
 from ..model.misfit.misfit import SIGNIFICANT, Misfit, find_misfit, is_shift
 from .sample import Sample
@@ -100,14 +101,14 @@ class SetupFinding:
     after: Trial | None = None
 
     @property
-    def shift(self) -> Array:
-        """(2,) radian."""
-        return np.array([self.shift_x.value, self.shift_y.value])
+    def shift(self) -> Radian:
+        """The beam shift, (2,)."""
+        return Radian(np.array([self.shift_x.value, self.shift_y.value]))
 
     @property
     def is_shifted(self) -> bool:
         """Whether the shift is beyond doubt, and large enough to matter."""
-        errors = np.array([self.shift_x.error, self.shift_y.error])
+        errors = Radian(np.array([self.shift_x.error, self.shift_y.error]))
         return is_shift(self.shift, errors, self.misfit.spread, self.wavelength)
 
     @property
@@ -149,19 +150,19 @@ class _State:
     """A trial (None: the run itself), the shift of its spots, its crystals and what is left in their residuals."""
 
     trial: Trial | None
-    shift: Array
+    shift: Radian
     crystals: Crystals
     misfit: Misfit | None
 
     @classmethod
-    def of(cls, trial: Trial, shift: Array) -> _State:
+    def of(cls, trial: Trial, shift: Radian) -> _State:
         return cls(trial, shift, trial.crystals, find_misfit(trial.crystals))
 
     @property
     def is_settled(self) -> bool:
         """Whether no shift beyond doubt is left."""
         m = self.misfit
-        return m is None or bool((np.abs(m.values[:2]) < SIGNIFICANT * m.errors[:2]).all())
+        return m is None or bool((np.abs(m.shift) < SIGNIFICANT * m.shift_errors).all())
 
 
 def find_setup(sample: Sample, again: Again | None) -> SetupFinding | None:
@@ -169,7 +170,7 @@ def find_setup(sample: Sample, again: Again | None) -> SetupFinding | None:
 
     None where there are too few crystals, and no shift of the beam gives more.
     """
-    start = _State(None, np.zeros(2), sample.crystals, find_misfit(sample.crystals))
+    start = _State(None, NO_SHIFT.radian, sample.crystals, find_misfit(sample.crystals))
     state, before = start, None
     if again is not None:
         before = again.index()
@@ -201,30 +202,31 @@ def _followed(again: Again, state: _State, trial: Trial) -> tuple[_State, Trial]
     for _ in range(ROUNDS):
         if state.is_settled or state.misfit is None:
             break
-        then = _State.of(again.index(state.shift + state.misfit.values[:2]), state.shift + state.misfit.values[:2])
+        shift = Radian(state.shift + state.misfit.shift)
+        then = _State.of(again.index(shift), shift)
         assert then.trial is not None
         if then.misfit is None or then.trial.evidence.sum() < trial.evidence.sum():
             break
         trial = then.trial
-        error = np.hypot(then.misfit.errors[:2], state.misfit.errors[:2])
-        if (np.abs(then.misfit.values[:2]) < SETTLED * error).all():
+        error = np.hypot(then.misfit.shift_errors, state.misfit.shift_errors)
+        if (np.abs(then.misfit.shift) < SETTLED * error).all():
             break
         state = then
     return state, trial
 
 
-def _scanned(sample: Sample, again: Again, about: Array) -> Array | None:
+def _scanned(sample: Sample, again: Again, about: Radian) -> Radian | None:
     """The one of many shifts with which a few frames are indexed best; None where that is none of them."""
     few = again.on(sample.with_most_spots(SCAN_FRAMES))
     shortest = max(shortest_reciprocal(cell) for cell in sample.crystals.references)
     zero = few.index(about, learn=False)
-    places = about + shifts_to_try(shortest, float(np.median(sample.crystals.wavelength)))
+    places = [Radian(about + shift) for shift in shifts_to_try(shortest, float(np.median(sample.crystals.wavelength)))]
     trials = [(place, few.index(place, learn=False)) for place in places]
     shift, best = max(trials, key=lambda trial: trial[1].evidence.sum())
     return shift if best.is_better_than(zero) else None
 
 
-def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Array) -> SetupFinding:
+def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Radian) -> SetupFinding:
     """The finding from the misfit of some crystals whose spots were shifted before."""
     counts = np.bincount(crystals.input_cell, minlength=1)
     reference = max(misfit.bases, key=lambda row: (counts[row] if row < len(counts) else 0, -row))

@@ -15,6 +15,7 @@ from ..learn import learned_plan
 from ..model.cell import Array
 from ..model.chance.evidence import MEASURES, Evidence
 from ..model.crystal import Crystals
+from ..model.detector.beam_shift import NO_SHIFT, Radian
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
@@ -64,7 +65,7 @@ class Again:
 
     def index(
         self,
-        shift: Array | tuple[float, float] = (0.0, 0.0),
+        shift: Radian = NO_SHIFT.radian,
         distance: float = 0.0,
         cell: Array | None = None,
         *,
@@ -81,7 +82,7 @@ class Again:
         learn
             Learn the cell as the run does; else the cells that the run learned serve.
         """
-        crystals = self._sample.crystals.corrected(np.asarray(shift), distance)
+        crystals = self._sample.crystals.corrected(shift, distance)
         references = crystals.references if cell is None else cell[None]
         spots, offsets = self._within_limits(crystals)
         first = evenly(np.arange(len(offsets) - 1), self._p.learn_cell)

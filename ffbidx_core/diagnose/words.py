@@ -55,8 +55,8 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
-    if any(diagnosis.moved):
-        by = "{:+.2f} mrad in x and {:+.2f} mrad in y".format(*diagnosis.moved)
+    if diagnosis.moved:
+        by = "{:+.2f} mrad in x and {:+.2f} mrad in y".format(*diagnosis.moved.mrad)
         yield f"The run itself moved the beam by {by}, as its first frames said."
     milli = [Value(v.value * 1e3, v.error * 1e3) for v in (setup.shift_x, setup.shift_y)]
     q = np.linalg.norm(setup.shift) / setup.wavelength

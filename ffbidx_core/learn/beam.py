@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from ..model.cell import Array
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift, Radian
 from ..model.misfit.misfit import is_shift
 from ..parameters import Parameters
 from .lesson import Lesson
@@ -21,62 +21,65 @@ SCANNED_BELOW = 0.4
 
 
 def settle_beam(
-    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], scan: Callable[[Array], Array | None], p: Parameters
-) -> tuple[Sequence[tuple[T, Lesson]], Array, Array | None]:
-    """Move the beam where it is off beyond doubt and frames are indexed better so.
+    learn_at: Callable[[BeamShift], Sequence[tuple[T, Lesson]]],
+    scan: Callable[[BeamShift], BeamShift | None],
+    p: Parameters,
+) -> tuple[Sequence[tuple[T, Lesson]], BeamShift, BeamShift | None]:
+    """Move the beam where residuals show a significant shift and frames are indexed better with it.
 
     Parameters
     ----------
     learn_at
-        Learns with the beam shifted by (2,) mrad: a lesson for each set of input cells, and whatever goes with it.
+        Learns with the beam shifted: a lesson for each set of input cells, and whatever goes with it.
     scan
-        Tries many shifts, mrad, about one, for a beam that is far off.
+        Tries many shifts about one, for a beam that is far off.
 
     Returns
     -------
     learned
         With the beam where it is.
-    shift : (2,) float64
-        By how much it was moved, mrad.
-    left : (2,) float64 or None
-        By how much it is still off beyond doubt.
+    shift : BeamShift
+        By how much the beam was moved.
+    left : BeamShift or None
+        By how much the beam is still off, where that is significant.
     """
-    shift = np.zeros(2)
+    shift = NO_SHIFT
     learned = learn_at(shift)
     if p.learn_beam:
         learned, shift = _followed(learn_at, learned, shift)
         if _rate(learned) < SCANNED_BELOW and (far := scan(shift)) is not None:
-            again = learn_at(far)
-            if _evidence(again) > _evidence(learned):
-                learned, shift = _followed(learn_at, again, far)
+            trial = learn_at(far)
+            if _evidence(trial) > _evidence(learned):
+                learned, shift = _followed(learn_at, trial, far)
     return learned, shift, _shift(learned)
 
 
 def _followed(
-    learn_at: Callable[[Array], Sequence[tuple[T, Lesson]]], learned: Sequence[tuple[T, Lesson]], shift: Array
-) -> tuple[Sequence[tuple[T, Lesson]], Array]:
+    learn_at: Callable[[BeamShift], Sequence[tuple[T, Lesson]]], learned: Sequence[tuple[T, Lesson]], shift: BeamShift
+) -> tuple[Sequence[tuple[T, Lesson]], BeamShift]:
     """Move the beam as the residuals say, as long as they do and the evidence rises."""
     for _ in range(MOST_MOVES):
         if (left := _shift(learned)) is None:
             break
-        again = learn_at(shift + left)
-        if _evidence(again) <= _evidence(learned):
+        trial = learn_at(shift + left)
+        if _evidence(trial) <= _evidence(learned):
             break
-        learned, shift = again, shift + left
+        learned, shift = trial, shift + left
     return learned, shift
 
 
-def _shift(learned: Sequence[tuple[T, Lesson]]) -> Array | None:
-    """The beam shift (2,), mrad, that the crystals of all input cells tell; None where there is none beyond doubt."""
+def _shift(learned: Sequence[tuple[T, Lesson]]) -> BeamShift | None:
+    """The beam shift that the residuals of all input cells' crystals show; None where none is significant."""
     misfits = [lesson.misfit for _, lesson in learned if lesson.misfit is not None]
     if not misfits:
         return None
-    weights = np.array([misfit.errors[:2] ** -2 for misfit in misfits])
-    shift = (weights * [misfit.values[:2] for misfit in misfits]).sum(axis=0) / weights.sum(axis=0)
+    weights = np.array([misfit.shift_errors**-2 for misfit in misfits])
+    shift = Radian((weights * [misfit.shift for misfit in misfits]).sum(axis=0) / weights.sum(axis=0))
+    errors = Radian(weights.sum(axis=0) ** -0.5)
     most = max(misfits, key=lambda misfit: misfit.n_crystals)
-    if not is_shift(shift, weights.sum(axis=0) ** -0.5, most.spread, most.wavelength):
+    if not is_shift(shift, errors, most.spread, most.wavelength):
         return None
-    return np.asarray(1e3 * shift)
+    return BeamShift.from_radian(shift)
 
 
 def _evidence(learned: Sequence[tuple[T, Lesson]]) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..devices import Devices
 from ..model.cell import Array, shortest_reciprocal
 from ..model.chance.evidence import Evidence
+from ..model.detector.beam_shift import Radian
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
@@ -22,8 +23,8 @@ FRAMES = 24
 """On which they are tried in a run."""
 
 
-def shifts_to_try(shortest: float, wavelength: float) -> Array:
-    """Beam shifts (n, 2), radian, of a hexagonal net, the near ones first, without none.
+def shifts_to_try(shortest: float, wavelength: float) -> Radian:
+    """Beam shifts (n, 2) of a hexagonal net, the near ones first, without none.
 
     Parameters
     ----------
@@ -34,13 +35,13 @@ def shifts_to_try(shortest: float, wavelength: float) -> Array:
     inside = (np.abs(i + j) <= RINGS) & ((i != 0) | (j != 0))
     points = np.column_stack([i[inside] + j[inside] / 2, j[inside] * np.sqrt(0.75)])
     points = points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]
-    return np.asarray(STEP * shortest * wavelength * points)
+    return Radian(STEP * shortest * wavelength * points)
 
 
 def scan_beam(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
-) -> Array | None:
-    """The shift (2,), radian, with which frames are indexed clearly better than without, the best of many.
+) -> Radian | None:
+    """The beam shift (2,) with which frames are indexed clearly better than without, the best of many.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def scan_beam(
     shortest = max(shortest_reciprocal(cell) for cell in cells)
     shifts = np.concatenate([np.zeros((1, 2)), shifts_to_try(shortest, float(np.median(wavelengths)))])
     xyz, wavelength = spots[rows].astype(np.float64), np.repeat(wavelengths, counts)
-    moved = [spots_of_moved_detector(xyz, wavelength, shift).astype(np.float32) for shift in shifts]
+    moved = [spots_of_moved_detector(xyz, wavelength, Radian(shift)).astype(np.float32) for shift in shifts]
     result = devices.index_frames(
         np.concatenate(moved),
         offsets_of(np.tile(counts, len(shifts))),
@@ -72,7 +73,7 @@ def scan_beam(
     shown = Evidence.of(result, p.accept)
     trials = [shown[slice(k * n, (k + 1) * n)] for k in range(len(shifts))]
     best = int(np.argmax([trial.evidence.sum() for trial in trials]))
-    return shifts[best] if trials[best].is_better_than(trials[0]) else None
+    return Radian(shifts[best]) if trials[best].is_better_than(trials[0]) else None
 
 
 def _frames_with_most_spots(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Array, reciprocal
+from .detector.beam_shift import Radian
 from .detector.pixels import spots_of_moved_detector
 from .lattice import primitive_basis
 
@@ -61,7 +62,7 @@ class Crystals:
         shift = self.offsets[:-1][frame] - (np.cumsum(n) - n)
         return np.arange(len(crystal)) + np.repeat(shift, n), crystal
 
-    def corrected(self, shift: Array, distance: float = 0.0) -> Crystals:
+    def corrected(self, shift: Radian, distance: float = 0.0) -> Crystals:
         """The same crystals with the spots that a moved detector gives."""
         wave = self.wavelength[self.frame_of_spot]
         return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))

@@ -14,6 +14,7 @@ from ..devices import Devices
 from ..learn import Lesson, learn
 from ..learn.scan import scan_beam
 from ..model.cell import Array, is_left_handed
+from ..model.detector.beam_shift import Radian
 from ..model.lattice import primitive_basis
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult, FrameBlock
@@ -108,8 +109,8 @@ class InputCells:
             learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
         return learned
 
-    def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Array | None:
-        """Look for a beam that is far off on these blocks; the shift (2,), radian, or None."""
+    def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
+        """Look for a beam that is far off on these blocks; its shift (2,), or None."""
         groups = self._by_cells(blocks)
         if not groups:
             return None

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
+from ..model.detector.beam_shift import BeamShift
 from ..model.detector.panels import Geometry
 from ..model.lattice import Lattice
 from ..model.records.frame import FrameBlock, Place
@@ -117,9 +118,9 @@ class Job:
         span = span_of(self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames)
         return dataclasses.replace(self, span=span)
 
-    def with_beam_shift(self, shift: Array) -> Job:
-        """The job with the beam shifted by (2,) mrad from where it has it."""
-        if not np.any(shift):
+    def with_beam_shift(self, shift: BeamShift) -> Job:
+        """The job with the beam shifted from where it has it."""
+        if not shift:
             return self
         paths = (source.path for source in self.sources)
         return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))

@@ -11,7 +11,7 @@ import numpy as np
 from ..devices import Devices
 from ..learn.beam import settle_beam
 from ..learn.lesson import Lesson
-from ..model.cell import Array
+from ..model.detector.beam_shift import BeamShift
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.records.frame import FrameBlock
 from ..model.records.run import Learned
@@ -30,25 +30,25 @@ BEAM_MOVED = (
 
 def learn_with_beam(
     cells: InputCells, devices: Devices, head: Sequence[FrameBlock], p: Parameters
-) -> tuple[list[tuple[Learned, Lesson]], Array, Array | None]:
+) -> tuple[list[tuple[Learned, Lesson]], BeamShift, BeamShift | None]:
     """Learn from the first frames of a run; what is learned, and the shift, are those of `settle_beam`."""
 
-    def moved(shift: Array) -> Sequence[FrameBlock]:
-        return [_moved(block, shift) for block in head] if shift.any() else head
+    def moved(shift: BeamShift) -> Sequence[FrameBlock]:
+        return [_moved(block, shift) for block in head] if shift else head
 
-    def scan(about: Array) -> Array | None:
+    def scan(about: BeamShift) -> BeamShift | None:
         far = cells.scan_beam(devices, moved(about))
-        return None if far is None else about + 1e3 * far
+        return None if far is None else about + BeamShift.from_radian(far)
 
     learned, shift, left = settle_beam(lambda shift: cells.learn(devices, moved(shift)), scan, p)
     return list(learned), shift, left
 
 
-def _moved(block: FrameBlock, shift: Array) -> FrameBlock:
-    """A block with the beam shifted by (2,) mrad, as well as its spots alone tell."""
+def _moved(block: FrameBlock, shift: BeamShift) -> FrameBlock:
+    """A block with the beam shifted, as well as its spots alone allow: by the wavelength of their Ewald sphere."""
     spots = block.spots.astype(np.float64)
     for begin, end in itertools.pairwise(block.offsets):
         if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
             along = np.full(end - begin, wavelength)
-            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, 1e-3 * shift)
+            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, shift.radian)
     return replace(block, spots=spots.astype(np.float32))

@@ -14,7 +14,7 @@ import numpy as np
 from ..devices import Devices, open_devices
 from ..devices.lanes import in_lanes
 from ..errors import NothingProcessed
-from ..model.cell import Array
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift
 from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from ..model.records.reason import with_status
 from ..model.records.results import ResultsHeader
@@ -107,14 +107,14 @@ class Run:
         self.tally = Tally()
         self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self._tell, self.show)
-        self._beam_shift: Array | None = None
+        self._beam_shift: BeamShift | None = None
         self._new: list[str] = []
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
         self.learned, self._is_complete = saved.learned, saved.is_complete
         if saved.learned:
-            self.job = job.with_beam_shift(np.array(saved.learned[0].beam_shift))
+            self.job = job.with_beam_shift(saved.learned[0].beam_shift)
         self.job.check_growth(saved.mark)
         self._take_up(saved)
         self._begin_shard()
@@ -152,21 +152,21 @@ class Run:
             return blocks
         p = self.p if self._beam_shift is None else self.p.replace(learn_beam=False)
         found, shift, left = learn_with_beam(self.cells, self.devices, head, p)
-        if shift.any():
+        if shift:
             self._move_beam(shift)
             return blocks
         if left is not None:
-            self._tell(BEAM_OFF.format(*left))
-        x, y = (0.0, 0.0) if self._beam_shift is None else self._beam_shift.tolist()
-        self.learned = [dataclasses.replace(group, beam_shift=(x, y)) for group, _ in found if group.n_crystals.any()]
+            self._tell(BEAM_OFF.format(*left.mrad))
+        shift = self._beam_shift or NO_SHIFT
+        self.learned = [dataclasses.replace(group, beam_shift=shift) for group, _ in found if group.n_crystals.any()]
         self.cells.take_up(self.learned)
         self.store.learned(self.learned)
         return blocks
 
-    def _move_beam(self, shift: Array) -> None:
+    def _move_beam(self, shift: BeamShift) -> None:
         self._beam_shift, self.job = shift, self.job.with_beam_shift(shift)
         assert self.job.geometry is not None
-        self._tell(BEAM_MOVED.format(*shift, beam_option(self.job.geometry)))
+        self._tell(BEAM_MOVED.format(*shift.mrad, beam_option(self.job.geometry)))
         self._begin_shard()
 
     def prepared(

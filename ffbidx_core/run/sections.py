@@ -140,9 +140,11 @@ class Experiment:
     @property
     def changes(self) -> GeometryChanges:
         """What is otherwise than the geometry file has it."""
+        from ..model.detector.beam_shift import BeamShift
         from ..read.geometry.choose import GeometryChanges
 
-        return GeometryChanges(self.beam_centre, self.distance, self.wavelength, self.half_pixel_shift, self.beam_shift)
+        shift = None if self.beam_shift is None else BeamShift(mrad=self.beam_shift)
+        return GeometryChanges(self.beam_centre, self.distance, self.wavelength, self.half_pixel_shift, shift)
 
     def chosen(self, inputs: Sequence[str]) -> tuple[Geometry | None, bool | None]:
         """The geometry for some spot files, and whether half a pixel is added to their peaks; see `choose_geometry`.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ffbidx_core.benchmark import LYSOZYME
 from ffbidx_core.devices import Devices, open_devices
 from ffbidx_core.diagnose.diagnosis import Diagnosis, make_diagnosis
+from ffbidx_core.model.detector.beam_shift import NO_SHIFT
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import expand_inputs
 from ffbidx_core.read.results import read_run
@@ -75,7 +76,7 @@ def diagnose(scenario: Scenario, n_frames: int, seed: int, devices: Devices, fol
         rates.append(summary.indexed / summary.frames)
         if learn_beam:
             learned = read_run(results)[4]
-            off = 1e-3 * np.array(learned[0].beam_shift if learned else (0.0, 0.0)) / pixel_of(scenario)
+            off = (learned[0].beam_shift if learned else NO_SHIFT).radian / pixel_of(scenario)
     moved = Moved(rates[1], rates[0], tuple(off - true_shift(scenario)))
     return make_diagnosis(results, devices), moved
 

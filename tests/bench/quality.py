@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.devices import OneDevice
@@ -18,6 +17,7 @@ from ffbidx_core.learn import Lesson, learn
 from ffbidx_core.learn.beam import settle_beam
 from ffbidx_core.learn.scan import scan_beam
 from ffbidx_core.method.index_frames import index_frames
+from ffbidx_core.model.detector.beam_shift import BeamShift
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.frame import BatchResult
@@ -99,20 +99,20 @@ def part(frames: SimulatedFrames, first: int, last: int) -> tuple[np.ndarray, np
 def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[SearchPlan, SimulatedFrames]:
     """The search as a run that begins with these frames makes it, and the frames with the beam as it has it."""
 
-    def moved(shift: NDArray[np.float64]) -> SimulatedFrames:
+    def moved(shift: BeamShift) -> SimulatedFrames:
         wavelength = np.full(len(frames.spots), frames.scenario.wavelength)
-        return replace(frames, spots=spots_of_moved_detector(frames.spots, wavelength, 1e-3 * shift))
+        return replace(frames, spots=spots_of_moved_detector(frames.spots, wavelength, shift.radian))
 
-    def learn_at(shift: NDArray[np.float64]) -> list[tuple[None, Lesson]]:
+    def learn_at(shift: BeamShift) -> list[tuple[None, Lesson]]:
         return [(None, learn(OneDevice(backend), *part(moved(shift), 0, p.learn_cell), frames.input_cells, p))]
 
-    def scan(about: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    def scan(about: BeamShift) -> BeamShift | None:
         first = part(moved(about), 0, p.learn_cell)
         far = scan_beam(OneDevice(backend), *first, frames.input_cells, p)
-        return None if far is None else about + 1e3 * far
+        return None if far is None else about + BeamShift.from_radian(far)
 
     [(_, lesson)], shift, _ = settle_beam(learn_at, scan, p)
-    return SearchPlan.make(lesson.cells, p, lesson.spread), moved(shift) if shift.any() else frames
+    return SearchPlan.make(lesson.cells, p, lesson.spread), moved(shift) if shift else frames
 
 
 def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: Tally) -> float:

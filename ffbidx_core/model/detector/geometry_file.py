@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from .beam_shift import BeamShift
 from .panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
 
 BEAM_SHIFT = "; beam shift in mrad:"
@@ -80,6 +81,13 @@ def _region_lines(name: str, region: BadRegion) -> list[str]:
     return lines
 
 
-def beam_shift(x: float, y: float) -> Geometry:
-    """The geometry that shifts the beam of whatever the inputs have themselves by x and y, mrad."""
-    return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=(x, y))
+def shift_alone(shift: BeamShift) -> Geometry:
+    """The geometry without panels that shifts the beam of the geometry, or of the spots, that each input has."""
+    x, y = shift.mrad
+    return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=shift)
+
+
+def parse_shift_alone(text: str) -> Geometry:
+    """The geometry whose text `shift_alone` wrote."""
+    x, y = map(float, text.removeprefix(BEAM_SHIFT).split())
+    return shift_alone(BeamShift(mrad=(x, y)))

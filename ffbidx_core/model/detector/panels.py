@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cell import Array
+from .beam_shift import BeamShift
 
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
@@ -246,8 +247,8 @@ class Geometry:
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
     assumed : str
         What was assumed of it, for whoever uses it, or empty.
-    beam_shift : (2,) float or None
-        Without panels: for spots as they are, and the inputs' own geometries, where the beam meets the detector, mrad.
+    beam_shift : BeamShift or None
+        Only without panels: by how much the beam of the inputs' own geometries, or of spots without pixels, is shifted.
     """
 
     detector: Detector
@@ -259,4 +260,4 @@ class Geometry:
     text: str = ""
     by_hand: bool = False
     assumed: str = ""
-    beam_shift: tuple[float, float] | None = None
+    beam_shift: BeamShift | None = None

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..cell import Array
+from .beam_shift import Radian
 
 SPHERE_ERROR = 0.1
 """Spots that are off the sphere fitted to them by more than this share give no wavelength."""
@@ -90,7 +91,7 @@ def wavelength_of_spots(spots: Array) -> float | None:
     return 1 / radius
 
 
-def spots_of_moved_detector(spots: Array, wavelength: Array, shift: ArrayLike, distance: float = 0.0) -> Array:
+def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, distance: float = 0.0) -> Array:
     """Spots (n, 3), 1/angstrom, as they are when the detector that they were computed with was not where it is.
 
     On a flat detector normal to the beam a ray (X, Y, 1) becomes ((1 + distance) X - shift_x, ..., 1).
@@ -100,7 +101,7 @@ def spots_of_moved_detector(spots: Array, wavelength: Array, shift: ArrayLike, d
     wavelength : (n,)
         Of each spot, angstrom.
     shift : (2,)
-        Where the beam meets the detector, along x and y, in units of its distance.
+        Where the beam meets the detector, along x and y, from where it was taken to.
     distance
         By which share of itself it is nearer than was taken.
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..cell import Array
 from ..crystal import Crystals
+from ..detector.beam_shift import Radian
 from ..strain import matrices, symmetric_basis
 from .equations import (
     COMMON,
@@ -82,14 +83,24 @@ class Misfit:
     n_crystals: int
 
     @property
+    def shift(self) -> Radian:
+        """The beam shift, (2,)."""
+        return Radian(self.values[:2])
+
+    @property
+    def shift_errors(self) -> Radian:
+        """Standard errors of the beam shift, (2,)."""
+        return Radian(self.errors[:2])
+
+    @property
     def is_shifted(self) -> bool:
-        """Whether there is a beam shift beyond doubt, large enough to matter."""
-        return is_shift(self.values[:2], self.errors[:2], self.spread, self.wavelength)
+        """Whether there is a significant beam shift that is large enough to matter."""
+        return is_shift(self.shift, self.shift_errors, self.spread, self.wavelength)
 
     @property
     def spread_with_shift(self) -> Spread:
         """The scatter of residuals from which a beam shift is not taken out: it is one across the ray."""
-        shift = float(np.linalg.norm(self.values[:2])) / self.wavelength if self.is_shifted else 0.0
+        shift = float(np.linalg.norm(self.shift)) / self.wavelength if self.is_shifted else 0.0
         # One of its two directions for each residual across the ray.
         return replace(self.spread, across=float(np.hypot(self.spread.across, shift / np.sqrt(2))))
 
@@ -137,8 +148,8 @@ def _stiffness(n_common: int) -> Array:
     return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
 
 
-def is_shift(shift: Array, errors: Array, spread: Spread, wavelength: float) -> bool:
-    """Whether a beam shift (2,), radian, is beyond doubt and large enough to matter."""
+def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -> bool:
+    """Whether a beam shift (2,) is significant, and large enough beside the residuals' scatter to matter."""
     sure = (np.abs(shift) > SIGNIFICANT * errors).any()
     return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
 
@@ -168,7 +179,7 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         cells = turned_and_strained(moved, indexed, reduced.own(change))
         # The detector's part goes into the spots; strains are measured from the references each time.
         setup = setup + change[: len(COMMON)]
-        moved = replace(crystals.corrected(setup[:2], setup[2]), cells=cells)
+        moved = replace(crystals.corrected(Radian(setup[:2]), setup[2]), cells=cells)
     values = np.concatenate([setup, change[len(COMMON) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(

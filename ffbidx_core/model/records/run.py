@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import Array
+from ..detector.beam_shift import NO_SHIFT, BeamShift
 from ..misfit.equations import Spread
 from .frame import Place
 
@@ -176,21 +177,21 @@ class Learned:
         Crystals that each was learned from; 0 where it is as given.
     spread : Spread or None
         Scatter of their residuals and strains; None where they were too few.
-    beam_shift : (2,) float
-        By how much the run moved the beam, mrad, see `Geometry`.
+    beam_shift : BeamShift
+        By how much the run moved the beam, see `Geometry`.
     """
 
     given: Array
     cells: Array
     n_crystals: NDArray[np.int64]
     spread: Spread | None = None
-    beam_shift: tuple[float, float] = (0.0, 0.0)
+    beam_shift: BeamShift = NO_SHIFT
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; its numbers are written so that they read back exactly."""
         arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
         spread = None if self.spread is None else asdict(self.spread)
-        return arrays | {"spread": spread, "beam_shift": list(self.beam_shift)}
+        return arrays | {"spread": spread, "beam_shift": list(self.beam_shift.mrad)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Learned:
@@ -201,5 +202,5 @@ class Learned:
             np.array(values["cells"], dtype=np.float64),
             np.array(values["n_crystals"], dtype=np.int64),
             None if spread is None else Spread(**spread),
-            tuple(values.get("beam_shift", (0.0, 0.0))),
+            BeamShift(mrad=tuple(values.get("beam_shift", (0.0, 0.0)))),
         )

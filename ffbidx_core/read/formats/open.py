@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...model.cell import Array
+from ...model.detector.beam_shift import BeamShift
 from ...model.detector.panels import Geometry
 from ...model.records.results import FORMAT as RESULTS
 from ..files.content import is_hdf5, read_head, read_text
@@ -83,7 +84,7 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     return SpotXdsFile(path, text, geometry) if is_spot_xds(text) else TextFile(path, text)
 
 
-def _open_shifted(path: str, shift: tuple[float, float]) -> SpotFile:
+def _open_shifted(path: str, shift: BeamShift) -> SpotFile:
     file = open_spots(path)
     if file.geometry is None:
         return ShiftedSpots(file, shift)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.cell import Array
+from ...model.detector.beam_shift import BeamShift
 from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
@@ -24,13 +25,13 @@ FRAMES_FOR_DISTANCE = 16
 """The detector's distance is the median of so many frames' where each has one."""
 
 
-def with_shifted_beam(geometry: Geometry, shift: Array | tuple[float, float], file: SpotFile) -> Geometry:
+def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> Geometry:
     """A geometry whose detector is moved so that the beam is shifted across it.
 
     Parameters
     ----------
-    shift : (2,)
-        Where the beam meets the detector, along x and y, mrad from where the geometry has it.
+    shift
+        Where the beam meets the detector from where the geometry has it.
     file
         An open file with this geometry, whose first frames say how far away the detector is; without a distance the
         geometry stays as it is.
@@ -40,7 +41,7 @@ def with_shifted_beam(geometry: Geometry, shift: Array | tuple[float, float], fi
     distances = distances[np.isfinite(distances)]
     if len(distances) == 0:
         return geometry
-    x, y = (-1e-3 * np.asarray(shift) * (np.median(distances) + geometry.detector.mean_offset)).tolist()
+    x, y = (-shift.radian * (np.median(distances) + geometry.detector.mean_offset)).tolist()
     if is_experiments(geometry.text):
         made = changed_geometry(geometry.text, np.array([x, y, 0.0]), None)
     else:
@@ -57,15 +58,15 @@ class ShiftedSpots:
     ----------
     file
         Closed with this.
-    shift : (2,)
-        Where the beam meets the detector that the spots were computed with, mrad.
+    shift
+        Where the beam meets the detector from where it was when the spots were computed.
     """
 
     geometry: Geometry | None = None
     half_pixel_shift: bool | None = None
 
-    def __init__(self, file: SpotFile, shift: tuple[float, float]) -> None:
-        self._file, self._shift = file, np.array(shift) * 1e-3
+    def __init__(self, file: SpotFile, shift: BeamShift) -> None:
+        self._file, self._shift = file, shift.radian
         self.path, self.format, self.n_frames = file.path, file.format, file.n_frames
         self.units_assumed, self.cells = file.units_assumed, file.cells
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import InputError, UsageError
-from ...model.cell import Array
 from ...model.detector.beam import beam_on_panel
-from ...model.detector.geometry_file import beam_shift, geometry_text
+from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.detector.geometry_file import geometry_text, shift_alone
 from ...model.detector.panels import Geometry, Reading
 from ..formats.open import open_spots
 from ..formats.shifted import with_shifted_beam
@@ -35,15 +35,15 @@ class GeometryChanges:
     wavelength : float
         Angstrom.
     half_pixel_shift : bool
-    beam_shift : (2,) float
-        Of spots without pixels, too, mrad; see `Geometry`.
+    beam_shift : BeamShift
+        By how much the beam is shifted, of spots without pixels, too; see `Geometry`.
     """
 
     beam_centre: tuple[float, float] | None = None
     distance: float | None = None
     wavelength: float | None = None
     half_pixel_shift: bool | None = None
-    beam_shift: tuple[float, float] | None = None
+    beam_shift: BeamShift | None = None
 
     def apply(self, geometry: Geometry) -> Geometry:
         """A geometry with these changes; its text is made anew where it says something else now."""
@@ -120,11 +120,11 @@ def choose_geometry(
         geometry = changes.apply(own)
         shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
     if changes.beam_shift is not None:
-        geometry = shifted_geometry(inputs, geometry, np.array(changes.beam_shift))
+        geometry = shifted_geometry(inputs, geometry, changes.beam_shift)
     return geometry, shift
 
 
-def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Array) -> Geometry:
+def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: BeamShift) -> Geometry:
     """The geometry of a run with its beam shifted.
 
     Parameters
@@ -133,23 +133,27 @@ def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Ar
         Spot files.
     geometry
         As `choose_geometry` gives it.
-    shift : (2,)
-        Where the beam meets the detector, along x and y, mrad from where it is taken to be.
+    shift
+        By how much.
     """
     if geometry is None or geometry.beam_shift is not None:
-        before = np.zeros(2) if geometry is None or geometry.beam_shift is None else geometry.beam_shift
-        x, y = (shift + before).tolist()
-        return beam_shift(x, y)
+        before = NO_SHIFT if geometry is None or geometry.beam_shift is None else geometry.beam_shift
+        return shift_alone(shift + before)
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
     return geometry
 
 
+def shift_option(shift: BeamShift) -> str:
+    """The option that shifts the beam, as it is typed."""
+    return SHIFT_OPTION.format(*shift.mrad)
+
+
 def beam_option(geometry: Geometry) -> str:
     """What puts the beam where a geometry has it, as it is typed."""
     if geometry.beam_shift is not None:
-        return SHIFT_OPTION.format(*geometry.beam_shift)
+        return shift_option(geometry.beam_shift)
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 

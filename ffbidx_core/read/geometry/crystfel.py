@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from ...errors import InputError
-from ...model.detector.geometry_file import BEAM_SHIFT, BY_HAND, SENSOR, beam_shift, geometry_text
+from ...model.detector.geometry_file import BEAM_SHIFT, BY_HAND, SENSOR, geometry_text, parse_shift_alone
 from ...model.detector.panels import (
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
@@ -77,7 +77,7 @@ def parse_geometry(path: str, text: str) -> Geometry:
         Naming the line or the panel.
     """
     if text.startswith(BEAM_SHIFT):
-        return beam_shift(*map(float, text.removeprefix(BEAM_SHIFT).split()))
+        return parse_shift_alone(text)
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):

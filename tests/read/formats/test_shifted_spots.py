@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core.errors import UsageError
-from ffbidx_core.model.detector.geometry_file import beam_shift
+from ffbidx_core.model.detector.beam_shift import BeamShift
+from ffbidx_core.model.detector.geometry_file import shift_alone
 from ffbidx_core.model.detector.pixels import FlatDetector
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.choose import GeometryChanges, beam_option, choose_geometry, shifted_geometry
@@ -15,7 +16,7 @@ from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 TAKEN = FlatDetector(200.0, 100.0, (2000, 2000), (1000.0, 1000.0))
 TRUE = FlatDetector(200.0, 100.0, (2000, 2000), (1004.0, 998.0))
-SHIFT = beam_shift(4 * 0.1 / 0.2, -2 * 0.1 / 0.2)
+SHIFT = shift_alone(BeamShift(mrad=(4 * 0.1 / 0.2, -2 * 0.1 / 0.2)))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def read(path, geometry):
 def test_spots_are_those_of_the_beam_at_its_place(frame):
     path, expected = frame
     np.testing.assert_allclose(read(path, SHIFT), expected, atol=1e-7)
-    np.testing.assert_allclose(read(path, beam_shift(0, 0)), read(path, None), atol=1e-9)
+    np.testing.assert_allclose(read(path, shift_alone(BeamShift(mrad=(0, 0)))), read(path, None), atol=1e-9)
 
 
 def test_a_shift_is_recorded_as_text():
@@ -77,7 +78,7 @@ def test_with_pixels_it_is_another_beam_centre(stills):
     path, detector = stills
     wanted = all_spots(path, choose_geometry([path], None, centred_at(detector, 1.5, -0.5))[0])
     assert np.abs(wanted - all_spots(path, None)).max() > 1e-4
-    on_top, _ = choose_geometry([path], None, GeometryChanges(beam_shift=(1.5, -0.5)))
+    on_top, _ = choose_geometry([path], None, GeometryChanges(beam_shift=BeamShift(mrad=(1.5, -0.5))))
     assert on_top.detector.panels == ()
     np.testing.assert_allclose(all_spots(path, on_top), wanted, atol=2e-8)
     with contextlib.closing(open_spots(path, on_top)) as file:
@@ -88,11 +89,12 @@ def test_a_given_geometry_is_moved(stills, tmp_path):
     path, detector = stills
     (tmp_path / "given.geom").write_text(detector.as_text(1.0))
     geometry = str(tmp_path / "given.geom")
-    moved, _ = choose_geometry([path], geometry, GeometryChanges(beam_shift=(1.5, -0.5)))
+    moved, _ = choose_geometry([path], geometry, GeometryChanges(beam_shift=BeamShift(mrad=(1.5, -0.5))))
     wanted, _ = choose_geometry([path], geometry, centred_at(detector, 1.5, -0.5))
     assert moved.beam_shift is None
     np.testing.assert_allclose(all_spots(path, moved), all_spots(path, wanted), atol=2e-8)
-    twice = shifted_geometry([path], shifted_geometry([path], moved, np.array([1.0, 0])), np.array([-2.5, 0.5]))
+    steps = (BeamShift(mrad=(1.0, 0.0)), BeamShift(mrad=(-2.5, 0.5)))
+    twice = shifted_geometry([path], shifted_geometry([path], moved, steps[0]), steps[1])
     np.testing.assert_allclose(all_spots(path, twice), all_spots(path, read_geometry(geometry)), atol=2e-8)
 
 
@@ -102,7 +104,10 @@ def test_the_detector_is_as_far_as_its_distance_and_offset(stills, tmp_path):
     offset = FlatDetector(detector.distance - 500, detector.pixel_size, detector.size, detector.beam_centre)
     text = offset.as_text(1.0) + "p0/coffset = 0.5\n"
     (tmp_path / "encoder.geom").write_text(text)
-    changes = GeometryChanges(distance=offset.distance, beam_shift=(1.5, -0.5)), centred_at(detector, 1.5, -0.5)
+    changes = (
+        GeometryChanges(distance=offset.distance, beam_shift=BeamShift(mrad=(1.5, -0.5))),
+        centred_at(detector, 1.5, -0.5),
+    )
     moved, _ = choose_geometry([path], str(tmp_path / "encoder.geom"), changes[0])
     (tmp_path / "given.geom").write_text(detector.as_text(1.0))
     wanted, _ = choose_geometry([path], str(tmp_path / "given.geom"), changes[1])
@@ -111,8 +116,8 @@ def test_the_detector_is_as_far_as_its_distance_and_offset(stills, tmp_path):
 
 def test_a_beam_has_one_place(frame):
     path, _ = frame
-    geometry, shift = choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.5)))
-    assert (geometry.beam_shift, shift) == ((1.0, 0.5), None)
+    geometry, shift = choose_geometry([path], None, GeometryChanges(beam_shift=BeamShift(mrad=(1.0, 0.5))))
+    assert (geometry.beam_shift, shift) == (BeamShift(mrad=(1.0, 0.5)), None)
     for other in ({"beam_centre": (1.0, 2.0)}, {"distance": 100.0}):
         with pytest.raises(UsageError):
-            choose_geometry([path], None, GeometryChanges(beam_shift=(1.0, 0.5), **other))
+            choose_geometry([path], None, GeometryChanges(beam_shift=BeamShift(mrad=(1.0, 0.5)), **other))
