@@ -1,6 +1,7 @@
 """What the GPU backend hands to a kernel is what the kernel takes: number, order, types and layout, without a GPU.
 
-NumPy stands for CuPy, and a kernel that is launched compares its arguments with the parameters in its source.
+NumPy stands for CuPy, and a kernel that is launched compares its arguments with the parameters in its source. Types and
+names are read from the source here once more, so that the tests do not rest on `kernels.signatures`.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import kernels
+from ffbidx_core.backends.kernels.signatures import Signature, parsed, signatures
 from ffbidx_core.method.polish import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
@@ -173,3 +175,90 @@ def test_what_does_not_fit_is_noticed(change):
     }[change]
     with pytest.raises(AssertionError):
         kernel((1,), (128,), wrong)
+
+
+GIVEN = {
+    "spots": np.zeros((4, 3), np.float32),
+    "offsets": np.array([0, 1, 4]),
+    "n_spots": 4,
+    "largest": 8,
+    "scratch": None,
+    "xyz": np.zeros((3, 4), np.float32),
+}
+"""What `sort_spots` is launched with."""
+
+
+def names_in_source(kernel: str) -> list[str]:
+    text = dict(KERNEL.findall(SOURCE))[kernel]
+    return [re.search(r"(\w+)$", declaration.strip()).group(1) for declaration in text.split(",")]
+
+
+def test_signatures_are_those_of_the_source():
+    found = {
+        kernel: ([p.name for p in parameters], [p.kind + "*" * p.is_array for p in parameters])
+        for kernel, parameters in signatures().items()
+    }
+    assert found == {kernel: (names_in_source(kernel), kinds) for kernel, kinds in parameters().items()}
+
+
+def launched_with(cuda, **arguments):
+    """What reaches the kernel `sort_spots`, in its order."""
+    backend, reached = cuda.CudaBackend(), []
+    _, signature = backend._functions["sort_spots"]
+    backend._functions = {"sort_spots": (lambda grid, block, given, shared_mem: reached.extend(given), signature)}
+    backend._launch("sort_spots", (2,), 32, **arguments)
+    return reached
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_the_call_does_not_matter(cuda, seed):
+    shuffled = np.random.default_rng(seed).permutation(list(GIVEN)).tolist()
+    given = launched_with(cuda, **{name: GIVEN[name] for name in shuffled})
+    assert [id(x) for x in (given[0], given[1], given[5])] == [id(GIVEN[name]) for name in ("spots", "offsets", "xyz")]
+    assert given[2:5] == [np.int64(4), np.int32(8), np.uint64(0)]
+    assert [type(x) for x in given[2:5]] == [np.int64, np.int32, np.uint64]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"number": 4, "n_spots": ...}, r"missing arguments \['n_spots'\], unknown arguments \['number'\]"),
+        ({"n_spots": ...}, r"missing arguments \['n_spots'\], unknown arguments \[\]"),
+        ({"number": 4}, r"missing arguments \[\], unknown arguments \['number'\]"),
+        ({"largest": 8.0}, "largest is float, not int32"),
+        ({"largest": np.int64(8)}, "largest is int64 of int64, not int32"),
+        ({"largest": GIVEN["xyz"]}, "largest is ndarray of float32, not int32"),
+        ({"spots": 4}, "spots is int, not C-contiguous array of float32"),
+        ({"spots": None}, "spots is NoneType, not C-contiguous array of float32"),
+        ({"spots": np.zeros((4, 3))}, "spots is ndarray of float64, not C-contiguous array of float32"),
+        ({"spots": GIVEN["xyz"].T}, "spots is ndarray of float32, not C-contiguous array of float32"),
+        ({"spots": GIVEN["offsets"], "offsets": GIVEN["spots"]}, "spots is ndarray of int64, not C-contiguous"),
+    ],
+)
+def test_an_argument_of_another_name_or_type_is_refused(cuda, change, message):
+    arguments = {name: value for name, value in (GIVEN | change).items() if value is not ...}
+    with pytest.raises(TypeError, match=f"^kernel sort_spots: {message}"):
+        launched_with(cuda, **arguments)
+
+
+def test_a_whole_number_that_does_not_fit_is_refused(cuda):
+    with pytest.raises(OverflowError):
+        launched_with(cuda, **GIVEN | {"largest": 2**31})
+
+
+def test_the_source_alone_says_the_order():
+    text = 'extern "C" __global__ void one(int a, const double* b, /* not c, */ float d) { } // extern'
+    swapped = text.replace("int a, const double* b", "const double* b, int a")
+    values, array = {"a": 1, "b": np.ones(2), "d": 2}, np.ndarray
+    assert [type(x) for x in Signature("one", parsed(text)["one"], array).arguments(values)] == [
+        np.int32,
+        np.ndarray,
+        np.float32,
+    ]
+    assert Signature("one", parsed(swapped)["one"], array).arguments(values)[1] == np.int32(1)
+
+
+@pytest.mark.parametrize("declared", ["size_t n", "Unknown* table", "int** table", "n"])
+def test_a_parameter_of_a_type_that_no_argument_has_is_refused(declared):
+    with pytest.raises(ValueError, match="kernel one: the parameter"):
+        parsed(f'extern "C" __global__ void one(int a, {declared}) {{}}')

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import cupy as cp
-import numpy as np
 
 from ...model.misfit.equations import Spread
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..shared import GenericVerbs
-from .device import contiguous
+from .device import contiguous, of_spots
 from .search import CudaSearch
 
 METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
@@ -22,17 +21,18 @@ class CudaBackend(CudaSearch, GenericVerbs):
 
     name = "cuda"
 
-    def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, *args: Any) -> None:
-        """Launch a kernel of a warp a cell, cells (F, Q, 3, 3)."""
-        n_cells = cells.shape[0] * cells.shape[1]
+    def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, **arguments: Any) -> None:
+        """Launch a kernel with one warp for each of cells (F, Q, 3, 3)."""
+        n_cells, per_frame = cells.shape[0] * cells.shape[1], cells.shape[1]
         self._launch(
             kernel,
             (-(-n_cells // 4),),
             128,
-            spots.xyz,
-            np.int64(spots.xyz.shape[1]),
-            spots.offsets,
-            *args,
+            **of_spots(spots),
+            cells=cells,
+            n_cells=n_cells,
+            per_frame=per_frame,
+            **arguments,
         )
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
@@ -44,48 +44,26 @@ class CudaBackend(CudaSearch, GenericVerbs):
                 "refine_cells",
                 spots,
                 cells,
-                np.int64(scores.size),
-                np.int32(cells.shape[1]),
-                np.int32(METHODS[p.method]),
-                np.float64(p.contraction),
-                np.float64(p.max_dist),
-                np.int32(p.min_spots),
-                np.int32(p.n_iter),
-                cells,
-                scores,
+                method=METHODS[p.method],
+                contraction=p.contraction,
+                max_dist=p.max_dist,
+                min_spots=p.min_spots,
+                n_iter=p.n_iter,
+                scores=scores,
             )
         return cells, scores
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
         """Turn cells onto the spots; see `Backend.fit_rigid`."""
         cells = cp.array(cells, dtype=cp.float64, order="C")
-        self._per_cell(
-            "fit_rigid",
-            spots,
-            cells,
-            np.int64(cells.shape[0] * cells.shape[1]),
-            np.int32(cells.shape[1]),
-            np.int32(p.rigid_steps),
-            cells,
-        )
+        self._per_cell("fit_rigid", spots, cells, steps=p.rigid_steps)
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """Spots within each radius; see `Backend.count_within`."""
-        cells = contiguous(cells)
         radii = contiguous(radii)
         out = cp.empty(radii.shape, cp.int32)
-        self._per_cell(
-            "count_within",
-            spots,
-            cells,
-            cells,
-            radii,
-            np.int64(cells.shape[0] * cells.shape[1]),
-            np.int32(cells.shape[1]),
-            np.int32(radii.shape[2]),
-            out,
-        )
+        self._per_cell("count_within", spots, contiguous(cells), radii=radii, n_radii=radii.shape[2], counts=out)
         return out
 
     def fit_constrained(
@@ -94,7 +72,13 @@ class CudaBackend(CudaSearch, GenericVerbs):
         """The last fit; see `Backend.fit_constrained`."""
         cells, cutoff = cp.array(cells, dtype=cp.float64, order="C"), cp.empty(len(cells))
         self._per_frame(
-            "fit_constrained", spots, contiguous(reference), contiguous(radius), np.float64(prior), cells, cutoff
+            "fit_constrained",
+            spots,
+            reference=contiguous(reference),
+            radius=contiguous(radius),
+            prior=prior,
+            cells=cells,
+            cutoff=cutoff,
         )
         return cells, cutoff
 
@@ -115,27 +99,19 @@ class CudaBackend(CudaSearch, GenericVerbs):
         self._per_frame(
             "fit_whitened",
             spots,
-            contiguous(reference),
-            contiguous(cutoff),
-            np.float64(spread.across),
-            np.float64(spread.along),
-            np.float64(prior**-2),
-            cells,
+            reference=contiguous(reference),
+            cutoff=contiguous(cutoff),
+            across=spread.across,
+            along=spread.along,
+            stiffness=prior**-2,
+            cells=cells,
         )
         return cells
 
-    def _per_frame(self, kernel: str, spots: SpotBatch, *args: Any) -> None:
-        """Launch a kernel of a warp a frame."""
-        self._launch(
-            kernel,
-            (-(-spots.n_frames // 2),),
-            64,
-            spots.xyz,
-            np.int64(spots.xyz.shape[1]),
-            spots.offsets,
-            np.int32(spots.n_frames),
-            *args,
-        )
+    def _per_frame(self, kernel: str, spots: SpotBatch, **arguments: Any) -> None:
+        """Launch a kernel with one warp for each frame."""
+        n_frames = spots.n_frames
+        self._launch(kernel, (-(-n_frames // 2),), 64, **of_spots(spots), n_frames=n_frames, **arguments)
 
     def expected_false(
         self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
@@ -148,22 +124,20 @@ class CudaBackend(CudaSearch, GenericVerbs):
             "expected_false",
             (-(-counts.size // 128),),
             128,
-            spots.xyz,
-            np.int64(spots.xyz.shape[1]),
-            spots.offsets,
-            np.int64(counts.size),
-            np.int32(counts.shape[1]),
-            counts,
-            contiguous(radii),
-            input_cell,
-            np.int32(input_cell.shape[1] == 1),
-            contiguous(volumes),
-            contiguous(orders),
-            np.int32(len(volumes)),
-            np.int32(p.max_spots),
-            np.int32(p.n_output_cells),
-            np.int32(p.min_new_spots),
-            out,
+            **of_spots(spots),
+            n_items=counts.size,
+            n_cells=counts.shape[1],
+            counts=counts,
+            radii=contiguous(radii),
+            input_cell=input_cell,
+            one_a_frame=input_cell.shape[1] == 1,
+            volumes=contiguous(volumes),
+            orders=contiguous(orders),
+            n_input=len(volumes),
+            max_spots=p.max_spots,
+            n_kept=p.n_output_cells,
+            fewest=p.min_new_spots,
+            expected=out,
         )
         return out
 
@@ -175,11 +149,9 @@ class CudaBackend(CudaSearch, GenericVerbs):
             "distances",
             (cells.shape[1], spots.n_frames),
             128,
-            spots.xyz,
-            np.int64(spots.xyz.shape[1]),
-            spots.offsets,
-            cells,
-            np.int32(fractional),
-            out,
+            **of_spots(spots),
+            cells=cells,
+            fractional=fractional,
+            out=out,
         )
         return out

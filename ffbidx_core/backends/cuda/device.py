@@ -11,21 +11,26 @@ from types import ModuleType
 from typing import Any
 
 import cupy as cp
-import numpy as np
 
+from ...model.records.batch import SpotBatch
 from .. import kernels
+from ..kernels.signatures import Signature, signatures
 
 
 @functools.lru_cache(maxsize=8)
-def _kernels(device: int) -> dict[str, Any]:
+def _kernels(device: int) -> dict[str, tuple[Any, Signature]]:
+    """Each kernel compiled, and what it is launched with."""
     with cp.cuda.Device(device):
         module = cp.RawModule(code=kernels.source(), options=kernels.OPTIONS)
-        return {name: module.get_function(name) for name in kernels.KERNELS}
+        return {
+            name: (module.get_function(name), Signature(name, signatures()[name], cp.ndarray))
+            for name in kernels.KERNELS
+        }
 
 
-def pointer(array: Any) -> Any:
-    """An array, or the null pointer for None."""
-    return np.uint64(0) if array is None else array
+def of_spots(spots: SpotBatch) -> dict[str, Any]:
+    """The arguments by which a kernel takes a batch of spots."""
+    return {"xyz": spots.xyz, "n_spots": spots.xyz.shape[1], "offsets": spots.offsets}
 
 
 def contiguous(array: Any) -> Any:
@@ -76,13 +81,11 @@ class CudaDevice:
             finally:
                 self._streams.append(stream)
 
-    def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *args: Any, shared: int = 0) -> None:
-        """Launch on the current stream; arrays must be C-contiguous, for kernels know no strides."""
-        if 0 in grid:
-            return
-        for arg in args:
-            assert not isinstance(arg, cp.ndarray) or arg.flags.c_contiguous
-        self._functions[kernel](grid, (block,), args, shared_mem=shared)
+    def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
+        """Launch on the current stream, with arguments by the names that the kernel's parameters have in its source."""
+        if 0 not in grid:
+            function, signature = self._functions[kernel]
+            function(grid, (block,), signature.arguments(arguments), shared_mem=shared)
 
     def _cached(self, key: Any, make: Any) -> Any:
         """Arrays on the device that many batches share, the last few of them."""

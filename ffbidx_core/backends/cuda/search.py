@@ -17,7 +17,7 @@ from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..verbs import OrientedCells
-from .device import CudaDevice, contiguous, pointer
+from .device import CudaDevice, contiguous, of_spots
 from .tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -55,12 +55,12 @@ class CudaSearch(CudaDevice):
             "sort_spots",
             (n_frames,),
             min(1024, max(32, largest // 2)),
-            spots,
-            offsets,
-            np.int64(n_spots),
-            np.int32(largest),
-            pointer(scratch),
-            xyz,
+            spots=spots,
+            offsets=offsets,
+            n_spots=n_spots,
+            largest=largest,
+            scratch=scratch,
+            xyz=xyz,
             shared=largest * 16 if small else 0,
         )
         return SpotBatch(xyz, offsets, cp)
@@ -85,8 +85,15 @@ class CudaSearch(CudaDevice):
         wanted = max(pool, p.race_directions if p.race_spots else 0)
         room = _power_of_two(min(wanted, n_points) + WORD_ITEMS)
         small = room * 8 <= SHARED_BYTES
-        common = spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
-        race = np.int32(p.max_spots), np.int32(p.race_spots), np.int32(min(p.race_directions, n_points))
+        common = of_spots(spots) | {
+            "directions": directions,
+            "n_directions": n_points,
+            "stride": stride,
+            "max_spots": p.max_spots,
+            "race_spots": p.race_spots,
+            "race_directions": min(p.race_directions, n_points),
+            "limit": p.distance1,
+        }
         for first, count in self._parts(spots.n_frames, n_groups * (2 * stride + (0 if small else 8 * room))):
             counts = cp.empty((count, n_groups, stride), cp.uint16)
             scratch = None if small else cp.empty((count, n_groups, room), cp.uint64)
@@ -94,37 +101,27 @@ class CudaSearch(CudaDevice):
                 "count_directions",
                 (-(-stride // 1024), n_groups, count),
                 256,
-                directions,
-                np.int32(n_points),
-                np.int32(stride),
-                lengths32,
-                *common,
-                np.int32(first),
-                *race,
-                np.float32(p.distance1),
-                counts,
+                **common,
+                lengths=lengths32,
+                first_frame=first,
+                counts=counts,
             )
             self._launch(
                 "choose_candidates",
                 (n_groups, count),
                 256,
-                counts,
-                np.int32(stride),
-                directions,
-                exact,
-                np.int32(n_points),
-                lengths,
-                *common,
-                np.int32(first),
-                *race,
-                np.int32(min(pool, n_points)),
-                np.float64(largest),
-                np.float32(p.distance1),
-                trims,
-                np.int32(p.num_candidate_vectors),
-                np.int32(room),
-                pointer(scratch),
-                vectors,
+                **common,
+                counts=counts,
+                exact_directions=exact,
+                lengths=lengths,
+                first_frame=first,
+                pool=min(pool, n_points),
+                largest_cosine=largest,
+                trims=trims,
+                n_candidates=p.num_candidate_vectors,
+                room=room,
+                scratch=scratch,
+                vectors=vectors,
                 shared=room * 8 if small else 0,
             )
         return vectors
@@ -138,15 +135,13 @@ class CudaSearch(CudaDevice):
                 "refine_vectors",
                 (len(plan.lengths), spots.n_frames),
                 256,
-                spots.xyz,
-                np.int64(spots.xyz.shape[1]),
-                spots.offsets,
-                np.int32(p.max_spots),
-                lengths,
-                np.int32(p.vr_min_spots),
-                np.float64(p.vector_tolerance),
-                np.int32(vectors.shape[2]),
-                vectors,
+                **of_spots(spots),
+                max_spots=p.max_spots,
+                lengths=lengths,
+                min_spots=p.vr_min_spots,
+                tolerance=p.vector_tolerance,
+                n_candidates=vectors.shape[2],
+                vectors=vectors,
             )
         return vectors
 
@@ -159,11 +154,9 @@ class CudaSearch(CudaDevice):
         cells = cp.empty((n_frames, n_cells, 3, 3))
         scores, input_cell = cp.empty((n_frames, n_cells)), cp.empty((n_frames, n_cells), cp.int32)
         largest, n_blocks = int(plan.n_angles.max()), len(plan.group) * n_candidates
-        layout = np.int32(n_groups), np.int32(n_candidates), spots.xyz, np.int64(spots.xyz.shape[1]), spots.offsets
-        out = cells, scores, input_cell
         frames = cp.empty((*vectors.shape[:3], 9), cp.float32)
         n_vectors = frames.size // 9
-        self._launch("frame_candidates", (-(-n_vectors // 128),), 128, vectors, np.int64(n_vectors), frames)
+        self._launch("frame_candidates", (-(-n_vectors // 128),), 128, vectors=vectors, n=n_vectors, frames=frames)
         width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
         n_items = n_blocks * width
         room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
@@ -171,10 +164,28 @@ class CudaSearch(CudaDevice):
         items_fit, circle_fits = chosen_bytes <= SHARED_BYTES, circle_bytes <= SHARED_BYTES
         per_frame = n_items * 8 + chosen_bytes + (0 if circle_fits else n_blocks * circle_bytes)
         for first, count in self._parts(n_frames, per_frame):
-            at = np.int32(first), np.int32(p.max_spots)
-            scratch = None if items_fit else cp.empty((count, room + n_cells), cp.uint64)
-            scoring = *at, np.float64(p.triml), np.float64(p.trimh), np.float64(p.delta), np.float64(p.distance3)
-            choosing = np.int32(n_cells), np.int32(room), pointer(scratch), *out
+            common = of_spots(spots) | {
+                "seeds": seeds,
+                "n_groups": n_groups,
+                "n_candidates": n_candidates,
+                "first_frame": first,
+                "max_spots": p.max_spots,
+                "limit": p.distance3,
+            }
+            choosing = common | {
+                "n_items": n_items,
+                "width": width,
+                "vectors": vectors,
+                "triml": p.triml,
+                "trimh": p.trimh,
+                "delta": p.delta,
+                "n_cells": n_cells,
+                "room": room,
+                "scratch": None if items_fit else cp.empty((count, room + n_cells), cp.uint64),
+                "cells": cells,
+                "scores": scores,
+                "input_cell": input_cell,
+            }
             shared = chosen_bytes if items_fit else 0
             if p.angle_peaks:
                 keys, angles = cp.empty((count, n_items), cp.float32), cp.empty((count, n_items), cp.int32)
@@ -183,64 +194,31 @@ class CudaSearch(CudaDevice):
                     "turn_cells",
                     (n_blocks, count),
                     64,
-                    seeds,
-                    turns,
-                    frames,
-                    *layout,
-                    *at,
-                    np.float32(max(p.trimh, p.distance3)),
-                    np.float32(p.distance3),
-                    trims,
-                    np.int32(width),
-                    np.int32(largest),
-                    pointer(circle),
-                    keys,
-                    angles,
+                    **common,
+                    turns=turns,
+                    frames=frames,
+                    reach=max(p.trimh, p.distance3),
+                    trims=trims,
+                    width=width,
+                    largest=largest,
+                    scratch=circle,
+                    out_keys=keys,
+                    out_angles=angles,
                     shared=circle_bytes if circle_fits else 0,
                 )
-                self._launch(
-                    "choose_minima",
-                    (count,),
-                    256,
-                    keys,
-                    angles,
-                    np.int32(n_items),
-                    np.int32(width),
-                    seeds,
-                    vectors,
-                    *layout,
-                    *scoring,
-                    *choosing,
-                    shared=shared,
-                )
+                self._launch("choose_minima", (count,), 256, **choosing, keys=keys, angles=angles, shared=shared)
             else:
                 counts = cp.empty((count, n_items), cp.uint16)
                 self._launch(
                     "count_angles",
                     (n_blocks, count),
                     64,
-                    seeds,
-                    turns,
-                    frames,
-                    *layout,
-                    *at,
-                    np.float32(p.distance3),
-                    np.int32(width),
-                    np.int32(largest),
-                    counts,
+                    **common,
+                    turns=turns,
+                    frames=frames,
+                    stride=width,
+                    largest=largest,
+                    counts=counts,
                 )
-                self._launch(
-                    "choose_counted",
-                    (count,),
-                    256,
-                    counts,
-                    np.int32(n_items),
-                    np.int32(width),
-                    seeds,
-                    vectors,
-                    *layout,
-                    *scoring,
-                    *choosing,
-                    shared=shared,
-                )
+                self._launch("choose_counted", (count,), 256, **choosing, counts=counts, shared=shared)
         return OrientedCells(cells, scores, input_cell)

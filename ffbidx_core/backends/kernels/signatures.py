@@ -1,0 +1,145 @@
+"""The parameters of the kernels, read once from their source, so that a kernel is launched with arguments by name.
+
+The source is the one place where the order and the types of a kernel's parameters are written down.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import source
+
+KERNEL = re.compile(r'extern "C" __global__\s+(?:__launch_bounds__\(\w+\)\s+)?void\s+(\w+)\(([^)]*)\)')
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+PARAMETER = re.compile(r"(?P<kind>[\w ]+?)\s*(?P<star>\*?)\s*(?P<name>\w+)$")
+
+SCALARS: dict[str, Any] = {"int": np.int32, "i64": np.int64, "float": np.float32, "double": np.float64}
+"""NumPy's type for each C type of a number."""
+ITEMS: dict[str, Any] = SCALARS | {
+    "u64": np.uint64,
+    "unsigned short": np.uint16,
+    "float4": np.float32,
+    "SpotOrder": np.float64,
+    "Trims": np.uint8,
+    "Seed": np.uint8,
+}
+"""NumPy's type of the arrays that a kernel takes for each C type behind a pointer; structs are bytes or doubles."""
+CASTS: dict[str, Any] = SCALARS | {kind: functools.lru_cache(maxsize=1024)(SCALARS[kind]) for kind in ("int", "i64")}
+"""What makes an argument of a number. Whole numbers come again and again, and to look one up is faster than a cast."""
+TAKEN = dict.fromkeys(("int", "i64"), frozenset({int, bool})) | dict.fromkeys(
+    ("float", "double"), frozenset({float, int, np.float64, np.float32})
+)
+"""Types of the values that are cast to each C type of a number; NumPy's whole numbers would wrap around in silence."""
+MAY_BE_NULL = "scratch"
+"""A kernel takes its scratch memory from its block's shared memory when this parameter is null."""
+NULL = np.uint64(0)
+
+
+class Parameter(NamedTuple):
+    """One parameter of a kernel.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        C type of the number, or of the items behind the pointer.
+    is_array : bool
+        Whether the parameter is a pointer.
+    """
+
+    name: str
+    kind: str
+    is_array: bool
+
+
+def parsed(text: str) -> dict[str, tuple[Parameter, ...]]:
+    """Parameters of each kernel in a CUDA source, in the order of the source.
+
+    Raises
+    ------
+    ValueError
+        For a declaration that is not a number, or a pointer to items, of a type in `SCALARS` or `ITEMS`.
+    """
+    kernels = KERNEL.findall(COMMENT.sub("", text))
+    return {name: tuple(_parameter(name, part) for part in declared.split(",")) for name, declared in kernels}
+
+
+def _parameter(kernel: str, declaration: str) -> Parameter:
+    words = re.sub(r"\b(?:const|__restrict__)\b", " ", declaration).strip()
+    found = PARAMETER.match(words)
+    kind = " ".join(found["kind"].split()) if found else ""
+    if found is None or kind not in (ITEMS if found["star"] else SCALARS):
+        raise ValueError(f"kernel {kernel}: the parameter `{declaration.strip()}` is of a type that no argument has")
+    return Parameter(found["name"], kind, bool(found["star"]))
+
+
+class Signature:
+    """What a kernel is launched with.
+
+    Parameters
+    ----------
+    kernel
+        Name of the kernel, for messages.
+    parameters
+        Its parameters in their order.
+    array_type
+        Class of the arrays in the device's memory.
+    """
+
+    def __init__(self, kernel: str, parameters: tuple[Parameter, ...], array_type: type[Any]) -> None:
+        self.kernel, self.array_type = kernel, array_type
+        self._casts = tuple(
+            (p.name, None, np.dtype(ITEMS[p.kind])) if p.is_array else (p.name, CASTS[p.kind], TAKEN[p.kind])
+            for p in parameters
+        )
+
+    def arguments(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Arguments in the order of the source, each of its parameter's type.
+
+        Raises
+        ------
+        TypeError
+            For an argument that is missing, that the kernel does not have, or that is not of its parameter's type: a
+            whole number, a number, or a C-contiguous array of the type in `ITEMS`.
+        OverflowError
+            For a whole number that does not fit its parameter.
+        """
+        if len(given) != len(self._casts):
+            raise self._other_names(given)
+        made, array_type = [], self.array_type
+        try:
+            for name, cast, wanted in self._casts:
+                value = given[name]
+                if cast:
+                    if type(value) not in wanted:
+                        raise self._misfit(name, value, cast(0).dtype)
+                    made.append(cast(value))
+                elif isinstance(value, array_type) and value.dtype == wanted and value.flags.c_contiguous:
+                    made.append(value)
+                elif value is None and name == MAY_BE_NULL:
+                    made.append(NULL)
+                else:
+                    raise self._misfit(name, value, f"C-contiguous array of {wanted}")
+        except KeyError:
+            raise self._other_names(given) from None
+        return tuple(made)
+
+    def _other_names(self, given: Mapping[str, Any]) -> TypeError:
+        names = [name for name, *_ in self._casts]
+        missing, unknown = [name for name in names if name not in given], [name for name in given if name not in names]
+        return TypeError(f"kernel {self.kernel}: missing arguments {missing}, unknown arguments {unknown}")
+
+    def _misfit(self, name: str, value: Any, wanted: Any) -> TypeError:
+        there = f"{type(value).__name__} of {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
+        return TypeError(f"kernel {self.kernel}: {name} is {there}, not {wanted}")
+
+
+@functools.cache
+def signatures() -> dict[str, tuple[Parameter, ...]]:
+    """Parameters of each kernel of this package."""
+    return parsed(source())
