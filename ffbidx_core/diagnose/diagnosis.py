@@ -14,7 +14,7 @@ from ..model.lattice import Lattice
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
 from .advice import Advice, Pixels, cell_option, moving_option, pixels_of
-from .found import Found, read_found
+from .columns import RunColumns, read_columns
 from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
 from .settings import Setting, find_settings
@@ -120,7 +120,7 @@ class Diagnosis:
         return (self.distance + self.offset) / (1 + share) - self.offset
 
 
-def make_diagnosis(path: str, devices: Devices | None, found: Found | None = None) -> Diagnosis:
+def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None = None) -> Diagnosis:
     """The diagnosis of a results file.
 
     Parameters
@@ -135,7 +135,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: Found | None = Non
     InputError
         When it is no results file, is damaged, or has no frames.
     """
-    found = found or read_found(path)
+    found = found or read_columns(path)
     diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
     try:
         header, _, record, _, learned = read_run(path)
@@ -165,11 +165,11 @@ def make_diagnosis(path: str, devices: Devices | None, found: Found | None = Non
     return diagnosis
 
 
-def _cells(found: Found) -> list[CellFinding]:
+def _cells(found: RunColumns) -> list[CellFinding]:
     counts = np.bincount(found.input_cell, minlength=len(found.input_cells))
     findings = []
     for row in np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist():
-        mine = found.parameters[found.input_cell == row].astype(np.float64)
+        mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
         low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
         # The median of normal numbers is less sure than their mean by sqrt(pi / 2).
         error = np.sqrt(np.pi / 2) * (high - low) / 2 / np.sqrt(len(mine))

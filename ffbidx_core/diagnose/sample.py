@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from ..model.lattice import primitive_basis
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
-from ..model.records.results import COLUMNS, Results
+from ..model.records.results import Results
 from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
 from ..read.results import results_in_pieces
-from .found import USABLE, Found
+from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000
 MOST_SPOTS = 120_000
@@ -102,7 +101,7 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
     )
 
 
-def read_sample(path: str, found: Found, setup: Setup) -> Sample:
+def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
     """A sample of the frames that could be used, spread evenly over the run.
 
     Parameters
@@ -144,44 +143,12 @@ def _some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
     for piece in results_in_pieces(path):
         mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
         before += piece.n_frames
-        parts.append(only_frames(piece, mine))
+        parts.append(piece.take(mine))
     if parts:
         # As one, so that each file is opened once.
-        whole = _joined(parts)
+        whole = Results.joined(parts)
         ends = np.flatnonzero(whole.source[1:] != whole.source[:-1]) + 1
-        yield from (only_frames(whole, part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
-
-
-def _joined(parts: list[Results]) -> Results:
-    """Consecutive frames of a run in one."""
-    columns: dict[str, Any] = {}
-    for name, column in COLUMNS.items():
-        values = [getattr(part, name) for part in parts]
-        if column.rows == "input_cells":
-            columns[name] = values[0]
-        elif column.rows == "frames + 1":
-            counts = np.concatenate([np.diff(offsets) for offsets in values])
-            columns[name] = offsets_of(counts)
-        elif name == "crystals":
-            shifts = np.cumsum([0, *(len(part.cells) for part in parts)])
-            columns[name] = np.concatenate([rows + shift for rows, shift in zip(values, shifts, strict=False)])
-        else:
-            columns[name] = None if values[0] is None else np.concatenate(values)
-    return replace(parts[0], **columns)
-
-
-def only_frames(results: Results, frames: NDArray[np.int64]) -> Results:
-    """The results of some frames, ascending, alone."""
-    cells, cell_offsets = rows_of(results.cell_offsets, frames)
-    crystals, crystal_offsets = rows_of(results.crystal_offsets, frames)
-    rows: dict[str, Any] = {"frames": frames, "cells": cells, "crystals": crystals}
-    parts = {
-        name: getattr(results, name)[rows[c.rows]]
-        for name, c in COLUMNS.items()
-        if c.rows in rows and getattr(results, name) is not None
-    }
-    parts["crystals"] = np.searchsorted(cells, parts["crystals"])
-    return replace(results, **parts, cell_offsets=cell_offsets, crystal_offsets=crystal_offsets)
+        yield from (whole.take(part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
 
 
 class _Gathered:
@@ -208,7 +175,7 @@ class _Gathered:
         self._cells.append(self._bases[kinds] @ frame.cells)
         self._rows.append(kinds)
 
-    def sample(self, found: Found, geometry: Geometry | None, missing: list[str]) -> Sample:
+    def sample(self, found: RunColumns, geometry: Geometry | None, missing: list[str]) -> Sample:
         """All of them; frames whose wavelength is not known have that of the others."""
         wavelength, distance, status, n_crystals = np.array(self._frames, dtype=np.float64).reshape(-1, 4).T
         known = np.isfinite(wavelength)

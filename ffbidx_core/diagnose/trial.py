@@ -20,7 +20,7 @@ from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
 from ..read.frames import ResolutionLimits
-from .found import Found
+from .columns import RunColumns
 from .sample import Sample
 
 
@@ -49,7 +49,7 @@ class Again:
         Of the run, as `read_run` gives them.
     """
 
-    def __init__(self, sample: Sample, found: Found, settings: dict[str, Any], devices: Devices) -> None:
+    def __init__(self, sample: Sample, found: RunColumns, settings: dict[str, Any], devices: Devices) -> None:
         self._sample, self._devices = sample, devices
         self._learned = None if found.learned_cells is None else sample.bases @ found.learned_cells
         values: dict[str, Any] = json.loads(found.header.parameters)

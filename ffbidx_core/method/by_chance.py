@@ -22,7 +22,7 @@ from ..parameters import Parameters
 from .false_rate import FalseRate
 from .polish import polish
 from .reasons import reason_of_level, with_vectors
-from .search import Found, search
+from .search import CellTable, search
 
 LOST = 3.0
 """A refined cell has lost its spots when 10^LOST times as many false ones as it are expected as are allowed."""
@@ -30,7 +30,7 @@ LOST = 3.0
 
 def find_by_chance(
     backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
-) -> tuple[Found, Any]:
+) -> tuple[CellTable, Any]:
     """All crystals of a batch, by search, removal of their spots, and search again.
 
     Parameters
@@ -40,7 +40,7 @@ def find_by_chance(
 
     Returns
     -------
-    found : Found
+    found : CellTable
     reason : (F,) uint8
         As `FrameReason`: why a frame has no crystal.
     """
@@ -79,7 +79,7 @@ class _Passes:
         self.n_frames = n_frames
         # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
         self.known: list[Any] = []
-        self.rows: list[Found] = []
+        self.rows: list[CellTable] = []
 
     def take_crystals(
         self, frames: Any, spots: SpotBatch, cells: Any, raw_scores: Any, input_cell: Any
@@ -190,17 +190,22 @@ class _Passes:
         known = xp.broadcast_to(1e-3 * xp.eye(3), (self.n_frames, 3, 3)).copy()
         known[frames[is_new]] = cells[is_new]
         self.known.append(known)
-        self.rows.append(Found(frames, cells, source, level, level, false, is_new))
+        self.rows.append(
+            CellTable(
+                frame=frames,
+                cells=cells,
+                input_cell=source,
+                scores=level,
+                log10_chance=level,
+                log10_false=false,
+                is_crystal=is_new,
+            )
+        )
         return is_new
 
-    def found(self) -> Found:
+    def found(self) -> CellTable:
         """Everything recorded, in one."""
-        xp = self.xp
-        if not self.rows:
-            none = xp.zeros(0)
-            cells, is_crystal = xp.zeros((0, 3, 3)), none.astype(bool)
-            return Found(none.astype(xp.int64), cells, none.astype(xp.int32), none, none, none, is_crystal)
-        return Found.joined(self.rows, xp)
+        return CellTable.joined([CellTable.empty(xp=self.xp), *self.rows], self.xp)
 
 
 def _at_lowest(levels: Any, others: tuple[Any, ...], xp: Any) -> Iterator[Any]:
@@ -209,7 +214,7 @@ def _at_lowest(levels: Any, others: tuple[Any, ...], xp: Any) -> Iterator[Any]:
     return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
 
 
-def final_scores(backend: Backend, spots: SpotBatch, found: Found, p: Parameters) -> Any:
+def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parameters) -> Any:
     """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
     xp = backend.xp
     if len(found.frame) == 0:

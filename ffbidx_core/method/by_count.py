@@ -14,7 +14,7 @@ from ..model.records.batch import SpotBatch, to_host
 from ..model.records.reason import FrameReason
 from ..parameters import Parameters
 from .reasons import best_levels, reason_of_level, with_vectors
-from .search import Found, search
+from .search import CellTable, search
 
 
 def accept_by_count(
@@ -65,10 +65,12 @@ def separate(
     return found
 
 
-def find_by_count(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any) -> tuple[Found, Any]:
+def find_by_count(
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
+) -> tuple[CellTable, Any]:
     """The published way: refine all cells, accept by the number of spots that only a cell explains.
 
-    Parameters and returns are those of `successive.find_by_chance`.
+    Parameters and returns are those of `by_chance.find_by_chance`.
     """
     xp = backend.xp
     pool, vectors = search(backend, spots, plan, p, p.num_halfsphere_points)
@@ -89,8 +91,14 @@ def find_by_count(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Param
         why = _why_none(backend, rest, raw, cells[failed], off[failed], plan, p)
         reason[failed] = with_vectors(why, rest, vectors[failed], p, p.num_halfsphere_points)
     nan = xp.full(len(frame), xp.nan)
-    found = Found(
-        frame, cells[frame, slot], input_cell[frame, slot], scores[frame, slot], nan, nan, accepted[frame, slot]
+    found = CellTable(
+        frame=frame,
+        cells=cells[frame, slot],
+        input_cell=input_cell[frame, slot],
+        scores=scores[frame, slot],
+        log10_chance=nan,
+        log10_false=nan,
+        is_crystal=accepted[frame, slot],
     )
     return found, reason
 

@@ -20,7 +20,7 @@ from ..parameters import Parameters
 from .by_chance import find_by_chance
 from .by_count import find_by_count
 from .retry import HostSpots, try_again
-from .search import Found, search_and_refine
+from .search import CellTable, search_and_refine
 
 _log = logging.getLogger("ffbidx")
 
@@ -112,7 +112,7 @@ def _index_frames(
     return _gather(backend, batch, found, n_sampled, reason, rung, p)
 
 
-def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
+def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: Any) -> Any:
     """The cells with those of crystals in their canonical setting."""
     cells = found.cells.copy()
     for m, operators in enumerate(plan.operators):
@@ -122,18 +122,15 @@ def _in_canonical_setting(found: Found, plan: SearchPlan, xp: Any) -> Any:
 
 
 def _gather(
-    backend: Backend, batch: SpotBatch, found: Found, n_sampled: Any, reason: Any, rung: Any, p: Parameters
+    backend: Backend, batch: SpotBatch, found: CellTable, n_sampled: Any, reason: Any, rung: Any, p: Parameters
 ) -> BatchResult:
     """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
-    frame, scores = to_host(found.frame), to_host(found.scores)
-    kept = np.lexsort((scores, frame))
-    frame, scores = frame[kept], scores[kept]
-    level, is_crystal = to_host(found.log10_chance)[kept], to_host(found.is_crystal)[kept]
-    false = to_host(found.log10_false)[kept]
-    cells = to_host(found.cells)[kept].astype(np.float32)
-    crystals = np.flatnonzero(is_crystal)
+    found = found.on_host()
+    found = found.take(np.lexsort((found.scores, found.frame)))
+    frame, cells = found.frame, found.cells.astype(np.float32)
+    crystals = np.flatnonzero(found.is_crystal)
     # Within a frame by chance level where there is one, else by score, which is the order already.
-    crystals = crystals[np.lexsort((np.nan_to_num(level[crystals]), frame[crystals]))]
+    crystals = crystals[np.lexsort((np.nan_to_num(found.log10_chance[crystals]), frame[crystals]))]
     n_indexed, rmsd = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=to_host(n_sampled),
@@ -141,14 +138,14 @@ def _gather(
         rung=to_host(rung),
         cell_offsets=np.searchsorted(frame, np.arange(batch.n_frames + 1)).astype(np.int64),
         cells=cells,
-        scores=scores.astype(np.float32),
-        input_cell=to_host(found.input_cell)[kept].astype(np.int32),
+        scores=found.scores.astype(np.float32),
+        input_cell=found.input_cell.astype(np.int32),
         crystal_offsets=np.searchsorted(frame[crystals], np.arange(batch.n_frames + 1)).astype(np.int64),
         crystals=crystals.astype(np.int64),
         n_indexed=n_indexed,
         rmsd=rmsd,
-        log10_chance=level[crystals].astype(np.float32),
-        log10_false=false[crystals].astype(np.float32),
+        log10_chance=found.log10_chance[crystals].astype(np.float32),
+        log10_false=found.log10_false[crystals].astype(np.float32),
         n_expected=_expected_by_chance(np.diff(to_host(batch.offsets))[frame[crystals]], cells[crystals], p),
     )
 

@@ -16,7 +16,7 @@ from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
 from ..parameters import Parameters
 from .by_chance import final_scores, find_by_chance
-from .search import Found
+from .search import CellTable
 
 FEWEST_STRONGEST = 15
 """Spots of a frame that are kept at least when the weakest are dropped."""
@@ -101,12 +101,12 @@ def try_again(
     backend: Backend,
     batch: SpotBatch,
     host: HostSpots,
-    found: Found,
+    found: CellTable,
     reason: Any,
     plan: SearchPlan,
     p: Parameters,
     given: Any,
-) -> tuple[Found, Any, Any]:
+) -> tuple[CellTable, Any, Any]:
     """Climb the ladder with the frames that have no crystal.
 
     Crystals are told from chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
@@ -123,7 +123,7 @@ def try_again(
 
     Returns
     -------
-    found : Found
+    found : CellTable
         Of all tries.
     reason : (F,) uint8
         As `FrameReason` says it of several tries.
@@ -152,4 +152,4 @@ def try_again(
         rung[frames[solved]] = step.rung.value
         more.frame = frames[more.frame]
         tries.append(more)
-    return Found.joined(tries, xp), reason, rung
+    return CellTable.joined(tries, xp), reason, rung

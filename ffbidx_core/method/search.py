@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from ..backends import Backend, OrientedCells
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch
+from ..model.records.batch import SpotBatch, to_host
+from ..model.records.table import ArrayTable, Column
 from ..parameters import Parameters
 
 
@@ -28,38 +28,37 @@ def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: P
     return OrientedCells(cells, scores, found.input_cell)
 
 
-@dataclass
-class Found:
-    """Cells found on a batch, n of them in any order; arrays of the backend.
+@dataclass(kw_only=True)
+class CellTable(ArrayTable):
+    """n cells found on a batch, in any order; arrays of the backend.
 
     Attributes
     ----------
     frame : (n,) int64
+        The batch's number of each cell's frame.
     cells : (n, 3, 3) float64
+        Oriented cells, rows a, b, c, angstrom.
     input_cell : (n,) int32
+        The plan's input cell that each cell came from.
     scores : (n,) float64
+        Score of each cell; lower is better.
     log10_chance : (n,) float64
+        log10 of the chance level.
     log10_false : (n,) float64
-        Of the number of false crystals as good as this one that are expected on its frame. Both are nan where chance
-        was not asked.
+        log10 of the number of false crystals as good as this one that are expected on its frame. Both are nan where
+        crystals are not judged by chance.
     is_crystal : (n,) bool
+        Whether a cell is a crystal.
     """
 
-    frame: Any
-    cells: Any
-    input_cell: Any
-    scores: Any
-    log10_chance: Any
-    log10_false: Any
-    is_crystal: Any
+    frame: Annotated[Any, Column("cells", dtype="i8")]
+    cells: Annotated[Any, Column("cells", dtype="f8", tail=(3, 3))]
+    input_cell: Annotated[Any, Column("cells", dtype="i4")]
+    scores: Annotated[Any, Column("cells", dtype="f8")]
+    log10_chance: Annotated[Any, Column("cells", dtype="f8")]
+    log10_false: Annotated[Any, Column("cells", dtype="f8")]
+    is_crystal: Annotated[Any, Column("cells", dtype="?")]
 
-    def take(self, rows: Any) -> Found:
-        """Some of the cells."""
-        return Found(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-    @classmethod
-    def joined(cls, parts: Sequence[Found], xp: Any) -> Found:
-        """The cells of several, one after the other."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(*(xp.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+    def on_host(self) -> CellTable:
+        """The same in host memory."""
+        return CellTable(**{name: to_host(array) for name, array in self.only(CellTable).items()})

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..model.records.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..model.records.table import OFFSETS, SHARED, Column, cut
 from .files.content import read_text
 from .files.datasets import errors_of, open_dataset, open_file
 
@@ -40,7 +41,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
             attributes = dict(file.attrs)
         header, complete = _header(name, attributes)
         arrays: dict[str, Any] = {field: _read_column(file, name, column) for field, column in COLUMNS.items()}
-    results = Results(header, complete, **_with_unknown(arrays))
+    results = Results(header=header, complete=complete, **_filled(arrays))
     _check(results, name)
     return results
 
@@ -57,36 +58,26 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
         with errors_of(path, "attributes"):
             header, complete = _header(path, dict(file.attrs))
         columns = {name: _column(file, path, column) for name, column in COLUMNS.items()}
-        cells = {name: _values(columns[name], path, COLUMNS[name]) for name in ("input_cells", "learned_cells")}
+        shared = {
+            name: _values(columns[name], path, column) for name, column in COLUMNS.items() if column.rows == SHARED
+        }
         n_frames = len(columns["index"])  # type: ignore[arg-type]
         for begin in range(0, n_frames, frames_at_once):
-            arrays = _piece(path, columns, slice(begin, min(begin + frames_at_once, n_frames)))
-            results = Results(header, complete, **_with_unknown(cells | arrays))
+            arrays = cut(
+                COLUMNS,
+                slice(begin, min(begin + frames_at_once, n_frames)),
+                lambda name, rows: _values(columns[name], path, COLUMNS[name], rows),
+            )
+            results = Results(header=header, complete=complete, **_filled(shared | arrays))
             _check(results, path)
             yield results
 
 
-def _with_unknown(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Columns with nan for the numbers of crystals that the file does not know."""
-    unknown = np.full(len(arrays["crystals"]), np.nan, np.float32)
-    absent = {name: unknown for name, c in COLUMNS.items() if c.rows == "crystals" and arrays[name] is None}
-    return arrays | absent
-
-
-def _piece(path: str, columns: dict[str, h5py.Dataset | None], frames: slice) -> dict[str, Any]:
-    """The columns of some frames, their rows counted from the first of them."""
-    arrays: dict[str, Any] = {}
-    rows = {"frames": frames}
-    for kind in ("cell", "crystal"):
-        name = f"{kind}_offsets"
-        offsets = _values(columns[name], path, COLUMNS[name], slice(frames.start, frames.stop + 1))
-        rows[f"{kind}s"] = slice(int(offsets[0]), int(offsets[-1]))
-        arrays[name] = offsets - offsets[0]
-    for name, column in COLUMNS.items():
-        if column.rows in rows:
-            arrays[name] = _values(columns[name], path, column, rows[column.rows])
-    arrays["crystals"] = arrays["crystals"] - rows["cells"].start
-    return arrays
+def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Columns, with the fill value of those that the file lacks."""
+    n_rows = {COLUMNS[name].rows: len(values) for name, values in arrays.items() if values is not None}
+    lacking = {name: COLUMNS[name] for name, values in arrays.items() if values is None}
+    return arrays | {name: c.filled(n_rows[c.rows]) for name, c in lacking.items() if c.fill is not None}
 
 
 def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Learned] | None]:
@@ -156,7 +147,7 @@ def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | N
 
 
 def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
-    kind = "iu" if column.kind in ENUMERATIONS else {"f": "f", "i": "iu", "t": "text"}[column.kind[0]]
+    kind = {"f": "f", "i": "iu", "u": "iu", "O": "text"}[column.dtype.kind]
     dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
     if dataset is None and not column.optional:
         raise InputError(path, f"has no dataset {column.path}")
@@ -167,37 +158,27 @@ def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice
     if dataset is None:
         return None
     with errors_of(path, column.path):
-        if column.kind == "text":
+        if column.is_text:
             return np.asarray(dataset.asstr("utf-8", "backslashreplace")[rows], dtype=object)
-        return np.asarray(dataset[rows], dtype=np.uint8 if column.kind in ENUMERATIONS else column.kind)
+        return np.asarray(dataset[rows], dtype=column.dtype)
 
 
 def _check(results: Results, path: str) -> None:
     """Refuse arrays whose lengths, offsets or row numbers do not fit each other."""
-    for offsets, name in ((results.cell_offsets, "/cell_offsets"), (results.crystal_offsets, "/crystal_offsets")):
-        if len(offsets) == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
-            raise InputError(path, "does not rise from 0", name)
-    n_frames, n_cells, n_crystals = results.n_frames, results.cell_offsets[-1], results.crystal_offsets[-1]
-    lengths = {
-        "input_cells": len(results.input_cells),
-        "frames": n_frames,
-        "frames + 1": n_frames + 1,
-        "cells": n_cells,
-        "crystals": n_crystals,
-    }
-    for name, column in COLUMNS.items():
+    n_rows = {SHARED: len(results.input_cells), "frames": results.n_frames, OFFSETS: results.n_frames + 1}
+    columns = {name: column for name, column in COLUMNS.items() if getattr(results, name) is not None}
+    for name, column in columns.items():
+        if column.rows == OFFSETS:
+            offsets = getattr(results, name)
+            if len(offsets) == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+                raise InputError(path, "does not rise from 0", column.path)
+            n_rows[column.points_to] = offsets[-1]
+    for name, column in columns.items():
+        n = len(getattr(results, name))
+        if n != n_rows[column.rows]:
+            raise InputError(path, f"has {n} rows, wanted are {n_rows[column.rows]}", column.path)
+    for name, column in columns.items():
+        most = len(column.names) if column.names is not None else n_rows.get(column.points_to)
         values = getattr(results, name)
-        if values is not None and len(values) != lengths[column.rows]:
-            raise InputError(path, f"has {len(values)} rows, wanted are {lengths[column.rows]}", column.path)
-    limits: list[tuple[Any, int, str]] = [
-        (results.crystals, n_cells, "/crystals"),
-        (results.input_cell, len(results.input_cells), "/input_cell"),
-    ]
-    limits += [
-        (getattr(results, name), len(ENUMERATIONS[column.kind]), column.path)
-        for name, column in COLUMNS.items()
-        if column.kind in ENUMERATIONS and getattr(results, name) is not None
-    ]
-    for rows, n, name in limits:
-        if ((rows < 0) | (rows >= n)).any():
-            raise InputError(path, f"has numbers outside 0 to {n - 1}", name)
+        if most is not None and column.rows != OFFSETS and ((values < 0) | (values >= most)).any():
+            raise InputError(path, f"has numbers outside 0 to {most - 1}", column.path)

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, Wedge
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from ..diagnose.found import Found
+from ..diagnose.columns import RunColumns
 from ..model.cell import Array, cell_parameters
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason, Rung
@@ -42,7 +42,7 @@ class Picture:
     wide: bool = False
 
 
-def pictures(found: Found, cells: list[int], poles: dict[int, list[PoleFigure]]) -> Iterator[Picture]:
+def pictures(found: RunColumns, cells: list[int], poles: dict[int, list[PoleFigure]]) -> Iterator[Picture]:
     """All pictures of a run, section by section.
 
     Parameters
@@ -70,7 +70,7 @@ def pictures(found: Found, cells: list[int], poles: dict[int, list[PoleFigure]])
             yield _poles(pole_figure, row)
 
 
-def _rate(found: Found) -> Picture:
+def _rate(found: RunColumns) -> Picture:
     rate = rate_along_run(found.indexed)
     figure, axes = new_figure(8.6, 2.9)
     axes.fill_between(
@@ -102,7 +102,7 @@ def _rate(found: Found) -> Picture:
     return Picture("rate", "run", figure, f"In {windows}, with the 68 % interval; dashed: the whole run.{files}", True)
 
 
-def _statuses(found: Found) -> Picture:
+def _statuses(found: RunColumns) -> Picture:
     counts = np.bincount(found.status, minlength=len(FrameStatus))
     shown = [status for status in FrameStatus if counts[status] or status <= FrameStatus.TOO_FEW_SPOTS]
     figure = _bars(
@@ -114,14 +114,14 @@ def _statuses(found: Found) -> Picture:
     return Picture("status", "run", figure, "As in /frame/status of the results.")
 
 
-def _reasons(found: Found) -> Picture:
+def _reasons(found: RunColumns) -> Picture:
     counts = np.bincount(found.reason, minlength=len(FrameReason))
     shown = [reason for reason in FrameReason if counts[reason] and reason]
     figure = _bars("Why frames have no crystal", [reason.words for reason in shown], counts[shown], FAILED)
     return Picture("reasons", "run", figure, "How far a frame's best cell came; /frame/reason of the results.")
 
 
-def _rungs(found: Found) -> Picture:
+def _rungs(found: RunColumns) -> Picture:
     counts = np.bincount(found.rung[found.indexed], minlength=len(Rung))
     figure = _bars("Tries that indexed a frame", [rung.words for rung in Rung], counts, INDEXED)
     return Picture("rungs", "run", figure, "/frame/rung of the results, shares of the indexed frames (--retry).")
@@ -141,7 +141,7 @@ def _bars(title: str, names: list[str], counts: NDArray[np.int64], colours: str 
     return figure
 
 
-def _lattices(found: Found) -> Picture:
+def _lattices(found: RunColumns) -> Picture:
     figure, axes = new_figure(*SIZE)
     counts = np.bincount(found.n_crystals)
     bars = axes.bar(np.arange(len(counts)), counts, color=[GREY, *[INDEXED] * (len(counts) - 1)], width=0.7)
@@ -156,7 +156,7 @@ def _lattices(found: Found) -> Picture:
     return Picture("lattices", "run", figure, f"Frames with more than one crystal: {several:,}{share}.")
 
 
-def _spots(found: Found) -> Picture:
+def _spots(found: RunColumns) -> Picture:
     figure, axes = new_figure(*SIZE)
     usable = found.indexed | found.failed
     edges = count_edges(found.n_spots[usable])
@@ -170,7 +170,7 @@ def _spots(found: Found) -> Picture:
     return Picture("spots", "spots", figure, "Frames with a crystal and frames without one." + _beyond(outside))
 
 
-def _crystals(found: Found) -> Iterator[Picture]:
+def _crystals(found: RunColumns) -> Iterator[Picture]:
     edges = count_edges(found.n_indexed)
     yield _histogram_of(
         "n_indexed",
@@ -229,8 +229,8 @@ def _histogram_of(name: str, title: str, label: str, values: NDArray[Any], edges
     return Picture(name, "spots", figure, caption + _beyond(counted.outside))
 
 
-def _cell(found: Found, row: int) -> Iterator[Picture]:
-    mine = found.parameters[found.input_cell == row].astype(np.float64)
+def _cell(found: RunColumns, row: int) -> Iterator[Picture]:
+    mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
     given = cell_parameters(found.input_cells[row])
     cell = found.learned(row)
     learned = None if cell is None else cell_parameters(cell)

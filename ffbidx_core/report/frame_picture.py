@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,7 +19,7 @@ from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
 from ..model.lattice import Lattice, primitive_basis
 from ..model.records.reason import FrameReason, Rung
-from ..model.records.results import COLUMNS, Results
+from ..model.records.results import Results
 from ..read.indexed_frames import IndexedFrame, Setup, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from .style import CRYSTALS, GREY, styled
@@ -68,27 +67,11 @@ def find_frame(path: str, which: str) -> tuple[int, Results]:
         else:
             rows = np.flatnonzero(np.arange(piece.n_frames) == number - before)
         if len(rows):
-            return before + int(rows[0]), only_frame(piece, int(rows[0]))
+            f = int(rows[0])
+            return before + f, piece[f : f + 1]
         before += piece.n_frames
     wanted = f"FILE//INDEX as `ffbidx table` shows it, or 0 to {before - 1}"
     raise InputError(path, f"has no frame {which}: give {wanted}")
-
-
-def only_frame(results: Results, f: int) -> Results:
-    """The results of frame f alone."""
-    rows = {"frames": slice(f, f + 1)}
-    offsets: dict[str, Any] = {}
-    for kind in ("cell", "crystal"):
-        ends = getattr(results, f"{kind}_offsets")[f : f + 2]
-        rows[f"{kind}s"] = slice(int(ends[0]), int(ends[1]))
-        offsets[f"{kind}_offsets"] = ends - ends[0]
-    parts = {
-        name: values[rows[column.rows]]
-        for name, column in COLUMNS.items()
-        if column.rows in rows and (values := getattr(results, name)) is not None
-    }
-    parts["crystals"] = parts["crystals"] - rows["cells"].start
-    return replace(results, **parts, **offsets)
 
 
 def read_spots(path: str, results: Results) -> IndexedFrame:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from ..devices import Devices
+from ..diagnose.columns import RunColumns, read_columns
 from ..diagnose.diagnosis import make_diagnosis
-from ..diagnose.found import Found, read_found
 from ..diagnose.words import sentences
 from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
@@ -94,7 +94,7 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     InputError
         When it is no results file, is damaged, or has no frames.
     """
-    found = read_found(path)
+    found = read_columns(path)
     per_cell = np.bincount(found.input_cell, minlength=len(found.input_cells))
     rows = sorted(np.argsort(-per_cell, kind="stable")[:MOST_CELLS].tolist())
     rows = [row for row in rows if per_cell[row]]
@@ -124,13 +124,13 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     )
 
 
-def _poles(found: Found, row: int) -> list[PoleFigure]:
+def _poles(found: RunColumns, row: int) -> list[PoleFigure]:
     cell = found.input_cells[row]
     tolerance = json.loads(found.header.parameters).get("symmetry_tolerance") or SYMMETRY_TOLERANCE
     return pole_figures(found.cells[found.input_cell == row], cell, symmetry_operators(cell, tolerance))
 
 
-def _facts(found: Found) -> list[tuple[str, str]]:
+def _facts(found: RunColumns) -> list[tuple[str, str]]:
     facts = [
         ("frames", f"{found.n_frames:,}"),
         ("indexed", f"{found.indexed.mean():.1%}"),
@@ -145,7 +145,7 @@ def _facts(found: Found) -> list[tuple[str, str]]:
     return facts
 
 
-def _remarks(found: Found, poles: dict[int, list[PoleFigure]], n_cells: int) -> list[str]:
+def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int) -> list[str]:
     remarks = [] if found.complete else ["The run was stopped before its end."]
     bad = int((found.status == FrameStatus.BAD_SPOTS).sum())
     unreadable = int((found.status == FrameStatus.UNREADABLE).sum())
@@ -163,7 +163,7 @@ def _remarks(found: Found, poles: dict[int, list[PoleFigure]], n_cells: int) -> 
     return remarks
 
 
-def _chance_remarks(found: Found) -> list[str]:
+def _chance_remarks(found: RunColumns) -> list[str]:
     """How many crystals may be work of chance; nothing where the run has no such limit."""
     parameters = json.loads(found.header.parameters)
     limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
@@ -176,7 +176,7 @@ def _chance_remarks(found: Found) -> list[str]:
     ]
 
 
-def _reason_remarks(found: Found) -> list[str]:
+def _reason_remarks(found: RunColumns) -> list[str]:
     """The commonest reason of frames that could be used, and what to try."""
     counts = np.bincount(found.reason[found.failed], minlength=len(FrameReason))
     commonest = FrameReason(int(counts[1:].argmax()) + 1)
@@ -201,8 +201,8 @@ def _orientation_remarks(poles: dict[int, list[PoleFigure]]) -> list[str]:
     return remarks
 
 
-def _cell_rows(found: Found, row: int) -> list[CellRow]:
-    mine = found.parameters[found.input_cell == row].astype(np.float64)
+def _cell_rows(found: RunColumns, row: int) -> list[CellRow]:
+    mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
     low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
     rows = [CellRow("given", cell_parameters(found.input_cells[row]).tolist())]
     if (learned := found.learned(row)) is not None:
@@ -212,7 +212,7 @@ def _cell_rows(found: Found, row: int) -> list[CellRow]:
     return rows
 
 
-def _files(found: Found) -> list[tuple[str, int, float]]:
+def _files(found: RunColumns) -> list[tuple[str, int, float]]:
     n = np.diff(np.append(found.first_frames, found.n_frames))
     indexed = np.add.reduceat(found.indexed.astype(np.int64), found.first_frames)
     return list(zip(found.sources, n.tolist(), (indexed / n).tolist(), strict=True))
@@ -225,7 +225,7 @@ def _problems(path: str) -> list[str]:
         return []
 
 
-def _parameters(found: Found) -> list[tuple[str, str, str]]:
+def _parameters(found: RunColumns) -> list[tuple[str, str, str]]:
     meaning = {field.name: str(field.metadata["help"]) for field in fields(Parameters)}
     values = json.loads(found.header.parameters)
     return [(name, _shown(value), meaning.get(name, "")) for name, value in values.items()]

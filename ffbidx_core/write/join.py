@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..model.records.results import COLUMNS, Column, ResultsHeader
+from ..model.records.results import COLUMNS, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..model.records.table import OFFSETS, SHARED, Column
 from ..read.files.datasets import open_file
 from .atomic import publish_file, write_file
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
@@ -33,7 +34,8 @@ CHUNKS_AT_ONCE = 8
 CHILD = ("-m", "ffbidx_core.write.join")
 """What the interpreter of the child runs."""
 
-_OFFSETS = {"cell_offsets": "cells", "crystal_offsets": "crystals"}
+_STACKED = ("frames", "cells", "crystals")
+"""Kinds of rows of which a file has those of all its parts, one part after the other."""
 _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
 
@@ -148,20 +150,18 @@ def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
     write_attributes(file, ending.header, ending.complete)
     sizes = [_Sizes.of(part) for part in parts]
     cells = _InputCells(sizes)
-    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in ("frames", "cells", "crystals")}
-    totals |= {"frames + 1": totals["frames"] + 1, "input_cells": len(cells.given)}
+    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in _STACKED}
+    totals[OFFSETS] = totals["frames"] + 1
     for name, column in COLUMNS.items():
         dataset = None
-        if column.optional and column.rows == "frames" and not all(column.path in size.datasets for size in sizes):
-            continue
-        if column.rows == "input_cells":
+        if column.rows == SHARED:
             values = cells.given if name == "input_cells" else cells.learned
             if values is not None:
                 dataset = create_dataset(file, column, len(values))
                 arrays: Iterator[NDArray[Any]] = iter([values])
-        else:
+        elif column.fill is not None or all(column.path in size.datasets for size in sizes):
             dataset = create_dataset(file, column, totals[column.rows])
-            arrays = _column(name, column, parts, sizes, cells)
+            arrays = _column(column, parts, sizes, cells)
         if dataset is not None:
             _write_aligned(dataset, arrays, chunk_rows(column, len(dataset)))
     _write_run(file, ending)
@@ -169,7 +169,7 @@ def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
 
 @dataclass
 class _Sizes:
-    """Numbers of rows of a part, its input cells, and which of the optional datasets it has."""
+    """Numbers of rows of a part, its input cells, and which datasets it has."""
 
     rows: dict[str, int]
     input_cells: NDArray[np.float64]
@@ -179,9 +179,9 @@ class _Sizes:
     @classmethod
     def of(cls, part: str | bytes) -> _Sizes:
         with _opened(part) as file:
-            rows = {"frames": len(file["frame/index"]), "cells": len(file["scores"]), "crystals": len(file["crystals"])}
+            rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in _STACKED and not c.optional}
             learned = file["learned_cells"][()] if "learned_cells" in file else None
-            datasets = {column.path for column in COLUMNS.values() if column.optional and column.path in file}
+            datasets = {column.path for column in COLUMNS.values() if column.path in file}
             return cls(rows, file["input_cells"][()], learned, datasets)
 
 
@@ -223,26 +223,25 @@ def _opened(part: str | bytes) -> Iterator[h5py.File]:
 
 
 def _column(
-    name: str, column: Column, parts: Sequence[str | bytes], sizes: Sequence[_Sizes], cells: _InputCells
+    column: Column, parts: Sequence[str | bytes], sizes: Sequence[_Sizes], cells: _InputCells
 ) -> Iterator[NDArray[Any]]:
     """The values of a column from all parts, some at a time."""
-    before = dict.fromkeys(("frames", "cells", "crystals"), 0)
+    before = dict.fromkeys(_STACKED, 0)
+    first = int(column.rows == OFFSETS)
     at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
-    if name in _OFFSETS:
-        yield np.zeros(1, dtype=np.int64)
+    if first:
+        yield column.filled(1)
     for number, part in enumerate(parts):
         with _opened(part) as file:
             dataset = file.get(column.path)
-            if dataset is None and column.optional:
-                dataset = np.full(sizes[number].rows[column.rows], np.nan, column.kind)
-            for begin in range(int(name in _OFFSETS), len(dataset), at_once):
+            if dataset is None:
+                dataset = column.filled(sizes[number].rows[column.rows])
+            for begin in range(first, len(dataset), at_once):
                 values = dataset[begin : begin + at_once]
-                if name in _OFFSETS:
-                    values = values + before[_OFFSETS[name]]
-                elif name == "crystals":
-                    values = values + before["cells"]
-                elif name == "input_cell":
+                if column.points_to == SHARED:
                     values = cells.rows[number][values]
+                elif column.points_to:
+                    values = values + before[column.points_to]
                 yield values
         for kind in before:
             before[kind] += sizes[number].rows[kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import h5py
@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
 from ..model.records.frame import BatchResult, FrameBlock
-from ..model.records.results import COLUMNS, ENUMERATIONS, FORMAT, FORMAT_VERSION, Column, Results, ResultsHeader
+from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
+from ..model.records.table import Column, columns_of
 
 CHUNK_BYTES = 2**18
 
 _TEXT = h5py.string_dtype("utf-8")
-_ENUMERATIONS = {
-    kind: h5py.enum_dtype({each.name.lower(): each.value for each in values}, basetype=np.uint8)
-    for kind, values in ENUMERATIONS.items()
-}
 
 
 class ResultsWriter:
@@ -38,10 +35,8 @@ class ResultsWriter:
         self.header = header
         self._input_cells: dict[bytes, int] = {}
         self._learned: dict[int, Array] = {}
-        self._parts: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        self._n_cells = self._n_crystals = 0
-        self._parts["cell_offsets"].append([0])
-        self._parts["crystal_offsets"].append([0])
+        self._results = [BatchResult.empty()]
+        self._parts: dict[str, list[Any]] = {name: [] for name in COLUMNS if name not in columns_of(BatchResult)}
 
     def input_rows(self, cells: Array) -> NDArray[np.int32]:
         """Rows of `/input_cells` for cells (M, 3, 3); those not seen before are added, (M,)."""
@@ -75,32 +70,17 @@ class ResultsWriter:
         """
         if not block.n_frames == result.n_frames == len(status):
             raise ValueError(f"{block.n_frames} frames have {result.n_frames} results and {len(status)} statuses")
+        self._results.append(replace(result, input_cell=np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell]))
         columns = {
             "source": block.sources,
             "index": block.indices,
             "id": block.ids,
             "n_spots": block.n_spots,
-            "n_sampled": result.n_sampled,
             "status": status,
-            "reason": result.reason,
-            "rung": result.rung,
-            "cell_offsets": result.cell_offsets[1:] + self._n_cells,
-            "cells": result.cells,
-            "scores": result.scores,
-            "input_cell": np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell],
-            "crystal_offsets": result.crystal_offsets[1:] + self._n_crystals,
-            "crystals": result.crystals + self._n_cells,
-            "n_indexed": result.n_indexed,
-            "rmsd": result.rmsd,
-            "log10_chance": result.log10_chance,
-            "log10_false": result.log10_false,
-            "n_expected": result.n_expected,
             "crystal_parameters": cell_parameters(result.cells[result.crystals]),
         }
         for name, values in columns.items():
             self._parts[name].append(values)
-        self._n_cells += len(result.cells)
-        self._n_crystals += len(result.crystals)
 
     def results(self, complete: bool) -> Results:
         """All that was gathered.
@@ -110,13 +90,14 @@ class ResultsWriter:
         complete
             False when the run was stopped before its end.
         """
-        gathered = {name: column for name, column in COLUMNS.items() if name != "learned_cells"}
-        arrays = {name: _joined(self._parts[name], column) for name, column in gathered.items()}
-        learned = None
+        arrays: dict[str, Any] = {name: _joined(parts, COLUMNS[name]) for name, parts in self._parts.items()}
+        arrays["learned_cells"] = None
         if self._learned:
             learned = arrays["input_cells"].copy()
             learned[list(self._learned)] = list(self._learned.values())
-        return Results(self.header, complete, **arrays, learned_cells=learned)
+            arrays["learned_cells"] = learned
+        found = BatchResult.joined(self._results).only(BatchResult)
+        return Results(header=self.header, complete=complete, **arrays, **found)
 
     def to_bytes(self, complete: bool) -> bytes:
         """The results file of all that was gathered."""
@@ -124,9 +105,8 @@ class ResultsWriter:
 
 
 def _joined(parts: list[Any], column: Column) -> NDArray[Any]:
-    kind: Any = object if column.kind == "text" else np.uint8 if column.kind in ENUMERATIONS else column.kind
-    arrays = [np.asarray(part, dtype=kind).reshape(-1, *column.tail) for part in parts]
-    return np.concatenate([np.zeros((0, *column.tail), dtype=kind), *arrays])
+    arrays = [np.asarray(part, dtype=column.dtype).reshape(-1, *column.tail) for part in parts]
+    return np.concatenate([column.filled(0), *arrays])
 
 
 def results_file(results: Results) -> bytes:
@@ -142,7 +122,7 @@ def results_file(results: Results) -> bytes:
             if values is not None:
                 dataset = create_dataset(file, column, len(values))
                 if len(values):
-                    dataset[...] = as_texts(values) if column.kind == "text" else values
+                    dataset[...] = as_texts(values) if column.is_text else values
     return image.getvalue()
 
 
@@ -155,7 +135,9 @@ def write_attributes(file: h5py.File, header: ResultsHeader, complete: bool) -> 
 
 def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset:
     """The empty dataset of a column."""
-    dtype = {"text": _TEXT, **_ENUMERATIONS}.get(column.kind, column.kind)
+    dtype = _TEXT if column.is_text else column.dtype
+    if column.names is not None:
+        dtype = h5py.enum_dtype({each.name.lower(): each.value for each in column.names}, basetype=column.dtype)
     # A checksum makes a flipped byte an error instead of a wrong number. HDF5 has none for text of variable length.
     dataset = file.create_dataset(
         column.path,
@@ -163,7 +145,7 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
         dtype=dtype,
         chunks=(chunk_rows(column, n_rows), *column.tail),
         maxshape=(None, *column.tail),
-        fletcher32=column.kind != "text",
+        fletcher32=not column.is_text,
     )
     if column.units:
         dataset.attrs["units"] = column.units
@@ -172,7 +154,7 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
 
 def chunk_rows(column: Column, n_rows: int) -> int:
     """Rows of a chunk; they depend on the number of rows alone, so that equal results are equal files."""
-    size = 16 if column.kind == "text" else 1 if column.kind in ENUMERATIONS else np.dtype(column.kind).itemsize
+    size = 16 if column.is_text else column.dtype.itemsize
     return max(1, min(n_rows, CHUNK_BYTES // (size * math.prod(column.tail))))
 
 

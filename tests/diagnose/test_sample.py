@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core.diagnose import sample as module
-from ffbidx_core.diagnose.found import read_found
-from ffbidx_core.diagnose.sample import only_frames, read_sample, take_frames
+from ffbidx_core.diagnose.columns import read_columns
+from ffbidx_core.diagnose.sample import read_sample, take_frames
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.ragged import evenly
 from ffbidx_core.read.indexed_frames import Setup
@@ -26,7 +26,7 @@ def test_some_frames_of_results(tmp_path):
     path = write_results(tmp_path / "run.h5", results_of([1, 0, 2, 1, 3]))
     whole = read_results(path)
     frames = np.array([0, 2, 4])
-    some = only_frames(whole, frames)
+    some = whole.take(frames)
     assert some.index.tolist() == whole.index[frames].tolist()
     assert np.diff(some.crystal_offsets).tolist() == [1, 2, 3]
     rows = np.concatenate([whole.crystals[whole.crystal_offsets[f] : whole.crystal_offsets[f + 1]] for f in frames])
@@ -41,7 +41,7 @@ def results():
 
 def sample_of(path):
     header, _, record, _, _ = read_run(path)
-    return read_sample(path, read_found(path), Setup.of_header(header, None, record, path))
+    return read_sample(path, read_columns(path), Setup.of_header(header, None, record, path))
 
 
 def test_a_sample_has_the_frames_with_their_crystals_and_spots(results):

@@ -48,21 +48,4 @@ def assert_same(result: BatchResult, other: BatchResult) -> None:
 
 def part(result: BatchResult, f: int) -> BatchResult:
     """Frame f of a result, as a batch of one gives it."""
-    cells = slice(*result.cell_offsets[f : f + 2])
-    crystals = slice(*result.crystal_offsets[f : f + 2])
-    return BatchResult(
-        n_sampled=result.n_sampled[f : f + 1],
-        reason=result.reason[f : f + 1],
-        rung=result.rung[f : f + 1],
-        cell_offsets=result.cell_offsets[f : f + 2] - cells.start,
-        cells=result.cells[cells],
-        scores=result.scores[cells],
-        input_cell=result.input_cell[cells],
-        crystal_offsets=result.crystal_offsets[f : f + 2] - crystals.start,
-        crystals=result.crystals[crystals] - cells.start,
-        n_indexed=result.n_indexed[crystals],
-        rmsd=result.rmsd[crystals],
-        log10_chance=result.log10_chance[crystals],
-        log10_false=result.log10_false[crystals],
-        n_expected=result.n_expected[crystals],
-    )
+    return result[f : f + 1]

@@ -9,7 +9,7 @@ from ffbidx_core.model.crystal import assign_spots
 from ffbidx_core.model.lattice import Lattice
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read.indexed_frames import IndexedFrame
-from ffbidx_core.report.frame_picture import draw_frame, find_frame, only_frame, predict, wavelength_of
+from ffbidx_core.report.frame_picture import draw_frame, find_frame, predict, wavelength_of
 from tests.helpers.frames import CELL, false_spots, random_rotation, still
 from tests.helpers.results_files import results_of, write_results
 
@@ -115,7 +115,7 @@ def drawn(frame, results):
 
 def test_every_spot_is_drawn_once_in_its_crystals_colour():
     frame = frame_of(turned(1), turned(2))
-    entries = drawn(frame, only_frame(results_of([2]), 0))
+    entries = drawn(frame, results_of([2])[:1])
     spots = [entries[name] for name in ("indexed, crystal 0", "indexed, crystal 1", "unindexed")]
     assert sum(len(line.get_xdata()) for line in spots) == len(frame.spots)
     assert len({str(line.get_color()) for line in spots}) == 3
@@ -125,7 +125,7 @@ def test_every_spot_is_drawn_once_in_its_crystals_colour():
 
 
 def test_a_frame_without_crystals_and_one_without_spots():
-    nothing = only_frame(results_of([0]), 0)
+    nothing = results_of([0])[:1]
     entries = drawn(replace(frame_of(), status=FrameStatus.NOT_INDEXED), nothing)
     assert list(entries) == ["unindexed"]
     assert len(entries["unindexed"].get_xdata()) == 5

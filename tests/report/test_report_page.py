@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
-from ffbidx_core.diagnose import found as found_module
-from ffbidx_core.diagnose.found import read_found
+from ffbidx_core.diagnose import columns as columns_module
+from ffbidx_core.diagnose.columns import read_columns
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.frame import FrameStatus
@@ -70,8 +70,8 @@ def checked(html: bytes) -> Check:
 
 def test_what_is_read_is_what_the_results_hold(path, monkeypatch):
     whole = read_results(path)
-    monkeypatch.setattr(found_module, "results_in_pieces", lambda name: results_in_pieces(name, 7))
-    found = read_found(path)
+    monkeypatch.setattr(columns_module, "results_in_pieces", lambda name: results_in_pieces(name, 7))
+    found = read_columns(path)
     assert found.n_crystals.tolist() == MIXED
     assert (found.cells == whole.cells[whole.crystals]).all()
     assert (found.n_spots == whole.n_spots).all()
@@ -82,7 +82,7 @@ def test_what_is_read_is_what_the_results_hold(path, monkeypatch):
 def test_where_another_input_begins(tmp_path, monkeypatch):
     names = ["a"] * 5 + ["b"] * 4 + ["a"] * 3
     results = results_of([1] * 12, source=np.array(names, object))
-    monkeypatch.setattr(found_module, "results_in_pieces", lambda name: results_in_pieces(name, 2))
+    monkeypatch.setattr(columns_module, "results_in_pieces", lambda name: results_in_pieces(name, 2))
     report = make_report(write_results(tmp_path / "run.h5", results))
     assert [(name, n) for name, n, _ in report.files] == [("a", 5), ("b", 4), ("a", 3)]
 

@@ -6,12 +6,14 @@ import enum
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .crystals import CellColumns, CrystalColumns
 from .ragged import offsets_of
+from .table import Column
 
 
 class FrameStatus(enum.IntEnum):
@@ -177,9 +179,9 @@ class FrameBlock:
         )
 
 
-@dataclass
-class BatchResult:
-    """What was found on F frames: n cells of which k are crystals. Arrays in host memory.
+@dataclass(kw_only=True)
+class BatchResult(CrystalColumns, CellColumns):
+    """What was found on F frames; arrays in host memory, input cells counted in the batch's own set.
 
     Attributes
     ----------
@@ -188,96 +190,14 @@ class BatchResult:
     reason : (F,) uint8
         Why a frame has no crystal, as `FrameReason`.
     rung : (F,) uint8
-        The try that indexed it, as `Rung`.
-    cell_offsets : (F + 1,) int64
-        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], sorted by score.
-    cells : (n, 3, 3) float32
-        Oriented cells, rows a, b, c, angstrom.
-    scores : (n,) float32
-        Lower is better.
-    input_cell : (n,) int32
-        Input cell each came from, counted in the batch's own set.
-    crystal_offsets : (F + 1,) int64
-    crystals : (k,) int64
-        Row of each crystal in `cells`; best first within a frame.
-    n_indexed : (k,) int32
-    rmsd : (k,) float32
-        Spots indexed, and their rms distance in 1/angstrom.
-    log10_chance : (k,) float32
-        Chance level, nan where it was not used.
-    log10_false : (k,) float32
-        Of the number of false crystals as good as this one that are expected on its frame; nan like the level.
-    n_expected : (k,) float32
-        Spots that would be indexed by chance.
+        The try that indexed a frame, as `Rung`.
     """
 
-    n_sampled: NDArray[np.int32]
-    reason: NDArray[np.uint8]
-    rung: NDArray[np.uint8]
-    cell_offsets: NDArray[np.int64]
-    cells: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    input_cell: NDArray[np.int32]
-    crystal_offsets: NDArray[np.int64]
-    crystals: NDArray[np.int64]
-    n_indexed: NDArray[np.int32]
-    rmsd: NDArray[np.float32]
-    log10_chance: NDArray[np.float32]
-    log10_false: NDArray[np.float32]
-    n_expected: NDArray[np.float32]
+    n_sampled: Annotated[NDArray[np.int32], Column("frames")]
+    reason: Annotated[NDArray[np.uint8], Column("frames")]
+    rung: Annotated[NDArray[np.uint8], Column("frames")]
 
     @property
     def n_frames(self) -> int:
         """F."""
         return len(self.n_sampled)
-
-    @classmethod
-    def empty(cls, n_frames: int) -> BatchResult:
-        """The result for frames that nothing was found on."""
-        zeros = np.zeros(n_frames + 1, dtype=np.int64)
-        return cls(
-            n_sampled=np.zeros(n_frames, dtype=np.int32),
-            reason=np.zeros(n_frames, dtype=np.uint8),
-            rung=np.zeros(n_frames, dtype=np.uint8),
-            cell_offsets=zeros,
-            cells=np.zeros((0, 3, 3), np.float32),
-            scores=np.zeros(0, np.float32),
-            input_cell=np.zeros(0, np.int32),
-            crystal_offsets=zeros,
-            crystals=np.zeros(0, np.int64),
-            n_indexed=np.zeros(0, np.int32),
-            rmsd=np.zeros(0, np.float32),
-            log10_chance=np.zeros(0, np.float32),
-            log10_false=np.zeros(0, np.float32),
-            n_expected=np.zeros(0, np.float32),
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[BatchResult]) -> BatchResult:
-        """The results of consecutive batches as one."""
-        firsts = np.cumsum([0, *(len(part.cells) for part in parts)])[:-1]
-        rows: dict[str, Any] = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in (
-                "n_sampled",
-                "reason",
-                "rung",
-                "cells",
-                "scores",
-                "input_cell",
-                "n_indexed",
-                "rmsd",
-                "log10_chance",
-                "log10_false",
-                "n_expected",
-            )
-        }
-        counts: dict[str, Any] = {
-            name: np.concatenate([[0], *(np.diff(getattr(part, name)) for part in parts)]).astype(np.int64)
-            for name in ("cell_offsets", "crystal_offsets")
-        }
-        return cls(
-            **rows,
-            **{name: np.cumsum(count) for name, count in counts.items()},
-            crystals=np.concatenate([part.crystals + first for part, first in zip(parts, firsts, strict=True)]),
-        )

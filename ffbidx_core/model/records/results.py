@@ -1,48 +1,20 @@
-"""The results of a run as arrays, and the names, types and shapes under which a results file keeps them."""
+"""The results of a run as arrays, and how a results file keeps them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .crystals import CellColumns, CrystalColumns
 from .frame import FrameStatus
 from .reason import FrameReason, Rung
+from .table import SHARED, ArrayTable, Column, columns_of
 
 FORMAT = "ffbidx-results"
 FORMAT_VERSION = 1
-ENUMERATIONS: dict[str, type[IntEnum]] = {"status": FrameStatus, "reason": FrameReason, "rung": Rung}
-"""Kinds of columns that are uint8 with names for their values."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """How one array of `Results` is kept in a file.
-
-    Attributes
-    ----------
-    path
-        Dataset.
-    kind
-        Type in the file: a NumPy type, `text` (UTF-8 of variable length) or one of `ENUMERATIONS`.
-    rows
-        What its first dimension counts: input_cells, frames, cells or crystals; `+ 1` for offsets.
-    tail
-        The other dimensions.
-    units
-        Attribute of the dataset, where it has any.
-    optional
-        Whether a file may lack it; a crystal's number is nan then.
-    """
-
-    path: str
-    kind: str
-    rows: str
-    tail: tuple[int, ...] = ()
-    units: str = ""
-    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,51 +44,52 @@ class ResultsHeader:
     lattices: str = ""
 
 
-@dataclass
-class Results:
-    """The results of F frames: n oriented cells, k of which are crystals, from m input cells.
+@dataclass(kw_only=True)
+class FrameColumns(ArrayTable):
+    """F frames of a run, and the m input cells that they were indexed with.
 
     Attributes
     ----------
-    header : ResultsHeader
-    complete : bool
-        False when the run was stopped before its end.
     input_cells : (m, 3, 3) float64
         Rows a, b, c, angstrom, in order of first use.
     source : (F,) object
         Input file of each frame.
     index : (F,) int64
-        The frame's index in it; -1 for a file that could not be read.
+        The frame's index in its file; -1 for a file that could not be read.
     id : (F,) object
         The frame's name in its file, or empty.
-    n_spots, n_sampled : (F,) int32
-        Spots given, and used in the sampling.
+    n_spots : (F,) int32
+        Spots given.
+    n_sampled : (F,) int32
+        Spots used in the sampling.
     status : (F,) uint8
-        As `FrameStatus`.
-    cell_offsets : (F + 1,) int64
-        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1].
-    cells : (n, 3, 3) float32
-        Oriented cells, rows a, b, c, angstrom.
-    scores : (n,) float32
-        Lower is better.
-    input_cell : (n,) int32
-        Row of `input_cells` that each came from.
-    crystal_offsets : (F + 1,) int64
-        Crystals of frame f are rows crystal_offsets[f]:crystal_offsets[f + 1], best first.
-    crystals : (k,) int64
-        Row of `cells` that each crystal is.
-    n_indexed : (k,) int32
-        Spots covered.
-    rmsd : (k,) float32
-        Their rms distance to the predicted spots, 1/angstrom.
-    log10_chance : (k,) float32
-        log10 of the chance level; nan where it was not used.
-    log10_false : (k,) float32
-        log10 of the number of false crystals as good as this one that are expected on its frame; nan like the level.
-    n_expected : (k,) float32
-        Spots that would be indexed by chance.
+        What became of each frame, as `FrameStatus`.
+    """
+
+    input_cells: Annotated[NDArray[np.float64], Column(SHARED, "/input_cells", tail=(3, 3), units="angstrom")]
+    source: Annotated[NDArray[np.object_], Column("frames", "/frame/source")]
+    index: Annotated[NDArray[np.int64], Column("frames", "/frame/index")]
+    id: Annotated[NDArray[np.object_], Column("frames", "/frame/id")]
+    n_spots: Annotated[NDArray[np.int32], Column("frames", "/frame/n_spots")]
+    n_sampled: Annotated[NDArray[np.int32], Column("frames", "/frame/n_sampled")]
+    status: Annotated[NDArray[np.uint8], Column("frames", "/frame/status", names=FrameStatus)]
+
+
+@dataclass(kw_only=True)
+class Results(CrystalColumns, CellColumns, FrameColumns):
+    """The results of a run, or of some of its frames: `results[10:20]` are those of ten.
+
+    A file has the datasets in the order of the fields, those of the last base first. `input_cell` is a row of
+    `input_cells`.
+
+    Attributes
+    ----------
+    header : ResultsHeader
+        How the results were made.
+    complete : bool
+        False when the run was stopped before its end.
     crystal_parameters : (k, 6) float32
-        a, b, c in angstrom, alpha, beta, gamma in degrees.
+        a, b, c in angstrom, alpha, beta, gamma in degrees of each crystal.
     learned_cells : (m, 3, 3) float64 or None
         The input cells as learned from the run's first frames.
     reason : (F,) uint8 or None
@@ -127,28 +100,12 @@ class Results:
 
     header: ResultsHeader
     complete: bool
-    input_cells: NDArray[np.float64]
-    source: NDArray[np.object_]
-    index: NDArray[np.int64]
-    id: NDArray[np.object_]
-    n_spots: NDArray[np.int32]
-    n_sampled: NDArray[np.int32]
-    status: NDArray[np.uint8]
-    cell_offsets: NDArray[np.int64]
-    cells: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    input_cell: NDArray[np.int32]
-    crystal_offsets: NDArray[np.int64]
-    crystals: NDArray[np.int64]
-    n_indexed: NDArray[np.int32]
-    rmsd: NDArray[np.float32]
-    log10_chance: NDArray[np.float32]
-    log10_false: NDArray[np.float32]
-    n_expected: NDArray[np.float32]
-    crystal_parameters: NDArray[np.float32]
-    learned_cells: NDArray[np.float64] | None = None
-    reason: NDArray[np.uint8] | None = None
-    rung: NDArray[np.uint8] | None = None
+    crystal_parameters: Annotated[NDArray[np.float32], Column("crystals", "/crystal/parameters", tail=(6,))]
+    learned_cells: Annotated[
+        NDArray[np.float64] | None, Column(SHARED, "/learned_cells", tail=(3, 3), units="angstrom")
+    ] = None
+    reason: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/reason", names=FrameReason)] = None
+    rung: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/rung", names=Rung)] = None
 
     @property
     def n_frames(self) -> int:
@@ -161,28 +118,5 @@ class Results:
         return np.repeat(np.arange(self.n_frames), np.diff(self.crystal_offsets))
 
 
-COLUMNS = {
-    "input_cells": Column("/input_cells", "f8", "input_cells", (3, 3), units="angstrom"),
-    "source": Column("/frame/source", "text", "frames"),
-    "index": Column("/frame/index", "i8", "frames"),
-    "id": Column("/frame/id", "text", "frames"),
-    "n_spots": Column("/frame/n_spots", "i4", "frames"),
-    "n_sampled": Column("/frame/n_sampled", "i4", "frames"),
-    "status": Column("/frame/status", "status", "frames"),
-    "cell_offsets": Column("/cell_offsets", "i8", "frames + 1"),
-    "cells": Column("/cells", "f4", "cells", (3, 3), units="angstrom"),
-    "scores": Column("/scores", "f4", "cells"),
-    "input_cell": Column("/input_cell", "i4", "cells"),
-    "crystal_offsets": Column("/crystal_offsets", "i8", "frames + 1"),
-    "crystals": Column("/crystals", "i8", "crystals"),
-    "n_indexed": Column("/crystal/n_indexed", "i4", "crystals"),
-    "rmsd": Column("/crystal/rmsd", "f4", "crystals", units="1/angstrom"),
-    "log10_chance": Column("/crystal/log10_chance", "f4", "crystals"),
-    "log10_false": Column("/crystal/log10_false", "f4", "crystals", optional=True),
-    "n_expected": Column("/crystal/n_expected", "f4", "crystals", optional=True),
-    "crystal_parameters": Column("/crystal/parameters", "f4", "crystals", (6,)),
-    "learned_cells": Column("/learned_cells", "f8", "input_cells", (3, 3), units="angstrom", optional=True),
-    "reason": Column("/frame/reason", "reason", "frames", optional=True),
-    "rung": Column("/frame/rung", "rung", "frames", optional=True),
-}
-"""Every array of `Results`, by the name of its field."""
+COLUMNS = columns_of(Results)
+"""Every array of `Results`, by the name of its field, in the order of the file's datasets."""

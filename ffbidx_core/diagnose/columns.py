@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array
+from ..model.records.crystals import CrystalColumns
 from ..model.records.frame import FrameStatus
 from ..model.records.results import Results, ResultsHeader
+from ..model.records.table import Column
 from ..read.results import results_in_pieces
 
 USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.TOO_FEW_SPOTS)
 """Statuses of frames whose spots could be used."""
 
 
-@dataclass
-class Found:
+@dataclass(kw_only=True)
+class RunColumns(CrystalColumns):
     """What a run found on F frames: k crystals, without the other cells, from m input cells.
 
     Attributes
     ----------
     header : ResultsHeader
+        How the results were made.
     complete : bool
+        False when the run was stopped before its end.
     input_cells : (m, 3, 3) float64
         Rows a, b, c, angstrom.
     learned_cells : (m, 3, 3) float64 or None
-    sources : list of str
+        The input cells as learned from the run's first frames.
+    sources : list of str, s
         Input files, one after another; a file that comes again after another counts again.
     first_frames : (s,) int64
-        First frame of each.
+        First frame of each input file.
     status : (F,) uint8
-    reason, rung : (F,) uint8
-        As `FrameReason` and `Rung`; zeros in files that do not have them.
+        What became of each frame, as `FrameStatus`.
+    reason : (F,) uint8
+        Why a frame has no crystal, as `FrameReason`; zeros in files that do not say it.
+    rung : (F,) uint8
+        The try that indexed a frame, as `Rung`; zeros in files that do not say it.
     n_spots : (F,) int32
+        Spots given.
     n_crystals : (F,) int64
+        Crystals of each frame.
     cells : (k, 3, 3) float32
         Crystals, rows a, b, c, angstrom.
     input_cell : (k,) int32
-        Row of `input_cells`.
-    n_indexed : (k,) int32
-    rmsd : (k,) float32
-        1/angstrom.
-    log10_chance, log10_false, n_expected : (k,) float32
-    parameters : (k, 6) float32
-        a, b, c in angstrom, alpha, beta, gamma in degrees.
+        Row of `input_cells` that each crystal came from.
+    crystal_parameters : (k, 6) float32
+        a, b, c in angstrom, alpha, beta, gamma in degrees of each crystal.
     """
 
     header: ResultsHeader
@@ -56,19 +62,14 @@ class Found:
     learned_cells: Array | None
     sources: list[str]
     first_frames: NDArray[np.int64]
-    status: NDArray[np.uint8]
-    reason: NDArray[np.uint8]
-    rung: NDArray[np.uint8]
-    n_spots: NDArray[np.int32]
-    n_crystals: NDArray[np.int64]
-    cells: NDArray[np.float32]
-    input_cell: NDArray[np.int32]
-    n_indexed: NDArray[np.int32]
-    rmsd: NDArray[np.float32]
-    log10_chance: NDArray[np.float32]
-    log10_false: NDArray[np.float32]
-    n_expected: NDArray[np.float32]
-    parameters: NDArray[np.float32]
+    status: Annotated[NDArray[np.uint8], Column("frames")]
+    reason: Annotated[NDArray[np.uint8], Column("frames")]
+    rung: Annotated[NDArray[np.uint8], Column("frames")]
+    n_spots: Annotated[NDArray[np.int32], Column("frames")]
+    n_crystals: Annotated[NDArray[np.int64], Column("frames")]
+    cells: Annotated[NDArray[np.float32], Column("crystals", tail=(3, 3))]
+    input_cell: Annotated[NDArray[np.int32], Column("crystals")]
+    crystal_parameters: Annotated[NDArray[np.float32], Column("crystals", tail=(6,))]
 
     @property
     def n_frames(self) -> int:
@@ -97,7 +98,7 @@ class Found:
         return np.asarray(self.n_indexed / np.maximum(np.repeat(self.n_spots, self.n_crystals), 1))
 
 
-def read_found(path: str) -> Found:
+def read_columns(path: str) -> RunColumns:
     """Read what a report needs of a results file, in pieces: the cells that are no crystals are not kept.
 
     Raises
@@ -105,50 +106,42 @@ def read_found(path: str) -> Found:
     InputError
         When it is no results file, is damaged, or has no frames.
     """
-    parts: dict[str, list[Any]] = {}
+    parts: list[RunColumns] = []
     sources: list[str] = []
     first_frames: list[int] = []
-    first: Results | None = None
     n_frames = 0
     for piece in results_in_pieces(path):
-        first = first or piece
-        for name, values in _columns(piece).items():
-            parts.setdefault(name, []).append(values)
         for start in _starts(piece.source):
             if not sources or sources[-1] != piece.source[start]:
                 sources.append(piece.source[start])
                 first_frames.append(n_frames + start)
         n_frames += piece.n_frames
-    if first is None:
+        parts.append(_columns(piece))
+    if not parts:
         raise InputError(path, "has no frames")
-    return Found(
-        first.header,
-        first.complete,
-        first.input_cells,
-        first.learned_cells,
-        sources,
-        np.array(first_frames, dtype=np.int64),
-        **{name: np.concatenate(part) for name, part in parts.items()},
-    )
+    return replace(RunColumns.joined(parts), sources=sources, first_frames=np.array(first_frames, dtype=np.int64))
 
 
-def _columns(piece: Results) -> dict[str, NDArray[Any]]:
+def _columns(piece: Results) -> RunColumns:
+    """The columns of a piece, without the names of its files."""
     nothing = np.zeros(piece.n_frames, dtype=np.uint8)
-    return {
-        "status": piece.status,
-        "reason": nothing if piece.reason is None else piece.reason,
-        "rung": nothing if piece.rung is None else piece.rung,
-        "n_spots": piece.n_spots,
-        "n_crystals": np.diff(piece.crystal_offsets),
-        "cells": piece.cells[piece.crystals],
-        "input_cell": piece.input_cell[piece.crystals],
-        "n_indexed": piece.n_indexed,
-        "rmsd": piece.rmsd,
-        "log10_chance": piece.log10_chance,
-        "log10_false": piece.log10_false,
-        "n_expected": piece.n_expected,
-        "parameters": piece.crystal_parameters,
-    }
+    return RunColumns(
+        header=piece.header,
+        complete=piece.complete,
+        input_cells=piece.input_cells,
+        learned_cells=piece.learned_cells,
+        sources=[],
+        first_frames=np.zeros(0, dtype=np.int64),
+        status=piece.status,
+        reason=nothing if piece.reason is None else piece.reason,
+        rung=nothing if piece.rung is None else piece.rung,
+        n_spots=piece.n_spots,
+        n_crystals=np.diff(piece.crystal_offsets),
+        cells=piece.cells[piece.crystals],
+        input_cell=piece.input_cell[piece.crystals],
+        crystal_parameters=piece.crystal_parameters,
+        **piece.only(CrystalColumns),
+    )
 
 
 def _starts(source: NDArray[np.object_]) -> list[int]:

@@ -1,0 +1,65 @@
+"""The columns that a batch's results and a run's have in common: oriented cells, and what is known of crystals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .table import OFFSETS, SHARED, ArrayTable, Column
+
+
+@dataclass(kw_only=True)
+class CellColumns(ArrayTable):
+    """n oriented cells of F frames, and which k of them are crystals.
+
+    Attributes
+    ----------
+    cell_offsets : (F + 1,) int64
+        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], sorted by score.
+    cells : (n, 3, 3) float32
+        Oriented cells, rows a, b, c, angstrom.
+    scores : (n,) float32
+        Score of each cell; lower is better.
+    input_cell : (n,) int32
+        The input cell that each cell came from: its row in the table's own set of them.
+    crystal_offsets : (F + 1,) int64
+        Crystals of frame f are rows crystal_offsets[f]:crystal_offsets[f + 1], best first.
+    crystals : (k,) int64
+        Row of `cells` that each crystal is.
+    """
+
+    cell_offsets: Annotated[NDArray[np.int64], Column(OFFSETS, "/cell_offsets", points_to="cells")]
+    cells: Annotated[NDArray[np.float32], Column("cells", "/cells", tail=(3, 3), units="angstrom")]
+    scores: Annotated[NDArray[np.float32], Column("cells", "/scores")]
+    input_cell: Annotated[NDArray[np.int32], Column("cells", "/input_cell", points_to=SHARED)]
+    crystal_offsets: Annotated[NDArray[np.int64], Column(OFFSETS, "/crystal_offsets", points_to="crystals")]
+    crystals: Annotated[NDArray[np.int64], Column("crystals", "/crystals", points_to="cells")]
+
+
+@dataclass(kw_only=True)
+class CrystalColumns(ArrayTable):
+    """Measures of k crystals. A further one is a line here, one where it is computed, one where it is shown.
+
+    Attributes
+    ----------
+    n_indexed : (k,) int32
+        Spots of its frame that each crystal indexes.
+    rmsd : (k,) float32
+        Root mean square distance of these spots to the predicted ones, 1/angstrom.
+    log10_chance : (k,) float32
+        log10 of the chance level; nan where it was not used.
+    log10_false : (k,) float32
+        log10 of the number of false crystals as good as this one that are expected on its frame; nan where the level
+        is, and in files of programs that did not count them.
+    n_expected : (k,) float32
+        Spots of its frame that each crystal would index by chance; nan in the same files.
+    """
+
+    n_indexed: Annotated[NDArray[np.int32], Column("crystals", "/crystal/n_indexed")]
+    rmsd: Annotated[NDArray[np.float32], Column("crystals", "/crystal/rmsd", units="1/angstrom")]
+    log10_chance: Annotated[NDArray[np.float32], Column("crystals", "/crystal/log10_chance")]
+    log10_false: Annotated[NDArray[np.float32], Column("crystals", "/crystal/log10_false", fill=np.nan)]
+    n_expected: Annotated[NDArray[np.float32], Column("crystals", "/crystal/n_expected", fill=np.nan)]
