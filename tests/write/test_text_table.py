@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.model.records.results import Results
-from ffbidx_core.write import ResultsWriter
-from ffbidx_core.write import table
+from ffbidx_core.write import ResultsWriter, table
 from tests.helpers.results_of import CELLS, HEADER, block_of, status_of
 
 
