@@ -1,4 +1,4 @@
-"""Whether as many false crystals are found as are claimed to be expected: python -m bench.calibration.
+"""Whether as many false crystals are found as are claimed to be expected: python -m tests.bench.calibration.
 
 Frames without a crystal, and frames of which half of the spots are false: what is left of these when the crystal has
 taken its spots is searched for another one that is not there.
@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ffbidx_core.model.records.frame import BatchResult
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench import record
 from tests.bench.quality import BATCH, index_all, part
 from tests.bench.scenarios import CASES, CUBIC, HEXAGONAL, PSEUDO
 
@@ -52,7 +54,7 @@ NOMINAL = (0.1, 0.03, 0.01)
 AGREE = 2.0
 """The claimed and the found number agree within this factor."""
 HARD = ("14 of 54", "14 of 44", "few spots", "small cell", "xfel")
-"""Frames of `bench.quality` that few spots decide about."""
+"""Frames of `tests.bench.quality` that few spots decide about."""
 LIMITS = (0.1, 0.01, 1e-4, 1e-6)
 """At which crystals are counted on frames of another crystal."""
 MOST_MULTIPLE, TWIN_TOLERANCE = 9, 0.02
@@ -198,8 +200,9 @@ def most_claimed(frames: SimulatedFrames, p: Parameters) -> tuple[float, float]:
     return float(most), float(further)
 
 
-def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> bool:
-    """Print the table of claimed and found false crystals; whether they agree everywhere."""
+def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> tuple[bool, list[dict[str, Any]]]:
+    """Print the table of claimed and found false crystals; whether they agree everywhere, and the table's rows."""
+    rows = []
     print(f"{'':14}{'spots':>5}  " + "  ".join(f"claimed   found (95 % interval), limit {q:4.0%}" for q in NOMINAL))
     good = True
     for title, lattices, spots, half_false in (
@@ -209,12 +212,19 @@ def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> bo
     ):
         print(title)
         for name, cell in lattices.items():
+            row: dict[str, Any] = {"what": f"{title.partition(' frames')[0]}, {name}", "spots": list(spots)}
+            row |= {f"{100 * q:g}": {"found": [], "at_most": []} for q in NOMINAL}
+            rows.append(row)
             for n_spots in spots:
                 found = measure(backend, cell, n_spots, p, n_frames, seed, half_false)
                 good &= all(found.agrees(q) for q in NOMINAL)
+                for q in NOMINAL:
+                    most = float(f"{100 * found.claimed(q):.2g}") if found.is_upper_bound(q) else None
+                    row[f"{100 * q:g}"]["found"].append(100 * found.count(q) / n_frames)
+                    row[f"{100 * q:g}"]["at_most"].append(most)
                 twins = f"  {found.n_overlapping} twins" if found.n_overlapping else ""
                 print(f"{name:14}{n_spots:5}  " + "  ".join(found.cell(q) for q in NOMINAL) + twins, flush=True)
-    return good
+    return good, rows
 
 
 def blank_frames(backend: Backend, p: Parameters, n_frames: int, seed: int) -> bool:
@@ -264,19 +274,23 @@ def other_crystals(backend: Backend, p: Parameters, n_frames: int, seed: int) ->
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.calibration", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.calibration", description=__doc__)
     parser.add_argument("--frames", type=int, default=1000, help="frames of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", choices=PRESETS[:2], default="best")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", action="append", choices=("table", "blank", "hard", "other"), help="a part of it")
+    record.add_option(parser)
     args = parser.parse_args()
     backend, p = get_backend(args.backend, threads=args.threads), Parameters.preset(args.preset)
     parts = args.only or ("table", "blank", "hard", "other")
     good = True
     if "table" in parts:
-        good &= calibration(backend, p, args.frames, args.seed)
+        agree, rows = calibration(backend, p, args.frames, args.seed)
+        good &= agree
+        if args.json:
+            record.write(args.json, rows)
     if "blank" in parts:
         good &= blank_frames(backend, p, args.frames, args.seed)
     if "hard" in parts:

@@ -1,11 +1,13 @@
-"""What `ffbidx diagnose` finds on simulated runs against what was put in: python -m bench.diagnosis."""
+"""What `ffbidx diagnose` finds on simulated runs against what was put in: python -m tests.bench.diagnosis."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from ffbidx_core.run import pipeline
 from ffbidx_core.run.job import Job
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from ffbidx_core.write import Output, PartsStore
+from tests.bench import record
 from tests.bench.scenarios import HEXAGONAL
 
 _clean = {"cells": (LYSOZYME,), "n_spots": (40, 80), "false_share": (0.1, 0.1)}
@@ -119,16 +122,17 @@ def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.diagnosis", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.diagnosis", description=__doc__)
     parser.add_argument("--frames", type=int, default=120, help="frames of a run")
     parser.add_argument("--runs", type=int, default=8, help="runs of each kind")
     parser.add_argument("--only", action="append", choices=CASES, metavar="NAME")
+    record.add_option(parser)
     args = parser.parse_args()
     print(
         f"{'run':36} {'found':>5} {'off px':>7} {'error':>6} {'rms z':>6} {'z scale':>7} {'before':>7} {'after':>6} "
         f"{'advice':>6} {'run':>7} {'moves':>7} {'off px':>7}  cause"
     )
-    devices = open_devices("cpu", threads=1)
+    devices, rows = open_devices("cpu", threads=1), []
     with tempfile.TemporaryDirectory() as folder:
         for name, scenario in CASES.items():
             if args.only and name not in args.only:
@@ -136,29 +140,45 @@ def main() -> None:
             diagnosed = [diagnose(scenario, args.frames, seed, devices, folder) for seed in range(args.runs)]
             runs = [compared(scenario, diagnosis) for diagnosis, _ in diagnosed]
             moved = [each for _, each in diagnosed]
-            print(line(name, [found for found in runs if found is not None], moved), flush=True)
+            row = figures(name, [found for found in runs if found is not None], moved)
+            print(line(row), flush=True)
+            rows.append(row)
+    if args.json:
+        record.write(args.json, rows)
 
 
-def line(name: str, runs: list[Found], moved: list[Moved]) -> str:
-    """A row of the table."""
+def figures(name: str, runs: list[Found], moved: list[Moved]) -> dict[str, Any]:
+    """A row of the table: means over the runs of a kind, over both directions where there are two."""
+    row: dict[str, Any] = {"what": name, "found": len(runs), "of": len(moved)}
     if not runs:
-        return f"{name:36} {0:>2}/{len(moved):<2}"
-    off = np.sqrt(np.mean([np.square(found.shift) for found in runs]))
-    rms, rms_scale = (
-        np.sqrt(np.mean([np.square(values) for values in column]))
-        for column in ([found.z for found in runs], [found.scale_z for found in runs])
-    )
-    error, before, after, advised = (
-        np.mean([getattr(found, key) for found in runs]) for key in ("shift_error", "before", "after", "advised")
-    )
-    causes = ", ".join(
-        f"{cause} {sum(found.cause == cause for found in runs)}" for cause in sorted({found.cause for found in runs})
-    )
-    rate, rate_moved = (np.mean([getattr(each, key) for each in moved]) for key in ("left", "moved"))
-    run_off = np.sqrt(np.mean([np.square(each.off) for each in moved]))
+        return row
+    row |= {key: float(np.mean([getattr(found, key) for found in runs])) for key in ("before", "after", "advised")}
+    causes = sorted({found.cause for found in runs})
+    return row | {
+        "off": _rms([found.shift for found in runs]),
+        "error": float(np.mean([found.shift_error for found in runs])),
+        "z": _rms([found.z for found in runs]),
+        "z_scale": _rms([found.scale_z for found in runs]),
+        "cause": ", ".join(f"{cause} {sum(found.cause == cause for found in runs)}" for cause in causes),
+        "left": float(np.mean([each.left for each in moved])),
+        "moved": float(np.mean([each.moved for each in moved])),
+        "moved_off": _rms([each.off for each in moved]),
+    }
+
+
+def _rms(values: Sequence[Sequence[float]]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table in words."""
+    start = f"{row['what']:36} {row['found']:>2}/{row['of']:<2}"
+    if not row["found"]:
+        return start
     return (
-        f"{name:36} {len(runs):>2}/{len(moved):<2} {off:7.4f} {error:6.4f} {rms:6.2f} {rms_scale:7.2f} "
-        f"{before:7.1%} {after:6.1%} {advised:6.0%} {rate:7.1%} {rate_moved:7.1%} {run_off:7.3f}  {causes}"
+        f"{start} {row['off']:7.4f} {row['error']:6.4f} {row['z']:6.2f} {row['z_scale']:7.2f} "
+        f"{row['before']:7.1%} {row['after']:6.1%} {row['advised']:6.0%} {row['left']:7.1%} {row['moved']:7.1%} "
+        f"{row['moved_off']:7.3f}  {row['cause']}"
     )
 
 

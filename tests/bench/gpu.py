@@ -1,4 +1,4 @@
-"""Speed of whole batches on a GPU, and of its parts: python -m bench.gpu.
+"""Speed of whole batches on a GPU, and of its parts: python -m tests.bench.gpu.
 
 Wall times are of whole calls, from spots in host memory to refined cells and crystals in host memory, medians. The
 shares of the verbs and kernels come from events on the device. `--backend cpu` measures the same of the CPU.
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import SimulatedFrames
+from tests.bench import record
 from tests.bench.timed import GpuClock, HostClock, TimedVerbs
 
 NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots", "triclinic, 100 spots", "triclinic, 300 spots")
@@ -95,28 +97,47 @@ HEADER = (
 )
 
 
-def speed_section(backend: Backend, args: argparse.Namespace) -> None:
+Rows = list[dict[str, Any]]
+"""The rows of a table for `--json`."""
+
+
+def speed_section(backend: Backend, args: argparse.Namespace) -> Rows:
     """Frames a second at the best batch size, with the indexing rate."""
+    rows: Rows = []
     print(f"Whole calls of index_frames, median of {args.calls}; overlapped: {backend.lanes} at a time")
     print(HEADER)
     for name in NAMES:
+        rows.append({"frames": name})
         for preset in PRESETS:
             p = Parameters.preset(preset)
             size = best_size(backend, name, p, args.frames or SIZES[backend.name])
-            print(line(preset, name, measure(backend, batches_of(name, size), p, args.calls)), flush=True)
+            m = measure(backend, batches_of(name, size), p, args.calls)
+            print(line(preset, name, m), flush=True)
+            several = m.overlapped or m.frames_per_second
+            rows[-1] |= {f"{preset}_one": round(m.frames_per_second), f"{preset}_three": round(several)}
+    return rows
 
 
-def shares_section(backend: Backend, args: argparse.Namespace) -> None:
-    """What the verbs and kernels of a call take."""
+def shares_section(backend: Backend, args: argparse.Namespace) -> Rows:
+    """What the verbs and kernels of a call take; the kernels' microseconds a frame."""
     size = max(args.frames or SIZES[backend.name])
     print(f"\nTime of the verbs and of the kernels in them, microseconds a frame, in a call of {size} frames")
+    rows: dict[str, dict[str, Any]] = {}
     for name in NAMES:
         for preset in PRESETS:
-            show_shares(preset, name, backend, Parameters.preset(preset), batches_of(name, size, 2))
+            kernels = show_shares(preset, name, backend, Parameters.preset(preset), batches_of(name, size, 2))
+            lattice, spots = name.split(", ")
+            column = f"{preset if lattice == 'tetragonal' else lattice}_{spots.split()[0]}"
+            if lattice == "tetragonal" or preset == "best":
+                for kernel, microseconds in kernels.items():
+                    rows.setdefault(kernel, {"kernel": kernel})[column] = round(microseconds, 3)
+    return list(rows.values())
 
 
-def show_shares(preset: str, name: str, backend: Backend, p: Parameters, batches: Sequence[SimulatedFrames]) -> None:
-    """One call without a clock to warm up, then one with."""
+def show_shares(
+    preset: str, name: str, backend: Backend, p: Parameters, batches: Sequence[SimulatedFrames]
+) -> dict[str, float]:
+    """One call without a clock to warm up, then one with; microseconds a frame of each kernel."""
     warm_up, timed = batches
     plan = SearchPlan.make(timed.input_cells, p, LEARNED)
     index_frames(backend, warm_up.spots, warm_up.offsets, plan, p)
@@ -132,9 +153,10 @@ def show_shares(preset: str, name: str, backend: Backend, p: Parameters, batches
         shares = (f"{part} {s * 1e6 / timed.n_frames:.2f} ({s / whole:.0%})" for part, s in seconds.items())
         if seconds:
             print(f"  {title}: " + ", ".join(shares), flush=True)
+    return {kernel: s * 1e6 / timed.n_frames for kernel, s in kernels.items()}
 
 
-def latency_section(backend: Backend, args: argparse.Namespace) -> None:
+def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
     """A single frame through `Indexer.run`, with the published defaults."""
     n = 5 * args.calls
     print(f"\nA single frame through Indexer.run, published defaults, milliseconds, {n} frames after 5 to warm up")
@@ -150,13 +172,14 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> None:
                 times.append((time.perf_counter() - start) * 1e3)
         low, middle, high = np.percentile(times[5:], (5, 50, 95))
         print(f"  {name:22} median {middle:.3f}, 5 to 95 %: {low:.3f} to {high:.3f}; asked: {ASKED_MS:g}", flush=True)
+    return []
 
 
-def devices_section(backend: Backend, args: argparse.Namespace) -> None:
+def devices_section(backend: Backend, args: argparse.Namespace) -> Rows:
     """One run shared out among several GPUs."""
     there = gpu_count()[0] if backend.name == "cuda" else 1
     if there < 2:
-        return
+        return []
     p, size = Parameters.preset("best"), max(args.frames or [8192])
     batches = batches_of("tetragonal, 300 spots", size)
     plan = SearchPlan.make(batches[0].input_cells, p, LEARNED)
@@ -168,6 +191,7 @@ def devices_section(backend: Backend, args: argparse.Namespace) -> None:
         speed = size * shared_out_rate(n, batches, plan, p, args.calls)
         alone = alone or speed
         print(f"  {n}: {speed:9.0f} frames/s, {speed / alone:.2f} times one", flush=True)
+    return []
 
 
 def shared_out_rate(n: int, batches: Sequence[SimulatedFrames], plan: SearchPlan, p: Parameters, calls: int) -> float:
@@ -194,13 +218,16 @@ SECTIONS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.gpu", description=__doc__)
     parser.add_argument("--backend", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--device", type=int)
     parser.add_argument("--calls", type=int, default=10, help="timed calls of a figure")
     parser.add_argument("--frames", type=int, action="append", help="batch size to try (repeatable)")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only (repeatable)")
+    record.add_option(parser)
     args = parser.parse_args(arguments)
+    if args.json and args.only not in (["speed"], ["shares"]):
+        parser.error("--json is for one table: add --only speed or --only shares")
     try:
         backend = get_backend(args.backend, args.device)
     except BackendUnavailable as error:
@@ -209,7 +236,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"NVIDIA driver: {gpu_facts.driver().text}; CuPy: {gpu_facts.cupy().text}\n")
     for name, section in SECTIONS.items():
         if not args.only or name in args.only:
-            section(backend, args)
+            rows = section(backend, args)
+            if args.json:
+                record.write(args.json, rows, backend.device)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far crystals are turned from the truth after the last fit, on simulated stills: python -m bench.orientation."""
+"""How far crystals are turned from the truth after the last fit, on stills: python -m tests.bench.orientation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from ffbidx_core.benchmark import LYSOZYME
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench import record
 from tests.bench.quality import index_all
 from tests.bench.scenarios import CENTRED, HEXAGONAL
 
+BEFORE = {"weigh_residuals": False, "strain_prior": 0.002}
+"""The last fit without what the first frames teach."""
+BEFORE_WORDS = "without what the first frames teach"
 FEW, MANY = (10, 15), (60, 120)
 
 _kinds = {
@@ -55,20 +59,31 @@ def angles(scenario: Scenario, n_frames: int, seeds: Sequence[int], p: Parameter
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.orientation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.orientation", description=__doc__)
     parser.add_argument("--frames", type=int, default=300, help="frames of a case and seed")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--preset", choices=PRESETS, default="best")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter (JSON)")
     parser.add_argument("--backend", default="cpu")
+    record.add_option(parser)
     args = parser.parse_args()
     changes = {name: json.loads(value) for name, _, value in (item.partition("=") for item in args.set)}
     p = Parameters.preset(args.preset, **changes)
     print(f"{'frames':44} {'right':>6} {'median':>7} {'95 %':>7} {'CPU ms':>7}   degrees")
+    rows = []
     for name, scenario in CASES.items():
-        ms, tally = angles(scenario, args.frames, range(args.seeds), p, args.backend)
-        median, high = np.percentile(tally.angles, (50, 95))
-        print(f"{name:44} {tally.frames_right / tally.frames:6.4f} {median:7.4f} {high:7.4f} {ms:7.2f}", flush=True)
+        row: dict[str, object] = {"what": name}
+        for when, settings in (("", p), ("before_", p.replace(**BEFORE))):
+            ms, tally = angles(scenario, args.frames, range(args.seeds), settings, args.backend)
+            median, high = np.percentile(tally.angles, (50, 95))
+            label = f"  {BEFORE_WORDS}" if when else name
+            print(
+                f"{label:44} {tally.frames_right / tally.frames:6.4f} {median:7.4f} {high:7.4f} {ms:7.2f}", flush=True
+            )
+            row |= {f"{when}median": median, f"{when}95" if when else "high_95": high}
+        rows.append(row)
+    if args.json:
+        record.write(args.json, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Quality of the indexing on simulated stills, and on real ones where they are: python -m bench.quality."""
+"""Quality of the indexing on simulated stills, and on real ones where they are: python -m tests.bench.quality."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 from tests.bench import real as real_frames
+from tests.bench import record
 from tests.bench.scenarios import CASES, MAX_FALSE, Case
 
 BATCH = 64
@@ -80,6 +81,7 @@ class Outcome:
         return {
             "case": self.case.name,
             "what": self.case.what,
+            "measure": self.case.measure,
             "rate": self.rate,
             "error": self.error,
             "target": self.case.target,
@@ -162,7 +164,7 @@ def total(outcomes: list[Outcome]) -> tuple[int, int]:
 
 
 def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.quality", description=__doc__)
     parser.add_argument(
         "--only",
         action="append",
@@ -176,7 +178,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a parameter (JSON)")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    record.add_option(parser)
     return parser
 
 
@@ -188,35 +190,20 @@ def main() -> int:
     # Compiles the kernels, so that no case pays for it.
     index_all(backend, simulate(Scenario(cells=CASES[0].scenarios[0].cells), 2), p, Tally())
     outcomes = []
-    if not args.json:
-        print(HEADER)
+    print(HEADER)
     for case in CASES:
         if args.only and case.name not in args.only:
             continue
         outcomes.append(run(case, backend, p, args.frames, args.seed))
-        if not args.json:
-            print(line(outcomes[-1]), flush=True)
+        print(line(outcomes[-1]), flush=True)
     real = list(real_frames.report(backend)) if not args.only or "real" in args.only else []
     false, claimed = total(outcomes)
     good = false <= MAX_FALSE * claimed and not any(o.failures for o in outcomes) and all(ok for _, ok in real)
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "preset": args.preset,
-                    "backend": args.backend,
-                    "passed": good,
-                    "false": false,
-                    "claimed": claimed,
-                    "cases": [o.as_dict() for o in outcomes],
-                    "real": [text for text, _ in real],
-                }
-            )
-        )
-    else:
-        print(f"false crystals: {false} of {claimed} claimed, at most {MAX_FALSE:.1%} asked for")
-        for text, ok in real:
-            print(text + ("" if ok else "  (all of them are asked for)"))
+        record.write(args.json, [outcome.as_dict() for outcome in outcomes])
+    print(f"false crystals: {false} of {claimed} claimed, at most {MAX_FALSE:.1%} asked for")
+    for text, ok in real:
+        print(text + ("" if ok else "  (all of them are asked for)"))
     return 0 if good else 1
 
 

@@ -1,9 +1,8 @@
-"""What each rung of --retry gains on hard simulated stills, and what it costs: python -m bench.retry."""
+"""What each rung of --retry gains on hard simulated stills, and what it costs: python -m tests.bench.retry."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from ffbidx_core.model.records.reason import Rung
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench import record
 from tests.bench.quality import BATCH, part
 from tests.bench.scenarios import CASES, HEXAGONAL, MONOCLINIC
 
@@ -120,7 +120,18 @@ class Outcome:
         """For `--json`."""
         values = {name: value for name, value in vars(self).items() if name != "case"}
         values["cpu_ms"] = [ms / max(self.frames, 1) for ms in self.cpu_ms]
-        return {"case": self.case.name, "passed": self.passed, **values}
+        first, retry = (n / max(self.frames, 1) for n in (self.claimed if self.case.blank else self.right))
+        return {
+            "what": self.case.name,
+            "blank": self.case.blank,
+            "first": first,
+            "retry": retry,
+            "times": self.cpu_ms[1] / max(self.cpu_ms[0], 1e-9),
+            "passed": self.passed,
+            **values,
+            "rungs": self.rungs[1:],
+            "at_once": self.rungs[0],
+        }
 
 
 def by_intensity(frames: SimulatedFrames, weaker: float) -> np.ndarray:
@@ -169,14 +180,14 @@ def line(outcome: Outcome) -> str:
 
 
 def options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.retry", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.retry", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", choices=[case.name for case in HARD])
     parser.add_argument("--frames", type=int, default=400, help="frames a case [400]; of blank ones six times as many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--preset", choices=PRESETS[:2], default="best")
     parser.add_argument("--backend", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    record.add_option(parser)
     return parser
 
 
@@ -187,16 +198,14 @@ def main() -> int:
     # Compiles the kernels, so that no case pays for it.
     run(HARD[2], backend, p, 4, 0)
     outcomes = []
-    if not args.json:
-        print(head())
+    print(head())
     for case in HARD:
         if args.only and case.name not in args.only:
             continue
         outcomes.append(run(case, backend, p, args.frames * (6 if case.blank else 1), args.seed))
-        if not args.json:
-            print(line(outcomes[-1]), flush=True)
+        print(line(outcomes[-1]), flush=True)
     if args.json:
-        print(json.dumps([outcome.as_dict() for outcome in outcomes]))
+        record.write(args.json, [outcome.as_dict() for outcome in outcomes])
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 

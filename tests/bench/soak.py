@@ -1,4 +1,4 @@
-"""Long runs without the computation: speed of reading and writing, memory and open files: python -m bench.soak.
+"""Long runs without the computation: speed of reading and writing, memory and open files: python -m tests.bench.soak.
 
 The backend's work is replaced by one that finds a crystal on every frame at once, so that all that is measured is what
 reading, batches, queues, shards and the final join cost. Last a run with the computation, on one thread of the CPU: the
@@ -33,6 +33,7 @@ from ffbidx_core.run.job import Job
 from ffbidx_core.simulate import simulate
 from ffbidx_core.simulate.write import write_frames
 from ffbidx_core.write import Output, PartsStore
+from tests.bench import record
 
 CELL = np.diag([79.0, 79.0, 38.0])
 MOST_KB_PER_1000_FRAMES = 32.0
@@ -184,30 +185,41 @@ def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests.bench.soak", description=__doc__)
     parser.add_argument("--frames", type=int, default=200_000, help="small frames of the run that is watched")
     parser.add_argument("--fast-frames", type=int, default=65_536, help="frames of 300 spots of the run that is timed")
     parser.add_argument("--stills", type=int, default=512, help="simulated stills of the run that is computed")
+    record.add_option(parser)
     options = parser.parse_args()
-    failed = []
+    failed, rows = [], []
+
+    def note(what: str, found: str, asked: str) -> None:
+        rows.append({"what": what, "found": found, "asked": asked})
+        print(f"{what}: {found} (asked: {asked})", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), options.frames, 20, batch_size=1024)
-        print(f"{found.frames} frames of 20 spots: {found.frames_per_second:.0f} frames/s")
-        print(f"  resident memory: {found.watch.slope:+.1f} kB per 1000 frames (at most {MOST_KB_PER_1000_FRAMES:g})")
-        print(f"  open files: {min(found.watch.files)} to {max(found.watch.files)}")
+        small = f"{found.frames:,} frames of 20 spots"
+        note(f"growth of resident memory, {small}", f"{found.watch.slope:+.1f} kB per 1000 frames",
+             f"at most {MOST_KB_PER_1000_FRAMES:g}")  # fmt: skip
+        note(f"open files, {small}", f"{min(found.watch.files)} to {max(found.watch.files)}", "constant")
         if found.watch.slope > MOST_KB_PER_1000_FRAMES:
             failed.append("memory")
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), options.fast_frames, 300, batch_size=8192)
-        print(
-            f"{found.frames} frames of 300 spots: {found.frames_per_second:.0f} frames/s, HDF5 to HDF5 without the "
-            f"computation (asked: {FEWEST_FRAMES_PER_SECOND:.0f} on the host of a GPU)"
+        note(
+            f"HDF5 to HDF5 without the computation, {found.frames:,} frames of 300 spots",
+            f"{found.frames_per_second:,.0f} frames/s",
+            f"{FEWEST_FRAMES_PER_SECOND:,.0f} on the host of a GPU",
         )
     with tempfile.TemporaryDirectory() as folder:
         share = share_of_the_rest(Path(folder), options.stills)
-        print(f"all but the computation, on the CPU, 300 spots: {share:.1%} of its time (at most {LARGEST_SHARE:.0%})")
+        note("all but the computation, share of the processor's time on the CPU, 300 spots", f"{share:.1%}",
+             f"at most {LARGEST_SHARE:.0%}")  # fmt: skip
         if share > LARGEST_SHARE:
             failed.append("share of the rest")
+    if options.json:
+        record.write(options.json, rows)
     print("failed: " + ", ".join(failed) if failed else "as asked")
     return 1 if failed else 0
 

@@ -1,4 +1,4 @@
-"""Speed of the indexing in CPU time: python -m bench.speed."""
+"""Speed of the indexing in CPU time: python -m tests.bench.speed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench import record
 from tests.bench.scenarios import SPEED
 from tests.bench.timed import HostClock, TimedVerbs
 
@@ -40,8 +41,13 @@ def cpu_seconds(work: Callable[..., Any], *args: Any) -> float:
     return time.process_time() - start
 
 
+ROWS: list[dict[str, Any]] = []
+"""The figures so far, for `--json`."""
+
+
 def row(name: str, value: float, unit: str, asked: str = "") -> None:
-    """Print one figure with what is asked of it."""
+    """Print one figure with what is asked of it, and note it."""
+    ROWS.append({"what": name, "values": [round(value, 3)], "unit": f" {unit}"})
     print(f"  {name:44} {value:9.3f} {unit:12} {asked}", flush=True)
 
 
@@ -176,11 +182,12 @@ def write_spots(path: Path, frames: SimulatedFrames, n_frames: int | None = None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.speed", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.speed", description=__doc__)
     sections = ("frames", "step1", "threads", "start", "memory")
     parser.add_argument("--only", action="append", choices=sections, help="this section only (repeatable)")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--frames", type=int, default=10_000, help="frames of the memory section's run")
+    record.add_option(parser)
     args = parser.parse_args()
     work = {
         "frames": lambda: frames_section(args.repeats),
@@ -192,6 +199,8 @@ def main() -> None:
     for name in sections:
         if not args.only or name in args.only:
             work[name]()
+    if args.json:
+        record.write(args.json, ROWS)
 
 
 if __name__ == "__main__":
