@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, ParameterError
 from ..model.detector.panels import Geometry
 from ..model.records.frame import FrameBlock, Place
 from .files.content import is_growing
 from .files.inputs import Source
-from .formats.open import SpotFile, open_spots
+from .formats.open import open_spots
+from .formats.spot_file import SpotFile
 from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
+from .selection import Selection, readable_frames, unreadable_row
 
 if TYPE_CHECKING:
     from .growing.follow import Follower
@@ -114,29 +112,6 @@ def _check(name: str, value: int | None, low: int) -> None:
         raise ParameterError(name, value, f"at least {low}")
 
 
-class Selection:
-    """Which frames of the whole input are taken."""
-
-    def __init__(self, every: int, max_frames: int | None, start: Place, end: int | None) -> None:
-        self._every, self._most, self._end = every, max_frames, end
-        self.position, self.taken = start.position, start.taken
-
-    @property
-    def finished(self) -> bool:
-        """Whether no more are taken."""
-        return self.taken == self._most or (self._end is not None and self.position >= self._end)
-
-    def take(self, n: int) -> NDArray[np.int64]:
-        """Those of the next n frames that are taken, counted from the first of them."""
-        inside = n if self._end is None else min(n, max(0, self._end - self.position))
-        chosen = np.arange(-self.position % self._every, inside, self._every)
-        if self._most is not None:
-            chosen = chosen[: self._most - self.taken]
-        self.position += n
-        self.taken += len(chosen)
-        return chosen
-
-
 def _all_frames(
     sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: Geometry | None
 ) -> Iterator[RawFrames]:
@@ -194,47 +169,6 @@ def _frames(
         rest = "; the rest of the file is left out" if any_read else ""
         behind = Place(place.source + 1, 0, selection.position, taken)
         yield unreadable_row(source.path, f"{error}{rest}", behind)
-
-
-def readable_frames(
-    file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int
-) -> Iterator[RawFrames]:
-    """The selected frames of a source from a place on; an `InputError` comes after all that could be read."""
-    first, taken = place.frame if source.index is None else source.index, place.taken
-    for begin, n in _slices(file, source, place.frame, at_once):
-        chosen = begin + selection.take(n)
-        for raw in file.read(chosen) if len(chosen) else ():
-            raw.places = _places(raw.indices, place, place.position - first, taken)
-            taken += len(raw.indices)
-            yield raw
-
-
-def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -> NDArray[np.int64]:
-    """The places behind frames of a file, whose frame 0 has the position `offset`."""
-    places = np.empty((len(indices), 4), np.int64)
-    places[:, 0] = place.source
-    places[:, 1] = indices + 1
-    places[:, 2] = indices + 1 + offset
-    places[:, 3] = np.arange(taken + 1, taken + 1 + len(indices))
-    return places
-
-
-def unreadable_row(path: str, problem: str, place: Place) -> RawFrames:
-    """The row of what cannot be read, and the place behind it."""
-    raw = RawFrames.unreadable(path, problem)
-    raw.places = np.array([astuple(place)])
-    return raw
-
-
-def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterator[tuple[int, int]]:
-    """First frame and number of frames of each slice of a source, from its frame `first` on."""
-    if source.index is None:
-        yield from ((begin, min(at_once, file.n_frames - begin)) for begin in range(first, file.n_frames, at_once))
-    elif source.index < file.n_frames:
-        if source.index >= first:
-            yield source.index, 1
-    else:
-        raise InputError(source.path, f"has no frame {source.index}: it holds {file.n_frames}, counted from 0")
 
 
 def _gathered(

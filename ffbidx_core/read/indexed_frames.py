@@ -27,8 +27,9 @@ from ..parameters import Parameters
 from .files.content import is_growing
 from .files.identity import identity_now, text_of
 from .formats.kept import KeptSpots, keeps_spots
-from .formats.open import SpotFile, open_spots
-from .geometry.crystfel import parse_geometry
+from .formats.open import open_spots
+from .formats.spot_file import SpotFile
+from .geometry.any import parse_geometry
 
 FRAMES_AT_ONCE = 256
 NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"

@@ -18,7 +18,7 @@ from .blocks import read_blocks
 from .files.inputs import Source
 from .formats.kept import keeps_spots
 from .formats.open import open_spots
-from .geometry.crystfel import parse_geometry
+from .geometry.any import parse_geometry
 from .results import read_run, results_in_pieces
 
 BINS = 12

@@ -17,8 +17,8 @@ from ffbidx_core.model.detector.geometry_file import shift_alone
 from ffbidx_core.model.orientation import rotation_angle, rotation_between
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
+from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.geometry.choose import beam_option
-from ffbidx_core.read.geometry.crystfel import parse_geometry, read_geometry
 from ffbidx_core.read.growing.follow import Follower
 from ffbidx_core.read.results import read_run
 from ffbidx_core.run import pipeline

@@ -10,8 +10,8 @@ from cfel_fmt.geometry import load_crystfel_geometry
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.geometry_file import geometry_text
 from ffbidx_core.model.detector.panels import NO_PANEL
+from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.geometry.choose import GeometryChanges
-from ffbidx_core.read.geometry.crystfel import parse_geometry, read_geometry
 from tests.helpers.beamline import DISTANCE, HEIGHT, PANELS, WAVELENGTH, WIDTH, geom_text
 
 TextFile = Callable[..., str]

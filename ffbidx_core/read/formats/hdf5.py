@@ -16,7 +16,7 @@ from ...model.detector.peaks import DetectorPeaks
 from ...model.records.ragged import offsets_of
 from ..files.datasets import errors_of, open_dataset, open_file, units_of
 from ..frames import MOST_SPOTS, RawFrames, read_parts
-from ..geometry.crystfel import parse_geometry
+from ..geometry.any import parse_geometry
 from ..growing.whole import whole_frames
 from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
 

@@ -18,7 +18,7 @@ from ...model.detector.panels import Geometry
 from ...model.detector.peaks import DetectorPeaks
 from ..files.datasets import errors_of, find, open_dataset, open_file
 from ..frames import RawFrames
-from ..geometry.crystfel import parse_geometry
+from ..geometry.any import parse_geometry
 
 GROUP = "/spot"
 

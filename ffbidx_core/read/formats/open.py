@@ -3,57 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...model.cell import Array
 from ...model.detector.beam_shift import BeamShift
 from ...model.detector.panels import Geometry
 from ...model.records.results import FORMAT as RESULTS
 from ..files.content import is_hdf5, read_head, read_text
 from ..files.probe import check_opens
-from ..frames import RawFrames
 from ..geometry.dials import HDF5_GROUP, TABLE_ID, is_experiments
 from .shifted import ShiftedSpots, with_shifted_beam
+from .spot_file import SpotFile
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 from .xds import SpotXdsFile, is_spot_xds
-
-
-class SpotFile(Protocol):
-    """An open spot file of any format.
-
-    Attributes
-    ----------
-    format : str
-        In words.
-    units_assumed : bool
-        Whether the file does not say in which units its spots are.
-    cells : (M, 3, 3) float64 or None
-        The file's own input cells, rows a, b, c, angstrom.
-    geometry : Geometry or None
-        What made spots of its peaks; None where it holds spots without pixels.
-    half_pixel_shift : bool or None
-        Whether half a pixel was added to its peaks; None where that is not known.
-    """
-
-    path: str
-    format: str
-    n_frames: int
-    units_assumed: bool
-    cells: Array | None
-    geometry: Geometry | None
-    half_pixel_shift: bool | None
-
-    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
-
-    def close(self) -> None:
-        """Close the file."""
 
 
 def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:

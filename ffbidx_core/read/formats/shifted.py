@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +14,9 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..frames import RawFrames
-from ..geometry.crystfel import parse_geometry
+from ..geometry.crystfel import parse_crystfel
 from ..geometry.dials import changed_geometry, is_experiments
-
-if TYPE_CHECKING:
-    from .open import SpotFile
+from .spot_file import SpotFile
 
 FRAMES_FOR_DISTANCE = 16
 """The detector's distance is the median of so many frames' where each has one."""
@@ -47,7 +44,7 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
     else:
         moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
         # Read back, so that the run has the very numbers that its results record.
-        made = parse_geometry("the geometry with the beam shifted", geometry_text(moved))
+        made = parse_crystfel("the geometry with the beam shifted", geometry_text(moved))
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
 
 

@@ -18,7 +18,8 @@ from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
 from ..cells.files import crystfel_cell
 from ..frames import RawFrames
-from ..geometry.crystfel import LARGEST_GEOMETRY_FILE, parse_geometry
+from ..geometry.any import parse_geometry
+from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
 from .peaks import HALF_PIXEL, NEEDS_GEOMETRY, PeakLists, PeakPlacer
 
 SIGNATURE = "CrystFEL stream format"

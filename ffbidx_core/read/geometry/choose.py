@@ -15,7 +15,8 @@ from ...model.detector.geometry_file import geometry_text, shift_alone
 from ...model.detector.panels import Geometry, Reading
 from ..formats.open import open_spots
 from ..formats.shifted import with_shifted_beam
-from .crystfel import parse_geometry, read_geometry
+from .any import read_geometry
+from .crystfel import parse_crystfel
 from .dials import changed_geometry, is_experiments
 
 SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
@@ -59,7 +60,7 @@ class GeometryChanges:
         if self.wavelength is not None:
             changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
         # Read back, so that the run has the very numbers that its results record.
-        made = parse_geometry("the geometry with the options", geometry_text(changed))
+        made = parse_crystfel("the geometry with the options", geometry_text(changed))
         return replace(made, half_pixel_shift=self.half_pixel_shift)
 
     def _in_list(self, geometry: Geometry) -> Geometry:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 from ...errors import InputError
-from ...model.detector.geometry_file import BEAM_SHIFT, BY_HAND, SENSOR, geometry_text, parse_shift_alone
+from ...model.detector.geometry_file import BY_HAND, SENSOR
 from ...model.detector.panels import (
     LENGTH_UNITS,
     WAVELENGTH_UNITS,
@@ -19,9 +19,6 @@ from ...model.detector.panels import (
     Reading,
     Vector,
 )
-from ..files.content import read_text
-from .dials import is_experiments, parse_experiments
-from .xds import is_xds_geometry, parse_xds_geometry
 
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes; CrystFEL takes no more in a stream."""
@@ -44,45 +41,14 @@ class _Lines:
     bad: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def read_geometry(path: str) -> Geometry:
-    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS, or the NXmx entries of an HDF5 file.
+def parse_crystfel(path: str, text: str) -> Geometry:
+    """The geometry that the text of a CrystFEL geometry file describes; `path` is for messages.
 
     Raises
     ------
     InputError
         Naming the line or the panel.
     """
-    text = read_text(path)
-    if text is not None:
-        return parse_geometry(path, text)
-    from ..files.datasets import open_file
-    from .nxmx import nxmx_geometry
-
-    with open_file(path) as file:
-        geometry = nxmx_geometry(file, path)
-    if geometry is None:
-        wanted = "wavelength, distance, sizes of a pixel and beam centre in /entry/instrument"
-        raise InputError(path, f"is an HDF5 file without a geometry, which is {wanted}")
-    return geometry
-
-
-def parse_geometry(path: str, text: str) -> Geometry:
-    """The geometry that the text of a geometry file in any known format describes.
-
-    `path` is for messages.
-
-    Raises
-    ------
-    InputError
-        Naming the line or the panel.
-    """
-    if text.startswith(BEAM_SHIFT):
-        return parse_shift_alone(text)
-    if is_experiments(text):
-        return parse_experiments(path, text).geometry
-    if is_xds_geometry(text):
-        # Read back, so that the spots are made by the very numbers that results record.
-        text = geometry_text(parse_xds_geometry(path, text))
     lines = _assignments(path, text)
     if not lines.panels:
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")

@@ -13,7 +13,7 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 from ..files.datasets import errors_of, find, open_dataset
 from ..formats.peaks import HALF_PIXEL
-from .crystfel import parse_geometry
+from .crystfel import parse_crystfel
 
 JUNGFRAUJOCH = ("/entry/MX", "/entry/result")
 """Groups in which Jungfraujoch keeps its peak lists."""
@@ -60,7 +60,7 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     panel = Panel("p0", (0, 0), (_FAR, _FAR), _vector(corner), _vector(fast), _vector(slow))
     geometry = Geometry(Detector((panel,)), Reading(wavelength, unit="A"), Reading(abs(distance), unit="mm"))
     # Read back, so that the spots are made by the very numbers that results record.
-    made = parse_geometry(path, geometry_text(geometry))
+    made = parse_crystfel(path, geometry_text(geometry))
     how = f"the beam centre is taken {_AS_PEAKS if as_peaks else _FROM_CORNER}; --beam-centre says otherwise"
     return replace(made, assumed=f"{path}: geometry of its NXmx entries, one flat panel across the beam; {how}")
 

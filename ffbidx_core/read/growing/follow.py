@@ -17,11 +17,12 @@ from ...errors import InputError
 from ...model.detector.panels import Geometry
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity
-from ..blocks import UNITS_ASSUMED, Selection, readable_frames, unreadable_row
+from ..blocks import UNITS_ASSUMED
 from ..files.identity import identities, size_and_time, text_of
 from ..files.inputs import Source, files_there
 from ..formats.open import is_results, open_spots
 from ..frames import Pause, RawFrames
+from ..selection import Selection, readable_frames, unreadable_row
 from .watched import ANEW, LOOK, NOT_WHOLE, Watched
 
 LULL = 0.5

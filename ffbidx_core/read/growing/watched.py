@@ -11,7 +11,8 @@ from ...errors import InputError
 from ...model.detector.panels import Geometry
 from ..files.content import is_growing
 from ..files.identity import size_and_time
-from ..formats.open import SpotFile, open_spots
+from ..formats.open import open_spots
+from ..formats.spot_file import SpotFile
 from ..frames import RawFrames
 
 LOOK = 0.2

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ffbidx_core.read.geometry.crystfel import read_geometry
+from ffbidx_core.read.geometry.any import read_geometry
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.calls import QUICK
 from tests.helpers.dials_files import KINDS, SENSOR, TURN, columns, expt, packed, write_dials, write_hdf5

@@ -12,7 +12,7 @@ import pytest
 
 from ffbidx_core.errors import OutputError
 from ffbidx_core.read.formats.open import open_spots
-from ffbidx_core.read.geometry.crystfel import read_geometry
+from ffbidx_core.read.geometry.any import read_geometry
 from ffbidx_core.read.indexed_frames import Setup
 from ffbidx_core.read.results import read_run, results_in_pieces
 from ffbidx_core.write.formats.dials import _bytes_header, expt_pieces, refl_pieces

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
-from ffbidx_core.read.geometry.crystfel import parse_geometry
+from ffbidx_core.read.geometry.any import parse_geometry
 from tests.helpers.beamline import CELL, WAVELENGTH, same_orientation
 from tests.helpers.calls import QUICK
 from tests.helpers.frames import OPERATORS, indices, random_rotation, rotation

@@ -7,7 +7,7 @@ import pytest
 
 from ffbidx_core import read_results
 from ffbidx_core.model.detector.panels import Detector
-from ffbidx_core.read.geometry.crystfel import parse_geometry
+from ffbidx_core.read.geometry.any import parse_geometry
 from tests.cli.formats.test_dials_itself import dials
 from tests.cli.formats.test_xds_route import BEAM, DISTANCE, MONO, ORIGIN, PIXEL, TURN, XDS_INP, XPARM, vector
 from tests.helpers.beamline import CELL, WAVELENGTH, same_orientation

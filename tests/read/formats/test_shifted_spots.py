@@ -10,8 +10,8 @@ from ffbidx_core.model.detector.beam_shift import BeamShift
 from ffbidx_core.model.detector.geometry_file import shift_alone
 from ffbidx_core.model.detector.pixels import FlatDetector
 from ffbidx_core.read.formats.open import open_spots
+from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.geometry.choose import GeometryChanges, beam_option, choose_geometry, shifted_geometry
-from ffbidx_core.read.geometry.crystfel import parse_geometry, read_geometry
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 
 TAKEN = FlatDetector(200.0, 100.0, (2000, 2000), (1000.0, 1000.0))

@@ -6,7 +6,7 @@ import pytest
 from ffbidx_core.errors import InputError
 from ffbidx_core.read.files.content import is_growing
 from ffbidx_core.read.formats.open import open_spots
-from ffbidx_core.read.geometry.crystfel import read_geometry
+from ffbidx_core.read.geometry.any import read_geometry
 from tests.helpers.beamline import geom_text
 from tests.helpers.growing import CXI_DATASETS, Writer
 from tests.helpers.spot_files import blocks, frames

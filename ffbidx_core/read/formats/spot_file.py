@@ -1,0 +1,45 @@
+"""What every reader of spot files offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...model.cell import Array
+from ...model.detector.panels import Geometry
+from ..frames import RawFrames
+
+
+class SpotFile(Protocol):
+    """An open spot file of any format.
+
+    Attributes
+    ----------
+    format : str
+        In words.
+    units_assumed : bool
+        Whether the file does not say in which units its spots are.
+    cells : (M, 3, 3) float64 or None
+        The file's own input cells, rows a, b, c, angstrom.
+    geometry : Geometry or None
+        What made spots of its peaks; None where it holds spots without pixels.
+    half_pixel_shift : bool or None
+        Whether half a pixel was added to its peaks; None where that is not known.
+    """
+
+    path: str
+    format: str
+    n_frames: int
+    units_assumed: bool
+    cells: Array | None
+    geometry: Geometry | None
+    half_pixel_shift: bool | None
+
+    def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
+
+    def close(self) -> None:
+        """Close the file."""
