@@ -123,11 +123,11 @@ def test_defaults_are_for_panels_that_come_after_them():
     ],
 )
 def test_units_of_the_wavelength(lines: str, wavelength: float):
-    from ffbidx_core.read.formats.peaks import in_angstrom
+    from ffbidx_core.read.formats.per_frame import WAVELENGTH
 
     reading = parse_geometry("x", SIMPLE.replace("wavelength = 1.2 A", lines)).wavelength
     assert reading is not None
-    assert in_angstrom(reading, np.array([reading.value])) == pytest.approx([wavelength], rel=1e-5)
+    assert WAVELENGTH.converted(reading, np.array([reading.value])) == pytest.approx([wavelength], rel=1e-5)
 
 
 def test_old_files_have_a_distance_for_each_panel():

@@ -17,6 +17,7 @@ from ..files.datasets import errors_of, find, open_dataset, open_file
 from ..frames import MOST_SPOTS, RawFrames
 from ..geometry.dials import HDF5_GROUP, TABLE_ID, is_experiments, parse_experiments
 from .peaks import HALF_PIXEL, PeakLists, PeakPlacer
+from .per_frame import DISTANCE, WAVELENGTH, Listed, PerFrame, Same
 
 TYPES: dict[str, tuple[str, int]] = {
     "int": ("<i4", 1),
@@ -65,6 +66,10 @@ class DialsFile:
         own = self._experiments.same_images == np.arange(len(self._experiments.wavelength))
         self._bases = offsets_of(np.where(own, self._experiments.n_frames, 0))
         self.n_frames = int(self._bases[-1])
+        given = WAVELENGTH.given(geometry)
+        of_images = np.repeat(self._experiments.wavelength, np.diff(self._bases))
+        self._wavelength: PerFrame = Listed(of_images) if given is None else Same(given)
+        self._distance = Same(DISTANCE.number(DISTANCE.reading(path, geometry)))
         columns = _hdf5_columns(path) if h5py.is_hdf5(path) else _msgpack_columns(path)
         self._sort(columns)
         self._placer = PeakPlacer(path, geometry.detector)
@@ -122,12 +127,6 @@ class DialsFile:
             [np.zeros(0, np.int64), *(np.arange(self._offsets[f], self._offsets[f + 1]) for f in frames)]
         ).astype(np.int64)
         names = [known.image(e, int(f - self._bases[e])) for e, f in zip(experiment.tolist(), frames, strict=True)]
-        assert self.geometry is not None
-        assert self.geometry.distance is not None
-        assert self.geometry.distance.value is not None
-        wavelength = known.wavelength[experiment]
-        if self.geometry.by_hand and self.geometry.wavelength is not None:
-            wavelength = np.full(len(frames), self.geometry.wavelength.value, dtype=np.float64)
         fs, ss = (self._places[rows] + (HALF_PIXEL if self.half_pixel_shift else 0.0)).T
         raw = self._placer.frames(
             PeakLists(
@@ -136,8 +135,8 @@ class DialsFile:
                 fs,
                 ss,
                 offsets_of(counts),
-                wavelength,
-                np.full(len(frames), self.geometry.distance.value),
+                self._wavelength.of(frames),
+                self._distance.of(frames),
                 None if self._intensity is None else self._intensity[rows],
                 self._panel[rows],
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import h5py
@@ -13,10 +13,12 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.panels import Geometry, Reading
 from ...model.records.ragged import offsets_of
-from ..files.datasets import errors_of, find, open_dataset, open_file
+from ..files.datasets import errors_of, find, open_dataset
 from ..files.inputs import by_number
 from ..frames import MOST_SPOTS, RawFrames, read_parts
-from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry, needed_reading
+from .open_hdf5 import OpenHdf5
+from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
+from .per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
 
 COUNT, FS, SS, INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
 """Datasets of a CXI peak list."""
@@ -104,7 +106,7 @@ def _places(file: h5py.File, path: str, pattern: str) -> Iterator[tuple[tuple[st
             yield (member, *rest), whole
 
 
-class EventsFile:
+class EventsFile(OpenHdf5):
     """A file with a peak list for each event, opened for reading; a frame is an event.
 
     Raises
@@ -118,19 +120,14 @@ class EventsFile:
     format = "peak lists of events"
 
     def __init__(self, path: str, geometry: Geometry | None) -> None:
-        self.path = path
-        self._file = open_file(path)
-        try:
-            self._open(needed_geometry(path, geometry))
-        except BaseException:
-            self.close()
-            raise
+        self._given = geometry
+        super().__init__(path)
 
-    def _open(self, geometry: Geometry) -> None:
+    def _open(self) -> None:
+        geometry = needed_geometry(self.path, self._given)
         self.geometry: Geometry | None = geometry
         self._peak_list, self._type = geometry.peak_list, geometry.peak_list_type
-        self._wavelength = needed_reading(self.path, geometry.wavelength, "wavelength")
-        self._distance = needed_reading(self.path, geometry.distance, "distance")
+        self._wavelength, self._distance = (self._quantity(q, geometry) for q in (WAVELENGTH, DISTANCE))
         self._events = find_events(self._file, self.path, geometry)
         if not self._events:
             raise InputError(self.path, f"has no events {self._peak_list}, which the geometry names")
@@ -161,8 +158,8 @@ class EventsFile:
                 fs + shift,
                 ss + shift,
                 offsets_of([len(rows) for rows in lists]),
-                in_angstrom(self._wavelength, self._values(self._wavelength, events)),
-                in_millimetres(self._distance, self._values(self._distance, events)),
+                self._wavelength.of(frames),
+                self._distance.of(frames),
                 intensity,
             )
         )
@@ -183,13 +180,13 @@ class EventsFile:
             raise InputError(self.path, f"has the shape {shape}, wanted is (n, 3) or (n, 4): fs, ss, intensity", name)
         if shape[0] > MOST_SPOTS:
             raise InputError(self.path, f"has {shape[0]} peaks; a frame has at most {MOST_SPOTS}", name)
-        dataset = self._dataset(name, "fiu", shape)
+        dataset = self.dataset(name, "fiu", shape)
         with errors_of(self.path, name):
             return np.asarray(dataset[:, :3], dtype=np.float64)
 
     def _row(self, name: str, row: int) -> Array:
-        counts = self._dataset(f"{name}/{COUNT}", "iu", (None,))
-        tables = [self._dataset(f"{name}/{each}", "fiu", (None, None)) for each in (FS, SS, INTENSITY)]
+        counts = self.dataset(f"{name}/{COUNT}", "iu", (None,))
+        tables = [self.dataset(f"{name}/{each}", "fiu", (None, None)) for each in (FS, SS, INTENSITY)]
         if row >= min(len(each) for each in (counts, *tables)):
             raise InputError(self.path, f"has no row {row}", name)
         with errors_of(self.path, name):
@@ -198,26 +195,29 @@ class EventsFile:
                 raise InputError(self.path, f"claims {n} peaks, there is room for {room}", f"{name}, row {row}")
             return np.column_stack([table[row, :n] for table in tables]).astype(np.float64)
 
-    def _values(self, reading: Reading, events: Sequence[Event]) -> Array:
-        """A quantity of the geometry for each of the events, in its unit."""
-        if reading.value is not None:
-            return np.full(len(events), reading.value)
-        return np.array([self._value(event.path(reading.path), event) for event in events], dtype=np.float64)
+    def _quantity(self, quantity: Quantity, geometry: Geometry) -> PerFrame:
+        reading = quantity.reading(self.path, geometry)
+        return _OfEvents(self, quantity, reading) if reading.value is None else Same(quantity.number(reading))
 
-    def _value(self, name: str, event: Event) -> float:
-        node = find(self._file, self.path, name)
-        is_scalar = isinstance(node, h5py.Dataset) and node.shape == ()
-        dataset = self._dataset(name, "fiu", () if is_scalar else (None,))
-        row = event.dims[0] if event.dims and not is_scalar and len(dataset) > 1 else 0
-        with errors_of(self.path, name):
-            return float(dataset[()] if is_scalar else dataset[row])
+    def event(self, frame: int) -> Event:
+        """The event that a frame is."""
+        return self._events[frame]
 
-    def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
-        dataset = open_dataset(self._file, self.path, name, kind, shape)
-        if dataset is None:
-            raise InputError(self.path, "is missing", name)
-        return dataset
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+class _OfEvents:
+    """A quantity that a geometry has in a dataset of each event, or in one with a row for each."""
+
+    def __init__(self, file: EventsFile, quantity: Quantity, reading: Reading) -> None:
+        self._file, self._quantity, self._reading = file, quantity, reading
+
+    def of(self, frames: NDArray[np.int64]) -> Array:
+        """The values (F,) of some frames, angstrom or mm."""
+        values = np.array([self._value(self._file.event(f)) for f in frames.tolist()], dtype=np.float64)
+        return self._quantity.converted(self._reading, values)
+
+    def _value(self, event: Event) -> float:
+        name = event.path(self._reading.path)
+        dataset = self._file.numbers(name)
+        row = event.dims[0] if event.dims and dataset.shape != () and len(dataset) > 1 else 0
+        with errors_of(self._file.path, name):
+            return float(dataset[()] if dataset.shape == () else dataset[row])

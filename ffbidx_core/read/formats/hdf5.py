@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
 from ...model.cell import Array, check_cell
-from ...model.detector.panels import Geometry, Reading
+from ...model.detector.panels import Geometry
 from ...model.detector.peaks import DetectorPeaks
 from ...model.records.ragged import offsets_of
-from ..files.datasets import errors_of, open_dataset, open_file, units_of
+from ..files.datasets import errors_of, open_dataset, units_of
 from ..frames import MOST_SPOTS, RawFrames, read_parts
 from ..geometry.any import parse_geometry
 from ..growing.whole import whole_frames
-from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_reading
+from .open_hdf5 import OfFrames, OpenHdf5
+from .peaks import PeakLists, PeakPlacer
+from .per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
 
+SPOTS = "/spots"
+"""Dataset that makes an HDF5 file one of this format."""
 SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
 CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
 MOST_FRAMES = 10**9
@@ -28,7 +32,7 @@ MOST_CELLS = 1000
 _OFFSETS_AT_ONCE = 2**20
 
 
-class Hdf5File:
+class Hdf5File(OpenHdf5):
     """A spot file opened for reading. Of one that grows those frames count that are there whole.
 
     Parameters
@@ -53,17 +57,11 @@ class Hdf5File:
     format = "ffbidx HDF5 spots"
 
     def __init__(self, path: str, geometry: Geometry | None = None) -> None:
-        self.path = path
-        self._file = open_file(path)
-        try:
-            self._open()
-            self._open_peaks(geometry)
-        except BaseException:
-            self.close()
-            raise
+        self._given = geometry
+        super().__init__(path)
 
     def _open(self) -> None:
-        spots = open_dataset(self._file, self.path, "/spots", "f", (None, 3))
+        spots = open_dataset(self._file, self.path, SPOTS, "f", (None, 3))
         if spots is None:
             raise InputError(self.path, f"has no dataset /spots; {self._contents()}")
         self._spots = spots
@@ -72,17 +70,18 @@ class Hdf5File:
         scale = units_of(self._spots, self.path, SPOT_UNITS)
         self.units_assumed, self._scale = scale is None, scale or 1.0
         self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
-        if self._ids is not None and len(self._ids) != self.n_frames and not self._file.swmr_mode:
+        if self._ids is not None and len(self._ids) != self.n_frames and not self.grows:
             raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
         self._open_per_frame()
-        if self._file.swmr_mode:
+        if self.grows:
             self.n_frames = self._n_whole()
         self._check_offsets()
         self.cells = self._read_cells()
+        self._open_peaks()
 
     def _open_per_frame(self) -> None:
         """What there is of each spot and each frame; in a file that grows the lengths need not agree yet."""
-        n_spots, n_frames = (None if self._file.swmr_mode else n for n in (len(self._spots), self.n_frames))
+        n_spots, n_frames = (None if self.grows else n for n in (len(self._spots), self.n_frames))
         self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
         self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
         self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (n_frames,))
@@ -103,7 +102,7 @@ class Hdf5File:
         with errors_of(self.path):
             return whole_frames(self._offsets, per_spot, per_frame, blank)
 
-    def _open_peaks(self, geometry: Geometry | None) -> None:
+    def _open_peaks(self) -> None:
         """Where the spots are on the detector, in files that were made of peaks."""
         with errors_of(self.path, "attributes"):
             text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
@@ -112,8 +111,8 @@ class Hdf5File:
         self._placer: PeakPlacer | None = None
         if self._pixels is None:
             return
-        if geometry is not None:
-            self.geometry, self._placer = geometry, PeakPlacer(self.path, geometry.detector)
+        if self._given is not None:
+            self.geometry, self._placer = self._given, PeakPlacer(self.path, self._given.detector)
         elif isinstance(text, str):
             # Spots are used as they are: a geometry that is not understood keeps nobody from indexing them.
             with contextlib.suppress(InputError):
@@ -193,37 +192,24 @@ class Hdf5File:
             spots = spots * spots.dtype.type(self._scale)
         raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
         if self._pixels is not None and self.geometry is not None:
-            return self._with_peaks(raw, runs, spans)
+            return self._with_peaks(raw, self.geometry, spans)
         if self._intensity is not None:
             with errors_of(self.path, f"frame {frames[0]}"):
                 raw.intensity = np.concatenate([self._intensity[span[0] : span[-1]] for span in spans])
         return raw
 
-    def _with_peaks(self, raw: RawFrames, runs: list[NDArray[np.int64]], spans: list[NDArray[np.int64]]) -> RawFrames:
+    def _with_peaks(self, raw: RawFrames, geometry: Geometry, spans: list[NDArray[np.int64]]) -> RawFrames:
         """Frames with the pixels of their spots; where a geometry was given the spots are made anew of them."""
 
         def rows(dataset: h5py.Dataset) -> Array:
             return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)
 
-        def values(dataset: h5py.Dataset | None, name: str) -> Array:
-            given: Reading | None = getattr(self.geometry, name)
-            wins = self._placer is not None and given is not None and given.value is not None
-            if name == "wavelength":
-                wins = wins and self.geometry is not None and self.geometry.by_hand
-            reading = needed_reading(self.path, given, name) if dataset is None or wins else None
-            if reading is not None and reading.value is None:
-                raise InputError(self.path, f"its geometry has the {name} in a file: give it with --{name}")
-            if reading is not None:
-                convert = in_angstrom if name == "wavelength" else in_millimetres
-                return convert(reading, np.full(len(raw.indices), reading.value))
-            return np.concatenate([dataset[run[0] : run[-1] + 1] for run in runs]).astype(np.float64)  # type: ignore[index]
-
         with errors_of(self.path, f"frame {raw.indices[0]}"):
             pixels = rows(self._pixels)
-            wavelength, distance = values(self._wavelength, "wavelength"), values(self._distance, "distance")
+            wavelength = self._quantity(WAVELENGTH, self._wavelength, geometry).of(raw.indices)
+            distance = self._quantity(DISTANCE, self._distance, geometry).of(raw.indices)
             intensity = None if self._intensity is None else rows(self._intensity)
-        assert self.geometry is not None
-        n_panels = len(self.geometry.detector.panels)
+        n_panels = len(geometry.detector.panels)
         if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
             raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
         if self._placer is None:
@@ -234,6 +220,20 @@ class Hdf5File:
             raw.indices, raw.ids, pixels[:, 0], pixels[:, 1], raw.offsets, wavelength, distance, intensity, panel
         )
         return self._placer.frames(peaks, self.cells)
+
+    def _quantity(self, quantity: Quantity, own: h5py.Dataset | None, geometry: Geometry) -> PerFrame:
+        """The file's own numbers, unless a geometry with one that takes their place was given, or there are none."""
+        given = None if self._placer is None else quantity.given(geometry)
+        if given is not None:
+            return Same(given)
+        if own is not None:
+            return OfFrames(own)
+        reading = quantity.reading(self.path, geometry)
+        if reading.value is None:
+            raise InputError(
+                self.path, f"its geometry has the {quantity.name} in a file: give it with --{quantity.name}"
+            )
+        return Same(quantity.number(reading))
 
     def _span(self, run: NDArray[np.int64]) -> NDArray[np.int64]:
         """Offsets of consecutive frames, (F + 1,)."""
@@ -251,10 +251,6 @@ class Hdf5File:
         with errors_of(self.path):
             names = [str(name)[:40] for _, name in zip(range(6), self._file, strict=False)]
         return f"there are {', '.join(names)}" if names else "it is empty"
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:

@@ -19,6 +19,7 @@ from ...model.detector.peaks import DetectorPeaks
 from ..files.datasets import errors_of, find, open_dataset, open_file
 from ..frames import RawFrames
 from ..geometry.any import parse_geometry
+from .open_hdf5 import OpenHdf5
 
 GROUP = "/spot"
 
@@ -58,7 +59,7 @@ def keeps_spots(path: str) -> bool:
         return find(file, path, f"{GROUP}/offsets") is not None
 
 
-class KeptSpots:
+class KeptSpots(OpenHdf5):
     """The frames of one input in a results file that keeps their spots.
 
     Parameters
@@ -80,16 +81,11 @@ class KeptSpots:
     half_pixel_shift: bool | None = None
 
     def __init__(self, path: str, source: str) -> None:
-        self.path, self._source = path, source
-        self._file = open_file(path)
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+        self._source = source
+        super().__init__(path)
 
     def _open(self) -> None:
-        self._xyz = self._dataset(f"{GROUP}/xyz", "f", (None, 3))
+        self._xyz = self.dataset(f"{GROUP}/xyz", "f", (None, 3))
         now = os.stat(self.path)
         sources, indices, self._names, self._offsets = _frames_of(self.path, now.st_size, now.st_mtime_ns)
         rows = np.flatnonzero(sources == self._source)
@@ -104,9 +100,6 @@ class KeptSpots:
         if isinstance(text, str):
             with contextlib.suppress(InputError):
                 self.geometry = parse_geometry(self.path, text)
-
-    def _dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
-        return _dataset(self._file, self.path, name, kind, shape)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames."""
@@ -123,7 +116,3 @@ class KeptSpots:
         pixels, intensity = (self._file[f"{GROUP}/{name}"][part].astype(np.float64) for name in ("pixel", "intensity"))
         wavelength, distance = (self._file[f"{GROUP}/{name}"][row : row + 1] for name in ("wavelength", "distance"))
         return DetectorPeaks(pixels, wavelength, distance, intensity)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

@@ -1,25 +1,130 @@
-"""Spot files of every format, told apart by content."""
+"""Spot files of every format, recognised by their content."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ...errors import InputError
 from ...model.detector.beam_shift import BeamShift
 from ...model.detector.panels import Geometry
-from ...model.records.results import FORMAT as RESULTS
 from ..files.content import is_hdf5, read_head, read_text
 from ..files.probe import check_opens
-from ..geometry.dials import HDF5_GROUP, TABLE_ID, is_experiments
+from ..geometry.dials import TABLE_ID, is_experiments
 from .shifted import ShiftedSpots, with_shifted_beam
 from .spot_file import SpotFile
 from .stream import SIGNATURE, StreamFile
 from .text import TextFile
 from .xds import SpotXdsFile, is_spot_xds
 
+_LONGEST_SIGNATURE = 64
+"""Bytes at the start of a reflection table within which its name comes."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The content of a file, read as far as it is asked for."""
+
+    path: str
+
+    @functools.cached_property
+    def head(self) -> bytes:
+        """The first bytes of the file."""
+        return read_head(self.path)
+
+    @functools.cached_property
+    def text(self) -> str | None:
+        """The text of the file, None for HDF5; an `InputError` for all else."""
+        return read_text(self.path)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format is recognised and opened, and why it is tried where it stands in its table.
+
+    Attributes
+    ----------
+    matches : callable
+        Takes the content of a file; whether the file is in this format.
+    open : callable
+        Takes content and geometry.
+    reason : str
+        Why the format is tried neither earlier nor later.
+    """
+
+    matches: Callable[[_Content], bool]
+    open: Callable[[_Content, Geometry | None], SpotFile]
+    reason: str
+
+
+def _open_stream(content: _Content, geometry: Geometry | None) -> SpotFile:
+    return StreamFile(content.path, geometry)
+
+
+def _open_dials(content: _Content, geometry: Geometry | None) -> SpotFile:
+    from .dials import DialsFile
+
+    return DialsFile(content.path, geometry)
+
+
+def _open_hdf5(content: _Content, geometry: Geometry | None) -> SpotFile:
+    # Not imported for text, which is read without h5py.
+    from .hdf5_formats import open_hdf5_spots
+
+    return open_hdf5_spots(content.path, geometry)
+
+
+def _refuse_json(content: _Content, geometry: Geometry | None) -> SpotFile:
+    raise InputError(content.path, "is JSON: name the reflections of DIALS (.refl), and its experiment list with -g")
+
+
+def _open_spot_xds(content: _Content, geometry: Geometry | None) -> SpotFile:
+    return SpotXdsFile(content.path, content.text or "", geometry)
+
+
+def _open_text(content: _Content, geometry: Geometry | None) -> SpotFile:
+    return TextFile(content.path, content.text or "")
+
+
+FORMATS = (
+    _Format(
+        lambda content: content.head.startswith(SIGNATURE.encode()),
+        _open_stream,
+        "by its first line, since streams are larger than text that is read whole",
+    ),
+    _Format(
+        lambda content: TABLE_ID.encode() in content.head[:_LONGEST_SIGNATURE],
+        _open_dials,
+        "before the text is read, which refuses MessagePack as neither HDF5 nor text",
+    ),
+    _Format(
+        lambda content: content.text is None,
+        _open_hdf5,
+        "before all that asks for the text",
+    ),
+    _Format(
+        lambda content: is_experiments(content.text or ""),
+        _refuse_json,
+        "before spots in text, whose reader would call the first line no number",
+    ),
+    _Format(
+        lambda content: is_spot_xds(content.text or ""),
+        _open_spot_xds,
+        "before spots in text, which pixels in columns could pass for",
+    ),
+    _Format(
+        lambda content: True,
+        _open_text,
+        "last: any text may be meant as spots, and its reader names the line that is none",
+    ),
+)
+"""The formats in the order in which they are tried; the first that matches opens the file."""
+
 
 def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
-    """Open a spot file, its format told by its content.
+    """Open a spot file, its format recognised by its content.
 
     Parameters
     ----------
@@ -34,16 +139,8 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     if geometry is not None and geometry.beam_shift is not None:
         return _open_shifted(path, geometry.beam_shift)
     check_opens(path)
-    if read_head(path).startswith(SIGNATURE.encode()):
-        return StreamFile(path, geometry)
-    if TABLE_ID.encode() in read_head(path, 64):
-        return _open_dials(path, geometry)
-    text = read_text(path)
-    if text is not None and is_experiments(text):
-        raise InputError(path, "is JSON: name the reflections of DIALS (.refl), and its experiment list with -g")
-    if text is None:
-        return _open_hdf5(path, geometry)
-    return SpotXdsFile(path, text, geometry) if is_spot_xds(text) else TextFile(path, text)
+    content = _Content(path)
+    return next(each for each in FORMATS if each.matches(content)).open(content, geometry)
 
 
 def _open_shifted(path: str, shift: BeamShift) -> SpotFile:
@@ -55,38 +152,12 @@ def _open_shifted(path: str, shift: BeamShift) -> SpotFile:
     return open_spots(path, moved)
 
 
-def _open_dials(path: str, geometry: Geometry | None) -> SpotFile:
-    from .dials import DialsFile
-
-    return DialsFile(path, geometry)
-
-
 def is_results(path: str) -> bool:
     """Whether a file is a results file of this program."""
     if not is_hdf5(read_head(path)):
         return False
-    from ..files.datasets import errors_of, open_file
-
-    with open_file(path) as file, errors_of(path, "attributes"):
-        return bool(file.attrs.get("format") == RESULTS)
-
-
-def _open_hdf5(path: str, geometry: Geometry | None) -> SpotFile:
-    from ..files.datasets import errors_of, find, open_file
-    from .cxi import CxiFile, find_peak_lists
-    from .events import EventsFile, names_events
-    from .hdf5 import Hdf5File
+    from ..files.datasets import open_file
+    from .hdf5_formats import holds_results
 
     with open_file(path) as file:
-        with errors_of(path, "attributes"):
-            if file.attrs.get("format") == RESULTS:
-                raise InputError(path, "holds results, not spots: `ffbidx convert` and `ffbidx table` read it")
-        is_dials = find(file, path, HDF5_GROUP) is not None
-        has_spots = find(file, path, "/spots") is not None
-        has_events = not has_spots and names_events(file, path, geometry)
-        has_peak_lists = not has_spots and find_peak_lists(file, path, geometry) is not None
-    if is_dials and not has_spots:
-        return _open_dials(path, geometry)
-    if has_events:
-        return EventsFile(path, geometry)
-    return CxiFile(path, geometry) if has_peak_lists else Hdf5File(path, geometry)
+        return holds_results(file, path)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...model.cell import Array
-from ...model.detector.panels import LENGTH_UNITS, NO_PANEL, WAVELENGTH_UNITS, Detector, Geometry, Reading
+from ...model.detector.panels import NO_PANEL, Detector, Geometry
 from ...model.detector.peaks import DetectorPeaks
 from ...model.records.ragged import offsets_of
 from ..frames import RawFrames
@@ -111,22 +111,3 @@ def needed_geometry(path: str, geometry: Geometry | None) -> Geometry:
     if geometry is None:
         raise InputError(path, NEEDS_GEOMETRY)
     return geometry
-
-
-def needed_reading(path: str, reading: Reading | None, name: str) -> Reading:
-    """The reading of a geometry, or an error that names the option."""
-    if reading is None:
-        option = {"wavelength": "--wavelength", "distance": "--distance"}[name]
-        raise InputError(path, f"its geometry has no {name}: give it with {option}")
-    return reading
-
-
-def in_angstrom(reading: Reading, values: Array) -> Array:
-    """Wavelengths of a reading's values, in angstrom."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(WAVELENGTH_UNITS[reading.unit](values), dtype=np.float64)
-
-
-def in_millimetres(reading: Reading, values: Array) -> Array:
-    """Lengths of a reading's values, in mm."""
-    return np.asarray(values * LENGTH_UNITS[reading.unit], dtype=np.float64)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
 from ...model.cell import Array
-from ...model.detector.panels import HC, LENGTH_UNITS, NO_PANEL, Geometry
+from ...model.detector.panels import HC, NO_PANEL, Geometry
 from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
 from ..cells.files import crystfel_cell
@@ -21,6 +21,7 @@ from ..frames import RawFrames
 from ..geometry.any import parse_geometry
 from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
 from .peaks import HALF_PIXEL, NEEDS_GEOMETRY, PeakLists, PeakPlacer
+from .per_frame import DISTANCE, WAVELENGTH
 
 SIGNATURE = "CrystFEL stream format"
 
@@ -101,11 +102,7 @@ class StreamFile:
         self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
         self._detector = geometry.detector
         self._panels = {panel.name: number for number, panel in enumerate(self._detector.panels)}
-        distance = geometry.distance
-        literal = distance.value if distance is not None else None
-        self._distance = None if literal is None or distance is None else literal * LENGTH_UNITS[distance.unit]
-        given = geometry.wavelength if geometry.by_hand else None
-        self._given_wavelength = None if given is None else given.value
+        self._given_wavelength, self._given_distance = WAVELENGTH.given(geometry), DISTANCE.given(geometry)
         self._placer = PeakPlacer(path, self._detector)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
@@ -182,8 +179,8 @@ class StreamFile:
 
     def _length(self, head: str, place: str) -> float:
         """Distance of the detector, mm."""
-        if self._distance is not None:
-            return self._distance
+        if self._given_distance is not None:
+            return self._given_distance
         match = _LENGTH.search(head)
         if match is None:
             raise InputError(self.path, "has no average_camera_length, and its geometry no clen", place)

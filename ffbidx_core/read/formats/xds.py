@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...model.cell import Array
-from ...model.detector.panels import Geometry, Reading
+from ...model.detector.panels import Geometry
 from ...model.records.ragged import offsets_of
 from ..frames import RawFrames
 from ..geometry.xds import CENTRE_OF_FIRST
-from .peaks import PeakLists, PeakPlacer, in_angstrom, in_millimetres, needed_geometry
+from .peaks import PeakLists, PeakPlacer, needed_geometry
+from .per_frame import DISTANCE, WAVELENGTH, Same
 
 COLUMNS = (4, 5, 7, 8)
 """Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then perhaps h k l."""
@@ -54,7 +55,8 @@ class SpotXdsFile:
     def __init__(self, path: str, text: str, geometry: Geometry | None) -> None:
         self.path = path
         geometry = needed_geometry(path, geometry)
-        if geometry.wavelength is None or geometry.wavelength.value is None or geometry.distance is None:
+        readings = (geometry.wavelength, geometry.distance)
+        if any(reading is None or reading.value is None for reading in readings):
             raise InputError(path, "its geometry must have a wavelength and a distance that are numbers: XDS.INP has")
         self.geometry: Geometry | None = geometry
         shifted = geometry.half_pixel_shift
@@ -68,7 +70,9 @@ class SpotXdsFile:
         self._values = values[order]
         self.n_frames = int(frame.max(initial=-1)) + 1
         self._offsets = np.searchsorted(frame[order], np.arange(self.n_frames + 1))
-        self._wavelength, self._distance = _number(geometry.wavelength, "A"), _number(geometry.distance, "mm")
+        self._wavelength, self._distance = (
+            Same(quantity.number(quantity.reading(path, geometry))) for quantity in (WAVELENGTH, DISTANCE)
+        )
         self._placer = PeakPlacer(path, geometry.detector)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
@@ -83,19 +87,14 @@ class SpotXdsFile:
                 values[:, 0] + shift,
                 values[:, 1] + shift,
                 offsets_of([len(part) for part in parts]),
-                np.full(len(frames), self._wavelength),
-                np.full(len(frames), self._distance),
+                self._wavelength.of(frames),
+                self._distance.of(frames),
                 values[:, 3],
             )
         )
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _number(reading: Reading, unit: str) -> float:
-    convert = in_angstrom if unit == "A" else in_millimetres
-    return float(convert(reading, np.array([reading.value], dtype=np.float64))[0])
 
 
 def _numbers(path: str, text: str) -> Array:

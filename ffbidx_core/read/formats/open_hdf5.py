@@ -1,0 +1,112 @@
+"""HDF5 files that stay open while their frames are read."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.cell import Array
+from ...model.detector.panels import Reading
+from ..files.datasets import errors_of, find, open_dataset, open_file
+from .per_frame import Quantity
+
+
+class OpenHdf5(ABC):
+    """An HDF5 file opened for reading, and closed again where its content is not as the format wants it.
+
+    Attributes
+    ----------
+    path : str
+    n_frames : int
+    """
+
+    n_frames: int
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = open_file(path)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Check the content, and find all that `read` needs."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether another program writes the file in SWMR mode: lengths of its datasets need not agree yet."""
+        return bool(self._file.swmr_mode)
+
+    def dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+        """A dataset that has to be there; see `open_dataset`."""
+        dataset = open_dataset(self._file, self.path, name, kind, shape)
+        if dataset is None:
+            raise InputError(self.path, "is missing", name)
+        return dataset
+
+    def numbers(self, name: str) -> h5py.Dataset:
+        """A dataset that has to be there, with a number, (), or several, (n,)."""
+        node = find(self._file, self.path, name)
+        is_scalar = isinstance(node, h5py.Dataset) and node.shape == ()
+        return self.dataset(name, "fiu", () if is_scalar else (None,))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def rows_of(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[np.generic]:
+    """The rows of a dataset that belong to some frames, ascending."""
+    rows: NDArray[np.generic] = dataset[frames[0] : frames[-1] + 1][frames - frames[0]]
+    return rows
+
+
+class InDataset:
+    """A quantity that a geometry has in a dataset, with one number for all frames or one for each.
+
+    The dataset is opened when its values are asked for: a file without it has frames that cannot be read.
+    """
+
+    def __init__(self, file: OpenHdf5, quantity: Quantity, reading: Reading) -> None:
+        self._file, self._quantity, self._reading = file, quantity, reading
+
+    def column(self) -> h5py.Dataset | None:
+        """The dataset where it has a number for each frame; None where one number serves for all."""
+        dataset = self._file.numbers(self._reading.path)
+        return None if self._serves_all(dataset) else dataset
+
+    def _serves_all(self, dataset: h5py.Dataset) -> bool:
+        # In a file that grows one number may be the first of many.
+        may_grow = self._file.grows and dataset.maxshape != (1,)
+        return dataset.shape == () or (len(dataset) == 1 and not may_grow)
+
+    def of(self, frames: NDArray[np.int64]) -> Array:
+        """The values (F,) of some frames, angstrom or mm; an `InputError` when there are not as many as frames."""
+        file, name = self._file, self._reading.path
+        dataset = file.numbers(name)
+        with errors_of(file.path, name):
+            if self._serves_all(dataset):
+                values = np.full(len(frames), float(np.ravel(dataset[()])[0]))
+            elif len(dataset) == file.n_frames or file.grows:
+                values = rows_of(dataset, frames).astype(np.float64)
+            else:
+                raise InputError(file.path, f"has {len(dataset)} numbers for {file.n_frames} frames", name)
+        return self._quantity.converted(self._reading, values)
+
+
+class OfFrames:
+    """A quantity that a file has in a dataset of its own, a number for each frame in angstrom or mm."""
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+
+    def of(self, frames: NDArray[np.int64]) -> Array:
+        """The values (F,) of some frames."""
+        return rows_of(self._dataset, frames).astype(np.float64)
