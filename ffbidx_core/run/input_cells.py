@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from ..devices import Devices
 from ..learn import Lesson, learn
 from ..learn.scan import scan_beam
 from ..model.cell import Array, is_left_handed
+from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
 from ..model.lattice import primitive_basis
 from ..model.plan import SearchPlan
@@ -92,10 +92,9 @@ class InputCells:
 
     def __init__(self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]) -> None:
         self._job, self._p, self._tell, self._hint = job, p, tell, hint
-        self._row_of_cell: dict[bytes, int] = {}
+        self._numbers = CellNumbers()
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
-        self._given_of_row: dict[int, Array] = {}
         self._suspicious: set[bytes] = set()
         self.most = 1
 
@@ -169,24 +168,23 @@ class InputCells:
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """What became of each cell, in the order of `/input_cells`."""
         learned = {
-            self._row_of_cell.get(_key(group.given[m])): (group.cells[m], int(group.n_crystals[m]))
+            self._numbers.find(group.given[m]): (group.cells[m], int(group.n_crystals[m]))
             for group in self._learned.values()
             for m in np.flatnonzero(group.n_crystals)
         }
         return [
             tally.cell_summary(row, given, *learned.get(row, (None, 0)))
-            for row, given in sorted(self._given_of_row.items(), key=operator.itemgetter(0))
+            for row, given in enumerate(self._numbers.cells)
         ]
 
     def rows(self, given: Array) -> NDArray[np.int32]:
         """Rows of cells among all of the run; left-handed ones are told of when they come up first."""
-        numbers = self._row_of_cell
-        rows = np.array([numbers.setdefault(_key(cell), len(numbers)) for cell in given], dtype=np.int32)
+        n_known = len(self._numbers)
+        rows = self._numbers.of(given)
         self.most = max(self.most, len(given))
-        for row, cell in zip(rows.tolist(), given, strict=True):
-            if row not in self._given_of_row and is_left_handed(cell):
+        for row, cell in enumerate(self._numbers.cells[n_known:], start=n_known):
+            if is_left_handed(cell):
                 self._tell(f"input cell {row} is left-handed; it is taken as it is")
-            self._given_of_row[row] = cell
         return rows
 
 
@@ -206,8 +204,3 @@ def index_batch(
         by_intensity=batch.by_intensity,
     )
     return cells.as_meant(result)
-
-
-def _key(cell: Array) -> bytes:
-    # Adding 0 makes -0 a 0.
-    return (np.asarray(cell, dtype=np.float64) + 0.0).tobytes()

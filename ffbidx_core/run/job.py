@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
+from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
 from ..model.detector.panels import Geometry
 from ..model.lattice import Lattice
@@ -216,8 +217,8 @@ class Job:
         """The lattice of each distinct one of `cells`, in the order in which results number them."""
         if self.cells is None:
             return ()
-        # Adding 0 makes -0 a 0.
-        return tuple({(c + 0.0).tobytes(): each for c, each in zip(self.cells, self.lattices, strict=False)}.values())
+        numbers = CellNumbers().of(self.cells).tolist()
+        return tuple(dict(zip(numbers, self.lattices, strict=False)).values())
 
     @property
     def setup(self) -> dict[str, str]:

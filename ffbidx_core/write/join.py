@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
+from ..model.cell_numbers import CellNumbers
 from ..model.records.results import COLUMNS, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..model.records.table import OFFSETS, SHARED, Column
@@ -189,22 +190,16 @@ class _InputCells:
     """The input cells of all parts in order of first use, and where those of each part are among them."""
 
     def __init__(self, sizes: Sequence[_Sizes]) -> None:
-        numbers: dict[bytes, int] = {}
-        given: list[NDArray[np.float64]] = []
+        numbers = CellNumbers()
         learned: dict[int, NDArray[np.float64]] = {}
         self.rows: list[NDArray[np.int32]] = []
         for size in sizes:
-            rows = []
-            for i, cell in enumerate(size.input_cells):
-                key = (cell + 0.0).tobytes()
-                if key not in numbers:
-                    numbers[key] = len(given)
-                    given.append(cell)
-                rows.append(numbers[key])
-                if size.learned is not None and not np.array_equal(size.learned[i], cell):
-                    learned[numbers[key]] = size.learned[i]
-            self.rows.append(np.array(rows, dtype=np.int32))
-        self.given = np.array(given, dtype=np.float64).reshape(-1, 3, 3)
+            self.rows.append(numbers.of(size.input_cells))
+            if size.learned is not None:
+                for row, given, cell in zip(self.rows[-1].tolist(), size.input_cells, size.learned, strict=True):
+                    if not np.array_equal(cell, given):
+                        learned[row] = cell
+        self.given = numbers.cells
         self.learned: NDArray[np.float64] | None = None
         if any(size.learned is not None for size in sizes):
             self.learned = self.given.copy()

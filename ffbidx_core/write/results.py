@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
+from ..model.cell_numbers import CellNumbers
 from ..model.records.frame import BatchResult, FrameBlock
 from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
-from ..model.records.table import Column, columns_of
+from ..model.records.table import SHARED, Column, columns_of
 
 CHUNK_BYTES = 2**18
 
@@ -33,22 +34,15 @@ class ResultsWriter:
 
     def __init__(self, header: ResultsHeader) -> None:
         self.header = header
-        self._input_cells: dict[bytes, int] = {}
+        self._input_cells = CellNumbers()
         self._learned: dict[int, Array] = {}
         self._results = [BatchResult.empty()]
-        self._parts: dict[str, list[Any]] = {name: [] for name in COLUMNS if name not in columns_of(BatchResult)}
+        of_blocks = (name for name, column in COLUMNS.items() if column.rows != SHARED)
+        self._parts: dict[str, list[Any]] = {name: [] for name in of_blocks if name not in columns_of(BatchResult)}
 
     def input_rows(self, cells: Array) -> NDArray[np.int32]:
         """Rows of `/input_cells` for cells (M, 3, 3); those not seen before are added, (M,)."""
-        rows = []
-        for cell in np.asarray(cells, dtype=np.float64):
-            # Adding 0 makes -0 a 0.
-            key = (cell + 0.0).tobytes()
-            if key not in self._input_cells:
-                self._input_cells[key] = len(self._input_cells)
-                self._parts["input_cells"].append(cell[None])
-            rows.append(self._input_cells[key])
-        return np.array(rows, dtype=np.int32)
+        return self._input_cells.of(cells)
 
     def learned(self, rows: NDArray[np.int32], cells: Array) -> None:
         """Keep the learned cells (M, 3, 3) that stand for rows (M,) of `/input_cells`."""
@@ -91,9 +85,9 @@ class ResultsWriter:
             False when the run was stopped before its end.
         """
         arrays: dict[str, Any] = {name: _joined(parts, COLUMNS[name]) for name, parts in self._parts.items()}
-        arrays["learned_cells"] = None
+        arrays |= {"input_cells": self._input_cells.cells, "learned_cells": None}
         if self._learned:
-            learned = arrays["input_cells"].copy()
+            learned = self._input_cells.cells
             learned[list(self._learned)] = list(self._learned.values())
             arrays["learned_cells"] = learned
         found = BatchResult.joined(self._results).only(BatchResult)
