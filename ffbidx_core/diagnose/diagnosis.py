@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift
 from ..model.lattice import Lattice
+from ..model.percentiles import median_and_spread
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
 from .advice import Advice, Pixels, cell_option, moving_option, pixels_of
@@ -170,9 +171,9 @@ def _cells(found: RunColumns) -> list[CellFinding]:
     findings = []
     for row in np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist():
         mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
-        low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
+        median, spread = median_and_spread(mine)
         # The median of normal numbers is less sure than their mean by sqrt(pi / 2).
-        error = np.sqrt(np.pi / 2) * (high - low) / 2 / np.sqrt(len(mine))
+        error = np.sqrt(np.pi / 2) * spread / np.sqrt(len(mine))
         findings.append(
             CellFinding(
                 row,
@@ -180,7 +181,7 @@ def _cells(found: RunColumns) -> list[CellFinding]:
                 cell_parameters(found.input_cells[row]),
                 median,
                 error,
-                (high - low) / 2,
+                spread,
                 found.learned(row) is not None,
             )
         )

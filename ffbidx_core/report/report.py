@@ -13,6 +13,7 @@ from ..diagnose.diagnosis import make_diagnosis
 from ..diagnose.words import sentences
 from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
+from ..model.percentiles import median_and_spread
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus, expected_false
 from ..model.records.reason import ADVICE, FrameReason
@@ -203,12 +204,12 @@ def _orientation_remarks(poles: dict[int, list[PoleFigure]]) -> list[str]:
 
 def _cell_rows(found: RunColumns, row: int) -> list[CellRow]:
     mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
-    low, median, high = np.percentile(mine, [15.865, 50, 84.135], axis=0)
+    median, spread = median_and_spread(mine)
     rows = [CellRow("given", cell_parameters(found.input_cells[row]).tolist())]
     if (learned := found.learned(row)) is not None:
         rows.append(CellRow("learned", cell_parameters(learned).tolist()))
     rows.append(CellRow(f"median of {len(mine):,} crystals", median.tolist()))
-    rows.append(CellRow("spread", ((high - low) / 2).tolist()))
+    rows.append(CellRow("spread", spread.tolist()))
     return rows
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, cell_parameters
+from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
@@ -163,9 +164,8 @@ class Sample:
         """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
         if not self._n_rows:
             return None, None
-        low, median, high = np.percentile(np.concatenate(self._parts), [15.865, 50, 84.135], axis=0)
-        spread = (high - low) / 2 if self._n_rows > 1 else None
-        return median.tolist(), None if spread is None else spread.tolist()
+        median, spread = median_and_spread(np.concatenate(self._parts))
+        return median.tolist(), spread.tolist() if self._n_rows > 1 else None
 
 
 @dataclass
