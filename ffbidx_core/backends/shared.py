@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
 from ..model.misfit.equations import Spread
 from ..model.records.batch import SpotBatch
+from ..model.xp import XpArray
 from ..parameters import Parameters
 from .generic.expected_false import expected_false
 from .generic.fit_whitened import fit_whitened
@@ -22,19 +22,26 @@ class GenericVerbs:
     def fit_whitened(
         self,
         spots: SpotBatch,
-        cells: Any,
-        reference: Any,
-        cutoff: Any,
+        cells: XpArray,
+        reference: XpArray,
+        cutoff: XpArray,
         spread: Spread,
         prior: float,
-        symmetry: Any = None,
-    ) -> Any:
+        symmetry: XpArray | None = None,
+    ) -> XpArray:
         """See `Backend.fit_whitened`."""
         return fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
 
     def expected_false(
-        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
-    ) -> Any:
+        self,
+        spots: SpotBatch,
+        counts: XpArray,
+        radii: XpArray,
+        input_cell: XpArray,
+        volumes: XpArray,
+        orders: XpArray,
+        p: Parameters,
+    ) -> XpArray:
         """See `Backend.expected_false`."""
         return expected_false(spots, counts, radii, input_cell, volumes, orders, p)
 

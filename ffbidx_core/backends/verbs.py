@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
+from ..model.xp import XpArray
 from ..parameters import Parameters
 
 
@@ -28,9 +29,9 @@ class OrientedCells(NamedTuple):
         Index of the input cell that a cell is a copy of.
     """
 
-    cells: Any
-    scores: Any
-    input_cell: Any
+    cells: XpArray
+    scores: XpArray
+    input_cell: XpArray
 
 
 class Backend(Protocol):
@@ -59,10 +60,10 @@ class Backend(Protocol):
     def lane(self) -> AbstractContextManager[Any]:
         """Inside, a thread works on the backend's device and beside the work of other threads."""
 
-    def load(self, spots: Any, offsets: Any) -> SpotBatch:
+    def load(self, spots: XpArray, offsets: XpArray) -> SpotBatch:
         """Pack spots (N, 3) and offsets (F + 1,), sort each frame by (|s|^2, x, y, z), |s|^2 in float64."""
 
-    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
+    def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> XpArray:
         """Step 1: the best directions for each length group, times the group's length.
 
         Score over the first min(n, p.max_spots) spots of a frame: gmean - count - 1 with x_j = L u . s_j,
@@ -83,7 +84,7 @@ class Backend(Protocol):
             C = p.num_candidate_vectors, best first; empty slots are zero vectors. Frames of no spots have none.
         """
 
-    def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
+    def refine_vectors(self, spots: SpotBatch, vectors: XpArray, plan: SearchPlan, p: Parameters) -> XpArray:
         """Step 2: each candidate fitted to the spots that lie near its lattice planes.
 
         m_j = round(v0 . s_j) from the unrefined v0, fixed, over the sampled spots. For t in 0.1, 0.05, 0.025, 0.01:
@@ -100,7 +101,7 @@ class Backend(Protocol):
         (F, G, C, 3) float64
         """
 
-    def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
+    def find_oriented_cells(self, spots: SpotBatch, vectors: XpArray, plan: SearchPlan, p: Parameters) -> OrientedCells:
         """Step 3: the input cells turned about each candidate vector.
 
         For each seed s of the plan and each non-zero candidate v of its group: z = v / |v|; u = (0, z2, -z1) if
@@ -114,7 +115,7 @@ class Backend(Protocol):
         Scores returned are of float64 accuracy for the cell returned.
         """
 
-    def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
+    def refine_cells(self, spots: SpotBatch, cells: XpArray, scores: XpArray, p: Parameters) -> tuple[XpArray, XpArray]:
         """Step 4: p.method applied to cells (F, Q, 3, 3), over all spots.
 
         Slots with an infinite score, and every slot under `raw`, are left as they are. In a frame of fewer than
@@ -136,7 +137,7 @@ class Backend(Protocol):
         scores : (F, Q) float64
         """
 
-    def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+    def fit_rigid(self, spots: SpotBatch, cells: XpArray, p: Parameters) -> XpArray:
         """Turn each cell (F, Q, 3, 3), its shape fixed, onto all spots: Gauss-Newton for 3 angles, p.rigid_steps steps.
 
         In each step: residuals e_j = s_j - q_j to the predicted spot q_j = K^T round(B s_j) (K the reciprocal cell),
@@ -146,7 +147,7 @@ class Backend(Protocol):
         0.002 (model.fits.rigid_cutoffs). Zero cells stay.
         """
 
-    def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
+    def count_within(self, spots: SpotBatch, cells: XpArray, radii: XpArray) -> XpArray:
         """Number of spots nearer to their predicted spot than each of radii (F, Q, T), for cells (F, Q, 3, 3).
 
         Returns
@@ -155,8 +156,8 @@ class Backend(Protocol):
         """
 
     def fit_constrained(
-        self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
-    ) -> tuple[Any, Any]:
+        self, spots: SpotBatch, cells: XpArray, reference: XpArray, radius: XpArray, prior: float
+    ) -> tuple[XpArray, XpArray]:
         """The last fit: rotation and a small strain with a prior, one cell a frame. Constants are in model.fits.
 
         Residuals e_j = s_j - q_j to the predicted spot q_j = K^T round(B s_j), K the reciprocal cell. The cut-off
@@ -194,21 +195,28 @@ class Backend(Protocol):
     def fit_whitened(
         self,
         spots: SpotBatch,
-        cells: Any,
-        reference: Any,
-        cutoff: Any,
+        cells: XpArray,
+        reference: XpArray,
+        cutoff: XpArray,
         spread: Spread,
         prior: float,
-        symmetry: Any = None,
-    ) -> Any:
+        symmetry: XpArray | None = None,
+    ) -> XpArray:
         """Rotation and strain of one cell a frame, with residuals weighed; see `whitened.fit_whitened`."""
 
     def expected_false(
-        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
-    ) -> Any:
+        self,
+        spots: SpotBatch,
+        counts: XpArray,
+        radii: XpArray,
+        input_cell: XpArray,
+        volumes: XpArray,
+        orders: XpArray,
+        p: Parameters,
+    ) -> XpArray:
         """How many false crystals as good as cells are expected, log10; see `expected_false.expected_false`."""
 
-    def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
+    def distances(self, spots: SpotBatch, cells: XpArray, *, fractional: bool = False) -> XpArray:
         """Distance of every spot to its predicted one for cells (F, Q, 3, 3), (Q, N) float32.
 
         In 1/angstrom, or the Euclidean norm in fractional indices. +inf for zero cells.

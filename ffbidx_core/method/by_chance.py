@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log10
-from typing import Any
+from types import ModuleType
 
 from ..backends import Backend
 from ..model.chance import level as chance
@@ -18,6 +18,7 @@ from ..model.orientation import drifted, equal_lattices
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
 from ..model.records.reason import FrameReason
+from ..model.xp import XpArray
 from ..parameters import Parameters
 from .false_rate import FalseRate
 from .polish import polish
@@ -29,8 +30,8 @@ LOST = 3.0
 
 
 def find_by_chance(
-    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
-) -> tuple[CellTable, Any]:
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray
+) -> tuple[CellTable, XpArray]:
     """All crystals of a batch, by search, removal of their spots, and search again.
 
     Parameters
@@ -69,7 +70,7 @@ def find_by_chance(
 class _Passes:
     """What the passes over a batch have found so far."""
 
-    def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: Any) -> None:
+    def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
         xp = backend.xp
         self.given = given
@@ -78,12 +79,12 @@ class _Passes:
         self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
         self.n_frames = n_frames
         # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
-        self.known: list[Any] = []
+        self.known: list[XpArray] = []
         self.rows: list[CellTable] = []
 
     def take_crystals(
-        self, frames: Any, spots: SpotBatch, cells: Any, raw_scores: Any, input_cell: Any
-    ) -> tuple[Any, SpotBatch, Any]:
+        self, frames: XpArray, spots: SpotBatch, cells: XpArray, raw_scores: XpArray, input_cell: XpArray
+    ) -> tuple[XpArray, SpotBatch, XpArray]:
         """Take crystals from a pool of cells (F, Q, 3, 3) until none passes.
 
         Parameters
@@ -135,7 +136,7 @@ class _Passes:
         reason[hit] = FrameReason.NONE.value
         return hit, spots.keep(free), reason
 
-    def lost(self, spots: SpotBatch, cells: Any, source: Any) -> Any:
+    def lost(self, spots: SpotBatch, cells: XpArray, source: XpArray) -> XpArray:
         """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,).
 
         They need not pass again: their numbers scatter, and the spots of a true crystal are as likely to fall behind a
@@ -143,7 +144,7 @@ class _Passes:
         """
         return self.false_rate.of_cells(spots, cells, source) > self.limit + LOST
 
-    def significance(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+    def significance(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> tuple[XpArray, XpArray, XpArray]:
         """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""
         xp = self.xp
         radii, counts, levels = self.levels(spots, cells, input_cell)
@@ -153,7 +154,7 @@ class _Passes:
         k, within = _at_lowest(enough, (counts, radii), xp)
         return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
 
-    def levels(self, spots: SpotBatch, cells: Any, input_cell: Any) -> tuple[Any, Any, Any]:
+    def levels(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> tuple[XpArray, XpArray, XpArray]:
         """Radii, the spots of cells (F, Q, 3, 3) within them, and the chance levels of these, each (F, Q, T)."""
         radii = self.radii[input_cell]
         counts = self.backend.count_within(spots, cells, radii)
@@ -161,8 +162,8 @@ class _Passes:
         return radii, counts, chance.log10_tail(counts, n, radii, volumes, self.xp)
 
     def refined(
-        self, spots: SpotBatch, cells: Any, source: Any, raw_scores: Any, level: Any, radius: Any
-    ) -> tuple[Any, Any]:
+        self, spots: SpotBatch, cells: XpArray, source: XpArray, raw_scores: XpArray, level: XpArray, radius: XpArray
+    ) -> tuple[XpArray, XpArray]:
         """The method and the last fit applied to one cell a frame; the cells and the radius of their spots."""
         xp, p = self.xp, self.p
         refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
@@ -176,11 +177,13 @@ class _Passes:
         cells, cutoff = polish(self.backend, spots, start, source, radius, self.plan, p)
         return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
 
-    def largest_cutoff(self, source: Any, cutoff: Any) -> Any:
+    def largest_cutoff(self, source: XpArray, cutoff: XpArray) -> XpArray:
         """A cut-off limited so that spheres of it do not fill reciprocal space."""
         return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
 
-    def record(self, frames: Any, cells: Any, source: Any, level: Any, false: Any, is_crystal: Any) -> Any:
+    def record(
+        self, frames: XpArray, cells: XpArray, source: XpArray, level: XpArray, false: XpArray, is_crystal: XpArray
+    ) -> XpArray:
         """Keep one cell for each of these frames; which are new crystals."""
         xp, p = self.xp, self.p
         is_new = is_crystal.copy()
@@ -208,13 +211,13 @@ class _Passes:
         return CellTable.joined([CellTable.empty(xp=self.xp), *self.rows], self.xp)
 
 
-def _at_lowest(levels: Any, others: tuple[Any, ...], xp: Any) -> Iterator[Any]:
+def _at_lowest(levels: XpArray, others: tuple[XpArray, ...], xp: ModuleType) -> Iterator[XpArray]:
     """What arrays (F, Q, T) hold at the radius of the lowest level, each (F, Q)."""
     best = xp.argmin(levels, axis=-1)[..., None]
     return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
 
 
-def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parameters) -> Any:
+def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parameters) -> XpArray:
     """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
     xp = backend.xp
     if len(found.frame) == 0:
@@ -226,7 +229,7 @@ def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parame
     return backend.refine_cells(some, found.cells[:, None], zero, p.replace(n_iter=0))[1][:, 0]
 
 
-def _raw_scores(backend: Backend, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
+def _raw_scores(backend: Backend, spots: SpotBatch, cells: XpArray, p: Parameters) -> XpArray:
     """The published score gmean - count - 1 of one cell a frame, over the sampled spots."""
     xp = backend.xp
     distance = backend.distances(spots, cells[:, None], fractional=True)[0].astype(xp.float64)

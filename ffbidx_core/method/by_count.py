@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,14 +10,22 @@ from ..model.orientation import drifted
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
 from ..model.records.reason import FrameReason
+from ..model.xp import XpArray
 from ..parameters import Parameters
 from .reasons import best_levels, reason_of_level, with_vectors
 from .search import CellTable, search
 
 
 def accept_by_count(
-    backend: Backend, spots: SpotBatch, cells: Any, scores: Any, threshold: float, min_spots: int, *, fractional: bool
-) -> Any:
+    backend: Backend,
+    spots: SpotBatch,
+    cells: XpArray,
+    scores: XpArray,
+    threshold: float,
+    min_spots: int,
+    *,
+    fractional: bool,
+) -> XpArray:
     """Cells that cover at least `min_spots` spots which no better crystal covers.
 
     Parameters
@@ -51,7 +57,14 @@ def accept_by_count(
 
 
 def separate(
-    backend: Backend, spots: SpotBatch, cells: Any, scores: Any, threshold: float, min_spots: int, *, fractional: bool
+    backend: Backend,
+    spots: SpotBatch,
+    cells: XpArray,
+    scores: XpArray,
+    threshold: float,
+    min_spots: int,
+    *,
+    fractional: bool,
 ) -> list[NDArray[np.int64]]:
     """The published `crystals` for a batch: indices of the crystals' cells in each frame, best score first.
 
@@ -66,8 +79,8 @@ def separate(
 
 
 def find_by_count(
-    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: Any
-) -> tuple[CellTable, Any]:
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray
+) -> tuple[CellTable, XpArray]:
     """The published way: refine all cells, accept by the number of spots that only a cell explains.
 
     Parameters and returns are those of `by_chance.find_by_chance`.
@@ -104,8 +117,14 @@ def find_by_count(
 
 
 def _why_none(
-    backend: Backend, spots: SpotBatch, raw: OrientedCells, cells: Any, off: Any, plan: SearchPlan, p: Parameters
-) -> Any:
+    backend: Backend,
+    spots: SpotBatch,
+    raw: OrientedCells,
+    cells: XpArray,
+    off: XpArray,
+    plan: SearchPlan,
+    p: Parameters,
+) -> XpArray:
     """Reasons (F,) of frames without a crystal.
 
     Parameters
@@ -118,7 +137,7 @@ def _why_none(
     xp = backend.xp
     threshold, fractional = p.coverage
 
-    def passes(candidates: Any) -> Any:
+    def passes(candidates: XpArray) -> XpArray:
         if fractional:
             covered = backend.distances(spots, candidates, fractional=True) < threshold
             counts = spots.sum_per_frame(covered).T

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..backends import Backend
 from ..model.chance import level as chance
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
+from ..model.xp import XpArray
 from ..parameters import Parameters
 
 MOST_RADII = 32
@@ -24,11 +23,11 @@ class FalseRate:
         self.orders = xp.asarray([float(len(operators)) for operators in plan.operators])
         self.largest_radius = chance.radii(xp.asarray(plan.shortest_reciprocal), xp)[:, -1]
 
-    def of_counts(self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any) -> Any:
+    def of_counts(self, spots: SpotBatch, counts: XpArray, radii: XpArray, input_cell: XpArray) -> XpArray:
         """The numbers for cells that explain so many spots within a radius, (F, Q); see `Backend.expected_false`."""
         return self.backend.expected_false(spots, counts, radii, input_cell, self.volumes, self.orders, self.p)
 
-    def of_cells(self, spots: SpotBatch, cells: Any, input_cell: Any) -> Any:
+    def of_cells(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> XpArray:
         """The lowest number over all radii for one cell a frame, (F,): its spots take turns as the last one.
 
         Of many spots `MOST_RADII` take a turn, evenly spread, the farthest one among them.

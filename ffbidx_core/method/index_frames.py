@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
 from ..model.records.frame import BatchResult
 from ..model.records.reason import FrameReason
+from ..model.xp import XpArray
 from ..parameters import Parameters
 from .by_chance import find_by_chance
 from .by_count import find_by_count
@@ -112,7 +114,7 @@ def _index_frames(
     return _gather(backend, batch, found, n_sampled, reason, rung, p)
 
 
-def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: Any) -> Any:
+def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: ModuleType) -> XpArray:
     """The cells with those of crystals in their canonical setting."""
     cells = found.cells.copy()
     for m, operators in enumerate(plan.operators):
@@ -122,7 +124,13 @@ def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: Any) -> Any:
 
 
 def _gather(
-    backend: Backend, batch: SpotBatch, found: CellTable, n_sampled: Any, reason: Any, rung: Any, p: Parameters
+    backend: Backend,
+    batch: SpotBatch,
+    found: CellTable,
+    n_sampled: XpArray,
+    reason: XpArray,
+    rung: XpArray,
+    p: Parameters,
 ) -> BatchResult:
     """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
     found = found.on_host()

@@ -7,7 +7,6 @@ weighed as the run's first frames say.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ..model.orientation import rotation_between
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
 from ..model.strain import MATRICES, components, symmetric
+from ..model.xp import XpArray
 from ..parameters import Parameters
 
 FARTHEST = 3.0
@@ -29,8 +29,14 @@ SCATTER_LIMITS = (1e-4, 6e-3)
 
 
 def polish(
-    backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, radius: Any, plan: SearchPlan, p: Parameters
-) -> tuple[Any, Any]:
+    backend: Backend,
+    spots: SpotBatch,
+    cells: XpArray,
+    input_cell: XpArray,
+    radius: XpArray,
+    plan: SearchPlan,
+    p: Parameters,
+) -> tuple[XpArray, XpArray]:
     """Fit one cell a frame with a prior on its strain; try the input cell's other settings.
 
     Parameters
@@ -80,7 +86,7 @@ def strain_prior(plan: SearchPlan, p: Parameters) -> float:
     return min(max(plan.spread.scatter, SCATTER_LIMITS[0]), SCATTER_LIMITS[1])
 
 
-def _symmetry(plan: SearchPlan, xp: ModuleType) -> Any:
+def _symmetry(plan: SearchPlan, xp: ModuleType) -> XpArray:
     """What makes symmetric strains of the six numbers of any, for each input cell, (M, 6, 6)."""
     pairs = zip(plan.cells, plan.operators, strict=True)
     return xp.asarray(np.stack([components(symmetric(MATRICES, *pair)).T for pair in pairs]))
@@ -89,14 +95,14 @@ def _symmetry(plan: SearchPlan, xp: ModuleType) -> Any:
 def _best_setting(
     backend: Backend,
     spots: SpotBatch,
-    cells: Any,
-    input_cell: Any,
-    settings: Any,
-    radius: Any,
-    cutoff: Any,
+    cells: XpArray,
+    input_cell: XpArray,
+    settings: XpArray,
+    radius: XpArray,
+    cutoff: XpArray,
     prior: float,
     p: Parameters,
-) -> Any:
+) -> XpArray:
     """The cells, or what they become in another setting where that leaves less residual and strain."""
     xp = backend.xp
     reference = xp.broadcast_to(input_cell, cells.shape)
@@ -112,7 +118,9 @@ def _best_setting(
     return best
 
 
-def _cost(backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, cutoff: Any, prior: float) -> Any:
+def _cost(
+    backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, cutoff: XpArray, prior: float
+) -> XpArray:
     """Squared residuals in sigma, each at most FARTHEST^2, plus the squared strain in units of its prior, (F,)."""
     xp = backend.xp
     distance = backend.distances(spots, cells[:, None])[0].astype(xp.float64)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from types import ModuleType
 
 from ..backends import Backend
 from ..model.chance import level as chance
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
 from ..model.records.reason import STANDS_OUT, FrameReason
+from ..model.xp import XpArray
 from ..parameters import Parameters
 
 LEAST_LEVEL = STANDS_OUT - chance.LOG10_ORIENTATIONS
 """Highest log10 level of chance of a cell that stands out."""
 
 
-def reason_of_level(level: Any, xp: Any) -> Any:
+def reason_of_level(level: XpArray, xp: ModuleType) -> XpArray:
     """EXPLAINED_BY_CHANCE where a cell of this log10 level of chance stands out, else NO_CELL; uint8."""
     stands_out = level <= LEAST_LEVEL
     return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
 
 
-def with_vectors(reason: Any, spots: SpotBatch, vectors: Any, p: Parameters, n_points: int) -> Any:
+def with_vectors(reason: XpArray, spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int) -> XpArray:
     """Reasons (F,) with NO_VECTOR in place of NO_CELL where no vector stands out.
 
     Parameters
@@ -40,7 +41,7 @@ def with_vectors(reason: Any, spots: SpotBatch, vectors: Any, p: Parameters, n_p
     return reason
 
 
-def vectors_stand_out(spots: SpotBatch, vectors: Any, p: Parameters, n_points: int) -> Any:
+def vectors_stand_out(spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int) -> XpArray:
     """Whether any of a frame's vectors (F, G, 3) has more of the sampled spots near its planes than chance, (F,)."""
     xp = spots.xp
     frame = spots.frame_of_spot
@@ -55,7 +56,7 @@ def vectors_stand_out(spots: SpotBatch, vectors: Any, p: Parameters, n_points: i
     return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT
 
 
-def best_levels(backend: Backend, spots: SpotBatch, cells: Any, input_cell: Any, plan: SearchPlan) -> Any:
+def best_levels(backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan) -> XpArray:
     """The lowest log10 level of chance of cells (F, Q, 3, 3), (F,)."""
     xp = spots.xp
     shortest, volumes = xp.asarray(plan.shortest_reciprocal), xp.asarray(plan.volumes)

@@ -14,6 +14,7 @@ from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
 from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
+from ..model.xp import XpArray
 from ..parameters import Parameters
 from .by_chance import final_scores, find_by_chance
 from .search import CellTable
@@ -86,7 +87,9 @@ class HostSpots:
     offsets: NDArray[np.int64]
     by_intensity: NDArray[np.bool_]
 
-    def strongest(self, frames: NDArray[np.int64], share: float) -> tuple[NDArray[np.int64], Any, NDArray[np.int64]]:
+    def strongest(
+        self, frames: NDArray[np.int64], share: float
+    ) -> tuple[NDArray[np.int64], XpArray, NDArray[np.int64]]:
         """Those of some frames that have weaker spots to drop; the spots that they keep, with offsets."""
         n = np.diff(self.offsets)[frames]
         kept = np.maximum(np.ceil(share * n).astype(np.int64), FEWEST_STRONGEST)
@@ -102,11 +105,11 @@ def try_again(
     batch: SpotBatch,
     host: HostSpots,
     found: CellTable,
-    reason: Any,
+    reason: XpArray,
     plan: SearchPlan,
     p: Parameters,
-    given: Any,
-) -> tuple[CellTable, Any, Any]:
+    given: XpArray,
+) -> tuple[CellTable, XpArray, XpArray]:
     """Climb the ladder with the frames that have no crystal.
 
     Crystals are told from chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs

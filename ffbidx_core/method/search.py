@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from ..backends import Backend, OrientedCells
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
 from ..model.records.table import ArrayTable, Column
+from ..model.xp import XpArray
 from ..parameters import Parameters
 
 
 def search(
     backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int
-) -> tuple[OrientedCells, Any]:
+) -> tuple[OrientedCells, XpArray]:
     """Steps 1 to 3: candidate vectors, their refinement, oriented cells; the cells, and the vectors (F, G, C, 3)."""
     vectors = backend.find_candidate_vectors(spots, plan, p, n_points)
     vectors = backend.refine_vectors(spots, vectors, plan, p)
@@ -51,13 +52,13 @@ class CellTable(ArrayTable):
         Whether a cell is a crystal.
     """
 
-    frame: Annotated[Any, Column("cells", dtype="i8")]
-    cells: Annotated[Any, Column("cells", dtype="f8", tail=(3, 3))]
-    input_cell: Annotated[Any, Column("cells", dtype="i4")]
-    scores: Annotated[Any, Column("cells", dtype="f8")]
-    log10_chance: Annotated[Any, Column("cells", dtype="f8")]
-    log10_false: Annotated[Any, Column("cells", dtype="f8")]
-    is_crystal: Annotated[Any, Column("cells", dtype="?")]
+    frame: Annotated[XpArray, Column("cells", dtype="i8")]
+    cells: Annotated[XpArray, Column("cells", dtype="f8", tail=(3, 3))]
+    input_cell: Annotated[XpArray, Column("cells", dtype="i4")]
+    scores: Annotated[XpArray, Column("cells", dtype="f8")]
+    log10_chance: Annotated[XpArray, Column("cells", dtype="f8")]
+    log10_false: Annotated[XpArray, Column("cells", dtype="f8")]
+    is_crystal: Annotated[XpArray, Column("cells", dtype="?")]
 
     def on_host(self) -> CellTable:
         """The same in host memory."""

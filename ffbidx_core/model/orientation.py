@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Array
+from .xp import XpArray
 
 
-def rotation_between(cells: Any, reference: Any, xp: ModuleType = np) -> Any:
+def rotation_between(cells: XpArray, reference: XpArray, xp: ModuleType = np) -> XpArray:
     """Rotations R (..., 3, 3) with cells ~ reference R: the orthogonal factor of the polar decomposition."""
     u, _, vt = xp.linalg.svd(xp.linalg.inv(reference) @ cells)
     return u @ vt
@@ -38,7 +38,7 @@ def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> f
     return float(rotation_angle(rotation_between(operators @ cell, other)).min())
 
 
-def equal_lattices(cells: Any, others: Any, tolerance: float, xp: ModuleType = np) -> Any:
+def equal_lattices(cells: XpArray, others: XpArray, tolerance: float, xp: ModuleType = np) -> XpArray:
     """Whether cells (..., 3, 3) span the lattices of others up to a change of basis and a small deformation.
 
     Parameters
@@ -54,7 +54,7 @@ def equal_lattices(cells: Any, others: Any, tolerance: float, xp: ModuleType = n
     return unimodular & (xp.sqrt((deformation**2).sum(axis=(-1, -2))) < tolerance)
 
 
-def canonical_setting(cells: Any, input_cell: Any, operators: Any, xp: ModuleType = np) -> Any:
+def canonical_setting(cells: XpArray, input_cell: XpArray, operators: XpArray, xp: ModuleType = np) -> XpArray:
     """Each oriented cell in the equivalent basis that is turned least from the input cell.
 
     Among the bases U B whose metric matches the input cell's best (within 1e-4), the one with the smallest rotation
@@ -81,7 +81,7 @@ def canonical_setting(cells: Any, input_cell: Any, operators: Any, xp: ModuleTyp
     return bases[xp.arange(len(cells)), xp.argmin(cost, axis=1)]
 
 
-def drifted(cells: Any, input_cells: Any, limit: tuple[float, float], xp: ModuleType = np) -> Any:
+def drifted(cells: XpArray, input_cells: XpArray, limit: tuple[float, float], xp: ModuleType = np) -> XpArray:
     """Whether the shape of cells (n, 3, 3) is off that of their input cells (n, 3, 3).
 
     Parameters
@@ -90,7 +90,7 @@ def drifted(cells: Any, input_cells: Any, limit: tuple[float, float], xp: Module
         Largest change of a vector as a share of its length, and of an angle in degrees.
     """
 
-    def shape(c: Any) -> tuple[Any, Any]:
+    def shape(c: XpArray) -> tuple[XpArray, XpArray]:
         lengths = xp.sqrt((c * c).sum(axis=-1))
         unit = c / xp.maximum(lengths, 1e-30)[..., None]
         cosines = xp.stack([(unit[:, i] * unit[:, j]).sum(axis=-1) for i, j in ((1, 2), (0, 2), (0, 1))], axis=-1)

@@ -7,12 +7,12 @@ Six numbers stand for E where equations are solved: e00, e11, e22, e01, e02, e12
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cell import Array
+from .xp import XpArray
 
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Row and column of each of the six numbers."""
@@ -24,7 +24,7 @@ for _number, (_i, _j) in enumerate(COMPONENTS):
     MATRICES[_number, _i, _j] = MATRICES[_number, _j, _i] = 1
 
 
-def strains(cells: Any, references: Any, xp: ModuleType = np) -> Any:
+def strains(cells: XpArray, references: XpArray, xp: ModuleType = np) -> XpArray:
     """Strains (n, 3, 3) of oriented cells (n, 3, 3), whose references are (3, 3) or (n, 3, 3)."""
     return _decomposed(cells, references, xp)[0]
 
@@ -35,12 +35,12 @@ def strains_and_rotations(cells: Array, references: Array) -> tuple[Array, Array
     return np.asarray(strain), np.asarray(rotation)
 
 
-def _decomposed(cells: Any, references: Any, xp: ModuleType) -> tuple[Any, Any]:
+def _decomposed(cells: XpArray, references: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
     u, s, vt = xp.linalg.svd(xp.linalg.inv(references) @ cells)
     return (u * s[..., None, :]) @ xp.swapaxes(u, -1, -2) - xp.eye(3), u @ vt
 
 
-def symmetric(strain: Any, cell: Any, operators: Any, xp: ModuleType = np) -> Any:
+def symmetric(strain: XpArray, cell: XpArray, operators: XpArray, xp: ModuleType = np) -> XpArray:
     """The part of strains (..., 3, 3) that keeps the symmetry of the lattice: their mean over its operators.
 
     Parameters

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ...model.chance.false_hits import RESOLUTION_RANK, log10_expected
 from ...model.records.batch import SpotBatch
+from ...model.xp import XpArray
 from ...parameters import Parameters
 
 
 def expected_false(
-    spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
-) -> Any:
+    spots: SpotBatch,
+    counts: XpArray,
+    radii: XpArray,
+    input_cell: XpArray,
+    volumes: XpArray,
+    orders: XpArray,
+    p: Parameters,
+) -> XpArray:
     """log10 of the numbers for cells that explain so many spots within a radius; infinite for too few for a crystal.
 
     All input cells compete, so that what one of them does by chance is multiplied by their number.
@@ -44,7 +50,7 @@ def expected_false(
     return xp.where(counts >= p.min_new_spots, numbers + math.log10(len(volumes)), xp.inf)
 
 
-def _resolution(spots: SpotBatch) -> Any:
+def _resolution(spots: SpotBatch) -> XpArray:
     """|s| inside which `RESOLUTION_RANK` of a frame's spots lie, (F,) 1/angstrom; 1 where there are none."""
     xp = spots.xp
     if spots.xyz.shape[1] == 0:

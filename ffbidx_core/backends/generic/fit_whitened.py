@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from ...model.fits import TYPICAL_WEIGHT, WEIGHED_FEWEST, WEIGHED_STEPS
 from ...model.misfit.equations import BIWEIGHT, Spread
 from ...model.records.batch import SpotBatch, to_host
 from ...model.strain import COMPONENTS, MATRICES, MULTIPLICITY
+from ...model.xp import XpArray
 
 STIFF = 1e12
 """What holds the strain to the symmetry of its lattice, in the place of 1 / prior^2."""
@@ -33,8 +33,14 @@ CHUNK = {True: 1 << 13, False: 1 << 19}
 
 
 def fit_whitened(
-    spots: SpotBatch, cells: Any, reference: Any, cutoff: Any, spread: Spread, prior: float, symmetry: Any = None
-) -> Any:
+    spots: SpotBatch,
+    cells: XpArray,
+    reference: XpArray,
+    cutoff: XpArray,
+    spread: Spread,
+    prior: float,
+    symmetry: XpArray | None = None,
+) -> XpArray:
     """Rotation and strain of one cell a frame, by all three components of the residuals with their own weights.
 
     Parameters
@@ -68,7 +74,7 @@ def fit_whitened(
     return fitted
 
 
-def _padded(spots: SpotBatch) -> Iterator[tuple[Any, Any, Any]]:
+def _padded(spots: SpotBatch) -> Iterator[tuple[XpArray, XpArray, XpArray]]:
     """Frames of about equally many spots: their numbers (f,), the columns of their spots (f, n), which are real."""
     xp = spots.xp
     counts = to_host(spots.counts)
@@ -91,14 +97,14 @@ class _Fit:
 
     def __init__(
         self,
-        xyz: Any,
-        inside: Any,
-        cells: Any,
-        reference: Any,
-        cutoff: Any,
+        xyz: XpArray,
+        inside: XpArray,
+        cells: XpArray,
+        reference: XpArray,
+        cutoff: XpArray,
         spread: Spread,
         prior: float,
-        symmetry: Any,
+        symmetry: XpArray,
         xp: ModuleType,
     ) -> None:
         self.xp, self.xyz, self.inside, self.symmetry = xp, xyz, inside, symmetry
@@ -118,19 +124,19 @@ class _Fit:
         whitened = _along(self.axes(q), residuals, xp) / self.sigma
         self.scale = self.noise((whitened**2).sum(axis=1), xp.where(near, 1.0, 0.0))
 
-    def residuals(self) -> tuple[Any, Any]:
+    def residuals(self) -> tuple[XpArray, XpArray]:
         """Predicted spots and residuals, (f, 3, n)."""
         xp = self.xp
         stars = xp.swapaxes(self.stars, 1, 2)
         q = stars @ xp.rint(xp.linalg.inv(stars) @ self.xyz)
         return q, self.xyz - q
 
-    def axes(self, q: Any) -> list[list[Any]]:
+    def axes(self, q: XpArray) -> list[list[XpArray]]:
         """Two unit vectors across the rays and the rays' own: x, y, z of each, (f, n)."""
         wave = self.wavelength[:, None]
         return _axes(q[:, 0] * wave, q[:, 1] * wave, q[:, 2] * wave + 1, self.xp)
 
-    def noise(self, squared: Any, weights: Any) -> Any:
+    def noise(self, squared: XpArray, weights: XpArray) -> XpArray:
         """How much larger than the run's the residuals of each frame are, (f, 1), by their squares in sigma, (f, n)."""
         scale = ((weights * squared).sum(axis=1) / 3 + TYPICAL_WEIGHT) / (weights.sum(axis=1) + TYPICAL_WEIGHT)
         return self.xp.sqrt(scale)[:, None]
@@ -161,7 +167,7 @@ class _Fit:
         self.stars = xp.where(enough[:, None, None], moved, self.stars)
         self.scale = self.noise(squared, weights)
 
-    def prior_terms(self) -> tuple[Any, Any]:
+    def prior_terms(self) -> tuple[XpArray, XpArray]:
         """What the prior adds to the strain's equations, (f, 6, 6), and takes from their right side, (f, 6)."""
         xp = self.xp
         multiplicity = xp.asarray(MULTIPLICITY)
@@ -177,17 +183,17 @@ class _Fit:
         numbers = xp.stack([strain[:, i, j] for i, j in COMPONENTS], axis=1)
         return stiffness, (stiffness @ numbers[..., None])[..., 0]
 
-    def cells(self) -> Any:
+    def cells(self) -> XpArray:
         """The cells (f, 3, 3) as they are now."""
         xp = self.xp
         return xp.where(self.is_cell[:, None, None], _inverse_transposed(self.stars, xp), self.start)
 
 
-def _inverse_transposed(matrices: Any, xp: ModuleType) -> Any:
+def _inverse_transposed(matrices: XpArray, xp: ModuleType) -> XpArray:
     return xp.swapaxes(xp.linalg.inv(matrices), 1, 2)
 
 
-def _spheres(xyz: Any, xp: ModuleType) -> tuple[Any, Any]:
+def _spheres(xyz: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
     """The wavelength of each frame, (f,), by the Ewald sphere of its spots, and whether they lie on one."""
     squared, depth = (xyz**2).sum(axis=1), -xyz[:, 2]
     radius = (squared * depth).sum(axis=1) / xp.maximum(2 * (depth**2).sum(axis=1), 1e-300)
@@ -196,7 +202,7 @@ def _spheres(xyz: Any, xp: ModuleType) -> tuple[Any, Any]:
     return 1 / xp.where(on_sphere, radius, 1.0), on_sphere
 
 
-def _axes(x: Any, y: Any, z: Any, xp: ModuleType) -> list[list[Any]]:
+def _axes(x: XpArray, y: XpArray, z: XpArray, xp: ModuleType) -> list[list[XpArray]]:
     """Two unit vectors across rays (x, y, z), each (f, n), and the rays' own."""
     length = xp.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
@@ -207,13 +213,13 @@ def _axes(x: Any, y: Any, z: Any, xp: ModuleType) -> list[list[Any]]:
     return [[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]]
 
 
-def _along(axes: list[list[Any]], vectors: Any, xp: ModuleType) -> Any:
+def _along(axes: list[list[XpArray]], vectors: XpArray, xp: ModuleType) -> XpArray:
     """Vectors (f, 3, n) along three axes."""
     x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
     return xp.stack([a * x + b * y + c * z for a, b, c in axes], axis=1)
 
 
-def _table(q: Any, axes: list[list[Any]], residuals: Any, xp: ModuleType) -> Any:
+def _table(q: XpArray, axes: list[list[XpArray]], residuals: XpArray, xp: ModuleType) -> XpArray:
     """Derivatives by three rotations and six strains, and the residuals, along each axis: (f, 10, 3, n)."""
     x, y, z = q[:, 0], q[:, 1], q[:, 2]
     table = xp.empty((len(q), 10, *residuals.shape[1:]))
@@ -235,26 +241,26 @@ def _table(q: Any, axes: list[list[Any]], residuals: Any, xp: ModuleType) -> Any
     return table
 
 
-def _turn(vectors: Any, xp: ModuleType) -> Any:
+def _turn(vectors: XpArray, xp: ModuleType) -> XpArray:
     """Matrices [v]_x (f, 3, 3) of rotation vectors (f, 3)."""
     x, y, z = vectors.T
     zero = xp.zeros_like(x)
     return xp.stack([xp.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], axis=1)
 
 
-def _matrices(numbers: Any, xp: ModuleType) -> Any:
+def _matrices(numbers: XpArray, xp: ModuleType) -> XpArray:
     """Symmetric matrices (f, 3, 3) of six numbers (f, 6)."""
     return (numbers @ xp.asarray(MATRICES.reshape(6, 9))).reshape(-1, 3, 3)
 
 
-def _stretch(deformation: Any, xp: ModuleType) -> Any:
+def _stretch(deformation: XpArray, xp: ModuleType) -> XpArray:
     """E (f, 3, 3) of F = (I + E) R: the square root of F F^T as a series, for small E."""
     x = deformation @ xp.swapaxes(deformation, 1, 2) - xp.eye(3)
     square = x @ x
     return x / 2 - square / 8 + square @ x / 16
 
 
-def _on_components(rotations: Any, xp: ModuleType) -> Any:
+def _on_components(rotations: XpArray, xp: ModuleType) -> XpArray:
     """What R E R^T does to the six numbers of E, (f, 6, 6)."""
     turned = rotations[:, None] @ xp.asarray(MATRICES) @ xp.swapaxes(rotations, 1, 2)[:, None]
     return xp.stack([turned[:, :, i, j] for i, j in COMPONENTS], axis=1)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
+from ..xp import XpArray
 from . import level as chance
 
 RESOLUTION_RANK = 0.75
@@ -31,16 +31,16 @@ FEWEST_OVER = 0.02
 
 
 def log10_expected(
-    counts: Any,
-    n: Any,
-    radius: Any,
-    volume: Any,
-    order: Any,
-    resolution: Any,
+    counts: XpArray,
+    n: XpArray,
+    radius: XpArray,
+    volume: XpArray,
+    order: XpArray,
+    resolution: XpArray,
     max_spots: int,
     n_kept: int,
     xp: ModuleType = np,
-) -> Any:
+) -> XpArray:
     """log10 of the number of cells that explain k or more of n random spots, expected over a whole search.
 
     Parameters
@@ -69,7 +69,7 @@ def log10_expected(
     return xp.maximum(SLOPE * (tail + xp.log10(orientations) + found), tail + math.log10(n_kept))
 
 
-def _evidence(spots: Any, n: Any, max_spots: int, xp: ModuleType) -> Any:
+def _evidence(spots: XpArray, n: XpArray, max_spots: int, xp: ModuleType) -> XpArray:
     """How far a hit of so many spots stands out of those that the search uses, in their noise, which is sqrt(n).
 
     Of more than `max_spots` spots the search sees a random part: of the hits those are found that have the luck to be

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
+
+from ..xp import XpArray
 
 RADII = (0.0005, 0.0008, 0.0012, 0.0018, 0.0026)
 """Distances between a spot and its predicted one that are tried, 1/angstrom; the most significant counts."""
@@ -20,12 +21,12 @@ TERMS = 6
 """Terms of the binomial tail that are summed; the rest is taken for a geometric series."""
 
 
-def radii(shortest_reciprocal: Any, xp: ModuleType = np) -> Any:
+def radii(shortest_reciprocal: XpArray, xp: ModuleType = np) -> XpArray:
     """Radii tried for cells of these shortest reciprocal lattice vectors (...), (..., T) 1/angstrom."""
     return xp.minimum(xp.asarray(RADII), LARGEST_SHARE * shortest_reciprocal[..., None])
 
 
-def log10_tail(counts: Any, n: Any, radius: Any, volume: Any, xp: ModuleType = np) -> Any:
+def log10_tail(counts: XpArray, n: XpArray, radius: XpArray, volume: XpArray, xp: ModuleType = np) -> XpArray:
     """log10 of Chernoff's bound on the probability that k or more of n random spots lie within a radius.
 
     A random spot is that near to a lattice point with p = 4/3 pi radius^3 volume.
@@ -38,12 +39,12 @@ def log10_tail(counts: Any, n: Any, radius: Any, volume: Any, xp: ModuleType = n
     return log10_bound(counts, n, probability(radius, volume, xp), xp)
 
 
-def probability(radius: Any, volume: Any, xp: ModuleType = np) -> Any:
+def probability(radius: XpArray, volume: XpArray, xp: ModuleType = np) -> XpArray:
     """Probability that a random spot lies within a radius (1/angstrom) of a lattice point; volume in cubic angstrom."""
     return xp.minimum(4 / 3 * np.pi * radius**3 * volume, LARGEST_PROBABILITY)
 
 
-def log10_exact_tail(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
+def log10_exact_tail(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = np) -> XpArray:
     """log10 of the probability itself that k or more of n spots lie where each lies with probability p; 0 for k <= n p.
 
     The tail of the binomial distribution: its first term is Chernoff's bound times a factor in which Stirling's series
@@ -70,7 +71,7 @@ def log10_exact_tail(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
     return xp.where(counts > n * p, xp.minimum(tail, 0.0), 0.0)
 
 
-def log10_bound(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
+def log10_bound(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = np) -> XpArray:
     """log10 of Chernoff's bound on the probability of counts k or more of n that have p each: -n KL(k/n || p) / ln 10.
 
     0 where no more than n p are expected anyway.
@@ -83,7 +84,7 @@ def log10_bound(counts: Any, n: Any, p: Any, xp: ModuleType = np) -> Any:
     return xp.where(share > p, -n * divergence / np.log(10), 0.0)
 
 
-def _stirling_error(n: Any, xp: ModuleType) -> Any:
+def _stirling_error(n: XpArray, xp: ModuleType) -> XpArray:
     """ln n! less Stirling's formula for it, n at least 1."""
     m = xp.maximum(n, 1)
     return (1 / 12 - (1 / 360 - 1 / (1260 * m**2)) / m**2) / m

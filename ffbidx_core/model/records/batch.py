@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..xp import XpArray
 from .ragged import offsets_of, rows_of
 
 LARGEST_SPOT = 1000.0
@@ -38,8 +39,8 @@ class SpotBatch:
         The backend's array module, NumPy or CuPy.
     """
 
-    xyz: Any
-    offsets: Any
+    xyz: XpArray
+    offsets: XpArray
     xp: ModuleType = np
 
     @property
@@ -48,32 +49,32 @@ class SpotBatch:
         return len(self.offsets) - 1
 
     @functools.cached_property
-    def counts(self) -> Any:
+    def counts(self) -> XpArray:
         """Spots of each frame, (F,)."""
         return self.xp.diff(self.offsets)
 
     @functools.cached_property
-    def frame_of_spot(self) -> Any:
+    def frame_of_spot(self) -> XpArray:
         """Frame of each spot, (N,)."""
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
 
-    def part(self, frames: Any) -> tuple[SpotBatch, Any]:
+    def part(self, frames: XpArray) -> tuple[SpotBatch, XpArray]:
         """The batch of some of the frames (indices, ascending), and the columns here of its spots."""
         columns, offsets = rows_of(self.offsets, frames, self.xp)
         return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp), columns
 
-    def take(self, frames: Any) -> SpotBatch:
+    def take(self, frames: XpArray) -> SpotBatch:
         """The batch of some of the frames (indices, ascending)."""
         return self.part(frames)[0]
 
-    def keep(self, mask: Any) -> SpotBatch:
+    def keep(self, mask: XpArray) -> SpotBatch:
         """The same frames with only those spots for which mask (N,) is true."""
         xp = self.xp
         running = offsets_of(mask, xp)
         return SpotBatch(xp.ascontiguousarray(self.xyz[:, mask]), running[self.offsets], xp)
 
-    def sum_per_frame(self, values: Any) -> Any:
+    def sum_per_frame(self, values: XpArray) -> XpArray:
         """Sums of values (..., N) over the spots of each frame, (..., F), in float64 or int64."""
         xp = self.xp
         kind = xp.int64 if values.dtype.kind in "biu" else xp.float64
@@ -96,7 +97,7 @@ def pack(frames: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[n
     return np.concatenate([np.asarray(spots, dtype=np.float32).reshape(-1, 3) for spots in frames]), offsets
 
 
-def usable_frames(spots: Any, offsets: NDArray[np.int64], xp: ModuleType = np) -> NDArray[np.bool_]:
+def usable_frames(spots: XpArray, offsets: NDArray[np.int64], xp: ModuleType = np) -> NDArray[np.bool_]:
     """Which frames hold only numbers that can be spots: finite and below `LARGEST_SPOT`, (F,) in host memory."""
     # The comparison is false for nan too.
     bad = ~(xp.abs(spots) < LARGEST_SPOT).all(axis=1)
@@ -105,6 +106,6 @@ def usable_frames(spots: Any, offsets: NDArray[np.int64], xp: ModuleType = np) -
     return np.asarray(bounds[1:] == bounds[:-1])
 
 
-def to_host(array: Any) -> NDArray[Any]:
+def to_host(array: XpArray) -> NDArray[Any]:
     """An array of any backend in host memory."""
     return np.asarray(array.get() if hasattr(array, "get") else array)

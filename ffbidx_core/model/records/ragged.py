@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..xp import XpArray
 
-def offsets_of(counts: Any, xp: ModuleType = np) -> Any:
+
+def offsets_of(counts: XpArray, xp: ModuleType = np) -> XpArray:
     """Where each part begins in the array that holds parts of so many rows (F,), and where the last ends.
 
     Returns
@@ -20,7 +21,7 @@ def offsets_of(counts: Any, xp: ModuleType = np) -> Any:
     return xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(counts, dtype=xp.int64)])
 
 
-def rows_of(offsets: Any, parts: Any, xp: ModuleType = np) -> tuple[Any, Any]:
+def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpArray, XpArray]:
     """Rows of some parts (indices), one part after the other, and the offsets of these alone."""
     own = offsets_of(xp.diff(offsets)[parts], xp)
     each = xp.arange(int(own[-1]))
