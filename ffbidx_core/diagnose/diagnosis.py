@@ -9,7 +9,7 @@ import numpy as np
 from ..devices import Devices
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
-from ..model.detector.beam_shift import NO_SHIFT, BeamShift
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice
 from ..model.percentiles import median_and_spread
 from ..read.indexed_frames import Setup
@@ -146,7 +146,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     if learned:
         diagnosis.moved = learned[0].beam_shift
     setup = Setup.of_header(header, None, record, path)
-    if setup.geometry is not None and setup.geometry.beam_shift is not None:
+    if isinstance(setup.geometry, ShiftAlone):
         diagnosis.shifted = setup.geometry.beam_shift
     if diagnosis.cells:
         diagnosis.lattice = setup.lattice_of(found.input_cells, diagnosis.cells[0].row)

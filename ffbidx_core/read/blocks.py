@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, ParameterError
-from ..model.detector.panels import Geometry
+from ..model.detector.panels import GivenGeometry
 from ..model.records.frame import FrameBlock, Place
 from .files.content import is_growing
 from .files.inputs import Source
@@ -35,7 +35,7 @@ def read_blocks(
     d_max: float | None = None,
     every: int = 1,
     max_frames: int | None = None,
-    geometry: Geometry | None = None,
+    geometry: GivenGeometry | None = None,
     start: Place = START,
     end: int | None = None,
     by_intensity: bool = False,
@@ -96,7 +96,7 @@ def read_blocks(
 def read_frames(
     sources: Sequence[Source],
     *,
-    geometry: Geometry | None = None,
+    geometry: GivenGeometry | None = None,
     every: int = 1,
     max_frames: int | None = None,
     frames_at_once: int = FRAMES_PER_BLOCK,
@@ -113,7 +113,7 @@ def _check(name: str, value: int | None, low: int) -> None:
 
 
 def _all_frames(
-    sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: Geometry | None
+    sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
 ) -> Iterator[RawFrames]:
     """The frames of all sources, with a row for each thing that cannot be read."""
     only = len(sources) == 1
@@ -204,7 +204,7 @@ def _cells_key(raw: RawFrames) -> bytes | None:
     return b"" if raw.cells is None else raw.cells.tobytes()
 
 
-def count_frames(sources: Sequence[Source], geometry: Geometry | None = None) -> int | None:
+def count_frames(sources: Sequence[Source], geometry: GivenGeometry | None = None) -> int | None:
     """How many frames the sources hold; None where finding out would take long, for many files that are read whole.
 
     Files that cannot be used count for nothing: the run will say what is wrong with them.

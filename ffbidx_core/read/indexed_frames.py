@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, UsageError
 from ..model.cell import Array
 from ..model.crystal import assign_spots
-from ..model.detector.panels import Geometry
+from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.peaks import DetectorPeaks
 from ..model.lattice import InputCell, Lattice
 from ..model.records.frame import FrameStatus
@@ -29,7 +29,7 @@ from .files.identity import identity_now, text_of
 from .formats.kept import KeptSpots, keeps_spots
 from .formats.open import open_spots
 from .formats.spot_file import SpotFile
-from .geometry.any import parse_geometry
+from .geometry.any import parse_given
 
 FRAMES_AT_ONCE = 256
 NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"
@@ -93,7 +93,7 @@ class Setup:
 
     Attributes
     ----------
-    geometry : Geometry or None
+    geometry : Geometry, ShiftAlone or None
         Given for the inputs; None: each input's own serves.
     lattices : tuple of Lattice
         Of the first input cells; further ones are taken for what they look like.
@@ -111,7 +111,7 @@ class Setup:
         What an output is to say of its run, as `record_of` gives it.
     """
 
-    geometry: Geometry | None = None
+    geometry: GivenGeometry | None = None
     lattices: tuple[Lattice, ...] = ()
     inputs: dict[str, InputIdentity] = field(default_factory=dict)
     folder: str = ""
@@ -121,7 +121,7 @@ class Setup:
     made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_header(cls, header: ResultsHeader, geometry: Geometry | None, record: RunRecord, path: str) -> Setup:
+    def of_header(cls, header: ResultsHeader, geometry: GivenGeometry | None, record: RunRecord, path: str) -> Setup:
         """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
         # Another geometry makes other spots of the inputs' peaks.
@@ -151,10 +151,12 @@ class Setup:
         return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
 
 
-def _recorded_geometry(header: ResultsHeader) -> Geometry | None:
+def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
     if not header.geometry:
         return None
-    geometry, shift = parse_geometry("the geometry in the results", header.geometry), header.half_pixel_shift
+    geometry, shift = parse_given("the geometry in the results", header.geometry), header.half_pixel_shift
+    if not isinstance(geometry, Geometry):
+        return geometry
     return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
 
 
@@ -193,7 +195,7 @@ def geometry_of(results: Results, setup: Setup) -> Geometry:
         if status != FrameStatus.UNREADABLE:
             with contextlib.closing(open_again(source, setup)) as file:
                 return file_geometry(file)
-    if setup.geometry is None or not setup.geometry.detector.panels:
+    if not isinstance(setup.geometry, Geometry):
         raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
     return setup.geometry
 

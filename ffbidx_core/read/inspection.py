@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
-from ..model.detector.panels import Geometry
+from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.records.frame import FrameStatus
 from .blocks import read_blocks
 from .files.inputs import Source
 from .formats.kept import keeps_spots
 from .formats.open import open_spots
-from .geometry.any import parse_geometry
+from .geometry.any import parse_given
 from .results import read_run, results_in_pieces
 
 BINS = 12
@@ -72,7 +72,7 @@ class SpotsReport:
 
 
 def inspect_spots(
-    sources: Sequence[Source], geometry: Geometry | None = None, max_frames: int | None = None
+    sources: Sequence[Source], geometry: GivenGeometry | None = None, max_frames: int | None = None
 ) -> SpotsReport:
     """Look at spot files; see `read_blocks` for the errors."""
     formats, setup = _files(sources, geometry)
@@ -108,7 +108,7 @@ def inspect_spots(
     )
 
 
-def _files(sources: Sequence[Source], geometry: Geometry | None) -> tuple[list[str], dict[str, Any]]:
+def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[list[str], dict[str, Any]]:
     """Formats of the files that can be opened, and detector and beam of the first frame that has them."""
     formats: dict[str, None] = {}
     setup: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
@@ -228,7 +228,8 @@ def inspect_results(path: str) -> ResultsReport:
 
 def _panels(geometry: str) -> int:
     with contextlib.suppress(InputError):
-        return len(parse_geometry("the geometry in the results", geometry).detector.panels) if geometry else 0
+        given = parse_given("the geometry in the results", geometry) if geometry else None
+        return len(given.detector.panels) if isinstance(given, Geometry) else 0
     return 0
 
 

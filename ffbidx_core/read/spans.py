@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError, UsageError
-from ..model.detector.panels import Geometry
+from ..model.detector.panels import GivenGeometry
 from ..model.records.frame import Place
 from .files.inputs import Source
 from .formats.open import open_spots
@@ -91,7 +91,7 @@ def span_of(
     number: int,
     of: int,
     *,
-    geometry: Geometry | None = None,
+    geometry: GivenGeometry | None = None,
     every: int = 1,
     max_frames: int | None = None,
 ) -> Span:
@@ -150,7 +150,7 @@ class Cutter:
         *,
         start: Place,
         end: int | None = None,
-        geometry: Geometry | None = None,
+        geometry: GivenGeometry | None = None,
         every: int = 1,
         max_frames: int | None = None,
     ) -> None:
@@ -199,7 +199,7 @@ class Cutter:
 class _Counts:
     """Counts the frames of sources: 0 where the file cannot be used."""
 
-    def __init__(self, geometry: Geometry | None) -> None:
+    def __init__(self, geometry: GivenGeometry | None) -> None:
         self._geometry = geometry
         self._known: dict[str, int | None] = {}
 

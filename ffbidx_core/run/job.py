@@ -15,7 +15,7 @@ from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
-from ..model.detector.panels import Geometry
+from ..model.detector.panels import GivenGeometry
 from ..model.lattice import Lattice
 from ..model.records.frame import FrameBlock, Place
 from ..model.records.run import Mark, RunRecord
@@ -47,7 +47,7 @@ class Job:
         Input cells for all frames; None: each input's own cells serve.
     lattices : tuple of Lattice
         Of each of `cells`; a centred cell is searched for by its primitive one. Empty: all are primitive.
-    geometry : Geometry or None
+    geometry : Geometry, ShiftAlone or None
         For inputs that hold peaks in detector pixels; None: their own.
     half_pixel_shift : bool or None
         Whether half a pixel is added to the peaks, for the record.
@@ -79,7 +79,7 @@ class Job:
     parameters: Parameters
     cells: Array | None = None
     lattices: tuple[Lattice, ...] = ()
-    geometry: Geometry | None = None
+    geometry: GivenGeometry | None = None
     half_pixel_shift: bool | None = None
     limit_cells: bool = False
     backend: str = "auto"

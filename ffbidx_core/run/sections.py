@@ -17,7 +17,7 @@ from ..ranges import FINITE, asked, at_least, check_ranges, one_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..model.detector.panels import Geometry
+    from ..model.detector.panels import GivenGeometry
     from ..read.geometry.choose import GeometryChanges
 
 LARGEST_SHIFT = 200.0
@@ -146,7 +146,7 @@ class Experiment:
         shift = None if self.beam_shift is None else BeamShift(mrad=self.beam_shift)
         return GeometryChanges(self.beam_centre, self.distance, self.wavelength, self.half_pixel_shift, shift)
 
-    def chosen(self, inputs: Sequence[str]) -> tuple[Geometry | None, bool | None]:
+    def chosen(self, inputs: Sequence[str]) -> tuple[GivenGeometry | None, bool | None]:
         """The geometry for some spot files, and whether half a pixel is added to their peaks; see `choose_geometry`.
 
         Raises

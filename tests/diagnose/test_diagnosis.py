@@ -11,8 +11,7 @@ from ffbidx_core.diagnose.as_json import as_dict
 from ffbidx_core.diagnose.diagnosis import make_diagnosis
 from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.detector.beam_shift import BeamShift
-from ffbidx_core.model.detector.geometry_file import shift_alone
+from ffbidx_core.model.detector.beam_shift import BeamShift, ShiftAlone
 from ffbidx_core.write.keep import keep_spots
 from tests.helpers.runs.diagnosed import PIXEL, TRUE, cpu, diagnosis_of, index, spots_of, without_pixels
 
@@ -154,10 +153,10 @@ def test_spots_without_pixels_are_shifted_by_an_option():
     assert name == "--beam-shift"
     assert (float(x), float(y)) == pytest.approx((-3e3 * PIXEL, 1e3 * PIXEL), abs=0.02)
     # Half of it is in the run already: the option is for the whole.
-    again = make_diagnosis(index(spots, TRUE, shift_alone(BeamShift(mrad=(float(x) / 2, float(y) / 2)))), cpu())
+    again = make_diagnosis(index(spots, TRUE, ShiftAlone(BeamShift(mrad=(float(x) / 2, float(y) / 2)))), cpu())
     assert again.setup.shift_x.value == pytest.approx(-1.5 * PIXEL, abs=0.02e-3)
     assert [float(v) for v in options_of(again)[0].split()[1:]] == pytest.approx([float(x), float(y)], abs=0.01)
-    right = make_diagnosis(index(spots, TRUE, shift_alone(BeamShift(mrad=(float(x), float(y))))), cpu())
+    right = make_diagnosis(index(spots, TRUE, ShiftAlone(BeamShift(mrad=(float(x), float(y))))), cpu())
     assert not right.setup.is_shifted
     assert right.advice == []
 

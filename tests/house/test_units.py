@@ -9,15 +9,14 @@ from tests.helpers.paths import ROOT
 
 HEAD = """
 import numpy as np
-from ffbidx_core.model.detector.beam_shift import BeamShift, Radian
-from ffbidx_core.model.detector.geometry_file import shift_alone
+from ffbidx_core.model.detector.beam_shift import BeamShift, Radian, ShiftAlone
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 
 spots, wavelength = np.zeros((4, 3)), np.ones(4)
 """
 RIGHT = """
 shift = BeamShift(mrad=(1.5, -0.5))
-shift_alone(shift)
+ShiftAlone(shift)
 spots_of_moved_detector(spots, wavelength, shift.radian)
 BeamShift.from_radian(Radian(np.array([0.0015, -0.0005])))
 """
@@ -27,7 +26,7 @@ WRONG = {
     "a shift scaled by hand to a formula": (
         "spots_of_moved_detector(spots, wavelength, 1e3 * BeamShift(mrad=(1.5, -0.5)).radian)"
     ),
-    "radian to a geometry": "shift_alone(BeamShift(mrad=(1.5, -0.5)).radian)",
+    "radian to a geometry": "ShiftAlone(BeamShift(mrad=(1.5, -0.5)).radian)",
     "radian as mrad": "BeamShift(mrad=Radian(np.array([0.0015, -0.0005])))",
     "mrad as radian": "BeamShift.from_radian(BeamShift(mrad=(1.5, -0.5)).mrad)",
     "numbers without their unit": "BeamShift((1.5, -0.5))",

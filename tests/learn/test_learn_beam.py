@@ -12,8 +12,7 @@ import pytest
 
 from ffbidx_core import read_results
 from ffbidx_core.model.cell import cell_from_parameters, symmetry_operators
-from ffbidx_core.model.detector.beam_shift import BeamShift
-from ffbidx_core.model.detector.geometry_file import shift_alone
+from ffbidx_core.model.detector.beam_shift import BeamShift, ShiftAlone
 from ffbidx_core.model.orientation import rotation_angle, rotation_between
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
@@ -104,11 +103,11 @@ def test_the_shift_is_found_and_the_crystals_are_better(moved, sources, frames, 
 
 def test_the_results_are_those_with_the_beam_there_at_once(moved, sources, tmp_path):
     x, y = shift_of(moved)
-    outcome = index(sources, tmp_path / "there.h5", geometry=shift_alone(BeamShift(mrad=(x, y))))
+    outcome = index(sources, tmp_path / "there.h5", geometry=ShiftAlone(BeamShift(mrad=(x, y))))
     assert outcome.summary.problems == []
     there, here = read_results(tmp_path / "there.h5"), read_results(moved)
     assert there.header == here.header
-    assert here.header.geometry == shift_alone(BeamShift(mrad=(x, y))).text
+    assert here.header.geometry == ShiftAlone(BeamShift(mrad=(x, y))).text
     for name in ("cells", "scores", "n_spots", "learned_cells", "rmsd"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
 

@@ -51,3 +51,34 @@ class BeamShift:
 
 
 NO_SHIFT = BeamShift()
+
+
+SHIFT_ALONE = "; beam shift in mrad:"
+"""Start of the text of a `ShiftAlone`."""
+
+
+@dataclass(frozen=True)
+class ShiftAlone:
+    """A beam shift in place of a geometry: each input keeps its own geometry, or its spots without pixels.
+
+    Attributes
+    ----------
+    beam_shift : BeamShift
+        By how much the beam of every input is shifted.
+    """
+
+    beam_shift: BeamShift
+
+    @property
+    def text(self) -> str:
+        """The shift as results record it; a comment, as a CrystFEL geometry file."""
+        x, y = self.beam_shift.mrad
+        return f"{SHIFT_ALONE} {x!r} {y!r}\n"
+
+    @classmethod
+    def of_text(cls, text: str) -> ShiftAlone | None:
+        """The shift that a text records, or None where the text is a geometry."""
+        if not text.startswith(SHIFT_ALONE):
+            return None
+        x, y = map(float, text.removeprefix(SHIFT_ALONE).split())
+        return cls(BeamShift(mrad=(x, y)))

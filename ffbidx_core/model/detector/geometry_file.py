@@ -6,11 +6,8 @@ import re
 
 import numpy as np
 
-from .beam_shift import BeamShift
-from .panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
+from .panels import BadRegion, Geometry, Panel, Reading, Vector
 
-BEAM_SHIFT = "; beam shift in mrad:"
-"""Begins the text of a geometry that is a beam shift and nothing else."""
 BY_HAND = "; the wavelength was given by hand"
 """Line of a geometry file whose wavelength wins over what the peaks' own file says."""
 SENSOR = re.compile(r"^; sensor of (\S+): (\S+) mm, absorption (\S+)/mm$", re.MULTILINE)
@@ -79,15 +76,3 @@ def _region_lines(name: str, region: BadRegion) -> list[str]:
     for axis, low, high in zip(axes, region.low, region.high, strict=True):
         lines += [f"{name}/min_{axis} = {low:.10g}", f"{name}/max_{axis} = {high:.10g}"]
     return lines
-
-
-def shift_alone(shift: BeamShift) -> Geometry:
-    """The geometry without panels that shifts the beam of the geometry, or of the spots, that each input has."""
-    x, y = shift.mrad
-    return Geometry(Detector(()), text=f"{BEAM_SHIFT} {x!r} {y!r}\n", beam_shift=shift)
-
-
-def parse_shift_alone(text: str) -> Geometry:
-    """The geometry whose text `shift_alone` wrote."""
-    x, y = map(float, text.removeprefix(BEAM_SHIFT).split())
-    return shift_alone(BeamShift(mrad=(x, y)))

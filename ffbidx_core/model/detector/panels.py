@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cell import Array
-from .beam_shift import BeamShift
+from .beam_shift import ShiftAlone
 
 HC = 12398.42
 """Photon energy (eV) times wavelength (angstrom)."""
@@ -247,8 +247,6 @@ class Geometry:
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
     assumed : str
         What was assumed of it, for whoever uses it, or empty.
-    beam_shift : BeamShift or None
-        Only without panels: by how much the beam of the inputs' own geometries, or of spots without pixels, is shifted.
     """
 
     detector: Detector
@@ -260,4 +258,7 @@ class Geometry:
     text: str = ""
     by_hand: bool = False
     assumed: str = ""
-    beam_shift: BeamShift | None = None
+
+
+GivenGeometry = Geometry | ShiftAlone
+"""What a user may give for all inputs: their geometry, or no more than a shift of the beam."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ...model.detector.beam_shift import BeamShift
-from ...model.detector.panels import Geometry
+from ...model.detector.beam_shift import BeamShift, ShiftAlone
+from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import is_hdf5, read_head, read_text
 from ..files.probe import check_opens
 from ..geometry.dials import TABLE_ID, is_experiments
@@ -123,7 +123,7 @@ FORMATS = (
 """The formats in the order in which they are tried; the first that matches opens the file."""
 
 
-def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
+def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
     """Open a spot file, its format recognised by its content.
 
     Parameters
@@ -136,7 +136,7 @@ def open_spots(path: str, geometry: Geometry | None = None) -> SpotFile:
     InputError
         When the file cannot be used, or needs a geometry that is not there.
     """
-    if geometry is not None and geometry.beam_shift is not None:
+    if isinstance(geometry, ShiftAlone):
         return _open_shifted(path, geometry.beam_shift)
     check_opens(path)
     content = _Content(path)

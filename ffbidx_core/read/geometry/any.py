@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from ...errors import InputError
-from ...model.detector.geometry_file import BEAM_SHIFT, geometry_text, parse_shift_alone
-from ...model.detector.panels import Geometry
+from ...model.detector.beam_shift import ShiftAlone
+from ...model.detector.geometry_file import geometry_text
+from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import read_text
 from .crystfel import parse_crystfel
 from .dials import is_experiments, parse_experiments
 from .xds import is_xds_geometry, parse_xds_geometry
 
 
-def read_geometry(path: str) -> Geometry:
-    """A CrystFEL geometry file, a DIALS experiment list, XDS.INP or XPARM.XDS, or the NXmx entries of an HDF5 file.
+def read_geometry(path: str) -> GivenGeometry:
+    """The geometry in a CrystFEL geometry file, DIALS experiment list, XDS.INP, XPARM.XDS, or NXmx entries of HDF5.
 
     Raises
     ------
@@ -21,7 +22,7 @@ def read_geometry(path: str) -> Geometry:
     """
     text = read_text(path)
     if text is not None:
-        return parse_geometry(path, text)
+        return parse_given(path, text)
     from ..files.datasets import open_file
     from .nxmx import nxmx_geometry
 
@@ -31,6 +32,11 @@ def read_geometry(path: str) -> Geometry:
         wanted = "wavelength, distance, sizes of a pixel and beam centre in /entry/instrument"
         raise InputError(path, f"is an HDF5 file without a geometry, which is {wanted}")
     return geometry
+
+
+def parse_given(path: str, text: str) -> GivenGeometry:
+    """The geometry, or beam shift alone, that results record; `path` is for messages. See `parse_geometry`."""
+    return ShiftAlone.of_text(text) or parse_geometry(path, text)
 
 
 def parse_geometry(path: str, text: str) -> Geometry:
@@ -44,8 +50,6 @@ def parse_geometry(path: str, text: str) -> Geometry:
     InputError
         Naming the line or the panel.
     """
-    if text.startswith(BEAM_SHIFT):
-        return parse_shift_alone(text)
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):

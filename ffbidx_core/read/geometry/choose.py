@@ -10,9 +10,9 @@ import numpy as np
 
 from ...errors import InputError, UsageError
 from ...model.detector.beam import beam_on_panel
-from ...model.detector.beam_shift import NO_SHIFT, BeamShift
-from ...model.detector.geometry_file import geometry_text, shift_alone
-from ...model.detector.panels import Geometry, Reading
+from ...model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
+from ...model.detector.geometry_file import geometry_text
+from ...model.detector.panels import Geometry, GivenGeometry, Reading
 from ..formats.open import open_spots
 from ..formats.shifted import with_shifted_beam
 from .any import read_geometry
@@ -37,7 +37,7 @@ class GeometryChanges:
         Angstrom.
     half_pixel_shift : bool
     beam_shift : BeamShift
-        By how much the beam is shifted, of spots without pixels, too; see `Geometry`.
+        By how much the beam is shifted, of spots without pixels, too; see `ShiftAlone`.
     """
 
     beam_centre: tuple[float, float] | None = None
@@ -82,7 +82,7 @@ NO_CHANGES = GeometryChanges()
 
 def choose_geometry(
     inputs: Sequence[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
-) -> tuple[Geometry | None, bool | None]:
+) -> tuple[GivenGeometry | None, bool | None]:
     """The geometry for all inputs of a run, and whether half a pixel is added to their peaks.
 
     Parameters
@@ -96,7 +96,7 @@ def choose_geometry(
 
     Returns
     -------
-    geometry : Geometry or None
+    geometry : Geometry, ShiftAlone or None
         None: each input's own geometry serves, where it has one.
     half_pixel_shift : bool or None
         Of the first input that can be opened; None where its spots do not come from pixels.
@@ -110,11 +110,10 @@ def choose_geometry(
     """
     if changes.beam_shift is not None and changes.beam_centre is not None:
         raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
-    geometry = None if path is None else read_geometry(path)
-    if geometry is not None:
-        geometry = changes.apply(geometry)
+    given = None if path is None else read_geometry(path)
+    geometry = changes.apply(given) if isinstance(given, Geometry) else given
     own, shift = first_setup(inputs, geometry)
-    if geometry is None and replace(changes, beam_shift=None) != NO_CHANGES:
+    if not isinstance(geometry, Geometry) and replace(changes, beam_shift=None) != NO_CHANGES:
         if own is None:
             options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
             raise UsageError(f"{options} change a geometry, and there is none: give it with -g FILE")
@@ -125,7 +124,7 @@ def choose_geometry(
     return geometry, shift
 
 
-def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: BeamShift) -> Geometry:
+def shifted_geometry(inputs: Iterable[str], geometry: GivenGeometry | None, shift: BeamShift) -> GivenGeometry:
     """The geometry of a run with its beam shifted.
 
     Parameters
@@ -137,9 +136,8 @@ def shifted_geometry(inputs: Iterable[str], geometry: Geometry | None, shift: Be
     shift
         By how much.
     """
-    if geometry is None or geometry.beam_shift is not None:
-        before = NO_SHIFT if geometry is None or geometry.beam_shift is None else geometry.beam_shift
-        return shift_alone(shift + before)
+    if not isinstance(geometry, Geometry):
+        return ShiftAlone(shift + (NO_SHIFT if geometry is None else geometry.beam_shift))
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
@@ -151,14 +149,14 @@ def shift_option(shift: BeamShift) -> str:
     return SHIFT_OPTION.format(*shift.mrad)
 
 
-def beam_option(geometry: Geometry) -> str:
+def beam_option(geometry: GivenGeometry) -> str:
     """What puts the beam where a geometry has it, as it is typed."""
-    if geometry.beam_shift is not None:
+    if isinstance(geometry, ShiftAlone):
         return shift_option(geometry.beam_shift)
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 
-def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> str | None:
+def first_without_pixels(inputs: Iterable[str], geometry: GivenGeometry | None) -> str | None:
     """The first input that can be opened, where its spots have no pixels on a detector."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
@@ -166,7 +164,7 @@ def first_without_pixels(inputs: Iterable[str], geometry: Geometry | None) -> st
     return None
 
 
-def first_setup(inputs: Iterable[str], geometry: Geometry | None) -> tuple[Geometry | None, bool | None]:
+def first_setup(inputs: Iterable[str], geometry: GivenGeometry | None) -> tuple[Geometry | None, bool | None]:
     """Geometry and half-pixel shift of the first input that can be opened."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:

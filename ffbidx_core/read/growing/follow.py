@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ...errors import InputError
-from ...model.detector.panels import Geometry
+from ...model.detector.panels import GivenGeometry
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity
 from ..blocks import UNITS_ASSUMED
@@ -89,7 +89,7 @@ class Follower:
         there = {os.path.abspath(path) for name in self._names for path in files_there(name)}
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
-    def wait(self, geometry: Geometry | None, say: Callable[[str], object]) -> list[Source]:
+    def wait(self, geometry: GivenGeometry | None, say: Callable[[str], object]) -> list[Source]:
         """Wait for the first file that can be read, and say what is wrong with others; all there are at the end."""
         told = set()
         while not self._is_over():
@@ -108,7 +108,7 @@ class Follower:
         return [Source(path) for name in self._names for path in files_there(name)]
 
     def frames(
-        self, selection: Selection, start: Place, at_once: int, geometry: Geometry | None
+        self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames | Pause]:
         """The frames as they come, from a place on, with pauses about every `LULL` seconds while there are none."""
         self._take_up(start)
@@ -164,7 +164,7 @@ class Follower:
                     if os.path.abspath(path) not in self._left_out:
                         self._waiting[path] = Watched(path)
 
-    def _look(self, file: Watched, geometry: Geometry | None) -> None:
+    def _look(self, file: Watched, geometry: GivenGeometry | None) -> None:
         began = time.monotonic()
         file.look(geometry)
         self._looking += time.monotonic() - began
@@ -177,7 +177,7 @@ class Follower:
         notes, self._notes = self._notes, []
         return Pause(notes)
 
-    def _go_on(self, geometry: Geometry | None) -> bool:
+    def _go_on(self, geometry: GivenGeometry | None) -> bool:
         """Begin the next file, where there is one that can be read and the one at hand is at its end."""
         current, silent = self._current, self._is_silent
         at_its_end = current is None or (current.closed and not current.problem and self._place.frame >= current.ready)
@@ -202,7 +202,7 @@ class Follower:
         self.inputs.append(InputIdentity(text_of(file.path), -1, *file.size_and_time))
         self._place = Place(len(self.sources) - 1, 0, self._place.position, self._place.taken)
 
-    def _new_frames(self, selection: Selection, at_once: int, geometry: Geometry | None) -> Iterator[RawFrames]:
+    def _new_frames(self, selection: Selection, at_once: int, geometry: GivenGeometry | None) -> Iterator[RawFrames]:
         """What the file at hand has got since it was read last."""
         file = self._current
         if file is None:
@@ -221,7 +221,7 @@ class Follower:
         return f"{file.path}: {ANEW}" if file.is_modified and self._place.frame >= file.ready else problem
 
     def _read(
-        self, file: Watched, selection: Selection, at_once: int, geometry: Geometry | None
+        self, file: Watched, selection: Selection, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames]:
         if file.problem or self._place.frame >= file.ready:
             return
@@ -254,7 +254,7 @@ class Follower:
         self._current = None
         return unreadable_row(file.path, f"{problem}{rest}", self._place)
 
-    def _rest(self, selection: Selection, at_once: int, geometry: Geometry | None) -> Iterator[RawFrames | Pause]:
+    def _rest(self, selection: Selection, at_once: int, geometry: GivenGeometry | None) -> Iterator[RawFrames | Pause]:
         """All that is there in the end; then a row for each thing that cannot be read."""
         self._find()
         deadline = time.monotonic() + GRACE

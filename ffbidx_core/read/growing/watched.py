@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from ...errors import InputError
-from ...model.detector.panels import Geometry
+from ...model.detector.panels import GivenGeometry
 from ..files.content import is_growing
 from ..files.identity import size_and_time
 from ..formats.open import open_spots
@@ -80,7 +80,7 @@ class Watched:
         """Whether there are frames to read, or nothing more will come."""
         return not self.problem and (self.ready > 0 or self.closed)
 
-    def look(self, geometry: Geometry | None) -> None:
+    def look(self, geometry: GivenGeometry | None) -> None:
         """See how far the file has come."""
         now = time.monotonic()
         found = size_and_time(self.path)
@@ -97,7 +97,7 @@ class Watched:
             self._opened = now
             self._open(geometry, grows)
 
-    def _open(self, geometry: Geometry | None, grows: bool) -> None:
+    def _open(self, geometry: GivenGeometry | None, grows: bool) -> None:
         try:
             with contextlib.closing(open_spots(self.path, geometry)) as file:
                 n_frames = file.n_frames
@@ -110,7 +110,7 @@ class Watched:
         self.problem = ""
         self.ready, self._seen = min(self._seen, n_frames) if grows else n_frames, n_frames
 
-    def last_look(self, geometry: Geometry | None) -> None:
+    def last_look(self, geometry: GivenGeometry | None) -> None:
         """See how far the file has come now, once and for all."""
         for _ in range(2):
             self._state = None
