@@ -101,7 +101,7 @@ def _convert_spots(
 ) -> int:
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.read import read_frames
-    from ffbidx_core.read.geometry.choose import first_setup
+    from ffbidx_core.read.geometry.choose import first_geometry
     from ffbidx_core.write import write_file
     from ffbidx_core.write.formats.spots import SpotsWriter
     from ffbidx_core.write.outputs import RESULTS_FILE
@@ -109,7 +109,7 @@ def _convert_spots(
     for output, wanted in chosen.items():
         if wanted != RESULTS_FILE:
             raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
-    writer = SpotsWriter(first_setup([source.path for source in sources], setup)[0], shift)
+    writer = SpotsWriter(first_geometry([source.path for source in sources], setup)[0], shift)
     writer.add(read_frames(sources, geometry=setup, every=every, max_frames=max_frames))
     for problem in writer.problems:
         click.echo(f"note: {problem}", err=True)

@@ -1,4 +1,4 @@
-"""Files to frames: spot files of every format, told apart by content, and cells."""
+"""Reading: spot files of every format, recognised by their content, and input cells."""
 
 from .blocks import count_frames, read_blocks, read_frames
 from .cells.input_cell import read_cell

@@ -15,7 +15,7 @@ _PATIENCE = 0.1
 
 
 class ReadAhead(Generic[T], Iterator[T]):
-    """The items of an iterable, made by another thread that is at most `depth` of them ahead.
+    """The items of an iterable, made by another thread that is at most `depth` items ahead.
 
     An exception of the iterable is raised here, after the items before it. `close` ends the thread as soon as the item
     in its hands is made.
@@ -23,12 +23,12 @@ class ReadAhead(Generic[T], Iterator[T]):
     Parameters
     ----------
     stop
-        Once it is set nobody waits for the next item any more: the iterator ends, and has not `ended`.
+        Once this event is set the iterator waits for no further item: it stops, and `ended` stays false.
 
     Attributes
     ----------
     ended : bool
-        Whether all items have come.
+        Whether all items of the iterable have come.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> None:
@@ -42,7 +42,7 @@ class ReadAhead(Generic[T], Iterator[T]):
 
     @property
     def fill(self) -> float:
-        """How full the queue is, 0 to 1."""
+        """Share of the queue that is filled, 0 to 1."""
         return self._made.qsize() / self._made.maxsize
 
     def __iter__(self) -> Self:
@@ -67,7 +67,7 @@ class ReadAhead(Generic[T], Iterator[T]):
                 return None
 
     def close(self, seconds: float | None = 1.0) -> None:
-        """End the thread, and wait for its end, at most for some seconds; None: however long it takes."""
+        """End the thread, and wait for its end, at most for some seconds; None: without a limit."""
         self._closed.set()
         self._thread.join(timeout=seconds)
 

@@ -50,15 +50,15 @@ def read_blocks(
     Parameters
     ----------
     frames_per_block
-        Most frames in a block.
+        Largest number of frames in a block.
     d_min, d_max
         Spots of a resolution outside these limits, angstrom, are dropped.
     every
-        Of the whole input take frames 0, every, 2 every, ...
+        Take frames 0, every, 2 every, ... of the whole input.
     max_frames
         Stop after so many frames were taken.
     geometry
-        For files that hold peaks in detector pixels; None: their own.
+        Geometry for files that hold peaks in detector pixels; None: each file's own.
     start
         Where to begin: the start of the input, or the place behind a frame of earlier blocks.
     end
@@ -66,8 +66,8 @@ def read_blocks(
     by_intensity
         Sort the spots of each frame by falling intensity, where its file has it.
     follow
-        Follows files that grow or appear; the sources are its files then. While there are no more frames for now
-        come blocks without any, see `FrameBlock.pause`.
+        Follows files that grow or appear; the sources are its files then. While no frame is there yet, blocks
+        without frames come, see `FrameBlock.pause`.
 
     Raises
     ------
@@ -115,9 +115,9 @@ def _check(name: str, value: int | None, low: int) -> None:
 def _all_frames(
     sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
 ) -> Iterator[RawFrames]:
-    """The frames of all sources, with a row for each thing that cannot be read."""
+    """The frames of all sources, with a row for each file, or rest of a file, that cannot be read."""
     only = len(sources) == 1
-    units_said = False
+    units_noted = False
     begin = start.frame
     numbered = itertools.islice(enumerate(sources), start.source, None)
     for path, group in itertools.groupby(numbered, lambda item: item[1].path):
@@ -128,7 +128,7 @@ def _all_frames(
         except InputError as error:
             if only:
                 raise
-            # However many frames of it were wanted, it is one row.
+            # One row stands for the file, however many of its frames were wanted.
             number = max(number for number, _ in group)
             yield unreadable_row(path, str(error), Place(number + 1, 0, selection.position, selection.taken))
             begin = 0
@@ -139,11 +139,11 @@ def _all_frames(
                 place = Place(number, begin, selection.position, selection.taken)
                 begin = 0
                 for raw in _frames(file, source, place, selection, at_once, only):
-                    if file.units_assumed and not units_said:
+                    if file.units_assumed and not units_noted:
                         # In the same words wherever in the input a run is taken up.
                         where = f"{path}, /spots" if only else "an input's /spots"
                         raw.problems.append(f"{where}: {UNITS_ASSUMED}")
-                        units_said = True
+                        units_noted = True
                     if grows:
                         raw.problems.append(f"{path}: {GROWS}")
                         grows = False
@@ -153,7 +153,7 @@ def _all_frames(
 def _frames(
     file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int, only: bool
 ) -> Iterator[RawFrames]:
-    """The selected frames of a source from a place on; after an error comes one row, unless nothing else is there."""
+    """The selected frames of a source from a place on; an error becomes one row, unless it is all that there is."""
     first = place.frame if source.index is None else source.index
     any_read, taken = place.frame > 0, place.taken
     try:
@@ -205,9 +205,9 @@ def _cells_key(raw: RawFrames) -> bytes | None:
 
 
 def count_frames(sources: Sequence[Source], geometry: GivenGeometry | None = None) -> int | None:
-    """How many frames the sources hold; None where finding out would take long, for many files that are read whole.
+    """Number of frames that the sources hold; None for more than `MOST_FILES_COUNTED` files, which would take long.
 
-    Files that cannot be used count for nothing: the run will say what is wrong with them.
+    Files that cannot be used are counted as empty; the run reports what is wrong with them.
     """
     whole = [source.path for source in sources if source.index is None]
     if len(whole) > MOST_FILES_COUNTED:

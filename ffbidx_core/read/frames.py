@@ -18,7 +18,7 @@ from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.ragged import offsets_of
 
 MOST_SPOTS = 1_000_000
-"""In one frame, and in the frames that are held at once unless it is one frame."""
+"""Most spots of one frame, and of several frames that are held in memory at once."""
 
 
 @dataclass
@@ -38,13 +38,13 @@ class RawFrames:
         The file's own input cells.
     problems : list of str
     readable : bool
-        False for the one row that stands for what cannot be read.
+        False for the row that stands for a file, or the rest of a file, that cannot be read.
     peaks : DetectorPeaks or None
-        Where on the detector the spots are, in files that have it.
+        Positions of the spots on the detector, in files that have them.
     places : (F, 4) int64
         The `Place` behind each frame.
     intensity : (N,) floating or None
-        Of each spot, in files that have it without `peaks`.
+        Intensity of each spot, in files that have intensities and no `peaks`.
     """
 
     source: str
@@ -74,7 +74,13 @@ class RawFrames:
 
 @dataclass
 class Pause:
-    """Where frames are followed as they come: there are no more for now, and what else is to be said."""
+    """Stands between frames that are followed as they come: no further frame is there yet.
+
+    Attributes
+    ----------
+    problems : list of str
+        Notes on the files that are followed.
+    """
 
     problems: list[str] = field(default_factory=list)
 
@@ -87,7 +93,7 @@ class ResolutionLimits:
     d_max: float | None = None
 
     def within(self, squared: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which spots are used, for |s|^2 (N,)."""
+        """Which spots (N,) are used, given their |s|^2 (N,), 1/angstrom^2."""
         inside = np.ones(len(squared), dtype=bool)
         if self.d_min is not None:
             inside &= squared <= self.d_min**-2
@@ -99,9 +105,9 @@ class ResolutionLimits:
 def read_parts(
     parts: Iterable[NDArray[np.int64]], read: Callable[[NDArray[np.int64]], RawFrames]
 ) -> Iterator[RawFrames]:
-    """Read frames part by part; of a part that cannot be read come all frames before the one that is bad.
+    """Read frames part by part; a part that cannot be read is read frame by frame, up to the bad one.
 
-    So what comes does not depend on how frames are cut to parts.
+    The frames that are read do not depend on how they are cut to parts.
 
     Raises
     ------
@@ -131,7 +137,7 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensi
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = offsets_of(counts)
     readable = np.repeat([part.readable for part in parts], [len(part.indices) for part in parts])
-    # One look at all of them is enough nearly always; the comparisons are false for nan.
+    # One comparison for all spots is nearly always enough; it is false for nan.
     all_usable = len(spots) == 0 or bool(spots.max() < LARGEST_SPOT and spots.min() > -LARGEST_SPOT)
     usable = np.ones(len(counts), dtype=bool) if all_usable else usable_frames(spots, offsets)
     problems = list(itertools.chain.from_iterable(part.problems for part in parts))
@@ -175,7 +181,7 @@ def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensi
 
 
 def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Which frames have intensities (F,), and these (N,); nan is the weakest, 0 stands where there are none."""
+    """Whether each frame has intensities (F,), and those of all spots (N,): -inf for nan, 0 where there is none."""
     known: list[NDArray[np.bool_]] = []
     values: list[NDArray[Any]] = []
     for part in parts:
@@ -188,7 +194,7 @@ def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray
 def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which spots (N, 3) are not exact duplicates of an earlier one of the same frame, (N,)."""
     first = np.ones(len(spots), dtype=bool)
-    # Equal spots have equal keys, and nearly always only they do: one sort shows the usual frames to be free of them.
+    # Equal spots have equal keys, and other spots hardly ever do: one sort shows that usual frames have no duplicates.
     bits = np.ascontiguousarray(spots).view(np.uint32).astype(np.uint64)
     key = bits @ _MIX + frame.astype(np.uint64) * _MIX_FRAME
     ordered = np.sort(key)

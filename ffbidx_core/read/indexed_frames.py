@@ -46,19 +46,19 @@ class IndexedFrame:
     source : str
         File that it was read from.
     index : int
-        In that file.
+        Number of the frame in that file, from 0.
     name : str
-        Its name in the file, or empty.
+        Name of the frame in the file, or empty.
     status : FrameStatus
     spots : (n, 3) float64
-        As they are in the file, 1/angstrom.
+        Spots as they are in the file, 1/angstrom.
     peaks : DetectorPeaks or None
-        Where they are on the detector; None where the file does not say.
+        Positions of the spots on the detector; None where the file has none.
     cells : (k, 3, 3) float64
         Crystals, best first, rows a, b, c, angstrom; conventional cells.
     lattices : list of Lattice, k
     crystal : (n,) int64
-        Crystal that a spot is of, or -1.
+        Number of the crystal that a spot belongs to, or -1.
     hkl : (n, 3) int64
         Miller indices, zeros for a spot of no crystal.
     """
@@ -76,13 +76,13 @@ class IndexedFrame:
 
     @property
     def image(self) -> tuple[str, str]:
-        """Image file and event, as CrystFEL names them; as text, which names of files need not be."""
+        """Image file and event, as CrystFEL names them; bytes that are no text are escaped."""
         image, event = image_of(self.source, self.index, self.name)
         return text_of(image), text_of(event)
 
 
 def image_of(source: str, index: int, name: str) -> tuple[str, str]:
-    """Image file and event of a frame: what its name says, such as `image.cxi //3`, else its place in the input."""
+    """Image file and event of a frame, from a name such as `image.cxi //3`, else its place in the input."""
     match = _IMAGE.fullmatch(name)
     return (match["image"], match["event"]) if match else (source, f"//{index}")
 
@@ -94,21 +94,21 @@ class Setup:
     Attributes
     ----------
     geometry : Geometry, ShiftAlone or None
-        Given for the inputs; None: each input's own serves.
+        The geometry given for the inputs; None: each input's own serves.
     lattices : tuple of Lattice
-        Of the first input cells; further ones are taken for what they look like.
+        Lattices of the first input cells; those of further cells follow from their axes and angles.
     inputs : dict
-        By the inputs' names what they were when they were indexed; empty: they are as they were.
+        Identity of each input, by its name, when it was indexed; empty: inputs are not compared with it.
     folder : str
-        Where inputs are looked for besides the current directory.
+        Folder in which inputs are looked for besides the current directory.
     kept : str
         Results file that keeps the spots, or empty: they are read from the inputs.
     scratch : str
-        Folder for what waits for being written; empty: where temporary files are.
+        Folder for bytes that wait to be written; empty: that of temporary files.
     unchanged : set of str
-        Those of `inputs` that were compared with their files, which is done once.
+        Names in `inputs` that were compared with their files already.
     made : dict
-        What an output is to say of its run, as `record_of` gives it.
+        The record of the run that an output holds, as `record_of` gives it.
     """
 
     geometry: GivenGeometry | None = None
@@ -135,7 +135,7 @@ class Setup:
         return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
 
     def beside(self, output: str) -> Setup:
-        """The same for an output whose file system has room for what waits for being written."""
+        """The same with scratch files on the file system of an output, which has to have room for them."""
         return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
 
     def lattice(self, results: Results, row: int) -> Lattice:
@@ -177,7 +177,7 @@ def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedF
 
 
 def _coverage(results: Results) -> tuple[float, bool]:
-    """How near a spot must be to be a crystal's, as `Parameters.coverage`."""
+    """How near a spot must be to a predicted one to belong to a crystal, as `Parameters.coverage`."""
     values: dict[str, Any] = json.loads(results.header.parameters)
     names = ("accept", "method", "crystals_threshold")
     return Parameters(**{name: values[name] for name in names if name in values}).coverage
@@ -189,7 +189,7 @@ def geometry_of(results: Results, setup: Setup) -> Geometry:
     Raises
     ------
     UsageError
-        When there is none.
+        When there is neither.
     """
     for source, status in zip(results.source, results.status, strict=True):
         if status != FrameStatus.UNREADABLE:

@@ -1,4 +1,4 @@
-"""What files hold, in numbers."""
+"""Summaries of spot files and results files, in numbers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from .geometry.any import parse_given
 from .results import read_run, results_in_pieces
 
 BINS = 12
-"""Of a histogram."""
+"""Largest number of bins of a histogram."""
 
 
 @dataclass(frozen=True)
 class SpotsReport:
-    """What spot files hold.
+    """A summary of spot files.
 
     Attributes
     ----------
     formats : list of str
-        Of the files, each once.
+        The formats of the files, each once.
     frames, bad_frames, spots, left_out : int
-        `left_out` is padding and duplicates.
+        Numbers in all files; `left_out` counts spots that are padding or duplicates.
     spots_per_frame : list of int or None
-        Least, median and most.
+        Least, median and largest number of spots of a frame.
     histogram : list of (int, int, int)
         From and to how many spots, both included, and the frames that have as many.
     resolution : list of float or None
@@ -44,9 +44,9 @@ class SpotsReport:
     cells : list of 6 float
         The files' own input cells.
     panels : int
-        Of the detector; 0 where there is no geometry.
+        Number of panels of the detector; 0 where there is no geometry.
     wavelength, distance : float or None
-        Of the first frame with a detector, angstrom and mm.
+        Wavelength, angstrom, and detector distance, mm, of the first frame with a detector.
     half_pixel_shift : bool or None
     problems : list of str
     """
@@ -67,15 +67,15 @@ class SpotsReport:
     problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """All fields, ready for JSON."""
         return asdict(self)
 
 
 def inspect_spots(
     sources: Sequence[Source], geometry: GivenGeometry | None = None, max_frames: int | None = None
 ) -> SpotsReport:
-    """Look at spot files; see `read_blocks` for the errors."""
-    formats, setup = _files(sources, geometry)
+    """Summarise spot files; see `read_blocks` for the errors."""
+    formats, detector = _files(sources, geometry)
     counts: list[NDArray[np.int64]] = []
     lengths = [np.inf, 0.0]
     cells: dict[bytes, Array] = {}
@@ -103,7 +103,7 @@ def inspect_spots(
         histogram(n),
         [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,
         [cell_parameters(cell).tolist() for cell in cells.values()],
-        **setup,
+        **detector,
         problems=problems,
     )
 
@@ -111,21 +111,24 @@ def inspect_spots(
 def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[list[str], dict[str, Any]]:
     """Formats of the files that can be opened, and detector and beam of the first frame that has them."""
     formats: dict[str, None] = {}
-    setup: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
+    detector: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
     for path in dict.fromkeys(source.path for source in sources):
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             formats[file.format] = None
-            if file.geometry is not None and not setup["panels"]:
-                setup["panels"], setup["half_pixel_shift"] = len(file.geometry.detector.panels), file.half_pixel_shift
+            if file.geometry is not None and not detector["panels"]:
+                detector["panels"], detector["half_pixel_shift"] = (
+                    len(file.geometry.detector.panels),
+                    file.half_pixel_shift,
+                )
                 for raw in file.read(np.arange(min(1, file.n_frames))):
                     if raw.peaks is not None:
-                        setup["wavelength"] = float(raw.peaks.wavelength[0])
-                        setup["distance"] = float(raw.peaks.distance[0])
-    return list(formats), setup
+                        detector["wavelength"] = float(raw.peaks.wavelength[0])
+                        detector["distance"] = float(raw.peaks.distance[0])
+    return list(formats), detector
 
 
 def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """From and to which count, both included, and how many counts are there."""
+    """Bins of counts: lowest and highest count of the bin, both included, and how many counts fall into it."""
     if len(counts) == 0:
         return []
     low, high = int(counts.min()), int(counts.max())
@@ -136,7 +139,7 @@ def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
 
 @dataclass(frozen=True)
 class ResultsReport:
-    """What a results file holds.
+    """A summary of a results file.
 
     Attributes
     ----------
@@ -144,19 +147,19 @@ class ResultsReport:
     method, backend, device, ffbidx_version : str
     frames, crystals : int
     status : dict
-        Frames by status.
+        Number of frames of each status.
     crystals_per_frame : list of (int, int)
         A number of crystals, and the frames that have as many.
     cells : list of dict
         Of each input cell its `lattice` where it is known, `given`, `learned`, the number of its `crystals` and their
         `median`; six numbers each.
     histogram : list of (int, int, int)
-        Of the spots that a crystal covers.
+        Bins of the number of spots that a crystal covers, as in `SpotsReport`.
     panels : int
-        Of the geometry that was given; 0 where none was.
+        Number of panels of the geometry that was given; 0 where none was.
     keeps_spots : bool
     problems : list of str
-        What the run told of its inputs.
+        Notes of the run on its inputs.
     """
 
     complete: bool
@@ -176,12 +179,12 @@ class ResultsReport:
     problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """All fields, ready for JSON."""
         return asdict(self)
 
 
 def inspect_results(path: str) -> ResultsReport:
-    """Look at a results file; an `InputError` when it is damaged."""
+    """Summarise a results file; an `InputError` when it is damaged."""
     pieces = list(results_in_pieces(path))
     if not pieces:
         raise InputError(path, "has no frames")

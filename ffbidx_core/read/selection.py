@@ -16,7 +16,7 @@ from .frames import RawFrames
 
 
 class Selection:
-    """Which frames of the whole input are taken."""
+    """Which frames of the whole input are taken: every n-th, up to a number of frames or a position."""
 
     def __init__(self, every: int, max_frames: int | None, start: Place, end: int | None) -> None:
         self._every, self._most, self._end = every, max_frames, end
@@ -24,11 +24,11 @@ class Selection:
 
     @property
     def finished(self) -> bool:
-        """Whether no more are taken."""
+        """Whether no further frames are taken."""
         return self.taken == self._most or (self._end is not None and self.position >= self._end)
 
     def take(self, n: int) -> NDArray[np.int64]:
-        """Those of the next n frames that are taken, counted from the first of them."""
+        """Numbers (k,) of the frames taken among the next n frames of the input, counted from the first of these n."""
         inside = n if self._end is None else min(n, max(0, self._end - self.position))
         chosen = np.arange(-self.position % self._every, inside, self._every)
         if self._most is not None:
@@ -62,7 +62,7 @@ def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -
 
 
 def unreadable_row(path: str, problem: str, place: Place) -> RawFrames:
-    """The row of what cannot be read, and the place behind it."""
+    """The row that stands for a file, or the rest of a file, that cannot be read; `place` is the place behind it."""
     raw = RawFrames.unreadable(path, problem)
     raw.places = np.array([astuple(place)])
     return raw

@@ -1,4 +1,4 @@
-"""A share of the input for one of several jobs."""
+"""Shares of the input for several jobs, and stretches for the tasks of a cluster."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Stretch:
     Attributes
     ----------
     start
-        Where it begins.
+        Place at which the stretch begins.
     end
-        Position that it stops before; None for the end of the input.
+        Position in the input before which it stops; None for the end of the input.
     n_frames
-        Frames to take.
+        Number of frames taken in it.
     """
 
     start: Place
@@ -36,14 +36,14 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Span(Stretch):
-    """The share of one of several jobs.
+    """The share that one of several jobs has of the input.
 
     Attributes
     ----------
     number, of
-        Which share, from 1, of how many.
+        Number of the share, from 1, and number of shares.
     positions
-        Frames of the whole input, taken or not.
+        Number of frames of the whole input, taken or not.
     """
 
     number: int
@@ -52,12 +52,12 @@ class Span(Stretch):
 
     @property
     def name(self) -> str:
-        """Such as 3/8."""
+        """Number and count of the share, such as 3/8."""
         return f"{self.number}/{self.of}"
 
 
 def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Number, from 1, and count of shards: of K/N, or of `slurm` the task's place in its job array or its job.
+    """Number, from 1, and count of shares: from K/N, or for `slurm` from the place of the task in its job array or job.
 
     Raises
     ------
@@ -139,7 +139,7 @@ class Cutter:
     sources, geometry, every, max_frames
         As `read_blocks` takes them.
     start
-        Where to begin.
+        Place to begin at.
     end
         Position to stop before; None for the end of the input.
     """
@@ -197,7 +197,7 @@ class Cutter:
 
 
 class _Counts:
-    """Counts the frames of sources: 0 where the file cannot be used."""
+    """Counts the frames of sources; a file that cannot be used has 0."""
 
     def __init__(self, geometry: GivenGeometry | None) -> None:
         self._geometry = geometry

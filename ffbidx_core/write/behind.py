@@ -16,8 +16,8 @@ _END = object()
 class WriteBehind(Generic[T]):
     """Gives items to a function that another thread runs, in their order and at most `depth` behind.
 
-    A context manager: it leaves when all that was put is done, also after an exception inside. What the function
-    raises is raised here at the next `put`, or by `finish`.
+    A context manager: it is left when all items are done, also after an exception inside. An exception of the function
+    is raised by the next `put`, or by `finish`.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int = 2) -> None:
@@ -29,7 +29,7 @@ class WriteBehind(Generic[T]):
 
     @property
     def fill(self) -> float:
-        """How full the queue is, 0 to 1."""
+        """Share of the queue that is filled, 0 to 1."""
         return self._items.qsize() / self._items.maxsize
 
     def __enter__(self) -> Self:

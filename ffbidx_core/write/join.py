@@ -30,10 +30,10 @@ from .atomic import publish_file, write_file
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 
 IN_MEMORY = 4 * 2**20
-"""Bytes of parts that are joined in memory, without a child."""
+"""Bytes of parts up to which they are joined in memory, without a child process."""
 CHUNKS_AT_ONCE = 8
 CHILD = ("-m", "ffbidx_core.write.join")
-"""What the interpreter of the child runs."""
+"""Arguments of the interpreter that is the child."""
 
 _STACKED = ("frames", "cells", "crystals")
 """Kinds of rows of which a file has those of all its parts, one part after the other."""
@@ -42,14 +42,14 @@ _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
 @dataclass(frozen=True)
 class Ending:
-    """What a results file says of its run besides the results.
+    """The contents of a results file besides the results.
 
     Attributes
     ----------
     header, complete
         The root's attributes.
     record, mark, learned
-        The group `/run`: what makes the run, how far it came, and the cells it learned (None: nothing yet).
+        The group `/run`: settings and inputs, how far the run came, and the cells it learned (None: nothing yet).
     """
 
     header: ResultsHeader
@@ -59,7 +59,7 @@ class Ending:
     learned: Sequence[Learned] | None
 
     def as_json(self) -> str:
-        """For another process."""
+        """All fields as JSON, for another process."""
         learned = None if self.learned is None else [group.as_dict() for group in self.learned]
         return json.dumps(
             {

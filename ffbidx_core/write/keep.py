@@ -34,17 +34,17 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "pixel": ("f8", (3,), "pixel"),
     "intensity": ("f8", (), ""),
 }
-"""Of each spot: type, further dimensions, units."""
+"""Datasets with a row for each spot: type, further dimensions, units."""
 _ROWS_PER_CHUNK = 2**14
 
 
 def keep_spots(path: str) -> None:
-    """Add the spots of all frames to a results file, read again from the inputs; it is whole at any time.
+    """Add the spots of all frames, read again from the inputs, to a results file, which is whole at any time.
 
     Raises
     ------
     OutputError
-        When that fails; the results file stays as it was.
+        When the spots cannot be read or written; the results file stays as it was.
     """
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}.part")
@@ -130,7 +130,7 @@ def _add_piece(
     beam: list[tuple[float, float]],
     n_crystals: int,
 ) -> int:
-    """Append the spots of some frames; how many crystals there are with theirs."""
+    """Append the spots of some frames; return the number of crystals so far, with those of these frames."""
     frames = indexed_frames([results], setup)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
     for f in range(results.n_frames):

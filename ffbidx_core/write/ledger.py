@@ -17,7 +17,7 @@ class Ledger:
     Attributes
     ----------
     lines : list of dict
-        Its whole lines. One that was torn when the program died counts for nothing, and the next goes in its place.
+        The whole lines. A line that was torn when the program died is left out, and the next takes its place.
     """
 
     def __init__(self, path: str, lines: list[dict[str, Any]], size: int) -> None:
@@ -73,12 +73,12 @@ class Ledger:
         self.lines.append(line)
 
     def remove(self) -> None:
-        """Remove it, before what it tells of goes: a ledger never names what is no more there."""
+        """Remove the ledger, which is done before its saved parts go: a ledger never names a file that is not there."""
         remove_file(self.path)
 
 
 class NotedInputs:
-    """The inputs of a run as its ledger has them: in its head, and in the lines of shards what came or grew since.
+    """The inputs of a run in its ledger: those of the head, and those that came or grew with later saved parts.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class NotedInputs:
 
     @classmethod
     def of_lines(cls, lines: Sequence[dict[str, Any]]) -> NotedInputs:
-        """Those of a ledger, the head not among its lines."""
+        """The inputs in the lines of a ledger, without its head."""
         noted = cls(InputIdentity(*line["input"]) for line in lines if "input" in line)
         for line in lines:
             for number, *values in line.get("inputs", ()):
@@ -98,7 +98,7 @@ class NotedInputs:
         return noted
 
     def news(self, inputs: Iterable[InputIdentity]) -> list[list[Any]]:
-        """Number and identity of each input that is not noted as it is now; then it is."""
+        """Number and identity of each input that is new or has changed since the last call."""
         before, self.inputs = self.inputs, list(inputs)
         return [[k, *now] for k, now in enumerate(self.inputs) if before[k : k + 1] != [now]]
 

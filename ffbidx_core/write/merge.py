@@ -1,4 +1,4 @@
-"""The results of several runs, or of the shards of one, joined to one file."""
+"""Results of several runs, or of the shares of one run, joined to one file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Part:
 
     @property
     def shard(self) -> tuple[int, int] | None:
-        """Number and count, of a shard."""
+        """Number and count of the share that the part is; None where it is none."""
         name = self.record.settings.get("shard")
         if name is None:
             return None
@@ -38,7 +38,7 @@ class _Part:
 
 
 def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_gaps: bool = False) -> Ending:
-    """Join results files: shards of one run in the order of its input, others in the order given.
+    """Join results files: shares of one run in the order of its input, others in the order given.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
 
 
 def _in_order(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
-    """Shards by their number, and those that are missing."""
+    """Parts by the number of their share, and a problem for each share that is missing."""
     found: dict[int, _Part] = {}
     count = next(part.shard[1] for part in parts if part.shard)
     for part in parts:

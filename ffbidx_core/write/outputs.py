@@ -1,4 +1,4 @@
-"""The formats of outputs: by which name and suffix each is asked for, and what writes it."""
+"""The formats of outputs: the name and suffix of each, and its writer."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WRITERS: dict[str, Writer] = {
     "expt": expt_pieces,
     "refl": refl_pieces,
 }
-"""What makes an output of results that come in pieces."""
+"""The writer of each format, for results that come in pieces."""
 SUFFIXES = {
     ".h5": RESULTS_FILE,
     ".hdf5": RESULTS_FILE,
@@ -54,8 +54,8 @@ SUFFIXES = {
 }
 FORMATS = (RESULTS_FILE, *WRITERS)
 WITH_PIXELS = ("stream", "expt", "refl")
-"""Formats that need to know where on the detector the spots are."""
-_TELL_OF_THEIR_RUN = (RESULTS_FILE, "stream", "expt")
+"""Formats that need the positions of the spots on the detector."""
+_HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt")
 """Formats that hold the options, versions and inputs of the run; others have them in a file beside them."""
 
 
@@ -66,13 +66,13 @@ class Output:
     Attributes
     ----------
     path
-        Its name.
+        Name of the file.
     format
         One of `FORMATS`.
     setup
         What its writer needs to know; a results file has none.
     stream
-        Takes the bytes instead of a file.
+        Function that takes the bytes instead of a file.
     """
 
     path: str
@@ -82,13 +82,13 @@ class Output:
 
     @property
     def files(self) -> list[str]:
-        """What is written: the record of the run, where the format has no place for it, and the output."""
+        """Names of the files written: the output, after the record of its run where the format has no place for it."""
         if self.stream is not None:
             return []
-        return [self.path] if self.format in _TELL_OF_THEIR_RUN else [self.path + SUFFIX, self.path]
+        return [self.path] if self.format in _HOLD_THE_RECORD else [self.path + SUFFIX, self.path]
 
     def check(self, overwrite: bool, inputs: Iterable[str]) -> None:
-        """Refuse, before the run, what could not be written after it; see `check_output`."""
+        """Refuse an output that could not be written, before the run; see `check_output`."""
         inputs = list(inputs)
         for path in self.files:
             check_output(path, overwrite, inputs)
@@ -99,12 +99,12 @@ class Output:
         Parameters
         ----------
         made
-            What it is to say of its run, as `record_of` gives it.
+            The record of the run, as `record_of` gives it.
 
         Raises
         ------
         OutputError
-            When it cannot be written; nothing is left of it then.
+            When the output cannot be written; nothing is left behind then.
         """
         data = WRITERS[self.format](results, replace(self.setup, made=made).beside(self.path))
         if self.stream is not None:
@@ -116,12 +116,12 @@ class Output:
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """The format of an output: the one that is given, else what its suffix says.
+    """The format of an output: the one that is given, else the one of its suffix.
 
     Raises
     ------
     UsageError
-        When the suffix says nothing.
+        When the suffix is none that is known.
     """
     if given is not None:
         return given

@@ -1,4 +1,4 @@
-"""The shards of a run, beside its outputs, with their ledger."""
+"""The saved parts of a run, beside its outputs, with their ledger."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
 
 
 class PartsStore:
-    """Results in shards in `OUTPUT.parts`, each written whole or not at all, with a ledger; in the end the outputs.
+    """Results as saved parts in `OUTPUT.parts`, each written whole or not at all, with a ledger; then the outputs.
 
-    A run that is over before it has saved a shard leaves nothing but its outputs.
+    A run that ends before its first saved part leaves nothing but its outputs.
 
     Parameters
     ----------
     outputs
-        Beside the first file of them are the parts.
+        Outputs of the run; the saved parts lie beside the first one that is a file.
     overwrite
         Whether outputs or the parts of another run may be replaced.
     resume
@@ -61,7 +61,7 @@ class PartsStore:
         self.is_complete = False
 
     def check(self, inputs: Iterable[str]) -> None:
-        """Refuse, before the run, what could not be written after it; see `Output.check`."""
+        """Refuse outputs that could not be written, before the run; see `Output.check`."""
         inputs = list(inputs)
         for output in self._outputs:
             output.check(self._overwrite or self._resume, inputs)
@@ -82,7 +82,7 @@ class PartsStore:
         UsageError
             When the run that is there has other settings or inputs; the message names the first that differs.
         OutputError, InputError
-            When what is there cannot be used.
+            When the saved parts or results that are there cannot be used.
         """
         self._record = record
         notes: list[str] = []
@@ -140,11 +140,11 @@ class PartsStore:
         if self.is_complete:
             return
         self._begin_ledger()
-        path = self._shard_path(0)
+        path = self._part_path(0)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         copy_file(output, path)
-        self._add_shard(path, mark, _checksum(path))
+        self._add_part(path, mark, _checksum(path))
 
     def _check(self, then: RunRecord, end: Place) -> None:
         if self._record.growing:
@@ -192,42 +192,42 @@ class PartsStore:
 
     @property
     def _lines(self) -> list[dict[str, Any]]:
-        """The lines of the finished shards."""
+        """The lines of the ledger that name saved parts."""
         return [] if self._ledger is None else [line for line in self._ledger.lines if "shard" in line]
 
     @property
-    def _shards(self) -> list[str]:
+    def _parts(self) -> list[str]:
         return [os.path.join(self.folder, line["shard"]) for line in self._lines]
 
-    def _shard_path(self, number: int) -> str:
+    def _part_path(self, number: int) -> str:
         return os.path.join(self.folder, f"{number:06d}.h5")
 
     def pieces(self) -> Iterator[Results]:
         """All results so far, some frames at a time."""
         if self._last is not None:
             yield self._last
-        for path in [self._results_file or self.output] if self.is_complete else self._shards:
+        for path in [self._results_file or self.output] if self.is_complete else self._parts:
             yield from results_in_pieces(path)
 
     def learned(self, groups: list[Learned]) -> None:
-        """Keep the learned cells; they are on the disk with the first shard."""
+        """Keep the learned cells; they are on the disk with the first saved part."""
         self._groups = groups
         if self._ledger is not None:
             self._ledger.add({"learned": [group.as_dict() for group in groups]})
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Write a shard. The only one of a run needs none, unless its output could not be taken up without it."""
+        """Save a part. A run that fits into one needs none, unless its output could not be taken up without it."""
         if complete is not None and self._ledger is None and (complete or self._results_file is not None):
             self._last = results
         else:
             with self._hint():
                 self._begin_ledger()
-                path, image = self._shard_path(len(self._shards)), results_file(results)
+                path, image = self._part_path(len(self._parts)), results_file(results)
                 write_file(path, image, overwrite=True)
-                self._add_shard(path, mark, zlib.crc32(image))
+                self._add_part(path, mark, zlib.crc32(image))
         self._mark.extend(mark)
 
-    def _add_shard(self, path: str, mark: Mark, checksum: int) -> None:
+    def _add_part(self, path: str, mark: Mark, checksum: int) -> None:
         ledger = self._begin_ledger()
         line = {"shard": os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum}
         if self._record.growing:
@@ -235,7 +235,7 @@ class PartsStore:
         ledger.add(line)
 
     def publish(self, header: ResultsHeader, complete: bool) -> None:
-        """Write the outputs of all shards, then remove them."""
+        """Write the outputs from all saved parts, then remove the parts."""
         if self.is_complete:
             return
         with self._hint():
@@ -250,7 +250,7 @@ class PartsStore:
     def _publish(self, output: Output, ending: Ending) -> None:
         overwrite = self._overwrite or self._resume
         if output.format == RESULTS_FILE:
-            parts: list[str] | list[bytes] = self._shards
+            parts: list[str] | list[bytes] = self._parts
             if self._last is not None:
                 parts = [results_file(self._last)]
             folder = self.folder if self._ledger is not None else None
@@ -262,7 +262,7 @@ class PartsStore:
 
     @contextlib.contextmanager
     def _hint(self) -> Iterator[None]:
-        """Say in what goes wrong that finished work is kept."""
+        """Add to an `OutputError` inside where finished work is kept, and how to go on with it."""
         try:
             yield
         except OutputError as error:
@@ -272,7 +272,7 @@ class PartsStore:
             raise OutputError(error.path, f"{error.problem}; {hint}") from None
 
     def abandon(self) -> None:
-        """Remove the parts."""
+        """Remove the saved parts."""
         if self._ledger is not None:
             self._ledger.remove()
             remove_directory(self.folder)
@@ -280,7 +280,7 @@ class PartsStore:
         self.close()
 
     def close(self) -> None:
-        """Let others at the parts; those without a finished shard are removed."""
+        """Release the lock on the folder of parts, and remove the folder where no part was saved."""
         if self._ledger is not None and not self._lines:
             remove_directory(self.folder)
         if self._lock >= 0:

@@ -1,4 +1,4 @@
-"""What an output says of its run: the options in force, versions, and the identity of the inputs."""
+"""The record of a run in its outputs: options in force, versions, and the identity of the inputs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ..model.records.results import ResultsHeader
 from ..model.records.run import InputIdentity, RunRecord
 
 SUFFIX = ".toml"
-"""Of the file beside an output that has no place for it."""
+"""Suffix of the file with the record, beside an output that has no place for it."""
 TABLES = ("made_by", "converted", "input")
-"""What is no option in it."""
+"""Tables of a record, which are no options."""
 COMMENT = (
     "# How the file of this name without .toml was made. `ffbidx index --config` with this file repeats the run;\n"
     "# the tables at its end are no options.\n"
 )
 
 _SIZED = ("max_input_cells", "max_output_cells")
-"""Parameters that follow from the run, unless they are asked for."""
+"""Parameters that follow from the input cells of a run unless they were given."""
 _ROOMS = (900, 400, 200, 100, 60)
-"""Bytes of a list or text when there is no room for more, one after the other."""
+"""Bytes that a list or text may take, tried one after the other until a record fits."""
 _CUT = " ... cut"
 _ESCAPED = {0x7F: "\\u007f"}
-"""What JSON takes in a text, and TOML does not."""
+"""Characters that JSON takes in a text and TOML does not, with their escapes."""
 
 
 def record_of(header: ResultsHeader, record: RunRecord, converted: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def record_of(header: ResultsHeader, record: RunRecord, converted: Mapping[str, 
     Parameters
     ----------
     converted
-        Options by which something was done otherwise when the output was made of the results.
+        Options of the conversion, where the output was made from results later.
     """
     options = record.config or _options_of(header)
     made_by: dict[str, Any] = {"ffbidx": header.ffbidx_version, **record.versions}
@@ -67,7 +67,7 @@ def _options_of(header: ResultsHeader) -> dict[str, Any]:
 
 
 def options_among(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a file without the tables of a record; what is called so and is no table is left to be told of."""
+    """The options of a file without the tables of a record; a value of such a name that is no table stays."""
     return {
         name: value
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Where a run's results go while it runs; `parts.py` has the one that keeps them on the disk."""
+"""Where a run's results go while it runs; `parts.py` has the store that keeps them on the disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .formats.table import table_pieces
 
 @dataclass
 class Saved:
-    """What a store had of a run before it went on.
+    """The state of a run in its store before it goes on.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Saved:
     learned : list of Learned or None
         None: nothing was learned yet.
     notes : list of str
-        What a user should know of it.
+        Notes for the user on what was taken up.
     is_complete : bool
         Whether nothing is left to do.
     """
@@ -34,7 +34,7 @@ class Saved:
 
 
 class Store(Protocol):
-    """Where a run's results go, shard by shard in the order of the input.
+    """Where a run's results go, saved part by saved part in the order of the input.
 
     Attributes
     ----------
@@ -63,10 +63,10 @@ class Store(Protocol):
         """Make the output of all that was saved."""
 
     def abandon(self) -> None:
-        """Throw away what was saved."""
+        """Throw away all that was saved."""
 
     def close(self) -> None:
-        """Let go of what is open. What was saved and not published stays."""
+        """Close open files. Results that were saved and not published stay."""
 
 
 class MemoryStore:

@@ -72,7 +72,7 @@ _GROUP_NUMBERS = (
     "_symmetry_Int_Tables_number",
     "_space_group_IT_number",
 )
-"""Of macromolecules, as they are and as they were called, and of small molecules."""
+"""Tags of the space group: of macromolecules, in mmCIF's present and former words, and of small molecules."""
 
 
 def _mmcif(path: str, text: str) -> InputCell:
@@ -149,11 +149,11 @@ FOREIGN_FORMATS: Sequence[tuple[Callable[[str], bool], Callable[[str, str], Inpu
     (lambda text: re.search(r"^CRYST1", text, re.MULTILINE) is not None, _pdb),
     (lambda text: re.search(r"^data_", text, re.MULTILINE) is not None, _mmcif),
 )
-"""For each format whether a text is in it, and its reader."""
+"""For each format: whether a text is in it, and its reader. The first that matches reads the cell."""
 
 
 def cell_with_group(path: str, parameters: Sequence[float], group: str | int) -> InputCell:
-    """A cell with the lattice of a space group, a Hermann-Mauguin symbol or a number; without one as it looks."""
+    """A cell with the lattice of a space group, given by symbol or number; without one, that of its axes and angles."""
     cell = cell_from_parameters(parameters)
     if group in ("", "?", ".", 0):
         return InputCell(cell, Lattice.of_cell(cell))

@@ -18,7 +18,7 @@ from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
 from .files import FOREIGN_FORMATS
 
 LARGEST_CELL_FILE = 16 * 2**20
-"""Bytes: coordinate files and experiment lists may be large."""
+"""Bytes of the largest file with a cell: coordinate files and experiment lists may be large."""
 
 _WANTED = (
     "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
@@ -53,7 +53,7 @@ def read_input_cell(text: str) -> InputCell:
 
 
 def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
-    """The centred cell of streams that all have the same one, None where they have not.
+    """The centred cell that all of some streams have; None where they differ or have none.
 
     The own cells of inputs are taken for primitive: one with a centring serves when it can serve for all of them.
     """
@@ -70,12 +70,12 @@ def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
 
 
 def read_cell(text: str) -> Array:
-    """The same without its lattice: rows a, b, c in angstrom, (3, 3) float64."""
+    """The cell that `read_input_cell` reads, without its lattice: rows a, b, c in angstrom, (3, 3) float64."""
     return read_input_cell(text).cell
 
 
 def read_cell_file(path: str) -> InputCell:
-    """The cell of a file in any known format, told by its content.
+    """The cell of a file in any known format, recognised by its content.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a file is, told by its content and never by its name."""
+"""What a file is, by its content and never by its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from ...errors import InputError
 
 LARGEST_TEXT = 64 * 2**20
-"""Bytes. A text file is one frame; this is enough for a million spots."""
+"""Bytes of the largest text file: it is one frame, and this is enough for a million spots."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS = (0, 512, 1024, 2048)
@@ -43,7 +43,7 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
 
 
 def read_head(path: str, size: int = _HEAD) -> bytes:
-    """The first bytes of a file; none where it cannot be read or is no regular file."""
+    """The first bytes of a file; none where the file cannot be read or is no regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -51,7 +51,7 @@ def read_head(path: str, size: int = _HEAD) -> bytes:
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
-        # Whoever reads the file whole says what is wrong with it.
+        # The error comes where the file is read whole.
         return b""
 
 

@@ -13,7 +13,7 @@ from ...errors import InputError
 from .content import is_growing
 
 LARGEST_CHUNK = 256 * 2**20
-"""Bytes. A chunk is read whole, however little of it is wanted."""
+"""Bytes of the largest chunk: chunks are read whole, however few of their values are wanted."""
 
 _MOST_SOFT_LINKS = 8
 _KINDS = {"f": "float32 or float64", "iu": "integers", "fiu": "numbers", "text": "strings"}
@@ -57,12 +57,12 @@ def open_dataset(
     kind
         `f` (float32, float64), `iu` (integers of any size), `fiu` (both) or `text`.
     shape
-        What is wanted; None for any length.
+        Wanted shape; None for any length.
 
     Raises
     ------
     InputError
-        Naming the dataset, what it is and what is wanted.
+        Naming the dataset, its shape or type, and the wanted one.
     """
     with errors_of(path, name):
         node = _follow(file, path, name, _MOST_SOFT_LINKS)

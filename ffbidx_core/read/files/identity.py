@@ -1,4 +1,4 @@
-"""By what input files are known again: their size and a hash of their content, wherever they are copied."""
+"""How an input file is recognised, wherever it is copied: by its size and a hash of its content."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .inputs import Source
 from .probe import check_opens
 
 MOST_READ = 256 * 2**20
-"""Bytes that are read of all inputs together; each of them may have its part of it, within the next two limits."""
+"""Most bytes that are hashed of all inputs together; they are shared evenly, within the next two limits."""
 LARGEST_SAMPLE, SMALLEST_SAMPLE = 16 * 2**20, 16 * 2**10
-"""Bytes of a file. One that is not larger is hashed whole, of others blocks that are spread evenly."""
+"""Most and fewest bytes that are hashed of one file: a smaller file whole, a larger one in evenly spread blocks."""
 BLOCKS = 16
 
 _AT_ONCE = 8
-"""Files that are read together, since each may take its time to open on a network."""
+"""Files that are read at the same time, since each may take long to open on a network."""
 
 
 def identities(sources: Iterable[Source]) -> list[InputIdentity]:
-    """Size, time of modification and hash of each source's file, -1 and nothing where there is none.
+    """Size, time of modification and hash of the file of each source; -1, -1 and empty where there is no file.
 
-    Of all files together at most `MOST_READ` bytes are read for it, or `SMALLEST_SAMPLE` of each.
+    At most `MOST_READ` bytes are read of all files together, or `SMALLEST_SAMPLE` bytes of each.
     """
     sources = list(sources)
     paths = list(dict.fromkeys(source.path for source in sources))
@@ -36,12 +36,12 @@ def identities(sources: Iterable[Source]) -> list[InputIdentity]:
 
 
 def sample_of(n_files: int) -> int:
-    """Bytes that are looked at of each of so many files: a power of 2, so that a few more files change nothing."""
+    """Bytes hashed of each of `n_files` files: a power of 2, so that a few more files change nothing."""
     return min(LARGEST_SAMPLE, max(SMALLEST_SAMPLE, 1 << (MOST_READ // max(n_files, 1)).bit_length() - 1))
 
 
 def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
-    """By what a file is known again, looking at so many bytes of it."""
+    """The identity of a file, of which at most `sample` bytes are hashed."""
     unknown = InputIdentity(text_of(path), -1, -1, -1)
     try:
         check_opens(path)
@@ -53,7 +53,7 @@ def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
 
 
 def text_of(path: str) -> str:
-    """The name of a file as text, which names of files need not be."""
+    """The name of a file as text: bytes that are none are escaped."""
     return path.encode("utf-8", "backslashreplace").decode()
 
 
@@ -68,13 +68,13 @@ def size_and_time(path: str) -> tuple[int, int]:
 
 
 def identity_now(path: str, known: InputIdentity) -> InputIdentity:
-    """The identity of a file, made as the one that it is to be compared with."""
+    """The identity of a file as it is now, hashed as the known one was."""
     sample = known.digest.partition(":")[0]
     return identity(path, int(sample) if sample else SMALLEST_SAMPLE)
 
 
 def _digest(path: str, size: int, sample: int) -> str:
-    """How many bytes were hashed, and their hash; nothing where they cannot be read."""
+    """Number of bytes hashed, and their hash, as `SAMPLE:HASH`; empty where the file cannot be read."""
     looked_at, hasher = min(size, sample), hashlib.blake2b(digest_size=16)
     block = looked_at if looked_at == size else sample // BLOCKS
     starts = [0] if block == size else [i * (size - block) // (BLOCKS - 1) for i in range(BLOCKS)]

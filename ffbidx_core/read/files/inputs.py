@@ -15,9 +15,9 @@ from .content import read_text
 
 LIST_PREFIX, LIST_SUFFIX, STANDARD_INPUT = "@", ".lst", "-"
 SPOT_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs", ".refl", ".stream", ".txt")
-"""Suffixes of the files that are taken from a directory."""
+"""Suffixes of the files that a directory stands for."""
 RESULTS_INFIX = ".ffbidx."
-"""In the names of results, which are no input."""
+"""Part of the names of results, which are no input."""
 
 _FRAME = re.compile(r"(?P<path>.*\S)\s*//(?P<index>[0-9]{1,18})", re.DOTALL)
 
@@ -29,9 +29,9 @@ class Source:
     Attributes
     ----------
     path
-        As the user named it.
+        The file as the user named it.
     index
-        0-based frame; None for all frames of the file.
+        Number of the frame, from 0; None for all frames of the file.
     """
 
     path: str
@@ -46,8 +46,8 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
 
     An argument is a file, a list (`@LIST`, or a name ending in `.lst`, or `-` for standard input) with one input a
     line, or one frame of a file, `FILE//INDEX` or `FILE //INDEX`. A shell without quotes hands over the latter as two
-    arguments, which is as good. A directory stands for the spot files in it, a pattern with `*`, `?` or `[` that is no
-    file for those that match it (`**` for any directories), both sorted by name, numbers by their value.
+    arguments, which means the same. A directory stands for the spot files in it, a pattern with `*`, `?` or `[` that is
+    no file for those that match it (`**` for any directories), both sorted by name, numbers by their value.
     Whether the files are there is left to `read_blocks`, since one of many may be missing.
 
     Raises
@@ -67,7 +67,7 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
 
 
 def names_to_follow(arguments: Iterable[str]) -> list[str]:
-    """What INPUT arguments name, lists by their lines: files, directories and patterns, there already or not.
+    """The names among INPUT arguments, and in lists: files, directories and patterns, there already or not.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _sources(name: str) -> list[Source]:
     else:
         # What looks like a file is not touched here, where nothing guards against one that hangs.
         found = [] if name.lower().endswith(SPOT_SUFFIXES) else spot_files(name)
-    # What stands for nothing stays, to be told of with all else that cannot be read.
+    # A name that stands for nothing stays, and is reported with all else that cannot be read.
     return [Source(path) for path in found or [name]]
 
 
@@ -139,12 +139,12 @@ def spot_files(directory: str) -> list[str]:
 
 
 def by_number(name: str) -> list[tuple[int, str]]:
-    """Numbers in names count by their value: run2 comes before run10."""
+    """Key that sorts names with numbers by their value: run2 comes before run10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _listed(argument: str) -> list[str]:
-    """The lines of a list that name something."""
+    """The lines of a list that name an input."""
     path = argument.removeprefix(LIST_PREFIX)
     text: str | None
     if argument == STANDARD_INPUT:

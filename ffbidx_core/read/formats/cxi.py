@@ -42,7 +42,7 @@ class CxiFile(OpenHdf5):
     Parameters
     ----------
     geometry
-        None: that of the file's own NXmx entries, where there are any.
+        None: the geometry of the file's own NXmx entries, where there are any.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class CxiFile(OpenHdf5):
         return InDataset(self, quantity, reading) if reading.value is None else Same(quantity.number(reading))
 
     def _n_whole(self) -> int:
-        """Frames that are there whole, in a file that grows; those without peaks once a frame with some came later."""
+        """Number of whole frames in a file that grows; a frame without peaks counts once a later one has peaks."""
         quantities = [each.column() for each in (self._wavelength, self._distance) if isinstance(each, InDataset)]
         datasets = [self._counts, self._fs, self._ss, *(each for each in quantities if each is not None)]
         others = [] if self._intensity is None else [self._intensity]

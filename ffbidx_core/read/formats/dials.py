@@ -25,10 +25,10 @@ TYPES: dict[str, tuple[str, int]] = {
     "vec3<double>": ("<f8", 3),
     "std::size_t": ("<u8", 1),
 }
-"""How the types of the columns that are read are stored: a NumPy type, and how many make a row."""
+"""Types of the columns that are read: the NumPy type of their numbers, and how many numbers make a row."""
 
 _BYTES = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
-"""How MessagePack begins bytes, and how many bytes then say how many they are."""
+"""First byte of binary data in MessagePack, and how many bytes after it hold the length."""
 _PIECE = 2**20
 _NEEDED = ("id", "panel", "xyzobs.px.value")
 _INTENSITY, _IMAGE_SET = "intensity.sum.value", "imageset_id"
@@ -42,7 +42,7 @@ class DialsFile:
     Parameters
     ----------
     geometry
-        That of the experiment list.
+        Geometry of the experiment list.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class DialsFile:
         self._intensity = columns[_INTENSITY][rows] if _INTENSITY in columns else None
 
     def _on_images(self, experiment: NDArray[np.int64], image_set: NDArray[Any] | None) -> NDArray[np.int64]:
-        """An experiment of each spot; those that are indexed by none (-1) have that of their image set."""
+        """The experiment of each spot; a spot that none has indexed (-1) gets the first one of its image set."""
         if image_set is None:
             return experiment
         of_set = np.full(max(int(self._experiments.image_set.max()), -1) + 1, -1)
@@ -158,7 +158,7 @@ def _msgpack_columns(path: str) -> dict[str, NDArray[Any]]:
         raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
     try:
         with open(path, "rb") as file:
-            # Whatever is read whole is small; columns pass by in pieces.
+            # Columns are read in pieces; all else is small.
             n_rows, data = _table(msgpack.Unpacker(file, strict_map_key=False), path)
     except OSError as error:
         raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
@@ -192,7 +192,7 @@ def _table(unpacker: Any, path: str) -> tuple[int, dict[str, Any]]:
 
 
 def _stored(unpacker: Any, path: str, name: str) -> tuple[str, int, bytes]:
-    """Type, number of rows and bytes of a column; no bytes of one that is not read, such as the shoeboxes."""
+    """Type, number of rows and bytes of a column; no bytes for a column that is not read, such as the shoeboxes."""
     try:
         unpacker.read_array_header()
         kind = unpacker.unpack()

@@ -27,11 +27,11 @@ EVENTS_AT_ONCE = 256
 
 _EVENT = "%"
 _WIDTHS = (3, 4)
-"""Columns of a list: fs, ss, intensity, and perhaps one that is not read."""
+"""Numbers of columns of a list: fs, ss, intensity, and perhaps a fourth that is not read."""
 
 
 class Event(NamedTuple):
-    """An event of a file: what stands for each `%` in paths, and in dimensions."""
+    """An event of a file: the names in place of each `%` in paths, and the numbers in place of each in dimensions."""
 
     parts: tuple[str, ...]
     dims: tuple[int, ...]
@@ -90,7 +90,7 @@ def _is_list(file: h5py.File, path: str, name: str) -> bool:
 
 
 def _places(file: h5py.File, path: str, pattern: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What may stand for each `%` of a path, and the path with it, of what is there."""
+    """For each object of the file that a path with `%` matches: the names in place of `%`, and its path."""
     names = pattern.split("/")
     if _EVENT not in names:
         if find(file, path, pattern) is not None:

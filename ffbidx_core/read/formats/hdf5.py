@@ -33,12 +33,12 @@ _OFFSETS_AT_ONCE = 2**20
 
 
 class Hdf5File(OpenHdf5):
-    """A spot file opened for reading. Of one that grows those frames count that are there whole.
+    """A spot file opened for reading. A file that grows has the frames that are there whole.
 
     Parameters
     ----------
     geometry
-        For the spots' pixels, which are in the file; None: the file's own. One that is given makes the spots anew.
+        Geometry that makes the spots anew from their pixels, where the file has these; None: spots stay as they are.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Hdf5File(OpenHdf5):
         self._open_peaks()
 
     def _open_per_frame(self) -> None:
-        """What there is of each spot and each frame; in a file that grows the lengths need not agree yet."""
+        """Open the datasets with a row for each spot or frame; in a file that grows the lengths need not agree yet."""
         n_spots, n_frames = (None if self.grows else n for n in (len(self._spots), self.n_frames))
         self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
         self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
@@ -88,7 +88,7 @@ class Hdf5File(OpenHdf5):
         self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (n_frames,))
 
     def _n_whole(self) -> int:
-        """Frames that are there whole, in a file that grows."""
+        """Number of whole frames in a file that grows."""
         if self._offsets is None:
             return 0
         per_spot, per_frame, blank = (
@@ -103,7 +103,7 @@ class Hdf5File(OpenHdf5):
             return whole_frames(self._offsets, per_spot, per_frame, blank)
 
     def _open_peaks(self) -> None:
-        """Where the spots are on the detector, in files that were made of peaks."""
+        """Find the geometry of the spots' pixels, in files that were made of peaks."""
         with errors_of(self.path, "attributes"):
             text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
         self.half_pixel_shift = None if shift is None else bool(shift)
@@ -114,7 +114,7 @@ class Hdf5File(OpenHdf5):
         if self._given is not None:
             self.geometry, self._placer = self._given, PeakPlacer(self.path, self._given.detector)
         elif isinstance(text, str):
-            # Spots are used as they are: a geometry that is not understood keeps nobody from indexing them.
+            # Spots are used as they are, also where the geometry that made them is not understood.
             with contextlib.suppress(InputError):
                 self.geometry = parse_geometry(self.path, text)
 
@@ -187,7 +187,7 @@ class Hdf5File(OpenHdf5):
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
         offsets = offsets_of(counts)
-        # Numbers that are none make a bad frame.
+        # A spot that is not finite makes a bad frame.
         with np.errstate(invalid="ignore", over="ignore"):
             spots = spots * spots.dtype.type(self._scale)
         raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
@@ -199,7 +199,7 @@ class Hdf5File(OpenHdf5):
         return raw
 
     def _with_peaks(self, raw: RawFrames, geometry: Geometry, spans: list[NDArray[np.int64]]) -> RawFrames:
-        """Frames with the pixels of their spots; where a geometry was given the spots are made anew of them."""
+        """Frames with the pixels of their spots; where a geometry was given the spots are made anew from the pixels."""
 
         def rows(dataset: h5py.Dataset) -> Array:
             return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Spots that a results file keeps, as spot files of its inputs."""
+"""Spots that a results file keeps, read as if they were in the spot files of its inputs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _frames_of(
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
     """Input file, index and name of all frames of a results file, and the offsets of their spots.
 
-    Kept for the next input of the same file, which may hold a million frames.
+    They are kept for the next input in the same results file, which may hold a million frames.
     """
     with open_file(path) as file:
         sources = _dataset(file, path, "/frame/source", "text", (None,))
@@ -67,7 +67,7 @@ class KeptSpots(OpenHdf5):
     path
         Results file.
     source
-        Input, as it is named there.
+        Input as it is named in the results file.
 
     Raises
     ------

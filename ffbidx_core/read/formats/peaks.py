@@ -15,26 +15,26 @@ from ...model.records.ragged import offsets_of
 from ..frames import RawFrames
 
 HALF_PIXEL = 0.5
-"""From the number of a pixel to its centre, measured from the corner of the first."""
+"""Pixels from the number of a pixel to its centre, which is measured from the corner of the first pixel."""
 NEEDS_GEOMETRY = "holds peaks in detector pixels: give the geometry with -g FILE"
 
 
 @dataclass
 class PeakLists:
-    """Peaks of F frames, N in all, as a file has them.
+    """The N peaks of F frames, as a file has them.
 
     Attributes
     ----------
     indices : (F,) int64
     ids : list of str, F
     fs, ss : (N,) float64
-        Data coordinates, from panels' corners.
+        Data coordinates, pixels from the corner of the first pixel.
     offsets : (F + 1,) int64
     wavelength, distance : (F,) float64
-        Angstrom, mm.
+        Wavelength, angstrom, and detector distance, mm, of each frame.
     intensity : (N,) float64 or None
     panel : (N,) int64 or None
-        Number of each peak's panel; None: the one that holds it.
+        Number of each peak's panel; None: the panel whose area holds the peak.
     """
 
     indices: NDArray[np.int64]
@@ -54,14 +54,14 @@ class PeakPlacer:
     Parameters
     ----------
     path
-        The file, for messages.
+        Name of the file, for messages.
     """
 
     def __init__(self, path: str, detector: Detector) -> None:
-        self._path, self._detector, self._told = path, detector, False
+        self._path, self._detector, self._has_noted = path, detector, False
 
     def frames(self, peaks: PeakLists, cells: Array | None = None) -> RawFrames:
-        """Peaks as frames. Those that are not finite stay, so that their frame becomes a bad one."""
+        """Peaks as frames. A peak that is not finite stays, so that its frame becomes a bad one."""
         panel = self._detector.find_panels(peaks.fs, peaks.ss) if peaks.panel is None else peaks.panel
         finite = np.isfinite(peaks.fs) & np.isfinite(peaks.ss)
         kept = (panel != NO_PANEL) | ~finite
@@ -69,7 +69,7 @@ class PeakPlacer:
         kept &= self._detector.usable(pixels) | ~finite
         counts = np.diff(peaks.offsets)
         frame = np.repeat(np.arange(len(counts)), counts)
-        # What is no wavelength or no distance makes spots that are no numbers, and so a bad frame.
+        # A wavelength or distance that is none makes spots that are nan, and so a bad frame.
         wavelength = np.where(peaks.wavelength > 0, peaks.wavelength, np.nan)[frame[kept]]
         distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
         with np.errstate(invalid="ignore", over="ignore"):
@@ -86,7 +86,7 @@ class PeakPlacer:
         return raw
 
     def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:
-        """Whether a distance puts the detector behind the sample; it may be below 0 where it is an encoder's."""
+        """Whether a distance puts the detector behind the sample; that of an encoder may itself be below 0."""
         return np.asarray(distance + self._detector.mean_offset > 0)
 
     def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
@@ -99,8 +99,8 @@ class PeakPlacer:
             for f, value in enumerate(values)
             if not (np.isfinite(value) and is_good[f])
         ]
-        if not all_kept and not self._told:
-            self._told = True
+        if not all_kept and not self._has_noted:
+            self._has_noted = True
             # In the same words wherever in the file a run is taken up.
             lines.append(f"{self._path}: peaks on no panel, on several or in a bad region of the geometry are left out")
         return lines

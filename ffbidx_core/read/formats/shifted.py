@@ -1,4 +1,4 @@
-"""Spots as they are when the beam was not where it was taken to be."""
+"""Spots with the beam shifted from where it was taken to be."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..geometry.dials import changed_geometry, is_experiments
 from .spot_file import SpotFile
 
 FRAMES_FOR_DISTANCE = 16
-"""The detector's distance is the median of so many frames' where each has one."""
+"""Frames whose median distance is the distance of the detector, where each frame has its own."""
 
 
 def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> Geometry:
@@ -54,7 +54,7 @@ class ShiftedSpots:
     Parameters
     ----------
     file
-        Closed with this.
+        The file without the shift; closing this closes it.
     shift
         Where the beam meets the detector from where it was when the spots were computed.
     """
@@ -68,7 +68,7 @@ class ShiftedSpots:
         self.units_assumed, self.cells = file.units_assumed, file.cells
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; those whose spots lie on no Ewald sphere stay as they are."""
+        """Some of the frames, ascending; a frame whose spots lie on no Ewald sphere stays as it is."""
         for raw in self._file.read(frames):
             spots = raw.spots.astype(np.float64)
             for begin, end in zip(raw.offsets[:-1], raw.offsets[1:], strict=True):
@@ -77,7 +77,7 @@ class ShiftedSpots:
             yield raw
 
     def _shifted(self, spots: Array) -> Array:
-        # What is no spot stays so: padding, and what makes a frame a bad one.
+        # Padding stays padding, and a spot that is not finite keeps its frame a bad one.
         real = np.isfinite(spots).all(axis=1) & spots.any(axis=1)
         wavelength = wavelength_of_spots(spots[real]) if real.all(where=spots.any(axis=1)) else None
         if wavelength is None:

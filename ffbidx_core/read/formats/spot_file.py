@@ -19,15 +19,15 @@ class SpotFile(Protocol):
     Attributes
     ----------
     format : str
-        In words.
+        Name of the format in messages.
     units_assumed : bool
         Whether the file does not say in which units its spots are.
     cells : (M, 3, 3) float64 or None
         The file's own input cells, rows a, b, c, angstrom.
     geometry : Geometry or None
-        What made spots of its peaks; None where it holds spots without pixels.
+        The geometry that made spots of the file's peaks; None where it holds spots without pixels.
     half_pixel_shift : bool or None
-        Whether half a pixel was added to its peaks; None where that is not known.
+        Whether half a pixel was added to the peaks; None where that is not known.
     """
 
     path: str
@@ -39,7 +39,7 @@ class SpotFile(Protocol):
     half_pixel_shift: bool | None
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; an `InputError` comes after all that could be read."""
+        """Some of the frames, ascending; an `InputError` comes after all frames before the bad one."""
 
     def close(self) -> None:
         """Close the file."""

@@ -67,7 +67,7 @@ class StreamFile:
     Parameters
     ----------
     geometry
-        None: that of the stream itself.
+        None: the geometry in the head of the stream.
 
     Raises
     ------
@@ -169,7 +169,7 @@ class StreamFile:
         return chunk
 
     def _energy(self, head: str, place: str) -> float:
-        """Photon energy, eV; one that was given by hand wins over the stream's."""
+        """Photon energy, eV; a wavelength given by hand takes the place of the stream's."""
         if self._given_wavelength is not None:
             return HC / self._given_wavelength
         match = _ENERGY.search(head)

@@ -24,7 +24,7 @@ _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
 
 def data_lines(path: str, text: str) -> list[str]:
-    """The lines of a text without comments, and with blanks for commas; blank where nothing else is left."""
+    """The lines of a text without comments, and with blanks for commas; blank where a comment was all."""
     lines = text.splitlines()
     if "," in text:
         for number, line in enumerate(lines, start=1):
@@ -97,7 +97,7 @@ def _spots(path: str, lines: list[str], first: int) -> Array:
 
 
 def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
-    """The same, slowly, to name the line that is wrong."""
+    """Spots as `_spots` reads them, line by line, to name the line that is wrong."""
     spots = []
     for number, line in enumerate(lines[first:], start=first + 1):
         words = line.split()

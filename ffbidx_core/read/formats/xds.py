@@ -22,13 +22,13 @@ MOST_FRAMES = 10**7
 
 _LOOKED_AT = 200
 _USUAL_SPOT = 2.0
-"""1/angstrom. Spots in reciprocal space are nearer to the origin; pixels are farther out."""
+"""Distance from the origin, 1/angstrom, below which spots in reciprocal space are; pixels are larger numbers."""
 
 
 def is_spot_xds(text: str) -> bool:
     """Whether a text is SPOT.XDS rather than spots in reciprocal space with further columns."""
     rows = [line.split() for line in text[: 2**16].splitlines()[:_LOOKED_AT] if line.strip()]
-    # The last one may be cut.
+    # The last line may be cut.
     rows = rows[:-1] if len(text) > 2**16 else rows
     if not rows or len(rows[0]) not in COLUMNS or any(len(row) != len(rows[0]) for row in rows):
         return False

@@ -1,1 +1,1 @@
-"""Detector geometries, one module a format, and which of them a run uses."""
+"""Detector geometries: `any` reads all formats, each has a module, `choose` finds the one that a run uses."""

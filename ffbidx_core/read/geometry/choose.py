@@ -20,21 +20,21 @@ from .crystfel import parse_crystfel
 from .dials import changed_geometry, is_experiments
 
 SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
-"""How they are typed."""
+"""The two options that say where the beam is, as they are typed."""
 
 
 @dataclass(frozen=True)
 class GeometryChanges:
-    """What a user wants otherwise than the geometry file has it; None: as it is there.
+    """Changes that a user makes to the geometry of a file; None leaves a value as it is in the file.
 
     Attributes
     ----------
     beam_centre : (2,) float
         Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
     distance : float
-        Of the detector, mm.
+        Distance of the detector, mm.
     wavelength : float
-        Angstrom.
+        Wavelength, angstrom.
     half_pixel_shift : bool
     beam_shift : BeamShift
         By how much the beam is shifted, of spots without pixels, too; see `ShiftAlone`.
@@ -92,14 +92,14 @@ def choose_geometry(
     path
         A geometry file; None: each input's own.
     changes
-        What the user wants otherwise; without a file, than the first input's own geometry has it.
+        Changes to the geometry of that file; without one, to the geometry of the first input.
 
     Returns
     -------
     geometry : Geometry, ShiftAlone or None
         None: each input's own geometry serves, where it has one.
     half_pixel_shift : bool or None
-        Of the first input that can be opened; None where its spots do not come from pixels.
+        Whether half a pixel is added in the first input that can be opened; None where its spots have no pixels.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def choose_geometry(
         raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
     given = None if path is None else read_geometry(path)
     geometry = changes.apply(given) if isinstance(given, Geometry) else given
-    own, shift = first_setup(inputs, geometry)
+    own, shift = first_geometry(inputs, geometry)
     if not isinstance(geometry, Geometry) and replace(changes, beam_shift=None) != NO_CHANGES:
         if own is None:
             options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
@@ -150,7 +150,7 @@ def shift_option(shift: BeamShift) -> str:
 
 
 def beam_option(geometry: GivenGeometry) -> str:
-    """What puts the beam where a geometry has it, as it is typed."""
+    """The option that puts the beam where a geometry has it, as it is typed."""
     if isinstance(geometry, ShiftAlone):
         return shift_option(geometry.beam_shift)
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
@@ -164,7 +164,7 @@ def first_without_pixels(inputs: Iterable[str], geometry: GivenGeometry | None) 
     return None
 
 
-def first_setup(inputs: Iterable[str], geometry: GivenGeometry | None) -> tuple[Geometry | None, bool | None]:
+def first_geometry(inputs: Iterable[str], geometry: GivenGeometry | None) -> tuple[Geometry | None, bool | None]:
     """Geometry and half-pixel shift of the first input that can be opened."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:

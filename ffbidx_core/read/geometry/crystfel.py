@@ -21,7 +21,7 @@ from ...model.detector.panels import (
 )
 
 LARGEST_GEOMETRY_FILE = 2**20
-"""Bytes; CrystFEL takes no more in a stream."""
+"""Bytes of the largest geometry file that CrystFEL reads from a stream."""
 
 PEAK_LIST_TYPES = ("", "cxi", "list3", "auto")
 
@@ -34,7 +34,7 @@ _WAVELENGTH_KEYS = {"wavelength": "m", "photon_energy": "eV", "electron_voltage"
 
 @dataclass
 class _Lines:
-    """The assignments of a file. Defaults go to panels that are first mentioned after them."""
+    """The assignments of a file. A default holds for panels that are first mentioned after it."""
 
     defaults: dict[str, str] = field(default_factory=dict)
     panels: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -207,7 +207,7 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
 
 
 def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
-    """What the dimensions of a panel's images are; those of an image alone where the file does not say."""
+    """The dimensions of a panel's images, from the lines dim0, dim1 and so on; none where there are no such lines."""
     dims = tuple(itertools.takewhile(bool, (fields.get(f"dim{i}", "") for i in itertools.count())))
     if wrong := [dim for dim in dims if dim not in ("%", "ss", "fs") and not dim.isdigit()]:
         raise InputError(path, f"a dimension is {wrong[0][:20]!r}, wanted is %, ss, fs or a number", place)

@@ -27,17 +27,17 @@ class Experiments:
     Attributes
     ----------
     geometry : Geometry
-        In our frame; its text is the experiment list.
+        The geometry in the frame of this program; its text is the experiment list.
     rotation : (3, 3) float64
-        What turns the list's frame to ours.
+        Rotation from the frame of the list to the frame of this program.
     wavelength : (E,) float64
-        Angstrom.
+        Wavelength of each experiment, angstrom.
     first, n_frames : (E,) int64
         Array index of the first image of each, and the number of its images.
     images : list of dict, E
-        The image set of each.
+        The image set of each experiment.
     image_set : (E,) int64
-        Its number, -1 for none.
+        Number of the image set of each experiment, -1 for none.
     same_images : (E,) int64
         The first experiment on the same images: lattices on one image are experiments of their own.
     """
@@ -100,7 +100,7 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     directions = np.array([beam["direction"] for beam in beams], dtype=np.float64)
     if not np.allclose(directions, directions[0], atol=1e-9):
         raise InputError(path, "has beams of different directions: split it, one list for each")
-    # The direction of dxtbx's beam is that to the source.
+    # The beam of dxtbx points to the source.
     rotation = rotation_of_beam(-directions[0])
     panels, distance = panels_of_model(detectors[0], rotation)
     wavelength = np.array([beam["wavelength"] for beam in beams], dtype=np.float64)
@@ -143,7 +143,7 @@ def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geome
         beam["wavelength"] = wavelength
     for detector in content["detector"]:
         root = detector.get("hierarchy", {})
-        # What hangs on the root moves with it.
+        # Panels in a hierarchy move with its root.
         for model in [root] if "origin" in root else detector["panels"]:
             model["origin"] = (np.array(model["origin"], dtype=np.float64) + rotation.T @ shift).tolist()
     return parse_experiments(name, json.dumps(content)).geometry

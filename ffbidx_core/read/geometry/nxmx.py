@@ -23,7 +23,7 @@ _WAVELENGTHS = ("/entry/instrument/beam/incident_wavelength", "/entry/sample/bea
 _DISTANCES = (f"{_DETECTOR}/distance", f"{_DETECTOR}/detector_distance")
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
 _MARKS = (*JUNGFRAUJOCH, f"{_SPECIFIC}/jfjoch_release", f"{_SPECIFIC}/software_git_commit")
-"""What Jungfraujoch's files have and others have not."""
+"""Groups and datasets that only files of Jungfraujoch have."""
 _LENGTHS = {"m": 1e3, "mm": 1.0, "um": 1e-3, "cm": 10.0}
 _ANGSTROM = {"angstrom": 1.0, "A": 1.0, "nm": 10.0, "m": 1e10}
 _FAR = 1_000_000
@@ -84,7 +84,7 @@ def _module(file: h5py.File, path: str) -> str:
 
 
 def _first(file: h5py.File, path: str, names: Sequence[str], units: dict[str, float], without: float) -> float | None:
-    """The first number that is there, times the factor of its units; `without` is that of unknown units."""
+    """The first number that is there, times the factor of its units; `without` is the factor for unknown units."""
     for name in names:
         node = find(file, path, name)
         if isinstance(node, h5py.Dataset) and node.shape in ((), (1,)):

@@ -15,7 +15,7 @@ from ...model.detector.dxtbx import direction_of, rotation_of_beam, vector_of
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 
 CENTRE_OF_FIRST = 0.5
-"""XDS counts pixels from 1 and means their centres: this much less than 1 from the corner."""
+"""Pixels to subtract from positions of XDS, which count pixel centres from 1, to measure from the corner."""
 
 _KEYWORD = re.compile(r"([A-Z][-A-Z_']*)=\s*([^=!]*?)(?=\s+[A-Z][-A-Z_']*=|\s*!|\s*$)", re.MULTILINE)
 _X, _Y = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)

@@ -1,1 +1,1 @@
-"""Files that grow and appear while they are read."""
+"""Files that appear, and grow, while they are read."""

@@ -16,7 +16,7 @@ from ..formats.spot_file import SpotFile
 from ..frames import RawFrames
 
 LOOK = 0.2
-"""Seconds between two looks, at least."""
+"""Least seconds between two looks at a file."""
 SETTLED = 2.0
 """Seconds without a change, after which a file that is not written in SWMR mode counts as whole."""
 OLD = 60.0
@@ -38,13 +38,13 @@ class Watched:
     ----------
     path
     size_and_time
-        When it was looked at last, before it was opened.
+        Size in bytes and time of modification in ns at the last look, taken before the file was opened.
     ready : int
-        Frames that can be read.
+        Number of frames that can be read.
     closed : bool
         Whether no program seems to write it any more.
     problem : str
-        Why it cannot be opened, or empty.
+        Why the file cannot be opened, or empty.
     error : str
         What went wrong when frames of it were read last, or empty.
     """
@@ -81,7 +81,7 @@ class Watched:
         return not self.problem and (self.ready > 0 or self.closed)
 
     def look(self, geometry: GivenGeometry | None) -> None:
-        """See how far the file has come."""
+        """Look at the file: how many of its frames are there, and whether it is still written."""
         now = time.monotonic()
         found = size_and_time(self.path)
         if found != self.size_and_time:
@@ -111,7 +111,7 @@ class Watched:
         self.ready, self._seen = min(self._seen, n_frames) if grows else n_frames, n_frames
 
     def last_look(self, geometry: GivenGeometry | None) -> None:
-        """See how far the file has come now, once and for all."""
+        """Look at the file for the last time: it counts as closed from now on."""
         for _ in range(2):
             self._state = None
             self.look(geometry)
@@ -125,7 +125,7 @@ class Watched:
         self._last = int(raw.indices[-1]), raw.last_checksum
 
     def note_end(self) -> None:
-        """Remember that all frames were read that are there."""
+        """Remember that all frames that are there were read."""
         self.error, self._read_as = "", self.size_and_time if self.closed else None
 
     def check(self, spots: SpotFile) -> None:
@@ -134,7 +134,7 @@ class Watched:
         Raises
         ------
         InputError
-            When it is not.
+            When the frame has other spots now.
         """
         if self._last is not None:
             index, checksum = self._last

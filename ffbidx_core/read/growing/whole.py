@@ -24,7 +24,7 @@ _FIRST_LOOK, _LARGEST_LOOK = 2**14, 2**22
 
 
 def rows_written(dataset: h5py.Dataset, n_rows: int) -> int:
-    """Of the first rows of a dataset those up to the last one that is not all fill value."""
+    """Number of rows, among the first `n_rows`, up to the last one that is not all fill value."""
     width = max(1, int(np.prod(dataset.shape[1:])))
     end, at_once = n_rows, _FIRST_LOOK
     while end > 0:
@@ -48,7 +48,7 @@ def whole_frames(
     per_frame: Sequence[h5py.Dataset],
     blank: Sequence[h5py.Dataset] = (),
 ) -> int:
-    """Frames of a growing file of spots that are there whole.
+    """Number of frames that a growing file of spots has whole.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def whole_frames(
     per_spot, per_frame
         Datasets in which a frame has to be there.
     blank
-        Those of them that some writers leave at the fill value throughout.
+        Datasets among these that some writers leave at the fill value throughout.
     """
     n = min([rows_written(offsets, len(offsets)) - 1, *(len(dataset) for dataset in per_frame)])
     for dataset in per_frame:
@@ -75,7 +75,7 @@ def whole_frames(
 
 
 def _rows_there(dataset: h5py.Dataset, ends: NDArray[np.int64]) -> int:
-    """Rows that are there, of those of frames with these ends."""
+    """Number of rows that are there, given the ends of the frames' rows."""
     last = rows_written(dataset, int(ends[-1])) - 1 if len(ends) and 0 < ends[-1] <= len(dataset) else -1
     if last < 0:
         return 0

@@ -26,15 +26,15 @@ from ..scratch import Scratch, scratch
 STRONG, INDEXED = 1 << 5, 1 << 2
 """Flags of DIALS: a strong spot, and one that has Miller indices."""
 _VARIANCE = 1 / 12
-"""Of a centroid that may be anywhere in its pixel, pixels squared."""
+"""Variance, pixels squared, of a centroid that may be anywhere in its pixel."""
 
 
 _ENTRIES = ("experiment", "imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model")
 """The lists of an experiment list."""
 OF_THE_RUN = "ffbidx"
-"""Where an experiment list says how it was made."""
+"""Key of the record of the run in an experiment list."""
 _LARGEST_COLUMN = 2**32 - 1
-"""Bytes, the most that MessagePack takes in one piece."""
+"""Bytes that MessagePack takes in one piece at most."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class _Models:
 
     @classmethod
     def of(cls, geometry: Geometry, distance: float) -> _Models:
-        """Those of the run's own experiment list where it came with one."""
+        """The models of the geometry, as they are in its experiment list where it came as one."""
         if is_experiments(geometry.text):
             known = parse_experiments("the experiment list", geometry.text)
             models = json.loads(geometry.text)
@@ -62,9 +62,9 @@ class _List:
     Parameters
     ----------
     entries
-        For each list in it where its entries wait.
+        Scratch file for the entries of each list in it.
     made
-        What it says of its run.
+        The record of the run.
     """
 
     def __init__(self, models: _Models, entries: dict[str, Scratch], made: dict[str, Any]) -> None:
@@ -74,13 +74,13 @@ class _List:
         self._add("detector", models.detector)
 
     def _add(self, name: str, entry: dict[str, Any]) -> int:
-        """Append an entry; its number."""
+        """Append an entry; return its number."""
         self._entries[name].add((", " if self._n[name] else "").encode() + json.dumps(entry).encode())
         self._n[name] += 1
         return self._n[name] - 1
 
     def add(self, frame: IndexedFrame) -> None:
-        """Append the crystals of a frame; it has an image set though it may have none."""
+        """Append the crystals of a frame; a frame without crystals has an image set, too."""
         assert frame.peaks is not None
         wavelength = float(frame.peaks.wavelength[0])
         if wavelength not in self._beams:
@@ -177,7 +177,7 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     """Results as a reflection table (MessagePack): all spots, those of a crystal with its experiment and their indices.
 
-    Columns follow each other in a table, so that each waits on the disk until all frames are done.
+    A table has one column after the other, so that each column waits on the disk until all frames are done.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 
 
 def _bytes_header(size: int) -> bytes:
-    """How MessagePack begins so many bytes."""
+    """The header of `size` bytes in MessagePack."""
     if size > _LARGEST_COLUMN:
         most = _LARGEST_COLUMN // 24
         raise OutputError("a DIALS reflection table", f"has at most {most} spots: split the run, with --shard")
@@ -272,6 +272,6 @@ def _rows(frame: IndexedFrame, back: Array, detector: Detector, image: int, expe
         "s1": (rlp + beam).astype("<f8"),
         "miller_index": frame.hkl.astype("<i4"),
         "intensity.sum.value": intensity.astype("<f8"),
-        # Of counted photons.
+        # The variance of counted photons.
         "intensity.sum.variance": np.maximum(intensity, 1.0).astype("<f8"),
     }

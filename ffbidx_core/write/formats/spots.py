@@ -1,4 +1,4 @@
-"""The native HDF5 spot file, made of frames in any format."""
+"""The native HDF5 spot file, made from frames of any format."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class SpotsWriter:
     Parameters
     ----------
     geometry
-        What made the spots; None: they have no pixels.
+        The geometry that made the spots; None: they have no pixels.
     half_pixel_shift
-        Whether half a pixel was added to their peaks.
+        Whether half a pixel was added to the peaks of the spots.
 
     Attributes
     ----------
     n_frames, n_spots : int
-        So far.
+        Numbers of frames and spots so far.
     problems : list of str
     """
 
@@ -108,7 +108,7 @@ class SpotsWriter:
         )
 
     def pieces(self) -> Iterator[bytes]:
-        """The file; nothing can be added any more."""
+        """The bytes of the file; no frames can be added after this."""
         self._file["offsets"] = np.concatenate(self._offsets)
         self._file.create_dataset("frame_id", data=np.array(self._names, dtype=object), dtype=_TEXT)
         if self._cells is not None:
@@ -119,6 +119,6 @@ class SpotsWriter:
 
 
 def _names(raw: RawFrames) -> list[str]:
-    """The frames' own names, else file and number, by which programs that read images find them."""
+    """The name of each frame, else its file and number, by which programs find its image."""
     names = (name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True))
     return [name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") for name in names]

@@ -15,7 +15,7 @@ _LINE = "\t".join(["%s"] * 3 + ["%.6g"] + ["%d"] * 2 + ["%.6g"] * 16) + "\n"
 def table(results: Results) -> bytes:
     """The text table of results: UTF-8, tab-separated, a header line and a line per crystal.
 
-    Tabs and line breaks in a file's name, and what is no text in it, are written as escapes.
+    Tabs, line breaks and bytes that are no text in the name of a file are written as escapes.
     """
     return b"".join(table_pieces([results]))
 
