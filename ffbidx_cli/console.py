@@ -231,14 +231,14 @@ def _numbers(values: Iterable[float], digits: int) -> list[str]:
     return [f"{value:.{digits}f}" for value in values]
 
 
-def _known(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.1f}"
+def _known(value: float, digits: int = 1) -> str:
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def crystal_table(results: Results, most: int | None = None) -> Table:
     """A line for each crystal, for the eye."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("frame", "spots", "indexed", "by chance", "rmsd 1/A", "log10 false", *PARAMETERS):
+    for name in ("frame", "spots", "indexed", "by chance", "rmsd 1/A", "d/A", "log10 false", *PARAMETERS):
         table.add_column(name, justify="left" if name == "frame" else "right", no_wrap=True)
     frames = results.frame_of_crystal
     for k in range(len(frames) if most is None else min(most, len(frames))):
@@ -249,6 +249,7 @@ def crystal_table(results: Results, most: int | None = None) -> Table:
             str(results.n_indexed[k]),
             _known(results.n_expected[k]),
             f"{results.rmsd[k]:.5f}",
+            _known(results.resolution[k], 2),
             _known(results.log10_false[k]),
             *_numbers(results.crystal_parameters[k], 2),
         )

@@ -26,6 +26,9 @@ from .search import CellTable, search_and_refine
 
 _log = logging.getLogger("ffbidx")
 
+LEFT_OUT, FEWEST_LEFT_OUT = 50, 2
+"""A crystal's resolution leaves out one in LEFT_OUT of its spots, and so many at least, as CrystFEL's estimate does."""
+
 __all__ = [
     "BACKENDS",
     "Backend",
@@ -139,7 +142,7 @@ def _gather(
     crystals = np.flatnonzero(found.is_crystal)
     # Within a frame by chance level where there is one, else by score, which is the order already.
     crystals = crystals[np.lexsort((np.nan_to_num(found.log10_chance[crystals]), frame[crystals]))]
-    n_indexed, rmsd = _coverage(backend, batch, frame[crystals], cells[crystals], p)
+    n_indexed, rmsd, resolution = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=to_host(n_sampled),
         reason=to_host(reason),
@@ -155,13 +158,14 @@ def _gather(
         log10_chance=found.log10_chance[crystals].astype(np.float32),
         log10_false=found.log10_false[crystals].astype(np.float32),
         n_expected=_expected_by_chance(np.diff(to_host(batch.offsets))[frame[crystals]], cells[crystals], p),
+        resolution=resolution,
     )
 
 
 def _coverage(
     backend: Backend, batch: SpotBatch, frame: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Spots of its frame that each crystal covers, and their rms distance."""
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Spots of its frame that each crystal covers, their rms distance, and the resolution up to which they reach."""
     xp = backend.xp
     slots = slots_of(frame)
     shape = (batch.n_frames, int(slots.max(initial=0)) + 1)
@@ -174,7 +178,42 @@ def _coverage(
     if fractional:
         distance = backend.distances(batch, xp.asarray(table))
     total = to_host(batch.sum_per_frame(xp.where(inside, distance, 0.0) ** 2))[slots, frame]
-    return n_indexed.astype(np.int32), np.sqrt(total / np.maximum(n_indexed, 1)).astype(np.float32)
+    rmsd = np.sqrt(total / np.maximum(n_indexed, 1)).astype(np.float32)
+    return n_indexed.astype(np.int32), rmsd, _resolution(batch, inside, n_indexed, slots, frame)
+
+
+def _resolution(
+    batch: SpotBatch, inside: Any, n_indexed: NDArray[np.int64], slots: NDArray[np.int64], frame: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Resolution up to which each of k crystals covers spots, (k,) angstrom; nan where it covers too few.
+
+    One in `LEFT_OUT` of its spots, and at least `FEWEST_LEFT_OUT`, are left out, those of highest resolution: a stray
+    spot that a crystal covers by chance does not move the limit.
+
+    Parameters
+    ----------
+    inside : (Q, N) bool
+        Spots that the crystal of each slot covers; an array of the backend. The spots of a frame ascend in |s|.
+    n_indexed, slots, frame : (k,)
+        Number of spots of each crystal, its slot and its frame.
+    """
+    xp = batch.xp
+    left_out = np.maximum(FEWEST_LEFT_OUT, n_indexed // LEFT_OUT)
+    enough = np.flatnonzero(n_indexed > left_out)
+    resolution = np.full(len(n_indexed), np.nan, dtype=np.float32)
+    if len(enough) == 0:
+        return resolution
+    running = xp.cumsum(inside, axis=1, dtype=xp.int64)
+    starts = xp.minimum(batch.offsets[:-1], inside.shape[1] - 1)
+    before = to_host(running[:, starts] - inside[:, starts])
+    for slot in np.unique(slots[enough]).tolist():
+        mine = enough[slots[enough] == slot]
+        wanted = before[slot, frame[mine]] + n_indexed[mine] - left_out[mine]
+        spots = xp.searchsorted(running[slot], xp.asarray(wanted))
+        # On the host: a device may round the sum of squares in another way.
+        x, y, z = to_host(batch.xyz[:, spots]).astype(np.float64)
+        resolution[mine] = 1 / np.sqrt(x * x + y * y + z * z)
+    return resolution
 
 
 def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:

@@ -64,6 +64,7 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
         rung=np.zeros(n, "u1"),
         log10_false=np.full(n, -10, "f4"),
         n_expected=np.ones(n, "f4"),
+        resolution=np.full(n, 2, "f4"),
     )
 
 

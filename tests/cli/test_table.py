@@ -16,6 +16,7 @@ def test_a_line_for_each_crystal(index, run, spots_file):
         "chance",
         "rmsd",
         "1/A",
+        "d/A",
         "log10",
         "false",
         "a",
@@ -26,7 +27,7 @@ def test_a_line_for_each_crystal(index, run, spots_file):
         "gamma",
     ]
     assert [line.split()[0] for line in lines] == [f"{spots_file}//{i}" for i in range(3)]
-    assert np.allclose([float(v) for v in lines[0].split()[6:]], [31, 42, 53, 90, 103, 90], atol=0.5)
+    assert np.allclose([float(v) for v in lines[0].split()[7:]], [31, 42, 53, 90, 103, 90], atol=0.5)
     assert last == "3 crystals on 3 frames"
 
 

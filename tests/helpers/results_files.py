@@ -47,6 +47,7 @@ def results_of(n_crystals: list[int], seed: int = 0, **changes) -> Results:
             log10_chance=rng.uniform(-50, -11, k).astype(np.float32),
             log10_false=rng.uniform(-40, -4, k).astype(np.float32),
             n_expected=rng.uniform(0, 3, k).astype(np.float32),
+            resolution=rng.uniform(2, 4, k).astype(np.float32),
             crystal_parameters=cell_parameters(cells).astype(np.float32),
         ),
         **changes,

@@ -41,6 +41,7 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
         log10_chance=rng.uniform(-50, -11, n_crystals).astype(np.float32),
         log10_false=rng.uniform(-40, -4, n_crystals).astype(np.float32),
         n_expected=rng.uniform(0, 3, n_crystals).astype(np.float32),
+        resolution=rng.uniform(2, 4, n_crystals).astype(np.float32),
     )
     return block, result
 

@@ -30,6 +30,7 @@ def result(cells_of_frames):
         log10_chance=np.zeros(n, np.float32),
         log10_false=np.zeros(n, np.float32),
         n_expected=np.zeros(n, np.float32),
+        resolution=np.full(n, 2, np.float32),
         reason=np.zeros(len(counts), np.uint8),
         rung=np.zeros(len(counts), np.uint8),
     )

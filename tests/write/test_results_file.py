@@ -59,6 +59,7 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         "crystal/log10_chance": ("float32", (6,)),
         "crystal/log10_false": ("float32", (6,)),
         "crystal/n_expected": ("float32", (6,)),
+        "crystal/resolution": ("float32", (6,)),
         "crystal/parameters": ("float32", (6, 6)),
     }
     found: dict[str, h5py.HLObject] = {}
@@ -263,13 +264,13 @@ def test_files_of_versions_without_reasons_are_read(tmp_path: Path) -> None:
 
 def test_a_file_of_a_program_that_did_not_know_false_crystals_is_read(tmp_path: Path) -> None:
     def forget(file: h5py.File) -> None:
-        del file["crystal/log10_false"], file["crystal/n_expected"]
+        del file["crystal/log10_false"], file["crystal/n_expected"], file["crystal/resolution"]
 
     path = tmp_path / "old.h5"
     path.write_bytes(poked(forget))
     (piece, *more) = results_in_pieces(str(path), 3)
     for results, n in ((read_results(path), 6), (piece, 3)):
-        for values in (results.log10_false, results.n_expected):
+        for values in (results.log10_false, results.n_expected, results.resolution):
             assert values.shape == (n,)
             assert np.isnan(values).all()
     assert [len(part.crystals) for part in more] == [3]

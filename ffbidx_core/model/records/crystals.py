@@ -56,6 +56,10 @@ class CrystalColumns(ArrayTable):
         is, and in files of programs that did not count them.
     n_expected : (k,) float32
         Spots of its frame that each crystal would index by chance; nan in the same files.
+    resolution : (k,) float32
+        Resolution up to which each crystal indexes spots, angstrom: that of the spot of highest resolution when the
+        2 % of its indexed spots that lie farthest out, and at least two, are left out. nan for fewer than three spots,
+        and in files of programs that did not measure it.
     """
 
     n_indexed: Annotated[NDArray[np.int32], Column("crystals", "/crystal/n_indexed")]
@@ -63,3 +67,4 @@ class CrystalColumns(ArrayTable):
     log10_chance: Annotated[NDArray[np.float32], Column("crystals", "/crystal/log10_chance")]
     log10_false: Annotated[NDArray[np.float32], Column("crystals", "/crystal/log10_false", fill=np.nan)]
     n_expected: Annotated[NDArray[np.float32], Column("crystals", "/crystal/n_expected", fill=np.nan)]
+    resolution: Annotated[NDArray[np.float32], Column("crystals", "/crystal/resolution", units="angstrom", fill=np.nan)]

@@ -38,6 +38,7 @@ COLUMNS = (
     "cx",
     "cy",
     "cz",
+    "resolution",
 )
 
 
@@ -48,7 +49,12 @@ def csv_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
         rows: list[tuple[object, ...]] = []
         for k, f in enumerate(results.frame_of_crystal.tolist()):
             row, input_cell = results.crystals[k], int(results.input_cell[results.crystals[k]])
-            numbers = [results.rmsd[k], *results.crystal_parameters[k], *results.cells[row].ravel()]
+            numbers = [
+                results.rmsd[k],
+                *results.crystal_parameters[k],
+                *results.cells[row].ravel(),
+                results.resolution[k],
+            ]
             rows.append(
                 (
                     results.source[f],
