@@ -1,0 +1,81 @@
+"""Wavelength and distance of each frame, wherever they are."""
+
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+
+from ffbidx_core.errors import InputError
+from ffbidx_core.model.detector.panels import HC, Detector, Geometry, Reading
+from ffbidx_core.read.formats.open_hdf5 import InDataset, OfFrames, OpenHdf5
+from ffbidx_core.read.formats.per_frame import DISTANCE, WAVELENGTH, Listed, Same
+
+FRAMES = np.array([0, 2, 3])
+WITHOUT = Geometry(Detector(()))
+
+
+class FourFrames(OpenHdf5):
+    """A file of four frames whose content nobody checks."""
+
+    def _open(self) -> None:
+        self.n_frames = 4
+
+
+@pytest.fixture
+def open_with(tmp_path):
+    """Opens a file of four frames with these values in its dataset `/energy`."""
+    opened = []
+
+    def make(values):
+        path = tmp_path / f"{len(opened)}.h5"
+        with h5py.File(path, "w") as file:
+            file["energy"] = values
+        opened.append(FourFrames(str(path)))
+        return opened[-1]
+
+    yield make
+    for file in opened:
+        file.close()
+
+
+@pytest.mark.parametrize("energies", [9500.0, [9500.0], [9500.0, 1.0, 9500.0, 9500.0]])
+def test_a_dataset_has_one_number_or_one_a_frame(open_with, energies):
+    found = InDataset(open_with(energies), WAVELENGTH, Reading(None, "/energy", "eV")).of(FRAMES)
+    assert found.tolist() == Same(HC / 9500.0).of(FRAMES).tolist() == [HC / 9500.0] * 3
+
+
+def test_numbers_of_frames_are_those_asked_for(open_with):
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    own = OfFrames(open_with(values).dataset("/energy", "fiu", (None,)))
+    assert own.of(FRAMES).tolist() == Listed(values).of(FRAMES).tolist() == [1.0, 3.0, 4.0]
+    metres = InDataset(open_with(values), DISTANCE, Reading(None, "/energy", "m"))
+    assert metres.of(FRAMES).tolist() == [1000.0, 3000.0, 4000.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "problem"),
+    [
+        ([1.0, 2.0], "/energy", "has 2 numbers for 4 frames"),
+        ([[1.0]], "/energy", r"has the shape \(1, 1\)"),
+        (1.0, "/nowhere", "is missing"),
+    ],
+)
+def test_other_datasets_are_named(open_with, values, name, problem):
+    found = InDataset(open_with(values), WAVELENGTH, Reading(None, name, "eV"))
+    with pytest.raises(InputError, match=rf"{name}: {problem}"):
+        found.of(FRAMES)
+
+
+def test_a_given_distance_always_takes_the_place_of_the_file_s_a_wavelength_by_hand():
+    geometry = replace(WITHOUT, wavelength=Reading(10.0, unit="keV"), distance=Reading(0.2, unit="m"))
+    assert (WAVELENGTH.given(geometry), DISTANCE.given(geometry)) == (None, 200.0)
+    assert WAVELENGTH.given(replace(geometry, by_hand=True)) == HC / 10000.0
+    in_files = replace(WITHOUT, wavelength=Reading(None, "/a", "eV"), distance=Reading(None, "/b", "mm"), by_hand=True)
+    for geometry in (WITHOUT, in_files):
+        assert (WAVELENGTH.given(geometry), DISTANCE.given(geometry)) == (None, None)
+
+
+def test_a_quantity_that_is_nowhere_is_asked_for_by_its_option():
+    with pytest.raises(InputError, match="x: its geometry has no distance: give it with --distance"):
+        DISTANCE.reading("x", WITHOUT)
