@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not args.only or name in args.only:
             rows = section(backend, args)
             if args.json:
-                record.write(args.json, rows, backend.device)
+                record.write(args.json, rows, backend.device if backend.name == "cuda" else None)
 
 
 if __name__ == "__main__":
