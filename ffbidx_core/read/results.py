@@ -103,7 +103,7 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
             numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
             has_digests = "run/input/digest" in file
             digests = file["run/input/digest"].asstr()[()] if has_digests else [""] * len(paths)
-        inputs = [InputIdentity(*row) for row in zip(paths, *numbers, digests, strict=True)]
+        inputs = tuple(InputIdentity(*row) for row in zip(paths, *numbers, digests, strict=True))
     learned = words["learned"]
     record = RunRecord(words["settings"], inputs, words["config"], versions=words.get("versions", {}))
     return (
@@ -127,7 +127,7 @@ def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
         with errors_of(path, "attributes"):
             header, _ = _header(path, dict(file.attrs))
         knows_its_run = "run" in file
-    return header, read_run(path)[2] if knows_its_run else RunRecord({}, [])
+    return header, read_run(path)[2] if knows_its_run else RunRecord({}, ())
 
 
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:

@@ -44,7 +44,7 @@ class Shard:
 
     job: Job
     first: int
-    inputs: list[InputIdentity]
+    inputs: Sequence[InputIdentity]
     learned: list[Learned]
 
     @classmethod
@@ -57,7 +57,7 @@ class Shard:
         part = slice(first, max(end, first + 2))
         span = dataclasses.replace(cut, start=dataclasses.replace(cut.start, source=cut.start.source - first))
         mine = dataclasses.replace(job, sources=job.sources[part], span=span, config={}, output="")
-        return cls(mine, first, list(inputs[part]), learned)
+        return cls(mine, first, inputs[part], learned)
 
 
 @dataclass(frozen=True)

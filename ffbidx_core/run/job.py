@@ -70,7 +70,7 @@ class Job:
     span : Stretch or None
         The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
     follow : Follower or None
-        Follows files that grow and appear; `sources` are those it has begun, then.
+        Follows files that grow and appear; there are no `sources`, then.
     config
         The options by which the user asked for it, for the record.
     """
@@ -123,7 +123,7 @@ class Job:
         """The job with the beam shifted from where it has it."""
         if not shift:
             return self
-        paths = (source.path for source in self.sources)
+        paths = (source.path for source in (self.sources if self.follow is None else self.follow.sources))
         return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
 
     @property

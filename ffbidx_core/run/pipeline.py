@@ -111,6 +111,8 @@ class Run:
         self._new: list[str] = []
         self._told: list[str] = []
         saved = store.begin(job.record(devices.name))
+        if job.follow is not None:
+            job.follow.take_up(saved.begun)
         self.start = job.start if saved.mark.end == Place() else saved.mark.end
         self.learned, self._is_complete = saved.learned, saved.is_complete
         if saved.learned:
@@ -234,8 +236,13 @@ class Run:
         self._since = time.monotonic()
 
     def _save(self, complete: bool | None = None) -> None:
+        self._note_inputs()
         self.store.save(self._shard.results(False), self._mark, complete)
         self._begin_shard()
+
+    def _note_inputs(self) -> None:
+        if self.job.follow is not None:
+            self.store.note_inputs(self.job.follow.inputs)
 
     def save_rest(self) -> None:
         """Save what was gathered, of a run that cannot go on."""
@@ -273,6 +280,7 @@ class Run:
         if self._n_frames or is_empty_share:
             self._save(complete)
         if self.tally.n_frames or is_empty_share:
+            self._note_inputs()
             self.store.publish(header, complete)
         summary = self.tally.summary(
             self.cells.summaries(self.tally),

@@ -84,7 +84,7 @@ class Ending:
             values["complete"],
             RunRecord(
                 values["settings"],
-                [InputIdentity(*row) for row in values["inputs"]],
+                tuple(InputIdentity(*row) for row in values["inputs"]),
                 values["config"],
                 versions=values["versions"],
             ),

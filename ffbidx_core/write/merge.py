@@ -113,7 +113,7 @@ def _refuse_others(first: _Part, part: _Part) -> None:
 
 def _comparable(part: _Part) -> RunRecord:
     settings = {name: value for name, value in part.record.settings.items() if name != "shard"}
-    return RunRecord(settings, part.record.inputs if part.shard else [])
+    return RunRecord(settings, part.record.inputs if part.shard else ())
 
 
 def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
@@ -121,9 +121,9 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
     mark = Mark()
     for part in parts:
         mark.extend(part.mark)
-    inputs = list(first.record.inputs)
+    inputs = first.record.inputs
     if first.shard is None:
-        inputs = [source for part in parts for source in part.record.inputs]
+        inputs = tuple(source for part in parts for source in part.record.inputs)
         mark.end = Place(len(inputs))
     settings = {name: value for name, value in first.record.settings.items() if name not in ("shard", "positions")}
     if not complete:

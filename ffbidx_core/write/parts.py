@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InputError, OutputError, UsageError
 from ..model.records.frame import Place
 from ..model.records.results import Results, ResultsHeader
-from ..model.records.run import Learned, Mark, RunRecord
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..read.files.identity import identities
 from ..read.files.inputs import Source
 from ..read.results import read_run, results_in_pieces
@@ -99,7 +99,7 @@ class PartsStore:
         else:
             # What is there is nobody's any more: `check` has refused all else.
             remove_directory(self.folder)
-        return Saved(self._mark, self._groups, notes, self.is_complete)
+        return Saved(self._mark, self._groups, notes, self.is_complete, self._record.inputs if record.growing else ())
 
     def _take_up_parts(self) -> list[str]:
         ledger = Ledger.open(os.path.join(self.folder, LEDGER))
@@ -109,7 +109,7 @@ class PartsStore:
         n_inputs = head["inputs"]
         self._noted = NotedInputs.of_lines(ledger.lines[1:])
         ends = [line["mark"]["end"] for line in ledger.lines if "shard" in line]
-        self._check(RunRecord(head["settings"], self._noted.inputs), Place(*ends[-1]) if ends else Place())
+        self._check(RunRecord(head["settings"], tuple(self._noted.inputs)), Place(*ends[-1]) if ends else Place())
         whole, notes = n_inputs + 1, []
         for line in ledger.lines[n_inputs + 1 :]:
             if "shard" in line and (problem := self._damage(line)):
@@ -152,7 +152,7 @@ class PartsStore:
             begun = then.inputs[: end.source + (end.frame > 0)]
             now = identities(Source(known.path) for known in begun)
             difference = replace(self._record, inputs=now).difference(replace(then, inputs=begun), end.source)
-            self._record.inputs[:] = begun
+            self._record = replace(self._record, inputs=begun)
         else:
             difference = self._record.difference(then)
         if difference:
@@ -214,6 +214,10 @@ class PartsStore:
         self._groups = groups
         if self._ledger is not None:
             self._ledger.add({"learned": [group.as_dict() for group in groups]})
+
+    def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
+        """Take the inputs begun so far; they are in the ledger with the next shard, and in the outputs."""
+        self._record = replace(self._record, inputs=inputs)
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Save a part. A run that fits into one needs none, unless its output could not be taken up without it."""

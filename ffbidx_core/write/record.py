@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..model.records.results import ResultsHeader
@@ -79,7 +79,7 @@ def _are_tables(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(isinstance(row, dict) for row in value)
 
 
-def digest(inputs: list[InputIdentity]) -> str:
+def digest(inputs: Sequence[InputIdentity]) -> str:
     """A hash of all inputs in their order, by frame, size and hash of each: wherever they are copied it is the same."""
     return _hash("".join(f"{source.frame} {source.size} {source.digest}\n" for source in inputs))
 
@@ -88,7 +88,7 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
-def _inputs(inputs: list[InputIdentity]) -> list[dict[str, Any]]:
+def _inputs(inputs: Sequence[InputIdentity]) -> list[dict[str, Any]]:
     """A row for each input; single frames of a file that follow each other are one."""
     rows: list[dict[str, Any]] = []
     for (path, size, hashed, is_whole), group in itertools.groupby(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..model.records.results import Results, ResultsHeader
-from ..model.records.run import Learned, Mark, RunRecord
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from .formats.table import table_pieces
 
 
@@ -25,12 +25,15 @@ class Saved:
         Notes for the user on what was taken up.
     is_complete : bool
         Whether nothing is left to do.
+    begun : tuple of InputIdentity
+        The inputs that a run which follows them had begun, in their order; the run goes on with them.
     """
 
     mark: Mark = field(default_factory=Mark)
     learned: list[Learned] | None = None
     notes: list[str] = field(default_factory=list)
     is_complete: bool = False
+    begun: tuple[InputIdentity, ...] = ()
 
 
 class Store(Protocol):
@@ -52,6 +55,9 @@ class Store(Protocol):
 
     def learned(self, groups: list[Learned]) -> None:
         """Keep the learned cells."""
+
+    def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
+        """Take the inputs that a run which follows them has begun so far; they are kept with the next results."""
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Keep the results of the next frames, and how far the run has come with them.
@@ -87,6 +93,9 @@ class MemoryStore:
 
     def learned(self, groups: list[Learned]) -> None:
         """The results hold them."""
+
+    def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
+        """Results in memory say nothing of the inputs."""
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Keep results."""

@@ -1,5 +1,6 @@
 """Whole runs that follow their input: the results are those of an ordinary run, whatever stops them in between."""
 
+import copy
 import functools
 import itertools
 import os
@@ -16,6 +17,7 @@ from ffbidx_core.errors import NothingProcessed
 from ffbidx_core.read import Source
 from ffbidx_core.read.growing import follow as follow_module
 from ffbidx_core.read.growing import watched
+from ffbidx_core.run.job import Job
 from tests.helpers.calls import write_spots
 from tests.helpers.runs.faults import QUICK, Died, assert_same, run
 from tests.helpers.runs.follow import FRAMES, died, dies_at, follow, grow
@@ -81,6 +83,17 @@ def test_after_death(clock, writers, inputs, tmp_path, wanted, at):
     assert_same(read_results(tmp_path / "x.h5"), wanted)
     assert not (tmp_path / "x.h5.parts").exists()
     assert outcome.summary.frames == 12
+
+
+def test_a_copy_of_the_record_does_as_well(clock, writers, inputs, tmp_path, wanted, monkeypatch):
+    """The store, the record and the follower share no list."""
+    record = Job.record
+    monkeypatch.setattr(Job, "record", lambda job, backend: copy.deepcopy(record(job, backend)))
+    grow(clock, writers, inputs, 7)
+    with pytest.raises(Died):
+        follow(tmp_path / "x.h5", batch_size=1, progress=dies_at(8))
+    follow(tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), wanted)
 
 
 def test_after_many_deaths_and_stops(clock, writers, inputs, tmp_path, wanted):

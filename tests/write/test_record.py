@@ -18,8 +18,8 @@ SIZES = {f"size-{k}": k / 7 for k in range(60)}
 VERSIONS = {"python": "3.11.2", "numpy": "2.1.0"}
 
 
-def inputs(n: int, name: str = "run") -> list[InputIdentity]:
-    return [InputIdentity(f"{name}{k}.h5", -1, 1000 + k, 17, f"1000:{k:032x}") for k in range(n)]
+def inputs(n: int, name: str = "run") -> tuple[InputIdentity, ...]:
+    return tuple(InputIdentity(f"{name}{k}.h5", -1, 1000 + k, 17, f"1000:{k:032x}") for k in range(n))
 
 
 def record(config: dict, n: int = 2, **settings_: object) -> RunRecord:
@@ -56,7 +56,7 @@ def test_options_then_tables() -> None:
 
 def test_single_frames_of_a_file_are_one_input() -> None:
     whole, a, b = inputs(3)
-    frames = [a._replace(frame=5), a._replace(frame=3), whole, whole, b._replace(frame=0), a._replace(frame=1)]
+    frames = (a._replace(frame=5), a._replace(frame=3), whole, whole, b._replace(frame=0), a._replace(frame=1))
     made = record_of(HEADER, RunRecord({}, frames, {"every": 1}))
     assert [(row["path"], row.get("frames")) for row in made["input"]] == [
         ("run1.h5", [5, 3]),
@@ -84,7 +84,7 @@ def test_the_hash_of_all_inputs_is_that_of_their_content() -> None:
 def test_a_run_that_knows_no_options_has_its_parameters() -> None:
     parameters = {"max_spots": 100, "max_drift": [0.05, 3.0], "max_input_cells": 1}
     header = dataclasses.replace(HEADER, parameters=json.dumps(parameters))
-    made = record_of(header, RunRecord({}, []))
+    made = record_of(header, RunRecord({}, ()))
     assert made == {
         "max-spots": 100,
         "max-drift": "0.05,3.0",
@@ -95,7 +95,7 @@ def test_a_run_that_knows_no_options_has_its_parameters() -> None:
         },
     }
     for foreign in ("", "words", "5", "[1]"):
-        assert list(record_of(dataclasses.replace(HEADER, parameters=foreign), RunRecord({}, []))) == ["made_by"]
+        assert list(record_of(dataclasses.replace(HEADER, parameters=foreign), RunRecord({}, ()))) == ["made_by"]
 
 
 @pytest.mark.parametrize(

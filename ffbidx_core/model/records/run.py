@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, NamedTuple
 
@@ -64,13 +64,13 @@ class RunRecord:
     config
         The options by which the user asked for it, for a run like it.
     growing
-        Whether the run follows its inputs, so that `inputs` are those so far.
+        Whether the run follows its inputs, so that `inputs` are those that were there when the record was made.
     versions
         Of Python and the packages that it was made with. A run may be taken up with others.
     """
 
     settings: dict[str, Any]
-    inputs: list[InputIdentity]
+    inputs: tuple[InputIdentity, ...]
     config: dict[str, Any] = field(default_factory=dict)
     growing: bool = False
     versions: dict[str, str] = field(default_factory=dict)
@@ -103,7 +103,7 @@ def _settings_differ(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]
             yield f"{name} was {a}, is {b} now"
 
 
-def _inputs_differ(then: list[InputIdentity], now: list[InputIdentity], growing: int | None) -> Iterator[str]:
+def _inputs_differ(then: Sequence[InputIdentity], now: Sequence[InputIdentity], growing: int | None) -> Iterator[str]:
     for number, (a, b) in enumerate(zip(then, now, strict=False)):
         may_grow = growing is not None and number >= growing and b.size >= a.size
         if a[:2] != b[:2]:

@@ -23,7 +23,7 @@ _AT_ONCE = 8
 """Files that are read at the same time, since each may take long to open on a network."""
 
 
-def identities(sources: Iterable[Source]) -> list[InputIdentity]:
+def identities(sources: Iterable[Source]) -> tuple[InputIdentity, ...]:
     """Size, time of modification and hash of the file of each source; -1, -1 and empty where there is no file.
 
     At most `MOST_READ` bytes are read of all files together, or `SMALLEST_SAMPLE` bytes of each.
@@ -32,7 +32,7 @@ def identities(sources: Iterable[Source]) -> list[InputIdentity]:
     paths = list(dict.fromkeys(source.path for source in sources))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         known = dict(zip(paths, pool.map(lambda path: identity(path, sample_of(len(paths))), paths), strict=True))
-    return [known[s.path]._replace(frame=-1 if s.index is None else s.index) for s in sources]
+    return tuple(known[s.path]._replace(frame=-1 if s.index is None else s.index) for s in sources)
 
 
 def sample_of(n_files: int) -> int:

@@ -51,10 +51,10 @@ class Follower:
 
     Attributes
     ----------
-    sources : list of Source
-        The files that were begun, in their order.
-    inputs : list of InputIdentity
-        What they were when they were looked at last.
+    sources : tuple of Source
+        The files that were begun so far, in their order.
+    inputs : tuple of InputIdentity
+        Size, time of modification and hash of each of these files, as it was looked at last.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Follower:
     ) -> None:
         self._names, self._stop_file, self._stop_after = list(names), stop_file, stop_after
         self._left_out = {os.path.abspath(path) for path in leave_out}
-        self.sources: list[Source] = []
-        self.inputs: list[InputIdentity] = []
+        self._sources: list[Source] = []
+        self._inputs: list[InputIdentity] = []
         self._waiting: dict[str, Watched] = {}
         self._found: set[str] = set()
         self._came: set[str] = set()
@@ -78,6 +78,21 @@ class Follower:
         self._stopped = self._units_said = False
         self._notes: list[str] = []
         self._looking = 0.0
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The files that were begun so far; files that are begun later do not change what was given."""
+        return tuple(self._sources)
+
+    @property
+    def inputs(self) -> tuple[InputIdentity, ...]:
+        """The identities of the files that were begun so far; later looks do not change what was given."""
+        return tuple(self._inputs)
+
+    def take_up(self, begun: Iterable[InputIdentity]) -> None:
+        """Go on with the files that an earlier run had begun, before any frame is read."""
+        self._inputs = list(begun)
+        self._sources = self._sources_of_inputs()
 
     @property
     def named(self) -> list[Source]:
@@ -111,7 +126,7 @@ class Follower:
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames | Pause]:
         """The frames as they come, from a place on, with pauses about every `LULL` seconds while there are none."""
-        self._take_up(start)
+        self._go_back(start)
         self._last_frame = last_pause = time.monotonic()
         while not (selection.finished or self._is_over()):
             began, self._looking = time.monotonic(), 0.0
@@ -130,24 +145,27 @@ class Follower:
         if not selection.finished:
             yield from self._rest(selection, at_once, geometry)
         # Now that they grow no more: by their content they are known again wherever they are copied.
-        self.inputs[:] = [
+        self._inputs = [
             now if now[:4] == known[:4] else known
-            for now, known in zip(identities(self.sources), self.inputs, strict=True)
+            for now, known in zip(identities(self._sources), self._inputs, strict=True)
         ]
 
-    def _take_up(self, start: Place) -> None:
-        """Go on at a place in the files `inputs`; those begun after it come again."""
+    def _go_back(self, start: Place) -> None:
+        """Go on at a place in the files that were begun; those begun behind it come again."""
         kept = start.source + (start.frame > 0)
-        del self.inputs[kept:]
-        again = {source.path: Watched(source.path) for source in self.sources[kept:]}
+        del self._inputs[kept:]
+        again = {source.path: Watched(source.path) for source in self._sources[kept:]}
         self._waiting = again | self._waiting
-        there = {text_of(path): path for name in self._names for path in files_there(name)}
-        self.sources[:] = [Source(there.get(known.path, known.path)) for known in self.inputs]
-        for source in self.sources:
+        self._sources = self._sources_of_inputs()
+        for source in self._sources:
             self._found.add(source.path)
             self._waiting.pop(source.path, None)
         self._place = start
-        self._current = Watched(self.sources[-1].path) if start.frame > 0 else None
+        self._current = Watched(self._sources[-1].path) if start.frame > 0 else None
+
+    def _sources_of_inputs(self) -> list[Source]:
+        there = {text_of(path): path for name in self._names for path in files_there(name)}
+        return [Source(there.get(known.path, known.path)) for known in self._inputs]
 
     def _is_over(self) -> bool:
         late = self._stop_after is not None and time.monotonic() - self._last_frame >= self._stop_after
@@ -198,9 +216,9 @@ class Follower:
     def _begin(self, file: Watched) -> None:
         self._waiting.pop(file.path, None)
         self._current = file
-        self.sources.append(Source(file.path))
-        self.inputs.append(InputIdentity(text_of(file.path), -1, *file.size_and_time))
-        self._place = Place(len(self.sources) - 1, 0, self._place.position, self._place.taken)
+        self._sources.append(Source(file.path))
+        self._inputs.append(InputIdentity(text_of(file.path), -1, *file.size_and_time))
+        self._place = Place(len(self._sources) - 1, 0, self._place.position, self._place.taken)
 
     def _new_frames(self, selection: Selection, at_once: int, geometry: GivenGeometry | None) -> Iterator[RawFrames]:
         """What the file at hand has got since it was read last."""
@@ -210,7 +228,7 @@ class Follower:
         if not file.closed or self._place.frame >= file.ready:
             self._look(file, geometry)
         if file.is_there:
-            self.inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
+            self._inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
         yield from self._read(file, selection, at_once, geometry)
         problem = self._what_is_wrong(file, (file.problem or file.error) if self._is_silent else "")
         if problem and file is self._current:
@@ -229,7 +247,7 @@ class Follower:
             with contextlib.closing(open_spots(file.path, geometry)) as spots:
                 spots.n_frames = min(spots.n_frames, file.ready)
                 file.check(spots)
-                for raw in readable_frames(spots, self.sources[-1], self._place, selection, at_once):
+                for raw in readable_frames(spots, self._sources[-1], self._place, selection, at_once):
                     if spots.units_assumed and not self._units_said:
                         raw.problems.append(f"an input's /spots: {UNITS_ASSUMED}")
                         self._units_said = True
@@ -250,7 +268,7 @@ class Follower:
     def _leave_out(self, file: Watched, problem: str) -> RawFrames:
         """The row of a file, or of the rest of one, that cannot be read."""
         rest = "; the rest of the file is left out" if self._place.frame > 0 else ""
-        self._place = Place(len(self.sources), 0, self._place.position, self._place.taken)
+        self._place = Place(len(self._sources), 0, self._place.position, self._place.taken)
         self._current = None
         return unreadable_row(file.path, f"{problem}{rest}", self._place)
 
@@ -262,7 +280,7 @@ class Follower:
         while time.monotonic() < deadline and any(f.is_changing for f in (*at_hand, *self._waiting.values())):
             yield self._pause()
             time.sleep(LOOK)
-        passed = len(self.sources) - len(at_hand)
+        passed = len(self._sources) - len(at_hand)
         unreadable = []
         for file in (*at_hand, *self._waiting.values()):
             if selection.finished:
@@ -276,7 +294,7 @@ class Follower:
                     unreadable.append(file)
                     continue
                 self._begin(file)
-            self.inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
+            self._inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
             yield from self._read(file, selection, at_once, geometry)
             if file is self._current and (problem := self._what_is_wrong(file, file.problem)):
                 yield self._leave_out(file, problem)
@@ -290,7 +308,7 @@ class Follower:
         """A row for each of the first files that has changed since it was read, and for each that never came."""
         changed = [
             (source.path, "has changed since it was indexed: what came later is left out")
-            for source, known in zip(self.sources[:passed], self.inputs, strict=False)
+            for source, known in zip(self._sources[:passed], self._inputs, strict=False)
             if size_and_time(source.path) not in ((known.size, known.mtime_ns), (-1, -1))
         ]
         missing = [(name, "no file came") for name in self._names if name not in self._came]

@@ -5,6 +5,7 @@ import pytest
 
 from ffbidx_core.errors import UsageError
 from ffbidx_core.model.records.frame import Place
+from ffbidx_core.model.records.run import RunRecord
 from ffbidx_core.read import Source
 from ffbidx_core.read.files.identity import identities
 from ffbidx_core.read.files.inputs import names_to_follow
@@ -95,7 +96,7 @@ def test_from_any_place_the_rest_follows(clock, tmp_path, at, every):
         pytest.skip("there are not so many rows")
     place = [Place(*place) for block in blocks if block.n_frames for place in block.places.tolist()][at]
     again = Follower([str(tmp_path)], stop_after=20)
-    again.inputs[:] = first.inputs
+    again.take_up(first.inputs)
     # The first file that can be read now need not be the first one of then.
     assert again.wait(None, lambda text: None) == [Source(str(tmp_path / "a.h5"))]
     assert followed([], follower=again, start=place, every=every)[0] == whole[at + 1 :]
@@ -151,3 +152,21 @@ def test_waiting_in_vain(clock, tmp_path):
     follower = Follower([str(tmp_path)], stop_after=20)
     assert follower.wait(None, lambda text: None) == []
     assert 20 <= clock.now < 21
+
+
+def test_what_a_follower_gave_stays_as_it_was(clock, tmp_path):
+    """Its inputs are handed over by value: a run's record is no window on what the follower does next."""
+    write_spots(tmp_path / "a.h5", [spots(0)])
+    clock.at(5, write_spots, tmp_path / "b.h5", [spots(1)])
+    follower = Follower([str(tmp_path)], stop_after=20)
+    record = RunRecord({}, follower.inputs, growing=True)
+    followed([], follower=follower)
+    assert (len(record.inputs), len(follower.inputs), len(follower.sources)) == (0, 2, 2)
+    begun = list(follower.inputs)
+    again = Follower([str(tmp_path)], stop_after=20)
+    again.take_up(begun)
+    taken = again.inputs
+    begun.clear()
+    assert again.inputs == taken == follower.inputs
+    followed([], follower=again)
+    assert len(taken) == 2
