@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +17,8 @@ from ..model.detector.beam_shift import BeamShift
 from ..model.detector.panels import GivenGeometry
 from ..model.lattice import Lattice
 from ..model.records.frame import FrameBlock, Place
-from ..model.records.run import Mark, RunRecord
+from ..model.records.results import ResultsHeader
+from ..model.records.run import InputIdentity, Mark, RunRecord
 from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.files.identity import identities
@@ -189,6 +189,22 @@ class Job:
         inputs = identities(self.sources) if self.follow is None else self.follow.inputs
         return RunRecord(settings, inputs, dict(self.config), self.follow is not None, versions(backend))
 
+    @property
+    def begun_inputs(self) -> tuple[InputIdentity, ...] | None:
+        """The inputs that a job which follows them has begun so far; None for any other job."""
+        return None if self.follow is None else self.follow.inputs
+
+    @property
+    def in_force(self) -> Parameters:
+        """The parameters of the search: no more output cells than may be kept."""
+        p = self.parameters
+        return p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
+
+    def header(self, backend: str, device: str) -> ResultsHeader:
+        """How the results of the job are made on a backend and its device, which is given in words."""
+        p = self.in_force
+        return ResultsHeader(VERSION, p.method, p.as_json(), backend, device, **self.setup)
+
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.
 
@@ -277,23 +293,3 @@ def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
     if first is None or first.cells is block.cells:
         return False
     return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)
-
-
-def first_frames(
-    blocks: Iterator[FrameBlock], n: int, waiting: Callable[[int], object] = lambda there: None
-) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
-    """The first n frames of blocks, and the blocks of all frames after them.
-
-    `waiting` is called with the number of frames that are there whenever there are no more for now.
-    """
-    head: list[FrameBlock] = []
-    there = 0
-    while there < n and (block := next(blocks, None)) is not None:
-        if block.n_frames == 0:
-            waiting(there)
-            continue
-        head.append(block[: n - there])
-        if block.n_frames > n - there:
-            return head, itertools.chain([block[n - there :]], blocks)
-        there += block.n_frames
-    return head, blocks

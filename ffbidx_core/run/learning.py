@@ -1,10 +1,11 @@
-"""What a run learns from its first frames, with its input cells, before the first batch."""
+"""A run learns its input cells and its beam from its first frames, before the first batch."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +17,11 @@ from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.records.frame import FrameBlock
 from ..model.records.run import Learned
 from ..parameters import Parameters
+from ..read.geometry.choose import beam_option
+from ..write.stores import Store
+from .account import Account
 from .input_cells import InputCells
+from .job import Job
 
 BEAM_OFF = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
@@ -26,6 +31,81 @@ BEAM_MOVED = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: the run puts it "
     "there, as {} would; --no-learn-beam leaves it where it was"
 )
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run has settled before its first batch.
+
+    Attributes
+    ----------
+    job : Job
+        The job with the beam where the first frames say that it is.
+    learned : list of Learned
+        The learned input cells.
+    blocks : iterator of FrameBlock
+        The frames that the reader gave for this job, from the first one on.
+    """
+
+    job: Job
+    learned: list[Learned]
+    blocks: Iterator[FrameBlock]
+
+
+def settle(
+    account: Account,
+    devices: Devices,
+    store: Store,
+    *,
+    first: Callable[[Job], Iterator[FrameBlock]],
+    stop: threading.Event,
+    waiting: Callable[[int], object] = lambda there: None,
+) -> Settled:
+    """Learn the input cells and the beam of a run from its first frames, unless the run that it goes on with has.
+
+    Parameters
+    ----------
+    account
+        Of the run; takes up the learned cells and notes where the beam is.
+    devices
+        Where to compute.
+    store
+        Keeps the learned cells.
+    first
+        Reads the first frames of a job; it is called again for the job with the beam moved, where the first frames
+        say that the beam is elsewhere.
+    stop
+        Once it is set nothing is learned.
+    waiting
+        Called with the number of frames that are there whenever more are waited for.
+    """
+    job, p, saved = account.job, account.p, account.saved
+    if saved.learned:
+        job = job.with_beam_shift(saved.learned[0].beam_shift)
+    job.check_growth(saved.mark)
+    account.cells.take_up(saved.learned or [])
+    blocks = first(job)
+    if saved.learned is not None or saved.is_complete:
+        return Settled(job, saved.learned or [], blocks)
+    head, blocks = first_frames(blocks, p.learn_cell, waiting)
+    if stop.is_set():
+        return Settled(job, [], itertools.chain(head, blocks))
+    found, moved, left = learn_with_beam(account.cells, devices, head, p)
+    if moved:
+        # What was read so far was read with the beam elsewhere.
+        job = job.with_beam_shift(moved)
+        assert job.geometry is not None
+        account.note(BEAM_MOVED.format(*moved.mrad, beam_option(job.geometry)))
+        head, blocks = first_frames(first(job), p.learn_cell)
+        if stop.is_set():
+            return Settled(job, [], itertools.chain(head, blocks))
+        found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
+    if left is not None:
+        account.note(BEAM_OFF.format(*left.mrad))
+    learned = [replace(group, beam_shift=moved) for group, _ in found if group.n_crystals.any()]
+    account.cells.take_up(learned)
+    store.learned(learned)
+    return Settled(job, learned, itertools.chain(head, blocks))
 
 
 def learn_with_beam(
@@ -52,3 +132,23 @@ def _moved(block: FrameBlock, shift: BeamShift) -> FrameBlock:
             along = np.full(end - begin, wavelength)
             spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, shift.radian)
     return replace(block, spots=spots.astype(np.float32))
+
+
+def first_frames(
+    blocks: Iterator[FrameBlock], n: int, waiting: Callable[[int], object] = lambda there: None
+) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
+    """The first n frames of blocks, and the blocks of all frames after them.
+
+    `waiting` is called with the number of frames that are there whenever there are no more for now.
+    """
+    head: list[FrameBlock] = []
+    there = 0
+    while there < n and (block := next(blocks, None)) is not None:
+        if block.n_frames == 0:
+            waiting(there)
+            continue
+        head.append(block[: n - there])
+        if block.n_frames > n - there:
+            return head, itertools.chain([block[n - there :]], blocks)
+        there += block.n_frames
+    return head, blocks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections import deque
@@ -18,10 +19,13 @@ from ..read.files.identity import identities
 from ..read.spans import Cut, Cutter
 from ..write.behind import WriteBehind
 from ..write.stores import Store
+from .account import Account
 from .cluster_task import Answer, Part, Shard, index_shard
+from .collector import SHARD_FRAMES, Collector
 from .job import Job
+from .learning import Settled, settle
 from .outcome import Found
-from .pipeline import DEPTH, SHARD_FRAMES, Run
+from .pipeline import DEPTH
 from .summary import Progress, Summary, Tally
 
 SHARD_SECONDS = 8.0
@@ -54,39 +58,46 @@ def index_on(
             return Tally().summary(
                 [], method=job.parameters.method, backend=job.backend, device="", output=job.output, complete=False
             )
-        job = job.on(cluster.name)
-        run = Run(job, cluster, store)
-        ended = False
-        try:
-            run.learn(job.first_blocks(), stop)
-            if run.learned is None:
-                # The beam was moved.
-                run.learn(run.job.first_blocks(), stop)
-            with closing(Shards(cluster, run, stop)) as shards, WriteBehind(run.keep, DEPTH) as writer:
+        account, ended = Account(job.on(cluster.name), cluster.name, store), False
+        settled = Settled(account.job, [], iter(()))
+        with _unless_stopped(account, stop):
+            settled = settle(account, cluster, store, first=Job.first_blocks, stop=stop)
+        header = settled.job.header(cluster.name, cluster.device)
+        collector = Collector(store, header, save_seconds=job.save_seconds)
+        with _unless_stopped(account, stop, collector.save_rest):
+            shards = Shards(cluster, account, settled, stop)
+            with closing(shards), WriteBehind(collector.take, DEPTH) as writer:
                 for part in shards.parts():
-                    writer.put(_found(run, part))
-                    progress(run.event(shards.fill, writer.fill))
+                    writer.put(_found(account, part))
+                    progress(account.progress(shards.fill, writer.fill))
                 writer.finish()
             ended = shards.ended
-        except BackendUnavailable as error:
-            # The signal that stops the run may have stopped the workers too.
-            if not stop.is_set():
-                run.save_rest()
-                raise BackendUnavailable(
-                    f"{error}; with --resume the run goes on behind the {run.tally.n_frames} frames that are done"
-                ) from error
-        return run.outcome(ended).summary
+        return account.finish(collector, cluster.device, ended).summary
 
 
-def _found(run: Run, part: Part) -> Found:
-    """Take up a part as `Run.prepared` and `Run.found` do a batch."""
+@contextlib.contextmanager
+def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """A cluster that fails ends the run after a last save; one that fails once `stop` is set ends the block only."""
+    try:
+        yield
+    except BackendUnavailable as error:
+        # The signal that stops the run may have stopped the workers too.
+        if not stop.is_set():
+            save()
+            raise BackendUnavailable(
+                f"{error}; with --resume the run goes on behind the {account.tally.n_frames} frames that are done"
+            ) from error
+
+
+def _found(account: Account, part: Part) -> Found:
+    """Take up a part as `Account.prepared` and `Account.found` do a batch."""
     for problem in part.batch.problems:
-        run.show(problem)
+        account.show(problem)
     cells = None
     if part.given is not None:
-        cells = run.cells.known(part.given)
-        run.cells.suspect(part.given, part.suspicions)
-    return run.found(part.batch, cells, part.result)
+        cells = account.cells.known(part.given)
+        account.cells.suspect(part.given, part.suspicions)
+    return account.found(part.batch, cells, part.result)
 
 
 class Shards:
@@ -98,14 +109,14 @@ class Shards:
         Whether all have come.
     """
 
-    def __init__(self, cluster: Cluster, run: Run, stop: threading.Event) -> None:
-        self._cluster, self._run, self._stop = cluster, run, stop
-        self._job = dataclasses.replace(run.job, parameters=run.p)
-        self._inputs = identities(run.job.sources)
+    def __init__(self, cluster: Cluster, account: Account, settled: Settled, stop: threading.Event) -> None:
+        self._cluster, self._account, self._stop = cluster, account, stop
+        self._job, self._learned = dataclasses.replace(settled.job, parameters=account.p), settled.learned
+        self._inputs = identities(settled.job.sources)
         self._under_way: deque[tuple[Cut, Task]] = deque()
         self._most = FIRST_FRAMES
         self.ended = False
-        self._begin(run.start)
+        self._begin(account.start)
 
     def _begin(self, start: Place) -> None:
         """Plan the shards from a place on."""
@@ -119,7 +130,7 @@ class Shards:
             every=job.every,
             max_frames=job.max_frames,
         )
-        self._asked = self._run.tally.n_frames
+        self._asked = self._account.tally.n_frames
 
     @property
     def fill(self) -> float:
@@ -149,14 +160,14 @@ class Shards:
         n_workers = max(1, self._cluster.n_workers)
         while len(self._under_way) < AHEAD * n_workers and (cut := self._cutter.cut(self._size(n_workers))):
             self._asked += cut.n_frames
-            shard = Shard.of(self._job, cut, self._inputs, self._run.learned or [])
+            shard = Shard.of(self._job, cut, self._inputs, self._learned)
             self._under_way.append((cut, self._cluster.submit(_frames_of(self._job, cut), index_shard, shard)))
 
     def _size(self, n_workers: int) -> int:
         """Frames of the next shard: the fewer the nearer the end is, so that no worker has much more to do."""
         size = self._most
-        if self._run.total is not None:
-            size = min(size, max(FEWEST_FRAMES, (self._run.total - self._asked) // (2 * n_workers)))
+        if self._account.total is not None:
+            size = min(size, max(FEWEST_FRAMES, (self._account.total - self._asked) // (2 * n_workers)))
         return size
 
     def _measure(self, cut: Cut, answer: Answer) -> None:

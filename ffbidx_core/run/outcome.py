@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..model.records.frame import BatchResult, FrameBlock
 from ..model.records.results import Results, ResultsHeader
+from ..model.records.run import InputIdentity
 from ..write.stores import Store
 from .input_cells import KnownCells
 from .summary import Summary
@@ -36,10 +37,27 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Found:
-    """A batch with its results, on its way to the store."""
+    """A batch with its results, on its way to the store.
+
+    Attributes
+    ----------
+    batch
+        The frames.
+    status : (F,) uint8
+        The `FrameStatus` of each frame.
+    result
+        The results of all frames, with the cells as the user means them.
+    cells : KnownCells or None
+        The input cells that competed on the frames; None where no frame is usable.
+    problems : list of str
+        Notes that came up since the batch before, besides those of the batch.
+    inputs : tuple of InputIdentity or None
+        The inputs that a run which follows them had begun when the batch was done; None for any other run.
+    """
 
     batch: FrameBlock
     status: NDArray[np.uint8]
     result: BatchResult
     cells: KnownCells | None
     problems: list[str]
+    inputs: tuple[InputIdentity, ...] | None

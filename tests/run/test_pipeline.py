@@ -18,7 +18,8 @@ from ffbidx_core.read import Source
 from ffbidx_core.read.ahead import read_ahead
 from ffbidx_core.run import summary
 from ffbidx_core.run.job import Job, batches
-from ffbidx_core.run.pipeline import first_frames, index
+from ffbidx_core.run.learning import first_frames
+from ffbidx_core.run.pipeline import index
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import CELL, frame
 

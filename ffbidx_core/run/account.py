@@ -1,0 +1,164 @@
+"""The account of a run: what was found on its frames, counted, and what a user should know."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import NothingProcessed
+from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
+from ..model.records.reason import with_status
+from ..write.stores import Store
+from .collector import Collector
+from .input_cells import CellSet, InputCells, KnownCells
+from .job import Job
+from .outcome import Found, Outcome
+from .summary import Progress, Tally
+
+
+class Account:
+    """Counts the frames of a run and takes its notes; it belongs to the caller's thread.
+
+    Parameters
+    ----------
+    job
+        What the run is to do.
+    backend
+        Name of the backend that computes.
+    store
+        Begins the run, or takes up the one that it has.
+
+    Attributes
+    ----------
+    saved : Saved
+        What the store had of the run.
+    start : Place
+        Where the frames begin that are not finished yet.
+    cells : InputCells
+        The input cells of the run.
+    tally : Tally
+        The counts.
+    total : int or None
+        Frames of the whole run, where that is known.
+    stopped : bool
+        Whether the run was stopped before all batches that were read were computed.
+    """
+
+    def __init__(self, job: Job, backend: str, store: Store) -> None:
+        self.job, self.p = job, job.in_force
+        self.tally, self.stopped = Tally(), False
+        self.total = job.count_frames()
+        self.cells = InputCells(job, self.p, self.note, self.show)
+        self._to_keep: list[str] = []
+        self._to_show: list[str] = []
+        self.saved = store.begin(job.record(backend))
+        if job.follow is not None:
+            job.follow.take_up(self.saved.begun)
+        self.start = job.start if self.saved.mark.end == Place() else self.saved.mark.end
+        self._take_up(store)
+
+    def _take_up(self, store: Store) -> None:
+        for piece in store.pieces():
+            self.tally.add(piece.status, piece.n_spots, piece, self.cells.rows(piece.input_cells))
+        self.cells.most = max(self.cells.most, self.saved.mark.most_cells)
+        self.tally.take_up(self.saved.mark)
+        # What these frames brought up is in the marks already, and what became of the parts is no part of the results.
+        self._to_keep.clear()
+        for note in self.saved.notes:
+            self.show(note)
+
+    def prepared(
+        self, batches: Iterator[FrameBlock], stop: threading.Event
+    ) -> Iterator[tuple[FrameBlock, CellSet | None]]:
+        """Batches with their input cells, until they end or the run is to stop."""
+        for batch in batches:
+            if stop.is_set():
+                self.stopped = True
+                return
+            for problem in batch.problems:
+                self.show(problem)
+            if not batch.has_usable_frames:
+                yield batch, None
+                continue
+            cells = self.cells.get(batch)
+            self.cells.look_at_units(batch)
+            yield batch, cells
+
+    def found(self, batch: FrameBlock, cells: KnownCells | None, result: BatchResult) -> Found:
+        """Count what was found on a batch."""
+        status = batch.status.copy()
+        usable = batch.status == FrameStatus.NOT_INDEXED
+        status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
+        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
+        result = dataclasses.replace(result, reason=with_status(result.reason, status))
+        self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
+        self.tally.n_left_out += batch.n_left_out
+        problems, self._to_keep = self._to_keep, []
+        return Found(batch, status, result, cells, problems, self.job.begun_inputs)
+
+    def progress(self, to_compute: float, to_write: float = 0.0, to_learn: int | None = None) -> Progress:
+        """How far the run is, with the problems that came up since this was asked last."""
+        problems, self._to_show = tuple(self._to_show), []
+        t = self.tally
+        return Progress(
+            t.n_frames,
+            t.n_indexed,
+            t.n_crystals,
+            self.total,
+            t.seconds,
+            problems,
+            t.n_before,
+            to_compute,
+            to_write,
+            to_learn,
+        )
+
+    def finish(self, collector: Collector, device: str, complete: bool) -> Outcome:
+        """Have the collector save the rest and make the output.
+
+        Parameters
+        ----------
+        device
+            What the run was computed on, in words.
+        complete
+            Whether it came to its end.
+
+        Raises
+        ------
+        NothingProcessed
+            When no frame could be used.
+        """
+        header = dataclasses.replace(collector.header, device=device)
+        if not self.job.limit_cells:
+            header = dataclasses.replace(header, parameters=self.p.replace(max_input_cells=self.cells.most).as_json())
+        if complete and self.tally.n_processed == 0 and self.job.span is None:
+            collector.store.abandon()
+            raise NothingProcessed(self.tally.why_nothing)
+        collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs)
+        summary = self.tally.summary(
+            self.cells.summaries(self.tally),
+            method=header.method,
+            backend=header.backend,
+            device=device,
+            output=self.job.output,
+            complete=complete,
+            expected_false=self._expected_false(),
+        )
+        return Outcome(summary, header, collector.store)
+
+    def _expected_false(self) -> float | None:
+        p = self.p
+        return expected_false(self.tally.status, p.max_false_rate, p.retry) if p.accept == "chance" else None
+
+    def note(self, problem: str) -> None:
+        """Take up a problem that comes with no batch: it is shown, and kept with the next results."""
+        self._to_keep.append(problem)
+        self.show(problem)
+
+    def show(self, problem: str) -> None:
+        """Show a problem that is not to be kept, or that its batch keeps."""
+        if self.tally.tell(problem):
+            self._to_show.append(problem)

@@ -1,0 +1,104 @@
+"""The results of batches, gathered to parts that are saved, and in the end the output."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ..model.records.results import ResultsHeader
+from ..model.records.run import InputIdentity, Mark
+from ..write import ResultsWriter
+from ..write.stores import Store
+from .outcome import Found
+
+SHARD_FRAMES = 16384
+"""Frames that are saved together at most, however short the time since the last ones."""
+
+
+class Collector:
+    """Gathers the results of batches and saves them part by part; it alone knows what is gathered and not yet saved.
+
+    It is used by one thread at a time: by the writer's while there is one, after that by the caller's.
+
+    Parameters
+    ----------
+    store
+        Takes the parts.
+    header
+        How the results are made.
+    save_seconds
+        A part is saved when so many seconds have passed since the part before, or `SHARD_FRAMES` frames are gathered.
+    checksums
+        Whether the checksum of the last frame's spots is kept, by which a file that grows is recognised.
+    """
+
+    def __init__(self, store: Store, header: ResultsHeader, *, save_seconds: float, checksums: bool = False) -> None:
+        self.store, self.header = store, header
+        self._save_seconds, self._checksums = save_seconds, checksums
+        self._begin_part()
+
+    def _begin_part(self) -> None:
+        self._part, self._mark, self._n_frames = ResultsWriter(self.header), Mark(), 0
+        self._since = time.monotonic()
+
+    def take(self, found: Found) -> None:
+        """Gather the results of a batch, and save them when there are enough."""
+        self._note_inputs(found.inputs)
+        if found.batch.n_frames:
+            self._add(found)
+        for problem in (*found.batch.problems, *found.problems):
+            self._mark.tell(problem)
+        late = time.monotonic() - self._since >= self._save_seconds
+        if not self.store.keeps_all and (late or self._n_frames >= SHARD_FRAMES):
+            self.save_rest()
+
+    def _note_inputs(self, inputs: tuple[InputIdentity, ...] | None) -> None:
+        if inputs is not None:
+            self.store.note_inputs(inputs)
+
+    def _add(self, found: Found) -> None:
+        batch, cells = found.batch, found.cells
+        rows = np.zeros(0, dtype=np.int32)
+        if cells is not None:
+            rows = self._part.input_rows(cells.as_given)
+            if cells.learned is not None:
+                taught = np.flatnonzero(cells.learned.n_crystals)
+                self._part.learned(rows[taught], cells.learned.cells[taught])
+        self._part.add(batch, found.result, found.status, rows)
+        checksum = batch.last_checksum if self._checksums else 0
+        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
+        self._n_frames += batch.n_frames
+
+    def _save(self, complete: bool | None = None) -> None:
+        self.store.save(self._part.results(False), self._mark, complete)
+        self._begin_part()
+
+    def save_rest(self) -> None:
+        """Save what is gathered."""
+        if self._n_frames:
+            self._save()
+
+    def finish(
+        self, header: ResultsHeader, complete: bool, n_frames: int, inputs: tuple[InputIdentity, ...] | None
+    ) -> None:
+        """Save what is gathered, and make the output of all parts.
+
+        Parameters
+        ----------
+        header
+            How the results were made, as it is known in the end.
+        complete
+            Whether the run came to its end.
+        n_frames
+            Frames of the run so far, with those that were saved before it was taken up.
+        inputs
+            The inputs of a run that follows them, as they are in the end; None for any other run.
+        """
+        self._note_inputs(inputs)
+        # A share of the frames may hold none.
+        is_empty_share = complete and n_frames == 0
+        if self._n_frames or is_empty_share:
+            self._save(complete)
+        if n_frames or is_empty_share:
+            self.store.publish(header, complete)
