@@ -1,17 +1,18 @@
 """Tables of arrays: what follows from the declaration of their columns."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from ffbidx_core.method.search import CellTable
 from ffbidx_core.model.records.frame import BatchResult
 from ffbidx_core.model.records.results import COLUMNS, Results
-from ffbidx_core.model.records.table import OFFSETS, SHARED, ArrayTable, Column, columns_of
+from ffbidx_core.model.records.table import OFFSETS, SHARED, ArrayTable, Column, _column, columns_of
 from ffbidx_core.write import ResultsWriter
 from tests.helpers.finding import assert_same
 from tests.helpers.results_of import CELLS, HEADER, block_of, status_of
@@ -39,6 +40,12 @@ def test_a_column_has_the_type_of_its_annotation() -> None:
     rows = far.filled(3)
     assert (rows.shape, rows.dtype) == ((3, 2), np.float32)
     assert np.isnan(rows).all()
+
+
+def test_the_type_is_found_in_the_alias_of_later_versions_of_numpy() -> None:
+    scalar = TypeVar("scalar", bound=np.generic)
+    later = TypeAliasType("later", np.ndarray[tuple[int, ...], np.dtype[scalar]], type_params=(scalar,))
+    assert _column(Annotated[later[np.float32], Column("cells")]).dtype == np.float32
 
 
 def test_every_array_of_the_results_is_a_column_with_a_dataset_of_its_own() -> None:

@@ -98,11 +98,19 @@ def _column(hint: Any) -> Column | None:
     choices = [choice for choice in get_args(array) if choice is not NoneType]
     if nullable := len(choices) < len(get_args(array)):
         (array,) = choices
-    dtype = column.dtype
-    if dtype is None:
-        # NDArray[np.float32] is ndarray[shape, dtype[float32]].
-        ((dtype,),) = [get_args(part) for part in get_args(array) if get_origin(part) is np.dtype]
+    dtype = _scalar_of(array) if column.dtype is None else column.dtype
     return replace(column, dtype=np.dtype(dtype), nullable=nullable)
+
+
+def _scalar_of(array: Any) -> type[np.generic]:
+    """The scalar type in `NDArray[np.float32]`.
+
+    NumPy below 2.5 spells that ndarray[shape, dtype[float32]], later ones keep the alias with float32 as its argument.
+    """
+    arguments = get_args(array)
+    nested = (scalar for part in arguments for scalar in get_args(part) if get_origin(part) is np.dtype)
+    (scalar,) = (part for part in (*arguments, *nested) if isinstance(part, type) and issubclass(part, np.generic))
+    return scalar
 
 
 class ArrayTable:
