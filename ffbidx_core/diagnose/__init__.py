@@ -1,1 +1,1 @@
-"""What the results of a run say about its experiment, in numbers and words."""
+"""Errors in the description of an experiment, found from the results of a run, in numbers and words."""

@@ -1,4 +1,4 @@
-"""What a diagnosis advises, as it is typed."""
+"""Options that a diagnosis advises, as they are typed."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Advice:
-    """What was tried out and helped.
+    """A change that was tried out and helped.
 
     Attributes
     ----------
     option : str
-        As it is typed.
+        The option that makes the change, as it is typed.
     before, after : Trial
         The sample indexed again without and with it.
     """

@@ -20,7 +20,7 @@ from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
 from .settings import Setting, find_settings
 from .setup import SetupFinding, find_setup
-from .trial import Again
+from .trial import Trials
 
 TRIED = 240
 """Frames of the sample that are indexed again."""
@@ -57,7 +57,7 @@ class CellFinding:
 
 @dataclass
 class Diagnosis:
-    """What is said of a run.
+    """Everything that is found out about a run.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class Diagnosis:
     lattices : list of int
         Frames with 0, 1, 2, ... crystals.
     cells : list of CellFinding
-        Those with crystals, most of them first.
+        Input cells that have crystals, the one with most crystals first.
     lattice : Lattice or None
-        Of the first of these.
+        Lattice of the first of these cells.
     n_sampled : int
         Frames of the sample; 0 where its spots cannot be had.
     missing : list of str
@@ -129,7 +129,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     devices
         Where the sample is indexed again; None: nothing is tried out.
     found
-        What the file says of all frames, where it was read before.
+        The columns of that file, where they were read before.
 
     Raises
     ------
@@ -161,8 +161,8 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
             diagnosis.tried = "nothing was indexed again"
         elif not compete:
             diagnosis.tried = "nothing was indexed again: the inputs came with cells of their own"
-        again = None if diagnosis.tried else Again(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
-        _look_at_spots(diagnosis, sample, again)
+        trials = None if diagnosis.tried else Trials(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
+        _look_at_spots(diagnosis, sample, trials)
     return diagnosis
 
 
@@ -188,8 +188,8 @@ def _cells(found: RunColumns) -> list[CellFinding]:
     return findings
 
 
-def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) -> None:
-    setup = diagnosis.setup = find_setup(sample, again)
+def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) -> None:
+    setup = diagnosis.setup = find_setup(sample, trials)
     if setup is None:
         return
     diagnosis.pixels = pixels_of(sample, setup)
@@ -199,35 +199,35 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, again: Again | None) ->
         diagnosis.offset = sample.geometry.detector.mean_offset if sample.geometry else 0.0
     if setup.shift_helps and setup.before and setup.after:
         diagnosis.advice.append(Advice(moving_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
-    if again is not None:
-        _try_scale(diagnosis, sample, setup, again)
+    if trials is not None:
+        _try_scale(diagnosis, sample, setup, trials)
     # The crystals of the run serve unless a correction found others.
     crystals = setup.after.crystals if setup.shift_helps and setup.after else sample.crystals
     diagnosis.multiple = find_multiple(crystals, setup.reference)
     if diagnosis.multiple is not None:
-        _try_multiple(diagnosis, sample, setup, again)
+        _try_multiple(diagnosis, sample, setup, trials)
     diagnosis.settings = find_settings(setup.crystals, setup.misfit, setup.reference)
 
 
-def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again) -> None:
+def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, trials: Trials) -> None:
     """Try the detector's distance or the cell that the residuals ask for."""
     shift = setup.shift if setup.shift_helps else NO_SHIFT.radian
     before = setup.after if setup.shift_helps else setup.before
     assert before is not None
     if setup.cause in ("distance", "both") and diagnosis.distance is not None:
-        trial = again.index(shift, setup.distance.value)
+        trial = trials.index(shift, setup.distance.value)
         if trial.is_better_than(before):
             distance = diagnosis.distance_nearer_by(setup.distance.value)
             diagnosis.advice.append(Advice(f"--distance {distance:.3f}", before, trial))
     if setup.cause == "none" or any(cell.learned for cell in diagnosis.cells[:1]):
         return
-    trial = again.index(shift, cell=setup.primitive_cell(sample))
+    trial = trials.index(shift, cell=setup.primitive_cell(sample))
     if setup.cause in ("cell", "unknown") and trial.is_better_than(before):
         centring = diagnosis.lattice.centring if diagnosis.lattice else "P"
         diagnosis.advice.append(Advice(f"--cell {cell_option(setup.cell, centring)}", before, trial))
 
 
-def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, again: Again | None) -> None:
+def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, trials: Trials | None) -> None:
     """The cell without the multiple, in words, and tried out."""
     found = diagnosis.multiple
     assert found is not None
@@ -235,8 +235,8 @@ def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, aga
     diagnosis.multiple_place = tuple(found.place(sample.bases[setup.reference]).tolist())
     diagnosis.multiple_cell = cell_option(*as_conventional(found.cell, given, found.order))
     before = setup.after if setup.shift_helps else setup.before
-    if again is None or before is None:
+    if trials is None or before is None:
         return
-    trial = again.index(setup.shift if setup.shift_helps else NO_SHIFT.radian, cell=found.cell)
+    trial = trials.index(setup.shift if setup.shift_helps else NO_SHIFT.radian, cell=found.cell)
     if trial.is_better_than(before):
         diagnosis.advice.append(Advice(f"--cell {diagnosis.multiple_cell}", before, trial))

@@ -25,7 +25,7 @@ from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000
 MOST_SPOTS = 120_000
-"""In the sample, so that frames with many spots are fewer."""
+"""Most spots of a sample; a sample of frames with many spots has fewer frames."""
 
 
 @dataclass
@@ -35,13 +35,13 @@ class Sample:
     Attributes
     ----------
     crystals : Crystals
-        Of all frames, and all their spots without padding.
+        The crystals of all frames, with all spots but padding.
     status : (F,) uint8
     bases : (M, 3, 3) float64
-        What makes a primitive cell of each conventional one.
+        The matrix that makes each conventional cell a primitive one: primitive = bases @ conventional.
     geometry : Geometry or None
     distance : (F,) float64
-        Of the detector, mm; nan where the input does not say it.
+        Distance of the detector on each frame, mm; nan where the input does not say it.
     on_sphere : float
         Share of the frames whose wavelength is known, from their input or the Ewald sphere of their spots.
     missing : list of str
@@ -109,9 +109,9 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
     path
         The results file.
     found
-        What it says of all frames.
+        The columns of that file, for all frames.
     setup
-        Where the spots are.
+        How the spots of the run are found and read again.
     """
     usable = np.flatnonzero(np.isin(found.status, USABLE))
     each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)

@@ -16,7 +16,7 @@ from ..model.strain import MULTIPLICITY, components
 TOLERANCE = 0.08
 """Largest difference of a setting from the cell: a share of a length, or of the cosine of an angle."""
 UNDECIDED = 6.0
-"""Difference of chi squared below which the spots do not tell two settings apart: odds below 20 to 1."""
+"""Difference of chi squared below which the spots do not distinguish two settings: odds below 20 to 1."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..model.detector.beam_shift import NO_SHIFT, Radian
 from ..model.misfit.equations import COMMON
 from ..model.misfit.misfit import SIGNIFICANT, Misfit, find_misfit, is_shift
 from .sample import Sample
-from .trial import Again, Trial
+from .trial import Trial, Trials
 
 SETTLED = 2.0
 """Standard errors within which two estimates agree."""
@@ -38,43 +38,43 @@ class Value:
 
     @property
     def significance(self) -> float:
-        """In standard errors."""
+        """How many standard errors the value is from zero."""
         return abs(self.value) / max(self.error, 1e-300)
 
 
 @dataclass(frozen=True)
 class SetupFinding:
-    """What is wrong with the experiment's description, if anything.
+    """Errors in the description of the experiment: beam centre, detector distance and cell.
 
     Attributes
     ----------
     shift_x, shift_y : Value
-        Where the beam meets the detector, as seen from where it was taken to: in units of the distance, radian.
+        Beam shift from where the beam was taken to meet the detector, radian.
     wavelength : float
-        Median, angstrom.
+        Median wavelength of the frames, angstrom.
     distance : Value
-        The share of itself by which the detector is nearer than was taken, told apart from the cell's scale.
+        The share of itself by which the detector is nearer than was taken, fitted together with the cell's scale.
     scale : Value
-        The share of itself by which the cell is larger than given, told apart from the distance.
+        The share of itself by which the cell is larger than given, fitted together with the distance.
     scale_alone : Value
-        The same if the distance is right.
+        The share of itself by which the cell is larger than given, if the distance is right.
     correlation : float
-        Of distance and scale.
+        Correlation of the errors of distance and scale.
     reference : int
         Row of the input cell with most crystals.
     cell : (6,) float64;  cell_errors : (6,) float64
         Its parameters as they are if the distance is right.
     scatter : float
-        Of the crystals' strains.
+        Standard deviation of the crystals' strains.
     across, along : float
         Scatter of the residuals across and along the diffracted ray, 1/angstrom.
     n_crystals : int
     misfit : Misfit
-        Of the sample's crystals.
+        Fit of the residuals of the sample's crystals.
     crystals : Crystals
-        These, with the spots as they were then.
+        The crystals of that fit, with the spots shifted as they were for it.
     residuals, spots : (n, 3) float64
-        Of the indexed spots before any correction, 1/angstrom, and where they are.
+        Residuals of the indexed spots before any correction, and these spots, 1/angstrom.
     before, after : Trial or None
         The sample indexed again as in the run, and with the shift; None where it was not tried.
     """
@@ -107,7 +107,7 @@ class SetupFinding:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether the shift is beyond doubt, and large enough to matter."""
+        """Whether the shift is significant, and large enough to matter."""
         errors = Radian(np.array([self.shift_x.error, self.shift_y.error]))
         return is_shift(self.shift, errors, self.misfit.spread, self.wavelength)
 
@@ -118,7 +118,7 @@ class SetupFinding:
 
     @property
     def cause(self) -> str:
-        """What is behind a wrong scale: `none`, `distance`, `cell`, `both`, or `unknown`."""
+        """The cause of a wrong scale: `none`, `distance`, `cell`, `both`, or `unknown`."""
         if self.scale_alone.significance < SIGNIFICANT:
             return "none"
         distance, scale = self.distance.significance > SIGNIFICANT, self.scale.significance > SIGNIFICANT
@@ -160,36 +160,36 @@ class _State:
 
     @property
     def is_settled(self) -> bool:
-        """Whether no shift beyond doubt is left."""
+        """Whether no significant shift is left."""
         m = self.misfit
         return m is None or bool((np.abs(m.shift) < SIGNIFICANT * m.shift_errors).all())
 
 
-def find_setup(sample: Sample, again: Again | None) -> SetupFinding | None:
-    """What the residuals of a sample's crystals say, tried out where there is the means.
+def find_setup(sample: Sample, trials: Trials | None) -> SetupFinding | None:
+    """Find errors in the experiment's description from the residuals of a sample's crystals, and try corrections out.
 
     None where there are too few crystals, and no shift of the beam gives more.
     """
     start = _State(None, NO_SHIFT.radian, sample.crystals, find_misfit(sample.crystals))
     state, before = start, None
-    if again is not None:
-        before = again.index()
-        state, best = _followed(again, start, before)
-        if best.rate < SCANNED_BELOW and (far := _scanned(sample, again, state.shift)) is not None:
-            trial = again.index(far)
+    if trials is not None:
+        before = trials.index()
+        state, best = _followed(trials, start, before)
+        if best.rate < SCANNED_BELOW and (far := _scanned(sample, trials, state.shift)) is not None:
+            trial = trials.index(far)
             if trial.is_better_than(best):
-                state, _ = _followed(again, _State.of(trial, far), trial)
+                state, _ = _followed(trials, _State.of(trial, far), trial)
     if state.misfit is None:
         return None
     finding = _finding(sample, state.crystals, state.misfit, state.shift)
     if start.misfit is not None:
         # The residuals as the run left them.
         finding = replace(finding, residuals=start.misfit.residuals, spots=start.misfit.spots)
-    after = again.index(finding.shift) if again is not None and finding.is_shifted else None
+    after = trials.index(finding.shift) if trials is not None and finding.is_shifted else None
     return replace(finding, before=before, after=after)
 
 
-def _followed(again: Again, state: _State, trial: Trial) -> tuple[_State, Trial]:
+def _followed(trials: Trials, state: _State, trial: Trial) -> tuple[_State, Trial]:
     """Correct the spots and index them again, as long as that is no worse, until the crystals agree with it.
 
     Returns
@@ -203,7 +203,7 @@ def _followed(again: Again, state: _State, trial: Trial) -> tuple[_State, Trial]
         if state.is_settled or state.misfit is None:
             break
         shift = Radian(state.shift + state.misfit.shift)
-        then = _State.of(again.index(shift), shift)
+        then = _State.of(trials.index(shift), shift)
         assert then.trial is not None
         if then.misfit is None or then.trial.evidence.sum() < trial.evidence.sum():
             break
@@ -215,14 +215,14 @@ def _followed(again: Again, state: _State, trial: Trial) -> tuple[_State, Trial]
     return state, trial
 
 
-def _scanned(sample: Sample, again: Again, about: Radian) -> Radian | None:
+def _scanned(sample: Sample, trials: Trials, about: Radian) -> Radian | None:
     """The one of many shifts with which a few frames are indexed best; None where that is none of them."""
-    few = again.on(sample.with_most_spots(SCAN_FRAMES))
+    few = trials.on(sample.with_most_spots(SCAN_FRAMES))
     shortest = max(shortest_reciprocal(cell) for cell in sample.crystals.references)
     zero = few.index(about, learn=False)
     places = [Radian(about + shift) for shift in shifts_to_try(shortest, float(np.median(sample.crystals.wavelength)))]
-    trials = [(place, few.index(place, learn=False)) for place in places]
-    shift, best = max(trials, key=lambda trial: trial[1].evidence.sum())
+    tried = [(place, few.index(place, learn=False)) for place in places]
+    shift, best = max(tried, key=lambda trial: trial[1].evidence.sum())
     return shift if best.is_better_than(zero) else None
 
 

@@ -31,22 +31,22 @@ class Trial(Evidence):
     Attributes
     ----------
     crystals : Crystals
-        What was found, in the spots as they were changed.
+        The crystals that were found, with the spots as they were changed.
     measure : str
-        What the evidence is.
+        The quantity that serves as evidence, in words.
     """
 
     crystals: Crystals
     measure: str
 
 
-class Again:
-    """Indexes frames of a sample.
+class Trials:
+    """Indexes frames of a sample again, with changes to try out.
 
     Parameters
     ----------
     settings
-        Of the run, as `read_run` gives them.
+        Settings of the run, as `read_run` gives them.
     """
 
     def __init__(self, sample: Sample, found: RunColumns, settings: dict[str, Any], devices: Devices) -> None:
@@ -57,8 +57,8 @@ class Again:
         self._p = Parameters().replace(**{name: value for name, value in values.items() if name in known})
         self._limits = ResolutionLimits(settings.get("d_min"), settings.get("d_max"))
 
-    def on(self, sample: Sample) -> Again:
-        """The same for other frames."""
+    def on(self, sample: Sample) -> Trials:
+        """Trials on the frames of another sample, with the same settings."""
         other = copy.copy(self)
         other._sample = sample
         return other
@@ -76,7 +76,7 @@ class Again:
         Parameters
         ----------
         shift, distance
-            Of the detector, as `spots_of_moved_detector` takes them.
+            How the detector is moved, as `spots_of_moved_detector` takes it.
         cell : (3, 3)
             A primitive cell in the place of the run's.
         learn

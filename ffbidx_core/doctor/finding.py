@@ -1,4 +1,4 @@
-"""What an examination finds."""
+"""Findings of an examination."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding:
     text : str
         How it is, and what to do where that is anything.
     data : dict
-        The same for programs.
+        The finding as data, for programs.
     """
 
     what: str

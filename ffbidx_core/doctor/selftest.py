@@ -19,7 +19,7 @@ from ..simulate.judge import Judge
 from .finding import Finding, State
 
 FRAMES = 2
-"""Of each scenario."""
+"""Frames that are simulated of each scenario."""
 DIRECTIONS = 4096
 """Fewer than in a run, for the oracle is slow; enough for these frames."""
 TOLERANCE = 0.05

@@ -23,21 +23,21 @@ class Crystals:
     Attributes
     ----------
     spots : (N, 3) float64
-        1/angstrom.
+        Spots in reciprocal space, 1/angstrom.
     offsets : (F + 1,) int64
         Frame f owns spots offsets[f]:offsets[f + 1].
     wavelength : (F,) float64
-        Angstrom.
+        Wavelength of each frame, angstrom.
     cells : (C, 3, 3) float64
-        Oriented primitive cells, rows a, b, c.
+        Oriented primitive cells, rows a, b, c, angstrom.
     crystal_offsets : (F + 1,) int64
         Frame f has the crystals crystal_offsets[f]:crystal_offsets[f + 1].
     input_cell : (C,) int64
-        The reference of each.
+        Row of `references` of the cell that each crystal was searched for with.
     references : (M, 3, 3) float64
-        Primitive cells without strain.
+        Primitive input cells, which crystals are strained copies of, angstrom.
     operators : sequence of (n, 3, 3) int64, M
-        Symmetry of the lattice of each.
+        Symmetry operators of each reference's lattice.
     """
 
     spots: Array

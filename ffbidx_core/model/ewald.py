@@ -19,7 +19,7 @@ def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: flo
     cell : (3, 3)
         Oriented cell, rows a, b, c, angstrom. The beam runs along +z.
     wavelength : float
-        Angstrom.
+        Wavelength of the beam, angstrom.
     q_max, width : float
         1/angstrom.
 

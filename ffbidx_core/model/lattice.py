@@ -38,9 +38,9 @@ WITH_UNIQUE_AXIS = ("monoclinic", "tetragonal", "hexagonal")
 _LENGTHS_EQUAL = 1e-4
 """Share of a length by which two that are meant to be equal may differ."""
 _ANGLES_EQUAL = 0.01
-"""Degrees."""
+"""Degrees by which two angles that are meant to be equal may differ."""
 _LENGTHS_NEAR, _ANGLES_NEAR = 0.02, 2.0
-"""The same for a measured cell that is only to be told from one on other axes."""
+"""The tolerances for a measured cell, which is only to be distinguished from one on other axes."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> f
     cell, other : (3, 3)
         Rows a, b, c.
     operators : (n, 3, 3) int
-        As `symmetry_operators` gives them.
+        Symmetry operators of the lattice, as `symmetry_operators` gives them.
     """
     return float(rotation_angle(rotation_between(operators @ cell, other)).min())
 

@@ -1,4 +1,4 @@
-"""What is sampled for a set of input cells: vector lengths, and the ways to lay each cell on a candidate vector."""
+"""The search for a set of input cells: vector lengths, and the ways to lay each cell on a candidate vector."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SearchPlan:
     operators : tuple of (n, 3, 3) int64
         Proper symmetry of each input cell's lattice.
     settings : tuple of (n, 3, 3) int64
-        Other settings of each input cell that must be told apart; none where the parameters do not ask for it.
+        Other settings of each input cell that must be distinguished; none where the parameters do not ask for it.
     spread : Spread or None
         Scatter of residuals and strains that the last fit reckons with; None where it is not known.
     """
@@ -77,7 +77,7 @@ class SearchPlan:
         return np.asarray(np.abs(np.linalg.det(self.cells)))
 
     def angle_tables(self) -> NDArray[np.float32]:
-        """What multiplies a spot's coordinates along u and w for the two vectors across each seed's axis.
+        """The factors of a spot's coordinates along u and w for the two vectors across each seed's axis.
 
         Returns
         -------

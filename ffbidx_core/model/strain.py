@@ -48,7 +48,7 @@ def symmetric(strain: XpArray, cell: XpArray, operators: XpArray, xp: ModuleType
     cell : (3, 3)
         The reference.
     operators : (n, 3, 3)
-        As `symmetry_operators` gives them.
+        Symmetry operators of the lattice, as `symmetry_operators` gives them.
     """
     rotations = xp.linalg.inv(cell) @ operators @ cell
     turned = rotations @ strain[..., None, :, :] @ xp.swapaxes(rotations, -1, -2)

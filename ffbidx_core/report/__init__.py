@@ -1,4 +1,4 @@
-"""What a run's results say about it, in pictures and words."""
+"""The report of a run: its results in pictures and words."""
 
 from __future__ import annotations
 

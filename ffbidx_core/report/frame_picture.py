@@ -125,7 +125,7 @@ def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Pred
 
 
 def _allowed(hkl: NDArray[np.int64], cell: Array, lattice: Lattice) -> NDArray[np.int64]:
-    """Those that the centring does not forbid: whole numbers on the primitive basis too."""
+    """The reflections that the centring allows: their indices on the primitive basis are whole numbers."""
     primitive = hkl @ primitive_basis(cell, lattice.centring).T
     return hkl[(np.abs(primitive - np.rint(primitive)) < 1e-6).all(axis=1)]
 
@@ -155,7 +155,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
 
 
 def _fate(frame: IndexedFrame, results: Results) -> str:
-    """What became of a frame, and why or by which try."""
+    """The status of a frame in words, with its reason or the retry that indexed it."""
     status = frame.status.name.lower().replace("_", " ")
     if results.rung is not None and results.rung[0]:
         return f"{status} by retry ({Rung(int(results.rung[0])).words})"

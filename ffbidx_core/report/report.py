@@ -40,7 +40,7 @@ class CellRow:
 
 @dataclass(frozen=True)
 class Report:
-    """What a report says.
+    """The numbers and sentences of a report.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class Report:
     facts : list of (str, str)
         The figures that count, each with its name.
     remarks : list of str
-        What is worth a sentence.
+        Sentences about what stands out.
     cells : dict
         By the row of `/input_cells` its given and learned parameters, and the crystals' median and spread.
     files : list of (str, int, float)
         Input files with their frames and the share of them that is indexed.
     files_left_out : int
-        Further ones.
+        Number of further input files, which are not listed.
     problems : list of str
-        What the run complained of; empty where the file does not say.
+        Problems that the run noted; empty where the file does not say.
     made : list of (str, str)
         Version, method, backend, device.
     parameters : list of (str, str, str)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 INDEXED, FAILED, LEARNED, GREY = "#0072b2", "#d55e00", "#009e73", "#6b7280"
 CRYSTALS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Colours that the colour-blind can tell apart (Okabe and Ito); crystals take them in turn."""
+"""Colours that the colour-blind can distinguish (Okabe and Ito); crystals take them in turn."""
 DOTS_PER_INCH = 150
 
 _STYLE: dict[str, Any] = {

@@ -60,7 +60,7 @@ class SimulatedFrames:
 
     @property
     def input_cells(self) -> Array:
-        """What an indexer is told: the scenario's cells with their error, (M, 3, 3)."""
+        """The input cells of an indexer: the scenario's cells with their error, (M, 3, 3), angstrom."""
         return self.scenario.input_cells
 
 

@@ -23,7 +23,7 @@ SAME_LATTICE = 0.08
 
 
 class Judge:
-    """Tells right crystals from others for the cells of one scenario."""
+    """Decides which crystals are right, for the cells of one scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.primitive = centring_basis(scenario.centring)

@@ -133,13 +133,13 @@ class Scenario:
 
     @property
     def input_cells(self) -> Array:
-        """Cells that an indexer is told, with `cell_error`, (M, 3, 3)."""
+        """The input cells of an indexer: the true ones with `cell_error`, (M, 3, 3), angstrom."""
         factor = np.concatenate([1 + np.array(self.cell_error), np.ones(3)])
         return np.stack([cell_from_parameters(np.array(cell) * factor) for cell in self.cells])
 
     @property
     def detector(self) -> FlatDetector:
-        """Where the detector is."""
+        """The detector at its true place."""
         middle = (self.detector_size[0] / 2, self.detector_size[1] / 2)
         return FlatDetector(self.distance, self.pixel_size, self.detector_size, self.beam_centre or middle)
 

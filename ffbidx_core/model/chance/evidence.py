@@ -11,7 +11,7 @@ from ..cell import Array
 from ..records.frame import BatchResult
 
 MEASURES = {"chance": "-log10 of the chance level", "count": "number of indexed spots"}
-"""What the evidence is, by `Parameters.accept`."""
+"""The quantity that serves as evidence, in words, by `Parameters.accept`."""
 CLEARLY = 3.0
 """Standard errors by which the evidence must rise to be better."""
 
@@ -41,7 +41,7 @@ class Evidence:
         return cls(found, evidence)
 
     def __getitem__(self, frames: slice | NDArray[np.bool_]) -> Evidence:
-        """That of some of the frames."""
+        """The evidence of some of the frames."""
         return Evidence(self.indexed[frames], self.evidence[frames])
 
     @property

@@ -1,7 +1,7 @@
 """How many crystals as good as one are expected where there is none: its chance, times the orientations tried.
 
 The constants belong to the search of the presets; `tests/bench/calibration.py` measures what they are worth. The
-formula is told in docs/algorithm.md.
+formula is derived in docs/algorithm.md.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEEDED, NEEDED_GROWTH = 0.72, 0.14
 SLOPE = 0.73
 """The measured numbers fall with this power of the formula's."""
 FEWEST_OVER = 0.02
-"""Share of the spots above what is expected that a hit has at least, lest logarithms fail."""
+"""Share of the spots above what is expected that a hit has at least, so that its logarithm is finite."""
 
 
 def log10_expected(

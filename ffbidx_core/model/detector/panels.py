@@ -89,7 +89,7 @@ class Detector:
 
     @property
     def mean_offset(self) -> float:
-        """Of the panels' corners along the beam, from the detector's distance, mm: together the mean distance."""
+        """Mean offset of the panels' corners from the detector's distance, along the beam, mm."""
         return float(np.mean([panel.corner[2] for panel in self.panels]))
 
     def find_panels(self, fs: Array, ss: Array) -> NDArray[np.int64]:
@@ -221,14 +221,14 @@ WAVELENGTH_UNITS: dict[str, Callable[[Any], Any]] = {
     "V": _electrons,
     "kV": lambda v: _electrons(v * 1e3),
 }
-"""What makes angstrom of a wavelength, a photon energy or an accelerating voltage."""
+"""Conversion of a wavelength, a photon energy or an accelerating voltage to angstrom, by its unit."""
 LENGTH_UNITS = {"mm": 1.0, "m": 1e3}
 """Millimetres in a unit."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What turns the peaks of a file into spots.
+    """All that is needed to turn the peaks of a file into spots.
 
     Attributes
     ----------
@@ -246,7 +246,7 @@ class Geometry:
     by_hand : bool
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
     assumed : str
-        What was assumed of it, for whoever uses it, or empty.
+        An assumption about the geometry that its user should know, or empty.
     """
 
     detector: Detector

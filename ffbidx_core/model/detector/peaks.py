@@ -19,9 +19,9 @@ class DetectorPeaks:
     pixels : (N, 3) float64
         fs and ss in the data, from panels' corners, and the panel's number.
     wavelength : (F,) float64
-        Angstrom.
+        Wavelength of each frame, angstrom.
     distance : (F,) float64
-        Of the detector, mm.
+        Distance of the detector from the sample, mm.
     intensity : (N,) float64 or None
     """
 

@@ -28,7 +28,7 @@ class FlatDetector:
     Attributes
     ----------
     distance : float
-        From the sample, mm.
+        Distance of the panel from the sample, mm.
     pixel_size : float
         Edge of a pixel, micrometre.
     size : (2,) int
@@ -60,7 +60,7 @@ class FlatDetector:
         return np.asarray(((pixels >= 0) & (pixels < self.size)).all(axis=1), dtype=np.bool_)
 
     def as_text(self, wavelength: float) -> str:
-        """The same as a CrystFEL geometry file of one panel."""
+        """The detector as a CrystFEL geometry file of one panel."""
         (nx, ny), (x, y) = self.size, self.beam_centre
         lines = [
             f"wavelength = {wavelength:.8g} A",

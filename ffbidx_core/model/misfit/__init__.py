@@ -1,1 +1,1 @@
-"""What the residuals of indexed spots say of cell, beam and distance, and the equations of that fit."""
+"""The fit of cell, beam and distance to the residuals of indexed spots, and its equations."""

@@ -21,7 +21,7 @@ RADIUS = 0.002
 LARGEST_SHARE = 0.3
 """The radius is at most this share of the shortest reciprocal vector."""
 FEWEST_SPOTS = 6
-"""Of a crystal."""
+"""A crystal with fewer indexed spots is left out of the fit."""
 BIWEIGHT = 6.0
 """Residuals of so many standard deviations count for nothing."""
 CONSISTENT = 1.074
@@ -29,7 +29,7 @@ CONSISTENT = 1.074
 SCATTERS = np.geomspace(2e-5, 0.02, 70)
 """Scatter of the strains that are tried."""
 OWN = 9
-"""Parameters of a crystal."""
+"""Number of parameters of a crystal: three of its rotation, six of its strain."""
 COMMON = ("x", "y", "distance")
 
 
@@ -49,11 +49,11 @@ class Indexed:
     Attributes
     ----------
     spots : (n, 3) float64
-        Where they are predicted, 1/angstrom.
+        Predicted places of the spots, 1/angstrom.
     residuals : (n, 3) float64
-        Observed less predicted.
+        Observed less predicted place of each spot, 1/angstrom.
     crystal : (n,) int64
-        Ascending.
+        Crystal of each spot, ascending.
     axes : (n, 3, 3) float64
         Rows: two directions across the diffracted ray, and its own.
     wavelength : (n,) float64
@@ -87,7 +87,7 @@ def index_spots(crystals: Crystals) -> Indexed:
     used = np.bincount(crystal[near], minlength=len(crystals.cells)) >= FEWEST_SPOTS
     near &= used[crystal]
     # Not the observed ray: its noise would be that of the residuals, and what hardly differs (distance and scale) is
-    # told apart by a small part of the derivatives.
+    # distinguished by a small part of the derivatives.
     ray = predicted[near] * wavelength[near, None] + (0.0, 0.0, 1.0)
     strain, rotation = strains_and_rotations(crystals.cells, crystals.references[crystals.input_cell])
     return Indexed(

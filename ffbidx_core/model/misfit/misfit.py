@@ -1,4 +1,4 @@
-"""What the residuals of many crystals say of the experiment: beam centre, detector distance, and the cell.
+"""Beam centre, detector distance and cell, fitted to the residuals of many crystals.
 
 A crystal's own rotation and strain can absorb much of such an error, but not what all crystals share in the
 laboratory. So all are fitted at once: to the residuals of the indexed spots, whitened by their scatter across the
@@ -35,9 +35,9 @@ FEWEST_CRYSTALS = 8
 ROUNDS = 7
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
-"""Beam shift and distance are off by about so much at most: keeps the fit together where the spots do not tell."""
+"""Standard deviations of the priors that hold beam shift and distance where the spots do not determine them."""
 STRAIN_PRIOR = 0.1
-"""The same for the strains of the cells."""
+"""Standard deviation of the prior that keeps the strains of the cells small."""
 SIGNIFICANT = 5.0
 """Standard errors from which on a correction is believed."""
 WORTH = 0.5
@@ -46,7 +46,7 @@ WORTH = 0.5
 
 @dataclass(frozen=True)
 class Misfit:
-    """What the residuals say; G common parameters.
+    """G parameters that crystals have in common, fitted to their residuals.
 
     Attributes
     ----------
@@ -54,19 +54,19 @@ class Misfit:
         Beam shift along x and y in units of the distance, the share of itself by which the detector is nearer than
         was taken (the arguments of `spots_of_moved_detector`), then the strains of the references, by their bases.
     normal : (G, G) float64
-        The matrix of their equations.
+        Matrix of the normal equations of the common parameters.
     scores : (C, G) float64
-        Each crystal's part of the right side; they sum to nothing at the solution.
+        Each crystal's part of the right side of the normal equations; the parts sum to zero at the solution.
     bases : dict of (k, 6) float64
         By the row of the reference, the strains that keep its lattice's symmetry.
     spread : Spread
-        Of the residuals, and of the strains between crystals beyond what their errors explain.
+        Scatter of the residuals, and of the strains between crystals beyond their errors.
     cells : (C, 3, 3) float64
-        The crystals as fitted.
+        Cells of the crystals as fitted, angstrom.
     residuals, spots : (n, 3) float64
-        Of the indexed spots before the fit, 1/angstrom, and where they are.
+        Residuals of the indexed spots before the fit, and these spots, 1/angstrom.
     wavelength : float
-        Median, angstrom.
+        Median wavelength of the frames, angstrom.
     n_crystals : int
         Crystals with enough spots.
     """
@@ -106,7 +106,7 @@ class Misfit:
 
     @property
     def covariance(self) -> Array:
-        """Of the values, (G, G)."""
+        """Covariance of the values, (G, G)."""
         return self.knowing(np.zeros((0, len(self.values))))[1]
 
     @property
@@ -143,7 +143,7 @@ class Misfit:
 
 
 def _stiffness(n_common: int) -> Array:
-    """What the priors add to the equations of the common parameters, (G,)."""
+    """The diagonal (G,) that the priors add to the normal equations of the common parameters."""
     strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
     return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
 
@@ -160,7 +160,7 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         int(row): symmetric_basis(crystals.references[row], crystals.operators[row])
         for row in np.unique(crystals.input_cell)
     }
-    setup, spread, moved = np.zeros(len(COMMON)), FIRST, crystals
+    detector, spread, moved = np.zeros(len(COMMON)), FIRST, crystals
     first = index_spots(crystals)
     for _ in range(rounds):
         indexed = index_spots(moved)
@@ -172,15 +172,15 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
         stiffness = _stiffness(len(normal))
         normal += np.diag(stiffness)
-        right[: len(COMMON)] -= setup * stiffness[: len(COMMON)]
+        right[: len(COMMON)] -= detector * stiffness[: len(COMMON)]
         change = np.linalg.solve(normal, right)
         scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
         spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
         cells = turned_and_strained(moved, indexed, reduced.own(change))
         # The detector's part goes into the spots; strains are measured from the references each time.
-        setup = setup + change[: len(COMMON)]
-        moved = replace(crystals.corrected(Radian(setup[:2]), setup[2]), cells=cells)
-    values = np.concatenate([setup, change[len(COMMON) :]])
+        detector = detector + change[: len(COMMON)]
+        moved = replace(crystals.corrected(Radian(detector[:2]), detector[2]), cells=cells)
+    values = np.concatenate([detector, change[len(COMMON) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(
         values,
