@@ -199,6 +199,7 @@ def _crystals(found: RunColumns) -> Iterator[Picture]:
         "Of each crystal's indexed spots.",
     )
     for name, values, title, label, caption in (
+        ("resolution", found.resolution, "Resolution", "resolution / Å", "How far out each crystal indexes spots."),
         (
             "chance",
             found.log10_chance,

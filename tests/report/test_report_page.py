@@ -129,6 +129,15 @@ def test_names_cannot_break_the_page(tmp_path):
     assert evil in " ".join(checked(page(report)).text)
 
 
+def test_the_resolution_of_the_crystals_is_shown_where_it_is_known(tmp_path):
+    for known in (True, False):
+        results = results_of([1, 0, 2])
+        if not known:
+            results.resolution[:] = np.nan
+        report = make_report(write_results(tmp_path / f"{known}.h5", results))
+        assert any(picture.name == "resolution" for picture in report.pictures) == known
+
+
 @pytest.mark.parametrize(("crystals", "chance"), [([0], True), ([1], True), ([0] * 40, False), ([1] * 3, False)])
 def test_runs_with_little_to_show(tmp_path, crystals, chance):
     results = results_of(crystals)
