@@ -57,6 +57,8 @@ class IndexedFrame:
     cells : (k, 3, 3) float64
         Crystals, best first, rows a, b, c, angstrom; conventional cells.
     lattices : list of Lattice, k
+    resolution : (k,) float32
+        Resolution up to which each crystal indexes spots, angstrom; nan where it is not known.
     crystal : (n,) int64
         Number of the crystal that a spot belongs to, or -1.
     hkl : (n, 3) int64
@@ -71,6 +73,7 @@ class IndexedFrame:
     peaks: DetectorPeaks | None
     cells: Array
     lattices: list[Lattice]
+    resolution: NDArray[np.float32]
     crystal: NDArray[np.int64]
     hkl: NDArray[np.int64]
 
@@ -276,6 +279,7 @@ def _indexed_frame(
         peaks,
         cells,
         lattices,
+        results.resolution[results.crystal_offsets[f] : results.crystal_offsets[f + 1]],
         crystal,
         hkl,
     )

@@ -103,7 +103,10 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
     lines.append("End of peak list")
     for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
         mine = frame.crystal == number
-        lines += _crystal(cell, lattice, frame.hkl[mine], resolution[mine], wavelength)
+        limit = _PER_NM / float(frame.resolution[number])
+        if np.isnan(limit):
+            limit = resolution[mine].max(initial=0.0)
+        lines += _crystal(cell, lattice, frame.hkl[mine], limit, wavelength)
     return "\n".join([*lines, "----- End chunk -----"]) + "\n"
 
 
@@ -112,7 +115,7 @@ def _limit(key: str, per_nm: float) -> str:
     return f"{key} = {per_nm:f} nm^-1 or {angstrom:f} A"
 
 
-def _crystal(cell: Array, lattice: Lattice, hkl: NDArray[np.int64], resolution: Array, wavelength: float) -> list[str]:
+def _crystal(cell: Array, lattice: Lattice, hkl: NDArray[np.int64], limit: float, wavelength: float) -> list[str]:
     a, b, c, alpha, beta, gamma = cell_parameters(cell)
     # As in CrystFEL: nearly all spots of the crystal are within the radius.
     errors = np.abs(excitation_errors(hkl, cell, wavelength)) if len(hkl) else np.zeros(1)
@@ -126,7 +129,7 @@ def _crystal(cell: Array, lattice: Lattice, hkl: NDArray[np.int64], resolution: 
         f"unique_axis = {lattice.unique_axis or '*'}",
         f"profile_radius = {np.percentile(errors, 98) * _PER_NM:.5f} nm^-1",
         "predict_refine/det_shift x = 0.000 y = 0.000 mm",
-        _limit("diffraction_resolution_limit", resolution.max(initial=0.0)),
+        _limit("diffraction_resolution_limit", limit),
         "num_reflections = 0",
         # Nothing is integrated here. An empty table rather than no table: some readers look for it.
         "Reflections measured after indexing",

@@ -1,5 +1,6 @@
 """From peaks and a geometry to streams and solution files, read back by other programs' readers."""
 
+import re
 import warnings
 
 import CFstreamparser
@@ -70,6 +71,24 @@ def test_a_second_reader_finds_the_same(route, tmp_path):
         (crystal,) = chunk["crystals"]
         assert same_orientation(cell_of_stars([crystal[f"{x}star"] for x in "abc"]), truth, OPERATORS)
         np.testing.assert_allclose(crystal["Cell parameters/angles"], (90, 103, 90), atol=0.5)
+
+
+def limits_of(stream):
+    """The limits in nm^-1 and in A of a stream's crystals, (k, 2)."""
+    found = re.findall(r"diffraction_resolution_limit = (\S+) nm\^-1 or (\S+) A", stream.read_text())
+    return np.array(found, dtype=float)
+
+
+def test_the_limit_of_a_crystal_is_its_resolution(route, run, tmp_path):
+    assert route("-o", "run.h5", "-o", "run.stream").status == 0
+    limits, resolution = limits_of(tmp_path / "run.stream"), read_results(tmp_path / "run.h5").resolution
+    np.testing.assert_allclose(limits[:, 1], resolution, atol=1e-6)
+    np.testing.assert_allclose(limits.prod(axis=1), 10, rtol=1e-5)
+    # Results of a program that did not measure it: the farthest of the crystal's spots.
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        del file["crystal/resolution"]
+    assert run("convert", "run.h5", "-o", "old.stream").status == 0
+    assert (limits_of(tmp_path / "old.stream")[:, 0] > limits[:, 0]).all()
 
 
 def test_a_solution_file(route, tmp_path):
