@@ -1,6 +1,5 @@
 """What is handed out: an sdist and a wheel that `twine` finds sound, and records of the project that agree."""
 
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,28 +11,6 @@ from tests.helpers.paths import ROOT
 
 yaml = pytest.importorskip("yaml")  # comes with distributed
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-@pytest.fixture(scope="module")
-def distributions(tmp_path_factory):
-    """The folder of an sdist and of the wheel that is built from it; made of a copy, since building leaves folders."""
-    pytest.importorskip("build")
-    pytest.importorskip("setuptools", minversion="80")
-    copy, out = tmp_path_factory.mktemp("sources") / "ffbidx", tmp_path_factory.mktemp("distributions")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a checkout of git, which says which files are the project's")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
-    # With the packages that are here, so that nothing is fetched.
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(copy)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
 
 
 def test_twine_finds_nothing_wrong(distributions):

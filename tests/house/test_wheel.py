@@ -1,6 +1,3 @@
-import shutil
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -10,20 +7,9 @@ from tests.helpers.paths import ROOT
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """The wheel that the project's files make; built of a copy, since building leaves folders behind."""
-    pytest.importorskip("setuptools", minversion="80")
-    copy, out = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    for name in ("ffbidx", "ffbidx_core", "ffbidx_cli"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    options = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(out)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", str(copy), *options], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (path,) = out.iterdir()
+def wheel(distributions):
+    """The names of the files in the wheel that the project's files make."""
+    (path,) = distributions.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         return set(archive.namelist())
 
