@@ -5,18 +5,24 @@ See docs/architecture.md for the way of a frame.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .read.results import read_results
+    from .read.results_file import open_results
 
-__all__ = ["read_results"]
+_HOMES = {
+    "open_results": "read.results_file",
+    "read_results": "read.results",
+}
+"""The module of each name that the package offers."""
+
+__all__ = ["open_results", "read_results"]
 
 
 def __getattr__(name: str) -> Any:
     # Importing the package stays free of NumPy and HDF5.
-    if name == "read_results":
-        from .read.results import read_results
-
-        return read_results
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

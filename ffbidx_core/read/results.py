@@ -19,6 +19,8 @@ from ..model.records.table import OFFSETS, SHARED, Column, cut
 from .files.content import read_text
 from .files.datasets import errors_of, open_dataset, open_file
 
+IS_TEXT = "is text: Python reads the HDF5 results file of a run"
+
 
 def read_results(path: str | os.PathLike[str]) -> Results:
     """The results of a run.
@@ -35,7 +37,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
     """
     name = os.fspath(path)
     if read_text(name) is not None:
-        raise InputError(name, "is text: Python reads the HDF5 results file of a run")
+        raise InputError(name, IS_TEXT)
     with open_file(name) as file:
         with errors_of(name, "attributes"):
             attributes = dict(file.attrs)
@@ -55,22 +57,82 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
         When it is no results file, or is damaged.
     """
     with open_file(path) as file:
+        pieces = _Pieces(file, path)
+        for begin in range(0, pieces.n_frames, frames_at_once):
+            yield pieces.frames(slice(begin, min(begin + frames_at_once, pieces.n_frames)))
+
+
+def read_frames(path: str, frames: slice) -> Results:
+    """The results of consecutive frames, with all input cells; nothing else is read.
+
+    Parameters
+    ----------
+    frames
+        Begin and end, both inside of the file.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, or what is read is damaged.
+    """
+    with open_file(path) as file:
+        return _Pieces(file, path).frames(frames)
+
+
+def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
+    """How the results of a file were made, whether they are complete, and the number of their frames.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, or lacks a dataset.
+    """
+    if read_text(path) is not None:
+        raise InputError(path, IS_TEXT)
+    with open_file(path) as file:
+        pieces = _Pieces(file, path)
+        return pieces.header, pieces.complete, pieces.n_frames
+
+
+def read_column(path: str, name: str) -> Any:
+    """One array of the results in a file, by the name of its attribute; None where the file lacks it.
+
+    Raises
+    ------
+    InputError
+        When it is damaged.
+    """
+    with open_file(path) as file:
+        column = COLUMNS[name]
+        values = _read_column(file, path, column)
+        if values is None and column.fill is not None:
+            return column.filled(len(_Pieces(file, path).columns["crystals"]))
+        return values
+
+
+class _Pieces:
+    """An open results file, read by frames."""
+
+    def __init__(self, file: h5py.File, path: str) -> None:
+        self._path = path
         with errors_of(path, "attributes"):
-            header, complete = _header(path, dict(file.attrs))
-        columns = {name: _column(file, path, column) for name, column in COLUMNS.items()}
-        shared = {
-            name: _values(columns[name], path, column) for name, column in COLUMNS.items() if column.rows == SHARED
-        }
-        n_frames = len(columns["index"])  # type: ignore[arg-type]
-        for begin in range(0, n_frames, frames_at_once):
-            arrays = cut(
-                COLUMNS,
-                slice(begin, min(begin + frames_at_once, n_frames)),
-                lambda name, rows: _values(columns[name], path, COLUMNS[name], rows),
-            )
-            results = Results(header=header, complete=complete, **_filled(shared | arrays))
-            _check(results, path)
-            yield results
+            self.header, self.complete = _header(path, dict(file.attrs))
+        self.columns: dict[str, Any] = {name: _column(file, path, column) for name, column in COLUMNS.items()}
+        self.n_frames = len(self.columns["index"])
+        self._shared: dict[str, Any] = {}
+
+    def frames(self, frames: slice) -> Results:
+        """The results of consecutive frames."""
+        if not self._shared:
+            shared = [name for name, column in COLUMNS.items() if column.rows == SHARED]
+            self._shared = {name: self._values(name) for name in shared}
+        arrays = self._shared | cut(COLUMNS, frames, self._values)
+        results = Results(header=self.header, complete=self.complete, **_filled(arrays))
+        _check(results, self._path)
+        return results
+
+    def _values(self, name: str, rows: slice = slice(None)) -> Any:
+        return _values(self.columns[name], self._path, COLUMNS[name], rows)
 
 
 def _filled(arrays: dict[str, Any]) -> dict[str, Any]:

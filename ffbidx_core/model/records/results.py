@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from .crystals import CellColumns, CrystalColumns
 from .frame import FrameStatus
 from .reason import FrameReason, Rung
 from .table import SHARED, ArrayTable, Column, columns_of
+from .view import data_frame, described, every, frames_of
 
 FORMAT = "ffbidx-results"
 FORMAT_VERSION = 1
@@ -75,7 +76,7 @@ class FrameColumns(ArrayTable):
     status: Annotated[NDArray[np.uint8], Column("frames", "/frame/status", names=FrameStatus)]
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Results(CrystalColumns, CellColumns, FrameColumns):
     """The results of a run, or of some of its frames: `results[10:20]` are those of ten.
 
@@ -106,6 +107,36 @@ class Results(CrystalColumns, CellColumns, FrameColumns):
     ] = None
     reason: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/reason", names=FrameReason)] = None
     rung: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/rung", names=Rung)] = None
+
+    def __len__(self) -> int:
+        return self.n_frames
+
+    def __repr__(self) -> str:
+        return described(self, type(self).__name__)
+
+    def __getitem__(self, frames: int | slice) -> Self:
+        """Some frames: those of a slice, or one."""
+        span, step = frames_of(frames, self.n_frames)
+        return every(super().__getitem__(span), step)
+
+    def to_pandas(self, rows: str = "crystals") -> Any:
+        """A pandas DataFrame with a row for each of the crystals or frames.
+
+        Parameters
+        ----------
+        rows : {"crystals", "frames"}
+            What each row is. Columns have the names of the attributes; those of crystals are joined by the number,
+            file, index and name of the frame, the crystal's rank on it, its input cell, its score and the cell
+            parameters a, b, c (angstrom), alpha, beta, gamma (degrees), those of frames by the number of crystals.
+
+        Raises
+        ------
+        UsageError
+            When pandas is not installed.
+        ParameterError
+            For other rows.
+        """
+        return data_frame(self, rows)
 
     @property
     def n_frames(self) -> int:
