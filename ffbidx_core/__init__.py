@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .read.results import read_results
     from .read.results_file import open_results
+    from .run.door import index, index_iter
+    from .run.request import RunRequest
 
 _HOMES = {
+    "RunRequest": "run.request",
+    "index": "run.door",
+    "index_iter": "run.door",
     "open_results": "read.results_file",
     "read_results": "read.results",
 }
 """The module of each name that the package offers."""
 
-__all__ = ["open_results", "read_results"]
+__all__ = ["RunRequest", "index", "index_iter", "open_results", "read_results"]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,6 +44,25 @@ class ParameterError(FfbidxError, ValueError):
         return type(self), (self.name, self.value, self.wanted)
 
 
+class ArrayError(FfbidxError, ValueError):
+    """An array that cannot be used: another shape, type or content than is wanted.
+
+    Parameters
+    ----------
+    name, given, wanted
+        The argument, what it has, and what is wanted instead.
+    """
+
+    exit_status = 2
+
+    def __init__(self, name: str, given: str, wanted: str) -> None:
+        self.name, self.given, self.wanted = name, given, wanted
+        super().__init__(f"{name} has {given}; wanted is {wanted}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.given, self.wanted)
+
+
 class InputError(FfbidxError):
     """An input file, or a place in one, that cannot be read.
 

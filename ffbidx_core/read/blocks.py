@@ -18,6 +18,7 @@ from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
 from .selection import Selection, readable_frames, unreadable_row
 
 if TYPE_CHECKING:
+    from .arrays import SpotArrays
     from .growing.follow import Follower
 
 FRAMES_PER_BLOCK = 1024
@@ -40,6 +41,7 @@ def read_blocks(
     end: int | None = None,
     by_intensity: bool = False,
     follow: Follower | None = None,
+    arrays: SpotArrays | None = None,
 ) -> Iterator[FrameBlock]:
     """The frames of the sources, in their order.
 
@@ -68,6 +70,8 @@ def read_blocks(
     follow
         Follows files that grow or appear; the sources are its files then. While no frame is there yet, blocks
         without frames come, see `FrameBlock.pause`.
+    arrays
+        Frames in memory, which are read instead of sources.
 
     Raises
     ------
@@ -86,7 +90,9 @@ def read_blocks(
         raise ParameterError("d_min", d_min, f"below d_max = {d_max:g}")
     selection = Selection(every, max_frames, start, end)
     frames: Iterator[RawFrames | Pause]
-    if follow is None:
+    if arrays is not None:
+        frames = arrays.frames(selection, start, frames_per_block, geometry)
+    elif follow is None:
         frames = _all_frames(sources, selection, start, frames_per_block, geometry)
     else:
         frames = follow.frames(selection, start, frames_per_block, geometry)

@@ -21,6 +21,7 @@ from ..model.records.results import ResultsHeader
 from ..model.records.run import InputIdentity, Mark, RunRecord
 from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
+from ..read.arrays import SpotArrays
 from ..read.files.identity import identities
 from ..read.geometry.choose import shifted_geometry
 from ..read.growing.follow import Follower
@@ -73,6 +74,8 @@ class Job:
         Follows files that grow and appear; there are no `sources`, then.
     config
         The options by which the user asked for it, for the record.
+    arrays : SpotArrays or None
+        Frames in memory; there are no `sources`, then.
     """
 
     sources: Sequence[Source]
@@ -96,6 +99,7 @@ class Job:
     span: Stretch | None = None
     follow: Follower | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    arrays: SpotArrays | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
@@ -152,6 +156,7 @@ class Job:
             end=end,
             by_intensity=self.parameters.retry,
             follow=self.follow,
+            arrays=self.arrays,
         )
 
     def check_growth(self, mark: Mark) -> None:
@@ -187,6 +192,8 @@ class Job:
         if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
         inputs = identities(self.sources) if self.follow is None else self.follow.inputs
+        if self.arrays is not None:
+            inputs = (self.arrays.identity,)
         return RunRecord(settings, inputs, dict(self.config), self.follow is not None, versions(backend))
 
     @property
@@ -251,7 +258,7 @@ class Job:
             return self.span.n_frames
         if self.follow is not None:
             return self.max_frames
-        n = count_frames(self.sources, self.geometry)
+        n = count_frames(self.sources, self.geometry) if self.arrays is None else self.arrays.n_frames
         if n is None:
             return self.max_frames
         n = -(-n // self.every)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from ..errors import UsageError
 from ..model.lattice import InputCell
 from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
 from ..read import Source, expand_inputs
-from ..read.cells.input_cell import centred_cell_of, read_input_cell
+from ..read.arrays import NAME, SpotArrays
+from ..read.cells.input_cell import centred_cell_of, input_cell_of, read_input_cell
 from ..read.files.inputs import STANDARD_INPUT, names_to_follow
 from ..read.files.probe import Prober, probing
 from ..read.geometry.choose import first_without_pixels
@@ -86,7 +88,7 @@ class PreparedRun:
             Output(path, wanted, setup, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
         ]
         store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume)
-        read = [source.path for source in self.sources] + [os.fspath(text) for text in request.cells]
+        read = [source.path for source in self.sources] + [os.fspath(cell) for cell in request.cells if _is_file(cell)]
         store.check([*read, os.fspath(request.geometry or "")])
         return store
 
@@ -171,8 +173,7 @@ def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
 
 def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; what is wrong with the request is an error before, not after that."""
-    for text in request.cells:
-        read_input_cell(os.fspath(text))
+    _input_cells(request)
     for path, wanted in formats_of(request.output_names, request.output_format).items():
         if path != TO_STDOUT:
             output = Output(path, wanted)
@@ -191,11 +192,11 @@ def _name_of_share(path: str, share: tuple[int, int]) -> str:
 def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str], follower: Follower | None) -> Job:
     """The job that a request asks for."""
     geometry, half_pixel_shift = request.chosen([source.path for source in sources])
-    cells = [read_input_cell(os.fspath(text)) for text in request.cells]
+    cells = _input_cells(request)
     if not cells and (own := centred_cell_of(source.path for source in sources)):
         cells = [own]
     _check_lattices(cells)
-    named: Sequence[object] = request.input_names
+    named: Sequence[object] = request.input_names if request.spots is None else [NAME]
     if STANDARD_INPUT in named:
         named = follower.named if follower else sources
     output = paths[0] if paths else ""
@@ -219,11 +220,24 @@ def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str]
         output="standard output" if output == TO_STDOUT else output,
         save_seconds=SAVE_SECONDS if request.save_every is None else request.save_every,
         follow=follower,
+        arrays=None if request.spots is None else SpotArrays(request.spots, request.offsets),
     )
     share = request.share
     if share is not None:
         job = job.shard(*share)
     return dataclasses.replace(job, config=request.options(list(map(str, named))))
+
+
+def _input_cells(request: RunRequest) -> list[InputCell]:
+    """The input cells for all frames."""
+    return [
+        read_input_cell(os.fspath(cell)) if _is_file(cell) else input_cell_of(cell, f"cells[{number}]")
+        for number, cell in enumerate(request.cells)
+    ]
+
+
+def _is_file(cell: Any) -> bool:
+    return isinstance(cell, (str, os.PathLike))
 
 
 def _check_lattices(cells: Sequence[InputCell]) -> None:

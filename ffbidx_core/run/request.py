@@ -9,6 +9,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from ..errors import ParameterError, UsageError
@@ -18,6 +19,20 @@ from .sections import Experiment, Following, Inputs, Machine, Method, Outputs
 
 FOLLOWED_BY_SIZE = ("max_input_cells", "max_output_cells")
 """Parameters that follow the work unless they are given."""
+
+_PIXELS = "spots in arrays have no pixels; beam_shift is for them, too"
+ONLY_OF_FILES = {
+    "geometry": _PIXELS,
+    "half_pixel_shift": _PIXELS,
+    "beam_centre": _PIXELS,
+    "distance": _PIXELS,
+    "wavelength": _PIXELS,
+    "shard": "arrays are not shared out, give each run its own",
+    "follow": "arrays do not grow",
+    "dask": "the workers of a cluster read files, write the spots to one",
+    "keep_spots": "spots are kept from files, write them to one",
+}
+"""What does not go with spots in arrays, and why."""
 
 
 # The fields of the last base come first: the order of the options and of what outputs record.
@@ -31,9 +46,14 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
     ----------
     inputs : str, path or sequence of them
         Spot files, directories, patterns, lists (`@frames.lst`) and single frames (`FILE//INDEX`).
-    cells : str, path or sequence of them
-        The input cells, which compete on every frame: files, or numbers with commas between them. Without any each
-        input's own cells serve.
+    cells : str, path, array, or sequence of them
+        The input cells, which compete on every frame: files, numbers with commas between them, or arrays (3, 3) with
+        rows a, b, c in angstrom; an array (M, 3, 3) is M cells. Without any each input's own cells serve.
+    spots : (n, 3) array, or sequence of (n, 3) arrays, optional
+        Frames in memory instead of `inputs`: spots in 1/angstrom, of all frames one after the other, or an array for
+        each frame.
+    offsets : (n_frames + 1,) array of integers, optional
+        With `spots` in one array: frame f owns rows offsets[f]:offsets[f + 1].
     d_min, d_max : float, optional
         Resolution limits in angstrom; spots outside them are not used.
     max_frames, every : int
@@ -68,7 +88,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
     def __post_init__(self) -> None:
         for name in ("inputs", "cells", "outputs"):
             value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, (str, os.PathLike)) else tuple(value))
+            object.__setattr__(self, name, (value,) if _is_one(value) else tuple(value))
 
     @property
     def input_names(self) -> list[str]:
@@ -93,7 +113,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         p = Parameters.preset(self.preset, **self.parameters)
         return p if "max_output_cells" in self.parameters else p.replace(max_output_cells=p.n_output_cells)
 
-    def check(self, *, dry_run: bool = False, as_json: bool = False) -> None:
+    def check(self, *, dry_run: bool = False, as_json: bool = False, in_memory: bool = False) -> None:
         """Refuse what cannot be used, alone or together.
 
         Parameters
@@ -102,6 +122,8 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
             The frames are to be listed only.
         as_json
             The summary is to go to standard output.
+        in_memory
+            The results are to stay in memory where no output is named.
 
         Raises
         ------
@@ -110,12 +132,32 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         ParameterError
             For a value outside its range.
         """
+        self._check_source()
+        if in_memory and not self.output_names:
+            for name in ("resume", "shard", "dask", "keep_spots"):
+                if getattr(self, name):
+                    raise UsageError(f"{name} goes with a results file: name one with outputs")
         self._check_outputs(dry_run, as_json)
         self._check_following(dry_run)
         check_ranges(self)
         if self.d_min is not None and self.d_max is not None and self.d_min >= self.d_max:
             raise ParameterError("d_min", self.d_min, f"below d_max = {self.d_max:g}")
         self.parameters_in_force.check_retry()
+
+    def _check_source(self) -> None:
+        if self.spots is None:
+            if self.offsets is not None:
+                raise UsageError("offsets say which of spots belong to a frame: give spots with them")
+            if not self.input_names:
+                raise UsageError("there is nothing to index: give inputs, which are files, or spots, which are arrays")
+            return
+        if self.input_names:
+            raise UsageError("inputs and spots: the frames are in files or in arrays, leave one of them out")
+        if not self.cells:
+            raise UsageError("spots in arrays have no input cell of their own: give cells")
+        for name, why in ONLY_OF_FILES.items():
+            if getattr(self, name) not in (None, False):
+                raise UsageError(f"{name} and spots: {why}")
 
     def _check_outputs(self, dry_run: bool, as_json: bool) -> None:
         from ..write.outputs import RESULTS_FILE, TO_STDOUT, formats_of
@@ -179,8 +221,17 @@ def names_of(field: dataclasses.Field[Any]) -> list[str]:
     return given.split() or ["--" + field.name.replace("_", "-")]
 
 
+def _is_one(value: Any) -> bool:
+    """Whether a value is one name or one cell, not several."""
+    if isinstance(value, (str, os.PathLike)) or getattr(value, "ndim", 0) == 2:
+        return True
+    return len(value) > 0 and isinstance(value[0], Real)
+
+
 def _plain(value: Any) -> Any:
-    """A value as a file of options holds it."""
+    """A value as a file of options holds it; a cell is written out."""
+    if hasattr(value, "ravel"):
+        return ",".join(map(repr, value.ravel().tolist()))
     if isinstance(value, (tuple, list)):
         return [_plain(each) for each in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -28,7 +28,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The frames, and the cells that are looked for on them."""
+    """The frames, from files or from arrays, and the cells that are looked for on them."""
 
     inputs: Path | Sequence[Path] = asked((), option="INPUT...", kind=str, numbers=0)
     cells: Any = asked(
@@ -41,6 +41,8 @@ class Inputs:
         kind=str,
         numbers=0,
     )
+    spots: Any = None
+    offsets: Any = None
     d_min: float | None = asked(
         None,
         "Use spots up to this resolution only.",

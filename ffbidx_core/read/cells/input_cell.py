@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from ...errors import CellError, InputError, UsageError
+from ...errors import ArrayError, CellError, InputError, UsageError
 from ...model.cell import Array, cell_from_parameters, check_cell
 from ...model.lattice import CENTRINGS, InputCell, Lattice, check_axes
 from ..files.content import read_head, read_text
@@ -50,6 +51,37 @@ def read_input_cell(text: str) -> InputCell:
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None
     return InputCell(cell, Lattice.of_cell(cell, centring))
+
+
+def input_cell_of(values: Any, name: str) -> InputCell:
+    """The cell that an array has, taken for primitive.
+
+    Parameters
+    ----------
+    values : (3, 3) or (6,)
+        Rows a, b, c in angstrom; or a, b, c in angstrom and alpha, beta, gamma in degrees.
+    name
+        What an error calls the array.
+
+    Raises
+    ------
+    ArrayError
+        For another shape or type.
+    CellError
+        When the numbers make no cell.
+    """
+    wanted = "rows a, b, c in angstrom, (3, 3); or a, b, c in angstrom, alpha, beta, gamma in degrees, (6,)"
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise ArrayError(name, f"{values!r:.60}", wanted) from None
+    if array.shape not in ((3, 3), (6,)):
+        raise ArrayError(name, f"the shape {array.shape}", wanted)
+    try:
+        cell = check_cell(array) if array.shape == (3, 3) else cell_from_parameters(array.tolist())
+    except CellError as error:
+        raise CellError(f"{name}: {error}") from None
+    return InputCell(cell, Lattice.of_cell(cell))
 
 
 def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
