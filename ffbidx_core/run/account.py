@@ -15,7 +15,7 @@ from ..write.stores import Store
 from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
 from .job import Job
-from .outcome import Found, Outcome
+from .outcome import BatchFound, Outcome
 from .summary import Progress, Tally
 
 
@@ -87,7 +87,7 @@ class Account:
             self.cells.look_at_units(batch)
             yield batch, cells
 
-    def found(self, batch: FrameBlock, cells: KnownCells | None, result: BatchResult) -> Found:
+    def found(self, batch: FrameBlock, cells: KnownCells | None, result: BatchResult) -> BatchFound:
         """Count what was found on a batch."""
         status = batch.status.copy()
         usable = batch.status == FrameStatus.NOT_INDEXED
@@ -97,7 +97,7 @@ class Account:
         self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
         self.tally.n_left_out += batch.n_left_out
         problems, self._to_keep = self._to_keep, []
-        return Found(batch, status, result, cells, problems, self.job.begun_inputs)
+        return BatchFound(batch, status, result, cells, problems, self.job.begun_inputs)
 
     def progress(self, to_compute: float, to_write: float = 0.0, to_learn: int | None = None) -> Progress:
         """How far the run is, with the problems that came up since this was asked last."""

@@ -10,7 +10,7 @@ from ..model.records.results import ResultsHeader
 from ..model.records.run import InputIdentity, Mark
 from ..write import ResultsWriter
 from ..write.stores import Store
-from .outcome import Found
+from .outcome import BatchFound
 
 SHARD_FRAMES = 16384
 """Frames that are saved together at most, however short the time since the last ones."""
@@ -42,7 +42,7 @@ class Collector:
         self._part, self._mark, self._n_frames = ResultsWriter(self.header), Mark(), 0
         self._since = time.monotonic()
 
-    def take(self, found: Found) -> None:
+    def take(self, found: BatchFound) -> None:
         """Gather the results of a batch, and save them when there are enough."""
         self._note_inputs(found.inputs)
         if found.batch.n_frames:
@@ -57,7 +57,7 @@ class Collector:
         if inputs is not None:
             self.store.note_inputs(inputs)
 
-    def _add(self, found: Found) -> None:
+    def _add(self, found: BatchFound) -> None:
         batch, cells = found.batch, found.cells
         rows = np.zeros(0, dtype=np.int32)
         if cells is not None:

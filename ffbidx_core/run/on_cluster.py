@@ -24,7 +24,7 @@ from .cluster_task import Answer, Part, Shard, index_shard
 from .collector import SHARD_FRAMES, Collector
 from .job import Job
 from .learning import Settled, settle
-from .outcome import Found
+from .outcome import BatchFound
 from .pipeline import DEPTH
 from .summary import Progress, Summary, Tally
 
@@ -89,7 +89,7 @@ def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], 
             ) from error
 
 
-def _found(account: Account, part: Part) -> Found:
+def _found(account: Account, part: Part) -> BatchFound:
     """Take up a part as `Account.prepared` and `Account.found` do a batch."""
     for problem in part.batch.problems:
         account.show(problem)

@@ -36,7 +36,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Found:
+class BatchFound:
     """A batch with its results, on its way to the store.
 
     Attributes
