@@ -1,4 +1,4 @@
-"""A shard of a run, as a worker computes it."""
+"""A task of a run, as a worker computes it."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ DEPTH = 2
 
 
 @dataclass(frozen=True)
-class Shard:
+class FramesTask:
     """What a worker needs to know.
 
     Attributes
     ----------
     job
-        The run's, with the sources of the shard only, and the shard as its span.
+        The run's, with the sources of the task only, and the stretch of the task as its span.
     first
         The first of these sources among all of the run.
     inputs
@@ -48,20 +48,20 @@ class Shard:
     learned: list[Learned]
 
     @classmethod
-    def of(cls, job: Job, cut: Cut, inputs: Sequence[InputIdentity], learned: list[Learned]) -> Shard:
-        """The shard of a job that a cut describes."""
+    def of(cls, job: Job, cut: Cut, inputs: Sequence[InputIdentity], learned: list[Learned]) -> FramesTask:
+        """The task of a job that a cut describes."""
         n = len(job.sources)
         end = cut.last.source + 1 if cut.end == cut.last.position else n
         # Two sources at least, where there are two: what is wrong with the only file of a run is an error.
         first = max(0, min(cut.start.source, n - 2))
-        part = slice(first, max(end, first + 2))
+        piece = slice(first, max(end, first + 2))
         span = dataclasses.replace(cut, start=dataclasses.replace(cut.start, source=cut.start.source - first))
-        mine = dataclasses.replace(job, sources=job.sources[part], span=span, config={}, output="")
-        return cls(mine, first, inputs[part], learned)
+        mine = dataclasses.replace(job, sources=job.sources[piece], span=span, config={}, output="")
+        return cls(mine, first, inputs[piece], learned)
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """Results of consecutive frames with the same input cells.
 
     Attributes
@@ -84,15 +84,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results of a shard, what they were computed on, and the time that took."""
+    """The results of a task, what they were computed on, and the time that took."""
 
-    parts: list[Part]
+    pieces: list[Piece]
     device: str
     seconds: float
 
 
-def index_shard(devices: Devices, shard: Shard) -> Answer:
-    """Index a shard, on a worker.
+def index_task(devices: Devices, task: FramesTask) -> Answer:
+    """Index a task, on a worker.
 
     Raises
     ------
@@ -100,15 +100,15 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
         When an input is not what it is for the run, or is the run's only one and cannot be used.
     """
     begin = time.perf_counter()
-    job = shard.job
-    for here, there in zip(identities(job.sources), shard.inputs, strict=True):
+    job = task.job
+    for here, there in zip(identities(job.sources), task.inputs, strict=True):
         if here.size != there.size:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
     told: list[str] = []
     # What there is to tell of the cells themselves is told by the run, which numbers them.
     cells = InputCells(job, job.parameters, lambda sentence: None, told.append)
-    cells.take_up(shard.learned)
+    cells.take_up(task.learned)
 
     def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None, list[str]]]:
         for batch in job.batches(blocks):
@@ -118,7 +118,7 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
                 cells.look_at_units(batch)
             yield batch, found, told.copy()
 
-    parts: list[Part] = []
+    pieces: list[Piece] = []
     with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
         work = in_lanes(
             devices,
@@ -126,30 +126,30 @@ def index_shard(devices: Devices, shard: Shard) -> Answer:
             lambda item: index_batch(devices, item[0], item[1], job.parameters, keep_all=job.keep_all),
         )
         for (batch, found, suspicions), result in work:
-            parts.append(_part(batch, result, found, suspicions, shard.first))
-    return Answer(_joined(parts), devices.device, time.perf_counter() - begin)
+            pieces.append(_piece(batch, result, found, suspicions, task.first))
+    return Answer(_joined(pieces), devices.device, time.perf_counter() - begin)
 
 
-def _part(batch: FrameBlock, result: BatchResult, cells: CellSet | None, suspicions: list[str], first: int) -> Part:
+def _piece(batch: FrameBlock, result: BatchResult, cells: CellSet | None, suspicions: list[str], first: int) -> Piece:
     assert batch.places is not None
     places = batch.places + np.array([first, 0, 0, 0])
     light = dataclasses.replace(batch, spots=np.zeros((0, 3), np.float32), cells=None, places=places)
-    return Part(light, result, None if cells is None else cells.as_given, suspicions)
+    return Piece(light, result, None if cells is None else cells.as_given, suspicions)
 
 
-def _joined(parts: list[Part]) -> list[Part]:
-    """Consecutive parts with the same input cells as one."""
-    groups: list[list[Part]] = []
-    for part in parts:
-        if not groups or groups[-1][0].given is not part.given:
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """Consecutive pieces with the same input cells as one."""
+    groups: list[list[Piece]] = []
+    for piece in pieces:
+        if not groups or groups[-1][0].given is not piece.given:
             groups.append([])
-        groups[-1].append(part)
+        groups[-1].append(piece)
     return [
-        Part(
-            FrameBlock.joined([part.batch for part in group]),
-            BatchResult.joined([part.result for part in group]),
+        Piece(
+            FrameBlock.joined([piece.batch for piece in group]),
+            BatchResult.joined([piece.result for piece in group]),
             group[0].given,
-            [sentence for part in group for sentence in part.suspicions],
+            [sentence for piece in group for sentence in piece.suspicions],
         )
         for group in groups
     ]

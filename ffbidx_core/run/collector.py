@@ -12,7 +12,7 @@ from ..write import ResultsWriter
 from ..write.stores import Store
 from .outcome import BatchFound
 
-SHARD_FRAMES = 16384
+PART_FRAMES = 16384
 """Frames that are saved together at most, however short the time since the last ones."""
 
 
@@ -28,7 +28,7 @@ class Collector:
     header
         How the results are made.
     save_seconds
-        A part is saved when so many seconds have passed since the part before, or `SHARD_FRAMES` frames are gathered.
+        A part is saved when so many seconds have passed since the part before, or `PART_FRAMES` frames are gathered.
     checksums
         Whether the checksum of the last frame's spots is kept, by which a file that grows is recognised.
     """
@@ -50,7 +50,7 @@ class Collector:
         for problem in (*found.batch.problems, *found.problems):
             self._mark.tell(problem)
         late = time.monotonic() - self._since >= self._save_seconds
-        if not self.store.keeps_all and (late or self._n_frames >= SHARD_FRAMES):
+        if not self.store.keeps_all and (late or self._n_frames >= PART_FRAMES):
             self.save_rest()
 
     def _note_inputs(self, inputs: tuple[InputIdentity, ...] | None) -> None:

@@ -1,4 +1,4 @@
-"""A run by the workers of a cluster: each computes shards of the input, which come back in its order."""
+"""A run by the workers of a cluster: its frames are cut to tasks, whose results come back in the order of the input."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from ..read.spans import Cut, Cutter
 from ..write.behind import WriteBehind
 from ..write.stores import Store
 from .account import Account
-from .cluster_task import Answer, Part, Shard, index_shard
-from .collector import SHARD_FRAMES, Collector
+from .cluster_task import Answer, FramesTask, Piece, index_task
+from .collector import PART_FRAMES, Collector
 from .job import Job
 from .learning import Settled, settle
 from .outcome import BatchFound
 from .pipeline import DEPTH
 from .summary import Progress, Summary, Tally
 
-SHARD_SECONDS = 8.0
-"""Time that a worker spends on a shard, once it is known how fast it is: so much of its work is lost when it dies."""
+TASK_FRAMES = PART_FRAMES
+"""Frames of the largest tasks."""
+TASK_SECONDS = 8.0
+"""Time that a worker spends on a task, once it is known how fast it is: so much of its work is lost when it dies."""
 FIRST_FRAMES, FEWEST_FRAMES = 256, 16
-"""Frames of the first shards, and of the smallest ones, which share out the end of the input."""
+"""Frames of the first tasks, and of the smallest ones, which share out the end of the input."""
 GROWTH = 4
 AHEAD = 4
-"""Shards for each worker between the first that is not done and the last that is asked for."""
+"""Tasks for each worker between the first that is not done and the last that is asked for."""
 
 
 def index_on(
@@ -47,7 +49,7 @@ def index_on(
 ) -> Summary:
     """Index all frames of a job on the workers of a cluster; the results are those of `pipeline.index`.
 
-    Parameters, and errors besides those of the cluster, are as there. Once `stop` is set, shards that are not done
+    Parameters, and errors besides those of the cluster, are as there. Once `stop` is set, tasks that are not done
     are given up.
     """
     stop = stop or threading.Event()
@@ -65,13 +67,13 @@ def index_on(
         header = settled.job.header(cluster.name, cluster.device)
         collector = Collector(store, header, save_seconds=job.save_seconds)
         with _unless_stopped(account, stop, collector.save_rest):
-            shards = Shards(cluster, account, settled, stop)
-            with closing(shards), WriteBehind(collector.take, DEPTH) as writer:
-                for part in shards.parts():
-                    writer.put(_found(account, part))
-                    progress(account.progress(shards.fill, writer.fill))
+            tasks = Tasks(cluster, account, settled, stop)
+            with closing(tasks), WriteBehind(collector.take, DEPTH) as writer:
+                for piece in tasks.pieces():
+                    writer.put(_found(account, piece))
+                    progress(account.progress(tasks.fill, writer.fill))
                 writer.finish()
-            ended = shards.ended
+            ended = tasks.ended
         return account.finish(collector, cluster.device, ended).summary
 
 
@@ -89,19 +91,19 @@ def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], 
             ) from error
 
 
-def _found(account: Account, part: Part) -> BatchFound:
-    """Take up a part as `Account.prepared` and `Account.found` do a batch."""
-    for problem in part.batch.problems:
+def _found(account: Account, piece: Piece) -> BatchFound:
+    """Take up a piece as `Account.prepared` and `Account.found` do a batch."""
+    for problem in piece.batch.problems:
         account.show(problem)
     cells = None
-    if part.given is not None:
-        cells = account.cells.known(part.given)
-        account.cells.suspect(part.given, part.suspicions)
-    return account.found(part.batch, cells, part.result)
+    if piece.given is not None:
+        cells = account.cells.known(piece.given)
+        account.cells.suspect(piece.given, piece.suspicions)
+    return account.found(piece.batch, cells, piece.result)
 
 
-class Shards:
-    """The shards of a run on their way through a cluster: asked for some ahead, taken in the order of the input.
+class Tasks:
+    """The tasks of a run on their way through a cluster: asked for some ahead, taken in the order of the input.
 
     Attributes
     ----------
@@ -119,7 +121,7 @@ class Shards:
         self._begin(account.start)
 
     def _begin(self, start: Place) -> None:
-        """Plan the shards from a place on."""
+        """Plan the tasks from a place on."""
         self.close()
         job = self._job
         self._cutter = Cutter(
@@ -134,11 +136,11 @@ class Shards:
 
     @property
     def fill(self) -> float:
-        """Share of the shards asked for that are still to be computed."""
+        """Share of the tasks asked for that are still to be computed."""
         return sum(not task.is_done for _, task in self._under_way) / max(1, len(self._under_way))
 
-    def parts(self) -> Iterator[Part]:
-        """The results of all shards, until they end or the run is to stop."""
+    def pieces(self) -> Iterator[Piece]:
+        """The results of all tasks, until they end or the run is to stop."""
         while not self._stop.is_set():
             self._ask()
             if not self._under_way:
@@ -151,30 +153,30 @@ class Shards:
             answer: Answer = task.result()
             self._cluster.seen(answer.device)
             self._measure(cut, answer)
-            yield from answer.parts
-            if not _is_as_planned(cut, answer.parts):
-                self._begin(_end(self._job, cut, answer.parts))
+            yield from answer.pieces
+            if not _is_as_planned(cut, answer.pieces):
+                self._begin(_end(self._job, cut, answer.pieces))
 
     def _ask(self) -> None:
-        """Have the cluster work on some shards ahead."""
+        """Have the cluster work on some tasks ahead."""
         n_workers = max(1, self._cluster.n_workers)
         while len(self._under_way) < AHEAD * n_workers and (cut := self._cutter.cut(self._size(n_workers))):
             self._asked += cut.n_frames
-            shard = Shard.of(self._job, cut, self._inputs, self._learned)
-            self._under_way.append((cut, self._cluster.submit(_frames_of(self._job, cut), index_shard, shard)))
+            wanted = FramesTask.of(self._job, cut, self._inputs, self._learned)
+            self._under_way.append((cut, self._cluster.submit(_frames_of(self._job, cut), index_task, wanted)))
 
     def _size(self, n_workers: int) -> int:
-        """Frames of the next shard: the fewer the nearer the end is, so that no worker has much more to do."""
+        """Frames of the next task: the fewer the nearer the end is, so that no worker has much more to do."""
         size = self._most
         if self._account.total is not None:
             size = min(size, max(FEWEST_FRAMES, (self._account.total - self._asked) // (2 * n_workers)))
         return size
 
     def _measure(self, cut: Cut, answer: Answer) -> None:
-        """Let shards grow to as many frames as a worker does in the time that one should take."""
+        """Let tasks grow to as many frames as a worker does in the time that one should take."""
         speed = cut.n_frames / max(answer.seconds, 1e-3)
         if cut.n_frames >= FEWEST_FRAMES:
-            self._most = int(np.clip(speed * SHARD_SECONDS, FEWEST_FRAMES, min(GROWTH * self._most, SHARD_FRAMES)))
+            self._most = int(np.clip(speed * TASK_SECONDS, FEWEST_FRAMES, min(GROWTH * self._most, TASK_FRAMES)))
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -193,17 +195,17 @@ def _frames_of(job: Job, cut: Cut) -> str:
     return f"the {cut.n_frames} frames up to {last}"
 
 
-def _is_as_planned(cut: Cut, parts: Sequence[Part]) -> bool:
+def _is_as_planned(cut: Cut, pieces: Sequence[Piece]) -> bool:
     """Whether the frames that came are those of the cut: a file may break off, or be another than it was."""
-    rows = [part.batch.places[part.batch.indices >= 0] for part in parts if part.batch.places is not None]
+    rows = [piece.batch.places[piece.batch.indices >= 0] for piece in pieces if piece.batch.places is not None]
     places = np.concatenate([np.zeros((0, 4), np.int64), *rows])
     last = Place(*places[-1].tolist()) if len(places) else cut.start
     return len(places) == cut.n_frames and last == cut.last
 
 
-def _end(job: Job, cut: Cut, parts: Sequence[Part]) -> Place:
+def _end(job: Job, cut: Cut, pieces: Sequence[Piece]) -> Place:
     """The place behind the rows that came instead of a cut's."""
-    if not parts:
+    if not pieces:
         path = job.sources[cut.start.source].path
         raise InputError(path, f"has changed: {_frames_of(job, cut)} were to come, and did not")
-    return parts[-1].batch.end
+    return pieces[-1].batch.end

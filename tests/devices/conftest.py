@@ -4,7 +4,7 @@ import dask
 import pytest
 
 from ffbidx_core.devices.dask_cluster import open_cluster
-from ffbidx_core.run import on_cluster as shards
+from ffbidx_core.run import on_cluster
 from tests.helpers.runs.dask import FRAMES
 from tests.helpers.runs.faults import make_inputs, run
 
@@ -33,8 +33,8 @@ def cluster():
 
 
 @pytest.fixture
-def small_shards(monkeypatch):
-    """Shards of four frames and fewer, so that files and cells begin and end in their midst."""
-    monkeypatch.setattr(shards, "FIRST_FRAMES", 4)
-    monkeypatch.setattr(shards, "SHARD_FRAMES", 4)
-    monkeypatch.setattr(shards, "FEWEST_FRAMES", 1)
+def small_tasks(monkeypatch):
+    """Tasks of four frames and fewer, so that files and cells begin and end in their midst."""
+    monkeypatch.setattr(on_cluster, "FIRST_FRAMES", 4)
+    monkeypatch.setattr(on_cluster, "TASK_FRAMES", 4)
+    monkeypatch.setattr(on_cluster, "FEWEST_FRAMES", 1)

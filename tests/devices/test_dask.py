@@ -17,7 +17,7 @@ from tests.helpers.runs.dask import FRAMES, check, run_on
 from tests.helpers.runs.faults import QUICK, make_inputs, run, with_record
 
 
-def test_results_are_those_of_one_process(cluster, sources, wanted, tmp_path, small_shards):
+def test_results_are_those_of_one_process(cluster, sources, wanted, tmp_path, small_tasks):
     events = []
     summary = run_on(cluster, sources, tmp_path / "x.h5", progress=events.append)
     assert (tmp_path / "x.h5").read_bytes() == wanted.read_bytes()
@@ -31,7 +31,7 @@ def test_results_are_those_of_one_process(cluster, sources, wanted, tmp_path, sm
     assert events[-1].frames == FRAMES + 1
 
 
-def test_a_table_and_its_record(cluster, sources, tmp_path, small_shards):
+def test_a_table_and_its_record(cluster, sources, tmp_path, small_tasks):
     run_on(cluster, sources, tmp_path / "x.tsv")
     run(sources, tmp_path / "one.tsv")
     for path, one in zip(with_record(tmp_path / "x.tsv"), with_record(tmp_path / "one.tsv"), strict=True):
@@ -47,11 +47,11 @@ def test_a_table_and_its_record(cluster, sources, tmp_path, small_shards):
         {"parameters": QUICK.replace(retry=not QUICK.retry)},
     ],
 )
-def test_parts_of_the_frames_and_other_settings(cluster, sources, tmp_path, small_shards, changes):
+def test_parts_of_the_frames_and_other_settings(cluster, sources, tmp_path, small_tasks, changes):
     check(cluster, sources, tmp_path, **changes)
 
 
-def test_files_with_cells_of_their_own(cluster, tmp_path, small_shards):
+def test_files_with_cells_of_their_own(cluster, tmp_path, small_tasks):
     sources = make_inputs(tmp_path, 12)
     for number, source in enumerate(source for source in sources if os.path.exists(source.path)):
         with h5py.File(source.path, "a") as file:
@@ -59,7 +59,7 @@ def test_files_with_cells_of_their_own(cluster, tmp_path, small_shards):
     check(cluster, sources, tmp_path, cells=None)
 
 
-def test_a_beam_that_is_moved(cluster, tmp_path, small_shards):
+def test_a_beam_that_is_moved(cluster, tmp_path, small_tasks):
     p = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=20)
     scenario = Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(40, 70), beam_centre_error=(3.0, -2.0))
     path = str(tmp_path / "stills.h5")
@@ -68,7 +68,7 @@ def test_a_beam_that_is_moved(cluster, tmp_path, small_shards):
     assert read_results(tmp_path / "x.h5").header.geometry.startswith("; beam shift")
 
 
-def test_a_share_of_the_frames(cluster, sources, tmp_path, small_shards):
+def test_a_share_of_the_frames(cluster, sources, tmp_path, small_tasks):
     """Job arrays may have clusters of their own."""
     for number in (1, 2):
         job = Job(sources, QUICK, CELL[None], backend="cpu").shard(number, 2)
@@ -78,8 +78,8 @@ def test_a_share_of_the_frames(cluster, sources, tmp_path, small_shards):
 
 
 @pytest.mark.parametrize("most", [None, 20])
-def test_a_file_that_breaks_off(cluster, tmp_path, small_shards, most):
-    """Shards that were planned behind the break are given up, and planned anew."""
+def test_a_file_that_breaks_off(cluster, tmp_path, small_tasks, most):
+    """Tasks that were planned behind the break are given up, and planned anew."""
     pieces = [frame(seed, 50)[1] for seed in range(20)]
     for name in "abc":
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:

@@ -16,15 +16,15 @@ from ffbidx_core import read_results
 from ffbidx_core.devices import devices
 from ffbidx_core.devices.worker import DeviceFault
 from ffbidx_core.errors import BackendUnavailable
-from ffbidx_core.run import on_cluster as shards
-from ffbidx_core.run.cluster_task import index_shard
+from ffbidx_core.run import on_cluster
+from ffbidx_core.run.cluster_task import index_task
 from tests.helpers.calls import start
 from tests.helpers.runs.dask import FRAMES, run_on
 from tests.helpers.runs.faults import assert_same, run
 
 
 class Dies:
-    """Devices that end their process in the second batch of a shard, in one way or another."""
+    """Devices that end their process in the second batch of a task, in one way or another."""
 
     def __init__(self, devices, how):
         self._devices, self._how, self._batches = devices, how, 0
@@ -41,26 +41,26 @@ class Dies:
         return self._devices.index_frames(*arguments, **keywords)
 
 
-def killed_once(devices, shard):
-    return dies_once(devices, shard, "killed")
+def killed_once(devices, task):
+    return dies_once(devices, task, "killed")
 
 
-def fails_once(devices, shard):
-    return dies_once(devices, shard, "fails")
+def fails_once(devices, task):
+    return dies_once(devices, task, "fails")
 
 
-def dies_once(devices, shard, how):
+def dies_once(devices, task, how):
     # The first frames are not all usable.
-    if shard.job.span.start.taken >= 8:
+    if task.job.span.start.taken >= 8:
         with contextlib.suppress(FileExistsError):
-            open(Path(shard.job.sources[0].path).parent / how, "x").close()
+            open(Path(task.job.sources[0].path).parent / how, "x").close()
             devices = Dies(devices, how)
-    return index_shard(devices, shard)
+    return index_task(devices, task)
 
 
-def killed_at_frame_20(devices, shard):
-    start = shard.job.span.start
-    return index_shard(Dies(devices, "killed") if start.taken <= 20 < start.taken + 4 else devices, shard)
+def killed_at_frame_20(devices, task):
+    start = task.job.span.start
+    return index_task(Dies(devices, "killed") if start.taken <= 20 < start.taken + 4 else devices, task)
 
 
 def pids(cluster):
@@ -68,17 +68,17 @@ def pids(cluster):
 
 
 @pytest.mark.parametrize("function", [killed_once, fails_once])
-def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, monkeypatch, small_shards, function):
+def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, monkeypatch, small_tasks, function):
     before = pids(cluster)
-    monkeypatch.setattr(shards, "index_shard", function)
+    monkeypatch.setattr(on_cluster, "index_task", function)
     run_on(cluster, sources, tmp_path / "x.h5")
     assert (tmp_path / "x.h5").read_bytes() == wanted.read_bytes()
     assert before - pids(cluster)
 
 
-def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, tmp_path, monkeypatch, small_shards):
+def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, tmp_path, monkeypatch, small_tasks):
     output = tmp_path / "x.h5"
-    monkeypatch.setattr(shards, "index_shard", killed_at_frame_20)
+    monkeypatch.setattr(on_cluster, "index_task", killed_at_frame_20)
     says = r"2 workers of dask died one after the other with the 4 frames up to .*1\.h5//7: see their logs; with --res"
     with pytest.raises(BackendUnavailable, match=says) as caught:
         run_on(cluster, sources, output, save_seconds=1e9)
@@ -90,9 +90,9 @@ def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, 
     assert output.read_bytes() == wanted.read_bytes()
 
 
-def slow_shard(devices, shard):
+def slow_task(devices, task):
     time.sleep(0.2)
-    return index_shard(devices, shard)
+    return index_task(devices, task)
 
 
 CLIENT = """
@@ -102,8 +102,8 @@ from ffbidx_core.run import on_cluster
 from tests.devices import test_dask_deaths
 
 if __name__ == "__main__":
-    on_cluster.index_shard = test_dask_deaths.slow_shard
-    on_cluster.FIRST_FRAMES = on_cluster.SHARD_FRAMES = 4
+    on_cluster.index_task = test_dask_deaths.slow_task
+    on_cluster.FIRST_FRAMES = on_cluster.TASK_FRAMES = 4
     {then}
 """
 
@@ -190,7 +190,7 @@ def test_a_signal_keeps_what_is_done(sources, tmp_path, number, status):
     assert read_results(tmp_path / "x.h5").n_frames == FRAMES + 1
 
 
-def test_a_run_that_is_told_to_stop_takes_no_more(cluster, sources, tmp_path, small_shards):
+def test_a_run_that_is_told_to_stop_takes_no_more(cluster, sources, tmp_path, small_tasks):
     stop = threading.Event()
     summary = run_on(cluster, sources, tmp_path / "x.h5", stop=stop, progress=lambda event: stop.set())
     assert (summary.frames, summary.complete) == (4, False)
