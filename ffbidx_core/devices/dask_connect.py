@@ -115,7 +115,7 @@ def _local_cluster(n_workers: int) -> Any:
                 scheduler_kwargs={"dashboard": False},
                 # Anybody on this machine could connect otherwise, and have the workers run what he likes.
                 security=True,
-                # Shards need as much memory as they need: dask must not stop a worker for it.
+                # Tasks need as much memory as they need: dask must not stop a worker for it.
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
                 config={"distributed.worker.profile.enabled": False},

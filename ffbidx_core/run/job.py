@@ -118,7 +118,7 @@ class Job:
         """Frames that are read together: no more than a batch, and few enough to stay in the processor's cache."""
         return min(self.batch_size or FEW, LARGEST_BLOCK)
 
-    def shard(self, number: int, of: int) -> Job:
+    def share(self, number: int, of: int) -> Job:
         """The job that has the share `number`, from 1, of the frames."""
         span = span_of(self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames)
         return dataclasses.replace(self, span=span)

@@ -224,7 +224,7 @@ def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str]
     )
     share = request.share
     if share is not None:
-        job = job.shard(*share)
+        job = job.share(*share)
     return dataclasses.replace(job, config=request.options(list(map(str, named))))
 
 

@@ -216,7 +216,7 @@ class PartsStore:
             self._ledger.add({"learned": [group.as_dict() for group in groups]})
 
     def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
-        """Take the inputs begun so far; they are in the ledger with the next shard, and in the outputs."""
+        """Take the inputs begun so far; they are in the ledger with the next saved part, and in the outputs."""
         self._record = replace(self._record, inputs=inputs)
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:

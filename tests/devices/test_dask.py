@@ -71,7 +71,7 @@ def test_a_beam_that_is_moved(cluster, tmp_path, small_tasks):
 def test_a_share_of_the_frames(cluster, sources, tmp_path, small_tasks):
     """Job arrays may have clusters of their own."""
     for number in (1, 2):
-        job = Job(sources, QUICK, CELL[None], backend="cpu").shard(number, 2)
+        job = Job(sources, QUICK, CELL[None], backend="cpu").share(number, 2)
         check(cluster, sources, tmp_path, span=job.span)
         for path in tmp_path.iterdir():
             path.unlink()

@@ -35,7 +35,7 @@ def sources(tmp_path_factory):
 def run(sources, path, number=None, of=1, **changes):
     usual = {"parameters": QUICK, "cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 2}
     job = Job(sources, **(usual | changes))
-    return index(job if number is None else job.shard(number, of), store=PartsStore([Output(str(path))]))
+    return index(job if number is None else job.share(number, of), store=PartsStore([Output(str(path))]))
 
 
 @pytest.fixture(scope="module")
