@@ -160,5 +160,5 @@ class Account:
 
     def show(self, problem: str) -> None:
         """Show a problem that is not to be kept, or that its batch keeps."""
-        if self.tally.tell(problem):
+        if self.tally.note(problem):
             self._to_show.append(problem)

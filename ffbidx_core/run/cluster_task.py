@@ -72,14 +72,14 @@ class Piece:
         As the user means the cells.
     given : (M, 3, 3) float64 or None
         The input cells as the user gave them; None where no frame is usable.
-    suspicions
-        What a user should know of these cells.
+    shown : list of str
+        What is to be shown to the user about these cells: units that look wrong.
     """
 
     batch: FrameBlock
     result: BatchResult
     given: Array | None
-    suspicions: list[str]
+    shown: list[str]
 
 
 @dataclass(frozen=True)
@@ -105,18 +105,18 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
         if here.size != there.size:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
-    told: list[str] = []
-    # What there is to tell of the cells themselves is told by the run, which numbers them.
-    cells = InputCells(job, job.parameters, lambda sentence: None, told.append)
+    shown: list[str] = []
+    # Notes on the cells themselves are taken by the run, which numbers them.
+    cells = InputCells(job, job.parameters, lambda sentence: None, shown.append)
     cells.take_up(task.learned)
 
     def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None, list[str]]]:
         for batch in job.batches(blocks):
             found = cells.get(batch) if batch.has_usable_frames else None
-            told.clear()
+            shown.clear()
             if found is not None:
                 cells.look_at_units(batch)
-            yield batch, found, told.copy()
+            yield batch, found, shown.copy()
 
     pieces: list[Piece] = []
     with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
@@ -125,16 +125,16 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
             prepared(blocks),
             lambda item: index_batch(devices, item[0], item[1], job.parameters, keep_all=job.keep_all),
         )
-        for (batch, found, suspicions), result in work:
-            pieces.append(_piece(batch, result, found, suspicions, task.first))
+        for (batch, found, sentences), result in work:
+            pieces.append(_piece(batch, result, found, sentences, task.first))
     return Answer(_joined(pieces), devices.device, time.perf_counter() - begin)
 
 
-def _piece(batch: FrameBlock, result: BatchResult, cells: CellSet | None, suspicions: list[str], first: int) -> Piece:
+def _piece(batch: FrameBlock, result: BatchResult, cells: CellSet | None, shown: list[str], first: int) -> Piece:
     assert batch.places is not None
     places = batch.places + np.array([first, 0, 0, 0])
     light = dataclasses.replace(batch, spots=np.zeros((0, 3), np.float32), cells=None, places=places)
-    return Piece(light, result, None if cells is None else cells.as_given, suspicions)
+    return Piece(light, result, None if cells is None else cells.as_given, shown)
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
@@ -149,7 +149,7 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
             FrameBlock.joined([piece.batch for piece in group]),
             BatchResult.joined([piece.result for piece in group]),
             group[0].given,
-            [sentence for piece in group for sentence in piece.suspicions],
+            [sentence for piece in group for sentence in piece.shown],
         )
         for group in groups
     ]

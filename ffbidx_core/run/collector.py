@@ -48,7 +48,7 @@ class Collector:
         if found.batch.n_frames:
             self._add(found)
         for problem in (*found.batch.problems, *found.problems):
-            self._mark.tell(problem)
+            self._mark.note(problem)
         late = time.monotonic() - self._since >= self._save_seconds
         if not self.store.keeps_all and (late or self._n_frames >= PART_FRAMES):
             self.save_rest()

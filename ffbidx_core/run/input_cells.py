@@ -30,7 +30,7 @@ MOST_PLANS = 256
 
 @dataclass
 class KnownCells:
-    """Input cells that compete on a frame, for what is told of their crystals.
+    """Input cells that compete on a frame, with what the results say of them.
 
     Attributes
     ----------
@@ -79,10 +79,10 @@ class InputCells:
         Says which cells a block has.
     p
         For the search and the learning.
-    tell
-        Called with each thing that a user should know.
-    hint
-        Called with what looks wrong, which is seen on a batch and so depends on how frames are batched.
+    note
+        Takes a sentence that is kept in the results.
+    show
+        Takes a sentence that is shown and not kept: it depends on how frames are batched.
 
     Attributes
     ----------
@@ -90,12 +90,12 @@ class InputCells:
         Most cells that competed on a frame so far.
     """
 
-    def __init__(self, job: Job, p: Parameters, tell: Callable[[str], object], hint: Callable[[str], object]) -> None:
-        self._job, self._p, self._tell, self._hint = job, p, tell, hint
+    def __init__(self, job: Job, p: Parameters, note: Callable[[str], object], show: Callable[[str], object]) -> None:
+        self._job, self._p, self._note, self._show = job, p, note, show
         self._numbers = CellNumbers()
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
-        self._suspicious: set[bytes] = set()
+        self._shown: set[bytes] = set()
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
@@ -153,17 +153,17 @@ class InputCells:
         return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
 
     def look_at_units(self, block: FrameBlock) -> None:
-        """Tell once for each set of cells what looks like nanometres."""
+        """Show, once for each set of input cells, spots or cells that look like nanometres."""
         given = self._job.cells_of(block)
-        if given.tobytes() not in self._suspicious:
-            self.suspect(given, suspicious_units(block.spots, block.offsets, given))
+        if given.tobytes() not in self._shown:
+            self.show_once(given, suspicious_units(block.spots, block.offsets, given))
 
-    def suspect(self, given: Array, sentences: Iterable[str]) -> None:
-        """Tell what is suspicious of a set of cells, unless something of it was told before."""
-        if given.tobytes() not in self._suspicious:
+    def show_once(self, given: Array, sentences: Iterable[str]) -> None:
+        """Show what looks wrong with a set of input cells, unless something was shown about this set before."""
+        if given.tobytes() not in self._shown:
             for sentence in sentences:
-                self._suspicious.add(given.tobytes())
-                self._hint(sentence)
+                self._shown.add(given.tobytes())
+                self._show(sentence)
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """What became of each cell, in the order of `/input_cells`."""
@@ -178,13 +178,13 @@ class InputCells:
         ]
 
     def rows(self, given: Array) -> NDArray[np.int32]:
-        """Rows of cells among all of the run; left-handed ones are told of when they come up first."""
+        """Rows of cells among all of the run; a note is taken of left-handed ones when they come up first."""
         n_known = len(self._numbers)
         rows = self._numbers.of(given)
         self.most = max(self.most, len(given))
         for row, cell in enumerate(self._numbers.cells[n_known:], start=n_known):
             if is_left_handed(cell):
-                self._tell(f"input cell {row} is left-handed; it is taken as it is")
+                self._note(f"input cell {row} is left-handed; it is taken as it is")
         return rows
 
 

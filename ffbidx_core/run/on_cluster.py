@@ -98,7 +98,7 @@ def _found(account: Account, piece: Piece) -> BatchFound:
     cells = None
     if piece.given is not None:
         cells = account.cells.known(piece.given)
-        account.cells.suspect(piece.given, piece.suspicions)
+        account.cells.show_once(piece.given, piece.shown)
     return account.found(piece.batch, cells, piece.result)
 
 

@@ -244,7 +244,7 @@ class Tally:
         self.n_left_out += mark.n_left_out
         self.problems |= mark.problems
 
-    def tell(self, problem: str) -> bool:
+    def note(self, problem: str) -> bool:
         """Note a problem; whether it is a new one."""
         if problem in self.problems:
             return False

@@ -236,9 +236,9 @@ def test_more_sets_of_cells_than_plans_are_kept(tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_the_number_of_problems():
     tally = summary.Tally()
-    told = sum(tally.tell(f"problem {i}") for i in range(10_000))
-    assert told == len(tally.problems) == summary.MOST_PROBLEMS
-    assert not tally.tell("problem 3")
+    noted = sum(tally.note(f"problem {i}") for i in range(10_000))
+    assert noted == len(tally.problems) == summary.MOST_PROBLEMS
+    assert not tally.note("problem 3")
     shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
     assert len(shown) == summary.MOST_PROBLEMS + 1
     assert shown.count("problem 3") == 1

@@ -142,7 +142,7 @@ class Mark:
     problems: dict[str, None] = field(default_factory=dict)
     checksum: int = 0
 
-    def tell(self, problem: str) -> None:
+    def note(self, problem: str) -> None:
         """Keep a problem, unless it is known or there are too many."""
         if problem not in self.problems and len(self.problems) < MOST_PROBLEMS:
             self.problems[problem] = None
@@ -153,7 +153,7 @@ class Mark:
         self.n_left_out += later.n_left_out
         self.most_cells = max(self.most_cells, later.most_cells)
         for problem in later.problems:
-            self.tell(problem)
+            self.note(problem)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; the order of the problems, which depends on the batches, is not kept."""
