@@ -1,4 +1,4 @@
-"""The workers of a dask cluster, as the devices of a run and for tasks of any kind."""
+"""The workers of a dask cluster: the devices of a run, which take tasks of any kind, too."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def open_cluster(
     Parameters
     ----------
     address
-        Of a scheduler, or the file that it wrote (`dask scheduler --scheduler-file`); `local:N` starts N workers.
+        Address of a scheduler, or the file that `dask scheduler --scheduler-file` wrote; `local:N` starts N workers.
     backend, device, threads
         As `open_devices` takes them, for each worker. Several GPUs are for the workers of `local:N`, one for each.
     stop
@@ -103,7 +103,7 @@ def _share_of_cores(n_workers: int) -> int:
 
 
 def _silence() -> None:
-    """Leave it to this program to say what went wrong."""
+    """Silence the log of dask: this program reports what went wrong."""
     for name in ("distributed", "distributed.client", "distributed.gc"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
@@ -114,13 +114,13 @@ class Cluster:
     Attributes
     ----------
     name : str
-        Their backend; empty where the run was told to stop before that was known.
+        The backend of the workers; empty where the run was stopped before that was known.
     where : Where
-        How they compute.
+        How the workers compute.
     stop : threading.Event
         Whether the run is to stop.
     closing : ExitStack
-        What is to be ended with it.
+        Ends the client, and the workers that were started for this run.
     """
 
     lanes = 1
@@ -134,7 +134,7 @@ class Cluster:
         self.closing = contextlib.ExitStack()
 
     def greet(self, client: Any, *, check_versions: bool) -> None:
-        """Wait for a worker, and see what they are; without one and told to stop, the name stays empty."""
+        """Wait for the first worker and ask for its backend; the name stays empty where the run is stopped before."""
         self._client = client
         is_told = False
         while self.n_workers == 0:
@@ -162,21 +162,21 @@ class Cluster:
 
     @property
     def device(self) -> str:
-        """What the workers run on, in words, each kind once."""
+        """The devices of the workers in words, each kind once."""
         return "; ".join(sorted(self._devices))
 
     def seen(self, device: str) -> None:
-        """Note what a worker runs on."""
+        """Take up the device, in words, of a worker."""
         self._devices.add(device)
 
     @property
     def n_workers(self) -> int:
-        """Workers there are, looked at once a second.
+        """Number of workers, asked for once a second.
 
         Raises
         ------
         BackendUnavailable
-            When there were none for long.
+            When there was no worker for `WORKER_SECONDS`.
         """
         now = time.monotonic()
         if now - self._looked >= 1:
@@ -197,7 +197,7 @@ class Cluster:
         Parameters
         ----------
         what
-            The task in words, for what is said where it kills its workers.
+            The task in words, for the message where it kills its workers.
         """
         task = pickle.dumps((self.where, function, arguments))
         return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
@@ -212,7 +212,7 @@ class Cluster:
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """As `indexer.index_frames`, by one of the workers."""
+        """Index frames on one of the workers, see `method.index_frames`."""
         arguments = (spots, offsets, plan, p)
         result: BatchResult = self.wait_for(
             self.submit(f"{len(offsets) - 1} frames to learn from", dask_worker.index_frames, arguments, keywords)
@@ -220,7 +220,7 @@ class Cluster:
         return result
 
     def close(self) -> None:
-        """Let the workers go; those of a local cluster end."""
+        """Let the workers go; workers that were started for this run end."""
         self.closing.close()
 
     def __enter__(self) -> Self:

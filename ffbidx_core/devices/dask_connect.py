@@ -1,4 +1,4 @@
-"""How a run gets at a dask cluster: a scheduler that is there, or workers of its own on this machine."""
+"""The connection of a run to a dask cluster: a scheduler that is there, or workers started on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONNECT_SECONDS = 10.0
 
 
 def connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
-    """The client of a cluster; what ends it, and the cluster that it may have begun, goes to `closing`."""
+    """The client of a cluster; `closing` ends the client, and the cluster where one was started for it."""
     from distributed import Client
 
     if n_local:
@@ -113,7 +113,7 @@ def _local_cluster(n_workers: int) -> Any:
                 # No dashboard, and its port is any that is free.
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
-                # Anybody on this machine could connect otherwise, and have the workers run what he likes.
+                # Anybody on this machine could connect otherwise, and have the workers run anything.
                 security=True,
                 # Tasks need as much memory as they need: dask must not stop a worker for it.
                 memory_limit=0,

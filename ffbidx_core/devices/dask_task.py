@@ -1,4 +1,4 @@
-"""A task of a dask cluster, and what it means when it fails."""
+"""A task of a dask cluster, and the error that its failure means for the run."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class Task:
         self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        """Whether it is done within so many seconds."""
+        """Wait, at most some seconds, for the end of the task; whether it is done."""
         return self._done.wait(seconds)
 
     @property
     def is_done(self) -> bool:
-        """Whether there is a result, or an error."""
+        """Whether the task has ended, with a result or an error."""
         return self._done.is_set()
 
     def result(self) -> Any:
-        """What it gave, once it is done.
+        """The result of the task, once it is done.
 
         Raises
         ------
         BackendUnavailable
-            When every worker that it was given to died, or the scheduler is gone.
+            When every worker that the task was given to died, or the scheduler is gone.
         Exception
-            What it raised.
+            The error that the task raised.
         """
         if self._error is not None:
             raise self._explained(self._error)
@@ -71,7 +71,7 @@ class Task:
         return error
 
     def cancel(self) -> None:
-        """Nobody wants it any more."""
+        """Give up the task: its result is not wanted any more."""
         future = self._future
         if future is not None:
             with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""What runs on a worker of a dask cluster: one task at a time, on the worker's own device."""
+"""A worker of a dask cluster does one task at a time, on its own device."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Where:
     gpus : tuple of int
         The GPU of each worker of a local cluster, whose names are numbers from 0; empty: `device`.
     folder
-        Directory that names of files are relative to.
+        Directory that the names of files are relative to.
     open_timeout
         Seconds that a file may take to open; None: for ever.
     name
@@ -57,7 +57,7 @@ def work(version: str, task: bytes) -> Any:
     Raises
     ------
     BackendUnavailable
-        When this worker is none like the others.
+        When this worker has another version or backend than the others.
     InputError
         When the directory of the run is not here.
     """
@@ -82,12 +82,12 @@ def work(version: str, task: bytes) -> Any:
 
 
 def describe(devices: Devices) -> tuple[str, str]:
-    """The backend of a worker, and what it runs on."""
+    """Name of the backend of a worker, and its device in words."""
     return devices.name, devices.device
 
 
 def index_frames(devices: Devices, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """As `indexer.index_frames`."""
+    """Index frames on the devices of this worker, see `method.index_frames`."""
     return devices.index_frames(*arguments, **keywords)
 
 

@@ -16,15 +16,15 @@ from .workers import DeviceWorkers
 
 
 class Devices(Protocol):
-    """What a run needs of the place where it computes."""
+    """The place where a run computes."""
 
     @property
     def name(self) -> str:
-        """The backend."""
+        """Name of the backend."""
 
     @property
     def device(self) -> str:
-        """What it runs on, in words."""
+        """The device in words."""
 
     @property
     def lanes(self) -> int:
@@ -33,10 +33,10 @@ class Devices(Protocol):
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """As `indexer.index_frames`."""
+        """Index frames, see `method.index_frames`."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Give back memory and processes."""
 
 
 class OneDevice:
@@ -49,7 +49,7 @@ class OneDevice:
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """As `indexer.index_frames`."""
+        """Index frames, see `method.index_frames`."""
         return index_frames(self.backend, spots, offsets, plan, p, **keywords)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class OneDevice:
 
 
 def why_on_cpu(name: str) -> str:
-    """What to tell a user who left the choice of the backend to the program, where there is no GPU; else empty."""
+    """A note for a user who left the choice of the backend to the program, where there is no GPU; else empty."""
     reason = why_no_cuda() if name == "auto" else ""
     return reason and f"computing on the CPU: {reason}"
 

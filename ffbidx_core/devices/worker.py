@@ -41,7 +41,7 @@ class Task:
 
 
 def bytes_of(n_spots: int, n_frames: int) -> int:
-    """Room that a batch takes in shared memory; the offsets come first, which need the stricter alignment."""
+    """Bytes that a batch takes in shared memory; the offsets come first, which need the stricter alignment."""
     return 8 * (n_frames + 1) + 12 * n_spots
 
 
@@ -91,7 +91,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
 
 @dataclass(frozen=True)
 class FaultReport:
-    """What the device said before its worker ended."""
+    """The error of a device that failed, sent before its worker ends."""
 
     reason: str
 

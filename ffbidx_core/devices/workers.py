@@ -133,7 +133,7 @@ class DeviceWorkers:
     Parameters
     ----------
     makers
-        For each device what makes its backend in its own process; it must pickle.
+        For each device a function that makes its backend in the process of the device; it is pickled.
 
     Raises
     ------
@@ -175,7 +175,7 @@ class DeviceWorkers:
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """As `indexer.index_frames`, on the next device that is free; tried again elsewhere where one fails.
+        """Index frames on the next device that is free, and on another where that device fails.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a run learns from its first frames: its cells, how its residuals scatter, and where the beam is."""
+"""A run learns from its first frames: its cells, the scatter of its residuals, and where the beam is."""
 
 from .cells import learn_cells
 from .lesson import Lesson, learn, learned_plan

@@ -1,4 +1,4 @@
-"""Where the beam is, as a run's first frames say, and what they teach with it there."""
+"""The beam is put where a run's first frames have it, and cells are learned with the beam there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .lesson import Lesson
 T = TypeVar("T")
 
 MOST_MOVES = 3
-"""A shift that hides crystals is found in steps."""
+"""Steps in which a shift that hides crystals is followed at most."""
 SCANNED_BELOW = 0.4
-"""With crystals on fewer of the frames than this many shifts are tried."""
+"""Share of the frames with a crystal below which many shifts are tried."""
 
 
 def settle_beam(

@@ -18,11 +18,11 @@ CAUTION = 4.0
 """Crystals that vote for no strain: n crystals move the cell by n / (n + CAUTION) of their strain."""
 
 ENOUGH = 0.8
-"""With crystals on fewer of the frames than this the cells are tried at other scales first."""
+"""Share of the frames with a crystal below which the cells are tried at other scales first."""
 SCALES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03)
-"""What a wrong detector distance or a cell of another temperature does to all lengths at once."""
+"""Factors on all lengths at once, as a wrong detector distance or another temperature makes them."""
 SETTLED = 2e-4
-"""A round that strains no cell by more than this is the last."""
+"""Largest strain of a cell in a round that is the last."""
 
 
 def learn_cells(
@@ -35,7 +35,7 @@ def learn_cells(
     cells : (M, 3, 3) float64
         Unchanged where fewer than `p.learn_min_crystals` crystals were found.
     n_crystals : (M,) int64
-        Crystals that each was learned from; 0 where it is unchanged.
+        Number of crystals that each cell was learned from; 0 where the cell is unchanged.
     """
     learned = np.array(cells, dtype=np.float64)
     taught_by = np.zeros(len(learned), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What crystals on a run's first frames teach: the cell, the scatter of residuals and strains, a beam that is off."""
+"""Learning from a run's first frames: the cell, the scatter of residuals and strains, a beam that is off."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ from .cells import learn_cells
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the crystals on some frames teach.
+    """The cells, the scatter and the beam shift that were learned from some frames.
 
     Attributes
     ----------
     cells : (M, 3, 3) float64
         The input cells, corrected.
     n_crystals : (M,) int64
-        Crystals that each was learned from; 0 where it is unchanged.
+        Number of crystals that each cell was learned from; 0 where the cell is unchanged.
     misfit : Misfit or None
-        What their residuals say; None where crystals are too few, or spots lie on no Ewald sphere around +z.
+        Beam shift and scatter from the residuals of these crystals; None where crystals are too few, or spots lie on
+        no Ewald sphere around +z.
     evidence : Evidence
-        How well the frames with spots enough to teach are indexed with them.
+        How well the frames that have spots enough to learn from are indexed with the learned cells.
     """
 
     cells: Array
@@ -46,7 +47,7 @@ class Lesson:
 
     @property
     def spread(self) -> Spread | None:
-        """Scatter of residuals and strains for the search."""
+        """The scatter of residuals and strains, as the search takes it; None where it was not found."""
         return None if self.misfit is None else self.misfit.spread_with_shift
 
 
@@ -88,6 +89,6 @@ def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchRes
 def learned_plan(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> SearchPlan:
-    """The search for input cells (M, 3, 3) as a run that begins with these frames makes it; the beam is left alone."""
+    """The search plan for input cells (M, 3, 3) of a run that begins with these frames; the beam is not moved."""
     lesson = learn(devices, spots, offsets, cells, p)
     return SearchPlan.make(lesson.cells, p, lesson.spread)

@@ -20,16 +20,18 @@ RINGS = 3
 STEP = 0.3
 """Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
 FRAMES = 24
-"""On which they are tried in a run."""
+"""Number of frames on which the shifts are tried."""
 
 
 def shifts_to_try(shortest: float, wavelength: float) -> Radian:
-    """Beam shifts (n, 2) of a hexagonal net, the near ones first, without none.
+    """Beam shifts (n, 2) on a hexagonal net around no shift, which is left out, the smallest ones first.
 
     Parameters
     ----------
     shortest
-        Of the cells' reciprocal vectors, the one of the cell that has it longest, 1/angstrom.
+        Length of the shortest reciprocal vector of a cell, 1/angstrom; of several cells the largest of these lengths.
+    wavelength
+        Angstrom.
     """
     i, j = np.meshgrid(*[np.arange(-RINGS, RINGS + 1)] * 2, indexing="ij")
     inside = (np.abs(i + j) <= RINGS) & ((i != 0) | (j != 0))
@@ -41,7 +43,7 @@ def shifts_to_try(shortest: float, wavelength: float) -> Radian:
 def scan_beam(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> Radian | None:
-    """The beam shift (2,) with which frames are indexed clearly better than without, the best of many.
+    """The best beam shift (2,) of many, where frames are indexed clearly better with it than without.
 
     Parameters
     ----------
@@ -51,7 +53,7 @@ def scan_beam(
     Returns
     -------
     (2,) float64 or None
-        None where none is better, or spots lie on no Ewald sphere around +z.
+        None where no shift is better, or spots lie on no Ewald sphere around +z.
     """
     chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)
     n = len(chosen)

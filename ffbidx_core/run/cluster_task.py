@@ -28,18 +28,18 @@ DEPTH = 2
 
 @dataclass(frozen=True)
 class FramesTask:
-    """What a worker needs to know.
+    """Consecutive frames of a run, and everything that a worker needs to index them.
 
     Attributes
     ----------
     job
-        The run's, with the sources of the task only, and the stretch of the task as its span.
+        The job of the run with the sources of the task only; its span is the stretch of the task.
     first
-        The first of these sources among all of the run.
+        Number of the first of these sources among all sources of the run.
     inputs
-        These sources as they are for the run.
+        Identities of these sources as the run sees them.
     learned
-        The run's learned cells.
+        The learned cells of the run.
     """
 
     job: Job
@@ -69,7 +69,7 @@ class Piece:
     batch
         The frames, without their spots.
     result
-        As the user means the cells.
+        The results, with the cells as the user means them.
     given : (M, 3, 3) float64 or None
         The input cells as the user gave them; None where no frame is usable.
     shown : list of str
@@ -97,7 +97,7 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
     Raises
     ------
     InputError
-        When an input is not what it is for the run, or is the run's only one and cannot be used.
+        When an input has another size than the run sees, or is the only input of the run and cannot be used.
     """
     begin = time.perf_counter()
     job = task.job

@@ -35,10 +35,11 @@ class KnownCells:
     Attributes
     ----------
     rows : (M,) int32
-        Their rows among all input cells of the run.
+        Rows of these cells among all input cells of the run.
     as_given : (M, 3, 3) float64
-        As the user gave them.
+        The cells as the user gave them.
     learned : Learned or None
+        The cells as they were learned; None where they were not.
     """
 
     rows: NDArray[np.int32]
@@ -53,11 +54,11 @@ class CellSet(KnownCells):
     Attributes
     ----------
     given : (M, 3, 3) float64
-        As the user gave them, centred ones by their primitive cell.
+        The cells as the user gave them, a centred cell by its primitive one.
     conventional : (M, 3, 3) float64
-        What makes the cells that the user means of these: conventional @ given.
+        Transforms to the cells that the user means: conventional @ given.
     plan : SearchPlan
-        The search, for the learned cells where there are any.
+        The search plan, of the learned cells where there are any.
     """
 
     given: Array
@@ -76,9 +77,9 @@ class InputCells:
     Parameters
     ----------
     job
-        Says which cells a block has.
+        The job, which knows the input cells of a block.
     p
-        For the search and the learning.
+        Parameters of the search and the learning.
     note
         Takes a sentence that is kept in the results.
     show
@@ -87,7 +88,7 @@ class InputCells:
     Attributes
     ----------
     most : int
-        Most cells that competed on a frame so far.
+        Largest number of cells that competed on a frame so far.
     """
 
     def __init__(self, job: Job, p: Parameters, note: Callable[[str], object], show: Callable[[str], object]) -> None:
@@ -117,7 +118,7 @@ class InputCells:
         return scan_beam(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
 
     def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
-        """Frames with the same input cells joined, and these."""
+        """Each set of input cells with its frames, joined."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
@@ -166,7 +167,7 @@ class InputCells:
                 self._show(sentence)
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
-        """What became of each cell, in the order of `/input_cells`."""
+        """The crystals of each input cell in numbers, in the order of `/input_cells`."""
         learned = {
             self._numbers.find(group.given[m]): (group.cells[m], int(group.n_crystals[m]))
             for group in self._learned.values()

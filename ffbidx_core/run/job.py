@@ -1,4 +1,4 @@
-"""What a run is to do: its frames, cut to batches, and the input cells of each."""
+"""A job is the work of a run: its frames, cut to batches, and the input cells of each batch."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from ..version import VERSION, versions
 BATCH_SIZE = {"cuda": 16384}
 """Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
 FEW = 128
-"""The same for all other backends."""
+"""Frames that all other backends compute together unless another number is given."""
 LARGEST_BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is to do.
+    """The frames that a run indexes, and how.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Job:
     output
         Where the results go, for the summary.
     save_seconds
-        How often finished frames are saved.
+        Seconds after which finished frames are saved.
     span : Stretch or None
         The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
     follow : Follower or None
@@ -132,7 +132,7 @@ class Job:
 
     @property
     def start(self) -> Place:
-        """Where the job begins."""
+        """The place of the first frame of the job."""
         return Place() if self.span is None else self.span.start
 
     def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
@@ -165,7 +165,7 @@ class Job:
         Raises
         ------
         InputError
-            When it is not.
+            When the spots of that frame have another checksum.
         """
         if self.follow is None or mark.end.frame == 0:
             return
@@ -183,7 +183,7 @@ class Job:
         return batches(blocks, self.batch_size or FEW, own_cells=self.cells is None)
 
     def record(self, backend: str) -> RunRecord:
-        """All that the results of the job depend on."""
+        """The record of the job: settings and inputs, on which its results depend, options and versions."""
         settings: dict[str, Any] = {"ffbidx_version": VERSION, "backend": backend}
         settings["parameters"] = json.loads(self.parameters.as_json())
         settings["cells"] = None if self.cells is None else self.cells.tolist()

@@ -66,9 +66,9 @@ def settle(
     Parameters
     ----------
     account
-        Of the run; takes up the learned cells and notes where the beam is.
+        The account of the run; takes up the learned cells and a note of a beam that is off.
     devices
-        Where to compute.
+        Compute the crystals to learn from.
     store
         Keeps the learned cells.
     first
@@ -111,7 +111,7 @@ def settle(
 def learn_with_beam(
     cells: InputCells, devices: Devices, head: Sequence[FrameBlock], p: Parameters
 ) -> tuple[list[tuple[Learned, Lesson]], BeamShift, BeamShift | None]:
-    """Learn from the first frames of a run; what is learned, and the shift, are those of `settle_beam`."""
+    """Learn from the first frames of a run; returns what `settle_beam` returns."""
 
     def moved(shift: BeamShift) -> Sequence[FrameBlock]:
         return [_moved(block, shift) for block in head] if shift else head

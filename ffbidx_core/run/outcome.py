@@ -1,4 +1,4 @@
-"""What comes of a run, and of each of its batches on the way."""
+"""The outcome of a run, and of each batch on its way to the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found, gathered batch by batch in bounded memory."""
+"""The crystals of a run in numbers, gathered batch by batch in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..model.records.results import Results
 from ..model.records.run import MOST_PROBLEMS, Mark
 
 LARGEST_SAMPLE = 1 << 14
-"""Crystals of one input cell that its median and spread are taken from."""
+"""Largest number of crystals of one input cell that its median and spread are taken from."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class CellSummary:
     learned_from : int
         Crystals that the cell was learned from.
     crystals : int
+        Number of crystals that came from the cell.
     median, spread : list of 6 float or None
-        Of the crystals' parameters. The spread is half the distance between the 16th and the 84th percentile,
-        one standard deviation of a normal distribution.
+        Median and spread of the parameters of these crystals. The spread is half the distance between the 16th and the
+        84th percentile, one standard deviation of a normal distribution.
     """
 
     given: list[float]
@@ -107,18 +108,18 @@ class Summary:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: given to the caller after every batch.
+    """How far a run is; the caller gets one after every batch.
 
     Attributes
     ----------
     frames, indexed, crystals : int
-        So far, with those of the run that was taken up.
+        Counts so far, with the frames that were finished before the run was taken up.
     total : int or None
-        Frames of the whole job, where that is known.
+        Number of frames of the whole job, where it is known.
     seconds : float
         Since the start.
     problems : tuple of str
-        Those that came up since the event before.
+        Problems that came up since the event before.
     before : int
         Frames that were finished when the run was taken up.
     to_compute, to_write : float
@@ -140,7 +141,7 @@ class Progress:
 
 
 class Sample:
-    """Rows of a long stream: all of the first ones, then every second, every fourth, ... of it."""
+    """Rows of a long stream: all at first, then every second, every fourth, ... row of the stream."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -245,7 +246,7 @@ class Tally:
         self.problems |= mark.problems
 
     def note(self, problem: str) -> bool:
-        """Note a problem; whether it is a new one."""
+        """Take note of a problem; whether the problem is a new one."""
         if problem in self.problems:
             return False
         if len(self.problems) >= MOST_PROBLEMS:
@@ -255,7 +256,7 @@ class Tally:
         return True
 
     def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
-        """The summary of an input cell (3, 3), the row of it in the run's cells."""
+        """The summary of the input cell (3, 3) with this row among the cells of the run."""
         sample = self._samples.get(row, Sample())
         median, spread = sample.median_and_spread()
         return CellSummary(
