@@ -11,7 +11,7 @@ from ffbidx_core.errors import InputError, UsageError
 from ffbidx_core.run.request import RunRequest
 
 PREFIX = "FFBIDX"
-"""`FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
+"""Start of the names of environment variables that set options: `FFBIDX_BATCH_SIZE=32` is `--batch-size 32`."""
 NO_SETTINGS = (
     "config",
     "print_config",
@@ -24,7 +24,7 @@ NO_SETTINGS = (
     "verbose",
     *(field.name for field in dataclasses.fields(RunRequest) if not field.metadata.get("is_setting", True)),
 )
-"""Parameters that say nothing of a run's results."""
+"""Parameters of the command on which the results of a run do not depend, so that no file of options sets them."""
 
 
 def config_options(function: Any) -> Any:
@@ -96,7 +96,7 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 
 
 def _key(parameter: click.Parameter) -> str:
-    """The name of a parameter in a file: that of its long option, `inputs` for the argument."""
+    """The name of a parameter in a file of options: its long option without dashes, `inputs` for the argument."""
     names = [name for name in parameter.opts if name.startswith("--")]
     return names[0].removeprefix("--") if names else str(parameter.name)
 

@@ -27,13 +27,13 @@ from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
 
 LATELY = 60.0
-"""Seconds over which the rate of now is taken."""
+"""Length in seconds of the time over which the present frames/s are averaged."""
 HEARTBEAT = 30.0
 """Seconds between progress lines where there is no terminal."""
 MOST_CELLS = 5
-"""Input cells that the summary shows; --json has all."""
+"""Number of input cells that the summary shows at most; --json has all."""
 PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
-"""Names of files are shown as they are."""
+"""Arguments of a console that shows names of files as they are, without markup."""
 PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
@@ -51,7 +51,7 @@ class Rate:
         self.indexed: float | None = None
 
     def __call__(self, event: Progress) -> float | None:
-        """The rate with an event; None at the first one."""
+        """Frames/s of the last minute, with this event as its end; None at the first event."""
         self._events.append((event.seconds, event.frames, event.indexed))
         while len(self._events) > 2 and event.seconds - self._events[1][0] >= LATELY:
             self._events.popleft()
@@ -78,7 +78,7 @@ class JsonLog:
         self._last = float("-inf")
 
     def progress(self, event: Progress, now: float | None, indexed: float | None = None) -> None:
-        """Note an event with frames/s and share indexed of now, unless the last one is less than a second ago."""
+        """Write an event with the present frames/s and share indexed, unless one was written less than a second ago."""
         if event.seconds - self._last >= 1 or event.frames == event.total:
             self._last = event.seconds
             rates = {"frames_per_second_now": now, "indexed_share_now": indexed}
@@ -87,7 +87,7 @@ class JsonLog:
             self._file.lines.clear()
 
     def summary(self, summary: Summary) -> None:
-        """Note the summary of the run."""
+        """Write the summary of the run."""
         self._file.add({"event": "summary"} | summary.as_dict())
 
 
@@ -236,7 +236,7 @@ def _known(value: float, digits: int = 1) -> str:
 
 
 def crystal_table(results: Results, most: int | None = None) -> Table:
-    """A line for each crystal, for the eye."""
+    """A table with a line for each crystal, to be shown in a terminal."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("frame", "spots", "indexed", "by chance", "rmsd 1/A", "d/A", "log10 false", *PARAMETERS):
         table.add_column(name, justify="left" if name == "frame" else "right", no_wrap=True)
@@ -257,7 +257,7 @@ def crystal_table(results: Results, most: int | None = None) -> Table:
 
 
 def frame_table(results: Results, most: int | None = None, *, failed: bool = False) -> Table:
-    """A line for each frame, or for each one without a crystal: what became of it and why."""
+    """A table with a line for each frame, or for each frame without a crystal: its status, the reason, the try."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("frame", "spots", "crystals", "status", "reason", "try"):
         table.add_column(name, justify="right" if name in ("spots", "crystals") else "left", no_wrap=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
 
 WIDTH = 40
-"""Of the longest bar."""
+"""Length of the longest bar of a histogram, characters."""
 
 
 def show_spots(console: Console, report: SpotsReport) -> None:

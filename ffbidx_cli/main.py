@@ -31,14 +31,14 @@ COMMANDS = {
 """Every command with its line in the group's help, so that the help imports none of them."""
 
 DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What the place of the output is to blame for, wherever it is noticed."""
+"""Numbers of system errors that are the fault of the disk under the output, wherever they are raised."""
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the commands, in the order of their help."""
+        """The names of the commands, in the order in which the help lists them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -140,7 +140,7 @@ def _shown(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """The text without line breaks and other control characters, which file names may bring along."""
+    """The text without the line breaks and other control characters that names of files may contain."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 

@@ -21,7 +21,7 @@ SECTIONS = {
     "polish": "The last fit",
     "learn": "The run's own cell and beam",
 }
-"""Sections of the help, by the group of the parameters in them."""
+"""Title of each section of the help, by the group of the parameters that it holds."""
 
 Decorator = Callable[[Any], Any]
 
@@ -51,24 +51,24 @@ class SectionedCommand(click.Command):
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg]
-    """K/N or `slurm`."""
+    """The type of --shard: K/N or `slurm`."""
 
     name = "shard"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Number, from 1, and count."""
+        """The number of the share, from 1, and the number of shares."""
         from ffbidx_core.read.spans import parse_shard
 
         return value if isinstance(value, tuple) else parse_shard(value)
 
 
 class Drift(click.ParamType):  # type: ignore[type-arg]
-    """A share of length, as a fraction or in percent, and an angle in degrees: 0.05,3 or 5%,3."""
+    """The type of --max-drift: a share of length (a fraction, or percent) and an angle (degrees): 0.05,3 or 5%,3."""
 
     name = "length,angle"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        """Two numbers; a length with a percent sign is divided by 100."""
+        """The share of length as a fraction, and the angle in degrees."""
         try:
             length, angle = (part.strip() for part in value.split(","))
             share = float(length.removesuffix("%")) / (100 if length.endswith("%") else 1)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def stem_of(results: str) -> str:
-    """What the pictures of a results file are named after: `run.ffbidx.h5` gives `run`."""
+    """The start of the names of a results file's pictures: `run.ffbidx.h5` gives `run`."""
     return os.path.splitext(os.path.basename(results))[0].removesuffix(".ffbidx") or "results"
 
 

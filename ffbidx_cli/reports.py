@@ -1,4 +1,4 @@
-"""What `ffbidx doctor` and `ffbidx bench` show: tables on standard output, what is going on on standard error."""
+"""Tables of `ffbidx doctor` and `ffbidx bench` on standard output, and their progress on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STYLES = {State.OK: "green", State.ABSENT: "dim", State.ATTENTION: "yellow", Sta
 
 
 def watched(items: Iterable[T], text: Callable[[T], str]) -> Iterator[T]:
-    """The same items, while a terminal shows the last one's text."""
+    """Yield the items, while a terminal shows the text of the item yielded last."""
     console = Console(stderr=True, **PLAIN)
     with console.status("starting") as status:
         for item in items:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 75}
-"""Exit status of a run that a signal stopped."""
+"""Exit status of a run, by the signal that stopped it."""
 
 
 class Leave(BaseException):
@@ -45,7 +45,7 @@ class StopSignals:
 
     @contextmanager
     def stoppable(self) -> Iterator[threading.Event]:
-        """While inside, the first signal sets the event and nothing more."""
+        """A context in which the first signal sets the event and does nothing more."""
         self._stoppable = True
         try:
             yield self.stop

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ffbidx_core.read import Source
 
 SOME_FRAMES_BAD = 3
-"""Exit status where an input could not be read and others could."""
+"""Exit status of a conversion in which some inputs could be read and others could not."""
 
 
 @click.command()

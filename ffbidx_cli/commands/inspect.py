@@ -12,6 +12,7 @@ from ffbidx_cli.options import debug_option, geometry_options
 from ffbidx_core.run.sections import Experiment
 
 SOME_FRAMES_BAD = 3
+"""Exit status where some frames or files could not be used."""
 
 
 @click.command()
