@@ -215,6 +215,8 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     yield "crystals", f"{summary.crystals}{false}"
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"
+    if summary.spots_at_origin:
+        yield "", f"{summary.spots_at_origin} inside the first shell of reciprocal space: left out, they index anything"
     if summary.spots_not_sampled:
         yield "", f"{summary.spots_not_sampled} beyond max_spots: not in the sampling, but in the fits"
     yield "time", f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"

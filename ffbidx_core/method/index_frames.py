@@ -68,6 +68,9 @@ def index_frames(
     by_intensity : (F,) bool
         Frames whose spots come in the order of falling intensity, for `p.retry`; None: no frame's do.
 
+    Spots nearer to the origin than `plan.origin_radius` have the indices (0,0,0) of every orientation and say nothing
+    of a crystal: the batch is indexed, and its crystals are measured, as if they were not there.
+
     A batch that the memory has no room for is done in halves, and so are all later ones of its size.
     """
     n_frames = len(offsets) - 1
@@ -98,6 +101,7 @@ def _index_frames(
     backend: Backend, host: HostSpots, plan: SearchPlan, p: Parameters, given_cells: Array | None, keep_all: bool
 ) -> BatchResult:
     xp = backend.xp
+    n_given, host = np.diff(host.offsets), host.beyond(plan.origin_radius)
     batch = backend.load(host.spots, host.offsets)
     given = xp.asarray(plan.cells if given_cells is None else given_cells)
     searched = xp.flatnonzero(batch.counts >= p.fewest_spots)
@@ -114,7 +118,8 @@ def _index_frames(
     found.cells = _in_canonical_setting(found, plan, xp)
     n_sampled = xp.zeros(batch.n_frames, dtype=xp.int32)
     n_sampled[searched] = xp.minimum(batch.counts[searched], p.max_spots)
-    return _gather(backend, batch, found, n_sampled, reason, rung, p)
+    n_at_origin = (n_given - np.diff(host.offsets)).astype(np.int32)
+    return _gather(backend, batch, found, n_sampled, n_at_origin, reason, rung, p)
 
 
 def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: ModuleType) -> XpArray:
@@ -131,6 +136,7 @@ def _gather(
     batch: SpotBatch,
     found: CellTable,
     n_sampled: XpArray,
+    n_at_origin: NDArray[np.int32],
     reason: XpArray,
     rung: XpArray,
     p: Parameters,
@@ -145,6 +151,7 @@ def _gather(
     n_indexed, rmsd, resolution = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=to_host(n_sampled),
+        n_at_origin=n_at_origin,
         reason=to_host(reason),
         rung=to_host(rung),
         cell_offsets=np.searchsorted(frame, np.arange(batch.n_frames + 1)).astype(np.int64),

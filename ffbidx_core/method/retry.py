@@ -87,6 +87,12 @@ class HostSpots:
     offsets: NDArray[np.int64]
     by_intensity: NDArray[np.bool_]
 
+    def beyond(self, radius: float) -> HostSpots:
+        """The spots whose |s| is at least `radius` (1/angstrom), in the order in which they came."""
+        squared = (self.spots.astype(np.float64) ** 2).sum(axis=1)
+        far = squared >= radius * radius
+        return self if far.all() else HostSpots(self.spots[far], offsets_of(far)[self.offsets], self.by_intensity)
+
     def strongest(
         self, frames: NDArray[np.int64], share: float
     ) -> tuple[NDArray[np.int64], XpArray, NDArray[np.int64]]:

@@ -94,7 +94,7 @@ def assign_spots(
     cells : (k, 3, 3)
         Conventional cells, rows a, b, c, best first.
     threshold
-        A crystal covers the spots nearer to its lattice than this, in 1/angstrom, or in indices where `fractional`.
+        A crystal covers the spots nearer to its reflections than this, in 1/angstrom, or in indices where `fractional`.
 
     Returns
     -------
@@ -112,7 +112,8 @@ def assign_spots(
             distance = np.linalg.norm(spots @ off.T - np.rint(spots @ off.T), axis=1)
         else:
             distance = np.linalg.norm(spots - indices @ reciprocal(cell), axis=1)
-        mine = (crystal == NO_CRYSTAL) & (distance < threshold)
+        # The origin is a lattice point of every crystal, and no reflection.
+        mine = (crystal == NO_CRYSTAL) & (distance < threshold) & (indices != 0).any(axis=1)
         crystal[mine], hkl[mine] = number, indices[mine]
     return crystal, hkl
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..parameters import Parameters
 from .cell import Array, check_cell, other_settings, shortest_reciprocal, symmetry_operators
+from .chance import level as chance
 from .misfit.equations import Spread
 
 SYMMETRY_TOLERANCE = 1e-3
@@ -75,6 +76,16 @@ class SearchPlan:
     def volumes(self) -> Array:
         """Volumes of the input cells, (M,) cubic angstrom."""
         return np.asarray(np.abs(np.linalg.det(self.cells)))
+
+    @property
+    def origin_radius(self) -> float:
+        """Length of a spot, 1/angstrom, below which it is no reflection of any of the input cells.
+
+        It is the radius of the first shell of reciprocal space, the shortest reciprocal vector. Where cells compete it
+        is that of the cell with the shortest one, so that no cell loses a reflection, but at least the largest radius
+        of acceptance, so that none counts spots at the origin.
+        """
+        return float(max(self.shortest_reciprocal.min(), chance.radii(self.shortest_reciprocal).max()))
 
     def angle_tables(self) -> NDArray[np.float32]:
         """The factors of a spot's coordinates along u and w for the two vectors across each seed's axis.

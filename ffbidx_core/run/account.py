@@ -91,7 +91,7 @@ class Account:
         """Count what was found on a batch."""
         status = batch.status.copy()
         usable = batch.status == FrameStatus.NOT_INDEXED
-        status[usable & (np.diff(batch.offsets) < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
+        status[usable & (np.diff(batch.offsets) - result.n_at_origin < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
         status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
         result = dataclasses.replace(result, reason=with_status(result.reason, status))
         self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
@@ -138,6 +138,8 @@ class Account:
             collector.store.abandon()
             raise NothingProcessed(self.tally.why_nothing)
         collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs)
+        if note := self.tally.note_of_origin:
+            self.show(note)
         summary = self.tally.summary(
             self.cells.summaries(self.tally),
             method=header.method,

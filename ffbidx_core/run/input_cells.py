@@ -154,7 +154,12 @@ class InputCells:
         return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
 
     def look_at_units(self, block: FrameBlock) -> None:
-        """Show, once for each set of input cells, spots or cells that look like nanometres."""
+        """Show, once for each set of input cells, spots or cells that look like nanometres.
+
+        Spots that a geometry made have the right units.
+        """
+        if self._job.geometry is not None:
+            return
         given = self._job.cells_of(block)
         if given.tobytes() not in self._shown:
             self.show_once(given, suspicious_units(block.spots, block.offsets, given))

@@ -19,6 +19,13 @@ from ..model.records.run import MOST_PROBLEMS, Mark
 LARGEST_SAMPLE = 1 << 14
 """Largest number of crystals of one input cell that its median and spread are taken from."""
 
+MANY_AT_ORIGIN = 0.2
+"""Share of the spots inside the first shell of reciprocal space from which on something must be wrong."""
+AT_ORIGIN = (
+    "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
+    "wavelength (or photon energy), and the units of both"
+)
+
 
 @dataclass(frozen=True)
 class CellSummary:
@@ -69,6 +76,8 @@ class Summary:
         Frames without a crystal by reason.
     rungs : dict
         Indexed frames by the try that did it.
+    spots_at_origin : int
+        Spots left out because they lie inside the first shell of reciprocal space.
     """
 
     frames: int
@@ -90,6 +99,7 @@ class Summary:
     problems: list[str]
     reasons: dict[str, int] = field(default_factory=dict)
     rungs: dict[str, int] = field(default_factory=dict)
+    spots_at_origin: int = 0
 
     @property
     def bad_frames(self) -> int:
@@ -177,6 +187,7 @@ class Tally:
     n_spots: int = 0
     n_left_out: int = 0
     n_not_sampled: int = 0
+    n_at_origin: int = 0
     problems: dict[str, None] = field(default_factory=dict)
     more_problems: int = 0
     started: float = field(default_factory=time.perf_counter)
@@ -212,6 +223,13 @@ class Tally:
         return f"none of the {self.n_frames} frames and files could be used{first}"
 
     @property
+    def note_of_origin(self) -> str:
+        """A note where the spots inside the first shell of reciprocal space are many, else empty."""
+        if self.n_at_origin <= MANY_AT_ORIGIN * self.n_spots:
+            return ""
+        return AT_ORIGIN.format(self.n_at_origin / self.n_spots)
+
+    @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.started
@@ -231,7 +249,9 @@ class Tally:
         self.n_crystals += len(result.crystals)
         self.n_spots += int(n_spots.sum())
         searched = status <= FrameStatus.NOT_INDEXED
-        self.n_not_sampled += int((n_spots - result.n_sampled)[searched].sum())
+        at_origin = 0 if result.n_at_origin is None else result.n_at_origin
+        self.n_at_origin += int(np.sum(at_origin))
+        self.n_not_sampled += int((n_spots - result.n_sampled - at_origin)[searched].sum())
         if not len(result.crystals):
             return
         rows = input_cell_rows[result.input_cell[result.crystals]]
@@ -304,4 +324,5 @@ class Tally:
             problems,
             {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
+            self.n_at_origin,
         )

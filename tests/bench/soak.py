@@ -51,6 +51,7 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
     each = np.arange(n + 1)
     return BatchResult(
         n_sampled=np.diff(offsets).astype(np.int32),
+        n_at_origin=np.zeros(len(offsets) - 1, np.int32),
         cell_offsets=each,
         cells=np.repeat(CELL[None], n, 0).astype("f4"),
         scores=np.zeros(n, "f4"),

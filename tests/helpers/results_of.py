@@ -28,6 +28,7 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
     )
     result = BatchResult(
         n_sampled=np.minimum(block.n_spots, 100),
+        n_at_origin=rng.integers(0, 5, n_frames, dtype=np.int32),
         reason=rng.integers(1, 7, n_frames, dtype=np.uint8) * np.array([k == 0 for _, k in counts], np.uint8),
         rung=rng.integers(0, 4, n_frames, dtype=np.uint8) * np.array([k > 0 for _, k in counts], np.uint8),
         cell_offsets=cell_offsets,

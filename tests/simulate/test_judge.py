@@ -19,6 +19,7 @@ def result(cells_of_frames):
     cells = np.concatenate([np.reshape(cells, (-1, 3, 3)) for cells in cells_of_frames])
     return BatchResult(
         n_sampled=np.zeros(len(counts), np.int32),
+        n_at_origin=np.zeros(len(counts), np.int32),
         cell_offsets=offsets,
         cells=cells.astype(np.float32),
         scores=np.zeros(n, np.float32),

@@ -48,6 +48,7 @@ def test_the_file_holds_the_datasets_of_the_contract() -> None:
         "frame/status": ("uint8", (5,)),
         "frame/reason": ("uint8", (5,)),
         "frame/rung": ("uint8", (5,)),
+        "frame/n_at_origin": ("int32", (5,)),
         "cell_offsets": ("int64", (6,)),
         "cells": ("float32", (10, 3, 3)),
         "scores": ("float32", (10,)),

@@ -187,6 +187,8 @@ class BatchResult(CrystalColumns, CellColumns):
     ----------
     n_sampled : (F,) int32
         Spots used in the sampling.
+    n_at_origin : (F,) int32
+        Spots left out because they lie inside the first shell of reciprocal space, see `SearchPlan.origin_radius`.
     reason : (F,) uint8
         Why a frame has no crystal, as `FrameReason`.
     rung : (F,) uint8
@@ -194,6 +196,7 @@ class BatchResult(CrystalColumns, CellColumns):
     """
 
     n_sampled: Annotated[NDArray[np.int32], Column("frames")]
+    n_at_origin: Annotated[NDArray[np.int32], Column("frames")]
     reason: Annotated[NDArray[np.uint8], Column("frames")]
     rung: Annotated[NDArray[np.uint8], Column("frames")]
 

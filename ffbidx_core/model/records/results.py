@@ -97,6 +97,9 @@ class Results(CrystalColumns, CellColumns, FrameColumns):
         Why a frame has no crystal, as `FrameReason`; None in files of versions that did not say it.
     rung : (F,) uint8 or None
         The try that indexed a frame, as `Rung`; None in the same files.
+    n_at_origin : (F,) int32 or None
+        Spots left out because they lie inside the first shell of reciprocal space; None in files of versions that
+        searched with these too.
     """
 
     header: ResultsHeader
@@ -107,6 +110,7 @@ class Results(CrystalColumns, CellColumns, FrameColumns):
     ] = None
     reason: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/reason", names=FrameReason)] = None
     rung: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/rung", names=Rung)] = None
+    n_at_origin: Annotated[NDArray[np.int32] | None, Column("frames", "/frame/n_at_origin")] = None
 
     def __len__(self) -> int:
         return self.n_frames
