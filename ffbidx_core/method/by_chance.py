@@ -68,7 +68,7 @@ def find_by_chance(
 
 
 class _Passes:
-    """What the passes over a batch have found so far."""
+    """Passes over a batch, with the cells that they have found so far."""
 
     def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
@@ -92,7 +92,7 @@ class _Passes:
         frames : (F,)
             The whole batch's numbers of these frames.
         raw_scores, input_cell : (F, Q)
-            Of the cells as the search gave them.
+            Score and input cell of each cell, as the search gave them.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class _Passes:
             columns, active, best, false = columns[mine], active[good], best[good], false[good]
             level, radius = level[good, best], radius[good, best]
             chosen, source = cells[active, best], input_cell[active, best]
-            # A cell is taken once, whatever comes of it.
+            # A cell is taken once, whether it becomes a crystal or not.
             cells[active, best] = 0.0
             fitted, cutoff = self.refined(left, chosen, source, raw_scores[active, best], level, radius)
             lost = self.lost(left, fitted, source)
@@ -149,7 +149,7 @@ class _Passes:
         xp = self.xp
         radii, counts, levels = self.levels(spots, cells, input_cell)
         level, radius = _at_lowest(levels, (levels, radii), xp)
-        # One radius a cell is enough to tell which to look at closely.
+        # One radius a cell is enough to choose the cell that is looked at closely.
         enough = xp.where(counts >= self.p.min_new_spots, levels, 0.0)
         k, within = _at_lowest(enough, (counts, radii), xp)
         return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
@@ -178,7 +178,7 @@ class _Passes:
         return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
 
     def largest_cutoff(self, source: XpArray, cutoff: XpArray) -> XpArray:
-        """A cut-off limited so that spheres of it do not fill reciprocal space."""
+        """A cut-off, limited so that spheres of this radius do not fill reciprocal space."""
         return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
 
     def record(
@@ -212,7 +212,7 @@ class _Passes:
 
 
 def _at_lowest(levels: XpArray, others: tuple[XpArray, ...], xp: ModuleType) -> Iterator[XpArray]:
-    """What arrays (F, Q, T) hold at the radius of the lowest level, each (F, Q)."""
+    """Values of arrays (F, Q, T) at the radius of the lowest level, each (F, Q)."""
     best = xp.argmin(levels, axis=-1)[..., None]
     return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
 

@@ -31,7 +31,7 @@ def accept_by_count(
     Parameters
     ----------
     cells, scores : (F, Q, 3, 3), (F, Q)
-        In each frame taken by ascending score; nan and infinite scores come last.
+        Cells and their scores; each frame's cells are taken by ascending score, nan and infinite ones last.
     threshold
         A spot is covered when its distance is below this: 1/angstrom, or in fractional indices where `fractional`.
 

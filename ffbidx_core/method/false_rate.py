@@ -30,7 +30,7 @@ class FalseRate:
     def of_cells(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> XpArray:
         """The lowest number over all radii for one cell a frame, (F,): its spots take turns as the last one.
 
-        Of many spots `MOST_RADII` take a turn, evenly spread, the farthest one among them.
+        Of more than `MOST_RADII` spots so many take a turn, evenly spread, with the farthest one among them.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class FalseRate:
         if len(near) == 0:
             return xp.full(spots.n_frames, xp.inf)
         frame, distance = frame[near], distance[near]
-        # In order of frame and distance. What rounding may exchange lies nearer than the smallest radius.
+        # In order of frame and distance. Distances that rounding may exchange are below the smallest radius.
         distance = distance[xp.argsort(frame + distance)]
         ends = xp.searchsorted(frame, xp.arange(spots.n_frames + 1))
         total = xp.diff(ends)

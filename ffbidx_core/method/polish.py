@@ -1,6 +1,6 @@
 """The last fit of a crystal: rotation and small strain, in the setting that explains the spots best.
 
-Settings are told apart by the fit that takes all residuals for alike; the one chosen is fitted again with residuals
+The setting is chosen by a fit that gives all residuals the same weight; the chosen one is fitted again with residuals
 weighed as the run's first frames say.
 """
 
@@ -87,7 +87,7 @@ def strain_prior(plan: SearchPlan, p: Parameters) -> float:
 
 
 def _symmetry(plan: SearchPlan, xp: ModuleType) -> XpArray:
-    """What makes symmetric strains of the six numbers of any, for each input cell, (M, 6, 6)."""
+    """Matrices that project the six numbers of a strain on the symmetric strains of each input cell, (M, 6, 6)."""
     pairs = zip(plan.cells, plan.operators, strict=True)
     return xp.asarray(np.stack([components(symmetric(MATRICES, *pair)).T for pair in pairs]))
 

@@ -25,7 +25,7 @@ FEWEST_STRONGEST = 15
 
 @dataclass(frozen=True)
 class Step:
-    """What a rung changes.
+    """The changes that a rung makes.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class HostSpots:
     def strongest(
         self, frames: NDArray[np.int64], share: float
     ) -> tuple[NDArray[np.int64], XpArray, NDArray[np.int64]]:
-        """Those of some frames that have weaker spots to drop; the spots that they keep, with offsets."""
+        """Frames among the given ones that have weaker spots to drop; the spots that these keep, with offsets."""
         n = np.diff(self.offsets)[frames]
         kept = np.maximum(np.ceil(share * n).astype(np.int64), FEWEST_STRONGEST)
         some = self.by_intensity[frames] & (kept < n)
@@ -118,7 +118,7 @@ def try_again(
 ) -> tuple[CellTable, XpArray, XpArray]:
     """Climb the ladder with the frames that have no crystal.
 
-    Crystals are told from chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
+    Crystals are accepted by chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
     together make no more false crystals than the first try does.
 
     Parameters
@@ -126,18 +126,18 @@ def try_again(
     batch, host
         All frames, on the backend and as they came.
     found, reason
-        What the first try found, with the frames' numbers in the batch, and why the others, (F,), have no crystal.
+        The cells of the first try, with the frames' numbers in the batch, and the reasons (F,) of the other frames.
     given : (M, 3, 3)
         The cells that drift is judged against.
 
     Returns
     -------
     found : CellTable
-        Of all tries.
+        The cells of all tries.
     reason : (F,) uint8
-        As `FrameReason` says it of several tries.
+        Why a frame has no crystal after all tries, as `FrameReason`.
     rung : (F,) uint8
-        As `Rung`.
+        The try that indexed a frame, as `Rung`.
     """
     xp = backend.xp
     tries, reason = [found], reason.copy()
@@ -155,7 +155,7 @@ def try_again(
         # On all spots of the frames and in one measure, whatever the try used.
         more.scores = final_scores(backend, batch.take(frames), more, p)
         solved = why == FrameReason.NONE.value
-        # What stands out is told of the first try, which looks at fewer orientations.
+        # Whether a cell stands out is decided in the first try, which looks at fewer orientations.
         further = solved | (why >= FrameReason.LOST_IN_REFINEMENT.value)
         reason[frames[further]] = xp.where(solved, why, xp.maximum(reason[frames], why))[further]
         rung[frames[solved]] = step.rung.value

@@ -56,9 +56,9 @@ class ResultsWriter:
         Parameters
         ----------
         result
-            Of all frames of the block; those that were not indexed have no cells.
+            The result of all frames of the block; frames that were not indexed have no cells.
         status : (F,)
-            As `FrameStatus`.
+            What became of each frame, as `FrameStatus`.
         input_cell_rows : (M,)
             Row of `/input_cells` for each input cell of the block, as `input_rows` gave it.
         """

@@ -44,11 +44,11 @@ class Place:
     source
         Number of the source that comes next, 0-based.
     frame
-        The next frame of it.
+        The next frame of that source.
     position
-        Frames of the whole input before it, taken or not.
+        Number of frames of the whole input before that frame, taken or not.
     taken
-        Those that were taken.
+        Number of these frames that were taken.
     """
 
     source: int = 0
@@ -104,7 +104,7 @@ class FrameBlock:
 
     @classmethod
     def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
-        """No frames: a reader that follows its input has no more of them for now."""
+        """A block without frames: a reader that follows its input has no further frame for now."""
         return cls(
             [],
             np.zeros(0, np.int64),

@@ -20,7 +20,7 @@ MOST_PROBLEMS = 200
 
 
 class InputIdentity(NamedTuple):
-    """A source, and by what it is known again.
+    """How a source is recognised: path, size, time and content hash.
 
     Attributes
     ----------
@@ -28,9 +28,9 @@ class InputIdentity(NamedTuple):
     frame
         -1 for all frames of the file.
     size, mtime_ns
-        Of the file; -1 where there was none.
+        Bytes of the file and the time of its last change in ns; -1 where there was no file.
     digest
-        How many of its bytes were hashed, a colon and their hash; empty where that is not known.
+        Number of the bytes that were hashed, a colon and their hash; empty where the hash is not known.
     """
 
     path: str
@@ -66,7 +66,7 @@ class RunRecord:
     growing
         Whether the run follows its inputs, so that `inputs` are those that were there when the record was made.
     versions
-        Of Python and the packages that it was made with. A run may be taken up with others.
+        Versions of Python and of the packages that the run was made with. A run may be taken up with others.
     """
 
     settings: dict[str, Any]
@@ -76,7 +76,7 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
 
     def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
-        """In what this run, the one now, differs from another, the one then; None when they are the same.
+        """How this run, the one now, differs from another, the one then; None when they are the same.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class Mark:
     problems
         An ordered set: a run that is taken up may come across one again, which then changes nothing.
     checksum
-        Of the last frame's spots, by which a file that grows is known again; 0 where none is followed.
+        CRC-32 of the last frame's spots, which identifies a file that grows; 0 where no input is followed.
     """
 
     end: Place = field(default_factory=Place)
@@ -178,7 +178,7 @@ class Learned:
     spread : Spread or None
         Scatter of their residuals and strains; None where they were too few.
     beam_shift : BeamShift
-        By how much the run moved the beam, see `Geometry`.
+        Shift of the beam that the run made, see `Geometry`.
     """
 
     given: Array

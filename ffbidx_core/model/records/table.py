@@ -47,7 +47,7 @@ class Column:
     fill
         Value of all rows where a file lacks the dataset. None: the file must have it, unless the column may be None.
     dtype
-        Type of the values; where it is not given, that of the annotation. `object` is text.
+        Type of the values; None in a declaration: the type in the annotation. `object` is text.
     nullable
         Whether the column may be None, which the annotation says.
     """
@@ -124,7 +124,7 @@ class ArrayTable:
 
     @classmethod
     def joined(cls, parts: Sequence[Self], xp: ModuleType = np) -> Self:
-        """The rows of several tables, one after the other; what all frames share is that of the first."""
+        """The rows of several tables, one after the other, with what all frames share as the first table has it."""
         if len(parts) == 1:
             return parts[0]
         arrays: dict[str, Any] = {}
