@@ -1,5 +1,6 @@
 # make demo     install into .venv-demo, index the sample frames, show the crystals
 # make test     install into .venv-test, then ruff, mypy and pytest
+# make test-haswell  the tests of the numbers once more, with kernels compiled for a processor without AVX-512
 # make lint     ruff and mypy alone
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
 # make calibration  whether as many false crystals are found as are claimed to be expected
@@ -11,7 +12,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test lint quality calibration speed gpu-test gpu-bench clean soak
+.PHONY: demo test test-haswell lint quality calibration speed gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -22,6 +23,13 @@ demo: .venv-demo/installed
 
 test: lint
 	.venv-test/bin/python -m pytest
+
+# No features besides the processor's own: Numba would add those of this machine.
+HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parity/test_whitened_fit.py tests/properties \
+	tests/published tests/diagnose/test_multiples.py tests/diagnose/test_sample.py \
+	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn
+test-haswell: .venv-test/installed
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= .venv-test/bin/python -m pytest $(HASWELL)
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check
