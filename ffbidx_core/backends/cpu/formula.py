@@ -17,6 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .plain import PLAIN, compiled_plainly, text_of
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 LLVM = {
@@ -105,7 +107,7 @@ class Table:
         if kind.layout != "C":
             raise TypeError(f"a formula takes arrays of C order, not {kind}")
         self.builder, self.kind, self.context = builder, kind, context
-        self.array = builder and context.make_array(kind)(context, builder, value)
+        self.array = builder and self._array(context, value)
 
     def __getitem__(self, indices: Any) -> Number:
         return Number(self.builder, self.kind.dtype, self.builder and self.builder.load(self._place(indices)))
@@ -117,11 +119,26 @@ class Table:
 
     def _place(self, indices: Any) -> Any:
         indices = indices if isinstance(indices, tuple) else (indices,)
-        places = [as_kind(index, types.int64, self.builder).value for index in indices]
+        return self._at([as_kind(index, types.int64, self.builder).value for index in indices])
+
+    def _array(self, context: Any, value: Any) -> Any:
+        return context.make_array(self.kind)(context, self.builder, value)
+
+    def _at(self, places: list[Any]) -> Any:
         shape, strides = (cgutils.unpack_tuple(self.builder, part) for part in (self.array.shape, self.array.strides))
         return cgutils.get_item_pointer2(
             self.context, self.builder, self.array.data, shape, strides, "C", places, wraparound=False
         )
+
+
+class PlainTable(Table):
+    """An array in plain mode."""
+
+    def _array(self, context: Any, value: Any) -> Any:
+        return value
+
+    def _at(self, places: list[Any]) -> Any:
+        return f"{self.array}[{', '.join(map(text_of, places))}]"
 
 
 def as_kind(x: Any, kind: Any, builder: Any = None) -> Number:
@@ -227,7 +244,10 @@ def formula(function: F) -> F:
     """Make a function a formula, which kernels call.
 
     Its arguments are numbers, tuples of numbers and arrays of C order; it returns a number, a tuple of such, or None.
+    See `plain` for the mode that does without the inner parts of Numba.
     """
+    if PLAIN:
+        return compiled_plainly(function, _plain_operand)
 
     def definition(typing_context: Any, *kinds: Any) -> Any:
         arguments = tuple(types.unliteral(kind) for kind in kinds)
@@ -254,6 +274,15 @@ def _operand(builder: Any, context: Any, kind: Any, value: Any) -> Any:
         values = cgutils.unpack_tuple(builder, value) if builder else [None] * len(kind)
         return tuple(_operand(builder, context, each, v) for each, v in zip(kind, values, strict=True))
     return Number(builder, kind, value)
+
+
+def _plain_operand(lines: Any, kind: Any, name: str) -> Any:
+    """An argument of a formula as it is written down in plain mode, where its value is its name."""
+    if isinstance(kind, types.Array):
+        return PlainTable(lines, kind, None, name)
+    if isinstance(kind, types.BaseTuple):
+        return tuple(_plain_operand(lines, each, f"{name}[{i}]") for i, each in enumerate(kind))
+    return Number(lines, kind, name)
 
 
 def _kind_of(result: Any) -> Any:

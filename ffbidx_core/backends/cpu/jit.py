@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+from .plain import PLAIN
+
 config: Any = numba.config
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,12 +28,13 @@ _compiling = threading.Lock()
 
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of the compiled kernels, named after their sources, because Numba does not see changes in other files.
+    """Folder of the compiled kernels, named after the sources and the mode of the formulas, which Numba does not see.
 
     `NUMBA_CACHE_DIR` is honoured; else the user's cache folder, else a temporary one.
     """
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    mode = b"plain" if PLAIN else b""
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources) + mode).hexdigest()[:16]
     named = os.environ.get("NUMBA_CACHE_DIR")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     usual = [os.path.join(home, "ffbidx"), os.path.join(tempfile.gettempdir(), f"ffbidx-{os.getuid()}")]

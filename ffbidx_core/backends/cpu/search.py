@@ -14,7 +14,7 @@ from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..verbs import OrientedCells
 from . import cells as turned
-from . import order, scores, vectors
+from . import scores, vectors
 from .scores import TILE, UNROLLED
 from .select import BINS
 from .threads import CpuThreads
@@ -45,6 +45,21 @@ def largest_frame(spots: SpotBatch) -> int:
     return int(spots.counts.max(initial=0))
 
 
+def sort_spots(spots: Any, offsets: Any, first: int, last: int, xyz: Any) -> None:
+    """Fill xyz (3, N) with the spots (N, 3) of frames first to last, each frame's sorted by (|s|^2, x, y, z).
+
+    So the order of the input never matters.
+    """
+    for f in range(first, last):
+        mine = slice(offsets[f], offsets[f + 1])
+        x, y, z = spots[mine].T.astype(np.float64)
+        square = x * x + y * y + z * z
+        order = np.argsort(square)
+        if (np.diff(square[order]) == 0).any():
+            order = np.lexsort((z, y, x, square))
+        xyz[:, mine] = spots[mine][order].T
+
+
 class CpuSearch(CpuThreads):
     """Steps 1 to 3 on all cores."""
 
@@ -53,7 +68,7 @@ class CpuSearch(CpuThreads):
         spots = np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3)
         offsets = np.ascontiguousarray(offsets, dtype=np.int64)
         xyz = np.empty((3, len(spots)), np.float32)
-        self._each(len(offsets) - 1, lambda i, j: order.sort_spots(spots, offsets, i, j, xyz))
+        self._each(len(offsets) - 1, lambda i, j: sort_spots(spots, offsets, i, j, xyz))
         return SpotBatch(xyz, offsets)
 
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:

@@ -1,0 +1,129 @@
+"""The plain mode of formulas: what a formula computes, written down as Python source that Numba compiles as usual.
+
+`formula` writes LLVM's instructions through inner parts of Numba. Should a version of Numba change those, the
+environment variable `FFBIDX_FORMULAS=plain` does without them: each instruction becomes a line of Python. That takes
+longer to compile and gives slower kernels; the tests hold the results of both modes against each other.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import overload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PLAIN = os.environ.get("FFBIDX_FORMULAS") == "plain"
+"""Whether the formulas of this process are compiled in plain mode."""
+
+EXPRESSIONS = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "fadd": "{0} + {1}",
+    "fsub": "{0} - {1}",
+    "fmul": "{0} * {1}",
+    "fdiv": "{0} / {1}",
+    "and_": "{0} & {1}",
+    "or_": "{0} | {1}",
+    "ashr": "{0} >> {1}",
+    "fcmp_ordered": "{1} {0} {2}",
+    "icmp_signed": "{1} {0} {2}",
+    "select": "{1} if {0} else {2}",
+    "load": "{0}",
+    "llvm.fabs": "abs({0})",
+    "llvm.rint": "np.rint({0})",
+    "llvm.sqrt": "math.sqrt({0})",
+    "llvm.cos": "math.cos({0})",
+    "llvm.sin": "math.sin({0})",
+    "llvm.minnum": "np.fmin({0}, {1})",
+    "llvm.maxnum": "np.fmax({0}, {1})",
+} | dict.fromkeys(("fpext", "fptrunc", "uitofp", "sitofp", "fptosi", "zext", "sext"), "{1}({0})")
+"""Python for each instruction of LLVM, and for each of its functions, that a formula is made of."""
+NAMES = {
+    ir.FloatType(): "np.float32",
+    ir.DoubleType(): "np.float64",
+    ir.IntType(1): "bool",
+    ir.IntType(32): "np.int32",
+    ir.IntType(64): "np.int64",
+}
+"""Python for each type of LLVM."""
+
+
+def text_of(value: Any) -> str:
+    """An operand in Python: a constant, a type, or the name of what a line gave."""
+    if isinstance(value, ir.Constant):
+        return f"{NAMES[value.type]}({value.constant!r})"
+    return NAMES[value] if isinstance(value, ir.Type) else str(value)
+
+
+class Lines:
+    """The lines of a formula, written through the methods that LLVM's builder has."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.module = SimpleNamespace(declare_intrinsic=lambda name, *_: name)
+
+    def __getattr__(self, instruction: str) -> Callable[..., str]:
+        return lambda *operands: self._line(EXPRESSIONS[instruction], *operands)
+
+    def _line(self, expression: str, *operands: Any) -> str:
+        name, written = f"x{len(self.lines)}", expression.format(*map(text_of, operands))
+        # Numba takes the sum of two integers of 32 bits in 64.
+        if any(isinstance(x, ir.Constant) and x.type == ir.IntType(32) for x in operands):
+            written = f"np.int32({written})"
+        self.lines.append(f"{name} = {written}")
+        return name
+
+    def call(self, function: str, operands: list[Any]) -> str:
+        """A function that LLVM knows."""
+        return self._line(EXPRESSIONS[function], *operands)
+
+    def bitcast(self, value: Any, kind: ir.Type) -> str:
+        """The bits of a float32 as an integer, or back."""
+        # Numba wants to see the type of a number whose bits are taken.
+        other = ir.FloatType() if kind == ir.IntType(32) else ir.IntType(32)
+        return self._line("{2}({0}).view({1})", value, kind, other)
+
+    def store(self, value: Any, place: str) -> None:
+        """Put a value at a place of an array."""
+        self.lines.append(f"{place} = {text_of(value)}")
+
+
+def written(function: Callable[..., Any], operands: Callable[[Lines, Any, str], Any], kinds: tuple[Any, ...]) -> str:
+    """A formula for arguments of these types of Numba, as the source of a Python function `plain`.
+
+    Parameters
+    ----------
+    operands
+        Gives the operand for the lines, a type and a name.
+    """
+    names, lines = [f"a{i}" for i in range(len(kinds))], Lines()
+    result = function(*(operands(lines, kind, name) for kind, name in zip(kinds, names, strict=True)))
+    body = [*lines.lines, f"return {_result(result)}"]
+    return f"def plain({', '.join(names)}):\n    " + "\n    ".join(body) + "\n"
+
+
+def _result(result: Any) -> str:
+    if isinstance(result, tuple):
+        return "(" + "".join(f"{_result(part)}, " for part in result) + ")"
+    return "None" if result is None else text_of(result.value)
+
+
+def compiled_plainly(function: F, operands: Callable[[Lines, Any, str], Any]) -> F:
+    """Have kernels that call a formula call the Python function that says the same."""
+
+    def definition(*kinds: Any) -> Any:
+        namespace = {"np": np, "math": math}
+        exec(written(function, operands, tuple(types.unliteral(kind) for kind in kinds)), namespace)
+        return namespace["plain"]
+
+    overload(function, strict=False, jit_options={"error_model": "numpy", "_nrt": False})(definition)
+    return function
