@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from ffbidx_cli.console import PLAIN, crystal_table, progress_line, show_summary
+from ffbidx_cli.columns import print_columns
+from ffbidx_cli.console import PLAIN, progress_line, show_summary
+from ffbidx_cli.tables import crystal_columns
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import expand_inputs, read_cell
 from ffbidx_core.run.job import Job
@@ -28,7 +30,7 @@ def main() -> None:
     console.print(f"━━━━━━━━━━━━━━━━━━━━━━━━ {progress_line(events[-2])}", style="cyan")
     show_summary(console, outcome.summary)
     console.print(f"\n$ ffbidx table {OUTPUT} --max-rows 10", style="bold")
-    console.print(crystal_table(outcome.results(), 10))
+    print_columns(console, crystal_columns(outcome.results(), 10))
     # The viewer's own fixed-width font: a picture must not fetch anything.
     svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="ffbidx", unique_id="run"), flags=re.DOTALL)
     PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))

@@ -12,16 +12,13 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from ffbidx_cli.tables import PARAMETERS, numbers
 from ffbidx_core.errors import OutputError
-from ffbidx_core.model.records.frame import FrameStatus
-from ffbidx_core.model.records.reason import FrameReason, Rung
-from ffbidx_core.model.records.results import Results
 from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
@@ -34,7 +31,6 @@ MOST_CELLS = 5
 """Number of input cells that the summary shows at most; --json has all."""
 PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
 """Arguments of a console that shows names of files as they are, without markup."""
-PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 class Rate:
@@ -107,9 +103,10 @@ class Reporter:
         self.console = Console(stderr=True, quiet=quiet, **PLAIN)
         self._verbose = verbose
         self._last_line = time.monotonic()
+        self._bar_width = min(24, self.console.width // 8)
         self._bar = Bar(
             SpinnerColumn(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=self._bar_width),
             TextColumn("{task.description}", markup=False),
             console=self.console,
             transient=True,
@@ -141,36 +138,59 @@ class Reporter:
         now = self._rate(event)
         if self.log is not None:
             self.log.progress(event, now, self._rate.indexed)
-        text = progress_line(event, now, self._rate.indexed)
-        self._bar.update(self._task, description=text, completed=event.frames, total=event.total)
+        # A spinner and a bar stand before the text, with a blank behind each.
+        room = self.console.width - self._bar_width - 3
+        shown = progress_line(event, now, self._rate.indexed, room)
+        self._bar.update(self._task, description=shown, completed=event.frames, total=event.total)
         if not _is_live(self.console) and time.monotonic() - self._last_line >= HEARTBEAT:
             self._last_line = time.monotonic()
-            self.say(text)
+            self.say(progress_line(event, now, self._rate.indexed))
 
 
 def _is_live(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
-def progress_line(event: Progress, now: float | None = None, indexed: float | None = None) -> str:
+def progress_line(
+    event: Progress, now: float | None = None, indexed: float | None = None, width: int | None = None
+) -> str:
     """An event in words: frames, share indexed, crystals, frames/s, time left, full queues.
 
-    `now` and `indexed` are frames/s and share indexed over the last minute, to stand beside those of the whole run.
+    Parameters
+    ----------
+    now, indexed
+        Frames/s and share indexed over the last minute, to stand beside those of the whole run.
+    width
+        Number of characters that there is room for. The least important parts are left out: the queues first, then
+        crystals, the second numbers in brackets, the time left, the speed, the share. None: all are shown.
     """
     if event.to_learn is not None:
         return f"{event.to_learn} frames, waiting for more to learn the cell from"
     rate = (event.frames - event.before) / event.seconds if event.seconds > 0 else 0.0
-    parts = [f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames"]
+    # The importance of each part, 0 the highest, in the order in which they are shown.
+    parts = [(0, f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames")]
     if event.frames:
         lately = "" if indexed is None else f" ({indexed:.1%} in the last minute)"
-        parts += [f"{event.indexed / event.frames:.1%} indexed{lately}", f"{event.crystals} crystals"]
-        parts.append(f"{rate:.1f} frames/s" if now is None else f"{now:.1f} frames/s (mean {rate:.1f})")
+        parts += [(1, f"{event.indexed / event.frames:.1%} indexed"), (5, lately), (6, f"{event.crystals} crystals")]
+        parts += [
+            (2, f"{rate if now is None else now:.1f} frames/s"),
+            (4, "" if now is None else f" (mean {rate:.1f})"),
+        ]
     if event.total is not None and rate > 0:
-        parts.append(f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left")
+        parts.append((3, f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left"))
     if event.frames:
         # A full queue waits for what comes after it, an empty one for what comes before.
-        parts.append(f"queues: read {event.to_compute:.0%}, write {event.to_write:.0%} full")
-    return ", ".join(parts)
+        parts.append((7, f"queues: read {event.to_compute:.0%}, write {event.to_write:.0%} full"))
+    for least in range(7, 0, -1):
+        line = _joined(text for importance, text in parts if importance <= least)
+        if width is None or len(line) <= width:
+            return line
+    return parts[0][1]
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """Parts with commas between them; what is in brackets belongs to the part before."""
+    return "".join(text if text.startswith(" ") else f", {text}" for text in parts if text).removeprefix(", ")
 
 
 def show_summary(console: Console, summary: Summary) -> None:
@@ -184,13 +204,13 @@ def show_summary(console: Console, summary: Summary) -> None:
         table.add_column("")
         for name in PARAMETERS:
             table.add_column(name, justify="right")
-        table.add_row("given", *_numbers(cell.given, 3))
+        table.add_row("given", *numbers(cell.given, 3))
         if cell.learned is not None:
-            table.add_row(f"learned from {cell.learned_from}", *_numbers(cell.learned, 3))
+            table.add_row(f"learned from {cell.learned_from}", *numbers(cell.learned, 3))
         if cell.median is not None:
-            table.add_row(f"median of {cell.crystals}", *_numbers(cell.median, 3))
+            table.add_row(f"median of {cell.crystals}", *numbers(cell.median, 3))
         if cell.spread is not None:
-            table.add_row("spread", *_numbers(cell.spread, 3))
+            table.add_row("spread", *numbers(cell.spread, 3))
         console.print(table)
     if len(summary.cells) > MOST_CELLS:
         console.print(f"and {len(summary.cells) - MOST_CELLS} further input cells")
@@ -227,57 +247,6 @@ def _counted(counts: dict[str, int]) -> str:
     """Counts by name in words, the largest first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in ordered)
-
-
-def _numbers(values: Iterable[float], digits: int) -> list[str]:
-    return [f"{value:.{digits}f}" for value in values]
-
-
-def _known(value: float, digits: int = 1) -> str:
-    return "-" if np.isnan(value) else f"{value:.{digits}f}"
-
-
-def crystal_table(results: Results, most: int | None = None) -> Table:
-    """A table with a line for each crystal, to be shown in a terminal."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("frame", "spots", "indexed", "by chance", "rmsd 1/A", "d/A", "log10 false", *PARAMETERS):
-        table.add_column(name, justify="left" if name == "frame" else "right", no_wrap=True)
-    frames = results.frame_of_crystal
-    for k in range(len(frames) if most is None else min(most, len(frames))):
-        f = frames[k]
-        table.add_row(
-            f"{results.source[f]}//{results.index[f]}",
-            str(results.n_spots[f]),
-            str(results.n_indexed[k]),
-            _known(results.n_expected[k]),
-            f"{results.rmsd[k]:.5f}",
-            _known(results.resolution[k], 2),
-            _known(results.log10_false[k]),
-            *_numbers(results.crystal_parameters[k], 2),
-        )
-    return table
-
-
-def frame_table(results: Results, most: int | None = None, *, failed: bool = False) -> Table:
-    """A table with a line for each frame, or for each frame without a crystal: its status, the reason, the try."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("frame", "spots", "crystals", "status", "reason", "try"):
-        table.add_column(name, justify="right" if name in ("spots", "crystals") else "left", no_wrap=True)
-    n_crystals = np.diff(results.crystal_offsets)
-    frames = np.flatnonzero(results.status != FrameStatus.INDEXED) if failed else np.arange(results.n_frames)
-    for f in frames[:most].tolist():
-        status = FrameStatus(int(results.status[f]))
-        reason = "-" if results.reason is None or not results.reason[f] else FrameReason(int(results.reason[f])).words
-        tried = "-" if results.rung is None or status else Rung(int(results.rung[f])).words
-        table.add_row(
-            f"{results.source[f]}//{results.index[f]}",
-            str(results.n_spots[f]),
-            str(n_crystals[f]),
-            status.name.lower().replace("_", " "),
-            reason,
-            tried,
-        )
-    return table
 
 
 def data_console() -> Console:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ffbidx_cli.columns import Column, print_columns
 from ffbidx_cli.console import PLAIN, data_console
 from ffbidx_core.benchmark import Row
 from ffbidx_core.doctor.finding import Finding, State
@@ -38,18 +39,21 @@ def show_findings(findings: Iterable[Finding]) -> None:
 
 def show_measurements(rows: Iterable[Row]) -> None:
     """Print measurements, a line each."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("backend", "preset", "frames"):
-        table.add_column(name, no_wrap=True)
-    for name in ("frames/s", "slowest-fastest", "overlapped", "indexed", "lattices", "false", "calls", "frames/call"):
-        table.add_column(name, justify="right", no_wrap=True)
+    titles = "frames/s", "slowest-fastest", "overlapped", "indexed", "lattices", "false", "calls", "frames/call"
+    table: list[tuple[str, ...]] = []
     for row in rows:
         m = row.measured
         calls = [m.n_frames / seconds for seconds in m.seconds]
         speeds = f"{m.frames_per_second:.0f}", f"{min(calls):.0f}-{max(calls):.0f}"
         overlapped = "-" if m.overlapped is None else f"{m.overlapped:.0f}"
         found = f"{m.indexed:.4f}", f"{m.lattices_found:.4f}", str(m.tally.false)
-        table.add_row(
-            row.backend, row.preset, row.frames, *speeds, overlapped, *found, str(len(calls)), str(m.n_frames)
-        )
-    data_console().print(table)
+        names = row.backend, row.preset, row.frames
+        table.append((*names, *speeds, overlapped, *found, str(len(calls)), str(m.n_frames)))
+    columns = list(zip(*table, strict=True)) or [()] * (3 + len(titles))
+    print_columns(
+        data_console(),
+        [
+            *(Column(t, v, is_text=True) for t, v in zip(("backend", "preset", "frames"), columns[:3], strict=True)),
+            *(Column(t, v, begins=t == "frames/s") for t, v in zip(titles, columns[3:], strict=True)),
+        ],
+    )

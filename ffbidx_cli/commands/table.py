@@ -1,10 +1,16 @@
-"""ffbidx table: the crystals of a results file, for the eye."""
+"""ffbidx table: the crystals of a results file, for the eye or for other programs."""
 
 from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ffbidx_cli.options import debug_option
+
+if TYPE_CHECKING:
+    from ffbidx_core.model.records.results import Results
 
 
 @click.command("table")
@@ -12,23 +18,51 @@ from ffbidx_cli.options import debug_option
 @click.option("--max-rows", type=click.IntRange(min=1), metavar="N", help="Show the first N lines only.")
 @click.option("--frames", is_flag=True, help="A line for each frame, with the reason why it has no crystal.")
 @click.option("--failed", is_flag=True, help="The same, of frames without a crystal only.")
+@click.option(
+    "--format",
+    "wanted",
+    type=click.Choice(["text", "csv", "json"]),
+    default="text",
+    show_default=True,
+    help="text is for the eye; csv and json have every column, names of frames in full.",
+)
 @debug_option
-def command(results: str, max_rows: int | None, frames: bool, failed: bool) -> None:
-    """Show the crystals of a results file, or its frames, a line each."""
-    from ffbidx_cli.console import crystal_table, data_console, frame_table
+def command(results: str, max_rows: int | None, frames: bool, failed: bool, wanted: str) -> None:
+    """Show the crystals of a results file, or its frames, a line each.
+
+    Standard output has the table alone; how many lines there are is said on standard error.
+    """
+    from ffbidx_cli.columns import print_columns
+    from ffbidx_cli.console import data_console, write_data
+    from ffbidx_cli.tables import chosen_frames, crystal_columns, frame_columns, json_of
     from ffbidx_core import read_results
-    from ffbidx_core.model.records.frame import FrameStatus
+    from ffbidx_core.write.formats.csv import csv_of
 
     found = read_results(results)
-    console = data_console()
-    n_rows = len(found.crystals)
-    if frames or failed:
-        console.print(frame_table(found, max_rows, failed=failed))
-        n_rows = int((found.status != FrameStatus.INDEXED).sum()) if failed else found.n_frames
+    by_frame = frames or failed
+    if wanted == "text":
+        columns = frame_columns(found, max_rows, failed=failed) if by_frame else crystal_columns(found, max_rows)
+        print_columns(data_console(), columns)
     else:
-        console.print(crystal_table(found, max_rows))
+        records = _records(results, found, max_rows, by_frame, failed)
+        write_data(json_of(records) if wanted == "json" else b"".join(csv_of([records])))
+    n_rows = len(chosen_frames(found, failed)) if by_frame else len(found.crystals)
     hidden = 0 if max_rows is None else n_rows - max_rows
-    more = f", {hidden} more {'frames ' if frames or failed else ''}not shown" if hidden > 0 else ""
-    console.print(f"{len(found.crystals)} crystals on {found.n_frames} frames{more}")
+    more = f", {hidden} more {'frames ' if by_frame else ''}not shown" if hidden > 0 else ""
+    click.echo(f"{len(found.crystals)} crystals on {found.n_frames} frames{more}", err=True)
     if not found.complete:
-        console.print("The run was stopped before its end.")
+        click.echo("The run was stopped before its end.", err=True)
+
+
+def _records(path: str, found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
+    """The rows asked for, by the names of their columns."""
+    from ffbidx_cli.tables import chosen_frames, frame_records
+    from ffbidx_core.read.indexed_frames import Setup
+    from ffbidx_core.read.results import read_record
+    from ffbidx_core.write.formats.csv import crystal_records
+
+    if by_frame:
+        return frame_records(found, chosen_frames(found, failed)[:most])
+    header, record = read_record(path)
+    records = crystal_records(found, Setup.of_header(header, None, record, path))
+    return {name: list(itertools.islice(values, most)) for name, values in records.items()}

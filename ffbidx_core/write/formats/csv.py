@@ -5,74 +5,59 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from ...model.records.results import Results
 from ...read.indexed_frames import Setup
 
-COLUMNS = (
-    "source",
-    "index",
-    "id",
-    "crystal",
-    "lattice",
-    "input_cell",
-    "score",
-    "log10_chance",
-    "log10_false",
-    "n_spots",
-    "n_indexed",
-    "n_expected",
-    "rmsd",
-    "a",
-    "b",
-    "c",
-    "alpha",
-    "beta",
-    "gamma",
-    "ax",
-    "ay",
-    "az",
-    "bx",
-    "by",
-    "bz",
-    "cx",
-    "cy",
-    "cz",
-    "resolution",
-)
+PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
+VECTORS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
+
+
+def crystal_records(results: Results, setup: Setup) -> dict[str, list[Any]]:
+    """The columns of a table with a row for each crystal: values by the name of their column.
+
+    Lengths are in angstrom, angles in degrees, rmsd in 1/angstrom.
+    """
+    frame, row = results.frame_of_crystal, results.crystals
+    input_cell = results.input_cell[row].tolist()
+    return {
+        "source": results.source[frame].tolist(),
+        "index": results.index[frame].tolist(),
+        "id": results.id[frame].tolist(),
+        "crystal": (np.arange(len(frame)) - results.crystal_offsets[frame]).tolist(),
+        "lattice": [setup.lattice(results, number).code for number in input_cell],
+        "input_cell": input_cell,
+        "score": results.scores[row].tolist(),
+        "log10_chance": results.log10_chance.tolist(),
+        "log10_false": results.log10_false.tolist(),
+        "n_spots": results.n_spots[frame].tolist(),
+        "n_indexed": results.n_indexed.tolist(),
+        "n_expected": results.n_expected.tolist(),
+        "rmsd": results.rmsd.tolist(),
+        **dict(zip(PARAMETERS, results.crystal_parameters.T.tolist(), strict=True)),
+        **dict(zip(VECTORS, results.cells[row].reshape(-1, 9).T.tolist(), strict=True)),
+        "resolution": results.resolution.tolist(),
+    }
 
 
 def csv_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     """Results as CSV (RFC 4180): a line with the names of the columns, then one for each crystal."""
-    yield _lines([COLUMNS])
-    for results in pieces:
-        rows: list[tuple[object, ...]] = []
-        for k, f in enumerate(results.frame_of_crystal.tolist()):
-            row, input_cell = results.crystals[k], int(results.input_cell[results.crystals[k]])
-            numbers = [
-                results.rmsd[k],
-                *results.crystal_parameters[k],
-                *results.cells[row].ravel(),
-                results.resolution[k],
-            ]
-            rows.append(
-                (
-                    results.source[f],
-                    results.index[f],
-                    results.id[f],
-                    k - results.crystal_offsets[f],
-                    setup.lattice(results, input_cell).code,
-                    input_cell,
-                    f"{results.scores[row]:.6g}",
-                    f"{results.log10_chance[k]:.6g}",
-                    f"{results.log10_false[k]:.6g}",
-                    results.n_spots[f],
-                    results.n_indexed[k],
-                    f"{results.n_expected[k]:.6g}",
-                    *(f"{number:.6g}" for number in numbers),
-                )
-            )
-        yield _lines(rows)
+    return csv_of(crystal_records(results, setup) for results in pieces)
+
+
+def csv_of(tables: Iterable[dict[str, list[Any]]]) -> Iterator[bytes]:
+    """Tables with the same columns as one CSV, numbers that are not whole with six significant digits."""
+    for number, table in enumerate(tables):
+        if number == 0:
+            yield _lines([tuple(table)])
+        yield _lines(zip(*(map(_text, values) for values in table.values()), strict=True))
+
+
+def _text(value: Any) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _lines(rows: Iterable[tuple[object, ...]]) -> bytes:

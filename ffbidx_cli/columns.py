@@ -1,0 +1,127 @@
+"""Tables of text that lose no digit where a terminal is narrow: names are shortened first, then rows are folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+
+GAP = 2
+"""Number of blanks between two columns."""
+SHORT_NAME = 12
+"""Number of characters to which a name is shortened before rows are folded."""
+INDENT = 4
+"""Number of blanks before the second line of a folded row."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes
+    ----------
+    title
+        One line.
+    values
+        The text of each row.
+    is_name
+        Whether values are names, which stand at the left and may be shortened; numbers stand at the right.
+    is_text
+        Whether values are words, which stand at the left and stay whole.
+    begins
+        Whether a folded row begins a new line here.
+    """
+
+    title: str
+    values: Sequence[str]
+    is_name: bool = False
+    is_text: bool = False
+    begins: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of characters that the longest value, or the title, takes."""
+        return max(map(cell_len, (self.title, *self.values)))
+
+    def line(self, text: str, width: int) -> str:
+        """A value of the column in so many characters."""
+        if self.is_name or self.is_text:
+            return set_cell_size(shortened(text, width), width)
+        return " " * (width - cell_len(text)) + text
+
+
+def shortened(name: str, width: int) -> str:
+    """A name in at most so many characters: its end, which distinguishes frames of a file, behind an ellipsis."""
+    if cell_len(name) <= width:
+        return name
+    kept = name
+    while kept and cell_len(kept) > width - 1:
+        kept = kept[1:]
+    return f"…{kept}"
+
+
+def print_columns(console: Console, columns: Sequence[Column]) -> None:
+    """Print a table; off a terminal each row is one line, however long."""
+    rows = table_lines(columns, console.width if console.is_terminal else None)
+    for text, is_title in rows:
+        console.print(text, style="bold" if is_title else None, no_wrap=True, overflow="ignore", crop=False)
+
+
+def table_lines(columns: Sequence[Column], width: int | None) -> Iterator[tuple[str, bool]]:
+    """The lines of a table, and whether each is one of titles.
+
+    Parameters
+    ----------
+    width
+        Number of characters that a line may have. Where the columns take more, names are shortened, to `SHORT_NAME`
+        characters at least; where that does not suffice, each row is folded to several lines. None: no limit.
+    """
+    lines = _folded(columns, width)
+    titles = [[column.title for column in columns]] if any(column.title for column in columns) else []
+    rows = zip(*(column.values for column in columns), strict=True)
+    for number, row in enumerate((*titles, *rows)):
+        texts = dict(zip(map(id, columns), row, strict=True))
+        for indent, line in lines:
+            parts = (column.line(texts[id(column)], room) for column, room in line)
+            yield (" " * indent + (" " * GAP).join(parts)).rstrip(), number < len(titles)
+
+
+Line = tuple[int, list[tuple[Column, int]]]
+"""The indent of a line, and its columns with their widths."""
+
+
+def _folded(columns: Sequence[Column], width: int | None) -> list[Line]:
+    """The lines that each row takes: begun anew where columns begin a line, unless that takes more lines."""
+    least = [min(column.width, SHORT_NAME) if column.is_name else column.width for column in columns]
+    if width is None or sum(least) + GAP * (len(columns) - 1) <= width:
+        lines: list[Line] = [(0, list(zip(columns, least, strict=True)))]
+    else:
+        filled = [_filled(columns, least, width, breaks=breaks) for breaks in (True, False)]
+        lines = min(filled, key=len)
+    return [(indent, _widened(line, None if width is None else width - indent)) for indent, line in lines]
+
+
+def _filled(columns: Sequence[Column], least: Sequence[int], width: int, *, breaks: bool) -> list[Line]:
+    """Columns of these widths in lines, as many in each as there is room for."""
+    lines: list[Line] = [(0, [])]
+    for column, room in zip(columns, least, strict=True):
+        indent, line = lines[-1]
+        is_full = indent + sum(taken + GAP for _, taken in line) + room > width
+        if line and (is_full or (breaks and column.begins)):
+            lines.append((INDENT, [(column, room)]))
+        else:
+            line.append((column, room))
+    return lines
+
+
+def _widened(line: list[tuple[Column, int]], width: int | None) -> list[tuple[Column, int]]:
+    """Give names the room that is left in a line."""
+    spare = None if width is None else max(0, width - sum(room + GAP for _, room in line) + GAP)
+    wider = []
+    for column, room in line:
+        more = column.width - room if spare is None else min(spare, column.width - room)
+        spare = None if spare is None else spare - more
+        wider.append((column, room + more))
+    return wider
