@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ffbidx_cli.columns import print_columns
 from ffbidx_cli.console import PLAIN, progress_line, show_summary
+from ffbidx_cli.next_step import NextStep
 from ffbidx_cli.tables import crystal_columns
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import expand_inputs, read_cell
@@ -28,7 +29,7 @@ def main() -> None:
     outcome = index(job, progress=events.append)
     console.print(f"$ ffbidx index {SPOTS} --cell {CELL}", style="bold")
     console.print(f"━━━━━━━━━━━━━━━━━━━━━━━━ {progress_line(events[-2])}", style="cyan")
-    show_summary(console, outcome.summary)
+    show_summary(console, outcome.summary, NextStep(f"ffbidx report {OUTPUT}", ""))
     console.print(f"\n$ ffbidx table {OUTPUT} --max-rows 10", style="bold")
     print_columns(console, crystal_columns(outcome.results(), 10))
     # The viewer's own fixed-width font: a picture must not fetch anything.

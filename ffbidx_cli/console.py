@@ -17,6 +17,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from ffbidx_cli.next_step import NextStep
 from ffbidx_cli.tables import PARAMETERS, numbers
 from ffbidx_core.errors import OutputError
 from ffbidx_core.run.summary import Progress, Summary
@@ -193,8 +194,12 @@ def _joined(parts: Iterable[str]) -> str:
     return "".join(text if text.startswith(" ") else f", {text}" for text in parts if text).removeprefix(", ")
 
 
-def show_summary(console: Console, summary: Summary) -> None:
-    """Print a run's summary: counts, cells, time, problems; last the name of the output."""
+def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
+    """Print what to do next and why, then the summary of a run: counts, cells, time, notes, the name of the output."""
+    if step.command:
+        console.print(f"next: {step.command}", style="bold", soft_wrap=True)
+    if step.why:
+        console.print(f"why:  {step.why}", soft_wrap=True)
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(summary):
         facts.add_row(name, value)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ffbidx_cli import ARGUMENTS
 from ffbidx_cli.signals import Leave, StopSignals
 from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
 
@@ -47,6 +48,24 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"ffbidx_cli.commands.{cmd_name}").command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; the context keeps them for commands that say how they were called."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names; where there is none, an error that suggests one like it."""
+        name = click.utils.make_str(args[0])
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            like = difflib.get_close_matches(name, COMMANDS, n=1)
+            meant = f"did you mean 'ffbidx {like[0]}'?" if like else f"there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no such command {name!r}; {meant}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

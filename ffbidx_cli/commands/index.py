@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffbidx_cli import config
+from ffbidx_cli import ARGUMENTS, config
 from ffbidx_cli import options as shared
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def command(
             return 0
 
         from ffbidx_cli import console
+        from ffbidx_cli.next_step import after_run
         from ffbidx_core.devices import why_on_cpu
 
         store = run.store(console.write_data)
@@ -90,9 +91,10 @@ def command(
         run.keep_spots()
     if log:
         log.summary(summary)
+    step = after_run(summary, context.meta[ARGUMENTS])
     if as_json:
-        console.write_data(json.dumps(summary.as_dict()).encode() + b"\n")
-    console.show_summary(reporter.console, summary)
+        console.write_data(json.dumps(summary.as_dict() | {"next": step.command, "why": step.why}).encode() + b"\n")
+    console.show_summary(reporter.console, summary, step)
     if not summary.complete:
         return signals.status
     return SOME_FRAMES_BAD if summary.bad_frames else 0

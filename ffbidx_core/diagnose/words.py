@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -24,8 +26,9 @@ AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
 
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis in words, what to type next at the end."""
-    return [*_lattices(diagnosis), *_spots(diagnosis), *_cells(diagnosis), *_settings(diagnosis), *_next(diagnosis)]
+    """The diagnosis in words: what to type next, then why."""
+    parts = (_next, _why, _lattices, _spots, _cells, _settings)
+    return [sentence for part in parts for sentence in part(diagnosis)]
 
 
 def _lattices(diagnosis: Diagnosis) -> Iterator[str]:
@@ -194,15 +197,26 @@ def _axis(row: Array) -> str:
 
 
 def _next(diagnosis: Diagnosis) -> Iterator[str]:
-    if not diagnosis.advice:
-        if diagnosis.setup is not None and not diagnosis.tried:
-            yield "Next: nothing to change was found that indexes the sample clearly better."
-        return
+    """The one thing to do, as a whole command line, where something helps."""
+    if diagnosis.advice:
+        yield f"Next: {next_command(diagnosis)}"
+    elif diagnosis.setup is not None and not diagnosis.tried:
+        yield "Next: nothing to change was found that indexes the sample clearly better."
+
+
+def next_command(diagnosis: Diagnosis) -> str:
+    """The run again, with the options of its results and what is advised instead."""
+    stem = os.path.splitext(diagnosis.path)[0].removesuffix(".ffbidx")
+    options = " ".join(_options(diagnosis.advice))
+    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {options} -o {shlex.quote(f'{stem}.next.h5')}"
+
+
+def _why(diagnosis: Diagnosis) -> Iterator[str]:
+    """What the advised options gained on the sample."""
     for advice in diagnosis.advice:
-        # What the beam's shift does was said before.
+        # What the shift of the beam does is among the sentences about the beam.
         if diagnosis.setup is None or advice.after is not diagnosis.setup.after:
             yield f"With {advice.option} {_rates(advice.before, advice.after)}."
-    yield f"Next: {' '.join(_options(diagnosis.advice))}"
 
 
 def _options(advice: list[Advice]) -> list[str]:

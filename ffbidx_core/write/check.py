@@ -11,7 +11,7 @@ from ..errors import OutputError, UsageError
 from .atomic import failed
 
 
-def check_output(path: str, overwrite: bool, inputs: Iterable[str] = ()) -> None:
+def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways_on: str = "--overwrite") -> None:
     """Refuse an output that could not be written, before the run and not after it.
 
     Parameters
@@ -22,6 +22,8 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = ()) -> None
         Whether an existing one may be replaced.
     inputs
         Files that the run reads, which it must not replace.
+    ways_on
+        The options that an error names where the output is there.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = ()) -> None
     if not stat.S_ISREG(found.st_mode):
         raise OutputError(path, "is a directory" if stat.S_ISDIR(found.st_mode) else "is no regular file")
     if not overwrite:
-        raise OutputError(path, "is already there: give another name with -o, or --overwrite")
+        raise OutputError(path, f"is already there: give another name with -o, or {ways_on}")
     _check_directory(path)
 
 

@@ -87,11 +87,11 @@ class Output:
             return []
         return [self.path] if self.format in _HOLD_THE_RECORD else [self.path + SUFFIX, self.path]
 
-    def check(self, overwrite: bool, inputs: Iterable[str]) -> None:
+    def check(self, overwrite: bool, inputs: Iterable[str], *, ways_on: str = "--overwrite") -> None:
         """Refuse an output that could not be written, before the run; see `check_output`."""
         inputs = list(inputs)
         for path in self.files:
-            check_output(path, overwrite, inputs)
+            check_output(path, overwrite, inputs, ways_on=ways_on)
 
     def write(self, results: Iterable[Results], made: dict[str, Any], overwrite: bool) -> None:
         """Write an output that is no results file.

@@ -28,6 +28,8 @@ from .stores import Saved
 SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
+WAYS_ON = "--overwrite, or --resume to go on with its run"
+"""Options for an output that is there."""
 
 
 class PartsStore:
@@ -64,7 +66,7 @@ class PartsStore:
         """Refuse outputs that could not be written, before the run; see `Output.check`."""
         inputs = list(inputs)
         for output in self._outputs:
-            output.check(self._overwrite or self._resume, inputs)
+            output.check(self._overwrite or self._resume, inputs, ways_on=WAYS_ON)
         if self._overwrite or self._resume:
             return
         with contextlib.suppress(InputError):

@@ -1,6 +1,7 @@
 """`ffbidx diagnose`, and the diagnosis in the report."""
 
 import json
+import shlex
 from pathlib import Path
 
 import h5py
@@ -24,18 +25,17 @@ def test_in_words_and_as_json(run, shifted):
     ran = run("diagnose", shifted)
     assert ran.status == 0, ran.err
     assert "The beam centre is off by -3.0" in ran.out
-    last = ran.out.splitlines()[-1]
-    assert last.startswith("Next: ")
-    option = last.removeprefix("Next: ")
+    command = ran.out.splitlines()[0].removeprefix("Next: ")
+    option = command.removeprefix("ffbidx index --config run.h5 ").removesuffix(" -o run.next.h5")
     values = json.loads(run("diagnose", shifted, "--json").out)
     assert values["advice"][0]["option"] == option
     assert values["words"] == ran.out.splitlines()
     assert values["setup"]["shift_x"]["value"] == pytest.approx(-3 * 0.075 / 200, abs=2e-5)
     # What it says next can be typed.
-    again = run("index", "s.h5", "--cell", TRUE, "-o", "right.h5", *QUICK, *option.split())
+    again = run(*shlex.split(command)[1:])
     assert again.status == 0, again.err
-    assert "The beam centre needs no correction" in run("diagnose", "right.h5").out
-    with h5py.File("run.h5") as before, h5py.File("right.h5") as after:
+    assert "The beam centre needs no correction" in run("diagnose", "run.next.h5").out
+    with h5py.File("run.h5") as before, h5py.File("run.next.h5") as after:
         assert np.median(after["crystal/rmsd"]) < 0.8 * np.median(before["crystal/rmsd"])
 
 

@@ -25,11 +25,22 @@ _WANTED = (
     "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
     "CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
 )
-_WRITTEN_OUT = re.compile(r"[-+.\deE\s]+(,[-+.\deE\s]+){5,8}(,\s*(?P<centring>[A-Za-z])\s*)?")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_WRITTEN_OUT = re.compile(rf"\s*{_NUMBER}(?:(?:\s*,\s*|\s+){_NUMBER})+(?:(?:\s*,\s*|\s+)(?P<centring>[A-Za-z]))?\s*")
+_NUMBERS_WANTED = {
+    1: "b, c and the three angles",
+    2: "c and the three angles",
+    3: "the three angles alpha, beta, gamma in degrees",
+    4: "beta and gamma",
+    5: "gamma",
+    7: "two more for three vectors",
+    8: "one more for three vectors",
+}
+"""The numbers that are missing behind so many of a cell that is written out."""
 
 
 def read_input_cell(text: str) -> InputCell:
-    """The cell that a `--cell` names: a file, or numbers with commas between them, then perhaps a centring letter.
+    """The cell that a `--cell` names: a file, or numbers and perhaps a centring letter, commas or blanks between them.
 
     Raises
     ------
@@ -44,9 +55,11 @@ def read_input_cell(text: str) -> InputCell:
     centring = (match["centring"] or "P").upper()
     if centring not in CENTRINGS:
         raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")
-    words = [word for word in text.split(",") if not word.strip().isalpha()]
+    values = [float(word) for word in text.replace(",", " ").split() if not word.isalpha()]
+    if missing := _NUMBERS_WANTED.get(len(values)):
+        raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: {missing} are missing")
     try:
-        cell = _cell_of([float(word) for word in words])
+        cell = _cell_of(values)
         check_axes(cell, centring)
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None

@@ -1,0 +1,62 @@
+"""The one thing to do after a run, as a whole command line, and why."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ffbidx_core.model.records.reason import ADVICE, FrameReason
+from ffbidx_core.run.summary import Summary
+
+RESULTS_SUFFIXES = (".h5", ".hdf5")
+FEW_INDEXED = 0.5
+"""Share of the usable frames below which the diagnosis comes before the report."""
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What to type next.
+
+    Attributes
+    ----------
+    command
+        A whole command line; empty where the output is of a format that no command reads.
+    why
+        One sentence; empty where nothing has to be explained.
+    """
+
+    command: str
+    why: str
+
+
+def after_run(summary: Summary, arguments: Sequence[str]) -> NextStep:
+    """The next step after a run of `ffbidx` with these arguments."""
+    if not summary.complete:
+        return _resumed(summary, arguments)
+    is_read = summary.output.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(summary.output)
+    of_output = shlex.quote(summary.output) if is_read else ""
+    if summary.processed and summary.indexed < FEW_INDEXED * summary.processed:
+        found = "no frame" if summary.indexed == 0 else f"only {summary.indexed / summary.processed:.1%} of the frames"
+        most = _commonest(summary)
+        words = "" if most is None else f"; the commonest reason is {most.words}: {ADVICE[most]}"
+        return NextStep(f"ffbidx diagnose {of_output}" if is_read else "", f"{found} could be indexed{words}")
+    return NextStep(f"ffbidx report {of_output}" if is_read else "", "")
+
+
+def _resumed(summary: Summary, arguments: Sequence[str]) -> NextStep:
+    """The command that goes on with a run that was stopped."""
+    if summary.output == "standard output":
+        return NextStep("", "the run was stopped; what was written to standard output is all that is left of it")
+    known = [argument for argument in arguments if argument != "--overwrite"]
+    resumed = known if "--resume" in known else [*known, "--resume"]
+    return NextStep(
+        shlex.join(["ffbidx", *resumed]), f"the run was stopped; this goes on behind {summary.frames} frames"
+    )
+
+
+def _commonest(summary: Summary) -> FrameReason | None:
+    """The commonest reason why frames have no crystal."""
+    reasons = [(n, name) for name, n in summary.reasons.items() if n]
+    return FrameReason[max(reasons)[1].upper()] if reasons else None

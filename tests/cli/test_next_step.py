@@ -1,0 +1,84 @@
+"""What to do next stands first, as a whole command line."""
+
+import os
+import shlex
+import signal
+
+import numpy as np
+import pytest
+
+from ffbidx_core.read.cells.input_cell import read_input_cell
+from ffbidx_core.run.account import Account
+from tests.helpers.calls import QUICK, write_spots
+
+
+def blank(n_frames: int) -> list:
+    return [np.random.default_rng(seed).uniform(-0.3, 0.3, (40, 3)) for seed in range(n_frames)]
+
+
+def test_after_a_good_run_the_report(index, spots_file):
+    ran = index(spots_file)
+    assert ran.err.splitlines()[1 if "computing on" in ran.err else 0] == "next: ffbidx report spots.ffbidx.h5"
+
+
+def test_a_run_without_crystals_begins_with_the_diagnosis_and_why(index, run, tmp_path):
+    write_spots(tmp_path / "blank.h5", blank(4))
+    ran = index("blank.h5", "-o", "a b.h5")
+    first, second = ran.err.splitlines()[:2]
+    assert first == "next: ffbidx diagnose 'a b.h5'"
+    assert second.startswith("why:  no frame could be indexed; the commonest reason is no vector: ")
+    assert run(*shlex.split(first)[2:]).status == 0
+    summary = index("blank.h5", "-o", "c.h5", "--json").summary
+    assert summary["next"] == "ffbidx diagnose c.h5"
+    assert summary["why"].startswith("no frame could be indexed")
+
+
+def test_a_stopped_run_says_how_to_go_on(index, run, cell_file, tmp_path, monkeypatch):
+    write_spots(tmp_path / "blank.h5", blank(6))
+    monkeypatch.setattr(Account, "progress", stopping_once(Account.progress))
+    ran = index("blank.h5", "--batch-size", 2, "--save-every", 0)
+    assert ran.status == 130, ran.err
+    (line,) = (line for line in ran.err.splitlines() if line.startswith("next: "))
+    words = shlex.split(line)[1:]
+    assert words == ["ffbidx", "index", "--cell", str(cell_file), *QUICK, "blank.h5", "--batch-size", "2",
+                     "--save-every", "0", "--resume"]  # fmt: skip
+    ran = run(*words[1:])
+    assert ran.status == 0
+    assert "next: ffbidx diagnose" in ran.err
+
+
+def stopping_once(progress):
+    """A method that sends this process the signal of Ctrl-C the first time that it is called."""
+    sent = []
+
+    def stopping(self, *arguments, **options):
+        if not sent:
+            sent.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return progress(self, *arguments, **options)
+
+    return stopping
+
+
+@pytest.mark.parametrize(
+    "text", ["79 79 38 90 90 90", "79,79,38,90,90,90", " 79, 79, 38  90 90 90 ", "79 79 38 90 90 90 P"]
+)
+def test_a_cell_with_blanks_or_commas(text):
+    np.testing.assert_array_equal(read_input_cell(text).cell, read_input_cell("79,79,38,90,90,90").cell)
+
+
+def test_what_a_short_cell_lacks_is_named(run, spots_file):
+    ran = run("index", spots_file, "--cell", "79,79,38")
+    assert ran.is_one_line_error(2, "--cell 79,79,38", "has 3 numbers", "alpha, beta, gamma")
+
+
+def test_an_output_that_is_there_names_both_ways_on(index, spots_file):
+    index(spots_file)
+    assert index(spots_file).is_one_line_error(6, "spots.ffbidx.h5", "--overwrite", "--resume")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("indx", "'ffbidx index'"), ("Report", "'ffbidx report'"), ("zzz", "index, ")]
+)
+def test_a_mistyped_command_gets_a_suggestion(run, typed, meant):
+    assert run(typed).is_one_line_error(2, typed, meant)
