@@ -219,6 +219,8 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
         console.print(table)
     if len(summary.cells) > MOST_CELLS:
         console.print(f"and {len(summary.cells) - MOST_CELLS} further input cells")
+    if summary.doubt:
+        console.print(f"doubt: {summary.doubt}", soft_wrap=True)
     for problem in summary.problems:
         console.print(f"note: {problem}", soft_wrap=True)
     if summary.output:
@@ -237,6 +239,8 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
         yield "indexed by retry", f"{sum(again.values())}: {_counted(again)}"
     most = summary.expected_false
     false = "" if most is None else f", at most about {most:.2g} false ones expected"
+    if summary.doubt:
+        false = ", not to be believed"
     yield "crystals", f"{summary.crystals}{false}"
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"

@@ -160,6 +160,14 @@ class Parameters:
         group="accept",
     )
 
+    judge_frames: int = param(
+        48,
+        "indexed frames on which lattices that are not there are tried in the end, to say whether the crystals are to "
+        "be believed (0: off)",
+        **at_least(0),
+        group="accept",
+    )
+
     retry: bool = param(
         False,
         "try frames without a crystal again with other settings, each try under a stricter limit",

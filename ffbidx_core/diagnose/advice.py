@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.cell import Array
 from ..model.detector.beam import beam_on_panel
 from ..model.detector.beam_shift import BeamShift
 from ..read.geometry.choose import CENTRE_OPTION, shift_option
@@ -65,9 +64,3 @@ def moving_option(sample: Sample, setup: SetupFinding, shifted: BeamShift) -> st
     if pixels is None:
         return shift_option(BeamShift.from_radian(setup.shift) + shifted)
     return CENTRE_OPTION.format(*pixels.centre)
-
-
-def cell_option(parameters: Array, centring: str) -> str:
-    """A cell as `--cell` takes it."""
-    numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
-    return ",".join([*numbers, *([centring] if centring != "P" else [])])

@@ -8,15 +8,15 @@ import numpy as np
 
 from ..devices import Devices
 from ..errors import InputError
+from ..learn.multiples import Multiple, as_conventional, find_multiple
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
-from ..model.lattice import Lattice
+from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
-from .advice import Advice, Pixels, cell_option, moving_option, pixels_of
+from .advice import Advice, Pixels, moving_option, pixels_of
 from .columns import RunColumns, read_columns
-from .multiples import Multiple, as_conventional, find_multiple
 from .sample import Sample, read_sample
 from .settings import Setting, find_settings
 from .setup import SetupFinding, find_setup

@@ -9,10 +9,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from ..learn.multiples import Multiple
 from ..model.cell import Array
 from .advice import Advice
 from .diagnosis import CellFinding, Diagnosis
-from .multiples import Multiple
 from .setup import SetupFinding, Value
 from .trial import Trial
 

@@ -188,3 +188,9 @@ class InputCell:
 
     cell: Array
     lattice: Lattice
+
+
+def cell_option(parameters: Array, centring: str) -> str:
+    """A cell (6,) as the option `--cell` takes it."""
+    numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
+    return ",".join([*numbers, *([centring] if centring != "P" else [])])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import NothingProcessed
+from ..model.records.doubt import Contest
 from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
 from ..model.records.reason import with_status
 from ..write.stores import Store
@@ -116,7 +117,7 @@ class Account:
             to_learn,
         )
 
-    def finish(self, collector: Collector, device: str, complete: bool) -> Outcome:
+    def finish(self, collector: Collector, device: str, complete: bool, contest: Contest) -> Outcome:
         """Have the collector save the rest and make the output.
 
         Parameters
@@ -125,6 +126,8 @@ class Account:
             What the run was computed on, in words.
         complete
             Whether it came to its end.
+        contest
+            How its crystals did against lattices that are not there.
 
         Raises
         ------
@@ -137,7 +140,7 @@ class Account:
         if complete and self.tally.n_processed == 0 and self.job.span is None:
             collector.store.abandon()
             raise NothingProcessed(self.tally.why_nothing)
-        collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs)
+        collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs, contest)
         if note := self.tally.note_of_origin:
             self.show(note)
         summary = self.tally.summary(
@@ -148,6 +151,7 @@ class Account:
             output=self.job.output,
             complete=complete,
             expected_false=self._expected_false(),
+            doubt=contest.doubt,
         )
         return Outcome(summary, header, collector.store)
 

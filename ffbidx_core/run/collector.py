@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
-from ..model.records.results import ResultsHeader
+from ..model.records.doubt import Contest
+from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Mark
 from ..write import ResultsWriter
 from ..write.stores import Store
@@ -79,8 +81,19 @@ class Collector:
         if self._n_frames:
             self._save()
 
+    def pieces(self) -> Iterator[Results]:
+        """All results of the run so far, some frames at a time, those that are not yet saved among them."""
+        yield from self.store.pieces()
+        if self._n_frames:
+            yield self._part.results(False)
+
     def finish(
-        self, header: ResultsHeader, complete: bool, n_frames: int, inputs: tuple[InputIdentity, ...] | None
+        self,
+        header: ResultsHeader,
+        complete: bool,
+        n_frames: int,
+        inputs: tuple[InputIdentity, ...] | None,
+        contest: Contest,
     ) -> None:
         """Save what is gathered, and make the output of all parts.
 
@@ -94,6 +107,8 @@ class Collector:
             Frames of the run so far, with those that were saved before it was taken up.
         inputs
             The inputs of a run that follows them, as they are in the end; None for any other run.
+        contest
+            How the crystals did against lattices that are not there.
         """
         self._note_inputs(inputs)
         # A share of the frames may hold none.
@@ -101,4 +116,4 @@ class Collector:
         if self._n_frames or is_empty_share:
             self._save(complete)
         if n_frames or is_empty_share:
-            self.store.publish(header, complete)
+            self.store.publish(header, complete, contest)

@@ -14,6 +14,7 @@ import numpy as np
 from ..devices.dask_cluster import Cluster
 from ..devices.dask_task import PATIENCE, Task
 from ..errors import BackendUnavailable, InputError
+from ..model.records.doubt import Contest
 from ..model.records.frame import Place
 from ..read.files.identity import identities
 from ..read.spans import Cut, Cutter
@@ -23,6 +24,7 @@ from .account import Account
 from .cluster_task import Answer, FramesTask, Piece, index_task
 from .collector import PART_FRAMES, Collector
 from .job import Job
+from .judgement import judged
 from .learning import Settled, settle
 from .outcome import BatchFound
 from .pipeline import DEPTH
@@ -60,7 +62,7 @@ def index_on(
             return Tally().summary(
                 [], method=job.parameters.method, backend=job.backend, device="", output=job.output, complete=False
             )
-        account, ended = Account(job.on(cluster.name), cluster.name, store), False
+        account, ended, contest = Account(job.on(cluster.name), cluster.name, store), False, Contest()
         settled = Settled(account.job, [], iter(()))
         with _unless_stopped(account, stop):
             settled = settle(account, cluster, store, first=Job.first_blocks, stop=stop)
@@ -73,8 +75,9 @@ def index_on(
                     writer.put(_found(account, piece))
                     progress(account.progress(tasks.fill, writer.fill))
                 writer.finish()
+            contest = judged(account, settled, cluster, collector) if tasks.ended else Contest()
             ended = tasks.ended
-        return account.finish(collector, cluster.device, ended).summary
+        return account.finish(collector, cluster.device, ended, contest).summary
 
 
 @contextlib.contextmanager

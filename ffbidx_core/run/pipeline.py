@@ -8,6 +8,7 @@ from contextlib import closing
 
 from ..devices import open_devices
 from ..devices.lanes import in_lanes
+from ..model.records.doubt import Contest
 from ..model.records.frame import BatchResult, FrameBlock
 from ..read.ahead import ReadAhead, read_ahead
 from ..write.behind import WriteBehind
@@ -16,6 +17,7 @@ from .account import Account
 from .collector import Collector
 from .input_cells import CellSet, index_batch
 from .job import Job
+from .judgement import judged
 from .learning import settle
 from .outcome import Outcome
 from .summary import Progress
@@ -86,7 +88,9 @@ def index(
                     writer.put(account.found(batch, cells, result))
                     progress(account.progress(reader.fill, writer.fill))
                 writer.finish()
-        return account.finish(collector, devices.device, reader.ended and not account.stopped)
+        complete = reader.ended and not account.stopped
+        contest = judged(account, settled, devices, collector) if complete else Contest()
+        return account.finish(collector, devices.device, complete, contest)
 
 
 class Reader:

@@ -78,6 +78,8 @@ class Summary:
         Indexed frames by the try that did it.
     spots_at_origin : int
         Spots left out because they lie inside the first shell of reciprocal space.
+    doubt : str
+        Why the crystals of the run are not to be believed; empty where nothing speaks against them.
     """
 
     frames: int
@@ -100,6 +102,7 @@ class Summary:
     reasons: dict[str, int] = field(default_factory=dict)
     rungs: dict[str, int] = field(default_factory=dict)
     spots_at_origin: int = 0
+    doubt: str = ""
 
     @property
     def bad_frames(self) -> int:
@@ -298,6 +301,7 @@ class Tally:
         output: str,
         complete: bool,
         expected_false: float | None = None,
+        doubt: str = "",
     ) -> Summary:
         """The summary of the run so far."""
         problems = list(self.problems)
@@ -325,4 +329,5 @@ class Tally:
             {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
             self.n_at_origin,
+            doubt,
         )

@@ -270,6 +270,7 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
         "versions": record.versions,
         "mark": ending.mark.as_dict(),
         "learned": learned,
+        "doubt": ending.mark.contest.as_dict(),
     }
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, OutputError, UsageError
+from ..model.records.doubt import Contest
 from ..model.records.frame import Place
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
@@ -240,16 +241,17 @@ class PartsStore:
             line["inputs"] = self._noted.news(self._record.inputs)
         ledger.add(line)
 
-    def publish(self, header: ResultsHeader, complete: bool) -> None:
-        """Write the outputs from all saved parts, then remove the parts."""
+    def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
+        """Write the outputs from all saved parts, with what they say of the run's crystals, then remove the parts."""
         if self.is_complete:
             return
         with self._hint():
             for line in self._lines:
                 if problem := self._damage(line):
                     raise OutputError(self.output, f"cannot be made: {problem}")
+            mark = replace(self._mark, contest=contest)
             for output in self._outputs:
-                self._publish(output, Ending(header, complete, self._record, self._mark, self._groups))
+                self._publish(output, Ending(header, complete, self._record, mark, self._groups))
         if complete or self._results_file is not None:
             self.abandon()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from .formats.table import table_pieces
@@ -65,8 +66,8 @@ class Store(Protocol):
         `complete` is given with the last ones only: whether the run came to its end.
         """
 
-    def publish(self, header: ResultsHeader, complete: bool) -> None:
-        """Make the output of all that was saved."""
+    def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
+        """Make the output of all that was saved; `contest` says whether its crystals are to be believed."""
 
     def abandon(self) -> None:
         """Throw away all that was saved."""
@@ -101,7 +102,7 @@ class MemoryStore:
         """Keep results."""
         self._saved.append(results)
 
-    def publish(self, header: ResultsHeader, complete: bool) -> None:
+    def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """There is no output."""
 
     def abandon(self) -> None:

@@ -1,10 +1,16 @@
 """`ffbidx index` on runs without a crystal in them, and with a description that is wrong."""
 
+import json
+
+import h5py
 import numpy as np
 import pytest
 
 from ffbidx_core import read_results
+from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
+from ffbidx_core.read.results import read_run
+from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import false_spots, frame
 
@@ -49,3 +55,59 @@ def test_a_frame_that_has_too_few_other_spots_is_said_to_have_too_few(index, tmp
     write_spots(tmp_path / "a.h5", [np.concatenate([frame(0)[1][:4], near_the_beam(rng, 30)]), frame(1)[1]])
     index(tmp_path / "a.h5")
     assert read_results("a.ffbidx.h5").status.tolist() == [FrameStatus.TOO_FEW_SPOTS, FrameStatus.INDEXED]
+
+
+@pytest.fixture
+def judged(run, tmp_path):
+    """Call `ffbidx index` on simulated frames of lysozyme with a cell, as quick as it may be; a run that is judged."""
+    cell = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
+    write_frames(str(tmp_path / "a.h5"), simulate(Scenario(cells=(cell,), n_spots=(50, 80)), 24, seed=1))
+
+    def call(cell: str, *options):
+        options = ("--num-halfsphere-points", "8192", "--learn-cell", "0", *options)
+        return run("index", "a.h5", "--cell", cell, *options)
+
+    return call
+
+
+def test_crystals_of_another_cell_are_doubted_in_summary_json_and_results(judged):
+    another = "79,79,45,90,90,90"
+    ran = judged(another)
+    assert ran.status == 0
+    assert "not to be believed" in ran.err
+    assert "false ones expected" not in ran.err
+    ran = judged(another, "--json", "--overwrite")
+    assert ran.summary["doubt"].startswith("the crystals of this run are not to be believed: on ")
+    with h5py.File("a.ffbidx.h5") as file:
+        kept = json.loads(file["run/doubt"].asstr()[()])
+    assert kept["doubt"] == ran.summary["doubt"]
+    assert kept["n_frames"] == ran.summary["indexed"]
+
+
+def test_crystals_of_the_right_cell_are_not(judged):
+    ran = judged("79,79,38,90,90,90", "--json")
+    assert ran.summary["doubt"] == ""
+    assert ran.summary["indexed"] == 24
+    assert read_run("a.ffbidx.h5")[3].contest.n_frames == 16
+
+
+def test_a_cell_three_times_too_long_is_named_with_the_right_one(judged):
+    ran = judged("79,79,114,90,90,90", "--json")
+    assert "3 times as large as the true one" in ran.summary["doubt"]
+    assert "--cell 79,79,38,90,90,90" in ran.summary["doubt"]
+
+
+def test_nothing_is_judged_where_that_is_switched_off(judged):
+    ran = judged("79,79,45,90,90,90", "--json", "--judge-frames", "0")
+    assert ran.summary["doubt"] == ""
+    assert ran.summary["indexed"] > 0
+
+
+def test_a_run_whose_spots_are_gone_says_that_it_was_not_judged(judged, monkeypatch):
+    def gone(*arguments):
+        raise InputError("a.h5", "is no longer there")
+
+    monkeypatch.setattr("ffbidx_core.run.judgement.indexed_frames", gone)
+    ran = judged("79,79,38,90,90,90", "--json")
+    assert ran.summary["doubt"] == ""
+    assert any("not looked at: a.h5: is no longer there" in line for line in ran.summary["problems"])

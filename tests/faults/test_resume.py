@@ -13,7 +13,18 @@ import pytest
 from ffbidx_core import read_results
 from ffbidx_core.devices import devices
 from ffbidx_core.read import Source
-from tests.helpers.runs.faults import FRAMES, Died, dies_after, flip_a_bit, make_inputs, run, stops_after, with_record
+from ffbidx_core.read.results import read_run
+from tests.helpers.runs.faults import (
+    FRAMES,
+    QUICK,
+    Died,
+    dies_after,
+    flip_a_bit,
+    make_inputs,
+    run,
+    stops_after,
+    with_record,
+)
 
 ROWS = FRAMES + 1
 
@@ -62,6 +73,19 @@ def test_after_death(sources, wanted, tmp_path, computed, at):
     assert done == at
     assert sum(computed) == ROWS - 2 * done
     assert (outcome.summary.frames, outcome.summary.complete) == (ROWS, True)
+
+
+def test_a_run_that_is_taken_up_is_judged_as_one_that_never_stopped(sources, tmp_path):
+    judging = {"parameters": QUICK.replace(judge_frames=4)}
+    whole, resumed = tmp_path / "x.h5", tmp_path / "y.h5"
+    run(sources, whole, **judging)
+    with pytest.raises(Died):
+        run(sources, resumed, progress=dies_after(3), **judging)
+    outcome = run(sources, resumed, resume=True, **judging)
+    assert resumed.read_bytes() == whole.read_bytes()
+    contest = read_run(str(whole))[3].contest
+    assert contest.n_frames == 4
+    assert outcome.summary.doubt == contest.doubt == ""
 
 
 def ledger(folder):

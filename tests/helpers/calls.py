@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-QUICK = ("--num-halfsphere-points", "4096", "--learn-cell", "0")
+QUICK = ("--num-halfsphere-points", "4096", "--learn-cell", "0", "--judge-frames", "0")
 """Options that make a run of clear frames short."""
 CELL_LINE = "31 42 53 90 103 90\n"
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ffbidx_core import read_results
 from ffbidx_core.errors import UsageError
 from ffbidx_core.read import Source, read_blocks
+from ffbidx_core.read.results import read_run
 from ffbidx_core.read.spans import parse_shard, span_of
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.pipeline import index
@@ -65,6 +66,17 @@ def test_shards_joined_are_the_run(sources, whole, tmp_path, of):
     assert ending.complete
     assert (tmp_path / "out.h5").read_bytes() == whole.read_bytes()
     assert not (tmp_path / "out.h5.parts").exists()
+
+
+def test_contests_of_shards_add_up(sources, tmp_path):
+    """Each share looks at frames of its own, so that more are looked at than of a whole run."""
+    paths = [str(tmp_path / f"{k}.h5") for k in (1, 2)]
+    for k, path in enumerate(paths, start=1):
+        run(sources, path, k, 2, parameters=QUICK.replace(judge_frames=3))
+    contest = merge(paths, str(tmp_path / "out.h5")).mark.contest
+    assert contest.n_frames == 6
+    assert contest == read_run(paths[0])[3].contest + read_run(paths[1])[3].contest
+    assert not contest.is_lost
 
 
 @settings(max_examples=60)

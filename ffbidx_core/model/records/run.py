@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..cell import Array
 from ..detector.beam_shift import NO_SHIFT, BeamShift
 from ..misfit.equations import Spread
+from .doubt import Contest
 from .frame import Place
 
 MOST_PROBLEMS = 200
@@ -134,6 +135,8 @@ class Mark:
         An ordered set: a run that is taken up may come across one again, which then changes nothing.
     checksum
         CRC-32 of the last frame's spots, which identifies a file that grows; 0 where no input is followed.
+    contest
+        How the crystals did against lattices that are not there; one without frames before the run has ended.
     """
 
     end: Place = field(default_factory=Place)
@@ -141,6 +144,7 @@ class Mark:
     most_cells: int = 1
     problems: dict[str, None] = field(default_factory=dict)
     checksum: int = 0
+    contest: Contest = field(default_factory=Contest)
 
     def note(self, problem: str) -> None:
         """Keep a problem, unless it is known or there are too many."""
@@ -152,6 +156,7 @@ class Mark:
         self.end, self.checksum = later.end, later.checksum
         self.n_left_out += later.n_left_out
         self.most_cells = max(self.most_cells, later.most_cells)
+        self.contest += later.contest
         for problem in later.problems:
             self.note(problem)
 
@@ -162,7 +167,9 @@ class Mark:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Mark:
         """The reverse of `as_dict`."""
-        return cls(**(values | {"end": Place(*values["end"]), "problems": dict.fromkeys(values["problems"])}))
+        contest = Contest(**values.get("contest", {}))
+        problems = dict.fromkeys(values["problems"])
+        return cls(**(values | {"end": Place(*values["end"]), "problems": problems, "contest": contest}))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ QUICK = Parameters.preset(
     searches=1,
     max_spots=40,
     learn_cell=6,
+    judge_frames=0,
     learn_min_crystals=3,
     learn_rounds=1,
 )

@@ -113,6 +113,28 @@ def _too_large(hkl: NDArray[np.int64], cell: Array) -> Multiple | None:
     return best
 
 
+def without_multiples(hkl: NDArray[np.int64], cell: Array) -> tuple[Array, int]:
+    """The cell that is left when everything is taken out of a primitive one (3, 3) that makes it too large.
+
+    Parameters
+    ----------
+    hkl : (n, 3)
+        Indices of indexed spots.
+
+    Returns
+    -------
+    cell : (3, 3) float64
+        A primitive cell.
+    times : int
+        By how much the volume of `cell` is too large; 1 where it is not.
+    """
+    times = 1
+    while (found := _too_large(hkl, cell)) is not None:
+        hkl = np.rint(hkl @ (found.cell @ np.linalg.inv(cell)).T).astype(np.int64)
+        cell, times = found.cell, times * found.order
+    return cell, times
+
+
 def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell: Array) -> Multiple | None:
     """The place between the lattice points where most of the unindexed spots (n, 3) gather."""
 

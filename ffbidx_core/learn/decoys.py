@@ -1,0 +1,121 @@
+"""Lattices that are surely not there, tried on indexed frames: do they explain these about as well as the crystals do?
+
+The expected number of false crystals reckons with random spots. Spots of another lattice, or of the right one that were
+computed with a wrong beam, distance or wavelength, are not random, and more coincidences come out of them than out of
+random ones. How many is asked of the frames themselves: the same search is made with *decoys*, cells that differ from
+the run's by one axis or by all of them, and the run's cell with the beam elsewhere. A decoy shares as much with the
+cell as another lattice could. A true crystal is far better than every decoy; a coincidence is not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..devices import Devices
+from ..model.cell import Array, shortest_reciprocal
+from ..model.detector.beam_shift import Radian
+from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ..model.misfit.equations import Spread
+from ..model.plan import SearchPlan
+from ..model.records.doubt import Contest
+from ..model.records.ragged import offsets_of
+from ..parameters import Parameters
+
+ONE_AXIS, ALL_AXES = 1.13, 1.17
+"""Factors of a decoy's axes, and their inverses: too far for a strain, and no ratio of small whole numbers."""
+FAR, NEAR = 1.7, 0.35
+"""Beam shifts of decoys in units of the shortest reciprocal vector; a lattice is hidden by the far ones only."""
+DIRECTIONS = 6
+SPREAD_OF_SHIFTS = (0.9, 1.3)
+"""The shifts of the six directions grow from the first to the second of these factors."""
+CLOSE = 0.5
+"""Share of the crystal's evidence from which on a decoy is close to it."""
+
+
+@dataclass(frozen=True)
+class IndexedSpots:
+    """Spots of F indexed frames that have one input cell.
+
+    Attributes
+    ----------
+    spots : (N, 3) float32
+        1/angstrom.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1].
+    cell : (3, 3) float64
+        The primitive input cell, as learned where it was.
+    spread : Spread or None
+        Scatter of residuals and strains, where it was learned.
+    """
+
+    spots: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    cell: Array
+    spread: Spread | None = None
+
+    @property
+    def n_frames(self) -> int:
+        """F."""
+        return len(self.offsets) - 1
+
+
+def contest(devices: Devices, frames: IndexedSpots) -> Contest:
+    """Index frames with their cell and with the decoys of it, and count the frames on which a decoy comes near."""
+    p = Parameters.preset("best", searches=1, max_false_rate=1.0)
+    own = _evidence(devices, frames, [frames.spots], frames.cell, p)[0]
+    cells = [_evidence(devices, frames, [frames.spots], cell, p)[0] for cell in decoy_cells(frames.cell)]
+    moved = [_moved(frames, shift) for shift in decoy_shifts(frames.cell)]
+    beams = _evidence(devices, frames, moved, frames.cell, p)
+    unlike = np.max([*cells, *beams[:DIRECTIONS]], axis=0)
+    beaten = own < np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
+    return Contest(frames.n_frames, int(beaten.sum()), int((CLOSE * own < unlike).sum()))
+
+
+def decoy_cells(cell: Array) -> Iterator[Array]:
+    """Cells (3, 3) that are not `cell`: with one axis longer or shorter, and with all of them so."""
+    for axis, factor in itertools.product(range(3), (ONE_AXIS, 1 / ONE_AXIS)):
+        scale = np.ones((3, 1))
+        scale[axis] = factor
+        yield scale * cell
+    yield ALL_AXES * cell
+    yield cell / ALL_AXES
+
+
+def decoy_shifts(cell: Array) -> Array:
+    """Far and near shifts (2 DIRECTIONS, 2) of the beam, times the wavelength in radian."""
+    angle = 2 * np.pi * (np.arange(DIRECTIONS) + 0.3) / DIRECTIONS
+    length = np.linspace(*SPREAD_OF_SHIFTS, DIRECTIONS)[:, None]
+    shifts = shortest_reciprocal(cell) * length * np.column_stack([np.cos(angle), np.sin(angle)])
+    return np.concatenate([FAR * shifts, NEAR * shifts])
+
+
+def _moved(frames: IndexedSpots, shift: Array) -> NDArray[np.float32]:
+    """The spots of frames with the beam shifted; those of frames that lie on no Ewald sphere stay."""
+    spots = frames.spots.astype(np.float64)
+    for begin, end in itertools.pairwise(frames.offsets):
+        if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
+            along = np.full(end - begin, wavelength)
+            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, Radian(wavelength * shift))
+    return spots.astype(np.float32)
+
+
+def _evidence(
+    devices: Devices, frames: IndexedSpots, versions: list[NDArray[np.float32]], cell: Array, p: Parameters
+) -> Array:
+    """-log10 of the false crystals expected that are as good as the best of each frame, at least 0, (versions, F)."""
+    counts = np.diff(frames.offsets)
+    result = devices.index_frames(
+        np.concatenate(versions),
+        offsets_of(np.tile(counts, len(versions))),
+        SearchPlan.make(cell[None], p, frames.spread),
+        p,
+    )
+    evidence = np.zeros(len(versions) * frames.n_frames)
+    frame = np.repeat(np.arange(len(evidence)), np.diff(result.crystal_offsets))
+    np.maximum.at(evidence, frame, -result.log10_false.astype(np.float64))
+    return evidence.reshape(len(versions), frames.n_frames)

@@ -1,0 +1,149 @@
+"""At its end a run asks of some of its indexed frames whether its crystals are to be believed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..devices import Devices
+from ..errors import InputError
+from ..learn.decoys import IndexedSpots, contest
+from ..learn.multiples import without_multiples
+from ..model.cell import Array, cell_parameters, shortest_reciprocal
+from ..model.chance.level import LARGEST_SHARE, RADII
+from ..model.lattice import cell_option, primitive_basis
+from ..model.misfit.equations import Spread
+from ..model.records.doubt import Contest
+from ..model.records.frame import FrameStatus
+from ..model.records.ragged import evenly, offsets_of
+from ..model.records.reason import Rung
+from ..model.records.results import Results
+from ..read.frames import ResolutionLimits
+from ..read.indexed_frames import Setup, indexed_frames
+from .account import Account
+from .collector import Collector
+from .learning import Settled
+
+FIRST = 16
+"""Frames that suffice where the crystals win clearly."""
+MULTIPLE = (
+    "the crystals of this run are not to be believed: the input cell is {} times as large as the true one; the cell "
+    "that explains the same spots is --cell {}"
+)
+
+
+@dataclass(frozen=True)
+class JudgedFrame:
+    """An indexed frame and its best crystal.
+
+    Attributes
+    ----------
+    spots : (n, 3) float32
+        1/angstrom, those that were searched.
+    crystal : (3, 3) float64
+        The crystal's primitive cell as it is turned.
+    cell : (3, 3) float64
+        The primitive input cell that the crystal came from, as learned where it was.
+    spread : Spread or None
+        Scatter of residuals and strains of that cell's crystals, where it was learned.
+    """
+
+    spots: NDArray[np.float32]
+    crystal: Array
+    cell: Array
+    spread: Spread | None
+
+    @property
+    def hkl(self) -> NDArray[np.int64]:
+        """Indices (n, 3) of its indexed spots on the primitive cell."""
+        indices = self.spots @ self.crystal.T
+        whole = np.rint(indices)
+        off = np.linalg.norm((indices - whole) @ np.linalg.inv(self.crystal).T, axis=1)
+        near = off < min(RADII[-2], LARGEST_SHARE * shortest_reciprocal(self.cell))
+        return np.asarray(whole[near & (whole != 0).any(axis=1)], dtype=np.int64)
+
+
+def judged(account: Account, settled: Settled, devices: Devices, collector: Collector) -> Contest:
+    """How the crystals of a run that has ended do against lattices that are not there.
+
+    Up to `judge_frames` indexed frames, spread evenly over the run, are read again. `FIRST` of them, spread as evenly,
+    suffice where the crystals win clearly. A run whose spots cannot be read again has no contest, and a note of it.
+    """
+    most = account.p.judge_frames
+    if most == 0 or account.saved.is_complete:
+        return account.saved.mark.contest
+    try:
+        frames = list(_frames(settled, collector, most))
+    except InputError as error:
+        account.show(f"whether the crystals are to be believed was not looked at: {error}")
+        return Contest()
+    first = [frames[k] for k in evenly(np.arange(len(frames)), FIRST)]
+    found = _contest(devices, first)
+    if not found.is_won and len(first) < len(frames):
+        found = _contest(devices, frames)
+    return dataclasses.replace(found, multiple=_multiple(frames))
+
+
+def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:
+    """Up to so many frames that the first try indexed, spread evenly over the run."""
+    indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(piece) for piece in collector.pieces())])
+    chosen, before = evenly(np.flatnonzero(indexed), most), 0
+    for piece in collector.pieces():
+        mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
+        before += piece.n_frames
+        if len(mine):
+            yield from _frames_of(piece.take(mine), settled)
+
+
+def _is_indexed(piece: Results) -> NDArray[np.bool_]:
+    indexed = piece.status == FrameStatus.INDEXED
+    return np.asarray(indexed if piece.rung is None else indexed & (piece.rung == Rung.FIRST_TRY))
+
+
+def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
+    job = settled.job
+    lattices, limits = job.lattices_of_rows, ResolutionLimits(job.d_min, job.d_max)
+    learned = {
+        cell.tobytes(): (group.cells[m], group.spread)
+        for group in settled.learned
+        for m, cell in enumerate(group.given)
+    }
+    for f, frame in enumerate(indexed_frames([results], Setup(job.geometry, lattices))):
+        row = int(results.input_cell[results.crystals[results.crystal_offsets[f]]])
+        given = results.input_cells[row]
+        cell, spread = learned.get(given.tobytes(), (given, None))
+        basis = primitive_basis(given, lattices[row].centring if row < len(lattices) else "P")
+        inside = limits.within((frame.spots**2).sum(axis=1))
+        yield JudgedFrame(frame.spots[inside].astype(np.float32), basis @ frame.cells[0], basis @ cell, spread)
+
+
+def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:
+    """The contest on frames, those of one input cell at a time."""
+    groups: dict[bytes, list[JudgedFrame]] = {}
+    for frame in frames:
+        groups.setdefault(frame.cell.tobytes(), []).append(frame)
+    return sum((contest(devices, _together(group)) for group in groups.values()), Contest())
+
+
+def _together(frames: Sequence[JudgedFrame]) -> IndexedSpots:
+    return IndexedSpots(
+        np.concatenate([frame.spots for frame in frames]),
+        offsets_of([len(frame.spots) for frame in frames]),
+        frames[0].cell,
+        frames[0].spread,
+    )
+
+
+def _multiple(frames: Sequence[JudgedFrame]) -> str:
+    """Of the input cell with most crystals, in what way it is a multiple of a smaller one, in words; else empty."""
+    if not frames:
+        return ""
+    cells = [frame.cell.tobytes() for frame in frames]
+    most = max(cells, key=cells.count)
+    mine = [frame for frame in frames if frame.cell.tobytes() == most]
+    cell, times = without_multiples(np.concatenate([frame.hkl for frame in mine]), mine[0].cell)
+    return MULTIPLE.format(times, cell_option(cell_parameters(cell), "P")) if times > 1 else ""

@@ -1,0 +1,114 @@
+"""Crystals against lattices that are not there."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.benchmark import LYSOZYME
+from ffbidx_core.devices import OneDevice
+from ffbidx_core.learn.decoys import IndexedSpots, contest, decoy_cells, decoy_shifts
+from ffbidx_core.method.index_frames import index_frames
+from ffbidx_core.model.cell import cell_from_parameters, shortest_reciprocal
+from ffbidx_core.model.orientation import equal_lattices
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.doubt import Contest, at_least
+from ffbidx_core.model.records.ragged import rows_of
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.simulate import Scenario, simulate
+
+CELL = cell_from_parameters(LYSOZYME)
+BACKEND = get_backend("cpu", threads=1)
+SPOTS = {"n_spots": (40, 80), "false_share": (0.1, 0.1)}
+RIGHT = {
+    "clear": Scenario(cells=(LYSOZYME,), **SPOTS),
+    "few spots": Scenario(cells=(LYSOZYME,), n_spots=(10, 15), false_share=(0.25, 0.25)),
+    "half false": Scenario(cells=(LYSOZYME,), n_spots=(25, 60), false_share=(0.4, 0.6)),
+    "three lattices": Scenario(cells=(LYSOZYME,), n_spots=(100, 150), lattices=(3, 3)),
+}
+ANOTHER = {"two shared lengths": (79.0, 79.0, 45.0, 90.0, 90.0, 90.0), "one": (38.0, 60.0, 70.0, 90.0, 90.0, 90.0)}
+
+
+def contest_of(scenario, cell=CELL, n_frames=24):
+    """The contest on those of some frames that are indexed with a cell."""
+    frames, p = simulate(scenario, n_frames, seed=2), Parameters.preset("best", searches=1)
+    found = index_frames(BACKEND, frames.spots, frames.offsets, SearchPlan.make(cell[None], p), p)
+    rows, offsets = rows_of(frames.offsets, np.flatnonzero(np.diff(found.crystal_offsets)))
+    return contest(OneDevice(BACKEND), IndexedSpots(frames.spots[rows], offsets, cell))
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_true_crystals_win(kind):
+    found = contest_of(RIGHT[kind])
+    assert found.n_frames >= 20
+    assert found.is_won
+    assert not found.is_lost
+
+
+@pytest.mark.parametrize("kind", ANOTHER)
+def test_crystals_of_a_cell_that_shares_lengths_with_the_true_one_lose(kind):
+    found = contest_of(RIGHT["clear"], cell_from_parameters(ANOTHER[kind]))
+    assert found.n_frames >= 5
+    assert found.is_lost
+
+
+def test_crystals_of_electron_diffraction_with_the_beam_elsewhere_lose():
+    """A sphere that is nearly flat, on which planes of the lattice are seen, 6 pixels off."""
+    found = contest_of(
+        Scenario(
+            cells=(LYSOZYME,),
+            wavelength=0.0251,
+            distance=1000.0,
+            pixel_size=28.0,
+            detector_size=(2048, 2048),
+            d_min=0.9,
+            spot_radius=0.003,
+            n_spots=(30, 60),
+            beam_centre_error=(4.0, 4.0),
+        ),
+        n_frames=100,
+    )
+    assert found.n_frames >= 5
+    assert found.is_lost
+
+
+def test_a_beam_that_moves_from_frame_to_frame_loses():
+    """To some frames a beam a little elsewhere does more than to others, whichever way."""
+    pieces = [
+        simulate(dataclasses.replace(RIGHT["clear"], beam_centre_error=(x, y)), 6, seed)
+        for seed, (x, y) in enumerate(((8, 0), (-6, 6), (0, -9), (5, 5)))
+    ]
+    spots, offsets = np.concatenate([f.spots for f in pieces]), [0]
+    for f in pieces:
+        offsets += (f.offsets[1:] + offsets[-1]).tolist()
+    assert contest(OneDevice(BACKEND), IndexedSpots(spots, np.array(offsets), CELL)).is_lost
+
+
+def test_no_decoy_is_the_cell_or_another_decoy():
+    cells = [CELL, *decoy_cells(CELL)]
+    assert len(cells) == 9
+    assert not any(equal_lattices(a, b, 0.05) for i, a in enumerate(cells) for b in cells[:i])
+
+
+def test_far_shifts_leave_the_first_shell_and_near_ones_do_not():
+    lengths = np.linalg.norm(decoy_shifts(CELL), axis=1) / shortest_reciprocal(CELL)
+    assert (lengths[:6] > 1.5).all()
+    assert (lengths[6:] < 0.5).all()
+
+
+def test_contests_add_up_and_few_frames_say_nothing():
+    assert Contest(3, 1, 2) + Contest(4, 0, 1, "twice") == Contest(7, 1, 3, "twice")
+    assert not Contest().is_lost
+    assert not Contest(1, 1, 1).is_lost
+    assert Contest(3, 0, 3).is_lost
+    assert Contest(48, 0, 16).doubt == ""
+    assert "on 17 of 48 indexed frames" in Contest(48, 0, 17).doubt
+    assert Contest(48, 0, 0, "twice as large").doubt == "twice as large"
+
+
+@pytest.mark.parametrize("n", [1, 5, 48])
+def test_the_tail_is_that_of_the_binomial_distribution(n):
+    assert at_least(0, n, 0.2) == pytest.approx(1)
+    assert at_least(1, n, 0.2) == pytest.approx(1 - 0.8**n)
+    assert at_least(n, n, 0.2) == pytest.approx(0.2**n)
