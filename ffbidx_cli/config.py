@@ -15,7 +15,7 @@ PREFIX = "FFBIDX"
 NO_SETTINGS = (
     "config",
     "print_config",
-    "help",
+    "help_all",
     "debug",
     "dry_run",
     "as_json",
@@ -74,13 +74,13 @@ def load_config(path: str, command: click.Command) -> dict[str, Any]:
             raise InputError(path, "does not hold the options of its run")
     else:
         values = _parsed(path, text)
-    known = {_key(parameter): parameter for parameter in command.params}
+    known = {key_of(parameter): parameter for parameter in command.params}
     options: dict[str, Any] = {}
     for name, value in values.items():
         found = known.get(name.replace("_", "-"))
         if found is None or found.name in NO_SETTINGS or found.name is None:
             raise UsageError(f"{path}: there is no option {name} that a file can set")
-        options[found.name] = [value] if _takes_several(found) and not isinstance(value, list) else value
+        options[found.name] = [value] if takes_several(found) and not isinstance(value, list) else value
     return options
 
 
@@ -95,11 +95,12 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
         raise InputError(path, f"is no TOML: {error}") from None
 
 
-def _key(parameter: click.Parameter) -> str:
+def key_of(parameter: click.Parameter) -> str:
     """The name of a parameter in a file of options: its long option without dashes, `inputs` for the argument."""
     names = [name for name in parameter.opts if name.startswith("--")]
     return names[0].removeprefix("--") if names else str(parameter.name)
 
 
-def _takes_several(parameter: click.Parameter) -> bool:
+def takes_several(parameter: click.Parameter) -> bool:
+    """Whether a parameter has several values."""
     return parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
+import click.shell_completion
 
 from ffbidx_cli import ARGUMENTS
 from ffbidx_cli.signals import Leave, StopSignals
@@ -27,12 +28,31 @@ COMMANDS = {
     "show": "Draw one frame: its spots and those that its crystals predict.",
     "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
     "bench": "Measure frames a second and the share indexed, on simulated stills.",
+    "help": "Help on a command, on a group of options, or on a topic.",
+    "completion": "What a shell needs to complete commands, options and files.",
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
 }
 """Every command with its line in the group's help, so that the help imports none of them."""
 
 DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Numbers of system errors that are the fault of the disk under the output, wherever they are raised."""
+
+
+NAMES_OF_FILES = ("INPUT...", "SPOTS...", "RESULTS", "RESULTS...", "FILE", "CELL", "DIR")
+"""What stands for names of files and directories in the help."""
+
+
+class FileName(click.types.StringParamType):
+    """Text that is the name of a file or directory: a shell completes it as such."""
+
+    def __init__(self, metavar: str) -> None:
+        self._kind = "dir" if metavar == "DIR" else "file"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Have the shell complete the name itself."""
+        return [click.shell_completion.CompletionItem(incomplete, type=self._kind)]
 
 
 class LazyGroup(click.Group):
@@ -47,6 +67,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"ffbidx_cli.commands.{cmd_name}").command
+        for parameter in command.params:
+            if parameter.metavar in NAMES_OF_FILES and parameter.type is click.STRING:
+                parameter.type = FileName(parameter.metavar)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

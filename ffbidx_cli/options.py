@@ -12,42 +12,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.run.request import RunRequest, names_of
 from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Method, Outputs, Where
 
-SECTIONS = {
-    "indexer": "Size of the problem",
-    "run": "Sampling and refinement, as published",
-    "crystals": "Separation of crystals, as published",
-    "search": "Levers of the search",
-    "accept": "What is a crystal",
-    "polish": "The last fit",
-    "learn": "The run's own cell and beam",
-}
-"""Title of each section of the help, by the group of the parameters that it holds."""
-
 Decorator = Callable[[Any], Any]
-
-
-class SectionedOption(click.Option):
-    """An option that the help shows in a section of its own."""
-
-    def __init__(self, *args: Any, section: str = "", **kwargs: Any) -> None:
-        self.section = section
-        super().__init__(*args, **kwargs)
-
-
-class SectionedCommand(click.Command):
-    """A command whose help has a section for each group of parameters."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, section by section."""
-        rows: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *SECTIONS.values())}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if isinstance(parameter, click.Option) and record is not None:
-                rows[getattr(parameter, "section", "") or "Options"].append(record)
-        for title, records in rows.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records, col_max=34)
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg]
@@ -149,8 +114,6 @@ def _parameter_option(field: dataclasses.Field[Any]) -> Decorator:
     name = field.name.replace("_", "-")
     kind: type = type(field.default)
     arguments: dict[str, Any] = {
-        "cls": SectionedOption,
-        "section": SECTIONS[field.metadata["group"]],
         "default": None,
         "help": f"{_sentence(field.metadata['help'])}  [{_values(field)}]",
     }

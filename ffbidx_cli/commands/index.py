@@ -9,6 +9,7 @@ import click
 
 from ffbidx_cli import ARGUMENTS, config
 from ffbidx_cli import options as shared
+from ffbidx_cli.help import GroupedCommand, help_all_option
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
@@ -18,7 +19,12 @@ SOME_FRAMES_BAD = 3
 """Exit status of a run that finished although a frame or an input was bad."""
 
 
-@click.command("index", cls=shared.SectionedCommand, context_settings={"auto_envvar_prefix": config.PREFIX})
+@click.command(
+    "index",
+    cls=GroupedCommand,
+    example="ffbidx index spots.h5 --cell lysozyme.cell -o run.h5",
+    context_settings={"auto_envvar_prefix": config.PREFIX},
+)
 @shared.input_options
 @shared.follow_options
 @shared.geometry_options
@@ -26,6 +32,7 @@ SOME_FRAMES_BAD = 3
 @click.option("--dry-run", is_flag=True, help="List the frames and their batches, compute nothing.")
 @shared.machine_options
 @shared.message_options
+@help_all_option
 @shared.debug_option
 @config.config_options
 @shared.parameter_options

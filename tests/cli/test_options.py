@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from ffbidx_cli.commands.index import command
-from ffbidx_cli.options import SECTIONS, chosen_parameters
+from ffbidx_cli.options import chosen_parameters
 from ffbidx_core.parameters import PRESETS, Parameters
 
 FIELDS = {field.name: field for field in dataclasses.fields(Parameters)}
@@ -49,14 +49,6 @@ def test_the_help_shows_the_value_in_every_preset(name):
             wanted = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value).removesuffix(".0")
             assert wanted == text
     assert not values
-
-
-def test_the_help_has_a_section_for_each_group(run):
-    lines = run("index", "--help").out.splitlines()
-    assert [line for line in lines if line.endswith(":") and not line.startswith(" ")] == [
-        "Options:",
-        *(f"{title}:" for title in SECTIONS.values()),
-    ]
 
 
 @pytest.mark.parametrize("text", ["5%,3", "0.05,3", " 5 % , 3.0 ", "5.0%,3"])
