@@ -26,7 +26,7 @@ from ..model.records.run import InputIdentity, RunRecord
 from ..parameters import Parameters
 from .files.content import is_growing
 from .files.identity import identity_now, text_of
-from .formats.kept import KeptSpots, keeps_spots
+from .formats.hdf5.kept import KeptSpots, keeps_spots
 from .formats.open import open_spots
 from .formats.spot_file import SpotFile
 from .geometry.any import parse_given

@@ -16,7 +16,7 @@ from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.records.frame import FrameStatus
 from .blocks import read_blocks
 from .files.inputs import Source
-from .formats.kept import keeps_spots
+from .formats.hdf5.kept import keeps_spots
 from .formats.open import open_spots
 from .geometry.any import parse_given
 from .results import read_run, results_in_pieces

@@ -22,7 +22,7 @@ from ..model.crystal import NO_CRYSTAL
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import offsets_of
 from ..model.records.results import Results
-from ..read.formats.kept import GROUP
+from ..read.formats.hdf5.kept import GROUP
 from ..read.indexed_frames import Setup, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from .atomic import publish_file, write_file

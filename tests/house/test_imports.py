@@ -47,7 +47,7 @@ MAY_IMPORT = {
 
 
 def room_of(parts: tuple[str, ...]) -> str:
-    """`ffbidx_core.read.formats.hdf5` is in the room `read`, anything of the command line in `ffbidx_cli`."""
+    """`ffbidx_core.read.formats.hdf5.native` is in the room `read`, anything of the command line in `ffbidx_cli`."""
     if parts[0] != "ffbidx_core" or len(parts) == 1:
         return parts[0]
     return "ground" if parts[1] in GROUND else parts[1]

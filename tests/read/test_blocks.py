@@ -35,7 +35,7 @@ def test_formats_share_a_block_that_no_unreadable_file_parts(text_file: MakeFile
 
 
 def test_blocks_hold_a_limited_number_of_spots(hdf5_file: MakeFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("formats.hdf5", "blocks"):
+    for module in ("formats.hdf5.native", "blocks"):
         monkeypatch.setattr(f"ffbidx_core.read.{module}.MOST_SPOTS", 6)
     found = blocks(hdf5_file())
     assert [block.n_spots.tolist() for block in found] == [[4, 0], [3], [5]]

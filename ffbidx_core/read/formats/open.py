@@ -71,7 +71,7 @@ def _open_dials(content: _Content, geometry: Geometry | None) -> SpotFile:
 
 def _open_hdf5(content: _Content, geometry: Geometry | None) -> SpotFile:
     # Not imported for text, which is read without h5py.
-    from .hdf5_formats import open_hdf5_spots
+    from .hdf5.open import open_hdf5_spots
 
     return open_hdf5_spots(content.path, geometry)
 
@@ -157,7 +157,7 @@ def is_results(path: str) -> bool:
     if not is_hdf5(read_head(path)):
         return False
     from ..files.datasets import open_file
-    from .hdf5_formats import holds_results
+    from .hdf5.open import holds_results
 
     with open_file(path) as file:
         return holds_results(file, path)

@@ -8,7 +8,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.panels import HC, Detector, Geometry, Reading
-from ffbidx_core.read.formats.open_hdf5 import InDataset, OfFrames, OpenHdf5
+from ffbidx_core.read.formats.hdf5.opened import InDataset, OfFrames, OpenHdf5
 from ffbidx_core.read.formats.per_frame import DISTANCE, WAVELENGTH, Listed, Same
 
 FRAMES = np.array([0, 2, 3])

@@ -8,7 +8,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
-from ffbidx_core.read.formats.hdf5 import Hdf5File
+from ffbidx_core.read.formats.hdf5.native import Hdf5File
 from ffbidx_core.read.growing import follow
 from ffbidx_core.read.growing.follow import Follower
 from tests.helpers.calls import write_spots

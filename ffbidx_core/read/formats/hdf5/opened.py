@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...model.cell import Array
-from ...model.detector.panels import Reading
-from ..files.datasets import errors_of, find, open_dataset, open_file
-from .per_frame import Quantity
+from ....errors import InputError
+from ....model.cell import Array
+from ....model.detector.panels import Reading
+from ...files.datasets import errors_of, find, open_dataset, open_file
+from ..per_frame import Quantity
 
 
 class OpenHdf5(ABC):

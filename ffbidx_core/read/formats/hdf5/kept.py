@@ -12,14 +12,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...model.cell import Array
-from ...model.detector.panels import Geometry
-from ...model.detector.peaks import DetectorPeaks
-from ..files.datasets import errors_of, find, open_dataset, open_file
-from ..frames import RawFrames
-from ..geometry.any import parse_geometry
-from .open_hdf5 import OpenHdf5
+from ....errors import InputError
+from ....model.cell import Array
+from ....model.detector.panels import Geometry
+from ....model.detector.peaks import DetectorPeaks
+from ...files.datasets import errors_of, find, open_dataset, open_file
+from ...frames import RawFrames
+from ...geometry.any import parse_geometry
+from .opened import OpenHdf5
 
 GROUP = "/spot"
 

@@ -9,16 +9,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...model.cell import Array
-from ...model.detector.panels import Geometry, Reading
-from ...model.records.ragged import offsets_of
-from ..files.datasets import errors_of, find, open_dataset
-from ..files.inputs import by_number
-from ..frames import MOST_SPOTS, RawFrames, read_parts
-from .open_hdf5 import OpenHdf5
-from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
-from .per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from ....errors import InputError
+from ....model.cell import Array
+from ....model.detector.panels import Geometry, Reading
+from ....model.records.ragged import offsets_of
+from ...files.datasets import errors_of, find, open_dataset
+from ...files.inputs import by_number
+from ...frames import MOST_SPOTS, RawFrames, read_parts
+from ..peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
+from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from .opened import OpenHdf5
 
 COUNT, FS, SS, INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
 """Datasets of a CXI peak list."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import h5py
 
-from ...errors import InputError
-from ...model.detector.panels import Geometry
-from ...model.records.results import FORMAT as RESULTS
-from ..files.datasets import errors_of, find, open_file
-from ..geometry.dials import HDF5_GROUP
+from ....errors import InputError
+from ....model.detector.panels import Geometry
+from ....model.records.results import FORMAT as RESULTS
+from ...files.datasets import errors_of, find, open_file
+from ...geometry.dials import HDF5_GROUP
+from ..dials import DialsFile
+from ..spot_file import SpotFile
 from .cxi import CxiFile, find_peak_lists
-from .dials import DialsFile
 from .events import EventsFile, names_events
-from .hdf5 import SPOTS, Hdf5File
-from .spot_file import SpotFile
+from .native import SPOTS, Hdf5File
 
 
 @dataclass(frozen=True)

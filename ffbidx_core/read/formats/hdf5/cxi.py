@@ -8,18 +8,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
-from ...model.cell import Array
-from ...model.detector.panels import Geometry
-from ...model.records.ragged import offsets_of
-from ..files.datasets import errors_of, find, open_dataset
-from ..frames import MOST_SPOTS, RawFrames, read_parts
-from ..geometry.nxmx import JUNGFRAUJOCH, nxmx_geometry
-from ..growing.whole import rows_written
+from ....errors import InputError
+from ....model.cell import Array
+from ....model.detector.panels import Geometry
+from ....model.records.ragged import offsets_of
+from ...files.datasets import errors_of, find, open_dataset
+from ...frames import MOST_SPOTS, RawFrames, read_parts
+from ...geometry.nxmx import JUNGFRAUJOCH, nxmx_geometry
+from ...growing.whole import rows_written
+from ..peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
+from ..per_frame import DISTANCE, WAVELENGTH, Quantity, Same
 from .events import COUNT, FS, INTENSITY, SS
-from .open_hdf5 import InDataset, OpenHdf5, rows_of
-from .peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
-from .per_frame import DISTANCE, WAVELENGTH, Quantity, Same
+from .opened import InDataset, OpenHdf5, rows_of
 
 PLACES = ("/entry_1/result_1", *JUNGFRAUJOCH, "/entry_1/result", "/entry/result_1", "/result_1")
 """Groups that hold peak lists when the geometry does not say which does."""

@@ -9,18 +9,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import CellError, InputError
-from ...model.cell import Array, check_cell
-from ...model.detector.panels import Geometry
-from ...model.detector.peaks import DetectorPeaks
-from ...model.records.ragged import offsets_of
-from ..files.datasets import errors_of, open_dataset, units_of
-from ..frames import MOST_SPOTS, RawFrames, read_parts
-from ..geometry.any import parse_geometry
-from ..growing.whole import whole_frames
-from .open_hdf5 import OfFrames, OpenHdf5
-from .peaks import PeakLists, PeakPlacer
-from .per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from ....errors import CellError, InputError
+from ....model.cell import Array, check_cell
+from ....model.detector.panels import Geometry
+from ....model.detector.peaks import DetectorPeaks
+from ....model.records.ragged import offsets_of
+from ...files.datasets import errors_of, open_dataset, units_of
+from ...frames import MOST_SPOTS, RawFrames, read_parts
+from ...geometry.any import parse_geometry
+from ...growing.whole import whole_frames
+from ..peaks import PeakLists, PeakPlacer
+from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from .opened import OfFrames, OpenHdf5
 
 SPOTS = "/spots"
 """Dataset that makes an HDF5 file one of this format."""
