@@ -24,6 +24,7 @@ def settle_beam(
     learn_at: Callable[[BeamShift], Sequence[tuple[T, Lesson]]],
     scan: Callable[[BeamShift], BeamShift | None],
     p: Parameters,
+    start: BeamShift = NO_SHIFT,
 ) -> tuple[Sequence[tuple[T, Lesson]], BeamShift, BeamShift | None]:
     """Move the beam where residuals show a significant shift and frames are indexed better with it.
 
@@ -33,6 +34,8 @@ def settle_beam(
         Learns with the beam shifted: a lesson for each set of input cells, and whatever goes with it.
     scan
         Tries many shifts about one, for a beam that is far off.
+    start
+        Where the beam is at first.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def settle_beam(
     left : BeamShift or None
         By how much the beam is still off, where that is significant.
     """
-    shift = NO_SHIFT
+    shift = start
     learned = learn_at(shift)
     if p.learn_beam:
         learned, shift = _followed(learn_at, learned, shift)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..parameters import Parameters
+from .friedel import centres_of_symmetry, is_flat
 
 RINGS = 3
 STEP = 0.3
@@ -43,7 +45,7 @@ def shifts_to_try(shortest: float, wavelength: float) -> Radian:
 def scan_beam(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> Radian | None:
-    """The best beam shift (2,) of many, where frames are indexed clearly better with it than without.
+    """The beam shift (2,) with which frames are indexed clearly better than without, the best of many.
 
     Parameters
     ----------
@@ -53,36 +55,87 @@ def scan_beam(
     Returns
     -------
     (2,) float64 or None
-        None where no shift is better, or spots lie on no Ewald sphere around +z.
+        None where none is better, or spots lie on no Ewald sphere around +z.
     """
-    chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)
-    n = len(chosen)
-    if n < p.learn_min_crystals:
-        return None
-    rows, some = rows_of(offsets, chosen)
-    counts = np.diff(some)
+    trial = _Trial.of(devices, spots, offsets, cells, p)
     shortest = max(shortest_reciprocal(cell) for cell in cells)
-    shifts = np.concatenate([np.zeros((1, 2)), shifts_to_try(shortest, float(np.median(wavelengths)))])
-    xyz, wavelength = spots[rows].astype(np.float64), np.repeat(wavelengths, counts)
-    moved = [spots_of_moved_detector(xyz, wavelength, Radian(shift)).astype(np.float32) for shift in shifts]
-    result = devices.index_frames(
-        np.concatenate(moved),
-        offsets_of(np.tile(counts, len(shifts))),
-        SearchPlan.make(cells, p),
-        p.replace(retry=False, searches=1),
-        given_cells=cells,
-    )
-    shown = Evidence.of(result, p.accept)
-    trials = [shown[slice(k * n, (k + 1) * n)] for k in range(len(shifts))]
-    best = int(np.argmax([trial.evidence.sum() for trial in trials]))
-    return Radian(shifts[best]) if trials[best].is_better_than(trials[0]) else None
+    return None if trial is None else trial.best(shifts_to_try(shortest, trial.wavelength))
+
+
+def beam_of_symmetry(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+) -> Radian | None:
+    """The same for shifts about which the frames of electron diffraction are symmetric, however far they are."""
+    trial = _Trial.of(devices, spots, offsets, cells, p)
+    if trial is None or not is_flat(spots, trial.wavelength):
+        return None
+    return trial.best(Radian(trial.wavelength * centres_of_symmetry(spots, offsets)))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Frames on which beam shifts are tried.
+
+    Attributes
+    ----------
+    spots : (N, 3) float64
+        1/angstrom.
+    counts : (F,) int64
+        Spots of each frame.
+    wavelengths : (F,) float64
+        Angstrom.
+    """
+
+    devices: Devices
+    spots: Array
+    counts: NDArray[np.int64]
+    wavelengths: Array
+    cells: Array
+    p: Parameters
+
+    @classmethod
+    def of(
+        cls, devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    ) -> _Trial | None:
+        """Some of the frames; None where those with spots enough on an Ewald sphere are too few."""
+        chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)
+        if len(chosen) < p.learn_min_crystals:
+            return None
+        rows, some = rows_of(offsets, chosen)
+        return cls(devices, spots[rows].astype(np.float64), np.diff(some), wavelengths, cells, p)
+
+    @property
+    def wavelength(self) -> float:
+        """The median wavelength, angstrom."""
+        return float(np.median(self.wavelengths))
+
+    def best(self, shifts: Radian) -> Radian | None:
+        """The best one of beam shifts (n, 2), where it is clearly better than none."""
+        tried, n = np.concatenate([np.zeros((1, 2)), shifts]), len(self.counts)
+        each = np.repeat(self.wavelengths, self.counts)
+        moved = [spots_of_moved_detector(self.spots, each, Radian(shift)).astype(np.float32) for shift in tried]
+        result = self.devices.index_frames(
+            np.concatenate(moved),
+            offsets_of(np.tile(self.counts, len(tried))),
+            SearchPlan.make(self.cells, self.p),
+            self.p.replace(retry=False, searches=1),
+            given_cells=self.cells,
+        )
+        shown = Evidence.of(result, self.p.accept)
+        trials = [shown[slice(k * n, (k + 1) * n)] for k in range(len(tried))]
+        best = int(np.argmax([trial.evidence.sum() for trial in trials]))
+        return Radian(tried[best]) if trials[best].is_better_than(trials[0]) else None
 
 
 def _frames_with_most_spots(
     spots: NDArray[Any], offsets: NDArray[np.int64], p: Parameters
 ) -> tuple[NDArray[np.int64], Array]:
-    """Up to `FRAMES` frames, spread over the half that has more spots, and their wavelengths in angstrom."""
-    half = fuller_half(offsets)
+    """Up to `FRAMES` frames, spread over the half that has more spots, and their wavelengths in angstrom.
+
+    Of so few frames that half of them would not do, over all.
+    """
+    n = len(offsets) - 1
+    half = fuller_half(offsets) if n >= 2 * p.learn_min_crystals else np.arange(n)
     half = half[np.diff(offsets)[half] >= p.learn_min_spots]
     found = []
     for f in evenly(half, FRAMES).tolist():

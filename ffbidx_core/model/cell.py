@@ -39,6 +39,10 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
         When no cell has these lengths and angles.
     """
     values = np.asarray(parameters, dtype=np.float64)
+    if ((values[3:] > 0) & (values[3:] <= np.pi)).any():
+        raise CellError(
+            f"the angles {' '.join(f'{v:g}' for v in values[3:])} look like radians: a cell has them in degrees"
+        )
     lengths, (ca, cb, cg) = values[:3], np.cos(np.radians(values[3:]))
     squared = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
     if not (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, learn
-from ..learn.scan import scan_beam
+from ..learn.scan import beam_of_symmetry, scan_beam
 from ..model.cell import Array, is_left_handed
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
@@ -111,11 +111,20 @@ class InputCells:
 
     def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
         """Look for a beam that is far off on these blocks; its shift (2,), or None."""
+        return self._beam_by(scan_beam, devices, blocks)
+
+    def beam_of_symmetry(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
+        """Look for a beam that is far off by the symmetry of the frames of these blocks; its shift (2,), or None."""
+        return self._beam_by(beam_of_symmetry, devices, blocks)
+
+    def _beam_by(
+        self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]
+    ) -> Radian | None:
         groups = self._by_cells(blocks)
         if not groups:
             return None
         given, frames = max(groups, key=lambda group: group[1].n_frames)
-        return scan_beam(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
+        return find(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
 
     def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
         """Each set of input cells with its frames, joined."""

@@ -12,7 +12,7 @@ import numpy as np
 from ..devices import Devices
 from ..learn.beam import settle_beam
 from ..learn.lesson import Lesson
-from ..model.detector.beam_shift import BeamShift
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.records.frame import FrameBlock
 from ..model.records.run import Learned
@@ -120,7 +120,9 @@ def learn_with_beam(
         far = cells.scan_beam(devices, moved(about))
         return None if far is None else about + BeamShift.from_radian(far)
 
-    learned, shift, left = settle_beam(lambda shift: cells.learn(devices, moved(shift)), scan, p)
+    symmetric = cells.beam_of_symmetry(devices, head) if p.learn_beam else None
+    start = NO_SHIFT if symmetric is None else BeamShift.from_radian(symmetric)
+    learned, shift, left = settle_beam(lambda shift: cells.learn(devices, moved(shift)), scan, p, start)
     return list(learned), shift, left
 
 

@@ -201,3 +201,9 @@ def cell_mismatch(bases: np.ndarray, parameters: tuple[float, ...]) -> np.ndarra
     wanted, wanted_angles = np.split(np.array(parameters), 2)
     cosines = np.abs(np.cos(np.radians(angles)) - np.cos(np.radians(wanted_angles)))
     return np.concatenate([np.abs(lengths / wanted - 1), cosines], axis=-1).max(axis=-1)
+
+
+@pytest.mark.parametrize("angles", [(1.5708, 1.5708, 2.0944), (90, 90, 1.5708), (90, 3.1, 90)])
+def test_angles_in_radians_are_no_cell(angles):
+    with pytest.raises(CellError, match="look like radians: a cell has them in degrees"):
+        cell_from_parameters((79, 79, 38, *angles))
