@@ -20,6 +20,12 @@ demo: .venv-demo/installed
 	.venv-demo/bin/ffbidx index sample_data/lysozyme.h5 --cell sample_data/lysozyme.cell \
 		--method ifssr -o demo-output/lysozyme.h5 --overwrite
 	.venv-demo/bin/ffbidx table demo-output/lysozyme.h5 --max-rows 12
+	@echo
+	@echo "Next, in this shell:"
+	@echo "    . .venv-demo/bin/activate"
+	@echo "    ffbidx report demo-output/lysozyme.h5     # one page about the run: lysozyme.report.html"
+	@echo "    ffbidx show demo-output/lysozyme.h5 0     # the first frame as a picture: lysozyme.frame0.png"
+	@echo "    ffbidx index YOUR_SPOTS.h5 --cell 'a b c alpha beta gamma'"
 
 test: lint
 	.venv-test/bin/python -m pytest
@@ -56,7 +62,7 @@ gpu-bench:
 
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo
-	.venv-demo/bin/python $(PIP) .
+	.venv-demo/bin/python $(PIP) '.[report]'
 	@rm -rf build
 	@touch $@
 

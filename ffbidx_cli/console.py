@@ -89,18 +89,10 @@ class JsonLog:
 
 
 class Reporter:
-    """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager.
+    """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager."""
 
-    Parameters
-    ----------
-    first
-        What to say once a frame is indexed: an error before that stays a line of its own.
-    """
-
-    def __init__(
-        self, *, quiet: bool = False, verbose: bool = False, log: JsonLog | None = None, first: str = ""
-    ) -> None:
-        self.log, self._rate, self._first = log, Rate(), first
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, log: JsonLog | None = None) -> None:
+        self.log, self._rate = log, Rate()
         self.console = Console(stderr=True, quiet=quiet, **PLAIN)
         self._verbose = verbose
         self._last_line = time.monotonic()
@@ -130,9 +122,6 @@ class Reporter:
 
     def __call__(self, event: Progress) -> None:
         """Show an event of the run."""
-        if self._first and event.indexed:
-            self.say(self._first)
-            self._first = ""
         if self._verbose:
             for problem in event.problems:
                 self.say(f"note: {problem}")

@@ -84,13 +84,14 @@ def command(
         log = None
         if log_json:
             log = console.JsonLog(log_json, resume=request.resume, overwrite=request.overwrite)
-        first = "" if request.dask else why_on_cpu(run.job.backend)
         with (
-            console.Reporter(quiet=quiet, verbose=verbose, log=log, first=first) as reporter,
+            console.Reporter(quiet=quiet, verbose=verbose, log=log) as reporter,
             signals.stoppable() as stop,
         ):
             if verbose:
                 reporter.say(run.job.parameters.as_json())
+                if not request.dask and (why := why_on_cpu(run.job.backend)):
+                    reporter.say(why)
             summary = run.index(store, progress=reporter, stop=stop)
             if summary.frames == 0 and not summary.complete:
                 reporter.say("stopped before any frame was finished; nothing is written")

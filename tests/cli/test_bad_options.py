@@ -165,11 +165,12 @@ def test_a_device_for_a_backend_without_any(index, spots_file):
     assert index(spots_file, "--backend", "cpu", "--device", "0").is_one_line_error(2, "--device", "backend cpu")
 
 
-def test_it_is_said_once_why_the_cpu_computes(index, spots_file, monkeypatch):
+def test_why_the_cpu_computes_is_said_to_who_asks(index, spots_file, monkeypatch):
     monkeypatch.setattr("ffbidx_core.backends.cuda.driver.gpu_count", lambda: (0, "no GPU in this test"))
     line = "computing on the CPU: no GPU in this test\n"
-    assert index(spots_file, "--batch-size", "1", "--overwrite").err.count(line) == 1
-    assert line not in index(spots_file, "--backend", "cpu", "--overwrite").err
+    assert index(spots_file, "--batch-size", "1", "--overwrite", "-v").err.count(line) == 1
+    assert line not in index(spots_file, "--overwrite").err
+    assert line not in index(spots_file, "--backend", "cpu", "--overwrite", "-v").err
     assert index(spots_file, "--quiet", "--overwrite").err == ""
 
 
