@@ -28,7 +28,8 @@ SOME_FRAMES_BAD = 3
     multiple=True,
     required=True,
     metavar="FILE",
-    help=("Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .stream, .sol, .expt, .refl. Repeat it for several."),
+    help="Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .parquet, .stream, .sol, .expt, .refl, or - for "
+    "standard output. Repeat it for several.",
 )
 @click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")
 @shared.geometry_options
@@ -53,13 +54,14 @@ def command(
     from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.write import Output
-    from ffbidx_core.write.outputs import formats_of
+    from ffbidx_core.write.outputs import TO_STDOUT, formats_of
 
     experiment = Experiment(**options)
     sources = expand_inputs(inputs)
     chosen = formats_of(outputs, output_format)
     for path, wanted in chosen.items():
-        Output(path, wanted).check(overwrite, [*(source.path for source in sources), options["geometry"] or ""])
+        if path != TO_STDOUT:
+            Output(path, wanted).check(overwrite, [*(source.path for source in sources), options["geometry"] or ""])
     if any(is_results(source.path) for source in sources):
         if len(sources) > 1:
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
@@ -69,10 +71,11 @@ def command(
 
 
 def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:
+    from ffbidx_cli.console import write_data
     from ffbidx_core.read.indexed_frames import Setup
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
-    from ffbidx_core.write.outputs import RESULTS_FILE
+    from ffbidx_core.write.outputs import RESULTS_FILE, TO_STDOUT
     from ffbidx_core.write.record import record_of
 
     header, record = read_record(path)
@@ -85,8 +88,10 @@ def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, 
     for output, wanted in chosen.items():
         if wanted == RESULTS_FILE:
             raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
-        Output(output, wanted, setup).write(results_in_pieces(path), made, overwrite)
-        click.echo(f"{output}: {wanted}", err=True)
+        stream = write_data if output == TO_STDOUT else None
+        Output(output, wanted, setup, stream).write(results_in_pieces(path), made, overwrite)
+        if stream is None:
+            click.echo(f"{output}: {wanted}", err=True)
     return 0
 
 

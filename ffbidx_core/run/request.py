@@ -160,7 +160,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
                 raise UsageError(f"{name} and spots: {why}")
 
     def _check_outputs(self, dry_run: bool, as_json: bool) -> None:
-        from ..write.outputs import RESULTS_FILE, TO_STDOUT, formats_of
+        from ..write.outputs import RESULTS_FILE, TABLE, TO_STDOUT, formats_of
 
         to_stdout = TO_STDOUT in self.output_names
         if as_json and to_stdout:
@@ -173,6 +173,11 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         if self.share is not None and to_stdout:
             raise UsageError("--shard and -o -: shards are joined from files with `ffbidx merge`, name one with -o")
         chosen = formats_of(self.output_names, self.output_format)
+        if chosen.get(TO_STDOUT, TABLE) != TABLE:
+            raise UsageError(
+                f"--format {chosen[TO_STDOUT]} and -o -: a run writes the text table to standard output; write a "
+                f"results file and convert it: ffbidx convert run.h5 -o - --format {chosen[TO_STDOUT]}"
+            )
         if self.keep_spots and chosen and RESULTS_FILE not in chosen.values():
             raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
 

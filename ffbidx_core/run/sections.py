@@ -170,9 +170,9 @@ class Outputs:
 
     outputs: Path | Sequence[Path] = asked(
         (),
-        "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .stream and .sol for CrystFEL, .expt "
-        "and .refl for DIALS, - the text table on standard output. Repeat it for several.  [default: STEM.ffbidx.h5, "
-        "STEM of the first input]",
+        "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .parquet, .stream and .sol for "
+        "CrystFEL, .expt and .refl for DIALS, - the text table on standard output. Repeat it for several.  [default: "
+        "STEM.ffbidx.h5, STEM of the first input]",
         option="-o --output",
         metavar="FILE",
         kind=str,
@@ -180,7 +180,8 @@ class Outputs:
     )
     output_format: str | None = asked(
         None,
-        "Format of the first output, where its suffix does not say it: hdf5, table, csv, stream, sol, expt, refl.",
+        "Format of the first output, where its suffix does not say it: hdf5, table, csv, parquet, stream, sol, expt, "
+        "refl.",
         option="--format",
         metavar="WORD",
         kind=str,

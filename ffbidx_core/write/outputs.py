@@ -14,6 +14,7 @@ from .atomic import write_files
 from .check import check_output
 from .formats.csv import csv_pieces
 from .formats.dials import expt_pieces, refl_pieces
+from .formats.parquet import parquet_pieces
 from .formats.sol import sol_pieces
 from .formats.stream import stream_pieces
 from .formats.table import table
@@ -35,6 +36,7 @@ def _table(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 WRITERS: dict[str, Writer] = {
     TABLE: _table,
     "csv": csv_pieces,
+    "parquet": parquet_pieces,
     "stream": stream_pieces,
     "sol": sol_pieces,
     "expt": expt_pieces,
@@ -47,6 +49,7 @@ SUFFIXES = {
     ".txt": TABLE,
     ".tsv": TABLE,
     ".csv": "csv",
+    ".parquet": "parquet",
     ".stream": "stream",
     ".sol": "sol",
     ".expt": "expt",
@@ -55,7 +58,7 @@ SUFFIXES = {
 FORMATS = (RESULTS_FILE, *WRITERS)
 WITH_PIXELS = ("stream", "expt", "refl")
 """Formats that need the positions of the spots on the detector."""
-_HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt")
+_HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt", "parquet")
 """Formats that hold the options, versions and inputs of the run; others have them in a file beside them."""
 
 
@@ -139,7 +142,7 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
     Parameters
     ----------
     paths
-        The outputs; `-` is the text table on standard output.
+        The outputs; `-` is standard output, which has the text table unless `first` says otherwise.
     first
         The format of the first one, where its suffix does not say it.
 
@@ -151,7 +154,7 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
     if first is not None and first not in FORMATS:
         raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
     chosen = {
-        path: TABLE if path == TO_STDOUT else format_of(path, first if number == 0 else None)
+        path: format_of(path, (first if number == 0 else None) or (TABLE if path == TO_STDOUT else None))
         for number, path in enumerate(paths)
     }
     if len(chosen) < len(paths):

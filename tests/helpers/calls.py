@@ -13,6 +13,8 @@ import numpy as np
 QUICK = ("--num-halfsphere-points", "4096", "--learn-cell", "0", "--judge-frames", "0")
 """Options that make a run of clear frames short."""
 CELL_LINE = "31 42 53 90 103 90\n"
+MONO = "31,42,53,90,103,90"
+"""The cell of clear frames, as a file has it and as it is typed."""
 
 
 @dataclass

@@ -9,25 +9,10 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
-from tests.helpers.beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation, write_cxi
+from tests.helpers.beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation
 from tests.helpers.beamline import MADE_FOR_READING as MADE
-from tests.helpers.calls import QUICK
+from tests.helpers.calls import MONO, QUICK
 from tests.helpers.frames import OPERATORS
-
-MONO = "31,42,53,90,103,90"
-
-
-@pytest.fixture
-def cxi(tmp_path):
-    (tmp_path / "det.geom").write_text(geom_text())
-    return write_cxi(tmp_path / "run.cxi", MADE)
-
-
-@pytest.fixture
-def results(run, cxi):
-    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, "-o", "run.h5", "-o", "run.stream")
-    assert ran.status == 0, ran.err
-    return "run.h5"
 
 
 def crystals(path):

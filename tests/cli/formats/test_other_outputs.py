@@ -1,0 +1,44 @@
+"""Standard output and Parquet."""
+
+import csv
+import sys
+
+import pyarrow.parquet
+import pytest
+
+from tests.helpers.calls import MONO
+
+
+@pytest.mark.parametrize(("options", "name"), [([], "run.tsv"), (["--format", "csv"], "run.csv")])
+def test_standard_output(run, results, tmp_path, options, name):
+    assert run("convert", results, "-o", name).status == 0
+    ran = run("convert", results, "-o", "-", *options)
+    assert ran.status == 0
+    assert ran.out.encode() == (tmp_path / name).read_bytes()
+    assert ran.err == ""
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_run_writes_the_text_table_only_to_standard_output(run, cxi):
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "-o", "-", "--format", "csv")
+    assert ran.is_one_line_error(2, "ffbidx convert run.h5 -o - --format csv")
+
+
+def test_parquet_has_the_columns_of_the_csv_and_the_record(run, results):
+    assert run("convert", results, "-o", "run.parquet", "-o", "run.csv").status == 0
+    table = pyarrow.parquet.read_table("run.parquet")
+    with open("run.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert table.column_names == list(rows[0])
+    for row, wanted in zip(table.to_pylist(), rows, strict=True):
+        for name, value in row.items():
+            if isinstance(value, float):
+                assert value == pytest.approx(float(wanted[name]), rel=1e-5, nan_ok=True)
+            else:
+                assert str(value) == wanted[name]
+    assert "num-halfsphere-points = 4096" in table.schema.metadata[b"ffbidx"].decode()
+
+
+def test_parquet_without_pyarrow(run, results, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert run("convert", results, "-o", "run.parquet").is_one_line_error(2, "pip install 'ffbidx[parquet]'")
