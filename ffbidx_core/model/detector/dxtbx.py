@@ -85,6 +85,24 @@ def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[
     return list(Detector(tuple(panels)).moved((0, 0, -distance)).panels), distance
 
 
+def local_panel(hierarchy: Mapping[str, Any], panel: int, place: tuple[Array, Array, Array]) -> dict[str, list[float]]:
+    """The frame of a panel within the groups that it is in, as dxtbx's models have it.
+
+    Parameters
+    ----------
+    hierarchy
+        Of the detector.
+    panel
+        Number of the panel.
+    place
+        Origin (3,) in mm, fast and slow axis (3,), unit vectors, in the laboratory frame of dxtbx.
+    """
+    rotation, shift = _parents(hierarchy, panel)
+    origin, fast, slow = place
+    vectors = {"origin": origin - shift, "fast_axis": fast, "slow_axis": slow}
+    return {name: (rotation.T @ vector).tolist() for name, vector in vectors.items()}
+
+
 def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
     """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros."""
     if model.get("px_mm_strategy", {}).get("type") != PARALLAX:

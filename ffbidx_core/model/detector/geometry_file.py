@@ -34,6 +34,10 @@ def geometry_text(geometry: Geometry) -> str:
         dims = ("%", str(number), "ss", "fs") if are_layers else panel.dims
         lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(dims)]
     lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
+    lines += [
+        f"rigid_group_g{i} = {','.join(panels[number].name for number in group)}"
+        for i, group in enumerate(geometry.groups)
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -247,6 +247,8 @@ class Geometry:
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
     assumed : str
         An assumption about the geometry that its user should know, or empty.
+    groups : tuple of tuple of int
+        Sets of panels, by their numbers, that are mounted together; one may be part of another.
     """
 
     detector: Detector
@@ -258,6 +260,7 @@ class Geometry:
     text: str = ""
     by_hand: bool = False
     assumed: str = ""
+    groups: tuple[tuple[int, ...], ...] = ()
 
 
 GivenGeometry = Geometry | ShiftAlone

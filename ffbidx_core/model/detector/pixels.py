@@ -59,6 +59,15 @@ class FlatDetector:
         """Which of the pixels (n, 2) lie on the panel; nan does not."""
         return np.asarray(((pixels >= 0) & (pixels < self.size)).all(axis=1), dtype=np.bool_)
 
+    def around_beam(self, offsets: Array) -> Array:
+        """Pixels (n, 2) that lie so many pixels (n, 2) beside the beam."""
+        return np.asarray(self.beam_centre + offsets)
+
+    @property
+    def corners(self) -> Array:
+        """Pixels (4, 2) of the panel's corners."""
+        return np.array([(x, y) for x in (0, self.size[0]) for y in (0, self.size[1])], dtype=np.float64)
+
     def as_text(self, wavelength: float) -> str:
         """The detector as a CrystFEL geometry file of one panel."""
         (nx, ny), (x, y) = self.size, self.beam_centre

@@ -19,6 +19,7 @@ from ...model.detector.panels import (
     Reading,
     Vector,
 )
+from .groups import groups_of_lines
 
 LARGEST_GEOMETRY_FILE = 2**20
 """Bytes of the largest geometry file that CrystFEL reads from a stream."""
@@ -39,6 +40,7 @@ class _Lines:
     defaults: dict[str, str] = field(default_factory=dict)
     panels: dict[str, dict[str, str]] = field(default_factory=dict)
     bad: dict[str, dict[str, str]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 def parse_crystfel(path: str, text: str) -> Geometry:
@@ -69,7 +71,19 @@ def parse_crystfel(path: str, text: str) -> Geometry:
         "" if kind == "auto" else kind,
         text=text,
         by_hand=BY_HAND in text,
+        groups=groups_of_lines(lines.groups, list(lines.panels)),
     )
+
+
+def panel_lines(path: str, text: str) -> dict[str, dict[str, str]]:
+    """The values of each panel of a CrystFEL geometry file as they are written, defaults included, by name and key.
+
+    Raises
+    ------
+    InputError
+        Naming the line.
+    """
+    return _assignments(path, text).panels
 
 
 def _anywhere(lines: _Lines, key: str) -> str:
@@ -91,8 +105,7 @@ def _assignments(path: str, text: str) -> _Lines:
             raise InputError(path, f"{content[:40]!r} is not KEY = VALUE or PANEL/KEY = VALUE", f"line {number}")
         name, slash, panel_key = key.partition("/")
         if not slash:
-            if not name.startswith(_RESERVED):
-                lines.defaults[key] = value
+            (lines.groups if name.startswith(_RESERVED) else lines.defaults)[key] = value
         elif name.startswith("bad"):
             lines.bad.setdefault(name, {})[panel_key] = value
         elif not name.startswith(_RESERVED):

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.dxtbx import panels_of_model, rotation_of_beam
 from ...model.detector.panels import Detector, Geometry, Reading
+from .groups import groups_of_hierarchy
 
 LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
 HDF5_GROUP = "/dials"
@@ -105,7 +106,11 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     panels, distance = panels_of_model(detectors[0], rotation)
     wavelength = np.array([beam["wavelength"] for beam in beams], dtype=np.float64)
     geometry = Geometry(
-        Detector(tuple(panels)), Reading(float(wavelength[0]), unit="A"), Reading(distance, unit="mm"), text=text
+        Detector(tuple(panels)),
+        Reading(float(wavelength[0]), unit="A"),
+        Reading(distance, unit="mm"),
+        text=text,
+        groups=groups_of_hierarchy(detectors[0].get("hierarchy", {})),
     )
     scans = [content.get("scan", [])[row["scan"]] if row.get("scan") is not None else {} for row in rows]
     images = [content.get("imageset", [])[row["imageset"]] if row.get("imageset") is not None else {} for row in rows]

@@ -1,0 +1,56 @@
+"""Rigid groups of panels, as CrystFEL geometry files and DIALS experiment lists name them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.detector.tree import Groups
+
+RIGID, COLLECTION, GROUP = "rigid_group_", "rigid_group_collection_", "group_"
+
+
+def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
+    """The groups of a CrystFEL geometry file; names that are no panel and no group are passed over.
+
+    Parameters
+    ----------
+    named
+        Values of the lines `group_NAME` and `rigid_group_NAME`: names of panels or, of `group_NAME`, of other groups.
+        Collections of rigid groups say nothing that the groups do not.
+    panels
+        Names of the panels.
+    """
+    members = {
+        key.removeprefix(RIGID).removeprefix(GROUP): value.replace(",", " ").split()
+        for key, value in named.items()
+        if not key.startswith(COLLECTION)
+    }
+    number = {name: i for i, name in enumerate(panels)}
+
+    def resolved(name: str, within: tuple[str, ...]) -> list[int]:
+        # A panel may have the name of a group, and a group that holds itself is none.
+        if name in number and (within or name not in members):
+            return [number[name]]
+        if name in within:
+            return []
+        return [panel for member in members.get(name, ()) for panel in resolved(member, (*within, name))]
+
+    found = (tuple(sorted(set(resolved(name, ())))) for name in members)
+    return tuple(group for group in found if len(group) > 1)
+
+
+def groups_of_hierarchy(hierarchy: Mapping[str, Any]) -> Groups:
+    """The groups of the hierarchy of a dxtbx detector."""
+    found: list[tuple[int, ...]] = []
+
+    def walk(group: Mapping[str, Any]) -> list[int]:
+        if "children" not in group:
+            return [int(group["panel"])] if "panel" in group else []
+        panels = [panel for child in group["children"] for panel in walk(child)]
+        if len(panels) > 1:
+            found.append(tuple(sorted(panels)))
+        return panels
+
+    walk(hierarchy)
+    return tuple(found)
