@@ -17,7 +17,7 @@ WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}
 def setting_options(function: Any) -> Any:
     """Give a command one option for every setting of a `Scenario` but its cells; no default is written here."""
     for field in reversed(dataclasses.fields(Scenario)):
-        if field.name != "cells":
+        if field.name not in ("cells", "panels"):
             function = _setting_option(field)(function)
     return function
 
@@ -51,6 +51,23 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
         "for several kinds of crystal."
     ),
 )
+@click.option(
+    "-g",
+    "--geometry",
+    metavar="FILE",
+    help=(
+        "Geometry file of a detector of many panels, in any format that `ffbidx index -g` reads: it gives panels, "
+        "distance and wavelength, in the place of the options of a flat detector."
+    ),
+)
+@click.option(
+    "--panels-off",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="PX",
+    help="With -g: panels are elsewhere than the file says, by so many pixels (rms), in their rigid groups.",
+)
 @click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same frames.")
 @setting_options
@@ -58,7 +75,15 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
 @click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
 @debug_option
 def command(
-    output: str, cells: tuple[str, ...], frames: int, seed: int, all_spots: bool, overwrite: bool, **settings: Any
+    output: str,
+    cells: tuple[str, ...],
+    geometry: str | None,
+    panels_off: float,
+    frames: int,
+    seed: int,
+    all_spots: bool,
+    overwrite: bool,
+    **settings: Any,
 ) -> None:
     """Simulate stills with known truth.
 
@@ -74,10 +99,36 @@ def command(
     if all_spots:
         settings["n_spots"] = None
     scenario = Scenario(cells=tuple(_cell(text) for text in cells), **settings)
+    if geometry is not None:
+        scenario = _on_panels(scenario, geometry, panels_off, seed)
+    elif panels_off:
+        raise UsageError("--panels-off needs a detector of many panels: give its geometry file with -g FILE")
     check_output(output, overwrite)
     simulated = simulate(scenario, frames, seed)
     write_frames(output, simulated, overwrite)
     click.echo(f"{output}: {frames} frames, {len(simulated.spots)} spots, {len(simulated.cells)} lattices", err=True)
+
+
+def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario:
+    """The scenario on the detector of a geometry file, whose panels are elsewhere by so many pixels."""
+    import numpy as np
+
+    from ffbidx_core.errors import UsageError
+    from ffbidx_core.model.detector.panels import WAVELENGTH_UNITS, Geometry
+    from ffbidx_core.read.geometry.any import read_geometry
+    from ffbidx_core.simulate.many_panels import ManyPanels
+
+    given = read_geometry(path)
+    if not isinstance(given, Geometry):
+        raise UsageError(f"-g {path}: a detector's geometry is wanted, not a shift of the beam alone")
+    # Options of a flat detector serve where the file has the numbers elsewhere.
+    if (wave := given.wavelength) is not None and wave.value is not None:
+        scenario = dataclasses.replace(scenario, wavelength=float(WAVELENGTH_UNITS[wave.unit](wave.value)))
+    detector = ManyPanels.of(given, scenario.distance)
+    if off:
+        # A stream of numbers of its own: the crystals of a seed are the same on any detector.
+        detector = detector.disturbed(off, np.random.default_rng((seed, 1)))
+    return scenario.with_panels(detector)
 
 
 def _cell(text: str) -> tuple[float, ...]:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ParameterError
 from ..model.cell import Array
+from ..model.detector.pixels import FlatDetector
 from ..model.records.ragged import offsets_of
 from .scenario import Scenario
 from .still import Still, simulate_still
@@ -27,8 +29,8 @@ class SimulatedFrames:
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     intensity : (N,) float32
-    pixels : (N, 2) float32
-        Where spots were seen: fast, slow.
+    pixels : (N, 2) or (N, 3) float32
+        Where spots were seen: fast, slow; on a detector of many panels fs and ss in the data, number of the panel.
     lattice : (N,) int64
         Row of `cells` that a spot belongs to, counted over all frames; -1 for a false one.
     hkl : (N, 3) int32
@@ -90,7 +92,7 @@ def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrame
         spots=_joined(stills, "spots", (0, 3)).astype(np.float32),
         offsets=offsets_of([len(still.spots) for still in stills]),
         intensity=_joined(stills, "intensity", (0,)).astype(np.float32),
-        pixels=_joined(stills, "pixels", (0, 2)).astype(np.float32),
+        pixels=_joined(stills, "pixels", (0, 2 if scenario.panels is None else 3)).astype(np.float32),
         lattice=np.concatenate([np.empty(0, np.int64), *lattice]),
         hkl=_joined(stills, "hkl", (0, 3)).astype(np.int32),
         cells=_joined(stills, "cells", (0, 3, 3)).astype(np.float64),
@@ -108,12 +110,19 @@ def turned_copies(frames: SimulatedFrames, chosen: NDArray[np.int64], rng: np.ra
     ----------
     chosen : (n,) int64
         The frame that each copy is of.
+
+    Raises
+    ------
+    ParameterError
+        For a detector of many panels, which looks different from each side.
     """
+    if not isinstance(detector := frames.scenario.assumed_detector, FlatDetector):
+        raise ParameterError("panels", "many", "a detector of one flat panel")
     angle = rng.uniform(0, 2 * np.pi, len(chosen))
     rows, offsets = _ranges(frames.offsets, chosen)
     crystals, cell_offsets = _ranges(frames.cell_offsets, chosen)
     of_spot, of_cell = (np.repeat(np.arange(len(chosen)), np.diff(o)) for o in (offsets, cell_offsets))
-    centre = frames.scenario.assumed_detector.beam_centre
+    centre = detector.beam_centre
     lattice = frames.lattice[rows]
     moved = lattice + (cell_offsets[:-1] - frames.cell_offsets[chosen])[of_spot]
     return SimulatedFrames(

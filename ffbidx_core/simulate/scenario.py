@@ -15,6 +15,7 @@ from ..errors import ParameterError
 from ..model.cell import Array, cell_from_parameters
 from ..model.detector.pixels import FlatDetector
 from ..model.lattice import CENTRINGS
+from .many_panels import ManyPanels, SimulatedDetector
 
 FALSE_PLACES = ("detector", "resolution")
 """How false spots are spread: evenly over the detector's area, or evenly over 1/d."""
@@ -53,6 +54,8 @@ class Scenario:
         None: all spots that are seen.
     beam_centre : (2,) float or None
         None: the middle of the detector.
+    panels : ManyPanels or None
+        A detector of many panels, which gives distance and size of a pixel, see `with_panels`; None: one flat panel.
     """
 
     cells: tuple[tuple[float, ...], ...]
@@ -94,6 +97,8 @@ class Scenario:
     beam_centre_error: tuple[float, float] = _setting(
         (0.0, 0.0), "any", "spots are computed with a beam centre wrong by these pixels"
     )
+
+    panels: ManyPanels | None = None
 
     def __post_init__(self) -> None:
         """Check every setting against its range.
@@ -137,19 +142,33 @@ class Scenario:
         factor = np.concatenate([1 + np.array(self.cell_error), np.ones(3)])
         return np.stack([cell_from_parameters(np.array(cell) * factor) for cell in self.cells])
 
+    def with_panels(self, panels: ManyPanels) -> Scenario:
+        """The scenario on a detector of many panels; the errors of beam centre and distance are the detector's."""
+        panels = panels.off(self.beam_centre_error, self.distance_error)
+        size = panels.true.pixel * 1e3
+        return dataclasses.replace(self, panels=panels, distance=panels.distance, pixel_size=size)
+
     @property
-    def detector(self) -> FlatDetector:
+    def detector(self) -> SimulatedDetector:
         """The detector at its true place."""
+        return self._flat if self.panels is None else self.panels
+
+    @property
+    def _flat(self) -> FlatDetector:
         middle = (self.detector_size[0] / 2, self.detector_size[1] / 2)
         return FlatDetector(self.distance, self.pixel_size, self.detector_size, self.beam_centre or middle)
 
     @property
-    def assumed_detector(self) -> FlatDetector:
+    def assumed_detector(self) -> SimulatedDetector:
         """Where the detector is taken to be when spots are computed, with the errors of distance and beam centre."""
-        true = self.detector
+        if self.panels is not None:
+            return self.panels.assumed
+        true = self._flat
         centre = (true.beam_centre[0] + self.beam_centre_error[0], true.beam_centre[1] + self.beam_centre_error[1])
         return dataclasses.replace(true, distance=true.distance * (1 + self.distance_error), beam_centre=centre)
 
     def as_json(self) -> str:
-        """All settings as one JSON object, in the order of their definition."""
-        return json.dumps(dataclasses.asdict(self))
+        """All settings as one JSON object, in the order of their definition; panels by their geometry file."""
+        settings = dataclasses.asdict(dataclasses.replace(self, panels=None))
+        settings["panels"] = self.panels and self.panels.geometry.text
+        return json.dumps(settings)

@@ -25,8 +25,8 @@ class Still:
     ----------
     spots : (n, 3) float64
         On the Ewald sphere, 1/angstrom, as computed with the assumed detector.
-    pixels : (n, 2) float64
-        Where they were seen.
+    pixels : (n, 2) or (n, 3) float64
+        Where they were seen; on a detector of many panels with the number of the panel.
     intensity : (n,) float64
     lattice : (n,) int64
         The lattice a spot belongs to, -1 for a false one.
@@ -138,7 +138,12 @@ def _seen_spots(cells: Array, scenario: Scenario, rng: np.random.Generator) -> _
     """All spots of some lattices that the detector sees, without noise."""
     parts = [_spots_of_lattice(cell, i, scenario, rng) for i, cell in enumerate(cells)]
     if not parts:
-        return _Seen(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64), np.empty((0, 3), np.int64))
+        return _Seen(
+            scenario.detector.around_beam(np.empty((0, 2))),
+            np.empty(0),
+            np.empty(0, np.int64),
+            np.empty((0, 3), np.int64),
+        )
     return _Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Seen.__dataclass_fields__))
 
 
@@ -168,7 +173,8 @@ def _still(
 ) -> Still:
     """True spots with their noise among false ones, sorted by intensity."""
     n_true = len(true.hkl)
-    noisy = true.pixels + scenario.position_noise * rng.standard_normal((n_true, 2))
+    noisy = true.pixels.copy()
+    noisy[:, :2] += scenario.position_noise * rng.standard_normal((n_true, 2))
     pixels = np.concatenate([noisy, _false_pixels(n_false, scenario, rng)])
     false_intensity = rng.choice(true.intensity, n_false) if n_true else rng.standard_exponential(n_false)
     intensity = np.concatenate([true.intensity, false_intensity])
@@ -186,14 +192,14 @@ def _still(
 
 
 def _false_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
-    """Pixels (n, 2) of false spots within the resolution limits.
+    """Pixels (n, 2 or 3) of false spots within the resolution limits.
 
     Raises
     ------
     ParameterError
         When the detector lies outside of them.
     """
-    found = [np.empty((0, 2))]
+    found = [scenario.detector.around_beam(np.empty((0, 2)))]
     for _ in range(TRIES):
         if sum(map(len, found)) >= n:
             return np.concatenate(found)[:n]
@@ -203,11 +209,10 @@ def _false_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array
 
 
 def _ring_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
-    """Pixels (n, 2), on the detector or beside it, between the rings of the resolution limits."""
+    """Pixels (n, 2 or 3), on the detector or beside it, between the rings of the resolution limits."""
     detector, wavelength = scenario.detector, scenario.wavelength
     ends = np.array([1 / scenario.d_max, 1 / scenario.d_min])
-    corners = np.array([(x, y) for x in (0, detector.size[0]) for y in (0, detector.size[1])], dtype=np.float64)
-    ends = np.minimum(ends, np.linalg.norm(detector.spots(corners, wavelength), axis=1).max())
+    ends = np.minimum(ends, np.linalg.norm(detector.spots(detector.corners, wavelength), axis=1).max())
     q = rng.uniform(ends[0], ends[1], n)
     radius = _radius(q, scenario)
     if scenario.false_place == "detector":
@@ -215,7 +220,7 @@ def _ring_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
         radius = np.sqrt(rng.uniform(inner**2, outer**2, n))
     angle = rng.uniform(0, 2 * np.pi, n)
     directions = np.column_stack([np.cos(angle), np.sin(angle)])
-    return np.asarray(detector.beam_centre + radius[:, None] * directions)
+    return detector.around_beam(radius[:, None] * directions)
 
 
 def _radius(q: Array, scenario: Scenario) -> Array:

@@ -11,7 +11,7 @@ from ..write.atomic import write_file
 from .frames import SimulatedFrames
 
 PANEL = 0
-"""The detector's only panel, third column of `/pixel`."""
+"""The only panel of a flat detector, third column of `/pixel`."""
 
 
 def write_frames(path: str, frames: SimulatedFrames, overwrite: bool = False) -> None:
@@ -38,8 +38,10 @@ def _write_spots(file: h5py.File, frames: SimulatedFrames) -> None:
     _dataset(file, "offsets", frames.offsets)
     _dataset(file, "intensity", frames.intensity)
     panel = np.full((len(frames.pixels), 1), PANEL, np.float32)
-    _dataset(file, "pixel", np.hstack([frames.pixels, panel]))
+    _dataset(file, "pixel", np.hstack([frames.pixels, panel])[:, :3])
     _dataset(file, "wavelength", np.full(frames.n_frames, scenario.wavelength))
+    if scenario.panels is not None:
+        _dataset(file, "distance", np.full(frames.n_frames, scenario.panels.given_distance)).attrs["units"] = "mm"
     _dataset(file, "cells", frames.input_cells).attrs["units"] = "angstrom"
     names = [f"{frames.seed}-{i}" for i in range(frames.n_frames)]
     file.create_dataset("frame_id", data=names, dtype=h5py.string_dtype(), shape=(len(names),))
@@ -52,6 +54,8 @@ def _write_truth(group: h5py.Group, frames: SimulatedFrames) -> None:
     _dataset(group, "input_cell", frames.input_cell)
     _dataset(group, "lattice", frames.lattice)
     _dataset(group, "hkl", frames.hkl)
+    if frames.scenario.panels is not None:
+        group.attrs["geometry"] = frames.scenario.panels.true_text(frames.scenario.wavelength)
 
 
 def _dataset(group: h5py.Group, name: str, data: np.ndarray) -> h5py.Dataset:

@@ -1,0 +1,1 @@
+"""Detectors of many panels for tests and benchmarks, and stills on them."""
