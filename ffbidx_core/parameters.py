@@ -306,6 +306,12 @@ class Parameters:
         """All values as one JSON object, in the order of their definition."""
         return json.dumps(dataclasses.asdict(self))
 
+    @classmethod
+    def of_json(cls, text: str) -> Parameters:
+        """The reverse of `as_json`; names that this version does not know are passed over."""
+        values: dict[str, Any] = json.loads(text)
+        return cls().replace(**{name: value for name, value in values.items() if name in _TYPES})
+
 
 _TYPES = {f.name: type(f.default) for f in fields(Parameters)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +19,7 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..model.records.results import Results
 from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
-from ..read.results import results_in_pieces
+from ..read.results import some_frames
 from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000
@@ -124,7 +123,7 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
     )
     gathered = _Gathered(bases)
     missing, geometry = [], None
-    for results in _some_frames(path, chosen):
+    for results in some_frames(path, chosen):
         try:
             for f, frame in enumerate(indexed_frames([results], setup)):
                 gathered.add(frame, results, f)
@@ -135,20 +134,6 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
             if str(error) not in missing:
                 missing.append(str(error))
     return gathered.sample(found, geometry, missing)
-
-
-def _some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
-    """The results of some frames, ascending, one input file at a time."""
-    before, parts = 0, []
-    for piece in results_in_pieces(path):
-        mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
-        before += piece.n_frames
-        parts.append(piece.take(mine))
-    if parts:
-        # As one, so that each file is opened once.
-        whole = Results.joined(parts)
-        ends = np.flatnonzero(whole.source[1:] != whole.source[:-1]) + 1
-        yield from (whole.take(part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
 
 
 class _Gathered:

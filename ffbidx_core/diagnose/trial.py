@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,9 +51,7 @@ class Trials:
     def __init__(self, sample: Sample, found: RunColumns, settings: dict[str, Any], devices: Devices) -> None:
         self._sample, self._devices = sample, devices
         self._learned = None if found.learned_cells is None else sample.bases @ found.learned_cells
-        values: dict[str, Any] = json.loads(found.header.parameters)
-        known = {field.name for field in fields(Parameters)}
-        self._p = Parameters().replace(**{name: value for name, value in values.items() if name in known})
+        self._p = Parameters.of_json(found.header.parameters)
         self._limits = ResolutionLimits(settings.get("d_min"), settings.get("d_max"))
 
     def on(self, sample: Sample) -> Trials:

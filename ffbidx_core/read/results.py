@@ -79,6 +79,26 @@ def read_frames(path: str, frames: slice) -> Results:
         return _Pieces(file, path).frames(frames)
 
 
+def some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
+    """The results of some frames, ascending, one input file at a time.
+
+    Raises
+    ------
+    InputError
+        As `results_in_pieces` does.
+    """
+    before, parts = 0, []
+    for piece in results_in_pieces(path):
+        mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
+        before += piece.n_frames
+        parts.append(piece.take(mine))
+    if parts:
+        # As one, so that each file is opened once.
+        whole = Results.joined(parts)
+        ends = np.flatnonzero(whole.source[1:] != whole.source[:-1]) + 1
+        yield from (whole.take(part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
+
+
 def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
     """How the results of a file were made, whether they are complete, and the number of their frames.
 

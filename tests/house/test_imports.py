@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "published": {"ground", "model", "method"},
     "simulate": {"ground", "model", "write"},
     "learn": {"ground", "model", "method", "read", "devices"},
-    "run": {"ground", "model", "method", "read", "write", "devices", "learn"},
-    "diagnose": {"ground", "model", "read", "devices", "learn"},
-    "report": {"ground", "model", "read", "devices", "learn", "diagnose"},
+    "panels": {"ground", "model", "method", "read", "devices", "learn"},
+    "run": {"ground", "model", "method", "read", "write", "devices", "learn", "panels"},
+    "diagnose": {"ground", "model", "read", "devices", "learn", "panels"},
+    "report": {"ground", "model", "read", "devices", "learn", "panels", "diagnose"},
     "benchmark": {"ground", "model", "method", "devices", "run", "simulate"},
     # The doctor asks each backend itself how it is.
     "doctor": {"ground", "model", "backends", "method", "simulate", "benchmark"},
@@ -39,8 +40,8 @@ MAY_IMPORT = {
     "ffbidx_core": {"read", "run"},
     "ffbidx": {"ground", "published"},
     "ffbidx_cli": {
-        "ground", "model", "read", "write", "devices", "learn", "run", "diagnose", "report", "benchmark", "doctor",
-        "simulate", "ffbidx_core",
+        "ground", "model", "read", "write", "devices", "learn", "panels", "run", "diagnose", "report", "benchmark",
+        "doctor", "simulate", "ffbidx_core",
     },
 }  # fmt: skip
 """The rooms, lowest first, and the rooms that each may import from besides itself."""

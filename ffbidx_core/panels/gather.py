@@ -1,0 +1,214 @@
+"""Peaks and crystals for a fit, from results or from the first frames of a run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, UsageError
+from ..model.cell import Array, symmetry_operators
+from ..model.detector.panels import Geometry, GivenGeometry
+from ..model.detector.peaks import DetectorPeaks
+from ..model.detector.placed import PlacedPanels
+from ..model.lattice import primitive_basis
+from ..model.plan import SYMMETRY_TOLERANCE
+from ..model.records.frame import FrameBlock, FrameStatus
+from ..model.records.ragged import evenly, offsets_of
+from ..model.records.results import Results
+from ..read.formats.open import open_spots
+from ..read.formats.spot_file import SpotFile
+from ..read.indexed_frames import IndexedFrame, Setup, file_geometry, indexed_frames, open_again
+from ..read.results import read_column, some_frames
+from .peaks import IndexedPeaks
+
+MOST_FRAMES = 2000
+MOST_PEAKS = 120_000
+"""Most peaks of a sample; a sample of frames with many peaks has fewer frames."""
+USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED)
+NO_PIXELS = "its spots have no pixels on a detector, so that nothing says on which panel they are"
+
+
+@dataclass
+class Gatherer:
+    """Frames one after another, all on one detector.
+
+    Attributes
+    ----------
+    geometry : Geometry or None
+        That of the first file.
+    source : str
+        Name of the first file.
+    """
+
+    geometry: Geometry | None = None
+    source: str = ""
+    _pixels: list[Array] = field(default_factory=lambda: [np.zeros((0, 3))])
+    _frames: list[tuple[float, float]] = field(default_factory=list)
+    _cells: list[Array] = field(default_factory=lambda: [np.zeros((0, 3, 3))])
+    _kinds: list[NDArray[np.int64]] = field(default_factory=lambda: [np.zeros(0, np.int64)])
+
+    def look_at(self, file: SpotFile) -> None:
+        """Take up the geometry of a file whose frames come next.
+
+        Raises
+        ------
+        InputError
+            When its spots have no pixels, or it has another detector than the files before.
+        """
+        try:
+            geometry = file_geometry(file)
+        except UsageError:
+            raise InputError(file.path, NO_PIXELS) from None
+        if self.geometry is None:
+            self.geometry, self.source = geometry, file.path
+        elif geometry.detector != self.geometry.detector:
+            raise InputError(
+                file.path, "has another detector than the inputs before: refine their geometries one by one"
+            )
+
+    def add(self, peaks: DetectorPeaks, cells: Array, kinds: NDArray[np.int64]) -> None:
+        """Append a frame with its primitive cells (k, 3, 3) and the input cells (k,) that these are of."""
+        pixels = peaks.pixels[np.isfinite(peaks.pixels).all(axis=1)]
+        wavelength, distance = float(peaks.wavelength[0]), float(peaks.distance[0])
+        if not (wavelength > 0 and np.isfinite(distance)):
+            pixels, wavelength, distance = pixels[:0], np.nan, np.nan
+        self._pixels.append(pixels)
+        self._frames.append((wavelength, distance))
+        self._cells.append(cells)
+        self._kinds.append(kinds)
+
+    def done(self, references: Array) -> Gathered:
+        """All frames; `references` (M, 3, 3) are the primitive input cells."""
+        assert self.geometry is not None
+        wavelength, distances = np.array(self._frames, dtype=np.float64).reshape(-1, 2).T
+        known = np.isfinite(distances)
+        distance = float(np.median(distances[known])) if known.any() else np.nan
+        wavelength = np.where(known, wavelength, np.median(wavelength[known]) if known.any() else 1.0)
+        peaks = IndexedPeaks(
+            without_parallax(self.geometry, np.concatenate(self._pixels), distance),
+            offsets_of([len(pixels) for pixels in self._pixels[1:]]),
+            wavelength,
+            np.where(known, distances - distance, 0.0),
+            np.concatenate(self._cells),
+            offsets_of([len(cells) for cells in self._cells[1:]]),
+            np.concatenate(self._kinds),
+            references,
+            [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
+        )
+        return Gathered(self.geometry, distance, peaks, self.source)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A sample of a run's frames on the detector.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    distance : float
+        Median distance of the detector, mm, as its file counts it.
+    peaks : IndexedPeaks
+    source : str
+        Name of the first input.
+    """
+
+    geometry: Geometry
+    distance: float
+    peaks: IndexedPeaks
+    source: str = ""
+
+    @property
+    def panels(self) -> PlacedPanels:
+        """The panels where the geometry has them."""
+        return PlacedPanels.of(self.geometry.detector, self.distance)
+
+
+def without_parallax(geometry: Geometry, pixels: Array, distance: float) -> Array:
+    """Pixels (n, 3) where the rays enter the sensors that they are seen in."""
+    panels = geometry.detector.panels
+    if len(pixels) == 0 or not any(all(panel.sensor) for panel in panels):
+        return pixels
+    sizes = np.array([[np.linalg.norm(panel.fast), np.linalg.norm(panel.slow)] for panel in panels])
+    first = np.array([panel.first for panel in panels])
+    panel = pixels[:, 2].astype(np.int64)
+    entered = geometry.detector.on_panels(pixels, distance) / sizes[panel] + first[panel]
+    return np.column_stack([entered, pixels[:, 2]])
+
+
+def of_results(path: str, setup: Setup) -> Gathered:
+    """A sample of the frames of a results file, spread evenly over the run, with its crystals.
+
+    Raises
+    ------
+    InputError
+        When spots cannot be had or have no pixels.
+    """
+    status, n_spots = read_column(path, "status"), read_column(path, "n_spots")
+    usable = np.flatnonzero(np.isin(status, USABLE))
+    if len(usable) == 0:
+        raise InputError(path, "has no frame that was searched for crystals")
+    each = max(1.0, float(n_spots[usable].mean()))
+    chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_PEAKS / each))))
+    gatherer = Gatherer()
+    references = np.zeros((0, 3, 3))
+    for results in some_frames(path, chosen):
+        bases = _bases(results, setup)
+        references = bases @ results.input_cells
+        with contextlib.closing(open_again(results.source[0], setup)) as file:
+            gatherer.look_at(file)
+        for f, frame in enumerate(indexed_frames([results], setup)):
+            gatherer.add(_peaks_of(frame), *_crystals_of(results, f, bases))
+    return gatherer.done(references)
+
+
+def _bases(results: Results, setup: Setup) -> Array:
+    cells = results.input_cells
+    return np.stack([primitive_basis(cell, setup.lattice(results, row).centring) for row, cell in enumerate(cells)])
+
+
+def _peaks_of(frame: IndexedFrame) -> DetectorPeaks:
+    if frame.peaks is None:
+        raise InputError(frame.source, NO_PIXELS)
+    return frame.peaks
+
+
+def _crystals_of(results: Results, f: int, bases: Array) -> tuple[Array, NDArray[np.int64]]:
+    rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
+    kinds = results.input_cell[rows].astype(np.int64)
+    return bases[kinds] @ results.cells[rows].astype(np.float64), kinds
+
+
+def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, references: Array) -> Gathered:
+    """Frames that a run has read, without crystals; their peaks are read again.
+
+    Raises
+    ------
+    InputError
+        When they have no pixels.
+    """
+    gatherer = Gatherer()
+    for source, indices in _by_source(blocks):
+        with contextlib.closing(open_spots(source, geometry)) as file:
+            gatherer.look_at(file)
+            for raw in file.read(np.unique(indices)):
+                if raw.peaks is None:
+                    raise InputError(source, NO_PIXELS)
+                for i, (begin, end) in enumerate(zip(raw.offsets[:-1], raw.offsets[1:], strict=True)):
+                    peaks = raw.peaks[slice(int(begin), int(end)), slice(i, i + 1)]
+                    gatherer.add(peaks, np.zeros((0, 3, 3)), np.zeros(0, np.int64))
+    if gatherer.geometry is None:
+        raise InputError("the first frames", "there are none that can be read")
+    return gatherer.done(references)
+
+
+def _by_source(blocks: Sequence[FrameBlock]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Each input with its frames that can be used."""
+    found: dict[str, list[int]] = {}
+    for block in blocks:
+        for f in np.flatnonzero(block.status == FrameStatus.NOT_INDEXED).tolist():
+            found.setdefault(block.sources[f], []).append(int(block.indices[f]))
+    yield from ((source, np.array(indices)) for source, indices in found.items())

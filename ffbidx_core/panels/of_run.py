@@ -1,0 +1,103 @@
+"""The panels of a finished run."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..devices import Devices
+from ..errors import InputError, UsageError
+from ..model.detector.panels import Geometry
+from ..parameters import Parameters
+from ..read.files.content import read_text
+from ..read.formats.open import open_spots
+from ..read.frames import ResolutionLimits
+from ..read.geometry.any import parse_geometry, parse_given
+from ..read.indexed_frames import Setup
+from ..read.results import read_run
+from .gather import Gathered, of_results
+from .refine import MOST_ROUNDS, PanelTrials, Refinement, refine
+
+OTHER_PANELS = "has other panels than the geometry of the run: give the file that the run had"
+
+
+@dataclass(frozen=True)
+class RefinedRun:
+    """The panels of a run, refined.
+
+    Attributes
+    ----------
+    refined : Refinement
+    target : Geometry
+        The geometry in whose text panels are moved.
+    distance : float
+        Distance that its panels are measured from, mm.
+    """
+
+    refined: Refinement
+    target: Geometry
+    distance: float
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the panels."""
+        return [panel.name for panel in self.target.detector.panels]
+
+
+def refine_results(
+    path: str, devices: Devices | None, target: str | None = None, *, rounds: int = MOST_ROUNDS
+) -> RefinedRun:
+    """Refine the panels of a run by a sample of its frames.
+
+    Parameters
+    ----------
+    path
+        A results file.
+    devices
+        Where frames are indexed again; None: the crystals of the results serve, in one round.
+    target
+        The geometry file that the run had, for its text and groups; None: what the results and inputs keep of it.
+
+    Raises
+    ------
+    InputError
+        When spots cannot be had, or have no pixels.
+    UsageError
+        When the file `target` has other panels than the run.
+    """
+    header, _, record, _, _ = read_run(path)
+    setup = Setup.of_header(header, None, record, path)
+    gathered = of_results(path, setup)
+    file = _as_given(gathered, setup, record.settings) if target is None else _read_target(target)
+    names = [panel.name for panel in gathered.geometry.detector.panels]
+    if [panel.name for panel in file.detector.panels] != names:
+        raise UsageError(f"{target}: {OTHER_PANELS}")
+    gathered = replace(gathered, geometry=replace(gathered.geometry, groups=file.groups))
+    trials = None
+    if devices is not None:
+        limits = ResolutionLimits(record.settings.get("d_min"), record.settings.get("d_max"))
+        trials = PanelTrials(devices, Parameters.of_json(header.parameters), limits)
+    return RefinedRun(refine(gathered, trials, rounds=rounds), file, gathered.distance)
+
+
+def _as_given(gathered: Gathered, setup: Setup, settings: dict[str, Any]) -> Geometry:
+    """The geometry as the run was given it: one whose beam a run has moved is written anew, without its comments."""
+    given = parse_given("the geometry in the results", text) if (text := settings.get("geometry")) else None
+    if not isinstance(given, Geometry) and not setup.kept:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(gathered.source)) as file:
+            given = file.geometry
+    names = [panel.name for panel in gathered.geometry.detector.panels]
+    if isinstance(given, Geometry) and [panel.name for panel in given.detector.panels] == names:
+        return given
+    return gathered.geometry
+
+
+def _read_target(path: str) -> Geometry:
+    text = read_text(path)
+    if text is None:
+        raise InputError(path, "is HDF5: a CrystFEL geometry file or a DIALS experiment list is wanted")
+    parse_geometry(path, text)
+    # Bytes that are no text stay what they are.
+    with open(path, "rb") as file:
+        return parse_geometry(path, file.read().decode("utf-8", "surrogateescape"))

@@ -1,0 +1,136 @@
+"""What was found out about panels, in words, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .fit import PanelFit
+from .refine import FEW_PEAKS, Refinement
+
+COLUMNS = ("dx / px", "dy / px", "dz / px", "turn / mrad", "tilt x / mrad", "tilt y / mrad")
+ORDER = (0, 1, 2, 5, 3, 4)
+"""Which number of a motion each column is."""
+UNTOLD = (
+    "No still shows a turn of everything about the beam, so none is made; distance and cell move peaks almost alike, "
+    "so that the mean of the panels along the beam has a large error."
+)
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """A panel in the table.
+
+    Attributes
+    ----------
+    name : str
+    n_peaks : float
+        Weights of the peaks that it was fitted by.
+    motion, errors : (6,) float
+        As `COLUMNS` has them.
+    follows : bool
+        Whether it has so few peaks that it moved with its group.
+    """
+
+    name: str
+    n_peaks: float
+    motion: tuple[float, ...]
+    errors: tuple[float, ...]
+    follows: bool
+
+
+def rows_of(fit: PanelFit, names: Sequence[str]) -> list[PanelRow]:
+    """The table of panels with these names."""
+    return [
+        PanelRow(
+            name,
+            float(fit.counts[i]),
+            tuple(fit.motion[i, ORDER].tolist()),
+            tuple(fit.errors[i, ORDER].tolist()),
+            bool(fit.counts[i] < FEW_PEAKS),
+        )
+        for i, name in enumerate(names)
+    ]
+
+
+def moved_by(fit: PanelFit) -> tuple[float, int, float, float]:
+    """Rms motion of the panels by their peaks, the panel that moved most, its motion and error; across the beam, px.
+
+    Panels with few peaks are not looked at for the largest move, unless all have few.
+    """
+    across = np.linalg.norm(fit.motion[:, :2], axis=1)
+    rms = float(np.sqrt((fit.counts * across**2).sum() / max(fit.counts.sum(), 1e-9)))
+    seen = fit.counts >= FEW_PEAKS
+    most = int(np.argmax(np.where(seen | ~seen.any(), across, -1)))
+    return rms, most, float(across[most]), float(np.linalg.norm(fit.errors[most, :2]))
+
+
+def whole_shift(fit: PanelFit) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean shift of the panels along x, y, z, weighted by their peaks, and its errors, pixels."""
+    share = fit.counts / max(fit.counts.sum(), 1e-9)
+    weight = np.zeros((3, len(share), 6))
+    for axis in range(3):
+        weight[axis, :, axis] = share
+    flat = weight.reshape(3, -1)
+    errors = np.sqrt(np.einsum("ai,ij,aj->a", flat, fit.covariance, flat))
+    return tuple((flat @ fit.motion.ravel()).tolist()), tuple(errors.tolist())
+
+
+def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
+    """What rounds of index, fit, index found out."""
+    fit, gain, n = refined.fit, refined.gain, len(names)
+    if fit is None or gain is None:
+        yield f"Panels stay where the geometry has them: {refined.why}."
+        return
+    n_levels = int(refined.tree.level.max()) + 1
+    yield (
+        f"{n} panels of {n_levels} levels, {fit.n_crystals} crystals, {fit.counts.sum():.0f} peaks: residuals of "
+        f"crystals that were not fitted fall from {gain.before:.3f} to {gain.after:.3f} px, a crystal's by "
+        f"{gain.mean:.3f} ± {gain.error:.3f} px."
+    )
+    rms, most, by, error = moved_by(fit)
+    yield f"Panels moved by {rms:.2f} px (rms by their peaks), most {names[most]} by {by:.2f} ± {error:.2f} px."
+    (x, y, z), (ex, ey, ez) = whole_shift(fit)
+    yield (
+        f"The detector as a whole moved by {x:+.2f} ± {ex:.2f} px in x, {y:+.2f} ± {ey:.2f} px in y and {z:+.2f} ± "
+        f"{ez:.2f} px along the beam."
+    )
+    few = [names[i] for i in np.flatnonzero(fit.counts < FEW_PEAKS).tolist()]
+    if few:
+        listed = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")
+        yield f"With fewer than {FEW_PEAKS:.0f} peaks {listed} moved with their group."
+    yield UNTOLD
+    if refined.first is not None and refined.last is not None:
+        of = len(refined.first.indexed)
+        yield (
+            f"Of {of} frames {int(refined.last.indexed.sum())} are indexed with the moved panels, "
+            f"{int(refined.first.indexed.sum())} without."
+        )
+
+
+def as_dict(refined: Refinement, names: Sequence[str]) -> dict[str, Any]:
+    """The same as one object for JSON."""
+    fit, gain = refined.fit, refined.gain
+    found: dict[str, Any] = {"moved": fit is not None, "why": refined.why, "rounds": refined.rounds}
+    if gain is not None:
+        found["held_out"] = {name: getattr(gain, name) for name in ("before", "after", "mean", "error", "n_crystals")}
+    if refined.first is not None and refined.last is not None:
+        indexed = {"before": refined.first.indexed, "after": refined.last.indexed}
+        found["indexed"] = {name: int(each.sum()) for name, each in indexed.items()} | {
+            "of": len(refined.first.indexed)
+        }
+    if fit is not None:
+        found["panels"] = [
+            {
+                "name": row.name,
+                "peaks": row.n_peaks,
+                "follows": row.follows,
+                "motion": dict(zip(COLUMNS, row.motion, strict=True)),
+                "error": dict(zip(COLUMNS, row.errors, strict=True)),
+            }
+            for row in rows_of(fit, names)
+        ]
+    return found
