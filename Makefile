@@ -4,6 +4,7 @@
 # make lint     ruff and mypy alone
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
 # make calibration  whether as many false crystals are found as are claimed to be expected
+# make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
 # make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
 # make clean    remove what the above made
@@ -12,7 +13,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test test-haswell lint quality calibration speed gpu-test gpu-bench clean soak
+.PHONY: demo test test-haswell lint quality calibration speed geometry gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -50,6 +51,9 @@ calibration: .venv-test/installed
 
 speed: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.speed
+
+geometry: .venv-test/installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.geometry --jobs $$(nproc)
 
 soak: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.soak

@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "Show what a spot file or a results file holds.",
     "report": "Report on a run in pictures and words, as one HTML page.",
     "diagnose": "Say what is wrong with a run, and what to type next.",
+    "geometry": "Refine where the panels of a detector are, and write the geometry file.",
     "show": "Draw one frame: its spots and those that its crystals predict.",
     "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
     "bench": "Measure frames a second and the share indexed, on simulated stills.",

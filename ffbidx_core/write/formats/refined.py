@@ -1,0 +1,128 @@
+"""Geometry files with their panels at other places: every byte that need not change stays."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+
+from ...errors import UsageError
+from ...model.cell import Array
+from ...model.detector.dxtbx import local_panel
+from ...model.detector.panels import LENGTH_UNITS, Geometry
+from ...model.detector.placed import PlacedPanels
+from ...read.geometry.crystfel import panel_lines
+from ...read.geometry.dials import is_experiments, parse_experiments
+from .json_numbers import Path, with_numbers
+
+SAME_PLACE, SAME_DIRECTION = 1e-6, 1e-9
+"""Millimetres, and shares of a pixel's edge, within which a panel stays as its file has it."""
+_LINE = re.compile(r"(\s*([^/;=]+?)/(\w+)\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
+_END = re.compile(r"[\r\n]*$")
+
+
+def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> str:
+    """The text of a geometry, a CrystFEL geometry file or a DIALS experiment list, with its panels at other places.
+
+    Parameters
+    ----------
+    geometry
+        Its text is what is changed.
+    panels
+        Where the panels are.
+    distance
+        Distance that the panels of the geometry are measured from, mm.
+
+    Raises
+    ------
+    UsageError
+        When the geometry is in a format that cannot be changed so.
+    """
+    if is_experiments(geometry.text):
+        return _experiments(geometry.text, panels)
+    before = PlacedPanels.of(geometry.detector, distance)
+    return _crystfel(geometry, before, panels)
+
+
+def distance_of(geometry: Geometry) -> float | None:
+    """The distance that a geometry gives for all frames, mm; None where each frame has its own."""
+    reading = geometry.distance
+    return None if reading is None or reading.value is None else reading.value * LENGTH_UNITS[reading.unit]
+
+
+def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> str:
+    fields = panel_lines("the geometry", geometry.text)
+    names = [panel.name for panel in geometry.detector.panels]
+    if list(fields) != names:
+        raise UsageError("the geometry is no CrystFEL geometry file, in which panels could be moved")
+    values = {name: _changed(fields[name], before, after, i) for i, name in enumerate(names)}
+    lines = geometry.text.splitlines(keepends=True)
+    places: dict[tuple[str, str], int] = {}
+    last: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        if (found := _LINE.fullmatch(line)) and found[2].strip() in values:
+            name = found[2].strip()
+            last[name], places[name, found[3]] = number, number
+    for name, changes in values.items():
+        for key in [key for key in changes if (name, key) in places]:
+            number = places[name, key]
+            found = _LINE.fullmatch(lines[number])
+            assert found is not None
+            lines[number] = found[1] + changes.pop(key) + found[5]
+    # What a panel had from a default gets lines of its own, after its last one.
+    usual = next((end for line in lines if (end := _ending(line))), "\n")
+    for name, changes in values.items():
+        if changes:
+            line = lines[last[name]]
+            end = _ending(line) or usual
+            own = "".join(f"{name}/{key} = {value}{end}" for key, value in changes.items())
+            lines[last[name]] = line[: len(line) - len(_ending(line))] + end + own
+    return "".join(lines)
+
+
+def _ending(line: str) -> str:
+    found = _END.search(line)
+    return found[0] if found else ""
+
+
+def _changed(fields: dict[str, str], before: PlacedPanels, after: PlacedPanels, i: int) -> dict[str, str]:
+    """The values of a panel that are others now. Places change by differences: other lines shift panels, too."""
+    size = 1e3 / float(fields["res"].split()[0])
+    shift = after.corner[i] - before.corner[i]
+    changes = {}
+    for axis, by in zip("xy", shift[:2] / size, strict=True):
+        if abs(by) * size > SAME_PLACE:
+            changes[f"corner_{axis}"] = f"{float(fields[f'corner_{axis}'].split()[0]) + by:.6f}"
+    for key, old, new in (("fs", before.fast[i], after.fast[i]), ("ss", before.slow[i], after.slow[i])):
+        if np.abs(new - old).max() > SAME_DIRECTION * size:
+            changes[key] = _direction(new / size)
+    if abs(shift[2]) > SAME_PLACE:
+        changes["coffset"] = f"{float(fields.get('coffset', '0').split()[0]) + shift[2] / 1e3:.9f}"
+    return changes
+
+
+def _direction(vector: Array) -> str:
+    terms = [
+        f"{v:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True) if axis != "z" or abs(v) > SAME_DIRECTION
+    ]
+    return " ".join(terms)
+
+
+def _experiments(text: str, panels: PlacedPanels) -> str:
+    content, rotation = json.loads(text), parse_experiments("the experiment list", text).rotation
+    numbers: dict[Path, float] = {}
+    for d, detector in enumerate(content["detector"]):
+        hierarchy = detector.get("hierarchy", {})
+        for i, model in enumerate(detector["panels"]):
+            place = (
+                rotation.T @ panels.corner[i],
+                rotation.T @ panels.fast[i] / np.linalg.norm(panels.fast[i]),
+                rotation.T @ panels.slow[i] / np.linalg.norm(panels.slow[i]),
+            )
+            for name, vector in local_panel(hierarchy, i, place).items():
+                if np.abs(np.subtract(vector, model[name])).max() > (
+                    SAME_PLACE if name == "origin" else SAME_DIRECTION
+                ):
+                    numbers |= {("detector", d, "panels", i, name, k): v for k, v in enumerate(vector)}
+    return with_numbers(text, numbers)
