@@ -2,6 +2,7 @@
 # make test     install into .venv-test, then ruff, mypy and pytest
 # make test-haswell  the tests of the numbers once more, with kernels compiled for a processor without AVX-512
 # make lint     ruff and mypy alone
+# make docs     the documentation as a site, and the manual pages: docs-site/
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
 # make calibration  whether as many false crystals are found as are claimed to be expected
 # make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
@@ -13,7 +14,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo test test-haswell lint quality calibration speed geometry gpu-test gpu-bench clean soak
+.PHONY: demo docs test test-haswell lint quality calibration speed geometry gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -37,6 +38,11 @@ HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parit
 	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn
 test-haswell: .venv-test/installed
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= .venv-test/bin/python -m pytest $(HASWELL)
+
+docs: .venv-test/installed
+	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict --quiet
+	@mkdir -p docs-site/man
+	.venv-test/bin/click-man ffbidx --target docs-site/man
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check
@@ -72,8 +78,8 @@ gpu-bench:
 
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-test
-	.venv-test/bin/python $(PIP) --editable '.[test]'
+	.venv-test/bin/python $(PIP) --editable '.[test,docs]'
 	@touch $@
 
 clean:
-	rm -rf .venv-demo .venv-test demo-output build ffbidx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv-demo .venv-test demo-output docs-site build ffbidx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

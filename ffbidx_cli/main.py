@@ -117,7 +117,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status, see the README.
+        The exit status, see docs/status.md.
     """
     args = sys.argv[1:] if args is None else list(args)
     with warnings.catch_warnings():

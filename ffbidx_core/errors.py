@@ -1,7 +1,7 @@
 """Errors of ffbidx.
 
 Each carries what a user needs to mend it: the file, the place in it, what was found and what is wanted.
-`exit_status` is what the command returns for it (see the README's table).
+`exit_status` is what the command returns for it (see docs/status.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every command and every Python example of the README, in its order, in one directory."""
+"""Every command and every Python example of the README and of the pages of the documentation, in their order."""
 
 import re
 import shlex
@@ -11,15 +11,19 @@ from ffbidx_core import read_results
 from tests.helpers.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = {
+    name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("tutorial", "beamline", "gpu", "unindexed", "formats")
+}
+"""Pages whose examples go on from one page to the next, in one directory."""
+ALL = README + "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 
 
-def test_all_examples_run(run, tmp_path):
-    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+def run_examples(run, text: str) -> int:
+    """Run the examples of a page; how many of them are commands of the program."""
     commands = 0
-    for language, code in BLOCKS:
+    for language, code in re.findall(r"^```(sh|python)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
         if language == "python":
-            exec(compile(code, "README.md", "exec"), {})
+            exec(compile(code, "example", "exec"), {})
             continue
         for line in code.replace("\\\n", " ").splitlines():
             if line.startswith("ffbidx "):
@@ -28,26 +32,43 @@ def test_all_examples_run(run, tmp_path):
                 commands += 1
             else:
                 subprocess.run(["bash", "-c", line], check=True)
-    assert commands == len(re.findall(r"^ffbidx ", README, flags=re.MULTILINE)) >= 8
+    assert commands == len(re.findall(r"^ffbidx ", text, flags=re.MULTILINE))
+    return commands
+
+
+def test_all_examples_of_the_readme_run(run, tmp_path):
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    assert run_examples(run, README) >= 6
     # What the text says of the sample frames: one in ten without a crystal.
     results = read_results("lysozyme.ffbidx.h5")
     assert results.n_frames == 200
     assert 170 <= (results.status == 0).sum() <= 180
+
+
+def test_all_examples_of_the_documentation_run(run, tmp_path):
+    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    assert all([run_examples(run, text) for text in PAGES.values()][:4])
     assert read_results("stills.ffbidx.h5").n_frames == 20
 
 
-@pytest.mark.parametrize("option", sorted(set(re.findall(r"`?(--[a-z][a-z-]+)", README))))
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"`?(--[a-z][a-z-]+)", README + "".join(PAGES.values())))))
 def test_options_in_the_text_exist(option):
     commands = [cli.get_command(None, name) for name in COMMANDS]
     parameters = [p for command in commands for p in command.params]
-    assert option in {name for p in parameters for name in p.opts + p.secondary_opts} | {"--help"}
+    # dials.import and indexamajig have options of their own.
+    others = {"--help", "--peaks", "--indexing"}
+    assert option in {name for p in parameters for name in p.opts + p.secondary_opts} | others
 
 
 def test_every_command_is_described():
     for name in COMMANDS:
-        assert f"ffbidx {name}" in README
+        assert f"ffbidx {name}" in ALL
 
 
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_readme_is_read_in_ten_minutes():
+    assert len(README.splitlines()) <= 220

@@ -27,7 +27,7 @@ def ran(code: str, folder: Path) -> str:
 
 
 def test_the_examples_of_the_page_run(tmp_path: Path) -> None:
-    for name in ("lysozyme.h5", "lysozyme.cell"):
+    for name in ("lysozyme.h5", "lysozyme.cell", "frame.txt"):
         shutil.copy(ROOT / "sample_data" / name, tmp_path)
     examples = EXAMPLE.findall((ROOT / "docs/python.md").read_text())
     assert len(examples) >= 8
