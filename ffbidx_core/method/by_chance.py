@@ -21,7 +21,7 @@ from ..model.records.reason import FrameReason
 from ..model.xp import XpArray
 from ..parameters import Parameters
 from .false_rate import FalseRate
-from .polish import polish
+from .last_fit import last_fit
 from .reasons import reason_of_level, with_vectors
 from .search import CellTable, search
 
@@ -174,7 +174,7 @@ class _Passes:
         better = new_level[:, 0] < level
         start = xp.where(better[:, None, None], refined[:, 0], cells)
         radius = xp.where(better, new_radius[:, 0], radius)
-        cells, cutoff = polish(self.backend, spots, start, source, radius, self.plan, p)
+        cells, cutoff = last_fit(self.backend, spots, start, source, radius, self.plan, p)
         return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
 
     def largest_cutoff(self, source: XpArray, cutoff: XpArray) -> XpArray:

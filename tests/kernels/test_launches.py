@@ -16,7 +16,7 @@ import pytest
 
 from ffbidx_core.backends import kernels
 from ffbidx_core.backends.kernels.signatures import Signature, parsed, signatures
-from ffbidx_core.method.polish import TYPICAL
+from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack

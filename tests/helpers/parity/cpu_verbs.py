@@ -4,7 +4,7 @@ import numpy as np
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cpu.plain import PLAIN
-from ffbidx_core.method.polish import TYPICAL
+from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
 from ffbidx_core.parameters import METHODS, Parameters

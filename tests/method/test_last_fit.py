@@ -7,7 +7,7 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.method.index_frames import index_frames
-from ffbidx_core.method.polish import SCATTER_LIMITS, strain_prior
+from ffbidx_core.method.last_fit import SCATTER_LIMITS, strain_prior
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters, symmetry_operators
 from ffbidx_core.model.misfit.equations import Spread
 from ffbidx_core.model.plan import SearchPlan

@@ -28,7 +28,7 @@ SCATTER_LIMITS = (1e-4, 6e-3)
 """Within these a learned scatter is the prior: no cell is surer than the first, and some crystals are bad ones."""
 
 
-def polish(
+def last_fit(
     backend: Backend,
     spots: SpotBatch,
     cells: XpArray,
