@@ -65,7 +65,7 @@ def learn_cells(
 
 
 @dataclass
-class _Found:
+class _BestCrystals:
     """The best crystal of each frame that has one, found with the cells `start` (M, 3, 3)."""
 
     start: Array
@@ -89,14 +89,14 @@ class _Frames:
     def n_searched(self) -> int:
         return int(np.count_nonzero(np.diff(self.offsets) >= self.p.learn_min_spots))
 
-    def index(self, start: Array) -> _Found:
+    def index(self, start: Array) -> _BestCrystals:
         """Index the frames with some cells; the evidence is the sum of -log10 of the chance levels."""
         plan = SearchPlan.make(start, self.p)
         result = self.devices.index_frames(self.spots, self.offsets, plan, self.p, given_cells=self.given)
         first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]
         first = first[result.n_indexed[first] >= self.p.learn_min_spots]
         rows = result.crystals[first]
-        return _Found(
+        return _BestCrystals(
             start,
             result.cells[rows].astype(np.float64),
             result.input_cell[rows],
