@@ -13,9 +13,10 @@ from ..diagnose.diagnosis import make_diagnosis
 from ..diagnose.words import sentences
 from ..errors import InputError
 from ..model.cell import cell_parameters, symmetry_operators
+from ..model.chance.in_run import expected_false_in_run
 from ..model.percentiles import median_and_spread
 from ..model.plan import SYMMETRY_TOLERANCE
-from ..model.records.frame import FrameStatus, expected_false
+from ..model.records.frame import FrameStatus
 from ..model.records.reason import ADVICE, FrameReason
 from ..parameters import Parameters
 from ..read.results import read_run
@@ -170,7 +171,7 @@ def _chance_remarks(found: RunColumns) -> list[str]:
     limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
     if limit is None or not np.isfinite(found.log10_false).any():
         return []
-    number = expected_false(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
+    number = expected_false_in_run(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
     return [
         f"Up to about {number:.2g} of the {len(found.cells):,} crystals are expected to be work of chance "
         f"({limit:g} a frame searched{', and as many in its further tries' if retry else ''})."

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import NothingProcessed
+from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
-from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place, expected_false
+from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place
 from ..model.records.reason import with_status
 from ..write.stores import Store
 from .collector import Collector
@@ -157,7 +158,7 @@ class Account:
 
     def _expected_false(self) -> float | None:
         p = self.p
-        return expected_false(self.tally.status, p.max_false_rate, p.retry) if p.accept == "chance" else None
+        return expected_false_in_run(self.tally.status, p.max_false_rate, p.retry) if p.accept == "chance" else None
 
     def note(self, problem: str) -> None:
         """Take up a problem that comes with no batch: it is shown, and kept with the next results."""

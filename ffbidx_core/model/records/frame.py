@@ -26,15 +26,6 @@ class FrameStatus(enum.IntEnum):
     UNREADABLE = 4
 
 
-def expected_false(frames_by_status: NDArray[np.int64], max_false_rate: float, retry: bool) -> float:
-    """Crystals that chance is expected to make in a run at most.
-
-    Each frame searched takes the risk once, and once more in all further tries together.
-    """
-    searched = frames_by_status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
-    return float((1 + retry) * int(searched) * max_false_rate)
-
-
 @dataclass(frozen=True)
 class Place:
     """Where a reader stands in the whole input; what a run needs to go on from there.
