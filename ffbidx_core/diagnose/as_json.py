@@ -12,7 +12,7 @@ from .words import sentences
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     """Everything but the residuals, ready for JSON."""
-    setup = diagnosis.setup
+    experiment = diagnosis.experiment
     return {
         "results": diagnosis.path,
         "frames": diagnosis.n_frames,
@@ -20,7 +20,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "cells": [{name: _plain(value) for name, value in vars(cell).items()} for cell in diagnosis.cells],
         "frames_sampled": diagnosis.n_sampled,
         "missing": diagnosis.missing,
-        "setup": None if setup is None else setup.as_dict(),
+        "setup": None if experiment is None else experiment.as_dict(),
         "pixels": None if diagnosis.pixels is None else vars(diagnosis.pixels),
         "multiple": None
         if diagnosis.multiple is None

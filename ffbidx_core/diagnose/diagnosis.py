@@ -17,9 +17,9 @@ from ..read.indexed_frames import Setup
 from ..read.results import read_run
 from .advice import Advice, Pixels, moving_option, pixels_of
 from .columns import RunColumns, read_columns
+from .experiment import ExperimentFinding, find_experiment
 from .sample import Sample, read_sample
 from .settings import Setting, find_settings
-from .setup import SetupFinding, find_setup
 from .trial import Trials
 
 TRIED = 240
@@ -73,7 +73,7 @@ class Diagnosis:
         Frames of the sample; 0 where its spots cannot be had.
     missing : list of str
         Why spots cannot be had.
-    setup : SetupFinding or None
+    experiment : ExperimentFinding or None
     pixels : Pixels or None
         The beam's shift, where the spots have pixels.
     distance : float or None
@@ -102,7 +102,7 @@ class Diagnosis:
     lattice: Lattice | None = None
     n_sampled: int = 0
     missing: list[str] = field(default_factory=list)
-    setup: SetupFinding | None = None
+    experiment: ExperimentFinding | None = None
     pixels: Pixels | None = None
     distance: float | None = None
     offset: float = 0.0
@@ -189,54 +189,56 @@ def _cells(found: RunColumns) -> list[CellFinding]:
 
 
 def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) -> None:
-    setup = diagnosis.setup = find_setup(sample, trials)
-    if setup is None:
+    experiment = diagnosis.experiment = find_experiment(sample, trials)
+    if experiment is None:
         return
-    diagnosis.pixels = pixels_of(sample, setup)
+    diagnosis.pixels = pixels_of(sample, experiment)
     distances = sample.distance[np.isfinite(sample.distance)]
     if len(distances) == sample.n_frames and np.ptp(distances) < SAME_DISTANCE:
         diagnosis.distance = float(np.median(distances))
         diagnosis.offset = sample.geometry.detector.mean_offset if sample.geometry else 0.0
-    if setup.shift_helps and setup.before and setup.after:
-        diagnosis.advice.append(Advice(moving_option(sample, setup, diagnosis.shifted), setup.before, setup.after))
+    if experiment.shift_helps and experiment.before and experiment.after:
+        diagnosis.advice.append(
+            Advice(moving_option(sample, experiment, diagnosis.shifted), experiment.before, experiment.after)
+        )
     if trials is not None:
-        _try_scale(diagnosis, sample, setup, trials)
+        _try_scale(diagnosis, sample, experiment, trials)
     # The crystals of the run serve unless a correction found others.
-    crystals = setup.after.crystals if setup.shift_helps and setup.after else sample.crystals
-    diagnosis.multiple = find_multiple(crystals, setup.reference)
+    crystals = experiment.after.crystals if experiment.shift_helps and experiment.after else sample.crystals
+    diagnosis.multiple = find_multiple(crystals, experiment.reference)
     if diagnosis.multiple is not None:
-        _try_multiple(diagnosis, sample, setup, trials)
-    diagnosis.settings = find_settings(setup.crystals, setup.misfit, setup.reference)
+        _try_multiple(diagnosis, sample, experiment, trials)
+    diagnosis.settings = find_settings(experiment.crystals, experiment.misfit, experiment.reference)
 
 
-def _try_scale(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, trials: Trials) -> None:
+def _try_scale(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFinding, trials: Trials) -> None:
     """Try the detector's distance or the cell that the residuals ask for."""
-    shift = setup.shift if setup.shift_helps else NO_SHIFT.radian
-    before = setup.after if setup.shift_helps else setup.before
+    shift = experiment.shift if experiment.shift_helps else NO_SHIFT.radian
+    before = experiment.after if experiment.shift_helps else experiment.before
     assert before is not None
-    if setup.cause in ("distance", "both") and diagnosis.distance is not None:
-        trial = trials.index(shift, setup.distance.value)
+    if experiment.cause in ("distance", "both") and diagnosis.distance is not None:
+        trial = trials.index(shift, experiment.distance.value)
         if trial.is_better_than(before):
-            distance = diagnosis.distance_nearer_by(setup.distance.value)
+            distance = diagnosis.distance_nearer_by(experiment.distance.value)
             diagnosis.advice.append(Advice(f"--distance {distance:.3f}", before, trial))
-    if setup.cause == "none" or any(cell.learned for cell in diagnosis.cells[:1]):
+    if experiment.cause == "none" or any(cell.learned for cell in diagnosis.cells[:1]):
         return
-    trial = trials.index(shift, cell=setup.primitive_cell(sample))
-    if setup.cause in ("cell", "unknown") and trial.is_better_than(before):
+    trial = trials.index(shift, cell=experiment.primitive_cell(sample))
+    if experiment.cause in ("cell", "unknown") and trial.is_better_than(before):
         centring = diagnosis.lattice.centring if diagnosis.lattice else "P"
-        diagnosis.advice.append(Advice(f"--cell {cell_option(setup.cell, centring)}", before, trial))
+        diagnosis.advice.append(Advice(f"--cell {cell_option(experiment.cell, centring)}", before, trial))
 
 
-def _try_multiple(diagnosis: Diagnosis, sample: Sample, setup: SetupFinding, trials: Trials | None) -> None:
+def _try_multiple(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFinding, trials: Trials | None) -> None:
     """The cell without the multiple, in words, and tried out."""
     found = diagnosis.multiple
     assert found is not None
-    given = np.linalg.inv(sample.bases[setup.reference]) @ sample.crystals.references[setup.reference]
-    diagnosis.multiple_place = tuple(found.place(sample.bases[setup.reference]).tolist())
+    given = np.linalg.inv(sample.bases[experiment.reference]) @ sample.crystals.references[experiment.reference]
+    diagnosis.multiple_place = tuple(found.place(sample.bases[experiment.reference]).tolist())
     diagnosis.multiple_cell = cell_option(*as_conventional(found.cell, given, found.order))
-    before = setup.after if setup.shift_helps else setup.before
+    before = experiment.after if experiment.shift_helps else experiment.before
     if trials is None or before is None:
         return
-    trial = trials.index(setup.shift if setup.shift_helps else NO_SHIFT.radian, cell=found.cell)
+    trial = trials.index(experiment.shift if experiment.shift_helps else NO_SHIFT.radian, cell=found.cell)
     if trial.is_better_than(before):
         diagnosis.advice.append(Advice(f"--cell {diagnosis.multiple_cell}", before, trial))

@@ -13,7 +13,7 @@ from ..learn.multiples import Multiple
 from ..model.cell import Array
 from .advice import Advice
 from .diagnosis import CellFinding, Diagnosis
-from .setup import SetupFinding, Value
+from .experiment import ExperimentFinding, Value
 from .trial import Trial
 
 NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -47,22 +47,22 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.n_sampled == 0:
         yield "Beam, distance and cell are not diagnosed: that needs the spots (keep them with --keep-spots)."
         return
-    setup = diagnosis.setup
-    if setup is None:
+    experiment = diagnosis.experiment
+    if experiment is None:
         yield "Beam, distance and cell are not diagnosed: too few crystals, and no shift of the beam gives more."
         return
-    yield from _beam(diagnosis, setup)
-    yield from _scale(diagnosis, setup)
+    yield from _beam(diagnosis, experiment)
+    yield from _scale(diagnosis, experiment)
     if diagnosis.multiple is not None:
         yield _multiple(diagnosis, diagnosis.multiple)
 
 
-def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
+def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
     if diagnosis.moved:
         by = "{:+.2f} mrad in x and {:+.2f} mrad in y".format(*diagnosis.moved.mrad)
         yield f"The run itself moved the beam by {by}, as its first frames said."
-    milli = [Value(v.value * 1e3, v.error * 1e3) for v in (setup.shift_x, setup.shift_y)]
-    q = np.linalg.norm(setup.shift) / setup.wavelength
+    milli = [Value(v.value * 1e3, v.error * 1e3) for v in (experiment.shift_x, experiment.shift_y)]
+    q = np.linalg.norm(experiment.shift) / experiment.wavelength
     x, y = (_with_error(v, sign=True) for v in milli)
     size = f"{x} mrad in x and {y} mrad in y, {q:.5f}/Å in reciprocal space"
     if diagnosis.pixels is not None:
@@ -71,15 +71,15 @@ def _beam(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
             for pair in zip(diagnosis.pixels.shift, diagnosis.pixels.error, strict=True)
         )
         size = f"{fs} px in fs and {ss} px in ss ({size})"
-    if not setup.is_shifted:
-        yield f"The beam centre needs no correction: it is off by {size}, by {setup.n_crystals:,} crystals."
+    if not experiment.is_shifted:
+        yield f"The beam centre needs no correction: it is off by {size}, by {experiment.n_crystals:,} crystals."
         return
-    yield f"The beam centre is off by {size}, by {setup.n_crystals:,} crystals."
-    if setup.before is None or setup.after is None:
+    yield f"The beam centre is off by {size}, by {experiment.n_crystals:,} crystals."
+    if experiment.before is None or experiment.after is None:
         yield f"This was not tried out: {diagnosis.tried}."
         return
-    yield f"With the right one {_rates(setup.before, setup.after)}."
-    if not setup.shift_helps:
+    yield f"With the right one {_rates(experiment.before, experiment.after)}."
+    if not experiment.shift_helps:
         yield "That is not clearly better, so it is not advised."
 
 
@@ -102,28 +102,28 @@ def _percent(value: Value) -> str:
     return f"{_with_error(Value(100 * value.value, 100 * value.error), sign=True)} %"
 
 
-def _scale(diagnosis: Diagnosis, setup: SetupFinding) -> Iterator[str]:
-    alone = setup.scale_alone
+def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
+    alone = experiment.scale_alone
     together = (
-        f"told apart by the spots the distance is off by {_percent(_negative(setup.distance))} and the cell by "
-        f"{_percent(setup.scale)} (correlation {setup.correlation:.3f})"
+        f"told apart by the spots the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
+        f"{_percent(experiment.scale)} (correlation {experiment.correlation:.3f})"
     )
-    if setup.cause == "none":
+    if experiment.cause == "none":
         yield f"Cell and detector distance agree: the scale is off by {_percent(alone)}."
     else:
         yield f"The scale is off: with the distance as given the cell is off by {_percent(alone)}; {together}."
         yield {
-            "distance": f"So it is the distance{_at(diagnosis, setup)}, not the cell.",
+            "distance": f"So it is the distance{_at(diagnosis, experiment)}, not the cell.",
             "cell": "So it is the cell, not the distance.",
-            "both": f"So both are off{_at(diagnosis, setup)}.",
+            "both": f"So both are off{_at(diagnosis, experiment)}.",
             "unknown": "So the spots do not tell whether it is the distance or the cell.",
-        }[setup.cause]
-    if setup.scatter < LEAST_SCATTER:
+        }[experiment.cause]
+    if experiment.scatter < LEAST_SCATTER:
         yield "The crystals' cells scatter no more than the errors of their spots explain."
     else:
-        yield f"The crystals' cells scatter by {setup.scatter:.2%} beyond what the errors of their spots explain."
+        yield f"The crystals' cells scatter by {experiment.scatter:.2%} beyond what the errors of their spots explain."
     yield (
-        f"Spots lie {setup.across:.5f}/Å across the diffracted ray and {setup.along:.5f}/Å along it from the "
+        f"Spots lie {experiment.across:.5f}/Å across the diffracted ray and {experiment.along:.5f}/Å along it from the "
         "predicted ones (rms)."
     )
 
@@ -132,11 +132,11 @@ def _negative(value: Value) -> Value:
     return Value(-value.value, value.error)
 
 
-def _at(diagnosis: Diagnosis, setup: SetupFinding) -> str:
+def _at(diagnosis: Diagnosis, experiment: ExperimentFinding) -> str:
     if diagnosis.distance is None:
         return ""
-    mm = diagnosis.distance_nearer_by(setup.distance.value)
-    found = _with_error(Value(mm, setup.distance.error * (mm + diagnosis.offset)))
+    mm = diagnosis.distance_nearer_by(experiment.distance.value)
+    found = _with_error(Value(mm, experiment.distance.error * (mm + diagnosis.offset)))
     return f" ({found} mm, not {diagnosis.distance:.3f})"
 
 
@@ -200,7 +200,7 @@ def _next(diagnosis: Diagnosis) -> Iterator[str]:
     """The one thing to do, as a whole command line, where something helps."""
     if diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
-    elif diagnosis.setup is not None and not diagnosis.tried:
+    elif diagnosis.experiment is not None and not diagnosis.tried:
         yield "Next: nothing to change was found that indexes the sample clearly better."
 
 
@@ -215,7 +215,7 @@ def _why(diagnosis: Diagnosis) -> Iterator[str]:
     """What the advised options gained on the sample."""
     for advice in diagnosis.advice:
         # What the shift of the beam does is among the sentences about the beam.
-        if diagnosis.setup is None or advice.after is not diagnosis.setup.after:
+        if diagnosis.experiment is None or advice.after is not diagnosis.experiment.after:
             yield f"With {advice.option} {_rates(advice.before, advice.after)}."
 
 

@@ -104,8 +104,8 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     diagnosis = make_diagnosis(path, devices, found) if diagnose else None
     with styled():
         drawn = list(pictures(found, rows, poles))
-        if diagnosis is not None and diagnosis.setup is not None:
-            drawn.append(residual_picture(diagnosis.setup))
+        if diagnosis is not None and diagnosis.experiment is not None:
+            drawn.append(residual_picture(diagnosis.experiment))
     return Report(
         path,
         _facts(found),

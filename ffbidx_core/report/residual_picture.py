@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..diagnose.setup import SetupFinding
+from ..diagnose.experiment import ExperimentFinding
 from ..model.cell import Array
 from .figures import Picture
 from .style import FAILED, GREY, INDEXED, new_figure
@@ -18,11 +18,11 @@ LONGEST = 0.9
 """Length of the longest arrow, in squares."""
 
 
-def residual_picture(setup: SetupFinding) -> Picture:
+def residual_picture(experiment: ExperimentFinding) -> Picture:
     """Mean residuals of the indexed spots, seen along the beam, in squares of the detector."""
-    places, means, errors = mean_residuals(setup.spots, setup.residuals)
+    places, means, errors = mean_residuals(experiment.spots, experiment.residuals)
     figure, axes = new_figure(5.4, 5.0)
-    side = _side(setup.spots)
+    side = _side(experiment.spots)
     longest = float(np.linalg.norm(means, axis=1).max(initial=0)) or 1.0
     sure = np.linalg.norm(means, axis=1) > 3 * errors
     for mask, colour, label in ((sure, FAILED, "more than 3 errors long"), (~sure, INDEXED, "within 3 errors")):

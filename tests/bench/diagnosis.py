@@ -96,7 +96,7 @@ def true_shift(scenario: Scenario) -> NDArray[np.float64]:
 
 def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
     """A diagnosis against the truth."""
-    setup = diagnosis.setup
+    setup = diagnosis.experiment
     if setup is None:
         return None
     pixel = pixel_of(scenario)

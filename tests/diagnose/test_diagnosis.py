@@ -38,13 +38,13 @@ def words_of(diagnosis):
 
 def test_a_beam_centre_that_is_off():
     diagnosis = diagnosis_of(beam_centre_error=(3.0, -1.0))
-    setup, pixels = diagnosis.setup, diagnosis.pixels
-    for value, error in ((setup.shift_x, -3.0), (setup.shift_y, 1.0)):
+    experiment, pixels = diagnosis.experiment, diagnosis.pixels
+    for value, error in ((experiment.shift_x, -3.0), (experiment.shift_y, 1.0)):
         assert value.value == pytest.approx(error * PIXEL, abs=4 * value.error)
     assert pixels.centre == pytest.approx(CENTRE, abs=0.06)
     assert pixels.shift == pytest.approx((-3, 1), abs=0.06)
-    assert pixels.error == pytest.approx((setup.shift_x.error / PIXEL, setup.shift_y.error / PIXEL), rel=1e-6)
-    assert setup.after.evidence.mean() > 1.2 * setup.before.evidence.mean()
+    assert pixels.error == pytest.approx((experiment.shift_x.error / PIXEL, experiment.shift_y.error / PIXEL), rel=1e-6)
+    assert experiment.after.evidence.mean() > 1.2 * experiment.before.evidence.mean()
     (option,) = options_of(diagnosis)
     name, fs, ss = option.split()
     assert name == "--beam-centre"
@@ -58,8 +58,8 @@ def test_a_beam_centre_that_is_off():
 
 def test_a_run_with_nothing_wrong():
     diagnosis = diagnosis_of(seed=4)
-    assert not diagnosis.setup.is_shifted
-    assert diagnosis.setup.cause == "none"
+    assert not diagnosis.experiment.is_shifted
+    assert diagnosis.experiment.cause == "none"
     assert diagnosis.multiple is None
     assert diagnosis.advice == []
     said = words_of(diagnosis)
@@ -72,25 +72,25 @@ def test_a_run_with_nothing_wrong():
 def test_blanks_are_no_reason_to_move_the_beam():
     diagnosis = diagnosis_of(seed=5, n_frames=120, blank_share=0.6)
     assert diagnosis.advice == []
-    assert not diagnosis.setup.is_shifted
+    assert not diagnosis.experiment.is_shifted
 
 
 @pytest.mark.parametrize(("error", "settings"), [((6.0, 0.0), HEXAGONAL), ((12.0, 9.0), {})])
 def test_a_shift_that_hides_most_crystals(error, settings):
     diagnosis = diagnosis_of(beam_centre_error=error, **settings)
-    setup = diagnosis.setup
+    experiment = diagnosis.experiment
     # By more than half the distance of lattice points: the residuals of what was indexed point anywhere.
-    assert setup.before.rate < 0.6
-    assert setup.after.rate > 0.95
-    assert setup.shift_x.value == pytest.approx(-error[0] * PIXEL, abs=4 * setup.shift_x.error)
-    assert setup.shift_y.value == pytest.approx(-error[1] * PIXEL, abs=4 * setup.shift_y.error)
+    assert experiment.before.rate < 0.6
+    assert experiment.after.rate > 0.95
+    assert experiment.shift_x.value == pytest.approx(-error[0] * PIXEL, abs=4 * experiment.shift_x.error)
+    assert experiment.shift_y.value == pytest.approx(-error[1] * PIXEL, abs=4 * experiment.shift_y.error)
     assert options_of(diagnosis)[0].startswith("--beam-centre 207")
 
 
 def test_a_wrong_distance():
     diagnosis = diagnosis_of(distance_error=0.005, n_frames=150)
-    assert diagnosis.setup.cause == "distance"
-    assert diagnosis.setup.distance.value == pytest.approx(0.005, abs=4 * diagnosis.setup.distance.error)
+    assert diagnosis.experiment.cause == "distance"
+    assert diagnosis.experiment.distance.value == pytest.approx(0.005, abs=4 * diagnosis.experiment.distance.error)
     (option,) = options_of(diagnosis)
     assert option.startswith("--distance ")
     assert float(option.split()[1]) == pytest.approx(200, abs=0.12)
@@ -100,9 +100,11 @@ def test_a_wrong_distance():
 def test_a_wrong_cell_that_the_run_did_not_learn():
     results = index(spots_of(), "79.5,79.5,38.2,90,90,90", learn_cell=0)
     diagnosis = make_diagnosis(results, cpu())
-    assert diagnosis.setup.cause == "cell"
-    np.testing.assert_allclose(diagnosis.setup.cell[:3], [79, 79, 38], rtol=5e-4)
-    assert (np.abs(diagnosis.setup.cell[:3] - [79, 79, 38]) < 5 * diagnosis.setup.cell_errors[:3] + 0.01).all()
+    assert diagnosis.experiment.cause == "cell"
+    np.testing.assert_allclose(diagnosis.experiment.cell[:3], [79, 79, 38], rtol=5e-4)
+    assert (
+        np.abs(diagnosis.experiment.cell[:3] - [79, 79, 38]) < 5 * diagnosis.experiment.cell_errors[:3] + 0.01
+    ).all()
     (option,) = options_of(diagnosis)
     name, cell = option.split()
     assert name == "--cell"
@@ -110,7 +112,7 @@ def test_a_wrong_cell_that_the_run_did_not_learn():
     np.testing.assert_allclose(numbers_of(cell), [79, 79, 38, 90, 90, 90], rtol=5e-4)
     # Where the run learned the cell itself there is nothing to do.
     learned = diagnosis_of(cell="79.5,79.5,38.2,90,90,90")
-    assert learned.setup.cause == "cell"
+    assert learned.experiment.cause == "cell"
     assert learned.advice == []
     assert "The cell is not as given (the run corrected it)" in words_of(learned)
 
@@ -165,10 +167,10 @@ def test_spots_without_pixels_are_shifted_by_an_option():
     assert (float(x), float(y)) == pytest.approx((-3e3 * PIXEL, 1e3 * PIXEL), abs=0.02)
     # Half of it is in the run already: the option is for the whole.
     again = make_diagnosis(index(spots, TRUE, ShiftAlone(BeamShift(mrad=(float(x) / 2, float(y) / 2)))), cpu())
-    assert again.setup.shift_x.value == pytest.approx(-1.5 * PIXEL, abs=0.02e-3)
+    assert again.experiment.shift_x.value == pytest.approx(-1.5 * PIXEL, abs=0.02e-3)
     assert [float(v) for v in options_of(again)[0].split()[1:]] == pytest.approx([float(x), float(y)], abs=0.01)
     right = make_diagnosis(index(spots, TRUE, ShiftAlone(BeamShift(mrad=(float(x), float(y))))), cpu())
-    assert not right.setup.is_shifted
+    assert not right.experiment.is_shifted
     assert right.advice == []
 
 
@@ -179,13 +181,13 @@ def test_without_spots_the_results_alone_speak():
     Path(spots).unlink()
     diagnosis = make_diagnosis(results, cpu())
     assert diagnosis.n_sampled == 0
-    assert diagnosis.setup is None
+    assert diagnosis.experiment is None
     said = words_of(diagnosis)
     assert "is no longer there" in said
     assert "--keep-spots" in said
     assert "one on 100.0% of 20 frames" in said
     assert "by the median of 20 crystals" in said
-    assert make_diagnosis(kept, cpu()).setup is not None
+    assert make_diagnosis(kept, cpu()).experiment is not None
 
 
 def test_spots_around_another_beam_are_not_diagnosed(tmp_path):
@@ -194,13 +196,13 @@ def test_spots_around_another_beam_are_not_diagnosed(tmp_path):
         target["spots"], target["offsets"] = source["spots"][()][:, [2, 0, 1]], source["offsets"][()]
     diagnosis = make_diagnosis(index(str(turned), TRUE), cpu())
     assert diagnosis.lattices[0] == 0
-    assert diagnosis.setup is None
+    assert diagnosis.experiment is None
     assert "on no Ewald sphere" in words_of(diagnosis)
 
 
 def test_nothing_is_advised_that_was_not_tried():
     diagnosis = make_diagnosis(index(spots_of(beam_centre_error=(3.0, -1.0)), TRUE), None)
-    assert diagnosis.setup.is_shifted
+    assert diagnosis.experiment.is_shifted
     assert diagnosis.advice == []
     said = words_of(diagnosis)
     assert "This was not tried out" in said
@@ -209,18 +211,18 @@ def test_nothing_is_advised_that_was_not_tried():
 
 def test_the_published_preset():
     diagnosis = make_diagnosis(index(spots_of(beam_centre_error=(1.5, 0.0)), TRUE, preset="published"), cpu())
-    assert diagnosis.setup.shift_x.value == pytest.approx(-1.5 * PIXEL, abs=5 * diagnosis.setup.shift_x.error)
+    assert diagnosis.experiment.shift_x.value == pytest.approx(-1.5 * PIXEL, abs=5 * diagnosis.experiment.shift_x.error)
     assert options_of(diagnosis)[0].startswith("--beam-centre")
     assert "mean number of indexed spots" in words_of(diagnosis)
 
 
 def test_no_crystals_and_few_crystals():
     nothing = diagnosis_of(n_frames=30, lattices=(0, 0))
-    assert nothing.setup is None
+    assert nothing.experiment is None
     assert nothing.cells == []
     assert "too few crystals" in words_of(nothing)
     few = diagnosis_of(n_frames=5)
-    assert few.setup is None
+    assert few.experiment is None
 
 
 def test_everything_is_json():

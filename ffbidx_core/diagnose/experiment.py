@@ -43,7 +43,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class SetupFinding:
+class ExperimentFinding:
     """Errors in the description of the experiment: beam centre, detector distance and cell.
 
     Attributes
@@ -165,7 +165,7 @@ class _State:
         return m is None or bool((np.abs(m.shift) < SIGNIFICANT * m.shift_errors).all())
 
 
-def find_setup(sample: Sample, trials: Trials | None) -> SetupFinding | None:
+def find_experiment(sample: Sample, trials: Trials | None) -> ExperimentFinding | None:
     """Find errors in the experiment's description from the residuals of a sample's crystals, and try corrections out.
 
     None where there are too few crystals, and no shift of the beam gives more.
@@ -226,7 +226,7 @@ def _scanned(sample: Sample, trials: Trials, about: Radian) -> Radian | None:
     return shift if best.is_better_than(zero) else None
 
 
-def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Radian) -> SetupFinding:
+def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Radian) -> ExperimentFinding:
     """The finding from the misfit of some crystals whose spots were shifted before."""
     counts = np.bincount(crystals.input_cell, minlength=1)
     reference = max(misfit.bases, key=lambda row: (counts[row] if row < len(counts) else 0, -row))
@@ -237,7 +237,7 @@ def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Radian) 
     errors = np.sqrt(np.diag(covariance))
     scale_error = float(np.sqrt(row @ covariance @ row))
     cell, cell_errors = _cell(sample, misfit, reference, known, known_covariance)
-    return SetupFinding(
+    return ExperimentFinding(
         Value(float(shift[0] + misfit.values[0]), float(errors[0])),
         Value(float(shift[1] + misfit.values[1]), float(errors[1])),
         misfit.wavelength,
