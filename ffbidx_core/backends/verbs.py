@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
+from ..model.unknown.scan import VectorScan
 from ..model.xp import XpArray
 from ..parameters import Parameters
 
@@ -220,4 +221,57 @@ class Backend(Protocol):
         """Distance of every spot to its predicted one for cells (F, Q, 3, 3), (Q, N) float32.
 
         In 1/angstrom, or the Euclidean norm in fractional indices. +inf for zero cells.
+        """
+
+    def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> XpArray:
+        """Unknown cells, step 1: where C(v) = sum_j cos(2 pi s_j . v) has its highest local maxima in length.
+
+        The sum is over the low spots of a frame, `scan.low_counts`. An octave has v = L u for its directions u and its
+        lengths L; C at a length other than the first and the last is a local maximum where it is not below C at the
+        length before, above C at the length after, and above FLOOR times the number of low spots. Of each octave the
+        `most` highest go on. Constants of these verbs are in `model.unknown.scan`.
+
+        Returns
+        -------
+        (F, H, 3) float32
+            octave by octave, highest first; H is the sum of `most`. Empty slots are zero vectors.
+        """
+
+    def refine_scanned(self, spots: SpotBatch, hits: XpArray, scan: VectorScan) -> XpArray:
+        """Unknown cells, step 2: scanned vectors refined, scored, and the best distinct ones kept.
+
+        Of a vector v: phases p_j = s_j . v - round(s_j . v); width sigma^2 = WIDTH_FLOOR^2 + (WIDTH_ACROSS |v|)^2 +
+        (WIDTH_ALONG v_z)^2; N_j the normal density of p_j, and d_j its sum over p_j - 1, p_j, p_j + 1.
+
+        A step with a factor f: sigma' = min(WIDEST, f sigma), w_j = e_j / (e_j + 1 - TRUE) with e_j = TRUE N_j for
+        sigma'; v moves by x, (sum w_j s_j s_j^T + RIDGE sigma'^2 I) x = -sum w_j p_j s_j, cut to LONGEST_STEP. One
+        step for each f of WIDTHS over the low spots, where these are not all, then one for each over all spots.
+
+        Vectors not between `scan.shortest` and `scan.reach` long are out. The score is sum_j log(1 - TRUE + TRUE d_j) -
+        3 ln |v|: chance vectors grow in number as L^2 dL, lattice vectors of an unknown scale do not. Best first, a
+        vector is out where it is within m DISTINCT / `scan.resolution` of m times an earlier one, m another integer
+        than 0; the first VECTORS are kept.
+
+        Returns
+        -------
+        (F, VECTORS, 3) float64
+            Best first; empty slots are zero vectors.
+        """
+
+    def join_vectors(self, spots: SpotBatch, vectors: XpArray) -> tuple[XpArray, XpArray]:
+        """Unknown cells, step 3: the lattices of three vectors (F, K, 3) of a frame that explain spots jointly.
+
+        Triples (a, b, c) of a volume of at least FLATTEST |a| |b| |c| are scored by sum_j log(1 - TRUE + TRUE d_j(a)
+        d_j(b) d_j(c)) - 3 ln(|a| |b| |c|). The best TRIED, best first, are left out where their seven Voronoi lengths
+        agree to SAME_TRIPLE with an earlier one's. Of the others the three vectors are fitted: for each factor of
+        JOINT_WIDTHS, one step of each vector with w_j = e_j / (e_j + 1 - TRUE), e_j = TRUE d_j(a) d_j(b) d_j(c) for
+        sigma times the factor, and the ridge JOINT_RIDGE. A fitted lattice that agrees to SAME_LATTICE with a kept one
+        takes its place where it scores higher; else it is kept, until LATTICES are.
+
+        Returns
+        -------
+        cells : (F, LATTICES, 3, 3) float64
+            Rows are three vectors of the lattice's Selling-reduced base, best lattice first; empty slots are zero.
+        scores : (F, LATTICES) float64
+            -inf for empty slots.
         """

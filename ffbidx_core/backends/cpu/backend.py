@@ -11,10 +11,11 @@ from ...model.misfit.equations import Spread
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from . import constrained, fits, refine, whitened
+from .lattices.verbs import CpuLattices
 from .search import CpuSearch, largest_frame
 
 
-class CpuBackend(CpuSearch):
+class CpuBackend(CpuSearch, CpuLattices):
     """Numba on all cores; see `CpuThreads` for the parameter. The verbs here refine, fit and count."""
 
     name = "cpu"

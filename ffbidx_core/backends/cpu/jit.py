@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
     `NUMBA_CACHE_DIR` is honoured; else the user's cache folder, else a temporary one.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     mode = b"plain" if PLAIN else b""
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources) + mode).hexdigest()[:16]
     named = os.environ.get("NUMBA_CACHE_DIR")

@@ -36,12 +36,12 @@ class CpuThreads(OnHost):
         """What it runs on, in words."""
         return f"{self.threads} thread{'s' * (self.threads > 1)}"
 
-    def _each(self, n_frames: int, task: Callable[[int, int], None]) -> None:
-        """Call task(first, last) on ranges of frames, in the threads."""
-        if self._pool is None or n_frames <= FEWEST_PER_TASK:
+    def _each(self, n_frames: int, task: Callable[[int, int], None], fewest: int = FEWEST_PER_TASK) -> None:
+        """Call task(first, last) on ranges of frames, `fewest` at least, in the threads."""
+        if self._pool is None or n_frames <= fewest:
             task(0, n_frames)
             return
         # Two rounds for each thread, so that none waits long for the last.
-        size = min(max(-(-n_frames // (2 * self.threads)), FEWEST_PER_TASK), MOST_PER_TASK)
+        size = min(max(-(-n_frames // (2 * self.threads)), fewest), MOST_PER_TASK)
         for _ in self._pool.map(lambda first: task(first, min(first + size, n_frames)), range(0, n_frames, size)):
             pass

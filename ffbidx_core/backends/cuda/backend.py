@@ -11,12 +11,13 @@ from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..shared import GenericVerbs
 from .device import contiguous, of_spots
+from .lattices import CudaLattices
 from .search import CudaSearch
 
 METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
 
 
-class CudaBackend(CudaSearch, GenericVerbs):
+class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
     """One GPU; see `CudaDevice` for the parameter. The verbs here refine, fit and count."""
 
     name = "cuda"

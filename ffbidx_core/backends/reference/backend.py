@@ -13,11 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from ...model.cell import Array
 from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
+from ...model.unknown.scan import LATTICES, VECTORS, VectorScan
 from ...parameters import Parameters
 from ..shared import OnHost
 from ..verbs import OrientedCells
 from .constrained import fit_constrained
 from .fits import distances, fit_rigid, refine_cell
+from .lattices import best_lattices, best_vectors, octave_maxima
 from .search import candidate_vectors, oriented_cells, refine_vector, separate_vectors
 
 __all__ = ["ReferenceBackend"]
@@ -115,3 +117,35 @@ class ReferenceBackend(OnHost):
             for q in range(cells.shape[1]):
                 out[q, spots.offsets[f] : spots.offsets[f + 1]] = distances(s, cells[f, q], fractional=fractional)
         return out
+
+    def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> NDArray[np.float32]:
+        """Unknown cells, step 1."""
+        hits = np.zeros((spots.n_frames, sum(octave.most for octave in scan.octaves), 3), np.float32)
+        for f, (s, n_low) in enumerate(zip(_spots_of_frames(spots), _low_counts(spots, scan), strict=True)):
+            slot = 0
+            for octave in scan.octaves:
+                found = octave_maxima(s[:n_low], octave)[0][: octave.most]
+                hits[f, slot : slot + len(found)] = found
+                slot += octave.most
+        return hits
+
+    def refine_scanned(self, spots: SpotBatch, hits: NDArray[np.float32], scan: VectorScan) -> Array:
+        """Unknown cells, step 2."""
+        vectors = np.zeros((spots.n_frames, VECTORS, 3))
+        for f, (s, n_low) in enumerate(zip(_spots_of_frames(spots), _low_counts(spots, scan), strict=True)):
+            found = best_vectors(s, n_low, hits[f][hits[f].any(axis=1)].astype(np.float64), scan)
+            vectors[f, : len(found)] = found
+        return vectors
+
+    def join_vectors(self, spots: SpotBatch, vectors: Array) -> tuple[Array, Array]:
+        """Unknown cells, step 3."""
+        cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
+        scores = np.full((spots.n_frames, LATTICES), -np.inf)
+        for f, s in enumerate(_spots_of_frames(spots)):
+            found, values = best_lattices(s, vectors[f][vectors[f].any(axis=1)])
+            cells[f, : len(found)], scores[f, : len(found)] = found, values
+        return cells, scores
+
+
+def _low_counts(spots: SpotBatch, scan: VectorScan) -> NDArray[np.int64]:
+    return scan.low_counts((spots.xyz.astype(np.float64) ** 2).sum(axis=0), spots.offsets)

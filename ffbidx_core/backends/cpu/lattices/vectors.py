@@ -1,0 +1,80 @@
+"""Scanned vectors are refined, scored, and the best distinct ones kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ....model.unknown.scan import RIDGE, TRUE, WIDEST, WIDTHS
+from ..formula import formula, nearest, root, where
+from ..jit import exact, kernel, part_of_kernel
+from .likelihood import (
+    NO_SUMS,
+    NORMAL,
+    add_equation,
+    length_of,
+    log_likelihood,
+    moved,
+    phase_of,
+    put_vector,
+    vector_at,
+    width_of,
+)
+
+
+@part_of_kernel
+def refined(spots: Any, n: int, v: Any) -> Any:
+    """The vector after one robust step for each of `WIDTHS`."""
+    for factor in WIDTHS:
+        width, sums = min(WIDEST, factor * width_of(v)), NO_SUMS
+        for j in range(n):
+            phase = phase_of(spots, j, v)
+            true = TRUE * NORMAL / width * math.exp(-0.5 * (phase / width) ** 2)
+            sums = add_equation(sums, spots, j, phase, true / (true + 1 - TRUE))
+        v = moved(v, sums, RIDGE * width * width)
+    return v
+
+
+@kernel
+def refine_hits(
+    spots: Any, n_low: int, n: int, hits: Any, n_hits: int, shortest: float, longest: float, vectors: Any, scores: Any
+) -> None:
+    """Refine hits (H, 3) to vectors (H, 3) and score them; a vector outside the lengths scores -inf."""
+    for h in range(n_hits):
+        v = vector_at(hits, h)
+        if n_low < n:
+            v = refined(spots, n_low, v)
+        v = refined(spots, n, v)
+        length = length_of(v)
+        scores[h] = -1e300
+        if shortest <= length <= longest:
+            scores[h] = log_likelihood(spots, n, v) - 3 * math.log(length)
+        put_vector(vectors, h, v)
+
+
+@exact
+def keep_distinct(vectors: Any, order: Any, apart: float, out: Any) -> Any:
+    """The first vectors (K, 3), in an order, that are neither near an earlier one nor near a multiple; their number."""
+    kept = 0
+    for o in range(order.shape[0]):
+        v, new = vector_at(vectors, order[o]), True
+        for k in range(kept):
+            if is_multiple(v, out, k, apart):
+                new = False
+                break
+        if new:
+            put_vector(out, kept, v)
+            kept += 1
+            if kept == out.shape[0]:
+                break
+    return kept
+
+
+@formula
+def is_multiple(v: Any, out: Any, k: int, apart: float) -> Any:
+    """Whether a vector is m times vector k, m another integer than 0, but for `apart` times m."""
+    u = tuple(out[k, r] for r in range(3))
+    m = nearest((v[0] * u[0] + v[1] * u[1] + v[2] * u[2]) / (u[0] * u[0] + u[1] * u[1] + u[2] * u[2]))
+    rest = tuple(a - m * b for a, b in zip(v, u, strict=True))
+    size = root(rest[0] * rest[0] + rest[1] * rest[1] + rest[2] * rest[2])
+    return (abs(m) > 0.5) & (size < where(abs(m) > 0.5, apart * abs(m), 0.0))

@@ -1,0 +1,144 @@
+"""The verbs that find lattices of unknown cells, over the frames of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ....model.records.batch import SpotBatch
+from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, TRIED, VECTORS, Octave, VectorScan
+from ..threads import CpuThreads
+from .scan import UNROLLED, scan_directions
+from .triples import fit_triples, score_triples
+from .vectors import keep_distinct, refine_hits
+
+ROOM = 1 << 15
+"""Hits that are held before the best ones are chosen, besides those of `LANES` directions."""
+
+
+class CpuLattices(CpuThreads):
+    """A frame is one task: it takes milliseconds."""
+
+    def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> Any:
+        """Local maxima of C; see `Backend.scan_vectors`."""
+        hits = np.zeros((spots.n_frames, sum(octave.most for octave in scan.octaves), 3), np.float32)
+        low = _low_counts(spots, scan)
+
+        def task(first: int, last: int) -> None:
+            for f in range(first, last):
+                begin = int(spots.offsets[f])
+                xyz = np.ascontiguousarray(spots.xyz[:, begin : begin + low[f]])
+                slot = 0
+                for octave in scan.octaves:
+                    found = _scan_octave(xyz, octave)
+                    hits[f, slot : slot + len(found)] = found
+                    slot += octave.most
+
+        self._each(spots.n_frames, task, fewest=1)
+        return hits
+
+    def refine_scanned(self, spots: SpotBatch, hits: Any, scan: VectorScan) -> Any:
+        """Refined vectors, best first; see `Backend.refine_scanned`."""
+        vectors = np.zeros((spots.n_frames, VECTORS, 3))
+        low, hits = _low_counts(spots, scan), np.ascontiguousarray(hits, np.float32)
+
+        def task(first: int, last: int) -> None:
+            for f in range(first, last):
+                xyz = _spots_of(spots, f)
+                mine = np.ascontiguousarray(hits[f][np.any(hits[f] != 0, axis=1)])
+                fitted, scores = np.empty((len(mine), 3)), np.empty(len(mine))
+                refine_hits(xyz, low[f], xyz.shape[1], mine, len(mine), scan.shortest, scan.reach, fitted, scores)
+                order = np.argsort(-scores, kind="stable")
+                keep_distinct(fitted, order[scores[order] > -1e299], DISTINCT / scan.resolution, vectors[f])
+
+        self._each(spots.n_frames, task, fewest=1)
+        return vectors
+
+    def join_vectors(self, spots: SpotBatch, vectors: Any) -> tuple[Any, Any]:
+        """Lattices of three vectors, best first; see `Backend.join_vectors`."""
+        vectors = np.ascontiguousarray(vectors)
+        cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
+        scores = np.full((spots.n_frames, LATTICES), -np.inf)
+        size = vectors.shape[1]
+        most = size * (size - 1) * (size - 2) // 6
+
+        def task(first: int, last: int) -> None:
+            values, codes = np.empty(most, np.float32), np.empty(most, np.int32)
+            for f in range(first, last):
+                xyz = _spots_of(spots, f)
+                n, n_vectors = xyz.shape[1], int(np.any(vectors[f] != 0, axis=1).sum())
+                density, pair = np.empty((size, n)), np.empty(n)
+                found = score_triples(xyz, n, vectors[f], n_vectors, density, pair, values, codes)
+                best = _best(values[:found], TRIED)
+                fit_triples(
+                    xyz,
+                    n,
+                    vectors[f],
+                    codes[best],
+                    np.empty((3, 3)),
+                    np.empty((4, 3)),
+                    np.empty(7),
+                    np.empty((3, n)),
+                    np.empty((len(best), 7)),
+                    np.empty((LATTICES, 7)),
+                    cells[f],
+                    scores[f],
+                )
+                order = np.argsort(-scores[f], kind="stable")
+                cells[f], scores[f] = cells[f][order], scores[f][order]
+
+        self._each(spots.n_frames, task, fewest=1)
+        return cells, scores
+
+
+def _low_counts(spots: SpotBatch, scan: VectorScan) -> Any:
+    squares = (spots.xyz.astype(np.float64) ** 2).sum(axis=0)
+    return scan.low_counts(squares, spots.offsets)
+
+
+def _spots_of(spots: SpotBatch, f: int) -> Any:
+    return np.ascontiguousarray(spots.xyz[:, spots.offsets[f] : spots.offsets[f + 1]])
+
+
+def _best(values: Any, most: int) -> Any:
+    """Indices of the highest values, highest first."""
+    chosen = np.arange(len(values))
+    if len(values) > most:
+        chosen = np.sort(np.argpartition(-values, most - 1)[:most])
+    return chosen[np.argsort(-values[chosen], kind="stable")]
+
+
+def _scan_octave(spots: Any, octave: Octave) -> Any:
+    """The best local maxima (n, 3) of an octave for the low spots (3, n)."""
+    n, n_rows = spots.shape[1], -(-octave.n_lengths // UNROLLED) * UNROLLED
+    room = ROOM + LANES * (octave.n_lengths // 2 + 1)
+    hits, values = np.empty((room, 3), np.float32), np.empty(room, np.float32)
+    x, y, r = (np.empty((n, LANES), np.float32) for _ in range(3))
+    rows = np.empty((n_rows, LANES), np.float32)
+    directions = np.ascontiguousarray(octave.directions.T)
+    begin, found, threshold = 0, 0, FLOOR * n
+    while True:
+        begin, found = scan_directions(
+            directions,
+            spots,
+            n,
+            octave.first,
+            octave.step,
+            octave.n_lengths,
+            begin,
+            threshold,
+            x,
+            y,
+            r,
+            rows,
+            hits,
+            values,
+            found,
+        )
+        best = _best(values[:found], octave.most)
+        if begin == len(octave.directions):
+            return hits[best]
+        # What is below the last of the best so far is not among the best of all.
+        hits[: len(best)], values[: len(best)] = hits[best], values[best]
+        found, threshold = len(best), float(values[len(best) - 1]) if len(best) == octave.most else threshold

@@ -1,0 +1,131 @@
+"""Lattices of unknown cells for one frame in float64 NumPy: the scan, the refinement, triples of vectors.
+
+Spots are (n, 3) float64, 1/angstrom, ascending in |s|.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ...model.cell import Array
+from ...model.unknown import scan as constants
+from ...model.unknown.scan import TRUE, Octave, VectorScan
+from ...model.unknown.selling import selling_bases, voronoi_lengths
+
+
+def octave_maxima(spots: Array, octave: Octave) -> tuple[Array, Array]:
+    """All local maxima of C in length that are above the floor: vectors (m, 3) and C (m,), highest first."""
+    lengths = octave.first + octave.step * np.arange(octave.n_lengths)
+    directions = octave.directions.astype(np.float64)
+    sums = np.stack([np.cos(2 * np.pi * length * (directions @ spots.T)).sum(axis=1) for length in lengths], axis=1)
+    inner = sums[:, 1:-1]
+    high = (inner >= sums[:, :-2]) & (inner > sums[:, 2:]) & (inner > constants.FLOOR * len(spots))
+    direction, k = np.nonzero(high)
+    values = inner[high]
+    order = np.argsort(-values, kind="stable")
+    return (directions[direction] * lengths[k + 1, None])[order], values[order]
+
+
+def width_of(v: Array, factor: float = 1.0) -> float:
+    """Standard deviation of a true spot's phase, in turns."""
+    squared = constants.WIDTH_FLOOR**2 + constants.WIDTH_ACROSS**2 * (v @ v) + (constants.WIDTH_ALONG * v[2]) ** 2
+    return float(factor * np.sqrt(squared))
+
+
+def normal(phases: Array, width: float) -> Array:
+    """The normal density."""
+    return np.asarray(np.exp(-0.5 * (phases / width) ** 2) / (np.sqrt(2 * np.pi) * width))
+
+
+def densities(spots: Array, v: Array, factor: float = 1.0) -> Array:
+    """Density of a true spot's phase error at each spot, 1 on average for a chance spot."""
+    width, phases = width_of(v, factor), _phases(spots, v)
+    return np.asarray(normal(phases, width) + normal(phases - 1, width) + normal(phases + 1, width))
+
+
+def vector_score(spots: Array, v: Array) -> float:
+    """Log-likelihood of a vector against chance, less 3 ln |v|."""
+    return float(np.log(1 - TRUE + TRUE * densities(spots, v)).sum() - 3 * np.log(np.linalg.norm(v)))
+
+
+def refine(spots: Array, v: Array) -> Array:
+    """A vector after its robust steps."""
+    for factor in constants.WIDTHS:
+        width = min(constants.WIDEST, width_of(v, factor))
+        true = TRUE * normal(_phases(spots, v), width)
+        v = _stepped(spots, v, true / (true + 1 - TRUE), constants.RIDGE * width**2)
+    return v
+
+
+def best_vectors(spots: Array, n_low: int, hits: Array, plan: VectorScan) -> Array:
+    """The best distinct vectors (k, 3) among refined hits, best first."""
+    fitted = []
+    for hit in hits:
+        v = refine(spots[:n_low], hit) if n_low < len(spots) else hit
+        fitted.append(refine(spots, v))
+    scored = [(vector_score(spots, v), v) for v in fitted if plan.shortest <= np.linalg.norm(v) <= plan.reach]
+    kept: list[Array] = []
+    for _, v in sorted(scored, key=lambda each: -each[0]):
+        if not any(_is_multiple(v, u, constants.DISTINCT / plan.resolution) for u in kept):
+            kept.append(v)
+    return np.array(kept[: constants.VECTORS]).reshape(-1, 3)
+
+
+def best_lattices(spots: Array, vectors: Array) -> tuple[Array, Array]:
+    """The best distinct lattices of three of some vectors (k, 3): rows (t, 3, 3) and scores (t,), best first."""
+    density = np.array([densities(spots, v) for v in vectors])
+    lengths = np.linalg.norm(vectors, axis=1)
+    scored = []
+    for triple in itertools.combinations(range(len(vectors)), 3):
+        some, product = list(triple), lengths[list(triple)].prod()
+        if abs(np.linalg.det(vectors[some])) >= constants.FLATTEST * product:
+            joint = np.log(1 - TRUE + TRUE * density[some].prod(axis=0)).sum()
+            scored.append((joint - 3 * np.log(product), some))
+    scored.sort(key=lambda each: -each[0])
+    seen: list[Array] = []
+    kept: list[tuple[float, Array, Array]] = []
+    for _, some in scored[: constants.TRIED]:
+        before = voronoi_lengths(vectors[some][None])[0]
+        if any(np.max(np.abs(before - other) / before) < constants.SAME_TRIPLE for other in seen):
+            continue
+        seen.append(before)
+        cell, score = joint_fit(spots, vectors[some])
+        after = voronoi_lengths(cell[None])[0]
+        alike = [k for k, each in enumerate(kept) if np.max(np.abs(after - each[1]) / after) < constants.SAME_LATTICE]
+        found = (score, after, selling_bases(cell[None])[0, :3])
+        if not alike:
+            kept.append(found)
+        elif score > kept[alike[0]][0]:
+            kept[alike[0]] = found
+        if len(kept) == constants.LATTICES:
+            break
+    kept.sort(key=lambda each: -each[0])
+    return np.array([each[2] for each in kept]).reshape(-1, 3, 3), np.array([each[0] for each in kept])
+
+
+def joint_fit(spots: Array, cell: Array) -> tuple[Array, float]:
+    """Three vectors (3, 3) fitted to the spots that all of them explain, and their joint score."""
+    cell = cell.copy()
+    for factor in constants.JOINT_WIDTHS:
+        true = TRUE * np.prod([densities(spots, v, factor) for v in cell], axis=0)
+        cell = np.array([_stepped(spots, v, true / (true + 1 - TRUE), constants.JOINT_RIDGE) for v in cell])
+    joint = np.log(1 - TRUE + TRUE * np.prod([densities(spots, v) for v in cell], axis=0)).sum()
+    return cell, float(joint - 3 * np.log(np.linalg.norm(cell, axis=1)).sum())
+
+
+def _phases(spots: Array, v: Array) -> Array:
+    turns = spots @ v
+    return np.asarray(turns - np.rint(turns))
+
+
+def _stepped(spots: Array, v: Array, weights: Array, ridge: float) -> Array:
+    normal_matrix = (spots * weights[:, None]).T @ spots + ridge * np.eye(3)
+    step = np.linalg.solve(normal_matrix, -(weights * _phases(spots, v)) @ spots)
+    return np.asarray(v + step * (constants.LONGEST_STEP / max(float(np.linalg.norm(step)), constants.LONGEST_STEP)))
+
+
+def _is_multiple(v: Array, u: Array, apart: float) -> bool:
+    m = np.rint((v @ u) / (u @ u))
+    return bool(m != 0 and np.linalg.norm(v - m * u) < apart * abs(m))

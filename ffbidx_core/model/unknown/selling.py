@@ -1,0 +1,90 @@
+"""Numbers of a lattice that do not depend on its basis: Selling reduction and the seven Voronoi lengths.
+
+The seven shortest vectors that define the Voronoi cell are continuous in the metric. Reduced cells are not: near a
+symmetry their angles jump between settings (E. Selling, J. reine angew. Math. 77, 143, 1874; B. Delone).
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ..cell import Array
+
+MOST_STEPS = 200
+OBTUSE = 1e-9
+"""A scalar product above this share of a squared length is still reduced."""
+_PAIRS = tuple(itertools.combinations(range(4), 2))
+SMALL = np.array([h for h in itertools.product(range(-2, 3), repeat=3) if any(h)], dtype=np.float64)
+"""Combinations of the three vectors of a reduced cell among which another setting's vectors are looked for."""
+
+
+def selling_bases(cells: Array) -> Array:
+    """Four vectors of each of some lattices (n, 3, 3), of sum zero and with no acute angle between them, (n, 4, 3)."""
+    v = np.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(np.float64)
+    for _ in range(MOST_STEPS):
+        changed = False
+        for i, j in _PAIRS:
+            acute = np.flatnonzero(np.sum(v[:, i] * v[:, j], axis=1) > OBTUSE * np.sum(v[:, i] ** 2, axis=1))
+            if len(acute):
+                changed = True
+                for k in set(range(4)) - {i, j}:
+                    v[acute, k] += v[acute, i]
+                v[acute, i] *= -1
+        if not changed:
+            break
+    return v
+
+
+def voronoi_lengths(cells: Array) -> Array:
+    """The seven Voronoi lengths of lattices (n, 3, 3), ascending, (n, 7) angstrom."""
+    v = selling_bases(cells)
+    return np.sort(np.linalg.norm(np.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
+
+
+def reduced_cell(cell: Array) -> Array:
+    """The three shortest independent vectors of a lattice (3, 3), right-handed, shortest first."""
+    v = selling_bases(cell[None])[0]
+    vectors = np.concatenate([v, v[:1] + v[1:]])
+    vectors = vectors[np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")]
+    a = vectors[0]
+    b = next(w for w in vectors if np.linalg.norm(np.cross(a, w)) > 1e-3 * np.linalg.norm(a) * np.linalg.norm(w))
+    normal = np.cross(a, b)
+    c = next(w for w in vectors if abs(normal @ w) > 1e-3 * np.linalg.norm(normal) * np.linalg.norm(w))
+    found = np.array([a, b, c])
+    return found if np.linalg.det(found) > 0 else -found
+
+
+def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tuple[Array, float] | None:
+    """The basis of a lattice (3, 3) whose metric is nearest to a given one (3, 3), and how far off it is.
+
+    Returns
+    -------
+    basis : (3, 3) float64
+    deviation : float
+        Largest deviation of a metric element from the given one, a share of the product of the two lengths.
+    None where no basis comes within `tolerance`.
+    """
+    vectors = SMALL @ reduced_cell(cell)
+    wanted, lengths = np.sqrt(np.diag(metric)), np.linalg.norm(vectors, axis=1)
+    a, b, c = (vectors[np.abs(lengths / length - 1) < tolerance] for length in wanted)
+    scale = np.outer(wanted, wanted)
+    best: tuple[Array, float] | None = None
+    for x in a:
+        fits_b = b[np.abs(b @ x - metric[0, 1]) < 1.5 * tolerance * scale[0, 1]]
+        fits_c = c[np.abs(c @ x - metric[0, 2]) < 1.5 * tolerance * scale[0, 2]]
+        for y in fits_b:
+            for z in fits_c:
+                basis = np.array([x, y, z])
+                deviation = float(np.max(np.abs(basis @ basis.T - metric) / scale))
+                volumes = abs(np.linalg.det(basis)) / np.sqrt(np.linalg.det(metric))
+                if (best is None or deviation < best[1]) and abs(volumes - 1) < 0.1:
+                    best = basis, deviation
+    return best
+
+
+def same_lattice(cell: Array, other: Array, tolerance: float) -> bool:
+    """Whether the seven Voronoi lengths of two lattices agree to a share of each."""
+    a, b = voronoi_lengths(np.stack([cell, other]))
+    return bool(np.max(np.abs(a / b - 1)) < tolerance)
