@@ -20,7 +20,8 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 
 COLUMN = {
     "read": 2, "backends": 1, "method": 1, "write": 2, "devices": 1, "published": 0, "simulate": 3, "learn": 1,
-    "panels": 1, "run": 2, "diagnose": 0, "report": 0, "benchmark": 3, "doctor": 3, "ffbidx": 0, "ffbidx_core": 2,
+    "cell_search": 0, "panels": 1, "run": 2, "diagnose": 0, "report": 0, "benchmark": 3, "doctor": 3, "ffbidx": 0,
+    "ffbidx_core": 2,
 }  # fmt: skip
 """The column of each room that is not as wide as the house."""
 WHOLE_WIDTH = ("ground", "model", "ffbidx_cli")
@@ -50,6 +51,7 @@ PURPOSE = {
     "published": "The published interface: indexer, engine, array layouts",
     "simulate": "Stills with known truth, and the judge of answers",
     "learn": "What the first frames teach: cell, noise, beam",
+    "cell_search": "The unit cell, when nobody knows it",
     "panels": "Where a detector's panels are, by many crystals",
     "run": "A whole run, from the request to the outcome",
     "diagnose": "What is wrong with a run, and what to type next",

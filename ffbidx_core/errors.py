@@ -93,6 +93,10 @@ class NothingProcessed(FfbidxError):
     exit_status = 5
 
 
+class NoCell(NothingProcessed):
+    """No unit cell is found, or none where one is needed."""
+
+
 class BackendUnavailable(FfbidxError):
     """The backend or device asked for is not on this machine, or the workers of a cluster are not there."""
 

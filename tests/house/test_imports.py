@@ -29,10 +29,11 @@ MAY_IMPORT = {
     "published": {"ground", "model", "method"},
     "simulate": {"ground", "model", "write"},
     "learn": {"ground", "model", "method", "read", "devices"},
+    "cell_search": {"ground", "model", "method", "devices", "read", "learn"},
     "panels": {"ground", "model", "method", "read", "devices", "learn"},
-    "run": {"ground", "model", "method", "read", "write", "devices", "learn", "panels"},
+    "run": {"ground", "model", "method", "read", "write", "devices", "learn", "cell_search", "panels"},
     "diagnose": {"ground", "model", "read", "devices", "learn", "panels"},
-    "report": {"ground", "model", "read", "devices", "learn", "panels", "diagnose"},
+    "report": {"ground", "model", "read", "devices", "learn", "cell_search", "panels", "diagnose"},
     "benchmark": {"ground", "model", "method", "devices", "run", "simulate"},
     # The doctor asks each backend itself how it is.
     "doctor": {"ground", "model", "backends", "method", "simulate", "benchmark"},
@@ -40,7 +41,8 @@ MAY_IMPORT = {
     "ffbidx_core": {"read", "run"},
     "ffbidx": {"ground", "published"},
     "ffbidx_cli": {
-        "ground", "model", "read", "write", "devices", "learn", "panels", "run", "diagnose", "report", "benchmark",
+        "ground", "model", "read", "write", "devices", "learn", "cell_search", "panels", "run", "diagnose", "report",
+        "benchmark",
         "doctor", "simulate", "ffbidx_core",
     },
 }  # fmt: skip

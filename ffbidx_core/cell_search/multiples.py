@@ -1,0 +1,60 @@
+"""Cells that are a part or a multiple of the one at hand, by an index of 2, 3 or 4."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..model.cell import Array
+from ..model.unknown.selling import voronoi_lengths
+from .verdict import Verdict, is_near
+
+SHARE = 0.85
+"""Share of the indices on a sublattice above which the smaller cell is judged."""
+FEWEST = 20
+"""Indices from which a sublattice is looked for."""
+INDICES = (2, 3, 4)
+
+
+@functools.cache
+def sublattices(index: int) -> Array:
+    """Row Hermite normal forms of the sublattices of an index, (n, 3, 3): 7 of index 2, 13 of 3, 35 of 4."""
+    forms = []
+    for a in range(1, index + 1):
+        for d in range(1, index + 1):
+            if index % (a * d):
+                continue
+            rest = index // (a * d)
+            forms += [((a, 0, 0), (b, d, 0), (c, f, rest)) for b in range(a) for c in range(a) for f in range(d)]
+    return np.array(forms, dtype=np.float64)
+
+
+def is_related(cell: Array, other: Array, tolerance: float) -> bool:
+    """Whether a lattice is another one, a part or a multiple of it, by their seven Voronoi lengths."""
+    forms = np.concatenate([np.eye(3)[None], *(sublattices(index) for index in INDICES)])
+    family = voronoi_lengths(np.concatenate([forms @ other, np.swapaxes(np.linalg.inv(forms), 1, 2) @ other]))
+    return bool((np.max(np.abs(voronoi_lengths(cell[None]) / family - 1), axis=1) < tolerance).any())
+
+
+def smaller_cells(verdict: Verdict) -> list[Array]:
+    """Cells of which the cell of a verdict is a multiple, where nearly all indices say so; largest index first."""
+    parts = [best_part(verdict, index) for index in reversed(INDICES)]
+    return [cell for cell, share in parts if share > SHARE and len(verdict.indices) >= FEWEST]
+
+
+def best_part(verdict: Verdict, index: int) -> tuple[Array, float]:
+    """The part of a cell, of an index, that has most of its indices, and the share that it has."""
+    indices, forms = verdict.indices, sublattices(index)
+    exact = indices @ np.linalg.inv(forms)
+    shares = np.mean(np.max(np.abs(exact - np.rint(exact)), axis=2) < 1e-3, axis=1) if len(indices) else np.zeros(1)
+    best = int(np.argmax(shares))
+    return np.asarray(np.linalg.inv(forms[best]).T @ verdict.cell), float(shares[best])
+
+
+def best_multiple(verdict: Verdict, index: int) -> Array:
+    """The multiple of a cell, of an index, that explains most spots which the cell does not."""
+    rest = verdict.fractional[~is_near(verdict.fractional, verdict.cell)]
+    forms = sublattices(index)
+    explained = [int(is_near(rest @ form.T, form @ verdict.cell).sum()) for form in forms]
+    return np.asarray(forms[int(np.argmax(explained))] @ verdict.cell)

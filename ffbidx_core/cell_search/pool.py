@@ -1,0 +1,118 @@
+"""Lattices of single frames are pooled: one that is right recurs on other frames, one that is wrong does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..method.index_frames import Backend
+from ..model.cell import Array
+from ..model.unknown.scan import VectorScan
+from ..model.unknown.selling import nearest_setting, reduced_cell, voronoi_lengths
+from .bravais import cell_of_metric
+from .frames import Frames
+
+TOLERANCE = 0.012
+"""Lattices of two frames are one where all seven Voronoi lengths agree to this share."""
+MEDIAN_OF = 25
+"""The cell of a cluster is the median of so many of its lattices, those of the highest scores."""
+CLUSTERS = 4
+"""Clusters of a pool that are looked at."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A lattice on which frames agree.
+
+    Attributes
+    ----------
+    support : int
+        Number of frames with this lattice among their best ones.
+    frames : (support,) int64
+    cell : (3, 3) float64
+        Median of the frames' lattices, reduced.
+    """
+
+    support: int
+    frames: NDArray[np.int64]
+    cell: Array
+
+
+@dataclass
+class Pool:
+    """The lattices of the frames that were searched so far up to a reach.
+
+    Attributes
+    ----------
+    scan : VectorScan or None
+        None where the spots of these frames end too low for a scan.
+    done : int
+        Number of frames that were searched.
+    """
+
+    scan: VectorScan | None
+    done: int = 0
+    _frame: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    _cells: Array = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    _lengths: Array = field(default_factory=lambda: np.zeros((0, 7)))
+    _scores: Array = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, backend: Backend, low: Frames, chosen: NDArray[np.int64]) -> None:
+        """Search frames, those of these numbers in `low`."""
+        self.done += len(chosen)
+        if self.scan is None or len(chosen) == 0:
+            return
+        some = low.take(chosen)
+        with backend.lane():
+            spots = backend.load(some.spots, some.offsets)
+            vectors = backend.refine_scanned(spots, backend.scan_vectors(spots, self.scan), self.scan)
+            cells, scores = backend.join_vectors(spots, vectors)
+        real = np.isfinite(scores)
+        self._frame = np.concatenate([self._frame, chosen[np.nonzero(real)[0]]])
+        self._cells = np.concatenate([self._cells, cells[real]])
+        self._lengths = np.concatenate([self._lengths, voronoi_lengths(cells[real])])
+        self._scores = np.concatenate([self._scores, scores[real]])
+
+    def clusters(self) -> list[Cluster]:
+        """The lattices with most support, distinct ones."""
+        if len(self._frame) == 0:
+            return []
+        support = self._support()
+        free = np.ones(len(support), dtype=bool)
+        found: list[Cluster] = []
+        while len(found) < CLUSTERS and free.any():
+            best = int(np.argmax(np.where(free, support, -1)))
+            apart = np.max(np.abs(self._lengths / self._lengths[best] - 1), axis=1)
+            members = np.flatnonzero(apart < TOLERANCE)
+            frames = np.unique(self._frame[members])
+            cell = _median_cell(self._cells[members], self._scores[members])
+            found.append(Cluster(len(frames), frames, cell))
+            free &= apart > 2 * TOLERANCE
+        return found
+
+    def _support(self) -> Array:
+        """For each lattice the number of frames that have it, with a little more where their lattices score higher."""
+        order = np.argsort(self._lengths[:, 0], kind="stable")
+        shortest, frame, lengths = self._lengths[order, 0], self._frame[order], self._lengths[order]
+        weight = 1 + 1e-3 * np.clip(self._scores[order] - self._scores.min(), 0, 99)
+        support = np.zeros(len(order))
+        bounds = np.searchsorted(shortest, [shortest * (1 - TOLERANCE), shortest * (1 + TOLERANCE)])
+        for o, (first, last) in enumerate(bounds.T):
+            near = first + np.flatnonzero(np.max(np.abs(lengths[first:last] / lengths[o] - 1), axis=1) < TOLERANCE)
+            best = np.zeros(int(frame[near].max()) + 1)
+            np.maximum.at(best, frame[near], weight[near])
+            support[order[o]] = best.sum()
+        return support
+
+
+def _median_cell(cells: Array, scores: Array) -> Array:
+    """The lattice whose metric is the median of some lattices (n, 3, 3), in their settings nearest to the best one."""
+    cells = cells[np.argsort(-scores, kind="stable")[:MEDIAN_OF]]
+    start = reduced_cell(cells[0])
+    metric = start @ start.T
+    for _ in range(2):
+        settings = [nearest_setting(cell, metric) for cell in cells]
+        metric = np.median([found[0] @ found[0].T for found in settings if found is not None] or [metric], axis=0)
+    return reduced_cell(cell_of_metric(metric))

@@ -1,0 +1,97 @@
+"""The symmetry of a cell: the highest that the crystals bear, and what each one costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..model.cell import Array, cell_parameters
+from ..model.unknown.selling import nearest_setting
+from .bravais import Bravais, bravais, cell_of_metric, symmetric_metric
+from .verdict import Judge, Verdict
+
+TOLERANCES = (0.015, 0.01, 0.007, 0.005, 0.0035, 0.0025, 0.0015)
+"""Largest deviation of a metric element with which symmetries are looked for."""
+NEAR = 0.003
+"""A symmetry from which the metric deviates less is taken."""
+LOSS, LEAST_LOSS = 0.03, 3.0
+"""A symmetry that loses less than this share of the evidence is taken, and one that loses less than `LEAST_LOSS`."""
+ROUNDING = 1e-5
+"""A scatter below this is rounding: the symmetry fixes the parameter."""
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A symmetry forced on the cell.
+
+    Attributes
+    ----------
+    lattice : Bravais
+    verdict : Verdict
+        With the symmetric cell as it is.
+    gain : float
+        Evidence less that of the cell without symmetry.
+    errors : (6,) float64
+        Standard errors of the conventional parameters, angstrom and degrees; 0 for those that the symmetry fixes.
+    """
+
+    lattice: Bravais
+    verdict: Verdict
+    gain: float
+    errors: Array
+
+
+def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
+    """Every symmetry that the cell of a verdict comes near to, the one without first."""
+    without = bravais(learned.cell, 0.0)
+    base = judge.as_it_is(without.primitive, learned)
+    crystals = judge.shapes(without.primitive, learned.frames)
+    found = [Symmetry(without, base, 0.0, parameter_errors(without, crystals))]
+    for tolerance in TOLERANCES:
+        lattice = bravais(learned.cell, tolerance)
+        if lattice.order > 1 and not any(_is_same(lattice, each.lattice) for each in found):
+            found.append(_forced(lattice, tolerance, judge, base, crystals))
+    return found
+
+
+def chosen(table: list[Symmetry]) -> Symmetry:
+    """The highest symmetry from which the cell hardly deviates, or that loses hardly any evidence."""
+    most = max(LEAST_LOSS, LOSS * table[0].verdict.evidence)
+    borne = [each for each in table if each.lattice.deviation < NEAR or each.gain >= -most]
+    return max(borne, key=lambda each: (each.lattice.order, -each.lattice.deviation))
+
+
+def _is_same(lattice: Bravais, other: Bravais) -> bool:
+    return lattice.code == other.code and np.allclose(lattice.parameters, other.parameters, rtol=1e-3)
+
+
+def _forced(lattice: Bravais, tolerance: float, judge: Judge, base: Verdict, crystals: Array) -> Symmetry:
+    """The verdict on a symmetric cell, learned with the symmetry where that is better."""
+    verdict = judge.as_it_is(lattice.primitive, base)
+    again = bravais(judge(lattice.primitive, base.frames).cell, tolerance)
+    if again.code == lattice.code and again.order == lattice.order:
+        learned = Bravais(again.code, again.operators, again.basis, again.primitive, lattice.deviation)
+        better = judge.as_it_is(learned.primitive, base)
+        if better.evidence > verdict.evidence:
+            lattice, verdict = learned, better
+    return Symmetry(lattice, verdict, verdict.evidence - base.evidence, parameter_errors(lattice, crystals))
+
+
+def parameter_errors(lattice: Bravais, crystals: Array) -> Array:
+    """Standard errors (6,) of the conventional parameters from the scatter of the shapes of crystals (n, 3, 3).
+
+    Each crystal has the symmetry forced on it first; errors of parameters that the symmetry fixes are 0. Nan where
+    there are fewer than two crystals.
+    """
+    metric = lattice.primitive @ lattice.primitive.T
+    settings = [nearest_setting(cell, metric, 0.08) for cell in crystals]
+    metrics = np.array([found[0] @ found[0].T for found in settings if found is not None]).reshape(-1, 3, 3)
+    if len(metrics) < 2:
+        return np.full(6, np.nan)
+    bases = cell_of_metric(symmetric_metric(metrics, lattice.operators))
+    parameters = cell_parameters(lattice.basis @ bases)
+    scatter = NORMAL_MAD * np.median(np.abs(parameters - np.median(parameters, axis=0)), axis=0)
+    return np.asarray(np.where(scatter < ROUNDING, 0.0, scatter) / np.sqrt(len(metrics)))

@@ -1,0 +1,132 @@
+"""What a search for cells has found, in words for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..model.cell import cell_parameters
+from ..model.unknown.scan import FEWEST_SPOTS
+from .found import CellSearch, FoundCell
+
+FAMILIES = {
+    "a": "triclinic",
+    "m": "monoclinic",
+    "o": "orthorhombic",
+    "t": "tetragonal",
+    "h": "hexagonal",
+    "c": "cubic",
+}
+FREE = {"a": (0, 1, 2, 3, 4, 5), "m": (0, 1, 2, 4), "o": (0, 1, 2), "t": (0, 2), "h": (0, 2), "c": (0,)}
+"""The parameters of each family that are neither fixed nor tied to another."""
+NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+RIVAL = 0.5
+"""A rival with less than this share of the evidence is not worth a name."""
+ENOUGH_FRAMES = (100, 300, 1000)
+"""Numbers of frames to try next."""
+FEW_SPOTS = 15
+"""With fewer spots on the median frame many more frames are needed."""
+SHOWN_ERRORS = 2
+"""Digits of a standard error in brackets."""
+
+
+def type_in_words(code: str) -> str:
+    """A Bravais type, such as `C-centred orthorhombic` for oC."""
+    if code == "hR":
+        return "rhombohedral (hexagonal axes)"
+    centring = {"P": "primitive", "I": "body-centred", "F": "face-centred", "C": "C-centred"}[code[1]]
+    return FAMILIES[code[0]] if code == "aP" else f"{centring} {FAMILIES[code[0]]}"
+
+
+def with_error(value: float, error: float) -> str:
+    """A number with its standard error in units of the last digit: 61.002(13)."""
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:.2f}"
+    digits = max(0, SHOWN_ERRORS - 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{digits}f}({max(1, round(error * 10**digits))})"
+
+
+def cell_in_words(found: FoundCell) -> str:
+    """The cell, how sure it is, and how many frames have a second lattice, in one line."""
+    code = found.symmetry.lattice.code
+    parameters = cell_parameters(found.input_cell.cell)
+    numbers = " ".join(f"{parameters[i]:.{1 if i < 3 else 2}f}" for i in (*range(3), *_angles(code)))
+    rival = f"the next best has {found.rival / found.claimed:.0%} of its evidence"
+    likely = "nothing half as likely" if found.rival < RIVAL * found.claimed else rival
+    return (
+        f"{type_in_words(code)} {numbers}; {likely}; on {found.share:.0%} of the frames; "
+        f"{found.second_share:.0%} of these have a second lattice"
+    )
+
+
+def _angles(code: str) -> tuple[int, ...]:
+    return tuple(i for i in FREE[code[0]] if i > 2)
+
+
+def option_of(found: FoundCell) -> str:
+    """The cell as `--cell` takes it."""
+    cell = found.input_cell
+    numbers = ",".join(f"{x:.4f}".rstrip("0").rstrip(".") for x in cell_parameters(cell.cell))
+    return numbers + ("" if cell.lattice.centring == "P" else f",{cell.lattice.centring}")
+
+
+def sentences(search: CellSearch) -> Iterator[str]:
+    """All that a search has to say, line by line."""
+    for number, found in enumerate(search.cells, start=1):
+        yield f"cell {number}: {cell_in_words(found)}"
+        yield f"  {_with_errors(found)}"
+        yield f"  --cell {option_of(found)}"
+        yield from (f"  {line}" for line in _symmetry_lines(found))
+        yield from (f"  {line}" for line in _multiple_lines(found))
+        yield from (f"  {line}" for line in cautions(found))
+    if not search.cells:
+        yield none_in_words(search)
+
+
+def _with_errors(found: FoundCell) -> str:
+    parameters, errors = cell_parameters(found.input_cell.cell), found.symmetry.errors
+    free = FREE[found.symmetry.lattice.code[0]]
+    return "  ".join(f"{NAMES[i]} {with_error(parameters[i], errors[i])}" for i in free)
+
+
+def _symmetry_lines(found: FoundCell) -> Iterator[str]:
+    if len(found.table) < 2:
+        return
+    yield "symmetry     a b c alpha beta gamma                       metric off by   evidence gained"
+    for each in found.table:
+        mark = "*" if each is found.symmetry else " "
+        numbers = " ".join(f"{x:.2f}" for x in each.lattice.parameters)
+        yield f"{mark} {each.lattice.code:9s}  {numbers:45s} {each.lattice.deviation:9.2%}   {each.gain:+10.1f}"
+
+
+def _multiple_lines(found: FoundCell) -> Iterator[str]:
+    parts = ", ".join(f"1/{-each.index} {each.gain:+.0f}" for each in found.multiples if each.index < 0)
+    larger = ", ".join(f"{each.index} {each.gain:+.0f}" for each in found.multiples if each.index > 0)
+    yield f"evidence gained by the best cell of another volume: {parts}, {larger}"
+
+
+def cautions(found: FoundCell) -> Iterator[str]:
+    """What the frames cannot say of a cell."""
+    yield "all lengths scale with the detector distance: ratios and angles are surer than lengths"
+    higher = [each for each in found.table if each.lattice.order > found.symmetry.lattice.order]
+    for each in higher:
+        yield (
+            f"{each.lattice.code} is near: a beam or distance that is off, few orientations or scattering crystals may "
+            f"hide it; --symmetry {each.lattice.code} takes it"
+        )
+
+
+def none_in_words(search: CellSearch) -> str:
+    """Why there is no cell, and how many more frames would do."""
+    if search.n_frames == 0:
+        return f"no cell: no frame has {FEWEST_SPOTS} spots, which is the least"
+    what = f"no cell in {search.n_frames} frames of {search.median_spots:.0f} spots (median)"
+    agree = f"at most {search.largest_support} of them agree on a lattice"
+    more = next((n for n in ENOUGH_FRAMES if n > 1.5 * search.n_frames), None)
+    if more is None:
+        return f"{what}: {agree}; these may be no lattice's spots, or come from too large a cell"
+    advice = f"try --frames {more}"
+    if search.median_spots < FEW_SPOTS:
+        advice += ", or a lower threshold of the spot finder: 15 true spots a frame are enough for nearly any cell"
+    return f"{what}: {agree}; {advice}"
