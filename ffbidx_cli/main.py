@@ -19,6 +19,7 @@ from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
+    "cell": "Find the unit cell of spots when nobody knows it.",
     "merge": "Join the results of shards, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
     "convert": "Spot files of any format to HDF5, results to the formats of other programs.",

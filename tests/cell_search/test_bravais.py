@@ -16,7 +16,7 @@ from ffbidx_core.model.unknown.selling import (
     voronoi_lengths,
 )
 from ffbidx_core.simulate.still import random_rotation
-from tests.helpers.unknown_cells import LATTICES
+from tests.helpers.runs.unknown_cells import LATTICES
 
 
 def primitive_of(code):

@@ -6,7 +6,7 @@ from ffbidx_core.cell_search.frames import Frames
 from ffbidx_core.cell_search.pool import Pool
 from ffbidx_core.model.unknown.scan import FEWEST_SPOTS, MOST_SPOTS, VectorScan
 from ffbidx_core.model.unknown.selling import same_lattice
-from tests.helpers.unknown_cells import frames_of
+from tests.helpers.runs.unknown_cells import frames_of
 
 
 def pool_of(frames, devices, reach, chosen):

@@ -10,7 +10,7 @@ from ffbidx_core.model.lattice import centring_basis
 from ffbidx_core.model.unknown.selling import reduced_cell, same_lattice
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.simulate.still import random_rotation
-from tests.helpers.unknown_cells import LATTICES, frames_of
+from tests.helpers.runs.unknown_cells import LATTICES, frames_of
 
 
 def primitive(code):

@@ -1,0 +1,120 @@
+"""ffbidx cell: spots in, the unit cell out that nobody knew."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ffbidx_cli import options as shared
+from ffbidx_core.run.sections import Experiment
+
+
+@click.command("cell")
+@click.argument("inputs", nargs=-1, required=True, metavar="SPOTS...")
+@shared.geometry_options
+@click.option("-o", "--output", metavar="FILE", help="Write the first cell as a CrystFEL .cell file.")
+@click.option(
+    "--frames",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Read the first N frames that have 7 spots or more.",
+)
+@click.option(
+    "--known",
+    multiple=True,
+    metavar="CELL",
+    help="A cell that is known, as --cell of `ffbidx index`: frames with a crystal of it are left out.",
+)
+@click.option(
+    "--longest",
+    type=click.FloatRange(min=20, max=1000),
+    default=300,
+    show_default=True,
+    metavar="A",
+    help="Longest primitive vector that is looked for; the time grows with its third power.",
+)
+@click.option("--symmetry", metavar="TYPE", help="Give the first cell this Bravais type of its table, such as tP.")
+@click.option(
+    "--png", metavar="FILE", help="Draw the candidates, and the spots of the best frames on the cell's planes."
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@shared.where_options
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@shared.debug_option
+def command(
+    inputs: Sequence[str],
+    output: str | None,
+    frames: int,
+    known: Sequence[str],
+    longest: float,
+    symmetry: str | None,
+    png: str | None,
+    overwrite: bool,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Find the unit cell of the crystals in spot files, their Bravais type and how sure both are.
+
+    SPOTS are spot files as `ffbidx index` takes them; frames must be of one beam time, in any orientations. Several
+    cells in one run are found one after another.
+    """
+    from contextlib import closing
+
+    from ffbidx_core.cell_search import Frames, find_cells
+    from ffbidx_core.cell_search.words import none_in_words, sentences
+    from ffbidx_core.devices import open_devices
+    from ffbidx_core.errors import NoCell
+    from ffbidx_core.model.lattice import primitive_basis
+    from ffbidx_core.read import expand_inputs, read_blocks
+    from ffbidx_core.read.cells.input_cell import read_input_cell
+    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write.formats.cell import cell_text
+
+    sources = expand_inputs(inputs)
+    paths = [source.path for source in sources]
+    for path in (output, png):
+        if path is not None:
+            check_output(path, overwrite, [*paths, options["geometry"] or ""])
+    if png is not None:
+        from ffbidx_core.report import require_matplotlib
+
+        require_matplotlib()
+    given = [read_input_cell(text) for text in known]
+    primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in given]
+    geometry, _ = Experiment(**options).chosen(paths)
+    found_on = Frames.of_blocks(read_blocks(sources, geometry=geometry), frames)
+
+    def show(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    with closing(open_devices(backend, device, threads)) as devices:
+        search = find_cells(found_on, devices, known=primitive, longest=longest, show=show)
+    if symmetry is not None and search.cells:
+        search.cells[0] = search.cells[0].with_type(symmetry)
+    if as_json:
+        click.echo(json.dumps(search.as_dict()))
+    if png is not None:
+        from ffbidx_core.report.cell_picture import draw_search
+        from ffbidx_core.report.style import image_bytes, styled
+
+        with styled():
+            write_file(png, image_bytes(draw_search(search, found_on), "png"), overwrite)
+    if not search.cells:
+        raise NoCell(f"{os.path.basename(paths[0])}: {none_in_words(search)}")
+    if not as_json:
+        for line in sentences(search):
+            click.echo(line)
+    if output is not None:
+        write_file(output, cell_text(search.cells[0].input_cell).encode(), overwrite)

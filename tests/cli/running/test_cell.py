@@ -1,0 +1,82 @@
+"""`ffbidx cell`: the unit cell that nobody knows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ffbidx_core.read.cells.input_cell import read_input_cell
+from tests.helpers.calls import write_spots
+
+CELL = "33,51,74,90,90,90"
+QUICK = ("--backend", "cpu", "--longest", 100)
+
+
+@pytest.fixture
+def stills(run):
+    """Stills of one cell, a quarter of whose spots is false."""
+    spots = ("--n-spots", 15, 30, "--false-share", 0.25, 0.25, "--d-min", 3)
+    assert run("simulate", "-o", "s.h5", "--cell", CELL, "--frames", 20, *spots).status == 0
+    return "s.h5"
+
+
+def test_the_cell_is_found_and_can_be_typed(run, stills):
+    ran = run("cell", stills, *QUICK, "-o", "found.cell", "--png", "found.png")
+    assert ran.status == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("cell 1: primitive orthorhombic 33.0 51.0 74.0; nothing half as likely; on 100% of")
+    option = next(line.split()[1] for line in lines if line.strip().startswith("--cell"))
+    for text in ("found.cell", option):
+        found = read_input_cell(text)
+        assert found.lattice.code == "oP"
+        np.testing.assert_allclose(np.sort(np.linalg.norm(found.cell, axis=1)), (33, 51, 74), rtol=2e-3)
+    assert "vectors up to 100 A" in ran.err
+    with open("found.png", "rb") as picture:
+        assert picture.read(4) == b"\x89PNG"
+    assert run("index", stills, "--cell", option, "-o", "r.h5", "--backend", "cpu", "-q").status == 0
+    assert run("cell", stills, *QUICK, "-o", "found.cell").is_one_line_error(6, "found.cell")
+
+
+def test_everything_as_json(run, stills):
+    ran = run("cell", stills, *QUICK, "--json", "-q", "--symmetry", "aP")
+    assert ran.status == 0, ran.err
+    assert ran.err == ""
+    values = json.loads(ran.out)
+    (cell,) = values["cells"]
+    assert cell["bravais"] == "aP"
+    assert {"aP", "oP"} <= {each["bravais"] for each in cell["symmetries"]}
+    np.testing.assert_allclose(cell["primitive"], (33, 51, 74, 90, 90, 90), rtol=3e-3)
+    assert cell["share"] == 1
+    assert cell["evidence"] > 100
+    assert {each["index"] for each in cell["multiples"]} == {-4, -3, -2, 2, 3, 4}
+    assert any(each["claim"] for each in values["candidates"])
+    assert run("cell", stills, *QUICK, "-q", "--symmetry", "cF").is_one_line_error(2, "--symmetry cF", "oP")
+
+
+def test_a_known_cell_leaves_nothing(run, stills):
+    ran = run("cell", stills, *QUICK, "-q", "--known", CELL)
+    assert ran.is_one_line_error(5, "no cell")
+    assert json.loads(run("cell", stills, *QUICK, "-q", "--known", CELL, "--json").out)["cells"] == []
+
+
+def test_spots_of_no_lattice_give_none(run):
+    rng = np.random.default_rng(5)
+    write_spots("blank.h5", [rng.normal(0, 0.1, (12, 3)) for _ in range(12)])
+    ran = run("cell", "blank.h5", *QUICK, "-q", "--png", "blank.png")
+    assert ran.is_one_line_error(5, "blank.h5", "no cell in 12 frames", "try --frames 100")
+    with open("blank.png", "rb") as picture:
+        assert picture.read(4) == b"\x89PNG"
+
+
+def test_frames_of_too_few_spots_say_so(run):
+    rng = np.random.default_rng(6)
+    write_spots("few.h5", [rng.normal(0, 0.1, (6, 3)) for _ in range(5)])
+    assert run("cell", "few.h5", *QUICK, "-q").is_one_line_error(5, "few.h5", "no frame has 7 spots")
+
+
+def test_nonsense_is_refused(run, stills):
+    assert run("cell", "nowhere.h5", *QUICK).is_one_line_error(2, "nowhere.h5")
+    assert run("cell", stills, *QUICK, "--known", "1,2,3").is_one_line_error(2, "1,2,3")
+    assert run("cell", stills, "--longest", 5).status == 2
+    assert run("cell", stills, "--frames", 0).status == 2
+    assert run("cell").status == 2
