@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no scripts."""
+"""A report as one HTML file that needs nothing else: no network, and scripts only to sort and filter its tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from .figures import NAMES, Picture
 from .report import CellRow, Report
+from .rows import Rows
 from .style import image_bytes, styled
 
 _HEAD = """<!DOCTYPE html>
@@ -24,13 +25,13 @@ body {{ margin: 0; background: #f3f4f6; color: #1f2937; font: 15px/1.45 system-u
 main {{ max-width: 1500px; margin: 0 auto; padding: 20px clamp(10px, 2vw, 28px) 40px; }}
 h1 {{ font-size: 1.45rem; margin: 0 0 2px; overflow-wrap: anywhere; }}
 h2 {{ font-size: 1.1rem; margin: 28px 0 10px; }}
-.made {{ color: #6b7280; margin: 0 0 14px; overflow-wrap: anywhere; }}
+.made {{ color: #4b5563; margin: 0 0 14px; overflow-wrap: anywhere; }}
 .facts, .grid {{ display: grid; gap: 12px; }}
 .facts {{ grid-template-columns: repeat(auto-fit, minmax(min(100%, 150px), 1fr)); }}
 .grid {{ grid-template-columns: repeat(auto-fill, minmax(min(100%, 390px), 1fr)); }}
 .facts div, figure, .card {{ background: #fff; border: 1px solid #e5e7eb; border-radius: 8px; padding: 10px 12px; }}
 .facts b {{ display: block; font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; }}
-.facts span, figcaption {{ color: #6b7280; font-size: .85rem; }}
+.facts span, figcaption {{ color: #4b5563; font-size: .85rem; }}
 figure {{ margin: 0; min-width: 0; }}
 figure.wide {{ grid-column: 1 / -1; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
@@ -38,7 +39,20 @@ figure.wide svg {{ min-width: 560px; max-width: 1050px; margin: 0 auto; }}
 figure.wide > div {{ overflow-x: auto; }}
 figcaption {{ margin-top: 6px; }}
 ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
-.scroll {{ overflow-x: auto; }}
+.scroll {{ overflow-x: auto; max-height: 32rem; background:
+  linear-gradient(90deg, #fff 30%, #fff0) 0 0 / 40px 100% no-repeat local,
+  linear-gradient(270deg, #fff 30%, #fff0) 100% 0 / 40px 100% no-repeat local,
+  radial-gradient(farthest-side at 0 50%, #0004, #0000) 0 0 / 12px 100% no-repeat scroll,
+  radial-gradient(farthest-side at 100% 50%, #0004, #0000) 100% 0 / 12px 100% no-repeat scroll; }}
+nav {{ position: sticky; top: 0; z-index: 1; background: #f3f4f6; padding: 8px 0; display: flex; gap: 4px 16px;
+  overflow-x: auto; white-space: nowrap; }}
+nav a {{ color: #1d4ed8; }}
+.next {{ border-left: 4px solid #1d4ed8; }}
+.next code {{ overflow-wrap: anywhere; }}
+th button {{ all: unset; cursor: pointer; text-decoration: underline dotted; }}
+th button:focus-visible {{ outline: 2px solid #1d4ed8; }}
+input[type=search] {{ font: inherit; padding: 4px 8px; margin: 0 0 8px; width: min(100%, 320px);
+  border: 1px solid #6b7280; border-radius: 6px; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: 3px 14px 3px 0; text-align: left; vertical-align: top; }}
 th {{ font-weight: 600; border-bottom: 1px solid #e5e7eb; }}
@@ -54,31 +68,87 @@ code {{ font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9e
 _TAIL = "</main></body>\n</html>\n"
 
 
+_SCRIPT = """<script>
+for (const box of document.querySelectorAll("[data-table]")) {
+  const body = box.querySelector("tbody"), rows = [...body.rows], text = (row, i) => row.cells[i].textContent;
+  box.querySelector("input").addEventListener("input", event => {
+    const words = event.target.value.toLowerCase().split(/\\s+/);
+    for (const row of rows) row.hidden = !words.every(word => row.textContent.toLowerCase().includes(word));
+  });
+  box.querySelectorAll("th button").forEach((button, i) => button.addEventListener("click", () => {
+    const down = button.dataset.down = button.dataset.down === "1" ? "" : "1";
+    const number = row => text(row, i) === "" ? NaN : Number(text(row, i));
+    const isNumber = rows.some(row => !Number.isNaN(number(row)));
+    const order = (a, b) => isNumber ? number(a) - number(b) || Number.isNaN(number(a)) - Number.isNaN(number(b))
+      : text(a, i).localeCompare(text(b, i));
+    rows.sort((a, b) => (down ? 1 : -1) * order(a, b));
+    body.append(...rows);
+  }));
+}
+</script>
+"""
+
+
 def page(report: Report) -> bytes:
     """The report as an HTML file."""
     title = f"ffbidx report: {PurePath(report.path).name}"
-    made = ", ".join(f"{name} {value}" for name, value in report.made)
+    made = ", ".join([*([report.date] if report.date else []), *(f"{name} {value}" for name, value in report.made)])
+    with styled():
+        sections = _sections(report)
+    links = (f'<a href="#{_anchor(name)}">{_text(name)}</a>' for name, _ in sections)
     parts = [
         _HEAD.format(title=_text(title)),
         f"<h1>{_text(title)}</h1>\n<p class=made>{_text(made)}</p>\n",
-        "<div class=facts>",
-        *(f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in report.facts),
-        "</div>\n",
+        f"<nav aria-label=Contents>{''.join(links)}</nav>\n",
+        *(f'<h2 id="{_anchor(name)}">{_text(name)}</h2>\n{content}' for name, content in sections),
+        _SCRIPT,
+        _TAIL,
     ]
+    return "".join(parts).encode()
+
+
+def _sections(report: Report) -> list[tuple[str, str]]:
+    """The title and the content of each section that has any."""
+    words = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.diagnosis[_says_next(report) :])
+    diagnosis = f"<div class=card><ul>{words}</ul></div>\n" if words else ""
+    found = [
+        ("Overview", _overview(report)),
+        ("The run", _pictures(report, "run")),
+        ("Diagnosis", diagnosis + _pictures(report, "diagnosis")),
+        ("Example frames", _pictures(report, "examples")),
+        ("Spots and crystals", _pictures(report, "spots")),
+    ]
+    for row, lines in report.cells.items():
+        found.append((f"Cell {row}", _cell_table(lines) + _pictures(report, f"cell{row}")))
+    for row in report.cells:
+        name = "Orientations" if len(report.cells) == 1 else f"Orientations, cell {row}"
+        drawn = _pictures(report, f"orientation{row}")
+        found.append((name, drawn and drawn + _HOW_TO_READ))
+    found += [
+        ("Crystals", _listed(report.crystals, "crystals", "those that differ most from the others, or are least sure")),
+        ("Frames without a crystal", _listed(report.failed, "frames", "those with most spots")),
+        ("How it was made", _made(report)),
+    ]
+    return [(name, content) for name, content in found if content]
+
+
+def _says_next(report: Report) -> bool:
+    """Whether the diagnosis begins with what to do next."""
+    return bool(report.diagnosis) and report.diagnosis[0].startswith("Next: ")
+
+
+def _overview(report: Report) -> str:
+    """What to do next, the figures that count, and what stands out."""
+    parts = []
+    if _says_next(report):
+        step = _text(report.diagnosis[0].removeprefix("Next: "))
+        step = f"<code>{step}</code>" if step.startswith("ffbidx ") else step
+        parts.append(f"<p class='card next'><b>Next:</b> {step}</p>\n")
+    facts = (f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in report.facts)
+    parts += ["<div class=facts>", *facts, "</div>\n"]
     if report.remarks:
         parts += ["<ul>", *(f"<li>{_text(remark)}</li>" for remark in report.remarks), "</ul>\n"]
-    words = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.diagnosis)
-    with styled():
-        parts += _section("Diagnosis", report, "diagnosis", words and f"<div class=card><ul>{words}</ul></div>\n")
-        parts += _section("The run", report, "run")
-        parts += _section("Spots and crystals", report, "spots")
-        for row, lines in report.cells.items():
-            parts += _section(f"Cell {row}", report, f"cell{row}", _cell_table(lines))
-        for row in report.cells:
-            name = "Orientations" if len(report.cells) == 1 else f"Orientations, cell {row}"
-            parts += _section(name, report, f"orientation{row}", after=_HOW_TO_READ)
-    parts += _made(report)
-    return "".join([*parts, _TAIL]).encode()
+    return "".join(parts)
 
 
 _HOW_TO_READ = (
@@ -94,11 +164,32 @@ def _text(text: str) -> str:
     return escape("".join(c if c.isprintable() else "?" for c in text))
 
 
-def _section(title: str, report: Report, section: str, before: str = "", after: str = "") -> list[str]:
-    shown = [picture for picture in report.pictures if picture.section == section]
-    if not shown and not before:
-        return []
-    return [f"<h2>{_text(title)}</h2>\n", before, "<div class=grid>\n", *map(_figure, shown), "</div>\n", after]
+def _anchor(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower())
+
+
+def _pictures(report: Report, section: str) -> str:
+    """The pictures of a section; empty where there are none."""
+    shown = [_figure(picture) for picture in report.pictures if picture.section == section]
+    return f"<div class=grid>\n{''.join(shown)}</div>\n" if shown else ""
+
+
+def _listed(table: Rows, what: str, which: str) -> str:
+    """A table that sorts and filters; empty where it has no rows."""
+    if not table.rows:
+        return ""
+    number = (
+        f"All {table.n_all:,} {what}."
+        if table.n_all == len(table.rows)
+        else (f"{len(table.rows):,} of {table.n_all:,} {what}: {which}. `ffbidx table` has all.")
+    )
+    head = "".join(f"<th class=n><button>{_text(name)}</button></th>" for name in table.head)
+    rows = "".join(f"<tr>{''.join(f'<td class=n>{_text(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
+    field = f"<input type=search placeholder='filter rows' aria-label='Filter the {what}'>"
+    return (
+        f"<div class=card data-table><p>{_text(number)} A click on a title sorts.</p>{field}\n<div class=scroll><table>"
+        f"<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></div>\n"
+    )
 
 
 def _figure(picture: Picture) -> str:
@@ -107,7 +198,8 @@ def _figure(picture: Picture) -> str:
     drawing = re.sub(r"^.*?(?=<svg)", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     title = picture.figure.axes[0].get_title(loc="left") or picture.figure.axes[0].get_xlabel()
-    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{_text(title)}" ', 1)
+    described = f"{title}. {picture.caption}" if picture.caption else title
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{_text(described)}" ', 1)
     kind = ' class="wide"' if picture.wide else ""
     caption = f"<figcaption>{_text(picture.caption)}</figcaption>" if picture.caption else ""
     return f'<figure{kind} id="{picture.name}"><div>{drawing}</div>{caption}</figure>\n'
@@ -128,16 +220,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable
     return f"<div class=scroll><table>\n{line('th', head)}{''.join(line('td', row) for row in rows)}</table></div>\n"
 
 
-def _made(report: Report) -> list[str]:
+def _made(report: Report) -> str:
     files = [(name, f"{n:,}", f"{rate:.1%}") for name, n, rate in report.files]
     more = f"<p>and {report.files_left_out} further files</p>" if report.files_left_out else ""
-    parts = [
-        "<h2>How it was made</h2>\n",
-        f"<div class=card>{_table(('input', 'frames', 'indexed'), files, (1, 2))}{more}</div>\n",
-    ]
+    parts = [f"<p class=card><code>{_text(report.command)}</code></p>\n"] if report.command else []
+    parts.append(f"<div class=card>{_table(('input', 'frames', 'indexed'), files, (1, 2))}{more}</div>\n")
     if report.problems:
         notes = _table(("note of the run",), ((problem,) for problem in report.problems))
         parts.append(f"<div class=card>{notes}</div>\n")
     table = _table(("parameter", "value", "what it is"), report.parameters)
     parts.append(f"<details class=card><summary>Parameters</summary>{table}</details>\n")
-    return parts
+    return "".join(parts)

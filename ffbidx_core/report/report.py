@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 
 import numpy as np
 
@@ -20,9 +22,12 @@ from ..model.records.frame import FrameStatus
 from ..model.records.reason import ADVICE, FrameReason
 from ..parameters import Parameters
 from ..read.results import read_run
+from .command_line import command_line
+from .examples import examples
 from .figures import Picture, in_words, pictures
 from .orientations import PoleFigure, pole_figures
 from .residual_picture import residual_picture
+from .rows import Rows, crystal_rows, failed_rows
 from .style import styled
 
 MOST_CELLS = 5
@@ -66,6 +71,12 @@ class Report:
     pictures : list of Picture
     diagnosis : list of str
         The diagnosis in words; empty where none was asked for.
+    crystals, failed : Rows
+        Crystals, and frames without a crystal.
+    command : str
+        The command line of the run.
+    date : str
+        The day and time at which the results were written.
     """
 
     path: str
@@ -79,6 +90,10 @@ class Report:
     parameters: list[tuple[str, str, str]]
     pictures: list[Picture]
     diagnosis: list[str] = field(default_factory=list)
+    crystals: Rows = field(default_factory=lambda: Rows((), [], 0))
+    failed: Rows = field(default_factory=lambda: Rows((), [], 0))
+    command: str = ""
+    date: str = ""
 
 
 def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = True) -> Report:
@@ -106,6 +121,7 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         drawn = list(pictures(found, rows, poles))
         if diagnosis is not None and diagnosis.experiment is not None:
             drawn.append(residual_picture(diagnosis.experiment))
+    drawn += examples(path, found)
     return Report(
         path,
         _facts(found),
@@ -123,7 +139,19 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         _parameters(found),
         drawn,
         [] if diagnosis is None else sentences(diagnosis),
+        crystal_rows(found),
+        failed_rows(found),
+        _command(path),
+        f"{datetime.fromtimestamp(os.stat(path).st_mtime):%Y-%m-%d %H:%M}",
     )
+
+
+def _command(path: str) -> str:
+    """The command line of the run, from the options that its results record; empty where they record none."""
+    try:
+        return command_line(read_run(path)[2].config)
+    except InputError:
+        return ""
 
 
 def _poles(found: RunColumns, row: int) -> list[PoleFigure]:
