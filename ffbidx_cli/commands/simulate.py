@@ -114,7 +114,7 @@ def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario
     import numpy as np
 
     from ffbidx_core.errors import UsageError
-    from ffbidx_core.model.detector.panels import WAVELENGTH_UNITS, Geometry
+    from ffbidx_core.model.detector.panels import Geometry
     from ffbidx_core.read.geometry.any import read_geometry
     from ffbidx_core.simulate.many_panels import ManyPanels
 
@@ -123,7 +123,7 @@ def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario
         raise UsageError(f"-g {path}: a detector's geometry is wanted, not a shift of the beam alone")
     # Options of a flat detector serve where the file has the numbers elsewhere.
     if (wave := given.wavelength) is not None and wave.value is not None:
-        scenario = dataclasses.replace(scenario, wavelength=float(WAVELENGTH_UNITS[wave.unit](wave.value)))
+        scenario = dataclasses.replace(scenario, wavelength=wave.angstrom)
     detector = ManyPanels.of(given, scenario.distance)
     if off:
         # A stream of numbers of its own: the crystals of a seed are the same on any detector.

@@ -10,6 +10,7 @@ from ..devices import Devices
 from ..errors import InputError
 from ..learn.multiples import Multiple, as_conventional, find_multiple
 from ..model.cell import Array, cell_parameters
+from ..model.detector.beam import offset_along_beam
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
@@ -77,9 +78,7 @@ class Diagnosis:
     pixels : Pixels or None
         The beam's shift, where the spots have pixels.
     distance : float or None
-        Of the detector, mm, where it is the same on all frames.
-    offset : float
-        Of the panels from that distance, mm.
+        Distance of the detector where the beam meets it, mm, where it is the same on all frames.
     moved : BeamShift
         By how much the run itself moved the beam.
     multiple : Multiple or None
@@ -105,7 +104,6 @@ class Diagnosis:
     experiment: ExperimentFinding | None = None
     pixels: Pixels | None = None
     distance: float | None = None
-    offset: float = 0.0
     moved: BeamShift = NO_SHIFT
     multiple: Multiple | None = None
     multiple_place: tuple[float, ...] = ()
@@ -116,9 +114,9 @@ class Diagnosis:
     advice: list[Advice] = field(default_factory=list)
 
     def distance_nearer_by(self, share: float) -> float:
-        """The distance, as the geometry has it, of a detector that is nearer to the sample by a share of itself."""
+        """The distance, mm, of a detector that is nearer to the sample by a share of itself."""
         assert self.distance is not None
-        return (self.distance + self.offset) / (1 + share) - self.offset
+        return self.distance / (1 + share)
 
 
 def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None = None) -> Diagnosis:
@@ -195,8 +193,8 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) 
     diagnosis.pixels = pixels_of(sample, experiment)
     distances = sample.distance[np.isfinite(sample.distance)]
     if len(distances) == sample.n_frames and np.ptp(distances) < SAME_DISTANCE:
-        diagnosis.distance = float(np.median(distances))
-        diagnosis.offset = sample.geometry.detector.mean_offset if sample.geometry else 0.0
+        offset = offset_along_beam(sample.geometry.detector) if sample.geometry else 0.0
+        diagnosis.distance = float(np.median(distances)) + offset
     if experiment.shift_helps and experiment.before and experiment.after:
         diagnosis.advice.append(
             Advice(moving_option(sample, experiment, diagnosis.shifted), experiment.before, experiment.after)

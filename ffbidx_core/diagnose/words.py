@@ -136,7 +136,7 @@ def _at(diagnosis: Diagnosis, experiment: ExperimentFinding) -> str:
     if diagnosis.distance is None:
         return ""
     mm = diagnosis.distance_nearer_by(experiment.distance.value)
-    found = _with_error(Value(mm, experiment.distance.error * (mm + diagnosis.offset)))
+    found = _with_error(Value(mm, experiment.distance.error * mm))
     return f" ({found} mm, not {diagnosis.distance:.3f})"
 
 

@@ -46,8 +46,8 @@ def read_blocks(
     """The frames of the sources, in their order.
 
     Frames that follow each other and have the same own cells share a block, from whatever files they are. A file that
-    cannot be used becomes one row with status UNREADABLE and a line in `problems`; so does what follows a place in a
-    file that cannot be read.
+    cannot be used becomes one row with status UNREADABLE and a line in `problems`; so does a frame that cannot be read,
+    with its index.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class RawFrames:
         The file's own input cells.
     problems : list of str
     readable : bool
-        False for the row that stands for a file, or the rest of a file, that cannot be read.
+        False for the row that stands for a frame, a file, or the rest of a file, that cannot be read.
     peaks : DetectorPeaks or None
         Positions of the spots on the detector, in files that have them.
     places : (F, 4) int64
@@ -65,10 +65,10 @@ class RawFrames:
         return zlib.crc32(self.spots[self.offsets[-2] : self.offsets[-1]].tobytes())
 
     @classmethod
-    def unreadable(cls, source: str, problem: str) -> RawFrames:
-        """The row of a file, or of the rest of one, that cannot be read."""
+    def unreadable(cls, source: str, problem: str, index: int = -1) -> RawFrames:
+        """The row of a frame with this index that cannot be read; -1 for a file or the rest of one."""
         return cls(
-            source, np.array([-1]), [""], np.zeros((0, 3)), np.zeros(2, np.int64), problems=[problem], readable=False
+            source, np.array([index]), [""], np.zeros((0, 3)), np.zeros(2, np.int64), problems=[problem], readable=False
         )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
+from ..model.detector.beam import offset_along_beam
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.records.frame import FrameStatus
 from .blocks import read_blocks
@@ -123,7 +124,8 @@ def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[l
                 for raw in file.read(np.arange(min(1, file.n_frames))):
                     if raw.peaks is not None:
                         detector["wavelength"] = float(raw.peaks.wavelength[0])
-                        detector["distance"] = float(raw.peaks.distance[0])
+                        offset = offset_along_beam(file.geometry.detector)
+                        detector["distance"] = float(raw.peaks.distance[0]) + offset
     return list(formats), detector
 
 

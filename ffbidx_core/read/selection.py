@@ -39,16 +39,46 @@ class Selection:
 
 
 def readable_frames(
-    file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int
+    file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int, *, whole: bool = True
 ) -> Iterator[RawFrames]:
-    """The selected frames of a source from a place on; an `InputError` comes after all that could be read."""
+    """The selected frames of a source from a place on; a frame that cannot be read is a row of its own.
+
+    Parameters
+    ----------
+    whole
+        Whether the file is all there; of one that is not, a frame that cannot be read now may be read later.
+
+    Raises
+    ------
+    InputError
+        For a file of one frame that cannot be read, and for one that is not whole, after all that could be read.
+    """
     first, taken = place.frame if source.index is None else source.index, place.taken
+    read = _with_bad_frames if whole and file.n_frames > 1 else type(file).read
     for begin, n in _slices(file, source, place.frame, at_once):
         chosen = begin + selection.take(n)
-        for raw in file.read(chosen) if len(chosen) else ():
+        for raw in read(file, chosen) if len(chosen) else ():
             raw.places = _places(raw.indices, place, place.position - first, taken)
             taken += len(raw.indices)
             yield raw
+
+
+def _with_bad_frames(file: SpotFile, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
+    """Some of the frames of a file, ascending, with a row for each that cannot be read in its place."""
+    at_once = len(frames)
+    while len(frames):
+        n_read = 0
+        try:
+            for raw in file.read(frames[:at_once]):
+                n_read += len(raw.indices)
+                yield raw
+        except InputError as error:
+            yield RawFrames.unreadable(file.path, str(error), int(frames[n_read]))
+            # Bad frames come in crowds: what lies behind one is tried with care.
+            n_read, at_once = n_read + 1, 1
+        else:
+            at_once *= 2
+        frames = frames[n_read:]
 
 
 def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -> NDArray[np.int64]:

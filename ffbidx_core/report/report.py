@@ -182,7 +182,7 @@ def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int
     if bad:
         remarks.append(f"{bad} frames have spots that are not finite numbers (bad_spots).")
     if unreadable:
-        remarks.append(f"{unreadable} inputs could not be read.")
+        remarks.append(f"{unreadable} inputs and frames could not be read.")
     if not len(found.cells):
         remarks.append("No crystal was found.")
     remarks += _chance_remarks(found)

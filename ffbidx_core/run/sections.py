@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LARGEST_SHIFT = 200.0
 """Beam shifts are smaller, mrad."""
 
+FARTHEST_DETECTOR = 100_000.0
+"""Detectors are nearer, mm; what is farther is a distance in another unit."""
+
 Path = str | os.PathLike[str]
 
 
@@ -136,7 +139,14 @@ class Experiment:
         kind=float,
         numbers=2,
     )
-    distance: float | None = asked(None, "Distance of the detector.", **FINITE, metavar="MM", kind=float)
+    distance: float | None = asked(
+        None,
+        "Distance of the detector where the beam meets it, offsets of its panels included; below 0: `clen` itself.",
+        f"within {FARTHEST_DETECTOR:g} mm, and not 0",
+        check=lambda v: 0 < abs(v) <= FARTHEST_DETECTOR,
+        metavar="MM",
+        kind=float,
+    )
     wavelength: float | None = asked(None, "Wavelength.", **FINITE, metavar="A", kind=float)
 
     @property

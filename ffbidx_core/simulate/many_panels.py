@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..model.cell import Array
 from ..model.detector.geometry_file import geometry_text
-from ..model.detector.panels import LENGTH_UNITS, NO_PANEL, Geometry, Reading
+from ..model.detector.panels import NO_PANEL, Geometry, Reading
 from ..model.detector.placed import PlacedPanels
 from ..model.detector.tree import PanelTree, groups_by_nearness
 
@@ -74,7 +74,7 @@ class ManyPanels:
         """
         reading = geometry.distance
         if reading is not None and reading.value is not None:
-            distance = reading.value * LENGTH_UNITS[reading.unit]
+            distance = reading.millimetres
         if distance is None:
             raise ParameterError("distance", None, "given, since the geometry has none")
         placed = PlacedPanels.of(geometry.detector, distance)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ffbidx_core.devices import open_devices
 from ffbidx_core.model.cell import Array, symmetry_operators
-from ffbidx_core.model.detector.panels import HC
 from ffbidx_core.model.detector.placed import PlacedPanels
+from ffbidx_core.model.detector.units import HC
 from ffbidx_core.model.lattice import primitive_basis
 from ffbidx_core.model.plan import SYMMETRY_TOLERANCE
 from ffbidx_core.panels.fit import PanelFit

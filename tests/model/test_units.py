@@ -1,35 +1,60 @@
+"""Units as files spell them."""
+
 import numpy as np
 import pytest
 
-from ffbidx_core.model.units import suspicious_units
-
-CELL = np.diag([30.0, 40.0, 50.0])
+from ffbidx_core.model.detector.units import electronvolts, metres, millimetres, to_angstrom, volts
 
 
-def spots_at(radius, n):
-    """n spots, all this far out, 1/angstrom."""
-    directions = np.random.default_rng(1).normal(size=(n, 3))
-    return (radius * directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [
+        ("m", 1.0),
+        ("meter", 1.0),
+        ("metres", 1.0),
+        ("mm", 1e-3),
+        ("millimeter", 1e-3),
+        ("Millimetres", 1e-3),
+        ("cm", 1e-2),
+        ("um", 1e-6),
+        ("\N{MICRO SIGN}m", 1e-6),
+        ("micron", 1e-6),
+        ("microns", 1e-6),
+        ("micrometer", 1e-6),
+        ("nm", 1e-9),
+        ("nanometre", 1e-9),
+        ("pm", 1e-12),
+        ("angstrom", 1e-10),
+        ("Angstroms", 1e-10),
+        ("A", 1e-10),
+        ("\N{ANGSTROM SIGN}", 1e-10),
+        ("1e-3 m", 1e-3),
+        ("10^-6 m", 1e-6),
+        ("75 um", 75e-6),
+    ],
+)
+def test_lengths(unit: str, factor: float):
+    assert metres(unit) == pytest.approx(factor, rel=1e-12)
 
 
-@pytest.mark.parametrize(("n", "suspicious"), [(250, False), (252, True)])
-def test_a_cell_with_fewer_lattice_points_than_spots_is_suspicious(n, suspicious):
-    """A sphere of 0.1/A holds 4/3 pi 0.001 x 60000 = 251.3 points of this lattice."""
-    assert bool(list(suspicious_units(spots_at(0.1, n), np.array([0, n]), CELL[None]))) is suspicious
+@pytest.mark.parametrize("unit", ["", "pixels", "parsec", "eV", "s", "1/angstrom", "mmm", "m2", "m s"])
+def test_what_is_no_length(unit: str):
+    assert metres(unit) is None
+    assert millimetres(unit) is None
 
 
-def test_frames_are_taken_together_and_empty_ones_do_not_count():
-    spots = np.concatenate([spots_at(0.1, 300), spots_at(0.1, 100)])
-    assert not list(suspicious_units(spots, np.array([0, 0, 300, 300, 400, 400]), CELL[None]))
-    (sentence,) = suspicious_units(spots, np.array([0, 0, 300, 300, 400, 400]), np.stack([CELL, CELL / 10]))
-    assert sentence.startswith("input cell 1 has 0.251 lattice points within the spots' resolution for 200 spots")
+def test_energies_and_voltages():
+    units = ("eV", "keV", "MeV", "electronvolt", "kiloelectronvolts", "V")
+    assert [electronvolts(unit) for unit in units] == [1.0, 1e3, 1e6, 1.0, 1e3, None]
+    assert [volts(unit) for unit in ("V", "kV", "kilovolt", "volts", "eV")] == [1.0, 1e3, 1e3, 1.0, None]
 
 
-def test_far_spots_are_counted():
-    spots = np.concatenate([spots_at(0.5, 10), spots_at(2.1, 3)])
-    (sentence,) = suspicious_units(spots, np.array([0, 13]), CELL[None])
-    assert sentence.startswith("3 of 13 spots lie beyond 2/angstrom")
-
-
-def test_no_spots_say_nothing():
-    assert not list(suspicious_units(np.zeros((0, 3), np.float32), np.array([0, 0]), CELL[None]))
+@pytest.mark.parametrize(
+    ("unit", "value", "angstroms"),
+    [("A", 1.3, 1.3), ("pm", 130, 1.3), ("m", 1.3e-10, 1.3), ("keV", 12.39842, 1.0), ("kV", 200.0, 0.02507934)],
+)
+def test_wavelengths(unit: str, value: float, angstroms: float):
+    convert = to_angstrom(unit)
+    assert convert is not None
+    np.testing.assert_allclose(convert(np.array([value])), [angstroms], rtol=1e-6)
+    assert to_angstrom("parsec") is None

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from cfel_fmt.geometry import load_crystfel_geometry
 
-from ffbidx_core.errors import InputError
+from ffbidx_core.errors import InputError, UsageError
 from ffbidx_core.model.detector.geometry_file import geometry_text
-from ffbidx_core.model.detector.panels import NO_PANEL
+from ffbidx_core.model.detector.panels import NO_PANEL, Reading
+from ffbidx_core.read.formats.per_frame import DISTANCE as DISTANCE_OF
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.geometry.choose import GeometryChanges
 from tests.helpers.beamline import DISTANCE, HEIGHT, PANELS, WAVELENGTH, WIDTH, geom_text
@@ -163,7 +164,7 @@ def test_detector_shifts_and_the_beam_centre():
         (lambda text: text + "p0/fs = 0x\n", "panel p0, fs.* zero"),
         (lambda text: text.replace("1.2 A", "1.2 parsec"), "parsec"),
         (lambda text: text.replace("1.2 A", "-1 A"), "not above 0"),
-        (lambda text: text.replace("clen = 0.1", "clen = far"), "clen"),
+        (lambda text: text.replace("clen = 0.1", "clen = 0,1"), "clen = 0,1 is neither"),
         (lambda text: text + "bad1/min_fs = 3\n", "bad1: has no min_ss"),
         (lambda text: text + "p0/corner_x = nan\n", "corner_x"),
     ],
@@ -172,3 +173,39 @@ def test_bad_files_say_what_is_wrong(text_file: TextFile, change: Callable[[str]
     with pytest.raises(InputError, match=problem) as caught:
         read_geometry(text_file(change(SIMPLE), "det.geom"))
     assert "det.geom" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "used"), [("true", False), ("1", False), ("0", True), ("false", True), ("yes", False)]
+)
+def test_a_panel_that_is_not_indexed_is_named_by_a_number_or_a_word(word: str, used: bool):
+    (panel,) = parse_geometry("x", SIMPLE + f"p0/no_index = {word}\n").detector.panels
+    assert panel.used is used
+
+
+@pytest.mark.parametrize("name", ["beam_energy", "LCLS/photon_energy_eV", "/LCLS/photon_energy_eV"])
+def test_a_header_is_a_path_and_an_option_takes_its_place(name: str):
+    geometry = parse_geometry("x", SIMPLE.replace("wavelength = 1.2 A", f"photon_energy = {name}"))
+    assert geometry.wavelength == Reading(None, name, "eV")
+    assert GeometryChanges(wavelength=1.5).apply(geometry).wavelength == Reading(1.5, unit="A")
+
+
+@pytest.mark.parametrize("unit", ["mm", "millimetre", "millimeters", "1e-3 m", "m", "um", "microns"])
+def test_units_of_a_distance_are_those_of_udunits(unit: str):
+    factor = {"m": 1e3, "um": 1e-3, "microns": 1e-3}.get(unit, 1.0)
+    geometry = parse_geometry("x", SIMPLE.replace("clen = 0.1", f"clen = {100 / factor} {unit}"))
+    assert DISTANCE_OF.number(geometry.distance) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("coffset", "given"), [(0.58, 100.0), (-0.22, 150.0), (0.0, 80.0), (0.58, -480.0)])
+def test_the_option_is_the_distance_of_the_detector_whatever_its_offset(coffset: float, given: float):
+    geometry = GeometryChanges(distance=given).apply(parse_geometry("x", f"coffset = {coffset}\n" + SIMPLE))
+    (place,) = geometry.detector.positions(np.array([[0, 0, 0]]), DISTANCE_OF.number(geometry.distance))
+    # Below 0 it is the encoder's reading itself.
+    assert place[2] == pytest.approx(given if given > 0 else given + 1e3 * coffset)
+
+
+def test_a_reading_that_puts_the_detector_before_the_sample_is_refused():
+    geometry = parse_geometry("x", "coffset = 0.1\n" + SIMPLE)
+    with pytest.raises(UsageError, match="--distance -150: puts the detector before the sample"):
+        GeometryChanges(distance=-150.0).apply(geometry)

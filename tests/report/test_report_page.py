@@ -163,7 +163,7 @@ def test_frames_that_are_no_use_are_said(tmp_path):
     said = " ".join(report.remarks)
     assert "stopped" in said
     assert "1 frames have spots that are not finite" in said
-    assert "1 inputs could not be read" in said
+    assert "1 inputs and frames could not be read" in said
     assert dict(report.facts)["spots per frame not indexed, median"] == str(results.n_spots[3])
 
 

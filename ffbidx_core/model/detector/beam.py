@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from .panels import Detector, Panel
 
+_FAR = 2.0**20
+"""Distance, mm, that puts any detector behind the sample; a power of 2, which costs the fewest digits."""
 _ALONG_BEAM = 0.05
 """Sine of the angle between a panel and the beam, below which they do not really meet."""
 
@@ -19,6 +21,18 @@ def beam_on_panel(detector: Detector, place: ArrayLike = (0.0, 0.0)) -> tuple[fl
     steps = np.column_stack([panel.fast[:2], panel.slow[:2]])
     fs, ss = np.linalg.solve(steps, np.asarray(place) - panel.corner[:2])
     return float(panel.first[0] + fs), float(panel.first[1] + ss)
+
+
+def offset_along_beam(detector: Detector) -> float:
+    """How much farther than the distance of its geometry a detector is where the beam meets it, mm.
+
+    In CrystFEL's geometries that is the `coffset` of the panel that the beam hits. Where the beam meets no panel it is
+    the mean of all panels' offsets.
+    """
+    try:
+        return distance_along_beam(detector.moved((0.0, 0.0, _FAR)).panels) - _FAR
+    except ValueError:
+        return detector.mean_offset
 
 
 def distance_along_beam(panels: Sequence[Panel]) -> float:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from .panels import BadRegion, Geometry, Panel, Reading, Vector
+from .units import electronvolts, volts
 
 BY_HAND = "; the wavelength was given by hand"
 """Line of a geometry file whose wavelength wins over what the peaks' own file says."""
@@ -19,10 +20,15 @@ def geometry_text(geometry: Geometry) -> str:
     lines = [BY_HAND] if geometry.by_hand else []
     wave, distance = geometry.wavelength, geometry.distance
     if wave is not None:
-        key = {"A": "wavelength", "m": "wavelength", "V": "electron_voltage", "kV": "electron_voltage"}
-        lines.append(f"{key.get(wave.unit, 'photon_energy')} = {_written(wave)} {wave.unit}")
+        key = "electron_voltage" if volts(wave.unit) else "photon_energy" if electronvolts(wave.unit) else "wavelength"
+        lines.append(f"{key} = {_written(wave)} {wave.unit}")
     if distance is not None:
         lines.append(f"clen = {_written(distance)} {distance.unit}")
+    lines += [
+        f"detector_shift_{axis} = {_written(reading)} {reading.unit}"
+        for axis, reading in zip("xy", geometry.shift, strict=True)
+        if reading is not None
+    ]
     for name, what in (("peak_list", geometry.peak_list), ("peak_list_type", geometry.peak_list_type)):
         if what:
             lines.append(f"{name} = {what}")

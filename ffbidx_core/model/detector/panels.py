@@ -7,18 +7,16 @@ the centre of the first pixel is at (0.5, 0.5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cell import Array
 from .beam_shift import ShiftAlone
+from .units import millimetres, to_angstrom
 
-HC = 12398.42
-"""Photon energy (eV) times wavelength (angstrom)."""
 NO_PANEL = -1
 
 Vector = tuple[float, float, float]
@@ -104,8 +102,11 @@ class Detector:
         found[times != 1] = NO_PANEL
         return found
 
-    def positions(self, pixels: Array, distance: ArrayLike) -> Array:
-        """Laboratory positions (n, 3) in mm of pixels, for a distance of the detector in mm, one or (n,)."""
+    def positions(self, pixels: Array, distance: ArrayLike, shift: Array | None = None) -> Array:
+        """Laboratory positions (n, 3) in mm of pixels, for a distance of the detector in mm, one or (n,).
+
+        `shift` (n, 2), mm, is how far the detector is moved along x and y for each pixel; None: it is not.
+        """
         panel = pixels[:, 2].astype(np.int64)
         first, corner, fast, slow = (
             np.array([getattr(p, name) for p in self.panels], dtype=np.float64)
@@ -114,11 +115,16 @@ class Detector:
         steps = pixels[:, :2] - first[panel]
         places = corner[panel] + steps[:, :1] * fast[panel] + steps[:, 1:] * slow[panel]
         places[:, 2] += np.asarray(distance, dtype=np.float64)
+        if shift is not None:
+            places[:, :2] += shift
         return np.asarray(places)
 
-    def spots(self, pixels: Array, wavelength: ArrayLike, distance: ArrayLike) -> Array:
-        """Spots (n, 3), 1/angstrom, of pixels, for a wavelength in angstrom and a distance in mm, one or (n,)."""
-        ray = self._without_parallax(pixels, self.positions(pixels, distance))
+    def spots(self, pixels: Array, wavelength: ArrayLike, distance: ArrayLike, shift: Array | None = None) -> Array:
+        """Spots (n, 3), 1/angstrom, of pixels, for a wavelength in angstrom and a distance in mm, one or (n,).
+
+        `shift` as `positions` takes it.
+        """
+        ray = self._without_parallax(pixels, self.positions(pixels, distance, shift))
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
@@ -199,31 +205,27 @@ class Reading:
     path : str
         Dataset with one number, or one for each frame; empty where there is a value.
     unit : str
-        A key of `WAVELENGTH_UNITS` or `LENGTH_UNITS`.
+        A unit that `units` knows.
     """
 
     value: float | None
     path: str = ""
     unit: str = ""
 
+    @property
+    def millimetres(self) -> float:
+        """The number of a length, mm."""
+        factor = millimetres(self.unit)
+        assert self.value is not None
+        assert factor is not None
+        return self.value * factor
 
-def _electrons(volts: Any) -> Any:
-    """De Broglie's wavelength of electrons, with the relativistic correction."""
-    return 12.2642596 / np.sqrt(volts * (1 + 0.978475598e-6 * volts))
-
-
-WAVELENGTH_UNITS: dict[str, Callable[[Any], Any]] = {
-    "A": lambda v: v,
-    "m": lambda v: v * 1e10,
-    "eV": lambda v: HC / v,
-    "keV": lambda v: HC / (v * 1e3),
-    "MeV": lambda v: HC / (v * 1e6),
-    "V": _electrons,
-    "kV": lambda v: _electrons(v * 1e3),
-}
-"""Conversion of a wavelength, a photon energy or an accelerating voltage to angstrom, by its unit."""
-LENGTH_UNITS = {"mm": 1.0, "m": 1e3}
-"""Millimetres in a unit."""
+    @property
+    def angstrom(self) -> float:
+        """The number of a wavelength, a photon energy or a voltage, as a wavelength in angstrom."""
+        convert = to_angstrom(self.unit)
+        assert convert is not None
+        return float(convert(self.value))
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,9 @@ class Geometry:
         An assumption about the geometry that its user should know, or empty.
     groups : tuple of tuple of int
         Sets of panels, by their numbers, that are mounted together; one may be part of another.
+    shift : (2,) of Reading or None
+        Where files keep how far the detector is moved along x and y on each frame, see `Detector.positions`; None: a
+        shift that is the same for all frames is in the detector.
     """
 
     detector: Detector
@@ -261,6 +266,7 @@ class Geometry:
     by_hand: bool = False
     assumed: str = ""
     groups: tuple[tuple[int, ...], ...] = ()
+    shift: tuple[Reading | None, Reading | None] = (None, None)
 
 
 GivenGeometry = Geometry | ShiftAlone

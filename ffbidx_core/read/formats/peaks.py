@@ -35,6 +35,8 @@ class PeakLists:
     intensity : (N,) float64 or None
     panel : (N,) int64 or None
         Number of each peak's panel; None: the panel whose area holds the peak.
+    shift : (F, 2) float64 or None
+        How far the detector is moved along x and y on each frame, mm; None: it is not.
     """
 
     indices: NDArray[np.int64]
@@ -46,6 +48,7 @@ class PeakLists:
     distance: Array
     intensity: Array | None = None
     panel: NDArray[np.int64] | None = None
+    shift: Array | None = None
 
 
 class PeakPlacer:
@@ -72,14 +75,16 @@ class PeakPlacer:
         # A wavelength or distance that is none makes spots that are nan, and so a bad frame.
         wavelength = np.where(peaks.wavelength > 0, peaks.wavelength, np.nan)[frame[kept]]
         distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
+        shift = None if peaks.shift is None else peaks.shift[frame[kept]]
         with np.errstate(invalid="ignore", over="ignore"):
-            spots = self._detector.spots(pixels[kept], wavelength, distance)
+            spots = self._detector.spots(pixels[kept], wavelength, distance, shift)
         offsets = offsets_of(np.bincount(frame[kept], minlength=len(counts)))
         found = DetectorPeaks(
             pixels[kept],
             peaks.wavelength,
             peaks.distance,
             None if peaks.intensity is None else peaks.intensity[kept],
+            peaks.shift,
         )
         raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
         raw.problems += self._problems(peaks, bool(kept.all()))

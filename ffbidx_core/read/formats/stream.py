@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
 from ...model.cell import Array
-from ...model.detector.panels import HC, NO_PANEL, Geometry
+from ...model.detector.panels import NO_PANEL, Geometry
+from ...model.detector.units import HC
 from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
 from ..cells.files import crystfel_cell

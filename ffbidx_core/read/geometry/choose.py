@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import InputError, UsageError
-from ...model.detector.beam import beam_on_panel
+from ...model.detector.beam import beam_on_panel, offset_along_beam
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry, GivenGeometry, Reading
@@ -32,7 +32,8 @@ class GeometryChanges:
     beam_centre : (2,) float
         Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
     distance : float
-        Distance of the detector, mm.
+        Distance of the detector where the beam meets it, mm, whatever offsets its panels have. Below 0: what stands in
+        the geometry for it, such as the reading of an encoder, to which the offsets come (`clen` of CrystFEL).
     wavelength : float
         Wavelength, angstrom.
     half_pixel_shift : bool
@@ -56,12 +57,23 @@ class GeometryChanges:
         if self.beam_centre is not None:
             changed = replace(changed, detector=geometry.detector.with_beam_at(self.beam_centre))
         if self.distance is not None:
-            changed = replace(changed, distance=Reading(self.distance, unit="mm"))
+            changed = replace(changed, distance=Reading(self._as_in_file(geometry), unit="mm"))
         if self.wavelength is not None:
             changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
         # Read back, so that the run has the very numbers that its results record.
         made = parse_crystfel("the geometry with the options", geometry_text(changed))
         return replace(made, half_pixel_shift=self.half_pixel_shift)
+
+    def _as_in_file(self, geometry: Geometry) -> float:
+        """The distance as a geometry with offsets of its panels has it, mm."""
+        assert self.distance is not None
+        offset = offset_along_beam(geometry.detector)
+        if self.distance > 0:
+            return round(self.distance - offset, 9)
+        if self.distance + offset <= 0:
+            problem = f"--distance {self.distance:g}: puts the detector before the sample"
+            raise UsageError(f"{problem}: give its distance, above 0; clen and coffset are {offset:g} mm apart")
+        return self.distance
 
     def _in_list(self, geometry: Geometry) -> Geometry:
         """The geometry of a DIALS experiment list with these changes, which are made in the list itself."""
@@ -70,6 +82,8 @@ class GeometryChanges:
             moved = geometry.detector.with_beam_at(self.beam_centre)
             shift = np.array(moved.panels[0].corner) - np.array(geometry.detector.panels[0].corner)
         made = changed_geometry(geometry.text, shift, self.wavelength)
+        if self.distance is not None and self.distance < 0:
+            raise UsageError(f"--distance {self.distance:g}: the distance of a detector of DIALS is above 0")
         if self.distance is not None and made.distance is not None and made.distance.value is not None:
             # After the first shift, since it is the distance of the panel that the beam hits.
             shift = np.array([0, 0, self.distance - made.distance.value])

@@ -9,16 +9,8 @@ from dataclasses import dataclass, field
 
 from ...errors import InputError
 from ...model.detector.geometry_file import BY_HAND, SENSOR
-from ...model.detector.panels import (
-    LENGTH_UNITS,
-    WAVELENGTH_UNITS,
-    BadRegion,
-    Detector,
-    Geometry,
-    Panel,
-    Reading,
-    Vector,
-)
+from ...model.detector.panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
+from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, millimetres, to_angstrom
 from .groups import groups_of_lines
 
 LARGEST_GEOMETRY_FILE = 2**20
@@ -55,14 +47,16 @@ def parse_crystfel(path: str, text: str) -> Geometry:
     if not lines.panels:
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")
     distance, height = _distance(path, lines)
-    shift = [_millimetres(path, lines.defaults, f"detector_shift_{axis}", "m") for axis in "xy"]
+    shifts = [_shift(path, lines.defaults, f"detector_shift_{axis}") for axis in "xy"]
     panels = [_panel(path, name, fields, height) for name, fields in lines.panels.items()]
     detector = Detector(tuple(panels), tuple(_bad_region(path, *item) for item in lines.bad.items()))
     place, kind = (_anywhere(lines, key) for key in ("peak_list", "peak_list_type"))
     if kind not in PEAK_LIST_TYPES:
         raise InputError(path, f"peak_list_type = {kind[:20]} is none of {', '.join(PEAK_LIST_TYPES[1:])}")
-    if any(shift):
-        detector = detector.moved((*shift, 0.0))
+    moved = [0.0 if each is None or each.value is None else each.millimetres for each in shifts]
+    if any(moved):
+        detector = detector.moved((*moved, 0.0))
+    in_files = [None if each is None or each.value is not None else each for each in shifts]
     return Geometry(
         detector,
         _wavelength(path, lines),
@@ -72,6 +66,7 @@ def parse_crystfel(path: str, text: str) -> Geometry:
         text=text,
         by_hand=BY_HAND in text,
         groups=groups_of_lines(lines.groups, list(lines.panels)),
+        shift=(in_files[0], in_files[1]),
     )
 
 
@@ -134,11 +129,12 @@ def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
     try:
         number = float(value)
     except ValueError:
-        if not value.startswith("/"):
+        # What begins like a number is one with a typing error.
+        if not (value[0].isalpha() or value[0] in "/_%"):
             raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset (/entry/...)") from None
         return Reading(None, value, unit or units["dataset"])
-    # A distance may be an encoder's, with the rest in coffset.
-    if not (math.isfinite(number) and (number > 0 or key == "clen")):
+    # A distance may be an encoder's, with the rest in coffset; a shift has any sign.
+    if not (math.isfinite(number) and (number > 0 or key not in _WAVELENGTH_KEYS)):
         raise InputError(path, f"{key} = {text[:40]} is not above 0")
     return Reading(number, "", unit or units["number"])
 
@@ -147,9 +143,8 @@ def _wavelength(path: str, lines: _Lines) -> Reading | None:
     for key, unit in _WAVELENGTH_KEYS.items():
         if (text := lines.defaults.get(key)) is not None:
             reading = _reading(path, key, text, {"number": unit, "dataset": unit})
-            if reading.unit not in WAVELENGTH_UNITS:
-                known = ", ".join(WAVELENGTH_UNITS)
-                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is one of {known}")
+            if to_angstrom(reading.unit) is None:
+                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is {WAVELENGTHS_WANTED}")
             return reading
     return None
 
@@ -161,8 +156,7 @@ def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float
         # A default stands for the panels that come later too, wherever in the file it is.
         text = fields.get("clen")
         readings[name] = _reading(path, "clen", text, {"number": "m", "dataset": "mm"}) if text else None
-        if text and (unit := getattr(readings[name], "unit", "")) not in LENGTH_UNITS:
-            raise InputError(path, f"clen has the unit {unit[:20]!r}, wanted is one of {', '.join(LENGTH_UNITS)}", name)
+        _check_length(path, "clen", readings[name], name)
     common = readings.pop("")
     first = next((r for r in readings.values() if r is not None), common)
     if first is None:
@@ -175,18 +169,30 @@ def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float
                 raise InputError(path, "panels have their clen in different datasets, which is not read", name)
             heights[name] = 0.0
         else:
-            heights[name] = reading.value * LENGTH_UNITS[reading.unit] - first.value * LENGTH_UNITS[first.unit]
+            heights[name] = reading.millimetres - first.millimetres
     return first, heights
 
 
-def _millimetres(path: str, fields: dict[str, str], key: str, unit: str) -> float:
+def _shift(path: str, fields: dict[str, str], key: str) -> Reading | None:
+    """How far the detector is moved along an axis: a number, or a dataset with one for each frame."""
     if key not in fields:
-        return 0.0
-    value, _, given = fields[key].partition(" ")
-    given = given.strip() or unit
-    if value.startswith("/") or given not in LENGTH_UNITS:
-        raise InputError(path, f"{key} = {fields[key][:40]}: a number in m or mm is wanted")
-    return _number(path, {key: value}, key, "") * LENGTH_UNITS[given]
+        return None
+    reading = _reading(path, key, fields[key], {"number": "m", "dataset": "m"})
+    _check_length(path, key, reading, "")
+    return reading
+
+
+def _check_length(path: str, key: str, reading: Reading | None, place: str) -> None:
+    if reading is not None and millimetres(reading.unit) is None:
+        raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is {LENGTHS_WANTED}", place)
+
+
+def _flag(path: str, fields: dict[str, str], key: str, place: str) -> bool:
+    """A switch: a number that is 0 or not, or a word."""
+    word = fields.get(key, "0").lower()
+    if word in ("true", "yes", "on", "false", "no", "off"):
+        return word in ("true", "yes", "on")
+    return _number(path, fields, key, place, 0.0) != 0
 
 
 def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, float]) -> Panel:
@@ -203,7 +209,7 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
     height = _number(path, fields, "coffset", place, 0.0) * 1e3 + heights[name]
     fast = _direction(path, fields.get("fs", "x"), size, f"{place}, fs")
     slow = _direction(path, fields.get("ss", "y"), size, f"{place}, ss")
-    used = _number(path, fields, "no_index", place, 0.0) == 0
+    used = not _flag(path, fields, "no_index", place)
     sensor = [_number(path, {"sensor": w}, "sensor", place) for w in fields.get(_SENSOR_KEY, "0 0").split()]
     return Panel(
         name,

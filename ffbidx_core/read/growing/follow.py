@@ -247,7 +247,8 @@ class Follower:
             with contextlib.closing(open_spots(file.path, geometry)) as spots:
                 spots.n_frames = min(spots.n_frames, file.ready)
                 file.check(spots)
-                for raw in readable_frames(spots, self._sources[-1], self._place, selection, at_once):
+                whole, source = file.closed, self._sources[-1]
+                for raw in readable_frames(spots, source, self._place, selection, at_once, whole=whole):
                     if spots.units_assumed and not self._units_said:
                         raw.problems.append(f"an input's /spots: {UNITS_ASSUMED}")
                         self._units_said = True

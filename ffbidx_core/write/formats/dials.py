@@ -165,6 +165,8 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
             for frame in _frames(results, setup):
                 assert frame.peaks is not None
                 own = round(float(frame.peaks.distance[0]), 4)
+                if frame.peaks.shift is not None and frame.peaks.shift.any():
+                    raise UsageError("the detector is shifted from frame to frame: write .stream, or split the input")
                 distance = own if distance is None else distance
                 if own != distance:
                     problem = "the detector's distance changes from frame to frame"

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import UsageError
 from ...model.cell import Array
 from ...model.detector.dxtbx import local_panel
-from ...model.detector.panels import LENGTH_UNITS, Geometry
+from ...model.detector.panels import Geometry
 from ...model.detector.placed import PlacedPanels
 from ...read.geometry.crystfel import panel_lines
 from ...read.geometry.dials import is_experiments, parse_experiments
@@ -48,7 +48,7 @@ def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> s
 def distance_of(geometry: Geometry) -> float | None:
     """The distance that a geometry gives for all frames, mm; None where each frame has its own."""
     reading = geometry.distance
-    return None if reading is None or reading.value is None else reading.value * LENGTH_UNITS[reading.unit]
+    return None if reading is None or reading.value is None else reading.millimetres
 
 
 def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> str:

@@ -12,7 +12,8 @@ from ...errors import UsageError
 from ...model.cell import Array, cell_parameters, reciprocal
 from ...model.crystal import excitation_errors
 from ...model.detector.geometry_file import geometry_text
-from ...model.detector.panels import HC, Geometry
+from ...model.detector.panels import Geometry
+from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
 from ...read.geometry.dials import is_experiments

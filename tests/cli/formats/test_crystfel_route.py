@@ -10,6 +10,8 @@ import pytest
 from cfel_fmt import crystfel_stream
 
 from ffbidx_core import read_results
+from ffbidx_core.model.detector.beam import offset_along_beam
+from ffbidx_core.read.geometry.any import parse_geometry
 from tests.helpers.beamline import ENERGY, PANELS, geom_text, same_orientation, stills, write_cxi
 from tests.helpers.frames import OPERATORS
 
@@ -170,9 +172,11 @@ def test_wavelength_and_distance_of_each_frame(route, run, tmp_path):
 
 def test_options_take_the_place_of_the_geometrys_numbers(route, tmp_path):
     (tmp_path / "det.geom").write_text(geom_text("0.5 m", "photon_energy = 5000 eV"))
-    assert route("--distance", 80, "--wavelength", 12398.42 / ENERGY, "-o", "run.stream").status == 0
+    # The distance of the detector has the offset of the panel in it that the beam passes by.
+    distance = 80 + offset_along_beam(parse_geometry("x", geom_text()).detector)
+    assert route("--distance", distance, "--wavelength", 12398.42 / ENERGY, "-o", "run.stream").status == 0
     stream = CFstreamparser.parse_stream_file(str(tmp_path / "run.stream"))
-    assert stream.geometry.params["clen"] == "80 mm"
+    assert float(stream.geometry.params["clen"].removesuffix(" mm")) == pytest.approx(80)
     (crystal,) = stream.chunks[0].crystals
     assert same_orientation(cell_of_stars([crystal.astar, crystal.bstar, crystal.cstar]), MADE.cells[0], OPERATORS)
 

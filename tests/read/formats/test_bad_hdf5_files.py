@@ -191,19 +191,20 @@ def spoil_chunk(path: str, row: int) -> None:
 
 
 @pytest.mark.parametrize("frames_per_block", [1, 2, 3, 100])
-def test_frames_before_a_read_error_are_kept_whatever_the_blocks(hdf5_file: Hdf5File, frames_per_block: int) -> None:
+def test_a_read_error_costs_its_frame_whatever_the_blocks(hdf5_file: Hdf5File, frames_per_block: int) -> None:
     path = hdf5_file(replace("spots", good_spots(), chunks=(1, 3), fletcher32=True), "bad.h5")
     spoil_chunk(path, 6)
     after = hdf5_file(name="after.h5")
     found = blocks(path, after, frames_per_block=frames_per_block)
     rows = [(source, index, len(spots)) for source, index, spots in frames(found)]
-    assert rows == [(path, 0, 4), (path, 1, 0), (path, -1, 0)] + [(after, i, n) for i, n in enumerate(COUNTS)]
-    assert np.concatenate([block.status for block in found]).tolist() == [1, 1, 4, 1, 1, 1, 1]
+    assert rows == [(path, 0, 4), (path, 1, 0), (path, 2, 0), (path, 3, COUNTS[3])] + [
+        (after, i, n) for i, n in enumerate(COUNTS)
+    ]
+    assert np.concatenate([block.status for block in found]).tolist() == [1, 1, 4, 1, 1, 1, 1, 1]
     (problem,) = [line for block in found for line in block.problems]
     assert problem.startswith(f"{path}, frame 2: cannot be read as HDF5: ")
-    assert problem.endswith("the rest of the file is left out")
-    # Alone in the run it is the same; without a frame to keep it is an error.
+    # Alone in the run it is the same.
     alone = blocks(path, frames_per_block=frames_per_block)
-    assert np.concatenate([block.status for block in alone]).tolist() == [1, 1, FrameStatus.UNREADABLE]
-    with pytest.raises(InputError, match="frame 2"):
-        blocks(Source(path, 2))
+    assert np.concatenate([block.status for block in alone]).tolist() == [1, 1, FrameStatus.UNREADABLE, 1]
+    (only,) = blocks(Source(path, 2))
+    assert (only.indices.tolist(), only.status.tolist()) == ([2], [FrameStatus.UNREADABLE])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.errors import InputError
+from ffbidx_core.model.detector.geometry_file import geometry_text
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.formats.open import open_spots
@@ -101,23 +102,23 @@ def test_bitshuffle_and_integers(tmp_path: Path, cxi: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda group: group.__delitem__("peakYPosRaw"), "/spots"),
-        (lambda group: group["nPeaks"].__setitem__(1, 513), "frame 1: claims 513 peaks"),
-        (lambda group: group["nPeaks"].__setitem__(0, -1), "frame 0: claims -1 peaks"),
-    ],
+    ("frame", "claimed"),
+    [(1, 513), (0, -1)],
 )
-def test_bad_files_say_what_is_wrong(cxi: Path, change, problem: str):
-    poke(cxi, change)
-    if problem.startswith("frame 1"):
-        # The frames before the bad one come first.
-        (block,) = blocks(cxi)
-        assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
-        assert problem in block.problems[-1]
-    else:
-        with pytest.raises(InputError, match=problem):
-            blocks(cxi)
+def test_a_row_that_claims_what_cannot_be_costs_its_frame(cxi: Path, frame: int, claimed: int):
+    good = blocks(cxi)[0]
+    poke(cxi, lambda group: group["nPeaks"].__setitem__(frame, claimed))
+    (block,) = blocks(cxi)
+    assert block.indices.tolist() == [0, 1, 2]
+    assert block.status.tolist() == [4 if f == frame else FrameStatus.NOT_INDEXED for f in range(3)]
+    assert block.n_spots.tolist() == [0 if f == frame else n for f, n in enumerate(good.n_spots)]
+    assert any(f"frame {frame}: claims {claimed} peaks" in line for line in block.problems)
+
+
+def test_a_file_without_a_table_says_what_is_wanted(cxi: Path):
+    poke(cxi, lambda group: group.__delitem__("peakYPosRaw"))
+    with pytest.raises(InputError, match="/spots"):
+        blocks(cxi)
 
 
 def test_tables_of_wrong_shapes(cxi: Path):
@@ -225,3 +226,34 @@ def test_a_distance_below_0_is_an_encoders(tmp_path: Path, cxi: Path):
     lines = ["clen = -0.42 m" if line.startswith("clen") else line for line in lines]
     (literal,) = blocks(cxi, parse_geometry("x", "\n".join(lines)))
     np.testing.assert_allclose(literal.spots[:n], expected.spots[:n], atol=1e-6)
+
+
+def test_numbers_of_peaks_may_be_floats_that_are_whole(cxi: Path):
+    right = blocks(cxi)[0]
+
+    def change(group):
+        counts = group["nPeaks"][()].astype(float)
+        del group["nPeaks"]
+        counts[2] += 0.5
+        group["nPeaks"] = counts
+
+    (block,) = blocks(poke(cxi, change))
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
+    np.testing.assert_array_equal(block.spots, right.spots[: right.offsets[2]])
+
+
+@pytest.mark.parametrize("as_column", [False, True])
+def test_the_detectors_shift_of_each_frame(tmp_path: Path, as_column: bool):
+    shifts = np.array([[0.3, -0.2], [0.0, 0.0], [-1.0, 0.5]])
+    columns = {f"/shift/{axis}": shifts[:, k : k + 1] if as_column else shifts[:, k] for k, axis in enumerate("xy")}
+    path = write_cxi(tmp_path / "run.cxi", MADE, **columns)
+    text = "detector_shift_x = /shift/x mm\ndetector_shift_y = shift/y mm\n" + geom_text()
+    (block,) = blocks(path, parse_geometry("x", text))
+    for f, (x, y) in enumerate(shifts):
+        number = f"detector_shift_x = {x} mm\ndetector_shift_y = {y} mm\n" + geom_text()
+        right = blocks(path, parse_geometry("x", number))[0]
+        rows = slice(right.offsets[f], right.offsets[f + 1])
+        np.testing.assert_allclose(block.spots[rows], right.spots[rows], atol=1e-7)
+    # A text that is made anew says the same.
+    (again,) = blocks(path, parse_geometry("x", geometry_text(parse_geometry("x", text))))
+    np.testing.assert_allclose(again.spots, block.spots, atol=1e-6)

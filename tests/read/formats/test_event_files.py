@@ -113,13 +113,15 @@ def test_a_wavelength_for_each_event(lists: Path):
     np.testing.assert_allclose(12398.42 / raw.peaks.wavelength, [9000 + len(peaks) for peaks in MADE.peaks])
 
 
-def test_a_bad_event_comes_after_those_before_it(lists: Path):
+@pytest.mark.parametrize(("name", "row"), [("event_1", 0), ("event_2", 1), ("event_10", 2)])
+def test_a_bad_event_costs_its_frame(lists: Path, name: str, row: int):
     with h5py.File(lists, "a") as file:
-        del file["run/event_10/peaks"]
-        file["run/event_10/peaks"] = np.zeros((3, 7))
+        del file[f"run/{name}/peaks"]
+        file[f"run/{name}/peaks"] = np.zeros((3, 7))
     (block,) = blocks(lists)
-    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
-    assert "/run/event_10/peaks: has the shape (3, 7)" in block.problems[-1]
+    assert block.status.tolist() == [4 if f == row else FrameStatus.NOT_INDEXED for f in range(3)]
+    assert block.indices.tolist() == [0, 1, 2]
+    assert f"/run/{name}/peaks: has the shape (3, 7)" in block.problems[0]
 
 
 def test_no_peaks_are_a_frame_without_spots(lists: Path):
@@ -135,15 +137,26 @@ def test_no_peaks_are_a_frame_without_spots(lists: Path):
         (geometry("/run/%/nothing", "/run/%/image"), "has no events /run/%/nothing"),
         (geometry("/run/event_%/peaks"), "a % stands for a whole name"),
         (geometry("/run/%/peaks", "/run/%/%/image"), "different numbers of % in peak_list"),
+    ],
+)
+def test_what_does_not_fit_is_told(lists: Path, wanted, problem: str):
+    with pytest.raises(InputError, match=problem):
+        blocks(lists, wanted)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
         (geometry("/run/%/peaks", "/run/%/image", "peak_list_type = cxi"), "event_1/peaks/nPeaks: is missing"),
         (geometry("/run/%", "/run/%/image", "peak_list_type = list3"), "event_1: has the shape"),
         (geometry("/run/%/peaks", beam="wavelength = /run/%/none A").text.replace("data = /x", "data = /run/%/x"),
          "/run/event_1/none: is missing"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told(lists: Path, wanted, problem: str):
-    with pytest.raises(InputError, match=problem):
-        blocks(lists, parse_geometry("x", wanted) if isinstance(wanted, str) else wanted)
+def test_what_does_not_fit_any_event_leaves_none(lists: Path, wanted, problem: str):
+    (block,) = blocks(lists, parse_geometry("x", wanted) if isinstance(wanted, str) else wanted)
+    assert set(block.status.tolist()) == {FrameStatus.UNREADABLE}
+    assert problem in block.problems[0]
 
 
 def test_data_of_each_panel_are_kept_in_a_text_that_is_made_anew():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core.errors import InputError
-from ffbidx_core.model.detector.panels import HC, Detector, Geometry, Reading
+from ffbidx_core.model.detector.panels import Detector, Geometry, Reading
+from ffbidx_core.model.detector.units import HC
 from ffbidx_core.read.formats.hdf5.opened import InDataset, OfFrames, OpenHdf5
 from ffbidx_core.read.formats.per_frame import DISTANCE, WAVELENGTH, Listed, Same
 
@@ -39,7 +40,18 @@ def open_with(tmp_path):
         file.close()
 
 
-@pytest.mark.parametrize("energies", [9500.0, [9500.0], [9500.0, 1.0, 9500.0, 9500.0]])
+@pytest.mark.parametrize(
+    "energies",
+    [
+        9500.0,
+        [9500.0],
+        [[9500.0]],
+        [9500.0, 1.0, 9500.0, 9500.0],
+        [[9500.0], [1.0], [9500.0], [9500.0]],
+        # Written for more frames than there came.
+        [9500.0, 1.0, 9500.0, 9500.0, 2.0, 3.0],
+    ],
+)
 def test_a_dataset_has_one_number_or_one_a_frame(open_with, energies):
     found = InDataset(open_with(energies), WAVELENGTH, Reading(None, "/energy", "eV")).of(FRAMES)
     assert found.tolist() == Same(HC / 9500.0).of(FRAMES).tolist() == [HC / 9500.0] * 3
@@ -57,14 +69,14 @@ def test_numbers_of_frames_are_those_asked_for(open_with):
     ("values", "name", "problem"),
     [
         ([1.0, 2.0], "/energy", "has 2 numbers for 4 frames"),
-        ([[1.0]], "/energy", r"has the shape \(1, 1\)"),
+        ([[1.0, 2.0]], "/energy", r"has the shape \(1, 2\)"),
         (1.0, "/nowhere", "is missing"),
     ],
 )
 def test_other_datasets_are_named(open_with, values, name, problem):
-    found = InDataset(open_with(values), WAVELENGTH, Reading(None, name, "eV"))
+    file = open_with(values)
     with pytest.raises(InputError, match=rf"{name}: {problem}"):
-        found.of(FRAMES)
+        InDataset(file, WAVELENGTH, Reading(None, name, "eV"))
 
 
 def test_a_given_distance_always_takes_the_place_of_the_file_s_a_wavelength_by_hand():

@@ -157,5 +157,6 @@ def test_a_finished_file_that_breaks_in_its_middle(clock, tmp_path):
     (tmp_path / "a.h5").write_bytes(image)
     write_spots(tmp_path / "b.h5", [spots(9)])
     found, blocks = followed([tmp_path])
-    assert names_and_indices(found) == [("a.h5", 0), ("a.h5", 1), ("a.h5", -1), ("b.h5", 0)]
-    assert "the rest of the file is left out" in problems(blocks)[0]
+    assert names_and_indices(found) == [("a.h5", 0), ("a.h5", 1), ("a.h5", 2), ("a.h5", 3), ("b.h5", 0)]
+    assert len(found[2][2]) == 0
+    assert "a.h5, frame 2: cannot be read as HDF5" in problems(blocks)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.nxmx import JUNGFRAUJOCH, nxmx_geometry
 from ...growing.whole import rows_written
 from ..peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
-from ..per_frame import DISTANCE, WAVELENGTH, Quantity, Same
+from ..per_frame import FrameReadings
 from .events import COUNT, FS, INTENSITY, SS
 from .opened import InDataset, OpenHdf5, rows_of
 
@@ -65,9 +66,9 @@ class CxiFile(OpenHdf5):
         geometry = needed_geometry(self.path, self._given or nxmx_geometry(self._file, self.path))
         self._notes = [geometry.assumed] if geometry.assumed else []
         self.geometry: Geometry | None = geometry
-        self._wavelength, self._distance = (self._quantity(q, geometry) for q in (WAVELENGTH, DISTANCE))
-        self._counts = self.dataset(f"{place}/{COUNT}", "iu", (None,))
+        self._counts = self.dataset(f"{place}/{COUNT}", "fiu", (None,))
         self.n_frames = len(self._counts)
+        self._readings = FrameReadings.of_geometry(self.path, geometry, partial(InDataset, self))
         # In a file that grows the lengths need not agree yet.
         n_rows = None if self.grows else self.n_frames
         tables = [self.dataset(f"{place}/{name}", "fiu", (n_rows, None)) for name in (FS, SS)]
@@ -80,13 +81,9 @@ class CxiFile(OpenHdf5):
         shifted = geometry.half_pixel_shift
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
 
-    def _quantity(self, quantity: Quantity, geometry: Geometry) -> Same | InDataset:
-        reading = quantity.reading(self.path, geometry)
-        return InDataset(self, quantity, reading) if reading.value is None else Same(quantity.number(reading))
-
     def _n_whole(self) -> int:
         """Number of whole frames in a file that grows; a frame without peaks counts once a later one has peaks."""
-        quantities = [each.column() for each in (self._wavelength, self._distance) if isinstance(each, InDataset)]
+        quantities = [each.column() for each in self._readings.sources if isinstance(each, InDataset)]
         datasets = [self._counts, self._fs, self._ss, *(each for each in quantities if each is not None)]
         others = [] if self._intensity is None else [self._intensity]
         with errors_of(self.path):
@@ -109,11 +106,12 @@ class CxiFile(OpenHdf5):
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
         with errors_of(self.path, f"frame {frames[0]}"):
-            counts = rows_of(self._counts, frames).astype(np.int64)
-            wrong = np.flatnonzero((counts < 0) | (counts > self._width))
+            claimed = rows_of(self._counts, frames).astype(np.float64)
+            wrong = np.flatnonzero(~((claimed >= 0) & (claimed <= self._width) & (claimed == np.floor(claimed))))
             if len(wrong):
-                problem = f"claims {counts[wrong[0]]} peaks, there is room for {self._width}"
+                problem = f"claims {claimed[wrong[0]]:g} peaks, there is room for {self._width}"
                 raise InputError(self.path, problem, f"frame {frames[wrong[0]]}")
+            counts = claimed.astype(np.int64)
             filled = np.arange(int(counts.max(initial=0))) < counts[:, None]
             fs, ss, intensity = (
                 None if table is None else rows_of(table, frames)[:, : filled.shape[1]][filled].astype(np.float64)
@@ -128,9 +126,10 @@ class CxiFile(OpenHdf5):
             fs + shift,
             ss + shift,
             offsets_of(counts),
-            self._wavelength.of(frames),
-            self._distance.of(frames),
+            self._readings.wavelength.of(frames),
+            self._readings.distance.of(frames),
             intensity,
+            shift=self._readings.shifts(frames),
         )
         raw = self._placer.frames(peaks)
         raw.problems[:0], self._notes = self._notes, []

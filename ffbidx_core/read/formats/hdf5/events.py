@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import h5py
@@ -17,7 +18,7 @@ from ...files.datasets import errors_of, find, open_dataset
 from ...files.inputs import by_number
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ..peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
-from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from ..per_frame import FrameReadings, Quantity
 from .opened import OpenHdf5
 
 COUNT, FS, SS, INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
@@ -77,7 +78,7 @@ def find_events(file: h5py.File, path: str, geometry: Geometry) -> list[Event]:
     others = (0,) * max(0, max(n_dims) - 1)
     events: list[Event] = []
     for parts, name in _places(file, path, geometry.peak_list):
-        counts = open_dataset(file, path, f"{name}/{COUNT}", "iu", (None,)) if not _is_list(file, path, name) else None
+        counts = open_dataset(file, path, f"{name}/{COUNT}", "fiu", (None,)) if not _is_list(file, path, name) else None
         n_rows = 1 if counts is None else len(counts)
         if len(events) + n_rows > MOST_EVENTS:
             raise InputError(path, f"has more than {MOST_EVENTS} events", name)
@@ -127,7 +128,7 @@ class EventsFile(OpenHdf5):
         geometry = needed_geometry(self.path, self._given)
         self.geometry: Geometry | None = geometry
         self._peak_list, self._type = geometry.peak_list, geometry.peak_list_type
-        self._wavelength, self._distance = (self._quantity(q, geometry) for q in (WAVELENGTH, DISTANCE))
+        self._readings = FrameReadings.of_geometry(self.path, geometry, partial(_OfEvents, self))
         self._events = find_events(self._file, self.path, geometry)
         if not self._events:
             raise InputError(self.path, f"has no events {self._peak_list}, which the geometry names")
@@ -158,9 +159,10 @@ class EventsFile(OpenHdf5):
                 fs + shift,
                 ss + shift,
                 offsets_of([len(rows) for rows in lists]),
-                self._wavelength.of(frames),
-                self._distance.of(frames),
+                self._readings.wavelength.of(frames),
+                self._readings.distance.of(frames),
                 intensity,
+                shift=self._readings.shifts(frames),
             )
         )
 
@@ -185,19 +187,15 @@ class EventsFile(OpenHdf5):
             return np.asarray(dataset[:, :3], dtype=np.float64)
 
     def _row(self, name: str, row: int) -> Array:
-        counts = self.dataset(f"{name}/{COUNT}", "iu", (None,))
+        counts = self.dataset(f"{name}/{COUNT}", "fiu", (None,))
         tables = [self.dataset(f"{name}/{each}", "fiu", (None, None)) for each in (FS, SS, INTENSITY)]
         if row >= min(len(each) for each in (counts, *tables)):
             raise InputError(self.path, f"has no row {row}", name)
         with errors_of(self.path, name):
-            n, room = int(counts[row]), min(table.shape[1] for table in tables)
-            if not 0 <= n <= room:
-                raise InputError(self.path, f"claims {n} peaks, there is room for {room}", f"{name}, row {row}")
+            claimed, room = float(counts[row]), min(table.shape[1] for table in tables)
+            if not 0 <= claimed <= room or claimed != (n := int(claimed)):
+                raise InputError(self.path, f"claims {claimed:g} peaks, there is room for {room}", f"{name}, row {row}")
             return np.column_stack([table[row, :n] for table in tables]).astype(np.float64)
-
-    def _quantity(self, quantity: Quantity, geometry: Geometry) -> PerFrame:
-        reading = quantity.reading(self.path, geometry)
-        return _OfEvents(self, quantity, reading) if reading.value is None else Same(quantity.number(reading))
 
     def event(self, frame: int) -> Event:
         """The event that a frame is."""
@@ -220,4 +218,4 @@ class _OfEvents:
         dataset = self._file.numbers(name)
         row = event.dims[0] if event.dims and dataset.shape != () and len(dataset) > 1 else 0
         with errors_of(self._file.path, name):
-            return float(dataset[()] if dataset.shape == () else dataset[row])
+            return float(np.ravel(dataset[()] if dataset.shape == () else dataset[row])[0])

@@ -12,7 +12,7 @@ from ....errors import InputError
 from ....model.cell import Array
 from ....model.detector.panels import Reading
 from ...files.datasets import errors_of, find, open_dataset, open_file
-from ..per_frame import Quantity
+from ..per_frame import SHIFT, Quantity
 
 
 class OpenHdf5(ABC):
@@ -52,10 +52,10 @@ class OpenHdf5(ABC):
         return dataset
 
     def numbers(self, name: str) -> h5py.Dataset:
-        """A dataset that has to be there, with a number, (), or several, (n,)."""
+        """A dataset that has to be there, with a number, (), or several, (n,) or (n, 1)."""
         node = find(self._file, self.path, name)
-        is_scalar = isinstance(node, h5py.Dataset) and node.shape == ()
-        return self.dataset(name, "fiu", () if is_scalar else (None,))
+        shape = (node.shape or ()) if isinstance(node, h5py.Dataset) else (0,)
+        return self.dataset(name, "fiu", (None, *(1 for _ in shape[1:])) if shape else ())
 
     def close(self) -> None:
         """Close the file."""
@@ -71,16 +71,35 @@ def rows_of(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[np.gene
 class InDataset:
     """A quantity that a geometry has in a dataset, with one number for all frames or one for each.
 
-    The dataset is opened when its values are asked for: a file without it has frames that cannot be read.
+    Raises
+    ------
+    InputError
+        When the dataset is not there, or has fewer numbers than the file has frames.
     """
 
     def __init__(self, file: OpenHdf5, quantity: Quantity, reading: Reading) -> None:
         self._file, self._quantity, self._reading = file, quantity, reading
+        self.column()
 
     def column(self) -> h5py.Dataset | None:
-        """The dataset where it has a number for each frame; None where one number serves for all."""
-        dataset = self._file.numbers(self._reading.path)
-        return None if self._serves_all(dataset) else dataset
+        """The dataset where it has a number for each frame; None where one number serves for all.
+
+        Raises
+        ------
+        InputError
+            When the dataset is not there, or has fewer numbers than the file has frames.
+        """
+        file, name = self._file, self._reading.path
+        if find(file._file, file.path, name) is None:
+            option = f", or give it with --{self._quantity.name}" if self._quantity is not SHIFT else ""
+            problem = f"is missing, from which the geometry takes the {self._quantity.name}: give another geometry"
+            raise InputError(file.path, problem + option, name)
+        dataset = file.numbers(name)
+        if self._serves_all(dataset):
+            return None
+        if len(dataset) < file.n_frames and not file.grows:
+            raise InputError(file.path, f"has {len(dataset)} numbers for {file.n_frames} frames", name)
+        return dataset
 
     def _serves_all(self, dataset: h5py.Dataset) -> bool:
         # In a file that grows one number may be the first of many.
@@ -88,16 +107,14 @@ class InDataset:
         return dataset.shape == () or (len(dataset) == 1 and not may_grow)
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) of some frames, angstrom or mm; an `InputError` when there are not as many as frames."""
+        """The values (F,) of some frames, angstrom or mm. Numbers behind those of the last frame are not used."""
         file, name = self._file, self._reading.path
         dataset = file.numbers(name)
         with errors_of(file.path, name):
             if self._serves_all(dataset):
                 values = np.full(len(frames), float(np.ravel(dataset[()])[0]))
-            elif len(dataset) == file.n_frames or file.grows:
-                values = rows_of(dataset, frames).astype(np.float64)
             else:
-                raise InputError(file.path, f"has {len(dataset)} numbers for {file.n_frames} frames", name)
+                values = rows_of(dataset, frames).astype(np.float64).reshape(len(frames))
         return self._quantity.converted(self._reading, values)
 
 
