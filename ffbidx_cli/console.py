@@ -6,14 +6,15 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
@@ -245,6 +246,22 @@ def _counted(counts: dict[str, int]) -> str:
     """Counts by name in words, the largest first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in ordered)
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show on a terminal that something is under way, and for how long."""
+    console = Console(stderr=True, **PLAIN)
+    with Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not _is_live(console),
+    ) as bar:
+        bar.add_task(text, total=None)
+        yield
 
 
 def data_console() -> Console:

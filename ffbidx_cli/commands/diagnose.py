@@ -29,12 +29,16 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
     """
     from contextlib import closing, nullcontext
 
+    from ffbidx_cli.console import working
     from ffbidx_core.devices import open_devices
     from ffbidx_core.diagnose.as_json import as_dict
     from ffbidx_core.diagnose.diagnosis import make_diagnosis
     from ffbidx_core.diagnose.words import sentences
 
-    with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
+    with (
+        working("reading the results, and indexing a sample again"),
+        closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices,
+    ):
         diagnosis = make_diagnosis(results, devices)
     if as_json:
         click.echo(json.dumps(as_dict(diagnosis)))

@@ -39,6 +39,7 @@ def command(
     """Report on a run in pictures and words, as one HTML file that needs no network; in short in the terminal."""
     from contextlib import closing, nullcontext
 
+    from ffbidx_cli.console import working
     from ffbidx_cli.pictures import show_report, stem_of
     from ffbidx_core.report import require_matplotlib
     from ffbidx_core.write import check_output, write_file
@@ -50,11 +51,15 @@ def command(
     from ffbidx_core.report.page import page
     from ffbidx_core.report.report import make_report
 
-    with closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices:
+    with (
+        working("reading the results, indexing a sample again, drawing"),
+        closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices,
+    ):
         report = make_report(results, devices, diagnose=diagnose)
+        html = page(report)
     if folder is not None:
         _write_pictures(report, folder, overwrite)
-    write_file(output, page(report), overwrite)
+    write_file(output, html, overwrite)
     show_report(report)
     click.echo(f"report: {output}", err=True)
 

@@ -191,7 +191,7 @@ def _draw_rings(axes: Axes, limit: float) -> None:
     """Circles of some resolutions, as if reciprocal space were flat, which it is nearly."""
     for d in _resolutions(limit):
         axes.add_patch(Circle((0, 0), 1 / d, fill=False, color=GREY, linewidth=0.5, linestyle=":"))
-        axes.text(0, 1 / d, f"{d:g} Å", color=GREY, fontsize=8, ha="center", va="bottom")
+        axes.text(0, 1 / d, f"{d:g} Å", color=GREY, fontsize=8, ha="center", va="bottom", clip_on=True)
     axes.plot(0, 0, "+", color=GREY, ms=9)
 
 
