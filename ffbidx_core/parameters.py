@@ -208,6 +208,9 @@ class Parameters:
     learn_beam: bool = param(
         False, "move the beam to where these frames say beyond doubt that it is", group="learn", best=True
     )
+    learn_geometry: int = param(
+        0, "frames at the start that say where the detector's panels are (0: they stay)", **at_least(0), group="learn"
+    )
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
     learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(

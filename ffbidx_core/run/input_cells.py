@@ -126,13 +126,25 @@ class InputCells:
         given, frames = max(groups, key=lambda group: group[1].n_frames)
         return find(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
 
+    def most_common(self, blocks: Sequence[FrameBlock]) -> tuple[Array, list[FrameBlock]]:
+        """The primitive input cells (M, 3, 3) that most of some frames have, and the blocks of these frames."""
+        most = max(self._grouped(blocks), key=lambda group: sum(block.n_frames for block in group), default=[])
+        if not most:
+            return np.zeros((0, 3, 3)), []
+        given = self._job.cells_of(most[0])
+        return self._primitive_bases(given) @ given, most
+
     def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
         """Each set of input cells with its frames, joined."""
+        return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in self._grouped(blocks)]
+
+    def _grouped(self, blocks: Sequence[FrameBlock]) -> list[list[FrameBlock]]:
+        """The blocks with frames that can be used, by their input cells."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
                 groups.setdefault(self._job.cells_of(block).tobytes(), []).append(block)
-        return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in groups.values()]
+        return list(groups.values())
 
     def take_up(self, learned: Sequence[Learned]) -> None:
         """Use cells that were learned."""

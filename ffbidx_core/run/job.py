@@ -14,15 +14,16 @@ from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
-from ..model.detector.panels import GivenGeometry
+from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.lattice import Lattice
 from ..model.records.frame import FrameBlock, Place
 from ..model.records.results import ResultsHeader
-from ..model.records.run import InputIdentity, Mark, RunRecord
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.arrays import SpotArrays
 from ..read.files.identity import identities
+from ..read.geometry.any import parse_geometry
 from ..read.geometry.choose import shifted_geometry
 from ..read.growing.follow import Follower
 from ..read.spans import Span, Stretch, span_of
@@ -129,6 +130,18 @@ class Job:
             return self
         paths = (source.path for source in (self.sources if self.follow is None else self.follow.sources))
         return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
+
+    def with_panels(self, text: str) -> Job:
+        """The job with the geometry of a text, whose panels a run has moved."""
+        given = self.geometry if isinstance(self.geometry, Geometry) else None
+        made = parse_geometry("the geometry with moved panels", text)
+        if given is not None:
+            made = dataclasses.replace(made, half_pixel_shift=given.half_pixel_shift, by_hand=given.by_hand)
+        return dataclasses.replace(self, geometry=made)
+
+    def as_learned(self, learned: Learned) -> Job:
+        """The job with the beam and the panels where a run has put them."""
+        return self.with_panels(learned.geometry) if learned.geometry else self.with_beam_shift(learned.beam_shift)
 
     @property
     def start(self) -> Place:

@@ -1,4 +1,4 @@
-"""A run learns its input cells and its beam from its first frames, before the first batch."""
+"""A run learns its input cells, its beam and, if asked to, its panels from its first frames, before the first batch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ..write.stores import Store
 from .account import Account
 from .input_cells import InputCells
 from .job import Job
+from .learn_panels import learn_panels
 
 BEAM_OFF = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
@@ -40,7 +41,7 @@ class Settled:
     Attributes
     ----------
     job : Job
-        The job with the beam where the first frames say that it is.
+        The job with the beam and the panels where the first frames say that they are.
     learned : list of Learned
         The learned input cells.
     blocks : iterator of FrameBlock
@@ -61,7 +62,7 @@ def settle(
     stop: threading.Event,
     waiting: Callable[[int], object] = lambda there: None,
 ) -> Settled:
-    """Learn the input cells and the beam of a run from its first frames, unless the run that it goes on with has.
+    """Learn the input cells, beam and panels of a run from its first frames, unless the run that it goes on with has.
 
     Parameters
     ----------
@@ -72,8 +73,8 @@ def settle(
     store
         Keeps the learned cells.
     first
-        Reads the first frames of a job; it is called again for the job with the beam moved, where the first frames
-        say that the beam is elsewhere.
+        Reads the first frames of a job; it is called again for the job with the beam or panels moved, where the first
+        frames say that these are elsewhere.
     stop
         Once it is set nothing is learned.
     waiting
@@ -81,7 +82,7 @@ def settle(
     """
     job, p, saved = account.job, account.p, account.saved
     if saved.learned:
-        job = job.with_beam_shift(saved.learned[0].beam_shift)
+        job = job.as_learned(saved.learned[0])
     job.check_growth(saved.mark)
     account.cells.take_up(saved.learned or [])
     blocks = first(job)
@@ -102,7 +103,18 @@ def settle(
         found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
     if left is not None:
         account.note(BEAM_OFF.format(*left.mrad))
-    learned = [replace(group, beam_shift=moved) for group, _ in found if group.n_crystals.any()]
+    text = ""
+    if p.learn_geometry:
+        head, blocks = first_frames(itertools.chain(head, blocks), p.learn_geometry, waiting)
+        text = learn_panels(account, devices, head, job)
+        if stop.is_set():
+            return Settled(job, [], itertools.chain(head, blocks))
+        if text:
+            with_panels = job.with_panels(text)
+            head, blocks = first_frames(first(with_panels), p.learn_cell)
+            found, _, _ = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
+            job = with_panels
+    learned = [replace(g, beam_shift=moved, geometry=text) for g, _ in found if text or g.n_crystals.any()]
     account.cells.take_up(learned)
     store.learned(learned)
     return Settled(job, learned, itertools.chain(head, blocks))

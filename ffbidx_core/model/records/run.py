@@ -186,6 +186,8 @@ class Learned:
         Scatter of their residuals and strains; None where they were too few.
     beam_shift : BeamShift
         Shift of the beam that the run made, see `Geometry`.
+    geometry : str
+        Text of the geometry whose panels the run moved, the beam shift included; empty where it moved none.
     """
 
     given: Array
@@ -193,12 +195,14 @@ class Learned:
     n_crystals: NDArray[np.int64]
     spread: Spread | None = None
     beam_shift: BeamShift = NO_SHIFT
+    geometry: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; its numbers are written so that they read back exactly."""
         arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
         spread = None if self.spread is None else asdict(self.spread)
-        return arrays | {"spread": spread, "beam_shift": list(self.beam_shift.mrad)}
+        moved = {"geometry": self.geometry} if self.geometry else {}
+        return arrays | {"spread": spread, "beam_shift": list(self.beam_shift.mrad)} | moved
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Learned:
@@ -210,4 +214,5 @@ class Learned:
             np.array(values["n_crystals"], dtype=np.int64),
             None if spread is None else Spread(**spread),
             BeamShift(mrad=tuple(values.get("beam_shift", (0.0, 0.0)))),
+            values.get("geometry", ""),
         )

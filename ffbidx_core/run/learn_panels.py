@@ -1,0 +1,76 @@
+"""A run puts the panels of its detector where its first frames have them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from ..devices import Devices
+from ..errors import InputError, UsageError
+from ..model.detector.panels import Geometry
+from ..model.records.frame import FrameBlock
+from ..panels.gather import of_blocks
+from ..panels.refine import PanelTrials, refine
+from ..panels.words import moved_by
+from ..read.formats.open import open_spots
+from ..read.frames import ResolutionLimits
+from ..write.formats.refined import refined_text
+from .account import Account
+from .job import Job
+
+MOVED = (
+    "the first {} frames say that panels are off, by {:.2f} px (rms), most {} by {:.2f} ± {:.2f} px: the run moves "
+    "them; residuals of crystals that were not fitted fall from {:.3f} to {:.3f} px"
+)
+STAY = "--learn-geometry: panels stay where the geometry has them: {}"
+NEEDS_ONE = "inputs have geometries of their own: give one for all with -g FILE"
+
+
+def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock], job: Job) -> str:
+    """The text of the geometry with the panels where the first frames of a run have them; empty where panels stay.
+
+    Parameters
+    ----------
+    account
+        Takes a note of what was done, or why nothing was.
+    head
+        The first frames.
+    job
+        The job with the beam where it was found to be.
+    """
+    try:
+        target = _geometry_of(account.job)
+        references, blocks = account.cells.most_common(head)
+        gathered = of_blocks(blocks, job.geometry, references)
+        trials = PanelTrials(devices, account.p, ResolutionLimits(job.d_min, job.d_max))
+        refined = refine(gathered, trials)
+        if refined.fit is None or refined.gain is None:
+            account.note(STAY.format(refined.why))
+            return ""
+        text = refined_text(target, refined.panels, gathered.distance)
+    except (InputError, UsageError) as problem:
+        account.note(STAY.format(problem))
+        return ""
+    rms, most, by, error = moved_by(refined.fit)
+    name = target.detector.panels[most].name
+    n = gathered.peaks.n_frames
+    account.note(MOVED.format(n, rms, name, by, error, refined.gain.before, refined.gain.after))
+    return text
+
+
+def _geometry_of(job: Job) -> Geometry:
+    """The geometry as the user gave it, in whose text panels are moved; that of the only input where none was given.
+
+    Raises
+    ------
+    UsageError
+        When there is none for all frames.
+    """
+    if isinstance(job.geometry, Geometry):
+        return job.geometry
+    paths = {source.path for source in job.sources}
+    if job.follow is None and len(paths) == 1:
+        with contextlib.closing(open_spots(paths.pop())) as file:
+            if file.geometry is not None:
+                return file.geometry
+    raise UsageError(NEEDS_ONE)

@@ -1,0 +1,121 @@
+"""`--learn-geometry N`: a run puts the panels where its first frames have them, before its first batch."""
+
+import numpy as np
+import pytest
+
+from ffbidx_core.model.detector.placed import PlacedPanels
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.read import Source
+from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
+from ffbidx_core.read.results import read_results
+from ffbidx_core.run import pipeline
+from ffbidx_core.run.job import Job
+from ffbidx_core.simulate import write_frames
+from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write.merge import merge
+from tests.helpers.panels.stills import stills
+from tests.helpers.runs.faults import Died, dies_after
+
+QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=20, learn_geometry=30)
+OFF = 2.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("panels")
+    for name, off in (("wrong", OFF), ("right", 0.0)):
+        frames = stills(off, 45, seed=21)
+        write_frames(str(folder / f"{name}.h5"), frames)
+        (folder / "det.geom").write_text(frames.scenario.panels.geometry.text)
+        (folder / f"{name}.true.geom").write_text(frames.scenario.panels.true_text(frames.scenario.wavelength))
+    return folder
+
+
+def index(folder, output, name="wrong", *, given=True, p=QUICK, resume=False, share=None, **changes):
+    progress = changes.pop("progress", lambda event: None)
+    job = Job(
+        [Source(str(folder / f"{name}.h5"))],
+        p,
+        stills(0.0, 0).input_cells,
+        geometry=read_geometry(str(folder / "det.geom")) if given else None,
+        backend="cpu",
+        threads=1,
+        **{"batch_size": 8, "save_seconds": 0, **changes},
+    )
+    job = job if share is None else job.share(*share)
+    return pipeline.index(job, store=PartsStore([Output(str(output))], resume=resume), progress=progress)
+
+
+@pytest.fixture(scope="module")
+def moved(folder):
+    index(folder, folder / "moved.h5")
+    return folder / "moved.h5"
+
+
+def placed(text):
+    geometry = parse_geometry("x", text)
+    return PlacedPanels.of(geometry.detector, 93.0)
+
+
+def test_panels_are_moved_and_the_file_s_other_lines_stay(folder, moved):
+    header = read_results(moved).header
+    given, found, true = (
+        placed(text)
+        for text in ((folder / "det.geom").read_text(), header.geometry, (folder / "wrong.true.geom").read_text())
+    )
+    before, after = (np.median(np.abs(true.shifts_seen(each))) for each in (given, found))
+    assert after < 0.5 * before
+    assert header.geometry.startswith("; made by code\n")
+    assert "rigid_group_collection_quadrants" in header.geometry
+
+
+def test_the_results_are_those_of_the_moved_geometry_given_at_once(folder, moved, tmp_path):
+    (tmp_path / "moved.geom").write_text(read_results(moved).header.geometry)
+    job_folder = tmp_path
+    (job_folder / "wrong.h5").write_bytes((folder / "wrong.h5").read_bytes())
+    (job_folder / "det.geom").write_text(read_results(moved).header.geometry)
+    index(job_folder, tmp_path / "x.h5", p=QUICK.replace(learn_geometry=0, learn_beam=False))
+    np.testing.assert_array_equal(read_results(tmp_path / "x.h5").cells, read_results(moved).cells)
+
+
+def test_the_input_s_own_geometry_is_moved_alike(folder, moved, tmp_path):
+    index(folder, tmp_path / "x.h5", given=False)
+    a, b = read_results(tmp_path / "x.h5"), read_results(moved)
+    assert np.count_nonzero(a.status == 0) == np.count_nonzero(b.status == 0)
+    assert np.abs(placed(a.header.geometry).corner - placed(b.header.geometry).corner).max() < 0.1
+
+
+def test_right_panels_stay_and_nothing_else_changes(folder, tmp_path):
+    told = index(folder, tmp_path / "x.h5", "right").summary.problems
+    assert any("panels stay" in sentence for sentence in told)
+    index(folder, tmp_path / "y.h5", "right", p=QUICK.replace(learn_geometry=0))
+    a, b = (read_results(tmp_path / name) for name in ("x.h5", "y.h5"))
+    assert a.header.geometry == b.header.geometry
+    np.testing.assert_array_equal(a.cells, b.cells)
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_a_run_that_is_taken_up_has_the_panels_there_too(folder, moved, tmp_path, at):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        index(folder, output, progress=dies_after(at))
+    index(folder, output, resume=True, batch_size=7)
+    assert output.read_bytes() == moved.read_bytes()
+
+
+def test_shares_joined_are_the_run(folder, moved, tmp_path):
+    paths = [str(tmp_path / f"{k}.h5") for k in (1, 2)]
+    for k, path in enumerate(paths, start=1):
+        index(folder, path, share=(k, 2))
+    merge(paths, str(tmp_path / "x.h5"), overwrite=False)
+    joined, whole = read_results(tmp_path / "x.h5"), read_results(moved)
+    assert joined.header.geometry == whole.header.geometry
+    np.testing.assert_array_equal(joined.cells, whole.cells)
+
+
+def test_spots_without_pixels_are_noted_and_indexed(tmp_path):
+    spots = tmp_path / "spots.txt"
+    spots.write_text("79 0 0 0 79 0 0 0 38\n" + "".join(f"0.0{i} 0.01 -0.001\n" for i in range(1, 10)))
+    store = PartsStore([Output(str(tmp_path / "x.h5"))])
+    told = pipeline.index(Job([Source(str(spots))], QUICK, backend="cpu", threads=1), store=store).summary.problems
+    assert any("give one for all with -g FILE" in sentence for sentence in told)
