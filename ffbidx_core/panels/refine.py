@@ -31,6 +31,10 @@ NOT_BETTER = (
     "crystals that were not fitted agree no better with moved panels: their residuals change by {:+.3f} ± {:.3f} px"
 )
 LOSES = "the fit gives up {:.0%} of the peaks near predictions, more than {:.0%}: the crystals are not to be trusted"
+FEW = 30
+"""Frames with crystals below which frames that had none may speak for moved panels, where the gate is not sure."""
+MORE = 3.0
+"""Standard errors by which more frames must be indexed then."""
 INDEXES_LESS = "frames are indexed no better with moved panels"
 
 
@@ -146,26 +150,34 @@ def _one_round(refined: Refinement, trials: PanelTrials | None) -> bool:
     start = None if refined.fit is None else refined.fit.nodes
     if refined.fit is None:
         # Later fits are of more crystals, or of those that are found with better panels.
-        refined.gain = held_out_gain(peaks, refined.before, refined.tree)
-        if not refined.gain.is_sure:
-            refined.why = NOT_BETTER.format(-refined.gain.mean, refined.gain.error)
+        gain = refined.gain = held_out_gain(peaks, refined.before, refined.tree)
+        refined.why = NOT_BETTER.format(-gain.mean, gain.error)
+        if not gain.is_sure and not (trials is not None and n < FEW and gain.mean > 0):
             return False
     fit = fit_panels(peaks, refined.before, refined.tree, start=start)
     if fit.lost > MOST_LOST:
         refined.why = LOSES.format(fit.lost, MOST_LOST)
         return False
     if trials is None:
-        refined.fit, refined.rounds = fit, 1
+        refined.fit, refined.rounds, refined.why = fit, 1, ""
         refined.peaks = peaks.with_crystals(fit.cells, peaks.crystal_offsets, peaks.input_cell, peaks.references)
         return False
     found, evidence = trials.index(peaks, fit.panels)
     assert refined.last is not None
     is_first = refined.fit is None
+    if is_first and not (refined.gain and refined.gain.is_sure) and not _many_more(refined.last, evidence):
+        return False
     if (is_first and evidence.evidence.sum() <= refined.last.evidence.sum()) or refined.last.is_better_than(evidence):
         refined.why = INDEXES_LESS
         return False
     moved = here.shifts_seen(fit.panels)[fit.counts >= FEW_PEAKS]
     more = int(evidence.indexed.sum()) > int(refined.last.indexed.sum())
     refined.fit, refined.peaks, refined.last = fit, found, evidence
-    refined.rounds += 1
+    refined.rounds, refined.why = refined.rounds + 1, ""
     return more or (moved.size > 0 and float(np.abs(moved).max()) > STILL)
+
+
+def _many_more(before: Evidence, after: Evidence) -> bool:
+    """Whether clearly more frames are indexed: those that had no crystal were not fitted."""
+    gained, lost = (int((a.indexed & ~b.indexed).sum()) for a, b in ((after, before), (before, after)))
+    return bool(gained - lost > MORE * np.sqrt(gained + lost))

@@ -291,8 +291,8 @@ def main() -> int:
             if len(found[case]) == sum(each is case for each, _ in tasks):
                 rows.append(figures(case, found[case]))
                 print(line(rows[-1]), flush=True)
-    if args.json:
-        record.write(args.json, rows)
+                if args.json:
+                    record.write(args.json, rows)
     return 0
 
 

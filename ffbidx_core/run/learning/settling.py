@@ -9,20 +9,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..devices import Devices
-from ..learn.beam import settle_beam
-from ..learn.lesson import Lesson
-from ..model.detector.beam_shift import NO_SHIFT, BeamShift
-from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
-from ..model.records.frame import FrameBlock
-from ..model.records.run import Learned
-from ..parameters import Parameters
-from ..read.geometry.choose import beam_option
-from ..write.stores import Store
-from .account import Account
-from .input_cells import InputCells
-from .job import Job
-from .learn_panels import learn_panels
+from ...devices import Devices
+from ...learn.beam import settle_beam
+from ...learn.lesson import Lesson
+from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ...model.records.frame import FrameBlock
+from ...model.records.run import Learned
+from ...parameters import Parameters
+from ...read.geometry.choose import beam_option
+from ...write.stores import Store
+from ..account import Account
+from ..input_cells import InputCells
+from ..job import Job
+from .panels import learn_panels
 
 BEAM_OFF = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from ..devices import Devices
-from ..errors import InputError, UsageError
-from ..model.detector.panels import Geometry
-from ..model.records.frame import FrameBlock
-from ..panels.gather import of_blocks
-from ..panels.refine import PanelTrials, refine
-from ..panels.words import moved_by
-from ..read.formats.open import open_spots
-from ..read.frames import ResolutionLimits
-from ..write.formats.refined import refined_text
-from .account import Account
-from .job import Job
+from ...devices import Devices
+from ...errors import InputError, UsageError
+from ...model.detector.panels import Geometry
+from ...model.records.frame import FrameBlock
+from ...panels.gather import of_blocks
+from ...panels.refine import PanelTrials, refine
+from ...panels.words import moved_by
+from ...read.formats.open import open_spots
+from ...read.frames import ResolutionLimits
+from ...write.formats.refined import refined_text
+from ..account import Account
+from ..job import Job
 
 MOVED = (
     "the first {} frames say that panels are off, by {:.2f} px (rms), most {} by {:.2f} ± {:.2f} px: the run moves "
