@@ -18,7 +18,7 @@ from ..model.detector.beam_shift import NO_SHIFT, Radian
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
-from ..read.frames import ResolutionLimits
+from ..read.sift import ResolutionLimits
 from .columns import RunColumns
 from .sample import Sample
 

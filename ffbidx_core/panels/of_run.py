@@ -12,10 +12,10 @@ from ..model.detector.panels import Geometry
 from ..parameters import Parameters
 from ..read.files.content import read_text
 from ..read.formats.open import open_spots
-from ..read.frames import ResolutionLimits
 from ..read.geometry.any import parse_geometry, parse_given
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
+from ..read.sift import ResolutionLimits
 from .gather import Gathered, of_results
 from .refine import MOST_ROUNDS, PanelTrials, Refinement, refine
 

@@ -13,7 +13,7 @@ from ..model.detector.placed import PlacedPanels
 from ..model.detector.tree import PanelTree, groups_by_nearness
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
-from ..read.frames import ResolutionLimits
+from ..read.sift import ResolutionLimits
 from .fit import PanelFit, fit_panels
 from .gate import FEWEST_CRYSTALS, Gain, held_out_gain
 from .gather import Gathered

@@ -1,14 +1,17 @@
-"""Reading in a thread of its own, a few blocks ahead of the computation."""
+"""Reading in threads of its own, a few blocks ahead of the computation."""
 
 from __future__ import annotations
 
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _END = object()
 _PATIENCE = 0.1
@@ -96,3 +99,28 @@ class _Failure:
 def read_ahead(items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> ReadAhead[T]:
     """Read items ahead, see `ReadAhead`."""
     return ReadAhead(items, depth, stop)
+
+
+def in_order(items: Iterable[T], work: Callable[[T], R], threads: int) -> Iterator[R]:
+    """The results of work on items, in their order, which some threads do while the next items are taken.
+
+    An exception of the items is raised behind the results of those before it. With one thread the caller works.
+    """
+    if threads == 1:
+        yield from map(work, items)
+        return
+    under_way: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="ffbidx-sieve")
+    try:
+        items, error = iter(items), None
+        while error is None:
+            try:
+                under_way.append(pool.submit(work, next(items)))
+            except Exception as raised:
+                error = raised
+            while under_way and (error is not None or len(under_way) > threads):
+                yield under_way.popleft().result()
+        if not isinstance(error, StopIteration):
+            raise error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

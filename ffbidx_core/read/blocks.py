@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, ParameterError
 from ..model.detector.panels import GivenGeometry
 from ..model.records.frame import FrameBlock, Place
+from .ahead import in_order
 from .files.content import is_growing
 from .files.inputs import Source
 from .formats.open import open_spots
 from .formats.spot_file import SpotFile
-from .frames import MOST_SPOTS, Pause, RawFrames, ResolutionLimits, frame_block
+from .frames import MOST_SPOTS, Pause, RawFrames, frame_block
 from .selection import Selection, readable_frames, unreadable_row
+from .sift import ResolutionLimits, Sieve
 
 if TYPE_CHECKING:
     from .arrays import SpotArrays
@@ -42,6 +44,7 @@ def read_blocks(
     by_intensity: bool = False,
     follow: Follower | None = None,
     arrays: SpotArrays | None = None,
+    threads: int = 1,
 ) -> Iterator[FrameBlock]:
     """The frames of the sources, in their order.
 
@@ -72,6 +75,8 @@ def read_blocks(
         without frames come, see `FrameBlock.pause`.
     arrays
         Frames in memory, which are read instead of sources.
+    threads
+        Threads that sift the spots of blocks, while the one that takes the blocks reads the files; 1: it sifts, too.
 
     Raises
     ------
@@ -96,7 +101,15 @@ def read_blocks(
         frames = _all_frames(sources, selection, start, frames_per_block, geometry)
     else:
         frames = follow.frames(selection, start, frames_per_block, geometry)
-    return _gathered(frames, frames_per_block, ResolutionLimits(d_min, d_max), by_intensity)
+    limits, sieve = ResolutionLimits(d_min, d_max), Sieve()
+
+    def made(parts: list[RawFrames] | Pause) -> FrameBlock:
+        if isinstance(parts, Pause):
+            return FrameBlock.pause(parts.problems)
+        return frame_block(parts, limits, by_intensity, sieve)
+
+    # A frame that has come does not wait for the next ones.
+    return in_order(_gathered(frames, frames_per_block), made, threads if follow is None else 1)
 
 
 def read_frames(
@@ -177,30 +190,28 @@ def _frames(
         yield unreadable_row(source.path, f"{error}{rest}", behind)
 
 
-def _gathered(
-    frames: Iterable[RawFrames | Pause], at_once: int, limits: ResolutionLimits, by_intensity: bool
-) -> Iterator[FrameBlock]:
-    """Consecutive frames with the same own cells as blocks."""
+def _gathered(frames: Iterable[RawFrames | Pause], at_once: int) -> Iterator[list[RawFrames] | Pause]:
+    """Consecutive frames with the same own cells, which make a block."""
     parts: list[RawFrames] = []
     n_frames = n_spots = 0
     cells: bytes | None = None
     for raw in frames:
         if isinstance(raw, Pause):
             if parts:
-                yield frame_block(parts, limits, by_intensity)
+                yield parts
             parts, n_frames, n_spots, cells = [], 0, 0, None
-            yield FrameBlock.pause(raw.problems)
+            yield raw
             continue
         own = _cells_key(raw)
         full = n_frames + len(raw.indices) > at_once or n_spots + len(raw.spots) > MOST_SPOTS
         if parts and (full or (own is not None and cells is not None and own != cells)):
-            yield frame_block(parts, limits, by_intensity)
+            yield parts
             parts, n_frames, n_spots, cells = [], 0, 0, None
         parts.append(raw)
         n_frames, n_spots = n_frames + len(raw.indices), n_spots + len(raw.spots)
         cells = cells if own is None else own
     if parts:
-        yield frame_block(parts, limits, by_intensity)
+        yield parts
 
 
 def _cells_key(raw: RawFrames) -> bytes | None:

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.detector.peaks import DetectorPeaks
-from ..model.records.batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
+from ..model.records.batch import LARGEST_SPOT
 from ..model.records.frame import FrameBlock, FrameStatus
+from ..model.records.names import Names
 from ..model.records.ragged import offsets_of
+from .sift import ResolutionLimits, Sifted, sift_by_numpy
 
+Sift = Callable[[NDArray[Any], NDArray[np.int64], NDArray[Any] | None, ResolutionLimits], Sifted]
+"""As `sift.Sieve`: spots (N, 3), offsets (F + 1,), intensities (N,) or None, limits."""
 MOST_SPOTS = 1_000_000
 """Most spots of one frame, and of several frames that are held in memory at once."""
 
@@ -85,23 +89,6 @@ class Pause:
     problems: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class ResolutionLimits:
-    """Spots with d_min <= 1/|s| <= d_max, in angstrom, are used; None is no limit."""
-
-    d_min: float | None = None
-    d_max: float | None = None
-
-    def within(self, squared: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which spots (N,) are used, given their |s|^2 (N,), 1/angstrom^2."""
-        inside = np.ones(len(squared), dtype=bool)
-        if self.d_min is not None:
-            inside &= squared <= self.d_min**-2
-        if self.d_max is not None:
-            inside &= squared >= self.d_max**-2
-        return inside
-
-
 def read_parts(
     parts: Iterable[NDArray[np.int64]], read: Callable[[NDArray[np.int64]], RawFrames]
 ) -> Iterator[RawFrames]:
@@ -125,101 +112,71 @@ def read_parts(
             yield raw
 
 
-def frame_block(parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensity: bool = False) -> FrameBlock:
+def frame_block(
+    parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensity: bool = False, sift: Sift = sift_by_numpy
+) -> FrameBlock:
     """Frames of one or more files as one block, without padding, exact duplicates and spots outside the limits.
 
     A frame with a spot that is not finite or too far out is BAD_SPOTS and gets a line in `problems`.
     With `by_intensity` the spots of a frame are sorted by falling intensity, where their file has it.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
-        spots = np.concatenate([part.spots.astype(np.float32) for part in parts]) + np.float32(0)
+    spots = parts[0].spots if len(parts) == 1 else np.concatenate([part.spots for part in parts])
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = offsets_of(counts)
     readable = np.repeat([part.readable for part in parts], [len(part.indices) for part in parts])
-    # One comparison for all spots is nearly always enough; it is false for nan.
-    all_usable = len(spots) == 0 or bool(spots.max() < LARGEST_SPOT and spots.min() > -LARGEST_SPOT)
-    usable = np.ones(len(counts), dtype=bool) if all_usable else usable_frames(spots, offsets)
+    ranked, intensity = _intensities(parts) if by_intensity else (None, None)
+    sifted = sift(spots, offsets, intensity, limits)
     problems = list(itertools.chain.from_iterable(part.problems for part in parts))
-    problems += _bad_spots(parts, spots, offsets, usable)
-
-    frame = np.repeat(np.arange(len(counts)), counts)
-    if not all_usable:
-        spots[~usable[frame]] = 0
-    squared = np.einsum("ij,ij->i", spots, spots, dtype=np.float64)
-    real = squared >= SMALLEST_SPOT**2
-    real &= first_occurrences(spots, frame)
-    used = real & limits.within(squared)
-    if not all_usable:
-        used &= usable[frame]
-    ranked = None
-    if by_intensity:
-        ranked, intensity = _intensities(parts)
-        order = np.lexsort((-intensity, frame))
-        spots, used = spots[order], used[order]
-    if used.all():
-        kept = counts
-    else:
-        kept, spots = np.bincount(frame[used], minlength=len(counts)), spots[used]
-    cells = next((part.cells for part in parts if part.readable), None)
+    problems += _bad_spots(parts, spots, offsets, sifted.usable)
     return FrameBlock(
-        sources=[part.source for part in parts for _ in part.ids],
+        sources=Names.joined([Names.repeated(part.source, len(part.indices)) for part in parts]),
         indices=np.concatenate([part.indices for part in parts]),
-        ids=[name for part in parts for name in part.ids],
-        spots=spots,
-        offsets=offsets_of(kept),
+        ids=Names.joined([part.ids for part in parts]),
+        spots=sifted.spots,
+        offsets=offsets_of(sifted.kept),
         status=np.select(
-            [~readable, ~usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
+            [~readable, ~sifted.usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
         ).astype(np.uint8),
-        n_spots=np.where(usable, kept, counts).astype(np.int32),
-        cells=cells,
-        n_left_out=0 if real.all() else int((~real & usable[frame]).sum()),
+        n_spots=np.where(sifted.usable, sifted.kept, counts).astype(np.int32),
+        cells=next((part.cells for part in parts if part.readable), None),
+        n_left_out=sifted.n_left_out,
         problems=problems,
         places=np.concatenate([part.places for part in parts]),
         by_intensity=ranked,
     )
 
 
-def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether each frame has intensities (F,), and those of all spots (N,): -inf for nan, 0 where there is none."""
-    known: list[NDArray[np.bool_]] = []
-    values: list[NDArray[Any]] = []
-    for part in parts:
-        own = part.intensity if part.peaks is None else part.peaks.intensity
-        known.append(np.full(len(part.indices), own is not None))
-        values.append(np.zeros(len(part.spots)) if own is None else np.nan_to_num(own, nan=-np.inf))
-    return np.concatenate(known), np.concatenate(values)
+def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
+    """Whether each frame has intensities (F,), and those of all spots (N,): -inf for nan, 0 where there is none.
+
+    None where there is none at all.
+    """
+    own = [part.intensity if part.peaks is None else part.peaks.intensity for part in parts]
+    known = np.repeat([each is not None for each in own], [len(part.indices) for part in parts])
+    if not known.any():
+        return known, None
+    values = [
+        np.zeros(len(part.spots)) if each is None else np.nan_to_num(_floating(each), nan=-np.inf)
+        for part, each in zip(parts, own, strict=True)
+    ]
+    return known, np.concatenate(values)
 
 
-def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which spots (N, 3) are not exact duplicates of an earlier one of the same frame, (N,)."""
-    first = np.ones(len(spots), dtype=bool)
-    # Equal spots have equal keys, and other spots hardly ever do: one sort shows that usual frames have no duplicates.
-    bits = np.ascontiguousarray(spots).view(np.uint32).astype(np.uint64)
-    key = bits @ _MIX + frame.astype(np.uint64) * _MIX_FRAME
-    ordered = np.sort(key)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(repeated):
-        suspects = np.flatnonzero(np.isin(key, repeated))
-        _, firsts = np.unique(np.column_stack([frame[suspects], spots[suspects]]), axis=0, return_index=True)
-        first[suspects] = False
-        first[suspects[firsts]] = True
-    return first
-
-
-_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
-_MIX_FRAME = np.uint64(0xD6E8FEB86659FD93)
+def _floating(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers of any type as float32 or float64: of unsigned ones there is no negative, by which they are sorted."""
+    return values.astype(np.float32 if values.dtype in (np.float32, np.float16) else np.float64, copy=False)
 
 
 def _bad_spots(
-    parts: Sequence[RawFrames], spots: NDArray[np.float32], offsets: NDArray[np.int64], usable: NDArray[np.bool_]
+    parts: Sequence[RawFrames], spots: NDArray[Any], offsets: NDArray[np.int64], usable: NDArray[np.bool_]
 ) -> list[str]:
     if usable.all():
         return []
     names = [(part.source, index) for part in parts for index in part.indices]
     lines = []
     for f in np.flatnonzero(~usable):
-        own = spots[offsets[f] : offsets[f + 1]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = spots[offsets[f] : offsets[f + 1]].astype(np.float32)
         row = np.flatnonzero(~(np.abs(own) < LARGEST_SPOT).all(axis=1))[0]
         source, index = names[f]
         lines.append(

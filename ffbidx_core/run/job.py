@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,8 @@ BATCH_SIZE = {"cuda": 16384}
 FEW = 128
 """Frames that all other backends compute together unless another number is given."""
 LARGEST_BLOCK = 1024
+MOST_READERS = 4
+"""Threads that sift spots while one reads: they keep up with the library that reads the files, which has one lock."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class Job:
             by_intensity=self.parameters.retry,
             follow=self.follow,
             arrays=self.arrays,
+            threads=min(MOST_READERS, self.threads or os.cpu_count() or 1),
         )
 
     def check_growth(self, mark: Mark) -> None:

@@ -22,8 +22,8 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, offsets_of
 from ..model.records.reason import Rung
 from ..model.records.results import Results
-from ..read.frames import ResolutionLimits
 from ..read.indexed_frames import Setup, indexed_frames
+from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
 from .learning import Settled

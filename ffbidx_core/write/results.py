@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..model.cell import Array, cell_parameters
 from ..model.cell_numbers import CellNumbers
 from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.names import Names
 from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
 from ..model.records.table import SHARED, Column, columns_of
 
@@ -66,9 +67,9 @@ class ResultsWriter:
             raise ValueError(f"{block.n_frames} frames have {result.n_frames} results and {len(status)} statuses")
         self._results.append(replace(result, input_cell=np.asarray(input_cell_rows, dtype=np.int32)[result.input_cell]))
         columns = {
-            "source": block.sources,
+            "source": Names.of(block.sources).array,
             "index": block.indices,
-            "id": block.ids,
+            "id": Names.of(block.ids).array,
             "n_spots": block.n_spots,
             "status": status,
             "crystal_parameters": cell_parameters(result.cells[result.crystals]),

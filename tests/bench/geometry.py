@@ -29,8 +29,8 @@ from ffbidx_core.panels.gather import Gathered
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.panels.refine import FEW_PEAKS, PanelTrials, refine
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.read.frames import ResolutionLimits
 from ffbidx_core.read.geometry.any import parse_geometry
+from ffbidx_core.read.sift import ResolutionLimits
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.many_panels import ManyPanels
 from tests.bench import record

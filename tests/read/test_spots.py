@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffbidx_core.model.records.frame import FrameBlock, FrameStatus
-from ffbidx_core.read.frames import first_occurrences
+from ffbidx_core.read.sift import first_occurrences
 from tests.helpers.spot_files import COUNTS, MakeFile, blocks, good_spots
 
 
@@ -82,7 +82,7 @@ def test_first_occurrences(rows: list[tuple[float, ...]]) -> None:
 
 
 def test_first_occurrences_when_keys_collide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ffbidx_core.read.frames._MIX", np.zeros(3, np.uint64))
+    monkeypatch.setattr("ffbidx_core.read.sift._MIX", np.zeros(3, np.uint64))
     spots = np.float32([[1, 2, 3], [1, 2, 4], [1, 2, 3], [1, 2, 3]])
     assert first_occurrences(spots, np.array([0, 0, 0, 1])).tolist() == [True, True, False, True]
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .crystals import CellColumns, CrystalColumns
+from .names import Names
 from .ragged import offsets_of
 from .table import Column
 
@@ -54,11 +55,11 @@ class FrameBlock:
 
     Attributes
     ----------
-    sources : list of str, F
+    sources : Names of F frames
         Input file of each frame, as the user named it.
     indices : (F,) int64
         Index of each frame in its file; -1 for a file that cannot be read.
-    ids : list of str, F
+    ids : Names of F frames
         The frame's name in the file, or empty.
     spots : (N, 3) float32
         1/angstrom, without padding and exact duplicates.
@@ -80,9 +81,9 @@ class FrameBlock:
         Frames whose spots are in the order of falling intensity; None: none are known to be.
     """
 
-    sources: list[str]
+    sources: Sequence[str]
     indices: NDArray[np.int64]
-    ids: list[str]
+    ids: Sequence[str]
     spots: NDArray[np.float32]
     offsets: NDArray[np.int64]
     status: NDArray[np.uint8]
@@ -110,7 +111,7 @@ class FrameBlock:
     @property
     def n_frames(self) -> int:
         """F."""
-        return len(self.sources)
+        return len(self.indices)
 
     @property
     def last_checksum(self) -> int:
@@ -136,9 +137,9 @@ class FrameBlock:
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
         ranked = [part.by_intensity for part in parts if part.by_intensity is not None]
         return cls(
-            [source for part in parts for source in part.sources],
+            Names.joined([part.sources for part in parts]),
             np.concatenate([part.indices for part in parts]),
-            [name for part in parts for name in part.ids],
+            Names.joined([part.ids for part in parts]),
             np.concatenate([part.spots for part in parts]),
             offsets_of(counts),
             np.concatenate([part.status for part in parts]),

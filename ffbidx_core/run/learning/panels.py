@@ -13,7 +13,7 @@ from ...panels.gather import of_blocks
 from ...panels.refine import PanelTrials, refine
 from ...panels.words import moved_by
 from ...read.formats.open import open_spots
-from ...read.frames import ResolutionLimits
+from ...read.sift import ResolutionLimits
 from ...write.formats.refined import refined_text
 from ..account import Account
 from ..job import Job

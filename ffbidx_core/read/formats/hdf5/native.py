@@ -183,13 +183,15 @@ class Hdf5File(OpenHdf5):
         runs = np.split(frames, np.flatnonzero(np.diff(frames) != 1) + 1)
         spans = [self._span(run) for run in runs]
         with errors_of(self.path, f"frame {frames[0]}"):
-            spots = np.concatenate([self._spots[span[0] : span[-1]] for span in spans])
+            pieces = [self._spots[span[0] : span[-1]] for span in spans]
+            spots = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
         offsets = offsets_of(counts)
         # A spot that is not finite makes a bad frame.
         with np.errstate(invalid="ignore", over="ignore"):
-            spots = spots * spots.dtype.type(self._scale)
+            if self._scale != 1:
+                spots *= spots.dtype.type(self._scale)
         raw = RawFrames(self.path, frames, ids, spots, offsets, self.cells)
         if self._pixels is not None and self.geometry is not None:
             return self._with_peaks(raw, self.geometry, spans)
