@@ -12,12 +12,14 @@ import numpy as np
 from ...errors import CellError, InputError
 from ...model.cell import cell_from_parameters, check_cell
 from ...model.lattice import CENTRINGS, KINDS, WITH_UNIQUE_AXIS, InputCell, Lattice
+from ..geometry.xds import KEYWORD
 
 _CRYSTFEL = "CrystFEL unit cell file version"
 _LENGTHS = {"A": 1.0, "nm": 10.0}
 _ANGLES = {"deg": 1.0, "rad": 180 / np.pi}
-_XDS_CELL = re.compile(r"^!?\s*UNIT_CELL_CONSTANTS=(.*)$", re.MULTILINE)
-_XDS_GROUP = re.compile(r"^!?\s*SPACE_GROUP_NUMBER=\s*(\d+)", re.MULTILINE)
+_XDS_CELL, _XDS_GROUP = "UNIT_CELL_CONSTANTS", "SPACE_GROUP_NUMBER"
+_DUMMY_OF_XDS = (70.0, 80.0, 90.0, 90.0, 90.0, 90.0)
+"""The cell of XDS's templates, which stands for an unknown one where the number of the space group is 0."""
 
 
 def crystfel_cell(path: str, text: str) -> InputCell:
@@ -106,11 +108,24 @@ def _group_of_block(gemmi: Any, block: Any) -> str:
 
 
 def _xds(path: str, text: str) -> InputCell:
-    match, group = _XDS_CELL.search(text), _XDS_GROUP.search(text)
-    assert match is not None
-    words = match[1].partition("!")[0].split()
-    parameters = [_float(path, "UNIT_CELL_CONSTANTS", word) for word in words[:6]]
-    return cell_with_group(path, parameters, int(group[1]) if group else "")
+    fields = _xds_fields(text)
+    words, group = fields[_XDS_CELL].split(), fields.get(_XDS_GROUP, "").split()[:1]
+    parameters = [_float(path, _XDS_CELL, word) for word in words[:6]]
+    number = int(group[0]) if group and group[0].isdecimal() else 0
+    if number == 0 and tuple(parameters) == _DUMMY_OF_XDS:
+        how = f"{_XDS_GROUP}= is 0: that cell stands for an unknown one. Put in the right one, or give another --cell"
+        raise InputError(path, f"has the cell of XDS's template, 70 80 90, and {how}")
+    return cell_with_group(path, parameters, number)
+
+
+def _xds_fields(text: str) -> dict[str, str]:
+    """Values of the keywords of XDS; what stands behind a `!` is a comment, in the headers of reflection files, too.
+
+    A line `!UNIT_CELL_CONSTANTS=` counts in reflection files only (XDS_ASCII.HKL), whose header is made of comments.
+    """
+    if text.startswith(("!FORMAT=", "!OUTPUT_FILE=")):
+        text = re.sub(r"^!", "", text.partition("!END_OF_HEADER")[0], flags=re.MULTILINE)
+    return {key: value for key, value in KEYWORD.findall(re.sub(r"!.*", "", text)) if value}
 
 
 def _xparm(path: str, text: str) -> InputCell:
@@ -145,7 +160,7 @@ FOREIGN_FORMATS: Sequence[tuple[Callable[[str], bool], Callable[[str, str], Inpu
     (lambda text: text.startswith(_CRYSTFEL), crystfel_cell),
     (lambda text: text.lstrip().startswith("{"), _dials),
     (lambda text: "XPARM.XDS" in text[:40], _xparm),
-    (lambda text: _XDS_CELL.search(text) is not None, _xds),
+    (lambda text: _XDS_CELL in text and _XDS_CELL in _xds_fields(text), _xds),
     (lambda text: re.search(r"^CRYST1", text, re.MULTILINE) is not None, _pdb),
     (lambda text: re.search(r"^data_", text, re.MULTILINE) is not None, _mmcif),
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArrayError, CellError, InputError, UsageError
-from ...model.cell import Array, cell_from_parameters, check_cell
+from ...model.cell import Array, cell_from_parameters, cell_parameters, check_cell
 from ...model.lattice import CENTRINGS, InputCell, Lattice, check_axes
 from ..files.content import read_head, read_text
 from ..formats.stream import SIGNATURE, stream_cell
@@ -25,6 +25,7 @@ _WANTED = (
     "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
     "CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
 )
+_PLACEHOLDER = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _WRITTEN_OUT = re.compile(rf"\s*{_NUMBER}(?:(?:\s*,\s*|\s+){_NUMBER})+(?:(?:\s*,\s*|\s+)(?P<centring>[A-Za-z]))?\s*")
 _NUMBERS_WANTED = {
@@ -60,6 +61,7 @@ def read_input_cell(text: str) -> InputCell:
         raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: {missing} are missing")
     try:
         cell = _cell_of(values)
+        _refuse_placeholder(cell)
         check_axes(cell, centring)
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None
@@ -141,11 +143,19 @@ def read_cell_file(path: str) -> InputCell:
             if is_format(text):
                 found = read(path, text)
                 check_axes(found.cell, found.lattice.centring)
+                _refuse_placeholder(found.cell)
                 return found
         vectors = _cell_of_numbers(path, text)
+        _refuse_placeholder(vectors)
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None
     return InputCell(vectors, Lattice.of_cell(vectors))
+
+
+def _refuse_placeholder(cell: Array) -> None:
+    """Refuse the cell that files of structures without a crystal have: models that were predicted, or seen by cryo-EM."""
+    if np.allclose(cell_parameters(cell), _PLACEHOLDER, atol=1e-3):
+        raise CellError("1 1 1 90 90 90 is the placeholder cell of a structure without a crystal")
 
 
 def _cell_of_numbers(path: str, text: str) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -16,6 +17,10 @@ LARGEST_CHUNK = 256 * 2**20
 """Bytes of the largest chunk: chunks are read whole, however few of their values are wanted."""
 
 _MOST_SOFT_LINKS = 8
+_MOST_NAMED = 3
+"""Files that a message names."""
+_MOST_LOOKED_AT = 20_000
+"""Objects of a file among which groups are looked for."""
 _KINDS = {"f": "float32 or float64", "iu": "integers", "fiu": "numbers", "text": "strings"}
 
 
@@ -71,10 +76,40 @@ def open_dataset(
         if not isinstance(node, h5py.Dataset):
             raise InputError(path, f"is a {type(node).__name__.lower()}, a dataset is wanted", name)
         if node.is_virtual or node.external:
-            raise InputError(path, "keeps its data in other files: name those, and this one with -g", name)
+            raise InputError(path, f"keeps its data in {_files_of(node)}: name those, and this one with -g", name)
         _check_layout(node, path, name, kind, shape)
         _check_filters(node, path, name)
     return node
+
+
+def _files_of(dataset: h5py.Dataset) -> str:
+    """The other files in which a dataset keeps its data, in words."""
+    names = [part.file_name for part in dataset.virtual_sources()] if dataset.is_virtual else []
+    names += [name for name, _, _ in dataset.external or ()]
+    distinct = list(dict.fromkeys(names))
+    more = f" and {len(distinct) - _MOST_NAMED} more" if len(distinct) > _MOST_NAMED else ""
+    return f"other files ({', '.join(distinct[:_MOST_NAMED])}{more})"
+
+
+def groups_with(file: h5py.File, path: str, names: Sequence[str]) -> list[str]:
+    """The groups of a file that have all of some members, by links that stay in the file, outermost first.
+
+    At most `_MOST_LOOKED_AT` objects are looked at.
+    """
+    found: list[str] = []
+    waiting, n = deque([""]), 0
+    with errors_of(path):
+        while waiting and n < _MOST_LOOKED_AT:
+            place = waiting.popleft()
+            group = file[place or "/"]
+            if all(name in group for name in names):
+                found.append(place or "/")
+            for name in group:
+                n += 1
+                is_inside = isinstance(group.get(name, getlink=True), h5py.HardLink)
+                if is_inside and n < _MOST_LOOKED_AT and group.get(name, getclass=True) is h5py.Group:
+                    waiting.append(f"{place}/{name}")
+    return found
 
 
 def find(file: h5py.File, path: str, name: str) -> h5py.Group | h5py.Dataset | None:
@@ -91,7 +126,8 @@ def _follow(file: h5py.File, path: str, name: str, soft_links: int) -> Any:
         if link is None:
             return None
         if isinstance(link, h5py.ExternalLink):
-            raise InputError(path, "is a link to another file: copy the data into this one, with h5repack", name)
+            target = f"{link.filename} ({link.path})"
+            raise InputError(path, f"is a link to another file, {target}: name that file as the input", name)
         if isinstance(link, h5py.SoftLink):
             if soft_links == 0:
                 raise InputError(path, f"leads through more than {_MOST_SOFT_LINKS} links", name)

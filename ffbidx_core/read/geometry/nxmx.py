@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import InputError
 from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
+from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, electronvolts, millimetres
 from ..files.datasets import errors_of, find, open_dataset
 from ..formats.peaks import HALF_PIXEL
 from .crystfel import parse_crystfel
@@ -24,8 +25,9 @@ _DISTANCES = (f"{_DETECTOR}/distance", f"{_DETECTOR}/detector_distance")
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
 _MARKS = (*JUNGFRAUJOCH, f"{_SPECIFIC}/jfjoch_release", f"{_SPECIFIC}/software_git_commit")
 """Groups and datasets that only files of Jungfraujoch have."""
-_LENGTHS = {"m": 1e3, "mm": 1.0, "um": 1e-3, "cm": 10.0}
-_ANGSTROM = {"angstrom": 1.0, "A": 1.0, "nm": 10.0, "m": 1e10}
+_ENERGIES = tuple(name.replace("wavelength", "energy") for name in _WAVELENGTHS)
+_PIXELS = ("", "pixel", "pixels", "px", "1", "dimensionless")
+"""Units of what is counted in pixels."""
 _FAR = 1_000_000
 _FROM_CORNER = "in pixels from the corner of the first one"
 _AS_PEAKS = "to count pixels as Jungfraujoch's peaks do, from the centre of the first one"
@@ -36,17 +38,21 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
 
     The laboratory of NXmx (McStas) is CrystFEL's: z along the beam, y up. In files of Jungfraujoch the beam centre
     counts pixels as the peaks do, from the centre of the first one, since that program takes one from the other.
+    Wavelength and distance may have a number for each frame.
+
+    Raises
+    ------
+    InputError
+        For a unit that is not known, and a beam centre or size of a pixel that differs between frames.
     """
-    wavelength = _first(file, path, _WAVELENGTHS, _ANGSTROM, 1.0)
-    distance = _first(file, path, _DISTANCES, _LENGTHS, 1e3)
-    sizes = [_first(file, path, [f"{_DETECTOR}/{axis}_pixel_size"], _LENGTHS, 1e3) for axis in "xy"]
+    entries = _Entries(file, path)
+    wavelength = entries.reading(_WAVELENGTHS, "angstrom") or entries.reading(_ENERGIES, "eV")
+    distance = entries.reading(_DISTANCES, "m")
+    sizes = [entries.number(f"{_DETECTOR}/{axis}_pixel_size", "m") for axis in "xy"]
     if wavelength is None or distance is None or None in sizes:
         return None
-    (dx, dy) = (float(size or 0) for size in sizes)
-    centre = [
-        _first(file, path, [f"{_DETECTOR}/beam_center_{axis}"], {unit: mm / size for unit, mm in _LENGTHS.items()}, 1.0)
-        for axis, size in (("x", dx), ("y", dy))
-    ]
+    dx, dy = (float(size or 0) for size in sizes)
+    centre = [entries.number(f"{_DETECTOR}/beam_center_{axis}", "", size) for axis, size in (("x", dx), ("y", dy))]
     if None in centre or not dx * dy > 0:
         return None
     as_peaks = any(_is_there(file, path, name) for name in _MARKS)
@@ -58,11 +64,81 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     fast, slow = fast * dx, slow * dy
     corner = -(x * fast + y * slow)
     panel = Panel("p0", (0, 0), (_FAR, _FAR), _vector(corner), _vector(fast), _vector(slow))
-    geometry = Geometry(Detector((panel,)), Reading(wavelength, unit="A"), Reading(abs(distance), unit="mm"))
+    if wavelength.value is not None:
+        wavelength = Reading(wavelength.angstrom, unit="A")
+    if distance.value is not None:
+        # Some have the detector's place along an axis against the beam.
+        distance = Reading(abs(distance.millimetres), unit="mm")
+    geometry = Geometry(Detector((panel,)), wavelength, distance)
     # Read back, so that the spots are made by the very numbers that results record.
     made = parse_crystfel(path, geometry_text(geometry))
     how = f"the beam centre is taken {_AS_PEAKS if as_peaks else _FROM_CORNER}; --beam-centre says otherwise"
-    return replace(made, assumed=f"{path}: geometry of its NXmx entries, one flat panel across the beam; {how}")
+    bare = f"; without units: {', '.join(entries.bare)}" if entries.bare else ""
+    return replace(made, assumed=f"{path}: geometry of its NXmx entries, one flat panel across the beam; {how}{bare}")
+
+
+class _Entries:
+    """Numbers of NXmx entries with their units.
+
+    Attributes
+    ----------
+    bare : list of str
+        Datasets without units, each with the unit that is assumed.
+    """
+
+    def __init__(self, file: h5py.File, path: str) -> None:
+        self._file, self._path = file, path
+        self.bare: list[str] = []
+
+    def reading(self, names: Sequence[str], without: str) -> Reading | None:
+        """The first of some datasets that is there: its number, or its name where it has one for each frame.
+
+        `without` is the unit of a dataset that has none, and says of what kind the units are.
+        """
+        for name in names:
+            node = find(self._file, self._path, name)
+            if not isinstance(node, h5py.Dataset) or find(self._file, self._path, f"{name}_weights") is not None:
+                continue
+            shape = node.shape or ()
+            dataset = open_dataset(self._file, self._path, name, "fiu", (*shape[:1], *(1 for _ in shape[1:])))
+            assert dataset is not None
+            unit = self._unit(dataset, name, without)
+            with errors_of(self._path, name):
+                if int(np.prod(shape)) == 1:
+                    return Reading(float(np.ravel(dataset[()])[0]), unit=unit)
+            return Reading(None, name, unit)
+        return None
+
+    def number(self, name: str, without: str, pixel: float | None = None) -> float | None:
+        """A number that is the same for all frames, mm, or in pixels of a size (mm); None where it is not there."""
+        found = self.reading([name], without)
+        if found is None:
+            return None
+        if found.value is None:
+            with errors_of(self._path, name):
+                values = np.unique(self._file[name][()])
+            if len(values) != 1:
+                raise InputError(self._path, f"has {len(values)} different numbers; one for all frames is read", name)
+            found = Reading(float(values[0]), unit=found.unit)
+        assert found.value is not None
+        if pixel is None:
+            return found.millimetres
+        return found.value if found.unit in _PIXELS else found.millimetres / pixel
+
+    def _unit(self, dataset: h5py.Dataset, name: str, without: str) -> str:
+        with errors_of(self._path, f"{name}, attribute units"):
+            unit = np.ravel(dataset.attrs.get("units", ""))[0]
+        unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
+        unit = unit.strip().strip("[]")
+        if not unit:
+            if without:
+                self.bare.append(f"{name} (taken in {without})")
+            return without
+        is_known = millimetres(unit) is not None or (unit in _PIXELS and not without)
+        if not (is_known or (without == "eV" and electronvolts(unit) is not None)):
+            wanted = WAVELENGTHS_WANTED if without in ("angstrom", "eV") else LENGTHS_WANTED
+            raise InputError(self._path, f"has the units {unit[:40]!r}, wanted is {wanted}", name)
+        return unit
 
 
 def _is_there(file: h5py.File, path: str, name: str) -> bool:
@@ -81,20 +157,6 @@ def _module(file: h5py.File, path: str) -> str:
     modules = (f"{_DETECTOR}/{name}" for name in ["module", *names])
     found = (name for name in modules if find(file, path, f"{name}/fast_pixel_direction") is not None)
     return next(found, f"{_DETECTOR}/module")
-
-
-def _first(file: h5py.File, path: str, names: Sequence[str], units: dict[str, float], without: float) -> float | None:
-    """The first number that is there, times the factor of its units; `without` is the factor for unknown units."""
-    for name in names:
-        node = find(file, path, name)
-        if isinstance(node, h5py.Dataset) and node.shape in ((), (1,)):
-            dataset = open_dataset(file, path, name, "fiu", node.shape)
-            assert dataset is not None
-            with errors_of(path, name):
-                unit = dataset.attrs.get("units", b"")
-                unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
-                return float(np.ravel(dataset[()])[0]) * units.get(unit, without)
-    return None
 
 
 def _direction(file: h5py.File, path: str, name: str, default: Vector) -> np.ndarray:

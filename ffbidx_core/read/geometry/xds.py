@@ -17,7 +17,8 @@ from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 CENTRE_OF_FIRST = 0.5
 """Pixels to subtract from positions of XDS, which count pixel centres from 1, to measure from the corner."""
 
-_KEYWORD = re.compile(r"([A-Z][-A-Z_']*)=\s*([^=!]*?)(?=\s+[A-Z][-A-Z_']*=|\s*!|\s*$)", re.MULTILINE)
+KEYWORD = re.compile(r"([A-Z][-A-Z_']*)=\s*([^=!]*?)(?=\s+[A-Z][-A-Z_']*=|\s*!|\s*$)", re.MULTILINE)
+"""A keyword of XDS and its value, in text without comments; several may share a line."""
 _X, _Y = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
@@ -101,7 +102,7 @@ def _xds_inp(path: str, text: str) -> _Detector:
 
 def _fields(text: str) -> _Fields:
     found = _Fields()
-    for key, value in _KEYWORD.findall(re.sub(r"!.*", "", text)):
+    for key, value in KEYWORD.findall(re.sub(r"!.*", "", text)):
         try:
             numbers = [float(word) for word in value.split()]
         except ValueError:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
+from ffbidx_core.model.detector.beam import offset_along_beam
+from ffbidx_core.read.geometry.any import parse_geometry
 from tests.helpers.beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.calls import MONO, QUICK
@@ -131,8 +133,9 @@ def test_inspecting_spots(run, cxi):
     assert ran.summary["spots_per_frame"] == counts
     assert sum(n for _, _, n in ran.summary["histogram"]) == 3
     shown = run("inspect", "run.cxi", "-g", "det.geom")
-    assert (ran.summary["wavelength"], ran.summary["distance"]) == pytest.approx((WAVELENGTH, DISTANCE))
-    assert "3 panels; half a pixel: added; first frame: 1.30510 A, 80.000 mm" in shown.out
+    distance = DISTANCE + offset_along_beam(parse_geometry("x", geom_text()).detector)
+    assert (ran.summary["wavelength"], ran.summary["distance"]) == pytest.approx((WAVELENGTH, distance))
+    assert f"3 panels; half a pixel: added; first frame: 1.30510 A, {distance:.3f} mm" in shown.out
     assert shown.out.count("█") > 40
 
 

@@ -177,3 +177,52 @@ def test_written_out_and_no_cell(text: str) -> None:
 def test_bad_files_say_what_is_wrong(text_file: TextFile, content: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         read_input_cell(text_file(content))
+
+
+IN_FORCE = "SPACE_GROUP_NUMBER= 96\nUNIT_CELL_CONSTANTS= 79.1 79.1 38.4 90 90 90\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!SPACE_GROUP_NUMBER= 19\n!UNIT_CELL_CONSTANTS= 31 31 97 90 90 90\n" + IN_FORCE,
+        IN_FORCE + "! UNIT_CELL_CONSTANTS= 31 31 97 90 90 90\n",
+        IN_FORCE.replace("\n", " ", 1).replace("\n", " ! of lysozyme\n"),
+        "ORGX= 1000 ORGY= 1010\n" + IN_FORCE.replace("\n", " DETECTOR_DISTANCE= 100\n"),
+        IN_FORCE.replace("\n", "\r\n"),
+        "!FORMAT=XDS_ASCII\n!" + IN_FORCE.replace("\nU", "\n!U") + "!END_OF_HEADER\n1 2 3\n",
+    ],
+)
+def test_the_cell_of_xds_is_the_one_in_force(tmp_path, text: str):
+    (tmp_path / "XDS.INP").write_bytes(text.encode())
+    cell = read_input_cell(str(tmp_path / "XDS.INP"))
+    np.testing.assert_allclose(cell_parameters(cell.cell), (79.1, 79.1, 38.4, 90, 90, 90))
+    assert cell.lattice.kind == "tetragonal"
+
+
+def test_the_dummy_of_a_template_of_xds_is_refused(tmp_path):
+    dummy = (
+        "SPACE_GROUP_NUMBER=0 ! 0 if unknown\nUNIT_CELL_CONSTANTS= 70 80 90 90 90 90 ! put correct values if known\n"
+    )
+    (tmp_path / "XDS.INP").write_text(dummy)
+    with pytest.raises(InputError, match="cell of XDS's template"):
+        read_input_cell(str(tmp_path / "XDS.INP"))
+    (tmp_path / "XDS.INP").write_text(dummy.replace("NUMBER=0", "NUMBER=16"))
+    np.testing.assert_allclose(cell_parameters(read_input_cell(str(tmp_path / "XDS.INP")).cell)[:3], (70, 80, 90))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CRYST1    1.000    1.000    1.000  90.00  90.00  90.00 P 1           1\n",
+        "data_x\n_cell.length_a 1\n_cell.length_b 1\n_cell.length_c 1\n_cell.angle_alpha 90\n_cell.angle_beta 90\n"
+        "_cell.angle_gamma 90\n",
+        "1 1 1 90 90 90\n",
+    ],
+)
+def test_the_placeholder_of_a_structure_without_a_crystal_is_refused(tmp_path, text: str):
+    (tmp_path / "model").write_text(text)
+    with pytest.raises(InputError, match="placeholder cell of a structure without a crystal"):
+        read_input_cell(str(tmp_path / "model"))
+    with pytest.raises(UsageError, match="placeholder"):
+        read_input_cell("1,1,1,90,90,90")

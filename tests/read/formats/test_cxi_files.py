@@ -85,7 +85,9 @@ def test_a_wavelength_that_is_none_makes_a_bad_frame(tmp_path: Path, wavelength:
 
 def test_the_place_that_the_geometry_names(tmp_path: Path):
     path = write_cxi(tmp_path / "run.cxi", MADE, group="/my/peaks")
-    with pytest.raises(InputError, match="/spots"):
+    with h5py.File(path, "a") as file:
+        file.copy("/my/peaks", "/other")
+    with pytest.raises(InputError, match="/my/peaks"):
         blocks(path)
     assert blocks(path, parse_geometry("x", "peak_list = /my/peaks\n" + geom_text()))[0].n_frames == 3
 
@@ -257,3 +259,57 @@ def test_the_detectors_shift_of_each_frame(tmp_path: Path, as_column: bool):
     # A text that is made anew says the same.
     (again,) = blocks(path, parse_geometry("x", geometry_text(parse_geometry("x", text))))
     np.testing.assert_allclose(again.spots, block.spots, atol=1e-6)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("millimeter", 80.0), ("microns", 8e4), ("cm", 8.0), ("", 0.08)])
+def test_units_of_nxmx_entries_are_converted(cxi: Path, unit: str, factor: float):
+    right = open_spots(str(add_nxmx(cxi))).geometry
+    with h5py.File(cxi, "a") as file:
+        del file["entry/instrument/detector/distance"]
+        file["entry/instrument/detector/distance"] = factor
+        if unit:
+            file["entry/instrument/detector/distance"].attrs["units"] = unit
+    found = open_spots(str(cxi)).geometry
+    assert found.distance.millimetres == pytest.approx(right.distance.millimetres)
+    assert ("detector/distance (taken in m)" in found.assumed) == (not unit)
+
+
+def test_a_unit_that_is_none_is_named_with_its_dataset(cxi: Path):
+    add_nxmx(cxi)
+    with h5py.File(cxi, "a") as file:
+        file["entry/instrument/detector/distance"].attrs["units"] = "parsec"
+    with pytest.raises(InputError, match="detector/distance: has the units 'parsec', wanted is m"):
+        open_spots(str(cxi))
+
+
+@pytest.mark.parametrize("name", ["wavelength", "energy"])
+def test_an_nxmx_file_has_a_wavelength_for_each_image(cxi: Path, name: str):
+    add_nxmx(cxi)
+    wavelengths = np.array([1.3, 1.35, 1.4])
+    with h5py.File(cxi, "a") as file:
+        del file["entry/instrument/beam/incident_wavelength"]
+        values = wavelengths if name == "wavelength" else 12398.42 / wavelengths
+        file[f"entry/instrument/beam/incident_{name}"] = values[:, None]
+        file[f"entry/instrument/beam/incident_{name}"].attrs["units"] = {"wavelength": "angstrom", "energy": "eV"}[name]
+    (raw,) = open_spots(str(cxi)).read(np.arange(3))
+    np.testing.assert_allclose(raw.peaks.wavelength, wavelengths)
+
+
+def test_peak_lists_in_one_other_group_are_found_and_named(tmp_path: Path, cxi: Path):
+    path = write_cxi(tmp_path / "other.h5", MADE, group="/entry/peaks")
+    (block,) = blocks(path)
+    np.testing.assert_array_equal(block.spots, blocks(cxi)[0].spots)
+    assert f"{path}: peak lists are read from /entry/peaks" in block.problems
+    with h5py.File(path, "a") as file:
+        file.copy("/entry/peaks", "/entry/more/peaks")
+    with pytest.raises(InputError, match=r"/entry/peaks, /entry/more/peaks: .* peak_list = /entry/peaks"):
+        blocks(path)
+    named = parse_geometry("x", "peak_list = /entry/more/peaks\n" + geom_text())
+    np.testing.assert_array_equal(blocks(path, named)[0].spots, block.spots)
+
+
+def test_the_file_that_a_link_leads_to_is_named(cxi: Path, tmp_path: Path):
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["entry_1/result_1"] = h5py.ExternalLink("other/run.cxi", "/entry_1/result_1")
+    with pytest.raises(InputError, match=r"other/run.cxi \(/entry_1/result_1\): name that file"):
+        blocks(tmp_path / "link.h5")

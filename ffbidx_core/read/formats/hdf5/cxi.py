@@ -13,7 +13,7 @@ from ....errors import InputError
 from ....model.cell import Array
 from ....model.detector.panels import Geometry
 from ....model.records.ragged import offsets_of
-from ...files.datasets import errors_of, find, open_dataset
+from ...files.datasets import errors_of, find, groups_with, open_dataset
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.nxmx import JUNGFRAUJOCH, nxmx_geometry
 from ...growing.whole import rows_written
@@ -27,14 +27,24 @@ PLACES = ("/entry_1/result_1", *JUNGFRAUJOCH, "/entry_1/result", "/entry/result_
 
 
 def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> str | None:
-    """The group with the peak lists of a file, or None."""
+    """The group with the peak lists of a file, or None: the one that the geometry names, a usual one, the only one.
+
+    Raises
+    ------
+    InputError
+        When there are several, none of them in a usual place.
+    """
     named = geometry.peak_list if geometry else ""
     for place in (named, *PLACES):
         if place:
             group = find(file, path, place)
             if isinstance(group, h5py.Group) and all(name in group for name in (COUNT, FS, SS)):
                 return place
-    return None
+    found = groups_with(file, path, (COUNT, FS, SS))
+    if len(found) > 1:
+        line = f"peak_list = {found[0]}"
+        raise InputError(path, f"has peak lists in {', '.join(found[:5])}: say which in the geometry, with {line}")
+    return found[0] if found else None
 
 
 class CxiFile(OpenHdf5):
@@ -65,6 +75,8 @@ class CxiFile(OpenHdf5):
             raise InputError(self.path, f"has no peak lists ({COUNT}, {FS}, {SS}) in {', '.join(PLACES)}")
         geometry = needed_geometry(self.path, self._given or nxmx_geometry(self._file, self.path))
         self._notes = [geometry.assumed] if geometry.assumed else []
+        if place not in (geometry.peak_list, *PLACES):
+            self._notes.append(f"{self.path}: peak lists are read from {place}")
         self.geometry: Geometry | None = geometry
         self._counts = self.dataset(f"{place}/{COUNT}", "fiu", (None,))
         self.n_frames = len(self._counts)
