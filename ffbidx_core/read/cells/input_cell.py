@@ -153,7 +153,7 @@ def read_cell_file(path: str) -> InputCell:
 
 
 def _refuse_placeholder(cell: Array) -> None:
-    """Refuse the cell that files of structures without a crystal have: models that were predicted, or seen by cryo-EM."""
+    """Refuse the cell that files of structures without a crystal have: predicted ones, or those of cryo-EM."""
     if np.allclose(cell_parameters(cell), _PLACEHOLDER, atol=1e-3):
         raise CellError("1 1 1 90 90 90 is the placeholder cell of a structure without a crystal")
 

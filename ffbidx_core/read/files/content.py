@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import zlib
 
 from ...errors import InputError
+from .compressed import errors_of_file, is_gzip, open_plain
 
 LARGEST_TEXT = 64 * 2**20
 """Bytes of the largest text file: it is one frame, and this is enough for a million spots."""
@@ -43,14 +45,18 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
 
 
 def read_head(path: str, size: int = _HEAD) -> bytes:
-    """The first bytes of a file; none where the file cannot be read or is no regular file."""
+    """The first bytes of a file, decompressed; none where the file cannot be read or is no regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return os.read(descriptor, size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+            head = os.read(descriptor, size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
         finally:
             os.close(descriptor)
-    except (OSError, ValueError):
+        if not is_gzip(head):
+            return head
+        with open_plain(path) as file:
+            return file.read(size)
+    except (OSError, EOFError, zlib.error, ValueError):
         # The error comes where the file is read whole.
         return b""
 
@@ -64,10 +70,16 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
     data = os.read(descriptor, _HEAD)
     if is_hdf5(data):
         return None
-    while more := os.read(descriptor, 2**20):
-        data += more
-        if len(data) > largest:
-            raise InputError(path, f"is no HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
+    if is_gzip(data):
+        with errors_of_file(path), open_plain(path) as file:
+            data = file.read(largest + 1)
+        if is_hdf5(data):
+            raise InputError(path, "is a compressed HDF5 file: decompress it with gunzip")
+    else:
+        while len(data) <= largest and (more := os.read(descriptor, 2**20)):
+            data += more
+    if len(data) > largest:
+        raise InputError(path, f"is no HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if b"\0" in data:

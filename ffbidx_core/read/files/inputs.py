@@ -14,7 +14,7 @@ from ...errors import InputError, UsageError
 from .content import read_text
 
 LIST_PREFIX, LIST_SUFFIX, STANDARD_INPUT = "@", ".lst", "-"
-SPOT_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs", ".refl", ".stream", ".txt")
+SPOT_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs", ".refl", ".refl.gz", ".stream", ".stream.gz", ".txt")
 """Suffixes of the files that a directory stands for."""
 RESULTS_INFIX = ".ffbidx."
 """Part of the names of results, which are no input."""

@@ -13,6 +13,7 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.panels import Geometry
 from ...model.records.ragged import offsets_of
+from ..files.compressed import errors_of_file, open_plain
 from ..files.datasets import errors_of, find, open_dataset, open_file
 from ..frames import MOST_SPOTS, RawFrames
 from ..geometry.dials import HDF5_GROUP, TABLE_ID, is_experiments, parse_experiments
@@ -157,11 +158,9 @@ def _msgpack_columns(path: str) -> dict[str, NDArray[Any]]:
     except ImportError:
         raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
     try:
-        with open(path, "rb") as file:
+        with errors_of_file(path), open_plain(path) as file:
             # Columns are read in pieces; all else is small.
             n_rows, data = _table(msgpack.Unpacker(file, strict_map_key=False), path)
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         detail = " ".join(str(error).split())[:60] or type(error).__name__
         raise InputError(path, f"cannot be read as a DIALS reflection table: {detail}") from None

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
 from ...model.cell import Array
-from ...model.detector.panels import NO_PANEL, Geometry
+from ...model.detector.panels import NO_PANEL, Geometry, Reading
 from ...model.detector.units import HC
 from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
 from ..cells.files import crystfel_cell
+from ..files.compressed import mapped
 from ..frames import RawFrames
 from ..geometry.any import parse_geometry
 from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
@@ -33,18 +32,21 @@ _CELL = ("----- Begin unit cell -----", "----- End unit cell -----")
 _ENERGY = re.compile(r"^photon_energy_eV = (\S+)", re.MULTILINE)
 _LENGTH = re.compile(r"^average_camera_length = (\S+) m", re.MULTILINE)
 _IMAGE = re.compile(r"^Image filename: (.*)$", re.MULTILINE)
+_N_PEAKS = re.compile(r"^num_peaks = (\d+)", re.MULTILINE)
 _EVENT = re.compile(r"^Event: (.*)$", re.MULTILINE)
 
 
 @dataclass
 class _Chunk:
     name: str
+    head: _Head
     energy: float
     length: float
-    fs: list[float]
-    ss: list[float]
-    intensity: list[float]
-    panel: list[int]
+    shift: tuple[float, float] = (0.0, 0.0)
+    fs: list[float] = field(default_factory=list)
+    ss: list[float] = field(default_factory=list)
+    intensity: list[float] = field(default_factory=list)
+    panel: list[int] = field(default_factory=list)
 
 
 def stream_cell(path: str, head: str) -> InputCell | None:
@@ -57,54 +59,92 @@ def stream_cell(path: str, head: str) -> InputCell | None:
 
 
 def _section(head: str, begin: str, end: str) -> str | None:
-    _, found, rest = head.partition(begin + "\n")
+    _, found, rest = head.replace("\r\n", "\n").partition(begin + "\n")
     text, ended, _ = rest.partition(end)
     return text if found and ended else None
 
 
-class StreamFile:
-    """A stream opened for reading; a frame is a chunk.
+class _Head:
+    """The head of a stream, or of one of several that were put together: geometry and cell of the chunks behind it.
 
     Parameters
     ----------
-    geometry
-        None: the geometry in the head of the stream.
+    given
+        The geometry that takes the place of the head's; None: it has its own.
 
     Raises
     ------
     InputError
-        When its head cannot be used.
+        When there is no geometry, or it or the cell cannot be used.
+    """
+
+    def __init__(self, path: str, text: str, given: Geometry | None) -> None:
+        cell = stream_cell(path, text)
+        # A centred cell has to be given, so that its centring is known to the search.
+        self.cells: Array | None = None if cell is None or cell.lattice.centring not in "PR" else cell.cell[None]
+        lines = _section(text, *_GEOMETRY)
+        if given is None and lines is not None:
+            given = parse_geometry(f"{path}, geometry", lines)
+        if given is None:
+            raise InputError(path, NEEDS_GEOMETRY)
+        self.geometry: Geometry = given
+        self.panels = {panel.name: number for number, panel in enumerate(given.detector.panels)}
+        self.wavelength, self.distance = WAVELENGTH.given(given), DISTANCE.given(given)
+        self.placer = PeakPlacer(path, given.detector)
+
+
+class StreamFile:
+    """A stream opened for reading; a frame is a chunk. Streams that were put together have a geometry each.
+
+    Parameters
+    ----------
+    geometry
+        None: the geometries in the heads of the stream.
+
+    Raises
+    ------
+    InputError
+        When its first head cannot be used.
     """
 
     format = "CrystFEL stream"
     units_assumed = False
 
     def __init__(self, path: str, geometry: Geometry | None) -> None:
-        self.path = path
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.path, self._given = path, geometry
+        self._map = mapped(path)
         try:
-            self._map = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        finally:
-            os.close(descriptor)
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
         self._begins = [match.start() for match in re.finditer(rb"^" + _CHUNK, self._map, re.MULTILINE)]
         self.n_frames = len(self._begins)
-        end = self._begins[0] if self._begins else len(self._map)
-        head = self._map[: min(end, 2 * LARGEST_GEOMETRY_FILE)].decode("utf-8", "replace")
-        cell = stream_cell(path, head)
-        # A centred cell has to be given, so that its centring is known to the search.
-        self.cells: Array | None = None if cell is None or cell.lattice.centring not in "PR" else cell.cell[None]
-        text = _section(head, *_GEOMETRY)
-        if geometry is None and text is not None:
-            geometry = parse_geometry(f"{path}, geometry", text)
-        if geometry is None:
-            raise InputError(path, NEEDS_GEOMETRY)
-        self.geometry: Geometry | None = geometry
+        # The head of a stream behind one that was cut off may begin in the middle of a line.
+        self._head_begins = [match.start() for match in re.finditer(SIGNATURE.encode(), self._map)]
+        self._head_of = np.maximum(np.searchsorted(self._head_begins, self._begins, side="right") - 1, 0)
+        self._heads: dict[int, _Head] = {}
+        self._same: dict[str, _Head] = {}
+        first = self._head(0)
+        self.cells: Array | None = first.cells
+        self.geometry: Geometry | None = first.geometry
         # Peaks of a stream are measured from corners.
-        self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
-        self._detector = geometry.detector
-        self._panels = {panel.name: number for number, panel in enumerate(self._detector.panels)}
-        self._given_wavelength, self._given_distance = WAVELENGTH.given(geometry), DISTANCE.given(geometry)
-        self._placer = PeakPlacer(path, self._detector)
+        self.half_pixel_shift: bool | None = bool(first.geometry.half_pixel_shift)
+
+    def _head(self, number: int) -> _Head:
+        """A head, by its number in the file."""
+        if number not in self._heads:
+            begin = self._head_begins[number]
+            at = int(np.searchsorted(self._begins, begin))
+            end = self._begins[at] if at < self.n_frames else len(self._map)
+            text = self._map[begin : min(end, begin + 2 * LARGEST_GEOMETRY_FILE)].decode("utf-8", "replace")
+            known = f"{_section(text, *_GEOMETRY)}{_section(text, *_CELL)}"
+            if known not in self._same:
+                self._same[known] = _Head(self.path, text, self._given)
+            self._heads[number] = self._same[known]
+        return self._heads[number]
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending.
@@ -114,18 +154,24 @@ class StreamFile:
         InputError
             Naming the first frame that cannot be read, after those before it.
         """
-        chunks: list[_Chunk] = []
+        begin, chunks = 0, list[_Chunk]()
         for number in frames.tolist():
             try:
-                chunks.append(self._chunk(number))
+                chunk = self._chunk(number)
             except InputError:
                 if chunks:
-                    yield self._frames(frames[: len(chunks)], chunks)
+                    yield self._frames(frames[begin : begin + len(chunks)], chunks)
                 raise
+            if chunks and chunk.head is not chunks[-1].head:
+                yield self._frames(frames[begin : begin + len(chunks)], chunks)
+                begin, chunks = begin + len(chunks), []
+            chunks.append(chunk)
         if chunks:
-            yield self._frames(frames, chunks)
+            yield self._frames(frames[begin:], chunks)
 
     def _frames(self, frames: NDArray[np.int64], chunks: list[_Chunk]) -> RawFrames:
+        """Chunks of one head as frames."""
+        head = chunks[0].head
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         fs, ss, intensity = (
             np.array([value for chunk in chunks for value in getattr(chunk, name)], dtype=np.float64)
@@ -133,7 +179,7 @@ class StreamFile:
         )
         panel = np.array([value for chunk in chunks for value in chunk.panel], dtype=np.int64)
         if (panel == NO_PANEL).any():
-            panel = self._detector.find_panels(fs + shift, ss + shift)
+            panel = head.geometry.detector.find_panels(fs + shift, ss + shift)
         with np.errstate(divide="ignore"):
             wavelength = HC / np.array([chunk.energy for chunk in chunks])
         peaks = PeakLists(
@@ -146,46 +192,65 @@ class StreamFile:
             np.array([chunk.length for chunk in chunks]),
             intensity,
             panel,
+            None if head.geometry.shift == (None, None) else np.array([chunk.shift for chunk in chunks]),
         )
-        return self._placer.frames(peaks, self.cells)
+        return head.placer.frames(peaks, head.cells)
 
     def _chunk(self, number: int) -> _Chunk:
         place = f"frame {number}"
         begin = self._begins[number]
         end = self._begins[number + 1] if number + 1 < self.n_frames else len(self._map)
-        text = self._map[begin:end].decode("utf-8", "replace")
+        text = self._map[begin:end].decode("utf-8", "replace").replace("\r\n", "\n")
         head, found, rest = text.partition(_PEAKS + "\n")
         table, ended, _ = rest.partition(_PEAKS_END)
         if found and not ended:
             raise InputError(self.path, "its peak list does not end: is the stream cut off?", place)
         if not found and _CHUNK_END.decode() not in text:
             raise InputError(self.path, "its chunk does not end: is the stream cut off?", place)
+        if not found and (claimed := _N_PEAKS.search(head)) is not None and int(claimed[1]) > 0:
+            why = f"num_peaks = {claimed[1]}: run indexamajig without --no-peaks-in-stream"
+            raise InputError(self.path, f"has no peak list, though {why}", place)
         image, event = _IMAGE.search(head), _EVENT.search(head)
         if image is None:
             raise InputError(self.path, "has no line Image filename", place)
         name = f"{image[1].strip()} {event[1].strip() if event and '//' in event[1] else '//'}"
-        chunk = _Chunk(name, self._energy(head, place), self._length(head, place), [], [], [], [])
+        own = self._head(int(self._head_of[number]))
+        chunk = _Chunk(name, own, self._energy(own, head, place), self._length(own, head, place))
+        chunk.shift = self._shift(own, head, place)
         for line in table.splitlines()[1:]:
             self._peak(line, chunk, place)
         return chunk
 
-    def _energy(self, head: str, place: str) -> float:
+    def _energy(self, own: _Head, head: str, place: str) -> float:
         """Photon energy, eV; a wavelength given by hand takes the place of the stream's."""
-        if self._given_wavelength is not None:
-            return HC / self._given_wavelength
+        if own.wavelength is not None:
+            return HC / own.wavelength
         match = _ENERGY.search(head)
         if match is None:
             raise InputError(self.path, "has no photon_energy_eV", place)
         return self._number(match[1], place)
 
-    def _length(self, head: str, place: str) -> float:
+    def _length(self, own: _Head, head: str, place: str) -> float:
         """Distance of the detector, mm."""
-        if self._given_distance is not None:
-            return self._given_distance
+        if own.distance is not None:
+            return own.distance
         match = _LENGTH.search(head)
         if match is None:
             raise InputError(self.path, "has no average_camera_length, and its geometry no clen", place)
-        return self._number(match[1], place) * 1e3 - self._detector.mean_offset
+        return self._number(match[1], place) * 1e3 - own.geometry.detector.mean_offset
+
+    def _shift(self, own: _Head, head: str, place: str) -> tuple[float, float]:
+        """How far the detector is moved, mm: numbers of the image's headers, which streams have copies of."""
+        found = [0.0, 0.0]
+        for axis, reading in enumerate(own.geometry.shift):
+            if reading is not None:
+                name = re.escape(reading.path.lstrip("/"))
+                match = re.search(rf"^(?:header/(?:float|int)/|hdf5)/?{name} = (\S+)$", head, re.MULTILINE)
+                if match is None:
+                    how = f"run indexamajig with --copy-header={reading.path}"
+                    raise InputError(self.path, f"has no copy of the detector's shift {reading.path}: {how}", place)
+                found[axis] = Reading(self._number(match[1], place), unit=reading.unit).millimetres
+        return found[0], found[1]
 
     def _peak(self, line: str, chunk: _Chunk, place: str) -> None:
         words = line.split()
@@ -196,7 +261,7 @@ class StreamFile:
         chunk.ss.append(values[1])
         chunk.intensity.append(values[3])
         # Streams before 2.3 name no panels.
-        panel = self._panels.get(words[4]) if len(words) == 5 else NO_PANEL
+        panel = chunk.head.panels.get(words[4]) if len(words) == 5 else NO_PANEL
         if panel is None:
             raise InputError(self.path, f"a peak is on the panel {words[4][:20]}, which the geometry has not", place)
         chunk.panel.append(panel)

@@ -201,9 +201,7 @@ def test_the_cell_of_xds_is_the_one_in_force(tmp_path, text: str):
 
 
 def test_the_dummy_of_a_template_of_xds_is_refused(tmp_path):
-    dummy = (
-        "SPACE_GROUP_NUMBER=0 ! 0 if unknown\nUNIT_CELL_CONSTANTS= 70 80 90 90 90 90 ! put correct values if known\n"
-    )
+    dummy = "SPACE_GROUP_NUMBER=0 ! 0 if unknown\nUNIT_CELL_CONSTANTS= 70 80 90 90 90 90 ! put correct values\n"
     (tmp_path / "XDS.INP").write_text(dummy)
     with pytest.raises(InputError, match="cell of XDS's template"):
         read_input_cell(str(tmp_path / "XDS.INP"))

@@ -1,0 +1,60 @@
+"""Files that gzip has compressed, read as if they were plain."""
+
+from __future__ import annotations
+
+import gzip
+import mmap
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, cast
+
+from ...errors import InputError
+
+_GZIP = b"\x1f\x8b\x08"
+
+
+def is_gzip(head: bytes) -> bool:
+    """Whether a file that begins so is compressed with gzip."""
+    return head.startswith(_GZIP)
+
+
+@contextmanager
+def errors_of_file(path: str) -> Iterator[None]:
+    """Turn what is raised for a file that cannot be read into an `InputError`."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(path, f"cannot be decompressed: {' '.join(str(error).split()).lower()}") from None
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+
+def open_plain(path: str) -> IO[bytes]:
+    """Open a file for reading, decompressed where gzip has compressed it; errors as `open` and `gzip` raise them."""
+    with open(path, "rb") as file:
+        compressed = is_gzip(file.read(len(_GZIP)))
+    return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
+
+
+def mapped(path: str) -> mmap.mmap:
+    """The content of a file as memory, decompressed to a temporary file where gzip has compressed it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or is empty.
+    """
+    with errors_of_file(path):
+        try:
+            with open_plain(path) as file:
+                if not isinstance(file, gzip.GzipFile):
+                    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                with tempfile.TemporaryFile() as plain:
+                    shutil.copyfileobj(file, plain, 2**20)
+                    plain.flush()
+                    return mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError:
+            raise InputError(path, "is empty") from None
