@@ -1,8 +1,9 @@
-"""ffbidx show: one frame in a picture."""
+"""ffbidx show: one frame in a picture, or a page to browse the frames of a run."""
 
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -13,29 +14,66 @@ KINDS = {".png": "png", ".svg": "svg"}
 
 @click.command("show")
 @click.argument("results", metavar="RESULTS")
-@click.argument("frame", metavar="FRAME")
+@click.argument("frame", metavar="[FRAME]", required=False)
 @click.option(
-    "-o", "--output", metavar="FILE", help=(".png or .svg.  [default: STEM.frameN.png in the current directory]")
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The picture, .png or .svg, or the page, .html.  [default: STEM.frameN.png or STEM.frames.html in the current "
+    "directory]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture if it is there.")
+@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Frames of the page.  [default: 300]")
+@click.option("--open/--no-open", "opens", default=None, help="Open the page in a browser.  [default: on a terminal]")
+@click.option("--overwrite", is_flag=True, help="Replace the picture or the page if it is there.")
 @debug_option
-def command(results: str, frame: str, output: str | None, overwrite: bool) -> None:
-    """Draw one frame: its spots, those that each crystal explains, and the ones that it predicts.
+def command(
+    results: str, frame: str | None, output: str | None, max_frames: int | None, opens: bool | None, overwrite: bool
+) -> None:
+    """Draw one frame, or without FRAME make a page to browse the frames of the run.
 
-    FRAME is its number in the results, counted from 0, or FILE//INDEX as `ffbidx table` shows it. The spots are those
-    that the results keep (--keep-spots), else they are read again from the input of the run.
+    The picture and the page have a frame's spots, those that each crystal explains, and the ones that it predicts; the
+    page has the detector image behind them where the input holds it, and shows all frames, those without a crystal,
+    with several, or with doubtful ones. FRAME is its number in the results, counted from 0, or FILE//INDEX as `ffbidx
+    table` shows it. The spots are those that the results keep (--keep-spots), else they are read again from the input
+    of the run.
     """
-    from ffbidx_cli.pictures import stem_of
-    from ffbidx_core.errors import UsageError
     from ffbidx_core.report import require_matplotlib
-    from ffbidx_core.write import check_output, write_file
 
     require_matplotlib()
-    if output is not None and os.path.splitext(output)[1].lower() not in KINDS:
-        raise UsageError(f"-o {output}: a picture ends in {' or '.join(KINDS)}")
+    if frame is None:
+        _page(results, output, max_frames, opens, overwrite)
+    else:
+        _picture(results, frame, output, overwrite)
+
+
+def _page(results: str, output: str | None, most: int | None, opens: bool | None, overwrite: bool) -> None:
+    from ffbidx_cli.console import working
+    from ffbidx_cli.pictures import stem_of
+    from ffbidx_core.errors import UsageError
+    from ffbidx_core.report.browser import MOST_FRAMES, frames_page
+    from ffbidx_core.write import check_output, write_file
+
+    output = f"{stem_of(results)}.frames.html" if output is None else output
+    if not output.lower().endswith(".html"):
+        raise UsageError(f"-o {output}: a page of frames ends in .html; for a picture name a frame behind {results}")
+    check_output(output, overwrite, [results])
+    with working("drawing frames"):
+        page = frames_page(results, most or MOST_FRAMES)
+    write_file(output, page, overwrite)
+    click.echo(f"frames: {output}", err=True)
+    if sys.stderr.isatty() if opens is None else opens:
+        click.launch(os.path.abspath(output))
+
+
+def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> None:
+    from ffbidx_cli.pictures import stem_of
+    from ffbidx_core.errors import UsageError
     from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
     from ffbidx_core.report.style import image_bytes, styled
+    from ffbidx_core.write import check_output, write_file
 
+    if output is not None and os.path.splitext(output)[1].lower() not in KINDS:
+        raise UsageError(f"-o {output}: a picture ends in {' or '.join(KINDS)}")
     number, found = find_frame(results, frame)
     output = f"{stem_of(results)}.frame{number}.png" if output is None else output
     check_output(output, overwrite, [results, found.source[0]])

@@ -104,3 +104,14 @@ def test_only_pictures_load_matplotlib(results):
         "main(['report', '--help']); main(['show', '--help']); sys.exit('matplotlib' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_a_page_of_frames(run, results):
+    ran = run("show", results)
+    assert ran.status == 0, ran.err
+    assert ran.err == "frames: spots.frames.html\n"
+    assert Path("spots.frames.html").read_text().startswith("<!DOCTYPE html>")
+    assert run("show", results).is_one_line_error(6, "already there")
+    assert run("show", results, "-o", "x.png").is_one_line_error(2, "x.png", ".html")
+    assert run("show", results, "--max-frames", 2, "-o", "two.html").status == 0
+    assert "2 of 3 frames" in Path("two.html").read_text()

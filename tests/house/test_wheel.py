@@ -19,6 +19,10 @@ def test_the_kernels_are_in_the_wheel(wheel):
     assert found == {f"ffbidx_core/backends/kernels/{name}" for name in FILES}
 
 
+def test_the_page_to_browse_frames_is_in_the_wheel(wheel):
+    assert "ffbidx_core/report/browser.html" in wheel
+
+
 def test_every_module_and_the_marker_of_types_are_in_the_wheel(wheel):
     modules = [path for folder in ("ffbidx", "ffbidx_core", "ffbidx_cli") for path in (ROOT / folder).rglob("*.py")]
     assert {*(str(path.relative_to(ROOT)) for path in modules), "ffbidx/py.typed", "ffbidx_core/py.typed"} <= wheel

@@ -1,0 +1,130 @@
+"""A page to browse the frames of a run: their spots, what the crystals predict, and the image behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from math import log10
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..diagnose.columns import RunColumns, read_columns
+from ..model.cell import cell_parameters
+from ..model.detector.panels import Geometry
+from ..model.detector.pixels import PADDING
+from ..model.records.reason import FrameReason
+from ..model.records.results import Results
+from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
+from ..read.results import read_run, results_in_pieces
+from .frame_picture import predict, wavelength_of
+from .images import small_image
+
+MOST_FRAMES = 300
+"""Number of frames that a page holds unless told otherwise."""
+MOST_IMAGES = 40
+"""Largest number of detector images in a page; the first frames have theirs."""
+DOUBTFUL = 2.0
+"""A crystal is doubtful when the log10 of the false ones expected is nearer than this to the limit of acceptance."""
+UNIT = 1e-4
+"""Step in 1/angstrom of the positions that a page holds."""
+
+
+def frames_page(path: str, most: int = MOST_FRAMES) -> bytes:
+    """The page, one HTML file that needs no network.
+
+    Parameters
+    ----------
+    path
+        A results file.
+    most
+        Largest number of frames: of longer runs the doubtful ones, those without a crystal that have most spots, and
+        evenly spread ones, a third each.
+
+    Raises
+    ------
+    InputError
+        When it is no results file, or the spots of the run cannot be had.
+    """
+    found = read_columns(path)
+    chosen = chosen_frames(found, most)
+    limit = json.loads(found.header.parameters).get("max_false_rate")
+    doubtful = log10(limit) - DOUBTFUL if limit else float("nan")
+    frames = [json.dumps(frame, separators=(",", ":")) for frame in _frames(path, chosen, doubtful)]
+    title = f"{PurePath(path).name}: {len(frames)} of {found.n_frames:,} frames"
+    text = files(__package__).joinpath("browser.html").read_text(encoding="utf-8")
+    safe = "[" + ",\n".join(frames).replace("</", "<\\/") + "]"
+    return text.replace("TITLE", escape(title)).replace("/*FRAMES*/[]", safe).encode()
+
+
+def chosen_frames(found: RunColumns, most: int) -> NDArray[np.int64]:
+    """The numbers of the frames of a page, ascending."""
+    if found.n_frames <= most:
+        return np.arange(found.n_frames)
+    frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
+    doubt = np.full(found.n_frames, -np.inf)
+    np.maximum.at(doubt, frame, np.nan_to_num(found.log10_false, nan=-np.inf))
+    failed = np.where(found.failed, found.n_spots, -1)
+    third = most // 3
+    strange = [np.argsort(-values, kind="stable")[:third] for values in (doubt, failed)]
+    even = np.linspace(0, found.n_frames - 1, most - 2 * third).round().astype(np.int64)
+    return np.unique(np.concatenate([*strange, even]))
+
+
+def _frames(path: str, chosen: NDArray[np.int64], doubtful: float) -> Iterator[dict[str, Any]]:
+    header, _, record, _, _ = read_run(path)
+    setup = Setup.of_header(header, None, record, path)
+    before, n_images = 0, 0
+    geometry: Geometry | None = None
+    for piece in results_in_pieces(path):
+        rows = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
+        for f in rows.tolist():
+            results = piece[f : f + 1]
+            for frame in indexed_frames([results], setup):
+                if frame.peaks is not None and geometry is None:
+                    geometry = geometry_of(results, setup)
+                image = small_image(frame, geometry) if n_images < MOST_IMAGES else None
+                n_images += image is not None
+                shown = _frame(frame, results, before + f, doubtful)
+                yield shown if image is None else shown | _with_image(frame, image.data, image.shape)
+        before += piece.n_frames
+
+
+def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) -> dict[str, Any]:
+    real = np.linalg.norm(frame.spots, axis=1) > PADDING
+    wavelength = wavelength_of(frame)
+    reason = "" if results.reason is None or not results.reason[0] else FrameReason(int(results.reason[0])).words
+    crystals = [
+        {
+            "cell": [round(float(value), 2) for value in cell_parameters(cell)],
+            "spots": int(results.n_indexed[k]),
+            "false": None if np.isnan(results.log10_false[k]) else round(float(results.log10_false[k]), 1),
+            "predicted": _rounded(predict(frame, k, wavelength).spots),
+        }
+        for k, cell in enumerate(frame.cells)
+    ]
+    return {
+        "n": number,
+        "name": f"{frame.source}//{frame.index}" + (f" {frame.name}" if frame.name else ""),
+        "status": frame.status.name.lower().replace("_", " ") + (f" ({reason})" if reason else ""),
+        "spots": _rounded(frame.spots[real]),
+        "of": frame.crystal[real].tolist(),
+        "crystals": crystals,
+        "doubtful": any(value > doubtful for value in results.log10_false.tolist()),
+    }
+
+
+def _with_image(frame: IndexedFrame, data: str, shape: tuple[int, int]) -> dict[str, Any]:
+    assert frame.peaks is not None
+    real = np.linalg.norm(frame.spots, axis=1) > PADDING
+    pixels = frame.peaks.pixels[real, :2].round(1)
+    return {"image": data, "shape": shape, "pixels": pixels.ravel().tolist()}
+
+
+def _rounded(spots: NDArray[np.float64]) -> list[int]:
+    """x and y of spots in steps of `UNIT`, one after the other."""
+    return [int(value) for value in np.rint(spots[:, :2] / UNIT).ravel()]
