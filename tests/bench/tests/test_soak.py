@@ -35,8 +35,12 @@ def test_memory_and_open_files_do_not_grow(tmp_path):
     n_frames, frames, resident, files = json.loads(done.stdout)
     assert n_frames == 60_000
     frames, resident = np.array(frames), np.array(resident)
+    # The last look comes after the contest and the join; all others come after a batch.
+    steady, end, frames = resident[:-1], resident[-1], frames[:-1]
     # 60,000 frames have 6 MB of results, and 4 MB of spots.
-    assert resident[frames > 40_000].max() - resident[(frames > 20_000) & (frames < 40_000)].max() < 2e6
+    assert steady[frames > 40_000].max() - steady[(frames > 20_000) & (frames < 40_000)].max() < 2e6
+    # The contest reads 48 frames again whatever the run has, and is the first to load machine code of the backend.
+    assert end - steady[-1] < 6e6
     assert max(files) - min(files) <= 3
     assert not (tmp_path / "out.h5.parts").exists()
 
