@@ -59,3 +59,6 @@ class OnHost(GenericVerbs):
     def lane(self) -> AbstractContextManager[None]:
         """Nothing to keep apart."""
         return nullcontext()
+
+    def close(self) -> None:
+        """Nothing to give back: arrays and threads end with the backend."""

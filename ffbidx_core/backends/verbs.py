@@ -61,6 +61,9 @@ class Backend(Protocol):
     def lane(self) -> AbstractContextManager[Any]:
         """Inside, a thread works on the backend's device and beside the work of other threads."""
 
+    def close(self) -> None:
+        """Give back the memory that is kept for further batches, of which there are none."""
+
     def load(self, spots: XpArray, offsets: XpArray) -> SpotBatch:
         """Pack spots (N, 3) and offsets (F + 1,), sort each frame by (|s|^2, x, y, z), |s|^2 in float64."""
 

@@ -29,7 +29,10 @@ class CpuThreads(OnHost):
     def __init__(self, threads: int | None = None) -> None:
         super().__init__()
         self.threads = threads or available_threads()
-        self._pool = ThreadPoolExecutor(self.threads, "ffbidx") if self.threads > 1 else None
+        self._pool, self._process = self._new_pool(), os.getpid()
+
+    def _new_pool(self) -> ThreadPoolExecutor | None:
+        return ThreadPoolExecutor(self.threads, "ffbidx") if self.threads > 1 else None
 
     @property
     def device(self) -> str:
@@ -38,6 +41,9 @@ class CpuThreads(OnHost):
 
     def _each(self, n_frames: int, task: Callable[[int, int], None], fewest: int = FEWEST_PER_TASK) -> None:
         """Call task(first, last) on ranges of frames, `fewest` at least, in the threads."""
+        if self._process != os.getpid():
+            # Threads do not come along in a fork.
+            self._pool, self._process = self._new_pool(), os.getpid()
         if self._pool is None or n_frames <= fewest:
             task(0, n_frames)
             return

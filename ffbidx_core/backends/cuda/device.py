@@ -81,6 +81,14 @@ class CudaDevice:
             finally:
                 self._streams.append(stream)
 
+    def close(self) -> None:
+        """Give the GPU all memory that no array uses; CuPy's pool would keep it for later."""
+        self._plans.clear()
+        self._streams.clear()
+        with cp.cuda.Device(self.number):
+            cp.get_default_memory_pool().free_all_blocks()
+            cp.get_default_pinned_memory_pool().free_all_blocks()
+
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
         """Launch on the current stream, with arguments by the names that the kernel's parameters have in its source."""
         if 0 not in grid:
