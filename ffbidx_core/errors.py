@@ -97,7 +97,7 @@ class NoCell(NothingProcessed):
     """No unit cell is found, or none where one is needed."""
 
 
-class BackendUnavailable(FfbidxError):
+class BackendUnavailable(FfbidxError, RuntimeError):
     """The backend or device asked for is not on this machine, or the workers of a cluster are not there."""
 
     exit_status = 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +20,11 @@ from ..model.records.batch import to_host, usable_frames
 from ..model.records.ragged import offsets_of
 from ..model.units import suspicious_units
 from ..parameters import Parameters
+from .judged import judged_cells
 from .layout import is_on_device
 from .log import log
 
+_SLOTS = Parameters.preset("published").n_output_cells
 FLATTEST = 1e-6
 """Smallest volume of a cell with vectors of length 1 that spans a lattice, well above float32's rounding."""
 
@@ -55,9 +59,12 @@ class Engine:
     def __init__(self, backend: Backend, parameters: Parameters) -> None:
         self._backend = backend
         self._parameters = parameters
+        self._process = os.getpid()
         self._last_options: tuple[Any, Parameters] | None = None
         self._last_plan: tuple[bytes, Parameters, SearchPlan] | None = None
-        log.debug("indexer on %s (%s)", backend.device, backend.name)
+        self.close = weakref.finalize(self, _close, backend, self._process)
+        """Gives the backend's memory and threads back, at the latest when nothing refers to the engine."""
+        self.close.atexit = False
 
     def run(
         self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
@@ -67,13 +74,20 @@ class Engine:
         if not 1 <= len(cells) <= p.max_input_cells:
             raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
         cells = np.asarray(cells, dtype=np.float64)
+        self._check_process()
         plan = self._plan(cells, p)
         with self._backend.lane():
             spots, offsets = self._without_bad_frames(spots, offsets)
             n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
-            _warn(spots, offsets, cells, n_left_out, p)
-            found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
-            cells, scores, input_cell = (to_host(array) for array in found)
+            _note(spots, offsets, cells, n_left_out, p)
+            if p.accept == "count":
+                found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
+                cells, scores, input_cell = (to_host(array) for array in found)
+            else:
+                spots = to_host(spots)
+        if p.accept == "chance":
+            n_slots = self._n_slots(options)
+            return BatchCells(*judged_cells(self._backend, spots, offsets, plan, p, n_slots), n_left_out)
         order = np.argsort(scores, axis=1, kind="stable")
         frames = np.arange(len(scores))[:, None]
         return BatchCells(
@@ -93,7 +107,13 @@ class Engine:
         threshold: float,
         min_spots: int,
     ) -> list[NDArray[np.int64]]:
-        """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first."""
+        """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first.
+
+        Where crystals are accepted by chance, `run` has returned crystals only, best first.
+        """
+        self._check_process()
+        if self._parameters.accept == "chance":
+            return [np.flatnonzero(of_frame).astype(np.int64) for of_frame in np.isfinite(scores)]
         try:
             p = self._parameters.replace(method=method, crystals_threshold=threshold, crystals_min_spots=min_spots)
         except ParameterError as error:
@@ -154,9 +174,31 @@ class Engine:
         if last is not None and last[0] == key:
             return last[1]
         p = self._parameters.replace(**options)
-        p = p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
+        if p.accept == "chance":
+            # Crystals are chosen from no smaller a pool where few are asked for.
+            p = p.replace(n_output_cells=max(p.n_output_cells, self._parameters.n_output_cells))
+        else:
+            p = p.replace(n_output_cells=self._n_slots(options))
         self._last_options = key, p
         return p
+
+    def _n_slots(self, options: Mapping[str, Any]) -> int:
+        """Cells that one call returns for a frame."""
+        return min(int(options.get("n_output_cells", _SLOTS)), self._parameters.max_output_cells)
+
+    def _check_process(self) -> None:
+        """Refuse a GPU that another process opened.
+
+        Raises
+        ------
+        RuntimeError
+            After `fork`, in the child.
+        """
+        if self._backend.xp is not np and os.getpid() != self._process:
+            raise RuntimeError(
+                "this indexer's GPU was opened before the process forked, and CUDA does not go on in the child: make "
+                "indexers in the children only, or start these by multiprocessing's method `spawn`"
+            )
 
     def _plan(self, cells: Array, p: Parameters) -> SearchPlan:
         """The plan for these cells; the last one is kept, as most callers come with the same cells again."""
@@ -169,6 +211,12 @@ class Engine:
         return plan
 
 
+def _close(backend: Backend, process: int) -> None:
+    """Give memory and threads back; in a forked child they are the parent's."""
+    if os.getpid() == process:
+        backend.close()
+
+
 def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Array]:
     """Cells and scores in float64, with empty slots for what spans no lattice."""
     cells, scores = cells.astype(np.float64), scores.astype(np.float64)
@@ -178,12 +226,12 @@ def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Arr
     return np.where(spans[..., None, None], cells, 0.0), np.where(spans, scores, np.inf)
 
 
-def _warn(spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters) -> None:
+def _note(spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters) -> None:
     if isinstance(spots, np.ndarray):
         for sentence in suspicious_units(spots, offsets, cells):
             log.warning("%s", sentence)
     if n_left_out.any():
-        log.warning(
+        log.info(
             "on %d of %d frames the sampling uses the %d spots of lowest resolution (max_spots), %d are left out",
             int(np.count_nonzero(n_left_out)),
             len(n_left_out),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
+import traceback
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..method.index_frames import get_backend
 from ..parameters import CRYSTALS_THRESHOLD, Parameters
+from .arguments import (
+    PUBLISHED,
+    IndexerOptions,
+    RunOptions,
+    also_called,
+    indexer_options,
+    other_than_published,
+    run_options,
+    with_signature,
+)
 from .engine import BatchCells, Engine
+from .environment import backend_for, preset_for
 from .layout import cells_from_published, cells_to_published, checked_batch, checked_cells, spots_from_published
 from .log import follow_environment
 
@@ -26,7 +36,7 @@ class Indexer:
     max_output_cells : int
         Most cells that `run` returns.
     max_input_cells : int
-        Most input cells that compete in a `run`.
+        Most input cells that compete in a `run`; more are a ValueError.
     max_spots : int
         Of more spots, the sampling uses those of lowest resolution. Refinement and `crystals` use all.
     num_candidate_vectors : int
@@ -38,42 +48,48 @@ class Indexer:
     backend : str
         `auto`, `cuda` or `cpu`.
     device : int or str, optional
-        Which GPU; without it the one of the environment variable INDEXER_GPU_DEVICE, else the current one.
+        Which GPU; without it the one of the environment variable INDEXER_GPU_DEVICE, else the current one. A GPU that
+        is named is used or is an error; without a name `auto` takes the CPU where there is no GPU.
+    preset : str, optional
+        `published`, `best` or `fast`; without it that of the environment variable FFBIDX_PRESET, else `published`.
+        Under `best` and `fast` the method is the command's with this preset: `run` returns crystals only, each once and
+        the best first, and `crystals` returns all of these. An option that the caller gives wins over the preset; where
+        the environment sets the preset, one that repeats its published default does not: clients do that all the time.
 
     Raises
     ------
     ValueError
         Naming a parameter that is out of its range.
     BackendUnavailable
-        When the backend asked for is not on this machine.
+        When the backend asked for is not on this machine; it is a RuntimeError.
 
     Notes
     -----
-    An indexer may be used from several threads at once. Messages go to the logger `ffbidx`; the environment variable
-    INDEXER_LOG_LEVEL (fatal, error, warn, info, debug) sets its level and is read whenever the indexer is used.
+    An indexer may be used from several threads at once, and on the CPU from forked processes too. On a GPU each process
+    makes its own: an indexer that was made before a fork raises a RuntimeError in the child.
+
+    Messages go to the logger `ffbidx`; the environment variable INDEXER_LOG_LEVEL (fatal, error, warn, info, debug)
+    sets its level and is read whenever the indexer is used. Without it nothing is written to standard error.
     """
 
+    @with_signature(("self",), IndexerOptions)
     def __init__(
         self,
-        max_output_cells: int = _D.max_output_cells,
-        max_input_cells: int = _D.max_input_cells,
-        max_spots: int = _D.max_spots,
-        num_candidate_vectors: int = _D.num_candidate_vectors,
-        redundant_calculations: bool = _D.redundant_calculations,
-        *,
+        *positional: Any,
         redundant_computations: bool | None = None,
         backend: str = "auto",
         device: int | str | None = None,
+        preset: str | None = None,
+        **named: Unpack[IndexerOptions],
     ) -> None:
         follow_environment()
-        parameters = _D.replace(
-            max_output_cells=max_output_cells,
-            max_input_cells=max_input_cells,
-            max_spots=max_spots,
-            num_candidate_vectors=num_candidate_vectors,
-            redundant_calculations=redundant_calculations if redundant_computations is None else redundant_computations,
-        )
-        self._engine: Engine | None = Engine(get_backend(backend, device), parameters)
+        options = indexer_options(positional, named)
+        if redundant_computations is not None:
+            options["redundant_calculations"] = redundant_computations
+        # Code that knows of no preset repeats published defaults and means nothing by that.
+        self._chosen = other_than_published if preset is None else dict
+        self._parameters = Parameters.preset(preset_for(preset), **self._chosen(options))
+        self._engine: Engine | None = Engine(backend_for(backend, device), self._parameters)
 
     def __enter__(self) -> Self:
         return self
@@ -81,29 +97,24 @@ class Indexer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._engine = None
+        # Arrays that the functions of an error's traceback hold are memory of the GPU.
+        traceback.clear_frames(trace)
+        self.close()
 
+    def close(self) -> None:
+        """Give memory and threads back, as `del` does; the indexer is of no further use."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    @with_signature(("self", "spots", "input_cells"), RunOptions)
     def run(
-        self,
-        spots: NDArray[Any],
-        input_cells: NDArray[Any],
-        method: str = _D.method,
-        length_threshold: float = _D.length_threshold,
-        triml: float = _D.triml,
-        trimh: float = _D.trimh,
-        delta: float = _D.delta,
-        dist1: float = _D.dist1,
-        dist3: float = _D.dist3,
-        num_halfsphere_points: int = _D.num_halfsphere_points,
-        num_angle_points: int = _D.num_angle_points,
-        n_output_cells: int = _D.n_output_cells,
-        contraction: float = _D.contraction,
-        max_dist: float = _D.max_dist,
-        min_spots: int = _D.min_spots,
-        n_iter: int = _D.n_iter,
-        vr_min_spots: int = _D.vr_min_spots,
+        self, spots: NDArray[Any], input_cells: NDArray[Any], *positional: Any, **named: Unpack[RunOptions]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Index one frame: find and refine oriented cells.
+
+        The options may be given by position in the order below, or in that of PSI's module since 1.0, in which
+        `vr_min_spots` comes after `dist3`.
 
         Parameters
         ----------
@@ -152,29 +163,12 @@ class Indexer:
             For an array or parameter that is not as described, or an input cell that is none. Spots that are no finite
             numbers are no error: all slots are empty then.
         """
+        options = run_options(positional, named, self._parameters.num_candidate_vectors)
         rows = spots_from_published(spots)
-        result = self.run_batch(
-            rows,
-            [0, len(rows)],
-            cells_from_published("input_cells", input_cells),
-            method=method,
-            length_threshold=length_threshold,
-            triml=triml,
-            trimh=trimh,
-            delta=delta,
-            dist1=dist1,
-            dist3=dist3,
-            num_halfsphere_points=num_halfsphere_points,
-            num_angle_points=num_angle_points,
-            n_output_cells=n_output_cells,
-            contraction=contraction,
-            max_dist=max_dist,
-            min_spots=min_spots,
-            n_iter=n_iter,
-            vr_min_spots=vr_min_spots,
-        )
+        result = self.run_batch(rows, [0, len(rows)], cells_from_published("input_cells", input_cells), **options)
         return cells_to_published(result.cells[0]), result.scores[0]
 
+    @also_called(cells="output_cells", scores="output_scores")
     def crystals(
         self,
         output_cells: NDArray[Any],
@@ -189,7 +183,7 @@ class Indexer:
         Parameters
         ----------
         output_cells : (3, 3M) float32 or float64 in C order, or (3M, 3) in Fortran order
-            Cells as `run` returns them.
+            Cells as `run` returns them. They may be given as `cells`, and the scores as `scores`.
         spots
             As for `run`.
         output_scores : (M,) float32 or float64
@@ -207,6 +201,11 @@ class Indexer:
         (n,) int64 or None
             Indices of the cells that are crystals, best first: index i means output_cells[:, 3 * i:3 * i + 3].
             None when there is no crystal.
+
+        Notes
+        -----
+        Under the presets `best` and `fast` the cells that `run` returned have been judged: all that are not empty are
+        crystals, whatever the threshold and the number of spots.
         """
         rows = spots_from_published(spots)
         cells = cells_from_published("output_cells", output_cells)
@@ -244,11 +243,11 @@ class Indexer:
         ValueError
             As for `run`.
         """
-        if unknown := options.keys() - _RUN_OPTIONS:
+        if unknown := options.keys() - set(PUBLISHED):
             raise TypeError(f"run_batch has no option {', '.join(sorted(unknown))}: its options are those of run")
         follow_environment()
-        engine = self._open_engine
-        return engine.run(*checked_batch(engine.adopted(spots), offsets), checked_cells(input_cells), options)
+        engine, chosen = self._open_engine, self._chosen(options)
+        return engine.run(*checked_batch(engine.adopted(spots), offsets), checked_cells(input_cells), chosen)
 
     def crystals_batch(
         self,
@@ -282,6 +281,3 @@ class Indexer:
         if self._engine is None:
             raise RuntimeError("this indexer was closed at the end of its `with` block: make another one")
         return self._engine
-
-
-_RUN_OPTIONS = frozenset(inspect.signature(Indexer.run).parameters) - {"self", "spots", "input_cells"}

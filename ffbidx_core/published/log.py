@@ -17,10 +17,15 @@ LEVELS = {
 }
 
 log = logging.getLogger("ffbidx")
+# Nothing reaches standard error unless the program or the variable asks for it.
+log.addHandler(logging.NullHandler())
 
 
 def follow_environment() -> None:
-    """Give the logger the level that the environment asks for now; without the variable leave it to Python's logging.
+    """Give the logger the level that the environment asks for now.
+
+    Without the variable the level is left to the program's own use of `logging`; one that makes none gets no message,
+    as with the variable's default in PSI's package, `error`: errors are exceptions.
 
     Raises
     ------
@@ -33,6 +38,5 @@ def follow_environment() -> None:
     if name.lower() not in LEVELS:
         raise ParameterError(VARIABLE, name, "one of " + ", ".join(LEVELS))
     log.setLevel(LEVELS[name.lower()])
-    # Without any handler Python shows warnings and errors only.
-    if not log.hasHandlers():
+    if not any(not isinstance(handler, logging.NullHandler) for handler in [*log.handlers, *logging.root.handlers]):
         log.addHandler(logging.StreamHandler())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ffbidx
-import ffbidx_core.published.indexer
+import ffbidx_core.published.environment
 from ffbidx_core.backends.cuda import driver as devices
 from ffbidx_core.errors import BackendUnavailable
 from tests.helpers.frames import CELL, frame, published_cells, published_spots
@@ -53,13 +53,13 @@ def test_backends_that_are_not_there():
 def test_the_device_reaches_the_backend(monkeypatch):
     """Where none is given the backend asks the environment (INDEXER_GPU_DEVICE)."""
     asked = []
-    make = ffbidx_core.published.indexer.get_backend
+    make = ffbidx_core.published.environment.get_backend
 
     def get_backend(name, device):
         asked.append((name, device))
         return make("cpu")
 
-    monkeypatch.setattr(ffbidx_core.published.indexer, "get_backend", get_backend)
+    monkeypatch.setattr(ffbidx_core.published.environment, "get_backend", get_backend)
     ffbidx.Indexer()
     ffbidx.Indexer(backend="cuda", device=1)
     ffbidx.Indexer(device="2")

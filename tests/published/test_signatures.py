@@ -28,7 +28,7 @@ def defaults(signature):
 @pytest.mark.parametrize(
     ("name", "own", "added"),
     [
-        ("ffbidx.Indexer", ffbidx.Indexer, ["redundant_computations", "backend", "device"]),
+        ("ffbidx.Indexer", ffbidx.Indexer, ["redundant_computations", "backend", "device", "preset"]),
         ("indexer.run", ffbidx.Indexer.run, ["vr_min_spots"]),
         ("indexer.crystals", ffbidx.Indexer.crystals, []),
     ],
@@ -46,8 +46,10 @@ def test_the_signatures_are_those_of_the_document(name):
     assert f"{name}({PUBLISHED[name]})" in DOCUMENT.read_text()
 
 
-def test_the_module_offers_the_indexer_and_its_version_only():
-    assert [name for name in vars(ffbidx) if not name.startswith("__")] == ["Indexer"]
+def test_the_module_offers_the_indexer_the_functions_on_handles_and_a_check():
+    names = {name for name in vars(ffbidx) if not name.startswith("__")}
+    assert names == {"Indexer", "index", "indexer", "release", "runtime_check"}
+    assert set(ffbidx.__all__) == names | {"__version__"}
     assert ffbidx.__version__ == importlib.metadata.version("ffbidx")
 
 
