@@ -246,3 +246,10 @@ def test_the_log_has_the_progress_and_the_summary(index, spots_file, tmp_path):
     assert index(spots_file, "--log-json", log, "-o", "y.h5").is_one_line_error(6, "log.jsonl", "--overwrite")
     index(spots_file, "--log-json", log, "-q", "-o", "x.h5", "--resume")
     assert len(log.read_text().splitlines()) > len(events) + 1
+
+
+def test_the_preset_published_says_once_where_psis_code_differs(index, spots_file):
+    sentence = "PSI's code has 0.1"
+    assert index(spots_file, "--preset", "published").err.count(sentence) == 1
+    for options in (("--preset", "published", "--dist1", "0.1"), ("--preset", "fast"), ("--preset", "published", "-q")):
+        assert sentence not in index(spots_file, "--overwrite", *options).err
