@@ -13,8 +13,8 @@ from ffbidx_core.parameters import Parameters
 from ffbidx_core.published.arguments import other_than_published
 from ffbidx_core.simulate import Scenario, simulate
 from ffbidx_core.simulate.judge import Judge
-from tests.helpers.clients import AS_DIALS_CALLS, crystals_as_dials_finds_them
 from tests.helpers.frames import CELL, QUICK, cells_of_published, frame, frames_of, published_cells, published_spots
+from tests.helpers.published.clients import AS_DIALS_CALLS, crystals_as_dials_finds_them
 
 CUBIC = (96.4, 96.4, 96.4, 90.0, 90.0, 90.0)
 HARD = Scenario(cells=(LYSOZYME,), n_spots=(14, 14), false_spots=(40, 40))
