@@ -76,7 +76,7 @@ def command(
     from ffbidx_core.devices import open_devices
     from ffbidx_core.errors import NoCell
     from ffbidx_core.model.lattice import primitive_basis
-    from ffbidx_core.read import expand_inputs, read_blocks
+    from ffbidx_core.read import expand_inputs, read_blocks, with_events_found
     from ffbidx_core.read.cells.input_cell import read_input_cell
     from ffbidx_core.write import check_output, write_file
     from ffbidx_core.write.formats.cell import cell_text
@@ -93,7 +93,7 @@ def command(
     given = [read_input_cell(text) for text in known]
     primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in given]
     geometry, _ = Experiment(**options).chosen(paths)
-    found_on = Frames.of_blocks(read_blocks(sources, geometry=geometry), frames)
+    found_on = Frames.of_blocks(read_blocks(with_events_found(sources, geometry), geometry=geometry), frames)
 
     def show(text: str) -> None:
         if not quiet:

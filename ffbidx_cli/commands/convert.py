@@ -51,7 +51,7 @@ def command(
     INPUT is one results file, or spot files as `ffbidx index` takes them. Of results the spots are read again from the
     inputs of the run, where an output needs them.
     """
-    from ffbidx_core.read import expand_inputs
+    from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.write import Output
     from ffbidx_core.write.outputs import TO_STDOUT, formats_of
@@ -67,7 +67,7 @@ def command(
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
         return _convert_results(sources[0].path, chosen, experiment, overwrite)
     setup, shift = experiment.chosen([source.path for source in sources])
-    return _convert_spots(sources, chosen, setup, shift, every, max_frames, overwrite)
+    return _convert_spots(with_events_found(sources, setup), chosen, setup, shift, every, max_frames, overwrite)
 
 
 def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:

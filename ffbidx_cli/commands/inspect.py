@@ -30,7 +30,7 @@ def command(
     """Show what spot files, or one results file, hold."""
     from ffbidx_cli.console import data_console
     from ffbidx_cli.inspection import show_results, show_spots
-    from ffbidx_core.read import expand_inputs
+    from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.read.inspection import inspect_results, inspect_spots
 
@@ -43,7 +43,7 @@ def command(
             show_results(data_console(), results)
         return 0
     setup, _ = Experiment(**options).chosen([source.path for source in sources])
-    spots = inspect_spots(sources, setup, max_frames)
+    spots = inspect_spots(with_events_found(sources, setup), setup, max_frames)
     if as_json:
         click.echo(json.dumps(spots.as_dict()))
     else:

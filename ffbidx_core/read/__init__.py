@@ -2,6 +2,7 @@
 
 from .blocks import count_frames, read_blocks, read_frames
 from .cells.input_cell import read_cell
+from .events_named import with_events_found
 from .files.inputs import Source, expand_inputs
 
-__all__ = ["Source", "count_frames", "expand_inputs", "read_blocks", "read_cell", "read_frames"]
+__all__ = ["Source", "count_frames", "expand_inputs", "read_blocks", "read_cell", "read_frames", "with_events_found"]

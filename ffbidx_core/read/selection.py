@@ -105,5 +105,7 @@ def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterato
     elif source.index < file.n_frames:
         if source.index >= first:
             yield source.index, 1
+    elif source.event:
+        raise InputError(source.path, f"has no event {source.event}: names are those of list_events")
     else:
         raise InputError(source.path, f"has no frame {source.index}: it holds {file.n_frames}, counted from 0")

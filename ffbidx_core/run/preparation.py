@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import UsageError
 from ..model.lattice import InputCell
 from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
-from ..read import Source, expand_inputs
+from ..read import Source, expand_inputs, with_events_found
 from ..read.arrays import NAME, SpotArrays
 from ..read.cells.input_cell import centred_cell_of, input_cell_of, read_input_cell
 from ..read.files.inputs import STANDARD_INPUT, names_to_follow
@@ -201,7 +201,7 @@ def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str]
         named = follower.named if follower else sources
     output = paths[0] if paths else ""
     job = Job(
-        sources if follower is None else follower.sources,
+        with_events_found(sources, geometry) if follower is None else follower.sources,
         request.parameters_in_force,
         np.stack([each.cell for each in cells]) if cells else None,
         tuple(each.lattice for each in cells),

@@ -104,10 +104,15 @@ def local_panel(hierarchy: Mapping[str, Any], panel: int, place: tuple[Array, Ar
 
 
 def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
-    """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros."""
-    if model.get("px_mm_strategy", {}).get("type") != PARALLAX:
+    """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros.
+
+    The strategy's own numbers, which older lists have, take the place of the panel's.
+    """
+    strategy = model.get("px_mm_strategy", {})
+    if strategy.get("type") != PARALLAX:
         return 0.0, 0.0
-    thickness, absorption, _ = vector_of([model["thickness"], model["mu"], 0.0])
+    given = strategy.get("t0", model.get("thickness", 0.0)), strategy.get("mu", model.get("mu", 0.0))
+    thickness, absorption, _ = vector_of([*given, 0.0])
     return float(thickness), float(absorption)
 
 

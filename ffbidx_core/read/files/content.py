@@ -16,6 +16,14 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS = (0, 512, 1024, 2048)
 _SUPERBLOCK, _WRITTEN_BY_SWMR = 3, 4
 _HEAD = 4096
+_PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
+"""First bytes of pickles, from protocol 2 on."""
+_PICKLED_TABLE = b"dials_array_family_flex_ext"
+"""Part of the head of a reflection table in a pickle of any protocol."""
+_NO_PICKLE = (
+    'make strong.refl of it with `dials.python -c "from dials.array_family import flex; '
+    "flex.reflection_table.from_pickle('FILE').as_file('strong.refl')\"`, or find the spots anew with dials.find_spots"
+)
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -82,6 +90,8 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
         raise InputError(path, f"is no HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
+    if data.startswith(_PICKLES) or _PICKLED_TABLE in data[:_HEAD]:
+        raise InputError(path, f"is a pickle of Python, as of DIALS until 2019, and not read: {_NO_PICKLE}")
     if b"\0" in data:
         raise InputError(path, "is neither HDF5 nor text")
     return data.decode("utf-8-sig", "replace")

@@ -19,6 +19,9 @@ SPOT_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs", ".refl", ".refl.gz", ".stream",
 RESULTS_INFIX = ".ffbidx."
 """Part of the names of results, which are no input."""
 
+NO_SUCH_FRAME = 10**18
+"""Number of a frame that no file has: that of an event that is not there."""
+_EVENT = re.compile(r"(?P<path>.*\S)\s+(?P<event>\S*//\S*)", re.DOTALL)
 _FRAME = re.compile(r"(?P<path>.*\S)\s*//(?P<index>[0-9]{1,18})", re.DOTALL)
 
 
@@ -32,12 +35,17 @@ class Source:
         The file as the user named it.
     index
         Number of the frame, from 0; None for all frames of the file.
+    event
+        Name of the frame's event, such as `tag-1000//`, or empty; its number is found when the geometry is known.
     """
 
     path: str
     index: int | None = None
+    event: str = ""
 
     def __str__(self) -> str:
+        if self.event:
+            return f"{self.path} {self.event}"
         return self.path if self.index is None else f"{self.path}//{self.index}"
 
 
@@ -45,9 +53,10 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
     """The sources that INPUT arguments name, in their order.
 
     An argument is a file, a list (`@LIST`, or a name ending in `.lst`, or `-` for standard input) with one input a
-    line, or one frame of a file, `FILE//INDEX` or `FILE //INDEX`. A shell without quotes hands over the latter as two
-    arguments, which means the same. A directory stands for the spot files in it, a pattern with `*`, `?` or `[` that is
-    no file for those that match it (`**` for any directories), both sorted by name, numbers by their value.
+    line, or one frame of a file, `FILE//INDEX`, `FILE //INDEX` or `FILE EVENT` (`run.h5 tag-1000//`). A shell without
+    quotes hands over `FILE //INDEX` as two arguments, which means the same. A directory stands for the spot files in
+    it, a pattern with `*`, `?` or `[` that is no file for those that match it (`**` for any directories), both sorted
+    by name, numbers by their value.
     Whether the files are there is left to `read_blocks`, since one of many may be missing.
 
     Raises
@@ -110,6 +119,8 @@ def _sources(name: str) -> list[Source]:
     match = _FRAME.fullmatch(name)
     if match is not None and not os.path.lexists(name):
         return [Source(match["path"], int(match["index"]))]
+    if (named := _EVENT.fullmatch(name)) is not None and not os.path.lexists(name):
+        return [Source(named["path"], event=named["event"])]
     if glob.has_magic(name) and not os.path.lexists(name):
         found = _matching(name)
     else:

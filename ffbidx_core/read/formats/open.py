@@ -12,7 +12,7 @@ from ...model.detector.beam_shift import BeamShift, ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import is_hdf5, read_head, read_text
 from ..files.probe import check_opens
-from ..geometry.dials import TABLE_ID, is_experiments
+from ..geometry.dials import TABLE_ID, is_experiments, refuse_data_block
 from .shifted import ShiftedSpots, with_shifted_beam
 from .spot_file import SpotFile
 from .stream import SIGNATURE, StreamFile
@@ -85,6 +85,7 @@ def _open_spot_xds(content: _Content, geometry: Geometry | None) -> SpotFile:
 
 
 def _open_text(content: _Content, geometry: Geometry | None) -> SpotFile:
+    refuse_data_block(content.path, content.text or "")
     return TextFile(content.path, content.text or "")
 
 

@@ -8,7 +8,7 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import read_text
 from .crystfel import parse_crystfel
-from .dials import is_experiments, parse_experiments
+from .dials import is_experiments, parse_experiments, refuse_data_block
 from .xds import is_xds_geometry, parse_xds_geometry
 
 
@@ -50,6 +50,7 @@ def parse_geometry(path: str, text: str) -> Geometry:
     InputError
         Naming the line or the panel.
     """
+    refuse_data_block(path, text)
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +17,12 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.dxtbx import panels_of_model, rotation_of_beam
 from ...model.detector.panels import Detector, Geometry, Reading
+from ..files.content import read_text
 from .groups import groups_of_hierarchy
 
 LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
+MOST_LISTS = 100
+"""Experiment lists of a folder that are looked at for a table without one of its name."""
 HDF5_GROUP = "/dials"
 """Group of the reflection tables in an HDF5 file."""
 
@@ -39,6 +45,8 @@ class Experiments:
         The image set of each experiment.
     image_set : (E,) int64
         Number of the image set of each experiment, -1 for none.
+    identifiers : list of str, E
+        Identifier of each experiment, or empty.
     same_images : (E,) int64
         The first experiment on the same images: lattices on one image are experiments of their own.
     """
@@ -51,6 +59,7 @@ class Experiments:
     images: list[dict[str, Any]]
     image_set: NDArray[np.int64]
     same_images: NDArray[np.int64]
+    identifiers: list[str]
 
     def image(self, experiment: int, number: int) -> str:
         """Image file and event of an image of an experiment, such as `data.h5 //3`."""
@@ -70,6 +79,42 @@ class Experiments:
 def is_experiments(text: str) -> bool:
     """Whether a text is JSON, as experiment lists are."""
     return text.lstrip().startswith("{")
+
+
+def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
+    """The experiment list in the folder of a reflection table that goes with it; None where there is none.
+
+    It is the list of the same name (`a.expt` for `a.refl`), else the only one that has identifiers of the table.
+
+    Parameters
+    ----------
+    identifiers
+        Those of the table's experiments.
+    """
+    stem = re.sub(r"(\.refl|\.h5|\.gz|\.pickle)+$", "", path)
+    if os.path.isfile(f"{stem}.expt"):
+        return parse_experiments(f"{stem}.expt", read_text(f"{stem}.expt") or "").geometry
+    found = []
+    lists = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "*.expt"))) if identifiers else []
+    for name in lists[:MOST_LISTS]:
+        with contextlib.suppress(InputError):
+            experiments = parse_experiments(name, read_text(name) or "")
+            if identifiers & set(experiments.identifiers):
+                found.append(experiments.geometry)
+    # Lists of the same experiments, before and after their indexing, have the detector that refinement made of it.
+    return found[0] if len(found) == 1 else None
+
+
+def refuse_data_block(path: str, text: str) -> None:
+    """Refuse the data block of an old DIALS (datablock.json), which is JSON but no experiment list.
+
+    Raises
+    ------
+    InputError
+    """
+    if text.lstrip().startswith("[") and '"DataBlock"' in text:
+        how = "make imported.expt with dials.import from the images, and strong.refl with dials.find_spots from that"
+        raise InputError(path, f"is a data block of old DIALS (before 2019), which is not read: {how}")
 
 
 def parse_experiments(path: str, text: str) -> Experiments:
@@ -126,6 +171,7 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
         images,
         image_set,
         _same_images(rows, n_frames),
+        [str(row.get("identifier") or "") for row in rows],
     )
 
 

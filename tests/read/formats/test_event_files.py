@@ -9,7 +9,7 @@ import pytest
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.geometry_file import geometry_text
 from ffbidx_core.model.records.frame import FrameStatus
-from ffbidx_core.read import Source, count_frames, read_blocks
+from ffbidx_core.read import Source, count_frames, expand_inputs, read_blocks, with_events_found
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import parse_geometry
 from tests.helpers.beamline import MADE_FOR_READING as MADE
@@ -177,3 +177,26 @@ def test_data_of_each_panel_are_kept_in_a_text_that_is_made_anew():
 def test_words_that_are_none(line: str, problem: str):
     with pytest.raises(InputError, match=problem):
         parse_geometry("x", f"{line}\n{geom_text().replace('dim2 = fs', '')}")
+
+
+def test_a_list_names_events_as_list_events_does(lists: Path, expected, tmp_path: Path):
+    events = [f"{lists} event_10//", f"{lists}  event_1//", f"{lists} event_7//"]
+    (tmp_path / "events.lst").write_text("\n".join(events) + "\n")
+    sources = with_events_found(expand_inputs([str(tmp_path / "events.lst")]), LISTS)
+    (block,) = read_blocks(sources, geometry=LISTS)
+    assert block.ids == [f"{lists} event_10//", f"{lists} event_1//", ""]
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE]
+    assert block.problems == [f"{lists}: has no event event_7//: names are those of list_events"]
+    (whole,) = blocks(lists)
+    np.testing.assert_array_equal(block.spots[: block.offsets[1]], whole.spots[whole.offsets[2] :])
+
+
+def test_the_detectors_shift_of_each_event(lists: Path):
+    with h5py.File(lists, "a") as file:
+        for number, name in enumerate(NAMES):
+            file[f"run/{name}/x"] = [0.1 * number]
+    found = raws(lists, geometry("/run/%/peaks", "/run/%/image", "detector_shift_x = /run/%/x mm"))
+    np.testing.assert_allclose(found.peaks.shift, [[0, 0], [0.1, 0], [0.2, 0]])
+    moved = raws(lists, geometry("/run/%/peaks", "/run/%/image", "detector_shift_x = 0.2 mm"))
+    rows = slice(found.offsets[2], None)
+    np.testing.assert_allclose(found.spots[rows], moved.spots[rows], atol=1e-9)

@@ -197,6 +197,11 @@ class EventsFile(OpenHdf5):
                 raise InputError(self.path, f"claims {claimed:g} peaks, there is room for {room}", f"{name}, row {row}")
             return np.column_stack([table[row, :n] for table in tables]).astype(np.float64)
 
+    @property
+    def event_numbers(self) -> dict[str, int]:
+        """Number of each event, by its name."""
+        return {str(event): number for number, event in enumerate(self._events)}
+
     def event(self, frame: int) -> Event:
         """The event that a frame is."""
         return self._events[frame]
