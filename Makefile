@@ -4,6 +4,7 @@
 # make lint     ruff and mypy alone
 # make docs     the documentation as a site, and the manual pages: docs-site/
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
+# make cells    how many unknown cells are found
 # make calibration  whether as many false crystals are found as are claimed to be expected
 # make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
@@ -60,6 +61,10 @@ speed: .venv-test/installed
 
 geometry: .venv-test/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.geometry --jobs $$(nproc)
+
+# ARGS='--jobs 16 --cases 40 --json docs/measured/cells.json'
+cells: .venv-test/installed
+	.venv-test/bin/python -m tests.bench.cells $(ARGS)
 
 soak: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.soak

@@ -16,6 +16,8 @@ ORDERS = (1, 2, 4, 6, 8, 12, 24)
 """Orders of the rotation groups of lattices."""
 SHRINK = 0.8
 """Factor on the tolerance until the symmetries that it finds are a group."""
+DIGITS = 3
+"""Digits of conventional parameters: finer than any error, and the same from all machines."""
 RIGHT_ANGLE = 1e-6
 _VECTORS = np.array([h for h in itertools.product(range(-3, 4), repeat=3) if any(h)], dtype=np.int64)
 OBVERSE = np.array([2, 1, 1]) / 3
@@ -64,8 +66,8 @@ class Bravais:
 
 
 def exact_parameters(code: str, parameters: Array) -> Array:
-    """Parameters with those that the family fixes or ties exactly so."""
-    values = np.round(parameters, 6)
+    """Rounded parameters with those that the family fixes or ties exactly so."""
+    values = np.round(parameters, DIGITS)
     family = code[0]
     if family != "a":
         fixed = {"m": (0, 2), "h": (0, 1, 2)}.get(family, (0, 1, 2))

@@ -67,7 +67,7 @@ def _angles(code: str) -> tuple[int, ...]:
 def option_of(found: FoundCell) -> str:
     """The cell as `--cell` takes it."""
     cell = found.input_cell
-    numbers = ",".join(f"{x:.4f}".rstrip("0").rstrip(".") for x in cell_parameters(cell.cell))
+    numbers = ",".join(f"{x:.3f}".rstrip("0").rstrip(".") for x in cell_parameters(cell.cell))
     return numbers + ("" if cell.lattice.centring == "P" else f",{cell.lattice.centring}")
 
 

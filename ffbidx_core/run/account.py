@@ -71,6 +71,9 @@ class Account:
         self._to_keep.clear()
         for note in self.saved.notes:
             self.show(note)
+        for note in self.job.notes:
+            if note not in self.saved.notes:
+                self.note(note)
 
     def prepared(
         self, batches: Iterator[FrameBlock], stop: threading.Event

@@ -80,6 +80,8 @@ class Job:
         The options by which the user asked for it, for the record.
     arrays : SpotArrays or None
         Frames in memory; there are no `sources`, then.
+    notes : tuple of str
+        Notes for the results from before the run.
     """
 
     sources: Sequence[Source]
@@ -104,6 +106,7 @@ class Job:
     follow: Follower | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     arrays: SpotArrays | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):

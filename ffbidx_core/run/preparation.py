@@ -29,7 +29,7 @@ from ..write.keep import keep_spots
 from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of
 from . import pipeline
 from .job import Job
-from .request import FOLLOWED_BY_SIZE, RunRequest
+from .request import FOLLOWED_BY_SIZE, RunRequest, is_auto
 from .summary import Progress, Summary
 
 
@@ -53,14 +53,24 @@ class PreparedRun:
     job: Job
 
     @classmethod
-    def of(cls, request: RunRequest, sources: Sequence[Source], follower: Follower | None, named: bool) -> PreparedRun:
-        """The run that a request asks for with the sources that it names; see `prepared`."""
+    def of(
+        cls,
+        request: RunRequest,
+        sources: Sequence[Source],
+        follower: Follower | None,
+        named: bool,
+        find: Callable[[str], object] | None,
+    ) -> PreparedRun:
+        """The run that a request asks for with the sources that it names; see `prepared`.
+
+        `find` is called with lines of the search for an input cell that nobody knows; None: it is not searched.
+        """
         paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
         share = request.share
         if share is not None:
             paths = [_name_of_share(path, share) for path in paths]
         outputs = formats_of(paths, request.output_format)
-        return cls(request, sources, outputs, _job_of(request, sources, paths, follower))
+        return cls(request, sources, outputs, _job_of(request, sources, paths, follower, find))
 
     def store(self, write: Callable[[bytes], None]) -> Store:
         """Where the results go, once it is known that the outputs can be written.
@@ -161,7 +171,7 @@ def prepared(
     with probing(_prober_of(request, sources)):
         if follower is not None and waiting:
             sources = _first_sources(request, follower, say)
-        yield PreparedRun.of(request, sources, follower, named)
+        yield PreparedRun.of(request, sources, follower, named, say if waiting else None)
 
 
 def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
@@ -189,13 +199,18 @@ def _name_of_share(path: str, share: tuple[int, int]) -> str:
     return f"{stem}.{number:0{len(str(of))}}-of-{of}{suffix}"
 
 
-def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str], follower: Follower | None) -> Job:
+def _job_of(
+    request: RunRequest,
+    sources: Sequence[Source],
+    paths: Sequence[str],
+    follower: Follower | None,
+    find: Callable[[str], object] | None,
+) -> Job:
     """The job that a request asks for."""
     geometry, half_pixel_shift = request.chosen([source.path for source in sources])
     cells = _input_cells(request)
-    if not cells and (own := centred_cell_of(source.path for source in sources)):
+    if not cells and not request.finds_cell and (own := centred_cell_of(source.path for source in sources)):
         cells = [own]
-    _check_lattices(cells)
     named: Sequence[object] = request.input_names if request.spots is None else [NAME]
     if STANDARD_INPUT in named:
         named = follower.named if follower else sources
@@ -203,10 +218,8 @@ def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str]
     job = Job(
         with_events_found(sources, geometry) if follower is None else follower.sources,
         request.parameters_in_force,
-        np.stack([each.cell for each in cells]) if cells else None,
-        tuple(each.lattice for each in cells),
-        geometry,
-        half_pixel_shift,
+        geometry=geometry,
+        half_pixel_shift=half_pixel_shift,
         limit_cells=FOLLOWED_BY_SIZE[0] in request.parameters,
         backend=request.backend,
         device=request.device,
@@ -222,22 +235,38 @@ def _job_of(request: RunRequest, sources: Sequence[Source], paths: Sequence[str]
         follow=follower,
         arrays=None if request.spots is None else SpotArrays(request.spots, request.offsets),
     )
+    job = _with_cells(job, cells)
+    if find is not None and request.finds_cell:
+        from .found_cells import found_cells
+
+        found, notes = found_cells(job, cells, find)
+        job = _with_cells(job, [*cells, *found], notes)
     share = request.share
     if share is not None:
         job = job.share(*share)
     return dataclasses.replace(job, config=request.options(list(map(str, named))))
 
 
+def _with_cells(job: Job, cells: Sequence[InputCell], notes: tuple[str, ...] = ()) -> Job:
+    """The job with input cells for all frames; without any each input's own cells serve."""
+    if not cells:
+        return job
+    _check_lattices(cells)
+    lattices = tuple(each.lattice for each in cells)
+    return dataclasses.replace(job, cells=np.stack([each.cell for each in cells]), lattices=lattices, notes=notes)
+
+
 def _input_cells(request: RunRequest) -> list[InputCell]:
-    """The input cells for all frames."""
+    """The input cells for all frames that are known."""
     return [
         read_input_cell(os.fspath(cell)) if _is_file(cell) else input_cell_of(cell, f"cells[{number}]")
         for number, cell in enumerate(request.cells)
+        if not is_auto(cell)
     ]
 
 
 def _is_file(cell: Any) -> bool:
-    return isinstance(cell, (str, os.PathLike))
+    return isinstance(cell, (str, os.PathLike)) and not is_auto(cell)
 
 
 def _check_lattices(cells: Sequence[InputCell]) -> None:

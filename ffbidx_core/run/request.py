@@ -20,6 +20,9 @@ from .sections import Experiment, Following, Inputs, Machine, Method, Outputs
 FOLLOWED_BY_SIZE = ("max_input_cells", "max_output_cells")
 """Parameters that follow the work unless they are given."""
 
+AUTO = "auto"
+"""The input cell that stands for those that are found on the first frames."""
+
 _PIXELS = "spots in arrays have no pixels; beam_shift is for them, too"
 ONLY_OF_FILES = {
     "geometry": _PIXELS,
@@ -101,6 +104,11 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         return [os.fspath(name) for name in _listed(self.outputs)]
 
     @property
+    def finds_cell(self) -> bool:
+        """Whether input cells are to be found."""
+        return any(is_auto(cell) for cell in self.cells)
+
+    @property
     def share(self) -> tuple[int, int] | None:
         """The share of the frames, its number from 1 and the number of shares; None: all frames."""
         from ..read.spans import parse_shard
@@ -139,6 +147,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
                     raise UsageError(f"{name} goes with a results file: name one with outputs")
         self._check_outputs(dry_run, as_json)
         self._check_following(dry_run)
+        self._check_cells(dry_run)
         check_ranges(self)
         if self.d_min is not None and self.d_max is not None and self.d_min >= self.d_max:
             raise ParameterError("d_min", self.d_min, f"below d_max = {self.d_max:g}")
@@ -180,6 +189,16 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
             )
         if self.keep_spots and chosen and RESULTS_FILE not in chosen.values():
             raise UsageError("--keep-spots keeps them in a results file: name one with -o FILE.h5")
+
+    def _check_cells(self, dry_run: bool) -> None:
+        if not self.finds_cell:
+            return
+        if self.follow:
+            raise UsageError(
+                "--cell auto and --follow: the first frames are not there yet; find the cell with `ffbidx cell`"
+            )
+        if dry_run:
+            raise UsageError("--cell auto and --dry-run: the cell would have to be computed, leave one of them out")
 
     def _check_following(self, dry_run: bool) -> None:
         if not self.follow:
@@ -224,6 +243,11 @@ def names_of(field: dataclasses.Field[Any]) -> list[str]:
     """The names of a field's option, the long one last."""
     given: str = field.metadata["option"]
     return given.split() or ["--" + field.name.replace("_", "-")]
+
+
+def is_auto(cell: Any) -> bool:
+    """Whether an input cell of a request is to be found; a file of that name is a file."""
+    return isinstance(cell, str) and cell == AUTO and not os.path.lexists(cell)
 
 
 def _is_one(value: Any) -> bool:

@@ -38,7 +38,8 @@ class Inputs:
         (),
         "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
         "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
-        "that compete on every frame. Without it each input's own cells serve.",
+        "that compete on every frame. auto: what `ffbidx cell` finds on the first 200 frames, with other cells "
+        "on those that have no crystal of these. Without it each input's own cells serve.",
         option="--cell",
         metavar="CELL",
         kind=str,

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ffbidx_core import read_results
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from tests.helpers.calls import write_spots
 
@@ -80,3 +81,42 @@ def test_nonsense_is_refused(run, stills):
     assert run("cell", stills, "--longest", 5).status == 2
     assert run("cell", stills, "--frames", 0).status == 2
     assert run("cell").status == 2
+
+
+def test_a_run_finds_its_cell(run, stills):
+    auto = ("--cell", "auto", "--backend", "cpu")
+    ran = run("index", stills, *auto, "-o", "auto.h5")
+    assert ran.status == 0, ran.err
+    assert "the unit cell was found on the first 20 frames: primitive orthorhombic 33.0 51.0 74.0" in ran.err
+    found = read_results("auto.h5")
+    assert found.header.lattices == "oP"
+    assert any("the unit cell was found" in problem for problem in found.problems)
+    numbers = ",".join(map(repr, found.input_cells[0].ravel().tolist()))
+    assert run("index", stills, "--cell", numbers, "-o", "typed.h5", "--backend", "cpu", "-q").status == 0
+    np.testing.assert_array_equal(found.cells, read_results("typed.h5").cells)
+    # It goes on where it was, and shares find the same cell.
+    assert run("index", stills, *auto, "-o", "auto.h5", "--resume", "-q").status == 0
+    for share in ("1/2", "2/2"):
+        assert run("index", stills, *auto, "-o", "s.ffbidx.h5", "--shard", share, "-q").status == 0
+    assert run("merge", "s.ffbidx.1-of-2.h5", "s.ffbidx.2-of-2.h5", "-o", "merged.h5").status == 0
+    merged = read_results("merged.h5")
+    assert len(merged.input_cells) == 1
+    np.testing.assert_array_equal(merged.cells, found.cells)
+
+
+def test_a_run_with_a_known_cell_goes_on_with_it_where_nothing_is_left(run, stills):
+    both = ("--cell", "auto", "--cell", CELL, "--backend", "cpu", "-q")
+    assert run("index", stills, *both, "-o", "r.h5").status == 0
+    assert len(read_results("r.h5").input_cells) == 1
+
+
+def test_a_run_without_a_cell_to_find_says_so(run):
+    rng = np.random.default_rng(5)
+    write_spots("blank.h5", [rng.normal(0, 0.1, (12, 3)) for _ in range(12)])
+    auto = ("--cell", "auto", "--backend", "cpu")
+    assert run("index", "blank.h5", *auto, "-q").is_one_line_error(5, "--cell auto", "no cell in 12 frames")
+    assert run("index", "blank.h5", *auto, "--dry-run").is_one_line_error(2, "--cell auto", "--dry-run")
+    assert run("index", "blank.h5", *auto, "--follow").is_one_line_error(2, "--cell auto", "--follow")
+    ran = run("index", "blank.h5", *auto, "--print-config")
+    assert ran.status == 0
+    assert 'cell = ["auto"]' in ran.out

@@ -1,0 +1,43 @@
+"""The input cells of a run that nobody knows: `--cell auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from ..cell_search import Frames, find_cells
+from ..cell_search.search import FRAMES
+from ..cell_search.words import cell_in_words, none_in_words
+from ..devices import open_devices
+from ..errors import NoCell
+from ..model.lattice import InputCell, primitive_basis
+from .job import Job
+
+FOUND = "the unit cell was found on the first {} frames: {}"
+
+
+def found_cells(
+    job: Job, known: Sequence[InputCell], show: Callable[[str], object]
+) -> tuple[list[InputCell], tuple[str, ...]]:
+    """The cells of the first frames of a job, and a note of each for the results.
+
+    The frames are the first ones of the whole input, whatever share of them the job has: all shares find the same.
+
+    Parameters
+    ----------
+    known
+        Cells that are known; the search is on frames without a crystal of them. None may be left to find, then.
+
+    Raises
+    ------
+    NoCell
+        Where no cell is found, and none is known.
+    """
+    frames = Frames.of_blocks(job.first_blocks(), FRAMES)
+    primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in known]
+    with closing(open_devices(job.backend, job.device, job.threads)) as devices:
+        search = find_cells(frames, devices, known=primitive, show=show)
+    if not search.cells and not known:
+        raise NoCell(f"--cell auto: {none_in_words(search)}")
+    notes = tuple(FOUND.format(search.n_frames, cell_in_words(each)) for each in search.cells)
+    return [each.input_cell for each in search.cells], notes
