@@ -72,7 +72,7 @@ class Account:
         for note in self.saved.notes:
             self.show(note)
         for note in self.job.notes:
-            if note not in self.saved.notes:
+            if note not in self.saved.mark.problems:
                 self.note(note)
 
     def prepared(
