@@ -11,9 +11,8 @@ from ffbidx_core import read_results
 from tests.helpers.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
-PAGES = {
-    name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("tutorial", "beamline", "gpu", "unindexed", "formats")
-}
+NAMES = ("tutorial", "beamline", "gpu", "unindexed", "formats", "tasks")
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in NAMES}
 """Pages whose examples go on from one page to the next, in one directory."""
 ALL = README + "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 
