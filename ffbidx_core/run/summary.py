@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ..model.cell import Array, cell_parameters
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
+from ..model.records.notes import Notes
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
-from ..model.records.run import MOST_PROBLEMS, Mark
+from ..model.records.run import Mark
 
 LARGEST_SAMPLE = 1 << 14
 """Largest number of crystals of one input cell that its median and spread are taken from."""
@@ -191,8 +192,7 @@ class Tally:
     n_left_out: int = 0
     n_not_sampled: int = 0
     n_at_origin: int = 0
-    problems: dict[str, None] = field(default_factory=dict)
-    more_problems: int = 0
+    notes: Notes = field(default_factory=Notes)
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -222,7 +222,7 @@ class Tally:
         """Why no frame could be processed, in words."""
         if self.n_frames == 0:
             return "the input has no frames: nothing to index"
-        first = f"; the first problem: {next(iter(self.problems))}" if self.problems else ""
+        first = f"; the first problem: {self.notes.commonest}" if self.notes.kept else ""
         return f"none of the {self.n_frames} frames and files could be used{first}"
 
     @property
@@ -266,17 +266,12 @@ class Tally:
         """Begin with frames that were finished before; they count for no speed."""
         self.n_before = self.n_frames
         self.n_left_out += mark.n_left_out
-        self.problems |= mark.problems
+        for problem in mark.problems:
+            self.notes.add(problem)
 
     def note(self, problem: str) -> bool:
         """Take note of a problem; whether the problem is a new one."""
-        if problem in self.problems:
-            return False
-        if len(self.problems) >= MOST_PROBLEMS:
-            self.more_problems += 1
-            return False
-        self.problems[problem] = None
-        return True
+        return self.notes.add(problem)
 
     def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
         """The summary of the input cell (3, 3) with this row among the cells of the run."""
@@ -304,9 +299,6 @@ class Tally:
         doubt: str = "",
     ) -> Summary:
         """The summary of the run so far."""
-        problems = list(self.problems)
-        if self.more_problems:
-            problems.append(f"{self.more_problems} further problems are not shown")
         seconds = self.seconds
         return Summary(
             self.n_frames,
@@ -325,7 +317,7 @@ class Tally:
             device,
             output,
             complete,
-            problems,
+            self.notes.lines,
             {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
             self.n_at_origin,

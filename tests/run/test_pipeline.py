@@ -1,6 +1,7 @@
 """The run between files and backend: reading ahead, batches, learning, stopping, counting."""
 
 import dataclasses
+import itertools
 import threading
 import time
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from ffbidx_core.errors import InputError, NothingProcessed, ParameterError, UsageError
 from ffbidx_core.model.records.frame import FrameBlock, FrameStatus
+from ffbidx_core.model.records.notes import MOST_NOTES
 from ffbidx_core.model.records.results import COLUMNS
+from ffbidx_core.model.records.run import Mark
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
 from ffbidx_core.read.ahead import read_ahead
@@ -236,13 +239,28 @@ def test_more_sets_of_cells_than_plans_are_kept(tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_the_number_of_problems():
     tally = summary.Tally()
-    noted = sum(tally.note(f"problem {i}") for i in range(10_000))
-    assert noted == len(tally.problems) == summary.MOST_PROBLEMS
-    assert not tally.note("problem 3")
+    words = ["".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
+    noted = sum(tally.note(f"problem {word}") for word in words)
+    assert noted == len(tally.notes.kept) == MOST_NOTES
+    assert not tally.note("problem aaac")
     shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
-    assert len(shown) == summary.MOST_PROBLEMS + 1
-    assert shown.count("problem 3") == 1
-    assert shown[-1] == f"{10_000 - summary.MOST_PROBLEMS} further problems are not shown"
+    assert len(shown) == MOST_NOTES + 1
+    assert shown.count("problem aaac") == 1
+    assert shown[-1] == f"{10_000 - MOST_NOTES} further notes are not shown"
+
+
+def test_notes_that_differ_by_numbers_are_one_with_a_count():
+    tally, mark = summary.Tally(), Mark()
+    notes = ["run7.cxi: looks odd", *(f"run.cxi, frame {i}: claims {2 * i} peaks" for i in range(3000)), "another"]
+    for note in notes:
+        tally.note(note)
+        mark.note(note)
+    shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
+    assert shown == [notes[0], "run.cxi, frame 0: claims 0 peaks (and 2999 more notes like it)", "another"]
+    # The commonest is named first where nothing could be used.
+    tally.status[FrameStatus.UNREADABLE] = 3000
+    assert tally.why_nothing.endswith("the first problem: run.cxi, frame 0: claims 0 peaks")
+    assert list(mark.problems) == [notes[0], *notes[1:4], "another"]
 
 
 @settings(max_examples=20)

@@ -15,9 +15,7 @@ from ..detector.beam_shift import NO_SHIFT, BeamShift
 from ..misfit.equations import Spread
 from .doubt import Contest
 from .frame import Place
-
-MOST_PROBLEMS = 200
-"""Problems that are kept; a run only counts further ones."""
+from .notes import MOST_NOTES, is_one_of_many
 
 
 class InputIdentity(NamedTuple):
@@ -147,8 +145,9 @@ class Mark:
     contest: Contest = field(default_factory=Contest)
 
     def note(self, problem: str) -> None:
-        """Keep a problem, unless it is known or there are too many."""
-        if problem not in self.problems and len(self.problems) < MOST_PROBLEMS:
+        """Keep a problem, unless it is known, one of many of its kind, or there are too many."""
+        is_full = len(self.problems) >= MOST_NOTES or is_one_of_many(problem, self.problems)
+        if problem not in self.problems and not is_full:
             self.problems[problem] = None
 
     def extend(self, later: Mark) -> None:
