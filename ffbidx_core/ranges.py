@@ -71,14 +71,20 @@ def check_ranges(request: Any) -> None:
             raise ParameterError(each.name, value, each.metadata["wanted"])
 
 
-def at_least(low: float) -> dict[str, Any]:
-    """Numbers from `low` on."""
-    return {"wanted": f"at least {low:g}", "check": lambda v: v >= low}
+LARGEST = 1_000_000
+"""No number of an option is sensible above this, unless it says otherwise."""
+MOST_FRAMES = 10**12
+"""No input has more frames."""
 
 
-def zero_or(low: float) -> dict[str, Any]:
-    """0, which switches something off, or numbers from `low` on."""
-    return {"wanted": f"0 or at least {low:g}", "check": lambda v: v == 0 or v >= low}
+def at_least(low: float, most: float = LARGEST) -> dict[str, Any]:
+    """Numbers from `low` to the largest sensible one."""
+    return {"wanted": f"at least {low:g} and at most {most:.12g}", "check": lambda v: low <= v <= most}
+
+
+def zero_or(low: float, most: float = LARGEST) -> dict[str, Any]:
+    """0, which switches something off, or numbers from `low` to the largest sensible one."""
+    return {"wanted": f"0, or at least {low:g} and at most {most:.12g}", "check": lambda v: v == 0 or low <= v <= most}
 
 
 def between(low: float, high: float, *, open: bool = False) -> dict[str, Any]:
@@ -94,5 +100,4 @@ def one_of(*words: str) -> dict[str, Any]:
 
 
 SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
-FINITE: dict[str, Any] = {"wanted": "above 0 and finite", "check": lambda v: 0 < v < float("inf")}
-POSITIVE: dict[str, Any] = {"wanted": "above 0", "check": lambda v: v > 0}
+POSITIVE: dict[str, Any] = {"wanted": f"above 0 and at most {LARGEST}", "check": lambda v: 0 < v <= LARGEST}

@@ -9,7 +9,6 @@ from dataclasses import replace
 from ..errors import InputError
 from ..model.detector.panels import GivenGeometry
 from .files.inputs import NO_SUCH_FRAME, Source
-from .formats.hdf5.events import EventsFile
 from .formats.open import open_spots
 
 
@@ -40,5 +39,7 @@ def with_events_found(sources: Sequence[Source], geometry: GivenGeometry | None)
 
 def _events_of(path: str, geometry: GivenGeometry | None) -> Mapping[str, int]:
     with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
-        return file.event_numbers if isinstance(file, EventsFile) else {}
+        # Only files of events have them; their reader needs h5py, which text is read without.
+        numbers: Mapping[str, int] = getattr(file, "event_numbers", {})
+        return numbers
     return {}

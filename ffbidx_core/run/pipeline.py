@@ -8,6 +8,7 @@ from contextlib import closing
 
 from ..devices import open_devices
 from ..devices.lanes import in_lanes
+from ..devices.memory import memory_explained
 from ..model.records.doubt import Contest
 from ..model.records.frame import BatchResult, FrameBlock
 from ..read.ahead import ReadAhead, read_ahead
@@ -64,7 +65,7 @@ def index(
     def compute(prepared: tuple[FrameBlock, CellSet | None]) -> BatchResult:
         return index_batch(devices, *prepared, account.p, keep_all=job.keep_all)
 
-    with closing(devices), closing(store or MemoryStore()) as kept:
+    with memory_explained(job.parameters, job.batch_size), closing(devices), closing(store or MemoryStore()) as kept:
         account = Account(job.on(devices.name), devices.name, kept)
         is_share = job.span is not None
         with closing(Reader(account, stop)) as reader:

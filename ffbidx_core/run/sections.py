@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..parameters import OPEN_TIMEOUT, PRESETS, SAVE_SECONDS
-from ..ranges import FINITE, asked, at_least, check_ranges, one_of
+from ..ranges import MOST_FRAMES, POSITIVE, asked, at_least, check_ranges, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ LARGEST_SHIFT = 200.0
 
 FARTHEST_DETECTOR = 100_000.0
 """Detectors are nearer, mm; what is farther is a distance in another unit."""
+LONGEST_WAVELENGTH = 100.0
+"""Wavelengths that crystals diffract are shorter, angstrom; a larger number is an energy."""
 
 Path = str | os.PathLike[str]
 
@@ -50,20 +52,22 @@ class Inputs:
     d_min: float | None = asked(
         None,
         "Use spots up to this resolution only.",
-        "above 0 and finite, in angstrom",
-        check=FINITE["check"],
+        f"{POSITIVE['wanted']}, in angstrom",
+        check=POSITIVE["check"],
         metavar="A",
         kind=float,
     )
     d_max: float | None = asked(
         None,
         "Use spots from this resolution on only.",
-        "above 0 and finite, in angstrom",
-        check=FINITE["check"],
+        f"{POSITIVE['wanted']}, in angstrom",
+        check=POSITIVE["check"],
         metavar="A",
         kind=float,
     )
-    max_frames: int | None = asked(None, "Stop after this many frames.", **at_least(1), metavar="N", kind=int)
+    max_frames: int | None = asked(
+        None, "Stop after this many frames.", **at_least(1, MOST_FRAMES), metavar="N", kind=int
+    )
     shard: tuple[int, int] | str | None = asked(
         None,
         "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K "
@@ -80,7 +84,7 @@ class Inputs:
         metavar="S",
         kind=float,
     )
-    every: int = asked(1, "Take every Nth frame only.", **at_least(1), metavar="N", kind=int)
+    every: int = asked(1, "Take every Nth frame only.", **at_least(1, MOST_FRAMES), metavar="N", kind=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,8 @@ class Following:
     stop_after: float | None = asked(
         None,
         "With --follow: end after S seconds without a new frame.",
-        "above 0 and finite, in seconds",
-        check=FINITE["check"],
+        f"{POSITIVE['wanted']}, in seconds",
+        check=POSITIVE["check"],
         metavar="S",
         kind=float,
     )
@@ -148,7 +152,14 @@ class Experiment:
         metavar="MM",
         kind=float,
     )
-    wavelength: float | None = asked(None, "Wavelength.", **FINITE, metavar="A", kind=float)
+    wavelength: float | None = asked(
+        None,
+        "Wavelength.",
+        f"above 0 and at most {LONGEST_WAVELENGTH:g} A",
+        check=lambda v: 0 < v <= LONGEST_WAVELENGTH,
+        metavar="A",
+        kind=float,
+    )
 
     @property
     def changes(self) -> GeometryChanges:

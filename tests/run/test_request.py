@@ -7,6 +7,7 @@ import pytest
 
 from ffbidx_cli.commands.index import command
 from ffbidx_cli.options import request_of
+from ffbidx_core.devices.memory import memory_explained
 from ffbidx_core.errors import ParameterError, UsageError
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.run.request import RunRequest
@@ -68,3 +69,25 @@ def test_what_a_file_of_options_says_of_the_end_of_following_is_left_alone_witho
 def test_one_name_is_as_good_as_a_list_of_one() -> None:
     for one in ("x.h5", Path("x.h5")):
         assert RunRequest(one).input_names == RunRequest([one]).input_names == ["x.h5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"parameters": {"num_halfsphere_points": 10**12}}, "num_halfsphere_points"),
+        ({"batch_size": 10**9}, "batch_size"),
+        ({"wavelength": 12400.0}, "wavelength"),
+        ({"distance": 1e9}, "distance"),
+        ({"d_min": 1e300}, "d_min"),
+        ({"max_frames": 10**20}, "max_frames"),
+    ],
+)
+def test_every_number_has_a_largest_sensible_value(options: dict, name: str):
+    with pytest.raises(ParameterError, match=f"{name} = .* is out of range"):
+        RunRequest("x.h5", **options).check()
+
+
+def test_what_memory_cannot_hold_names_the_option():
+    wanted = r"--num-halfsphere-points: 900000 needs more memory.*make it smaller; .*7 TiB"
+    with pytest.raises(UsageError, match=wanted), memory_explained(Parameters(num_halfsphere_points=900_000), None):
+        raise MemoryError("Unable to allocate 7 TiB")

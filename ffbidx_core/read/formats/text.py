@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -19,6 +20,9 @@ _TRANSPOSED = (
     "its nine numbers look like a, b, c in columns, as DIALS writes them; they are taken in rows, as PSI's format has "
     "them. If the cell in the summary is not yours, give it with --cell a,b,c,alpha,beta,gamma"
 )
+
+_NO_CELL = "is it the cell? It is left out: nine numbers are a cell; give six with --cell a,b,c,alpha,beta,gamma"
+_LOOKED_AT = 1000
 
 _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
@@ -48,11 +52,11 @@ def numbers(path: str, words: list[str], line: int) -> list[float]:
     return values
 
 
-def parse_spots(path: str, text: str) -> tuple[Array, Array | None]:
+def parse_spots(path: str, text: str) -> tuple[Array, Array | None, list[str]]:
     """Spots and cell of PSI's simple text format.
 
     The first line with data is the cell when it has 9 words. Each other line is a spot; columns after the third are
-    ignored.
+    ignored. A first line of 4 to 8 numbers before lines of 3 is no spot, and asked about.
 
     Returns
     -------
@@ -60,6 +64,7 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None]:
         1/angstrom; may hold nan and inf.
     cell : (3, 3) float64 or None
         Rows a, b, c, angstrom.
+    notes : list of str
 
     Raises
     ------
@@ -70,14 +75,26 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None]:
     first = next((i for i, line in enumerate(lines) if line and not line.isspace()), None)
     if first is None:
         raise InputError(path, "is empty: a spot file has a line x y z (1/angstrom) for each spot")
-    cell = None
+    cell, notes = None, list[str]()
     if len(words := lines[first].split()) == CELL_NUMBERS:
         try:
             cell = check_cell(np.array(numbers(path, words, first + 1)).reshape(3, 3))
         except CellError as error:
             raise InputError(path, f"nine numbers are taken for a cell, but {error}", f"line {first + 1}") from None
         first += 1
-    return _spots(path, lines, first), cell
+        if looks_transposed(cell):
+            notes.append(f"{path}, cell: {_TRANSPOSED}")
+    elif 3 < len(words) < CELL_NUMBERS and _have_three(lines[first + 1 :]):
+        numbers(path, words, first + 1)
+        notes.append(f"{path}, line {first + 1}: has {len(words)} numbers, all others 3: {_NO_CELL}")
+        first += 1
+    return _spots(path, lines, first), cell, notes
+
+
+def _have_three(lines: list[str]) -> bool:
+    """Whether there are lines with data, all of them of three words."""
+    counts = {len(line.split()) for line in itertools.islice(lines, _LOOKED_AT)} - {0}
+    return counts == {3}
 
 
 def looks_transposed(cell: Array) -> bool:
@@ -125,11 +142,10 @@ class TextFile:
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """The one frame, when it is among `frames`."""
         if len(frames):
-            spots, cell = parse_spots(self.path, self._text)
+            spots, cell, notes = parse_spots(self.path, self._text)
             cells = None if cell is None else cell[None]
             raw = RawFrames(self.path, frames, [""], spots, np.array([0, len(spots)]), cells)
-            if cell is not None and looks_transposed(cell):
-                raw.problems.append(f"{self.path}, cell: {_TRANSPOSED}")
+            raw.problems += notes
             yield raw
 
     def close(self) -> None:

@@ -144,7 +144,7 @@ def test_what_is_written_is_read(
     spots: list[tuple[float, ...]], separator: str, end: str, extra: str, noise: str
 ) -> None:
     lines = [separator.join(repr(x) for x in spot) + separator + extra + end + noise for spot in spots]
-    found, cell = parse_spots("f", "".join(lines))
+    found, cell, _ = parse_spots("f", "".join(lines))
     assert cell is None
     np.testing.assert_array_equal(found, spots)
 
@@ -157,3 +157,16 @@ def test_real_files_are_read_as_numpy_reads_them() -> None:
         rest = np.loadtxt(path, skiprows=1, usecols=(0, 1, 2)).astype(np.float32)
         np.testing.assert_array_equal(block.cells, first.reshape(1, 3, 3))
         np.testing.assert_array_equal(block.spots, rest[np.linalg.norm(rest, axis=1) >= 1e-6])
+
+
+@pytest.mark.parametrize("first", ["79.1 79.1 38 90 90 90", "0.1 0.2 0.3 0.4", "1 2 3 4 5 6 7 8"])
+def test_a_first_line_of_other_numbers_is_asked_about(tmp_path, first):
+    (tmp_path / "a.txt").write_text(f"# spots\n{first}\n0.1 0.2 0.3\n0.2 0.1 0.3\n")
+    (block,) = blocks(str(tmp_path / "a.txt"))
+    assert block.n_spots.tolist() == [2]
+    (note,) = block.problems
+    assert f"line 2: has {len(first.split())} numbers, all others 3: is it the cell?" in note
+    # Columns behind the third are usual where all lines have them.
+    (tmp_path / "b.txt").write_text("0.1 0.2 0.3 5\n0.2 0.1 0.3 6\n")
+    (block,) = blocks(str(tmp_path / "b.txt"))
+    assert (block.n_spots.tolist(), block.problems) == ([2], [])

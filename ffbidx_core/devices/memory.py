@@ -1,0 +1,41 @@
+"""What is said where a run needs more memory than there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+
+from ..errors import UsageError
+from ..parameters import Parameters
+
+_SIZES = (
+    "num_halfsphere_points", "num_candidate_vectors", "num_angle_points", "n_output_cells", "max_output_cells",
+    "max_input_cells", "max_spots", "race_directions", "candidate_pool", "research_points", "searches",
+)  # fmt: skip
+"""Parameters that arrays grow with."""
+_USUAL_BATCH = 1024
+
+
+@contextmanager
+def memory_explained(given: Parameters, batch_size: int | None) -> Iterator[None]:
+    """Turn memory that is not there into a `UsageError` that names the option that asks for the most."""
+    try:
+        yield
+    except MemoryError as error:
+        detail = " ".join(str(error).split())
+        raise UsageError(f"{_largest(given, batch_size)}; {detail or 'more memory than there is'}") from None
+
+
+def _largest(given: Parameters, batch_size: int | None) -> str:
+    """The option that is the most times its default, in words."""
+    default = Parameters()
+    names = [each.name for each in fields(given) if each.name in _SIZES]
+    times = {name: getattr(given, name) / max(1, getattr(default, name)) for name in names}
+    values = {name: getattr(given, name) for name in names}
+    if batch_size is not None:
+        times["batch_size"], values["batch_size"] = batch_size / _USUAL_BATCH, batch_size
+    name = max(times, key=times.__getitem__)
+    if times[name] <= 1:
+        return "this machine has too little memory for a batch: make --batch-size smaller"
+    return f"--{name.replace('_', '-')}: {values[name]} needs more memory than there is, make it smaller"
