@@ -238,7 +238,8 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
         yield "", f"{summary.spots_at_origin} inside the first shell of reciprocal space: left out, they index anything"
     if summary.spots_not_sampled:
         yield "", f"{summary.spots_not_sampled} beyond max_spots: not in the sampling, but in the fits"
-    yield "time", f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s"
+    once = f"; compiling, once: {summary.seconds_compiling:.1f} s more" if summary.seconds_compiling >= 0.1 else ""
+    yield "time", f"{summary.seconds:.1f} s, {summary.frames_per_second:.1f} frames/s{once}"
     yield "backend", f"{summary.backend} ({summary.device}), method {summary.method}"
 
 

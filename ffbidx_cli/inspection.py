@@ -81,8 +81,9 @@ def _bars(console: Console, title: str, histogram: Sequence[tuple[int, int, int]
         return
     console.print(title)
     most = max(n for _, _, n in histogram)
+    full, half = ("█", "▌") if console.encoding.startswith("utf") else ("#", ".")
     for low, high, n in histogram:
         label = str(low) if low == high else f"{low}-{high}"
         # The least there is to see is half a cell.
-        bar = "█" * (n * WIDTH // most) + ("▌" if n and n * WIDTH // most == 0 else "")
+        bar = full * (n * WIDTH // most) + (half if n and n * WIDTH // most == 0 else "")
         console.print(f"{label:>11} {bar} {n}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -107,6 +108,13 @@ def cli(ctx: click.Context) -> None:
     ctx.obj.install()
 
 
+def _speak_any_locale() -> None:
+    """Have streams whose encoding lacks a character write it as an escape, not end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the program.
 
@@ -121,6 +129,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status, see docs/status.md.
     """
     args = sys.argv[1:] if args is None else list(args)
+    _speak_any_locale()
     with warnings.catch_warnings():
         if "--debug" not in args:
             # What libraries have to say to programmers is nothing for a user's terminal.

@@ -8,12 +8,15 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from . import compile_time
 
 config: Any = numba.config
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,7 +77,11 @@ def called_from_python(dispatcher: F) -> F:
     def call(*args: Any) -> Any:
         if not inner.overloads:
             with _first_call():
-                return inner(*args)
+                began, known = time.perf_counter(), sum(inner.stats.cache_misses.values())
+                result = inner(*args)
+                if sum(inner.stats.cache_misses.values()) > known:
+                    compile_time.add(time.perf_counter() - began)
+                return result
         return inner(*args)
 
     return cast(F, call)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import compile_time
 from ..model.cell import Array, cell_parameters
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
@@ -81,6 +82,8 @@ class Summary:
         Spots left out because they lie inside the first shell of reciprocal space.
     doubt : str
         Why the crystals of the run are not to be believed; empty where nothing speaks against them.
+    seconds_compiling : float
+        Seconds besides `seconds` that went into compiling kernels; 0 where they were kept from before.
     """
 
     frames: int
@@ -104,6 +107,7 @@ class Summary:
     rungs: dict[str, int] = field(default_factory=dict)
     spots_at_origin: int = 0
     doubt: str = ""
+    seconds_compiling: float = 0.0
 
     @property
     def bad_frames(self) -> int:
@@ -200,6 +204,7 @@ class Tally:
         self.reasons = np.zeros(len(FrameReason), dtype=np.int64)
         self.rungs = np.zeros(len(Rung), dtype=np.int64)
         self.n_before = 0
+        self._compiled_before = compile_time.seconds()
         self._samples: dict[int, Sample] = {}
 
     @property
@@ -234,8 +239,13 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
-        return time.perf_counter() - self.started
+        """Seconds since the start, without those of compiling."""
+        return time.perf_counter() - self.started - self.compiling
+
+    @property
+    def compiling(self) -> float:
+        """Seconds since the start in which kernels were compiled that had not been kept from before."""
+        return compile_time.seconds() - self._compiled_before
 
     def add(
         self,
@@ -322,4 +332,5 @@ class Tally:
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
             self.n_at_origin,
             doubt,
+            round(self.compiling, 3),
         )
