@@ -27,9 +27,11 @@ def suspicious_units(spots: NDArray[np.floating], offsets: NDArray[np.int64], ce
     """
     if len(spots) == 0:
         return
-    radii = np.linalg.norm(spots.astype(np.float64), axis=1)
     filled = np.flatnonzero(np.diff(offsets))
-    spheres = 4 / 3 * np.pi * np.maximum.reduceat(radii, offsets[:-1][filled]) ** 3
+    if _look_right(spots, offsets[:-1][filled], cells):
+        return
+    radii = np.linalg.norm(spots.astype(np.float64), axis=1)
+    spheres = _spheres(np.maximum.reduceat(radii, offsets[:-1][filled]))
     for m, volume in enumerate(np.abs(np.linalg.det(cells))):
         # A crystal cannot have more reflections than its lattice has points within the resolution.
         if volume * spheres.sum() < len(spots):
@@ -42,3 +44,21 @@ def suspicious_units(spots: NDArray[np.floating], offsets: NDArray[np.int64], ce
             f"{far} of {len(spots)} spots lie beyond {FARTHEST_USUAL_SPOT:g}/angstrom: are they in 1/nm? "
             "They must be in 1/angstrom"
         )
+
+
+def _spheres(radii: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Volumes of spheres with these radii."""
+    return np.asarray(4 / 3 * np.pi * radii.astype(np.float64) ** 3)
+
+
+def _look_right(spots: NDArray[np.floating], begins: NDArray[np.int64], cells: Array) -> bool:
+    """Whether nothing can look like nanometres: judged by the largest coordinate of each frame.
+
+    The farthest spot is at least as far out, and less than twice as far.
+    """
+    numbers = np.ascontiguousarray(spots).reshape(-1)
+    reach = np.maximum(np.maximum.reduceat(numbers, 3 * begins), -np.minimum.reduceat(numbers, 3 * begins))
+    return bool(
+        2 * reach.max() < FARTHEST_USUAL_SPOT
+        and (np.abs(np.linalg.det(cells)) * _spheres(reach).sum() >= len(spots)).all()
+    )

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -22,75 +22,24 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
 from ..model.cell_numbers import CellNumbers
-from ..model.records.results import COLUMNS, ResultsHeader
-from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..model.records.results import COLUMNS
 from ..model.records.table import OFFSETS, SHARED, Column
 from ..read.files.datasets import open_file
 from .atomic import publish_file, write_file
+from .ending import Ending
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 
 IN_MEMORY = 4 * 2**20
 """Bytes of parts up to which they are joined in memory, without a child process."""
 CHUNKS_AT_ONCE = 8
+MOST_OPEN = 128
+"""Parts that are open at a time."""
 CHILD = ("-m", "ffbidx_core.write.join")
 """Arguments of the interpreter that is the child."""
 
 _STACKED = ("frames", "cells", "crystals")
 """Kinds of rows of which a file has those of all its parts, one part after the other."""
 _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
-
-
-@dataclass(frozen=True)
-class Ending:
-    """The contents of a results file besides the results.
-
-    Attributes
-    ----------
-    header, complete
-        The root's attributes.
-    record, mark, learned
-        The group `/run`: settings and inputs, how far the run came, and the cells it learned (None: nothing yet).
-    """
-
-    header: ResultsHeader
-    complete: bool
-    record: RunRecord
-    mark: Mark
-    learned: Sequence[Learned] | None
-
-    def as_json(self) -> str:
-        """All fields as JSON, for another process."""
-        learned = None if self.learned is None else [group.as_dict() for group in self.learned]
-        return json.dumps(
-            {
-                "header": asdict(self.header),
-                "complete": self.complete,
-                "settings": self.record.settings,
-                "inputs": self.record.inputs,
-                "config": self.record.config,
-                "versions": self.record.versions,
-                "mark": self.mark.as_dict(),
-                "learned": learned,
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Ending:
-        """The reverse of `as_json`."""
-        values = json.loads(text)
-        learned = values["learned"]
-        return cls(
-            ResultsHeader(**values["header"]),
-            values["complete"],
-            RunRecord(
-                values["settings"],
-                tuple(InputIdentity(*row) for row in values["inputs"]),
-                values["config"],
-                versions=values["versions"],
-            ),
-            Mark.from_dict(values["mark"]),
-            None if learned is None else [Learned.from_dict(group) for group in learned],
-        )
 
 
 def write_joined(
@@ -149,6 +98,12 @@ def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) 
 def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
     """Write the results of parts, one after the other, to an empty HDF5 file."""
     write_attributes(file, ending.header, ending.complete)
+    with _Parts(parts) as opened:
+        _write_columns(file, opened)
+    _write_run(file, ending)
+
+
+def _write_columns(file: h5py.File, parts: _Parts) -> None:
     sizes = [_Sizes.of(part) for part in parts]
     cells = _InputCells(sizes)
     totals = {kind: sum(size.rows[kind] for size in sizes) for kind in _STACKED}
@@ -165,7 +120,37 @@ def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
             arrays = _column(column, parts, sizes, cells)
         if dataset is not None:
             _write_aligned(dataset, arrays, chunk_rows(column, len(dataset)))
-    _write_run(file, ending)
+
+
+class _Parts:
+    """Results files that are looked at again for each column: the first ones stay open.
+
+    Parameters
+    ----------
+    parts
+        Names of results files, or files in memory.
+    """
+
+    def __init__(self, parts: Sequence[str | bytes]) -> None:
+        self._parts = parts
+        self._open: list[h5py.File] = []
+        self._held = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._held.close()
+
+    def __iter__(self) -> Iterator[h5py.File]:
+        for number, part in enumerate(self._parts):
+            if number == len(self._open) < MOST_OPEN:
+                self._open.append(self._held.enter_context(_opened(part)))
+            if number < len(self._open):
+                yield self._open[number]
+            else:
+                with _opened(part) as file:
+                    yield file
 
 
 @dataclass
@@ -178,12 +163,11 @@ class _Sizes:
     datasets: set[str]
 
     @classmethod
-    def of(cls, part: str | bytes) -> _Sizes:
-        with _opened(part) as file:
-            rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in _STACKED and not c.optional}
-            learned = file["learned_cells"][()] if "learned_cells" in file else None
-            datasets = {column.path for column in COLUMNS.values() if column.path in file}
-            return cls(rows, file["input_cells"][()], learned, datasets)
+    def of(cls, file: h5py.File) -> _Sizes:
+        rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in _STACKED and not c.optional}
+        learned = file["learned_cells"][()] if "learned_cells" in file else None
+        datasets = {column.path for column in COLUMNS.values() if column.path in file}
+        return cls(rows, file["input_cells"][()], learned, datasets)
 
 
 class _InputCells:
@@ -217,27 +201,24 @@ def _opened(part: str | bytes) -> Iterator[h5py.File]:
             yield file
 
 
-def _column(
-    column: Column, parts: Sequence[str | bytes], sizes: Sequence[_Sizes], cells: _InputCells
-) -> Iterator[NDArray[Any]]:
+def _column(column: Column, parts: _Parts, sizes: Sequence[_Sizes], cells: _InputCells) -> Iterator[NDArray[Any]]:
     """The values of a column from all parts, some at a time."""
     before = dict.fromkeys(_STACKED, 0)
     first = int(column.rows == OFFSETS)
     at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
     if first:
         yield column.filled(1)
-    for number, part in enumerate(parts):
-        with _opened(part) as file:
-            dataset = file.get(column.path)
-            if dataset is None:
-                dataset = column.filled(sizes[number].rows[column.rows])
-            for begin in range(first, len(dataset), at_once):
-                values = dataset[begin : begin + at_once]
-                if column.points_to == SHARED:
-                    values = cells.rows[number][values]
-                elif column.points_to:
-                    values = values + before[column.points_to]
-                yield values
+    for number, file in enumerate(parts):
+        dataset = file.get(column.path)
+        if dataset is None:
+            dataset = column.filled(sizes[number].rows[column.rows])
+        for begin in range(first, len(dataset), at_once):
+            values = dataset[begin : begin + at_once]
+            if column.points_to == SHARED:
+                values = cells.rows[number][values]
+            elif column.points_to:
+                values = values + before[column.points_to]
+            yield values
         for kind in before:
             before[kind] += sizes[number].rows[kind]
 

@@ -14,7 +14,8 @@ from ..model.records.run import Learned, Mark, RunRecord
 from ..read.results import read_run
 from .atomic import make_directory, remove_directory
 from .check import check_output
-from .join import Ending, write_joined
+from .ending import Ending
+from .join import write_joined
 from .parts import SUFFIX
 
 

@@ -19,7 +19,8 @@ from ..read.files.identity import identities
 from ..read.files.inputs import Source
 from ..read.results import read_run, results_in_pieces
 from .atomic import copy_file, make_directory, remove_directory, write_file
-from .join import Ending, write_joined
+from .ending import Ending
+from .join import write_joined
 from .ledger import Ledger, NotedInputs
 from .outputs import RESULTS_FILE, Output
 from .record import record_of

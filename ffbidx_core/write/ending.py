@@ -1,0 +1,63 @@
+"""The contents of a results file besides the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from ..model.records.results import ResultsHeader
+from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The contents of a results file besides the results.
+
+    Attributes
+    ----------
+    header, complete
+        The root's attributes.
+    record, mark, learned
+        The group `/run`: settings and inputs, how far the run came, and the cells it learned (None: nothing yet).
+    """
+
+    header: ResultsHeader
+    complete: bool
+    record: RunRecord
+    mark: Mark
+    learned: Sequence[Learned] | None
+
+    def as_json(self) -> str:
+        """All fields as JSON, for another process."""
+        learned = None if self.learned is None else [group.as_dict() for group in self.learned]
+        return json.dumps(
+            {
+                "header": asdict(self.header),
+                "complete": self.complete,
+                "settings": self.record.settings,
+                "inputs": self.record.inputs,
+                "config": self.record.config,
+                "versions": self.record.versions,
+                "mark": self.mark.as_dict(),
+                "learned": learned,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Ending:
+        """The reverse of `as_json`."""
+        values = json.loads(text)
+        learned = values["learned"]
+        return cls(
+            ResultsHeader(**values["header"]),
+            values["complete"],
+            RunRecord(
+                values["settings"],
+                tuple(InputIdentity(*row) for row in values["inputs"]),
+                values["config"],
+                versions=values["versions"],
+            ),
+            Mark.from_dict(values["mark"]),
+            None if learned is None else [Learned.from_dict(group) for group in learned],
+        )
