@@ -74,6 +74,7 @@ gpu-test:
 
 gpu-bench:
 	PYTHONPATH=. $(PYTHON) -m tests.bench.gpu
+	PYTHONPATH=. $(PYTHON) -m tests.bench.files
 
 .venv-demo/installed: pyproject.toml $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-demo

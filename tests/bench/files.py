@@ -1,0 +1,189 @@
+"""Speed of the whole command, HDF5 to HDF5, beside its engine's on the same machine: python -m tests.bench.files.
+
+A file of turned stills is made and `ffbidx index --preset best` run on it in a process of its own, with learning and
+the join; then the engine is measured on the same frames. Reading, computing and writing run side by side; each is busy
+while it does not wait for the others, computing in all lanes together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pkgutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import h5py
+import numpy as np
+
+from ffbidx_core.backends import Backend, get_backend
+from ffbidx_core.benchmark import LEARNED, SCENARIOS, make_batches, measure
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.run.job import BATCH_SIZE
+from ffbidx_core.simulate import SimulatedFrames
+from tests.bench import record
+from tests.bench.gpu import shared_out_rate
+from tests.helpers.paths import ROOT
+
+NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots")
+DISTINCT_BATCHES = 4
+READ = "ffbidx_core.run.pipeline.read_ahead"
+CALLS = {
+    "open": "ffbidx_core.run.pipeline.open_devices",
+    "learn": "ffbidx_core.run.pipeline.settle",
+    "compute": "ffbidx_core.run.pipeline.index_batch",
+    "write": "ffbidx_core.run.collector.Collector.take",
+    "judge": "ffbidx_core.run.pipeline.judged",
+    "end": "ffbidx_core.run.account.Account.finish",
+}
+"""The function that does all work of each stage of a run, besides reading."""
+
+
+def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) -> None:
+    """A spot file with the frames of some batches, again and again."""
+    n_spots = sum(len(batch.spots) for batch in batches)
+    with h5py.File(path, "w") as file:
+        mean = n_spots // sum(batch.n_frames for batch in batches)
+        spots = file.create_dataset(
+            "spots", (repeats * n_spots, 3), "f4", chunks=(min(repeats * n_spots, 64 * mean), 3)
+        )
+        spots.attrs["units"] = "1/angstrom"
+        offsets, at = [np.zeros(1, np.int64)], 0
+        for batch in [*batches] * repeats:
+            spots[at : at + len(batch.spots)] = batch.spots
+            offsets.append(batch.offsets[1:] + at)
+            at += len(batch.spots)
+        file["offsets"] = np.concatenate(offsets)
+        file["cells"] = batches[0].input_cells
+        file["cells"].attrs["units"] = "angstrom"
+
+
+def run_timed(arguments: Sequence[str], figures: Path) -> int:
+    """Run `ffbidx` in this process, and write the seconds that each stage was busy to a file, as JSON."""
+    from ffbidx_cli.main import main
+
+    busy: defaultdict[str, float] = defaultdict(float)
+
+    def timed(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return work(*arguments, **options)
+            finally:
+                busy[stage] += time.perf_counter() - begin
+
+        return call
+
+    def items(iterable: Iterable[Any]) -> Iterator[Any]:
+        iterator, end = iter(iterable), object()
+        take = timed("read", lambda: next(iterator, end))
+        while (item := take()) is not end:
+            yield item
+
+    read_ahead = pkgutil.resolve_name(READ)
+    mock.patch(READ, lambda blocks, *others: read_ahead(items(blocks), *others)).start()
+    for stage, where in CALLS.items():
+        mock.patch(where, timed(stage, pkgutil.resolve_name(where))).start()
+    sys.argv = ["ffbidx", *arguments]
+    status = 0
+    try:
+        main()
+    except SystemExit as left:
+        status = int(left.code or 0)
+    figures.write_text(json.dumps(busy))
+    return status
+
+
+def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
+    """Run the command on the file in a folder: wall seconds of the process, its summary, busy seconds of the stages."""
+    out, figures = folder / "out.h5", folder / "busy.json"
+    arguments = ["index", str(folder / "spots.h5"), "-o", str(out), "--overwrite", "--json", *options]
+    begin = time.perf_counter()
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.bench.files", "--timed", str(figures), *arguments],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wall = time.perf_counter() - begin
+    summary = json.loads(ran.stdout)
+    return {"wall": wall, "summary": summary, "busy": json.loads(figures.read_text())}
+
+
+def engine_rate(backend: Backend, batches: Sequence[SimulatedFrames], n_devices: int, calls: int) -> float:
+    """Frames a second of the engine alone, as many batches under way as the command has."""
+    p = Parameters.preset("best")
+    if n_devices > 1:
+        plan = SearchPlan.make(batches[0].input_cells, p, LEARNED)
+        return batches[0].n_frames * shared_out_rate(n_devices, batches, plan, p, calls)
+    measured = measure(backend, batches, p, calls)
+    return measured.overlapped or measured.frames_per_second
+
+
+def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a run as texts."""
+    seconds = ran["summary"]["seconds"]
+    busy = ", ".join(f"{stage} {ran['busy'].get(stage, 0):.2f}" for stage in ("read", *CALLS))
+    return {
+        "frames": f"{n_frames:,} {name}",
+        "engine": f"{rate:,.0f}",
+        "command": f"{n_frames / seconds:,.0f}",
+        "share": f"{n_frames / seconds / rate:.2f}",
+        "outside": f"{ran['wall'] - seconds:.1f}",
+        "busy": busy,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.files", description=__doc__)
+    parser.add_argument("--backend", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--devices", type=int, default=1, metavar="N", help="GPUs that share the run out")
+    parser.add_argument("--frames", type=int, default=1_000_000, help="frames of the file, rounded up to whole batches")
+    parser.add_argument("--batch", type=int, help="frames of a batch of the engine")
+    parser.add_argument("--calls", type=int, default=10, help="timed calls of the engine")
+    parser.add_argument("--repeats", type=int, default=2, help="runs of the command; the last is reported")
+    parser.add_argument("--only", action="append", choices=NAMES, help="these frames only (repeatable)")
+    record.add_option(parser)
+    args = parser.parse_args(arguments)
+    size = args.batch or BATCH_SIZE.get(args.backend, 256)
+    repeats = -(-args.frames // (DISTINCT_BATCHES * size))
+    options = ["--backend", args.backend, "--preset", "best"]
+    if args.backend == "cuda":
+        options += ["--device", ",".join(map(str, range(args.devices)))]
+    rows = []
+    for name in args.only or NAMES:
+        batches = make_batches(SCENARIOS[name], size, DISTINCT_BATCHES)
+        n_frames = repeats * DISTINCT_BATCHES * size
+        with tempfile.TemporaryDirectory() as folder:
+            write_spots(Path(folder) / "spots.h5", batches, repeats)
+            for _ in range(args.repeats):
+                ran = command(Path(folder), options)
+                print(
+                    json.dumps({"wall": ran["wall"], "seconds": ran["summary"]["seconds"], **ran["busy"]}), flush=True
+                )
+        rate = engine_rate(get_backend(args.backend), batches, args.devices, args.calls)
+        rows.append(row(name, n_frames, rate, ran))
+        found = rows[-1]
+        print(
+            f"{found['frames']}: command {found['command']} frames/s, engine {found['engine']}, "
+            f"share {found['share']}, {found['outside']} s outside its own clock; busy seconds: {found['busy']}",
+            flush=True,
+        )
+    if args.json:
+        record.write(args.json, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--timed"]:
+        sys.exit(run_timed(sys.argv[3:], Path(sys.argv[2])))
+    sys.exit(main())
