@@ -10,6 +10,7 @@ import numpy as np
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Mark
+from ..read.results_file import ResultsFile
 from ..write import ResultsWriter
 from ..write.stores import Store
 from .outcome import BatchFound
@@ -81,9 +82,9 @@ class Collector:
         if self._n_frames:
             self._save()
 
-    def pieces(self) -> Iterator[Results]:
-        """All results of the run so far, some frames at a time, those that are not yet saved among them."""
-        yield from self.store.pieces()
+    def views(self) -> Iterator[Results | ResultsFile]:
+        """All results of the run so far, part by part, those that are not yet saved among them."""
+        yield from self.store.views()
         if self._n_frames:
             yield self._part.results(False)
 

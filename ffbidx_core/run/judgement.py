@@ -23,6 +23,7 @@ from ..model.records.ragged import evenly, offsets_of
 from ..model.records.reason import Rung
 from ..model.records.results import Results
 from ..read.indexed_frames import Setup, indexed_frames
+from ..read.results_file import ResultsFile
 from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
@@ -90,16 +91,17 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
 
 def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:
     """Up to so many frames that the first try indexed, spread evenly over the run."""
-    indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(piece) for piece in collector.pieces())])
+    indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(part) for part in collector.views())])
     chosen, before = evenly(np.flatnonzero(indexed), most), 0
-    for piece in collector.pieces():
-        mine = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
-        before += piece.n_frames
+    for part in collector.views():
+        mine = chosen[(chosen >= before) & (chosen < before + part.n_frames)] - before
+        before += part.n_frames
         if len(mine):
-            yield from _frames_of(piece.take(mine), settled)
+            # A few of many: the others are not read.
+            yield from _frames_of(Results.joined([part[frame] for frame in mine.tolist()]), settled)
 
 
-def _is_indexed(piece: Results) -> NDArray[np.bool_]:
+def _is_indexed(piece: Results | ResultsFile) -> NDArray[np.bool_]:
     indexed = piece.status == FrameStatus.INDEXED
     return np.asarray(indexed if piece.rung is None else indexed & (piece.rung == Rung.FIRST_TRY))
 

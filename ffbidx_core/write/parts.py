@@ -18,6 +18,7 @@ from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..read.files.identity import identities
 from ..read.files.inputs import Source
 from ..read.results import read_run, results_in_pieces
+from ..read.results_file import ResultsFile, open_results
 from .atomic import copy_file, make_directory, remove_directory, write_file
 from .ending import Ending
 from .join import write_joined
@@ -210,8 +211,19 @@ class PartsStore:
         """All results so far, some frames at a time."""
         if self._last is not None:
             yield self._last
-        for path in [self._results_file or self.output] if self.is_complete else self._parts:
+        for path in self._files:
             yield from results_in_pieces(path)
+
+    def views(self) -> Iterator[Results | ResultsFile]:
+        """All results so far, part by part; those of saved parts are read when they are asked for."""
+        if self._last is not None:
+            yield self._last
+        yield from map(open_results, self._files)
+
+    @property
+    def _files(self) -> list[str]:
+        """The files with all results so far, besides those in memory."""
+        return [self._results_file or self.output] if self.is_complete else self._parts
 
     def learned(self, groups: list[Learned]) -> None:
         """Keep the learned cells; they are on the disk with the first saved part."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..read.results_file import ResultsFile
 from .formats.table import table_pieces
 
 
@@ -54,6 +55,9 @@ class Store(Protocol):
     def pieces(self) -> Iterator[Results]:
         """All results so far, some frames at a time."""
 
+    def views(self) -> Iterator[Results | ResultsFile]:
+        """All results so far, part by part; those of saved parts are read when they are asked for."""
+
     def learned(self, groups: list[Learned]) -> None:
         """Keep the learned cells."""
 
@@ -89,6 +93,10 @@ class MemoryStore:
         return Saved()
 
     def pieces(self) -> Iterator[Results]:
+        """All results so far."""
+        return iter(self._saved)
+
+    def views(self) -> Iterator[Results | ResultsFile]:
         """All results so far."""
         return iter(self._saved)
 
