@@ -71,7 +71,7 @@ def command(
 
 
 def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:
-    from ffbidx_cli.console import write_data
+    from ffbidx_cli.console import working, write_data
     from ffbidx_core.read.indexed_frames import Setup
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
@@ -89,7 +89,8 @@ def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, 
         if wanted == RESULTS_FILE:
             raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
         stream = write_data if output == TO_STDOUT else None
-        Output(output, wanted, setup, stream).write(results_in_pieces(path), made, overwrite)
+        with working(f"writing {output}"):
+            Output(output, wanted, setup, stream).write(results_in_pieces(path), made, overwrite)
         if stream is None:
             click.echo(f"{output}: {wanted}", err=True)
     return 0

@@ -28,7 +28,7 @@ def command(
     **options: Any,
 ) -> int:
     """Show what spot files, or one results file, hold."""
-    from ffbidx_cli.console import data_console
+    from ffbidx_cli.console import data_console, working
     from ffbidx_cli.inspection import show_results, show_spots
     from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
@@ -36,14 +36,16 @@ def command(
 
     sources = expand_inputs(inputs)
     if len(sources) == 1 and is_results(sources[0].path):
-        results = inspect_results(sources[0].path)
+        with working("reading the results"):
+            results = inspect_results(sources[0].path)
         if as_json:
             click.echo(json.dumps(results.as_dict()))
         else:
             show_results(data_console(), results)
         return 0
     setup, _ = Experiment(**options).chosen([source.path for source in sources])
-    spots = inspect_spots(with_events_found(sources, setup), setup, max_frames)
+    with working("reading the frames"):
+        spots = inspect_spots(with_events_found(sources, setup), setup, max_frames)
     if as_json:
         click.echo(json.dumps(spots.as_dict()))
     else:

@@ -21,11 +21,13 @@ def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bo
     Shards (see `ffbidx index --shard`) are put in the order of the input, results of other runs in the order given.
     Settings and versions must agree; shards that are missing or there twice are named.
     """
+    from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError
     from ffbidx_core.write.merge import merge
 
     if not output.lower().endswith((".h5", ".hdf5")):
         raise UsageError(f"-o {output}: results are joined to .h5 or .hdf5; `ffbidx convert` makes the rest of that")
-    ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)
+    with working("joining the results"):
+        ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)
     state = "complete" if ending.complete else "incomplete"
     click.echo(f"{state} results of {len(results)} files: {output}", err=True)

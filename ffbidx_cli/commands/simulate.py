@@ -90,6 +90,7 @@ def command(
     The spots go to an HDF5 file that `ffbidx index` reads, with the true crystals in /truth. Two numbers of an option
     are the ends of a range from which each frame draws its own, unless the help says otherwise.
     """
+    from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError
     from ffbidx_core.simulate import simulate, write_frames
     from ffbidx_core.write.check import check_output
@@ -104,8 +105,9 @@ def command(
     elif panels_off:
         raise UsageError("--panels-off needs a detector of many panels: give its geometry file with -g FILE")
     check_output(output, overwrite)
-    simulated = simulate(scenario, frames, seed)
-    write_frames(output, simulated, overwrite)
+    with working("simulating frames"):
+        simulated = simulate(scenario, frames, seed)
+        write_frames(output, simulated, overwrite)
     click.echo(f"{output}: {frames} frames, {len(simulated.spots)} spots, {len(simulated.cells)} lattices", err=True)
 
 
