@@ -5,7 +5,8 @@
 # make docs     the documentation as a site, and the manual pages: docs-site/
 # make quality  the benchmark of the indexing quality      make speed  that of the speed
 # make cells    how many unknown cells are found
-# make calibration  whether as many false crystals are found as are claimed to be expected
+# make calibration  whether as many false crystals are found as are claimed to be expected, and wrong runs doubted
+# make real     how well crystals of the real frames in ../shared/data predict spots that their fit has not seen
 # make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
 # make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
@@ -15,7 +16,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo docs test test-haswell lint quality calibration speed geometry gpu-test gpu-bench clean soak
+.PHONY: demo docs test test-haswell lint quality calibration real speed geometry gpu-test gpu-bench clean soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -55,6 +56,10 @@ quality: .venv-test/installed
 
 calibration: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.calibration
+	.venv-test/bin/python -m tests.bench.claims.wrong
+
+real: .venv-test/installed
+	.venv-test/bin/python -m tests.bench.real
 
 speed: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.speed

@@ -60,12 +60,12 @@ def settle_beam(
 def _followed(
     learn_at: Callable[[BeamShift], Sequence[tuple[T, Lesson]]], learned: Sequence[tuple[T, Lesson]], shift: BeamShift
 ) -> tuple[Sequence[tuple[T, Lesson]], BeamShift]:
-    """Move the beam as the residuals say, as long as they do and the evidence rises."""
+    """Move the beam as the residuals say, while they do, the evidence rises and no fewer unseen spots are predicted."""
     for _ in range(MOST_MOVES):
         if (left := _shift(learned)) is None:
             break
         trial = learn_at(shift + left)
-        if _evidence(trial) <= _evidence(learned):
+        if _evidence(trial) <= _evidence(learned) or _predicts_less(trial, learned):
             break
         learned, shift = trial, shift + left
     return learned, shift
@@ -87,6 +87,12 @@ def _shift(learned: Sequence[tuple[T, Lesson]]) -> BeamShift | None:
 
 def _evidence(learned: Sequence[tuple[T, Lesson]]) -> float:
     return sum(float(lesson.evidence.evidence.sum()) for _, lesson in learned)
+
+
+def _predicts_less(trial: Sequence[tuple[T, Lesson]], learned: Sequence[tuple[T, Lesson]]) -> bool:
+    """Whether the crystals of a trial predict fewer spots that their fit has not seen, where that was judged."""
+    pairs = [(a.unseen, b.unseen) for (_, a), (_, b) in zip(trial, learned, strict=True)]
+    return any(a is not None and b is not None and a.over(b) < 1 for a, b in pairs)
 
 
 def _rate(learned: Sequence[tuple[T, Lesson]]) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ from ..model.misfit.equations import Spread
 from ..model.misfit.misfit import Misfit, find_misfit
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
-from ..model.records.ragged import offsets_of
+from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
 from .cells import learn_cells
+from .unseen import Unseen, predicted
+
+MOST_JUDGED = 32
+"""Indexed frames on which a lesson is judged."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,23 @@ class Lesson:
         no Ewald sphere around +z.
     evidence : Evidence
         How well the frames that have spots enough to learn from are indexed with the learned cells.
+    predicts_by_spread : bool
+        Whether crystals that are fitted with the scatter predict spots as well as others, or better.
+    unseen : Unseen or None
+        How many spots that their fit has not seen the crystals predict; None where that was not judged.
     """
 
     cells: Array
     n_crystals: NDArray[np.int64]
     misfit: Misfit | None
     evidence: Evidence
+    predicts_by_spread: bool = True
+    unseen: Unseen | None = None
 
     @property
     def spread(self) -> Spread | None:
-        """The scatter of residuals and strains, as the search takes it; None where it was not found."""
-        return None if self.misfit is None else self.misfit.spread_with_shift
+        """The scatter of residuals and strains, as the search takes it; None where it was not found, or does harm."""
+        return self.misfit.spread_with_shift if self.misfit is not None and self.predicts_by_spread else None
 
 
 def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters) -> Lesson:
@@ -61,7 +72,29 @@ def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cel
     plan = SearchPlan.make(learned, p)
     result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=cells)
     evidence = Evidence.of(result, p.accept)[may_teach]
-    return Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
+    lesson = Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
+    frames = evenly(np.flatnonzero(may_teach)[evidence.indexed], MOST_JUDGED)
+    rows, some = rows_of(offsets, frames)
+    return _judged(lesson, cells, lambda plan: predicted(devices, spots[rows], some, plan, p, cells), len(frames), p)
+
+
+def _judged(
+    lesson: Lesson, given: Array, predict: Callable[[SearchPlan], Unseen], n_frames: int, p: Parameters
+) -> Lesson:
+    """The part of a lesson that predicts unseen spots best: all, the cells without the scatter, or nothing.
+
+    A lesson stays as it is where fewer than half of the halves of its frames have spots enough to be indexed.
+    """
+    without = replace(lesson, predicts_by_spread=False)
+    nothing = replace(without, cells=np.array(given, dtype=np.float64), n_crystals=np.zeros_like(lesson.n_crystals))
+    parts = [without, nothing] if lesson.spread is None else [lesson, without, nothing]
+    found = [predict(SearchPlan.make(part.cells, p, part.spread)) for part in parts]
+    if max(unseen.indexed for unseen in found) < n_frames:
+        return lesson
+    gains = [unseen.over(found[-1]) for unseen in found]
+    # As many as n spots differ by their square root; of parts that are alike the one that has more is taken.
+    best = next(k for k, gain in enumerate(gains) if gain >= max(gains) - found[-1].error)
+    return replace(parts[best], unseen=found[best])
 
 
 def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan) -> Misfit | None:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from ..devices import Devices
 from ..learn import Lesson, learn
 from ..learn.scan import beam_of_symmetry, scan_beam
-from ..model.cell import Array, is_left_handed
+from ..model.cell import Array, is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
 from ..model.lattice import primitive_basis
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..parameters import Parameters
@@ -108,6 +109,15 @@ class InputCells:
             cells = np.linalg.inv(bases) @ lesson.cells
             learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
         return learned
+
+    def without_origin(self, block: FrameBlock) -> FrameBlock:
+        """A block without the spots inside the first shell of reciprocal space."""
+        if not block.has_usable_frames:
+            return block
+        given = self._job.cells_of(block)
+        nearest = min(map(shortest_reciprocal, self._primitive_bases(given) @ given))
+        far = np.linalg.norm(block.spots.astype(np.float64), axis=1) >= nearest
+        return dataclasses.replace(block, spots=block.spots[far], offsets=offsets_of(far)[block.offsets])
 
     def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
         """Look for a beam that is far off on these blocks; its shift (2,), or None."""

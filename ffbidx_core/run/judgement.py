@@ -86,7 +86,8 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     found = _contest(devices, first)
     if not found.is_won and len(first) < len(frames):
         found = _contest(devices, frames)
-    return dataclasses.replace(found, multiple=_multiple(frames))
+    searched = account.tally.status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
+    return dataclasses.replace(found, multiple=_multiple(frames), n_searched=int(searched))
 
 
 def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:

@@ -1,21 +1,40 @@
-"""Real frames with known answers, where the data lie beside the project in ../shared/data."""
+"""Real frames, where the data lie beside the project in ../shared/data: python -m tests.bench.real.
+
+How well crystals predict spots that their fit has not seen: a run indexes half of each frame's spots, and of the other
+half those are counted that lie within 0.0005, 0.001 and 0.002/A of a reflection of the frame's crystals; then the
+halves change places. With `best`, with nothing learned, and with `published`. What is known of the frames'
+orientations is held against the crystals by `tests.bench.quality`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from ffbidx_core.backends import Backend
+from ffbidx_core.learn.unseen import RADII
 from ffbidx_core.method.index_frames import index_frames
-from ffbidx_core.model.cell import Array, symmetry_operators
+from ffbidx_core.model.cell import Array, cell_from_parameters, symmetry_operators
+from ffbidx_core.model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
 from ffbidx_core.model.records.frame import BatchResult
+from ffbidx_core.model.records.run import Learned
 from ffbidx_core.parameters import METHODS, Parameters
+from ffbidx_core.read import Source
+from ffbidx_core.run.job import Job
+from ffbidx_core.run.pipeline import index
+from ffbidx_core.write.stores import MemoryStore
+from tests.bench import record
 from tests.helpers.paths import SHARED
 
 DATA = SHARED / "data"
@@ -75,3 +94,104 @@ def report(backend: Backend) -> Iterator[tuple[str, bool]]:
         name = path.name.removesuffix(".truth.h5")
         found, known, claimed = solved_found(backend, path.with_name(name + ".h5"), Parameters.preset("best"))
         yield f"{name}: {found} of {known} known lattices among {claimed} claimed crystals", True
+
+
+WAYS = {
+    "best": Parameters.preset("best", judge_frames=0),
+    "nothing learned": Parameters.preset("best", judge_frames=0, learn_cell=0, learn_beam=False),
+    "published": Parameters.preset("published", judge_frames=0),
+}
+WORSE = 0.01
+"""Share by which `best` may predict fewer spots within one radius."""
+
+
+class Remembers(MemoryStore):
+    """Results in memory, with what was learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[Learned] = []
+
+    def learned(self, groups: list[Learned]) -> None:
+        """Keep the learned cells."""
+        self.groups = groups
+
+
+def real_sets() -> Iterator[tuple[str, Sequence[Array], Array]]:
+    """Name, frames of spots, and cell of each set that is there."""
+    if PSI.is_dir():
+        files = psi_frames()
+        yield "psi_simple, one turning crystal", [spots for _, _, spots in files], files[0][1]
+    for path in sorted((DATA / "real").glob("*.truth.h5")):
+        with h5py.File(path.with_name(path.name.replace(".truth", ""))) as file:
+            spots, offsets, cells = file["spots"][()].astype(np.float64), file["offsets"][()], file["cells"][()]
+        yield path.name.removesuffix(".truth.h5"), np.split(spots, offsets[1:-1]), cells[0]
+    if (stills := DATA / "xfel_metrology" / "reflections.h5").is_file():
+        with h5py.File(stills) as file:
+            group = next(node for node in _groups(file) if "rlp" in node)
+            number, spots = group["id"][()], group["rlp"][()]
+        cell = cell_from_parameters((78.9, 78.9, 38.1, 90, 90, 90))
+        yield "xfel_metrology", [spots[number == k] for k in np.unique(number)], cell
+
+
+def _groups(group: h5py.Group) -> Iterator[h5py.Group]:
+    yield group
+    for node in group.values():
+        if isinstance(node, h5py.Group):
+            yield from _groups(node)
+
+
+def unseen(frames: Sequence[Array], cell: Array, p: Parameters) -> NDArray[np.int64]:
+    """Unseen spots within each of `RADII`, (3,)."""
+    counts = np.zeros(len(RADII), dtype=np.int64)
+    for k in (0, 1):
+        store = Remembers()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "half.h5")
+            halves = [spots[k::2].astype(np.float32) for spots in frames]
+            with h5py.File(path, "w") as file:
+                file["spots"], file["offsets"] = np.concatenate(halves), np.cumsum([0, *map(len, halves)])
+                file["spots"].attrs["units"] = "1/angstrom"
+            results = index(Job([Source(path)], p, cell[None], backend="cpu", threads=1), store=store).results()
+        for f, spots in enumerate(frames):
+            rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
+            other = spots[1 - k :: 2]
+            if store.groups and (wavelength := wavelength_of_spots(other)) is not None:
+                shift = store.groups[0].beam_shift.radian
+                other = spots_of_moved_detector(other, np.full(len(other), wavelength), shift)
+            near = _distance(other, results.cells[rows].astype(np.float64))
+            counts += [(near < radius).sum() for radius in RADII]
+    return counts
+
+
+def _distance(spots: Array, cells: Array) -> Array:
+    """Distances (n,) of spots (n, 3) from the nearest reflection of any of some cells."""
+    nearest = np.full(len(spots), np.inf)
+    for cell in cells:
+        indices = np.rint(spots @ cell.T)
+        distance = np.linalg.norm(spots - indices @ np.linalg.inv(cell).T, axis=1)
+        nearest = np.minimum(nearest, np.where((indices != 0).any(axis=1), distance, np.inf))
+    return nearest
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.real", description=__doc__)
+    record.add_option(parser)
+    args = parser.parse_args()
+    rows: list[dict[str, object]] = []
+    good = True
+    for name, frames, cell in real_sets():
+        found = {way: unseen(frames, cell, p) for way, p in WAYS.items()}
+        best = found["best"]
+        worse = any((best < (1 - WORSE) * other).any() or best.sum() < other.sum() for other in found.values())
+        good &= not worse
+        print(f"{name}: " + "; ".join(f"{way} {counts.tolist()}" for way, counts in found.items()), flush=True)
+        counts = {way.replace(" ", "_"): ", ".join(map(str, each.tolist())) for way, each in found.items()}
+        rows.append({"what": name, "frames": len(frames), "spots": sum(map(len, frames)), **counts})
+    if args.json:
+        record.write(args.json, rows)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,7 +45,9 @@ def write(path: str, rows: Iterable[Mapping[str, Any]], machine: str | None = No
     machine : str, optional
         The processor of this machine unless given.
     """
-    module = f"tests.bench.{Path(sys.argv[0]).stem}"
+    program = Path(sys.argv[0]).resolve()
+    inside = program.relative_to(ROOT) if program.is_relative_to(ROOT / "tests") else Path("tests/bench", program.name)
+    module = ".".join(inside.with_suffix("").parts)
     options = [word for word in sys.argv[1:] if word not in ("--json", path)]
     head = {
         "command": " ".join(["python -m", module, *options]),

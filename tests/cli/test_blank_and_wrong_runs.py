@@ -57,6 +57,17 @@ def test_a_frame_that_has_too_few_other_spots_is_said_to_have_too_few(index, tmp
     assert read_results("a.ffbidx.h5").status.tolist() == [FrameStatus.TOO_FEW_SPOTS, FrameStatus.INDEXED]
 
 
+def test_a_halo_around_the_beam_does_not_move_it(run, tmp_path):
+    """With the beam elsewhere the halo would lie among the reflections and give crystals."""
+    rng = np.random.default_rng(0)
+    halo = [np.column_stack([rng.normal(0, 0.005, (40, 2)), np.zeros(40)]).astype(np.float32) for _ in range(12)]
+    halo = [rows[np.linalg.norm(rows, axis=1) < 1 / 79] for rows in halo]
+    write_spots(tmp_path / "a.h5", [np.concatenate([rows, false_spots(rng, 25)]) for rows in halo])
+    ran = run("index", "a.h5", "--cell", "79,79,38,90,90,90", "--num-halfsphere-points", "8192", "--json")
+    assert ran.summary["indexed"] == 0
+    assert not any("beam centre is off" in line for line in ran.summary["problems"])
+
+
 @pytest.fixture
 def judged(run, tmp_path):
     """Call `ffbidx index` on simulated frames of lysozyme with a cell, as quick as it may be; a run that is judged."""

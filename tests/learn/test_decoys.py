@@ -98,10 +98,15 @@ def test_far_shifts_leave_the_first_shell_and_near_ones_do_not():
 
 
 def test_contests_add_up_and_few_frames_say_nothing():
-    assert Contest(3, 1, 2) + Contest(4, 0, 1, "twice") == Contest(7, 1, 3, "twice")
+    assert Contest(3, 1, 2, n_searched=9) + Contest(4, 0, 1, "twice", 5) == Contest(7, 1, 3, "twice", 14)
     assert not Contest().is_lost
     assert not Contest(1, 1, 1).is_lost
     assert Contest(3, 0, 3).is_lost
+    # One or two that are close are doubted where hardly any frame is indexed.
+    assert Contest(1, 0, 1, n_searched=100).is_lost
+    assert Contest(2, 0, 2, n_searched=100).is_lost
+    assert not Contest(2, 0, 2, n_searched=12).is_lost
+    assert not Contest(2, 0, 1, n_searched=100).is_lost
     assert Contest(48, 0, 16).doubt == ""
     assert "on 17 of 48 indexed frames" in Contest(48, 0, 17).doubt
     assert Contest(48, 0, 0, "twice as large").doubt == "twice as large"

@@ -13,6 +13,8 @@ Measured: none to 2 % and none to 18 %, the most in electron diffraction (docs/a
 """
 SURE = 0.01
 """A run is doubted when fewer than this share of such runs would have as many frames beaten, or close, or more."""
+FEW, RARE = 3, 0.1
+"""Fewer crystals than the first number, on fewer than the second share of the frames, are doubted if all are close."""
 LOST = (
     "the crystals of this run are not to be believed: on {} of {} indexed frames that were looked at, lattices that "
     "are surely not there explain the spots better or about as well. Either the cell is another crystal's, or the beam "
@@ -34,12 +36,15 @@ class Contest:
         Frames of which such a lattice, small shifts of the beam aside, has more than half of the crystal's evidence.
     multiple : str
         In what way the input cell is a multiple of the cell that the crystals have, in words; empty where it is none.
+    n_searched : int
+        Frames of the run that were searched.
     """
 
     n_frames: int = 0
     n_beaten: int = 0
     n_close: int = 0
     multiple: str = ""
+    n_searched: int = 0
 
     def __add__(self, other: Contest) -> Contest:
         """The contest on the frames of both."""
@@ -48,6 +53,7 @@ class Contest:
             self.n_beaten + other.n_beaten,
             self.n_close + other.n_close,
             self.multiple or other.multiple,
+            self.n_searched + other.n_searched,
         )
 
     @property
@@ -58,9 +64,11 @@ class Contest:
     @property
     def is_lost(self) -> bool:
         """Whether the crystals are no better than lattices that are not there."""
+        few = self.n_frames < FEW and self.n_frames < RARE * self.n_searched
         return (
             at_least(self.n_beaten, self.n_frames, MOST_BEATEN) < SURE
             or at_least(self.n_close, self.n_frames, MOST_CLOSE) < SURE
+            or (few and 0 < self.n_frames == self.n_close)
         )
 
     @property

@@ -114,7 +114,7 @@ def settle(
             head, blocks = first_frames(first(with_panels), p.learn_cell)
             found, _, _ = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
             job = with_panels
-    learned = [replace(g, beam_shift=moved, geometry=text) for g, _ in found if text or g.n_crystals.any()]
+    learned = [replace(g, beam_shift=moved, geometry=text) for g, _ in found if text or moved or g.n_crystals.any()]
     account.cells.take_up(learned)
     store.learned(learned)
     return Settled(job, learned, itertools.chain(head, blocks))
@@ -124,6 +124,9 @@ def learn_with_beam(
     cells: InputCells, devices: Devices, head: Sequence[FrameBlock], p: Parameters
 ) -> tuple[list[tuple[Learned, Lesson]], BeamShift, BeamShift | None]:
     """Learn from the first frames of a run; returns what `settle_beam` returns."""
+
+    # With the beam elsewhere the spots around it would count as reflections.
+    head = [cells.without_origin(block) for block in head]
 
     def moved(shift: BeamShift) -> Sequence[FrameBlock]:
         return [_moved(block, shift) for block in head] if shift else head

@@ -1,0 +1,94 @@
+"""How well crystals predict spots that their fit has not seen: what is learned must make that better, not worse.
+
+Half of each frame's spots are indexed, and of the other half those are counted that lie near to a reflection of the
+crystal; then the halves change places. A beam, a cell or a prior that gives a fit more freedom than the crystals have,
+or less, predicts fewer of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..devices import Devices
+from ..model.cell import Array
+from ..model.plan import SearchPlan
+from ..model.records.ragged import offsets_of
+from ..parameters import Parameters
+
+RADII = (0.0005, 0.001, 0.002)
+"""Distances of a spot from a reflection within which it is predicted, 1/angstrom."""
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Unseen spots that are predicted.
+
+    Attributes
+    ----------
+    counts : (3,) int64
+        Spots within each of `RADII`.
+    indexed : int
+        Halves of frames that were indexed.
+    """
+
+    counts: NDArray[np.int64]
+    indexed: int
+
+    @property
+    def error(self) -> float:
+        """The share by which the count within the middle radius may differ by chance, at most."""
+        return float(1 / np.sqrt(max(self.counts[1], 1)))
+
+    def over(self, other: Unseen) -> float:
+        """How many times as many spots are predicted as by another way, the mean over the radii."""
+        return float((self.counts / np.maximum(other.counts, 1)).mean())
+
+
+def predicted(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, given: Array
+) -> Unseen:
+    """Index each half of the spots of some frames, and count the spots of the other half that its crystal predicts.
+
+    Parameters
+    ----------
+    spots : (N, 3)
+        1/angstrom.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1].
+    given : (M, 3, 3)
+        The cells that drift is judged against.
+    """
+    n = len(offsets) - 1
+    frame = np.repeat(np.arange(n), np.diff(offsets))
+    xyz = spots.astype(np.float64)
+    # Every second one by resolution, whatever the order in which they came.
+    order = np.lexsort((*xyz.T[::-1], (xyz**2).sum(axis=1), frame))
+    half = np.empty(len(frame), np.int64)
+    half[order] = np.arange(len(frame)) % 2
+    counts = np.array([np.bincount(frame[half == k], minlength=n) for k in (0, 1)])
+    result = devices.index_frames(
+        np.concatenate([spots[half == 0], spots[half == 1]]).astype(np.float32),
+        offsets_of(counts.ravel()),
+        plan,
+        p.replace(retry=False, searches=1),
+        given_cells=given,
+    )
+    found = np.diff(result.crystal_offsets) > 0
+    cells = np.zeros((2 * n, 3, 3))
+    cells[found] = result.cells[result.crystals[result.crystal_offsets[:-1][found]]]
+    # The crystal that was found on the half that a spot is not of.
+    other = (1 - half) * n + frame
+    judged = found[other]
+    distance = _distance(xyz[judged], cells[other[judged]])
+    return Unseen(np.array([(distance < radius).sum() for radius in RADII], dtype=np.int64), int(found.sum()))
+
+
+def _distance(spots: Array, cells: Array) -> Array:
+    """Distances (n,) of spots (n, 3) from the nearest reflection of a cell (n, 3, 3) each; infinite at the origin."""
+    indices = np.rint(np.einsum("nij,nj->ni", cells, spots))
+    points = np.einsum("ni,nij->nj", indices, np.linalg.inv(cells).transpose(0, 2, 1)) if len(cells) else spots
+    return np.where((indices != 0).any(axis=1), np.linalg.norm(points - spots, axis=1), np.inf)
