@@ -59,6 +59,8 @@ class Span(Stretch):
 def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Number, from 1, and count of shares: from K/N, or for `slurm` from the place of the task in its job array or job.
 
+    `slurm/N` is task K of an array 1-N, whichever of its tasks were submitted.
+
     Raises
     ------
     UsageError
@@ -66,9 +68,14 @@ def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple
     """
     if text == "slurm":
         return _slurm(environment)
+    if (some := re.fullmatch(r"slurm/(\d{1,9})", text)) is not None:
+        task = environment.get("SLURM_ARRAY_TASK_ID", "")
+        if not (task.isdecimal() and 1 <= int(task) <= int(some[1])):
+            raise UsageError(f"--shard {text}: SLURM_ARRAY_TASK_ID is {task or 'not set'}, wanted is 1 to {some[1]}")
+        return int(task), int(some[1])
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard {text}: is neither K/N, such as 3/8 for the third of eight, nor slurm")
+        raise UsageError(f"--shard {text}: is neither K/N, such as 3/8 for the third of eight, nor slurm or slurm/N")
     return int(match[1]), int(match[2])
 
 
@@ -79,6 +86,10 @@ def _slurm(environment: Mapping[str, str]) -> tuple[int, int]:
     task, low, high = (number(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX"))
     if task is not None and low is not None and high is not None:
         step = number("SLURM_ARRAY_TASK_STEP") or 1
+        count = number("SLURM_ARRAY_TASK_COUNT")
+        if count is not None and count != (high - low) // step + 1:
+            how = "say of how many shares they are: --shard slurm/N for an array 1-N"
+            raise UsageError(f"--shard slurm: the job array has {count} tasks between {low} and {high}; {how}")
         return (task - low) // step + 1, (high - low) // step + 1
     rank, tasks = number("SLURM_PROCID"), number("SLURM_NTASKS")
     if rank is not None and tasks is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
+import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -68,6 +70,8 @@ class PreparedRun:
         paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
         share = request.share
         if share is not None:
+            if not request.overwrite:
+                _refuse_other_shares(paths, share)
             paths = [_name_of_share(path, share) for path in paths]
         outputs = formats_of(paths, request.output_format)
         return cls(request, sources, outputs, _job_of(request, sources, paths, follower, find))
@@ -190,6 +194,23 @@ def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str],
             output.check(request.overwrite or request.resume, follower.inputs_among(output.files))
     known = request.chosen([])[0] if request.geometry is not None else None
     return follower.wait(known, say) or follower.named
+
+
+def _refuse_other_shares(paths: Iterable[str], share: tuple[int, int]) -> None:
+    """Refuse to write a share beside those of another number of shares: a job array that was submitted in part again.
+
+    Raises
+    ------
+    UsageError
+        Naming such an output and the share to ask for.
+    """
+    for path in paths:
+        stem, suffix = os.path.splitext(path)
+        for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}")):
+            of = re.fullmatch(r"\d+-of-(\d+)", other[len(stem) + 1 : len(other) - len(suffix)])
+            if of is not None and int(of[1]) != share[1]:
+                again = f"for a part of the same run --shard K/{of[1]} or slurm/{of[1]}, for a new one --overwrite"
+                raise UsageError(f"--shard {share[0]}/{share[1]}: {other} is a share of {of[1]}: give {again}")
 
 
 def _name_of_share(path: str, share: tuple[int, int]) -> str:

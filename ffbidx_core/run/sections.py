@@ -71,7 +71,7 @@ class Inputs:
     shard: tuple[int, int] | str | None = asked(
         None,
         "Take the Kth of N shares of the frames, for `ffbidx merge`; the output gets .K-of-N in its name. slurm: K "
-        "and N from the job array, or else from the tasks of the job.",
+        "and N from the job array, or else from the tasks of the job; slurm/N: task K of an array 1-N.",
         metavar="K/N",
         kind=str,
         is_setting=False,

@@ -20,6 +20,8 @@ from ffbidx_core.read.results import read_run
 from ffbidx_core.read.spans import parse_shard, span_of
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.pipeline import index
+from ffbidx_core.run.preparation import prepared
+from ffbidx_core.run.request import RunRequest
 from ffbidx_core.write import Output, PartsStore
 from ffbidx_core.write.merge import merge
 from tests.helpers.calls import start
@@ -190,7 +192,15 @@ def test_places_in_jobs_and_job_arrays():
     assert parse_shard("slurm", array) == (5, 7)
     assert parse_shard("slurm", array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (3, 4)
     assert parse_shard("slurm", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == (1, 4)
-    for text in ("slurm", "0/3", "4/3", "3", "a/b", "-1/2"):
+    # A part of an array, submitted again, keeps its shares or is refused.
+    part = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_MAX": "7"}
+    with pytest.raises(UsageError, match=r"has 3 tasks between 3 and 7; .* slurm/N"):
+        parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "3"})
+    assert parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "5"}) == (3, 5)
+    assert parse_shard("slurm/8", part) == (5, 8)
+    with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_ID is 5, wanted is 1 to 4"):
+        parse_shard("slurm/4", part)
+    for text in ("slurm", "slurm/3", "0/3", "4/3", "3", "a/b", "-1/2"):
         with pytest.raises(UsageError, match="--shard"):
             parse_shard(text, {})
 
@@ -254,3 +264,14 @@ def test_the_command(sources, tmp_path, monkeypatch):
     assert process.returncode == 0, err
     assert err == "complete results of 2 files: r.h5\n"
     assert read_results("r.h5").n_frames == 13
+
+
+def test_a_share_beside_those_of_another_number_is_refused(sources, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.3-of-8.h5").write_text("")
+    request = RunRequest(str(sources[0].path), CELL, outputs="run.h5", shard="1/2")
+    wanted = r"--shard 1/2: run.3-of-8.h5 is a share of 8: .* --shard K/8 or slurm/8"
+    with pytest.raises(UsageError, match=wanted), prepared(request):
+        pass
+    with prepared(replace(request, shard="1/8")) as part:
+        assert list(part.outputs) == ["run.1-of-8.h5"]
