@@ -21,6 +21,9 @@ def show_spots(console: Console, report: SpotsReport) -> None:
     facts.add_row("frames", f"{report.frames}{bad}")
     left_out = f", {report.left_out} more left out (padding, duplicates)" if report.left_out else ""
     facts.add_row("spots", f"{report.spots}{left_out}")
+    if report.off_panels:
+        share = report.off_panels / (report.off_panels + report.spots)
+        facts.add_row("on no panel", f"{report.off_panels} peaks ({share:.1%}): they are left out")
     if report.spots_per_frame:
         facts.add_row("spots a frame", "{0} to {2}, median {1}".format(*report.spots_per_frame))
     if report.resolution:

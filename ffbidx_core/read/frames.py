@@ -49,6 +49,8 @@ class RawFrames:
         The `Place` behind each frame.
     intensity : (N,) floating or None
         Intensity of each spot, in files that have intensities and no `peaks`.
+    n_off_panels : int
+        Number of peaks that lie on no panel, or on several, and are no spots.
     """
 
     source: str
@@ -62,6 +64,7 @@ class RawFrames:
     peaks: DetectorPeaks | None = None
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     intensity: NDArray[Any] | None = None
+    n_off_panels: int = 0
 
     @property
     def last_checksum(self) -> int:
@@ -143,6 +146,7 @@ def frame_block(
         problems=problems,
         places=np.concatenate([part.places for part in parts]),
         by_intensity=ranked,
+        n_off_panels=sum(part.n_off_panels for part in parts),
     )
 
 

@@ -36,6 +36,8 @@ class SpotsReport:
         The formats of the files, each once.
     frames, bad_frames, spots, left_out : int
         Numbers in all files; `left_out` counts spots that are padding or duplicates.
+    off_panels : int
+        Number of peaks that lie on no panel of the geometry, or on several.
     spots_per_frame : list of int or None
         Least, median and largest number of spots of a frame.
     histogram : list of (int, int, int)
@@ -57,6 +59,7 @@ class SpotsReport:
     bad_frames: int
     spots: int
     left_out: int
+    off_panels: int
     spots_per_frame: list[int] | None
     histogram: list[tuple[int, int, int]]
     resolution: list[float] | None
@@ -81,12 +84,13 @@ def inspect_spots(
     lengths = [np.inf, 0.0]
     cells: dict[bytes, Array] = {}
     problems: list[str] = []
-    bad = left_out = 0
+    bad = left_out = off_panels = 0
     for block in read_blocks(sources, geometry=geometry, max_frames=max_frames):
         usable = block.status == FrameStatus.NOT_INDEXED
         counts.append(np.diff(block.offsets)[usable])
         bad += int((~usable).sum())
         left_out += block.n_left_out
+        off_panels += block.n_off_panels
         problems += block.problems
         if len(block.spots):
             q = np.linalg.norm(block.spots.astype(np.float64), axis=1)
@@ -100,6 +104,7 @@ def inspect_spots(
         bad,
         int(n.sum()),
         left_out,
+        off_panels,
         [int(n.min()), int(np.median(n)), int(n.max())] if len(n) else None,
         histogram(n),
         [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,

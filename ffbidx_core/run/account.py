@@ -101,6 +101,7 @@ class Account:
         result = dataclasses.replace(result, reason=with_status(result.reason, status))
         self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
         self.tally.n_left_out += batch.n_left_out
+        self.tally.n_off_panels += batch.n_off_panels
         problems, self._to_keep = self._to_keep, []
         return BatchFound(batch, status, result, cells, problems, self.job.begun_inputs)
 
@@ -145,7 +146,7 @@ class Account:
             collector.store.abandon()
             raise NothingProcessed(self.tally.why_nothing)
         collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs, contest)
-        if note := self.tally.note_of_origin:
+        for note in filter(None, (self.tally.note_of_origin, self.tally.note_of_panels)):
             self.show(note)
         summary = self.tally.summary(
             self.cells.summaries(self.tally),

@@ -23,6 +23,12 @@ LARGEST_SAMPLE = 1 << 14
 
 MANY_AT_ORIGIN = 0.2
 """Share of the spots inside the first shell of reciprocal space from which on something must be wrong."""
+MANY_OFF_PANELS = 0.5
+"""Share of the peaks on no panel from which on the geometry is suspected to be that of other data."""
+OTHER_LAYOUT = (
+    "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
+    "geometry of another detector, or of images that were put together in another way?"
+)
 AT_ORIGIN = (
     "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
     "wavelength (or photon energy), and the units of both"
@@ -196,6 +202,7 @@ class Tally:
     n_left_out: int = 0
     n_not_sampled: int = 0
     n_at_origin: int = 0
+    n_off_panels: int = 0
     notes: Notes = field(default_factory=Notes)
     started: float = field(default_factory=time.perf_counter)
 
@@ -236,6 +243,15 @@ class Tally:
         if self.n_at_origin <= MANY_AT_ORIGIN * self.n_spots:
             return ""
         return AT_ORIGIN.format(self.n_at_origin / self.n_spots)
+
+    @property
+    def note_of_panels(self) -> str:
+        """A note with the share of the peaks that lie on no panel of the geometry, else empty."""
+        share = self.n_off_panels / max(1, self.n_off_panels + self.n_spots)
+        if share == 0:
+            return ""
+        note = f"{self.n_off_panels} peaks ({share:.1%}) lie on no panel of the geometry, and are left out"
+        return f"{note}: {OTHER_LAYOUT}" if share > MANY_OFF_PANELS else note
 
     @property
     def seconds(self) -> float:

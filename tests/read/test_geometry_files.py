@@ -209,3 +209,16 @@ def test_a_reading_that_puts_the_detector_before_the_sample_is_refused():
     geometry = parse_geometry("x", "coffset = 0.1\n" + SIMPLE)
     with pytest.raises(UsageError, match="--distance -150: puts the detector before the sample"):
         GeometryChanges(distance=-150.0).apply(geometry)
+
+
+def test_lines_without_effect_get_a_note():
+    text = SIMPLE + "p0/cofset = 0.1\ncorner_x = -60\nadu_per_photon = 1\n; a comment\ngroup_a = p0\nphoton_enrgy = 1\n"
+    found = parse_geometry("det.geom", text).notes
+    assert found == (
+        "det.geom, line 10: cofset is no key of a geometry, the line has no effect",
+        "det.geom, line 15: photon_enrgy is no key of a geometry, the line has no effect",
+        "det.geom, line 11: corner_x is a default for panels that are mentioned after it, and none is: the line has no "
+        "effect",
+    )
+    assert parse_geometry("x", SIMPLE).notes == parse_geometry("x", geom_text()).notes == ()
+    assert GeometryChanges(distance=90.0).apply(parse_geometry("det.geom", text)).notes == found

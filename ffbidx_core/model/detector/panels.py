@@ -247,8 +247,8 @@ class Geometry:
         The geometry as a CrystFEL geometry file.
     by_hand : bool
         Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
-    assumed : str
-        An assumption about the geometry that its user should know, or empty.
+    notes : tuple of str
+        What a user should know of the geometry: what is assumed, and lines without effect.
     groups : tuple of tuple of int
         Sets of panels, by their numbers, that are mounted together; one may be part of another.
     shift : (2,) of Reading or None
@@ -264,7 +264,7 @@ class Geometry:
     half_pixel_shift: bool | None = None
     text: str = ""
     by_hand: bool = False
-    assumed: str = ""
+    notes: tuple[str, ...] = ()
     groups: tuple[tuple[int, ...], ...] = ()
     shift: tuple[Reading | None, Reading | None] = (None, None)
 

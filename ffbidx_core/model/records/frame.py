@@ -79,6 +79,8 @@ class FrameBlock:
         The `Place` behind each frame; None for frames that come from no reader.
     by_intensity : (F,) bool or None
         Frames whose spots are in the order of falling intensity; None: none are known to be.
+    n_off_panels : int
+        Number of peaks that lie on no panel of the geometry, or on several, and are no spots.
     """
 
     sources: Sequence[str]
@@ -93,6 +95,7 @@ class FrameBlock:
     problems: list[str] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     by_intensity: NDArray[np.bool_] | None = None
+    n_off_panels: int = 0
 
     @classmethod
     def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
@@ -149,6 +152,7 @@ class FrameBlock:
             [problem for part in parts for problem in part.problems],
             np.concatenate(places) if len(places) == len(parts) else None,
             np.concatenate(ranked) if len(ranked) == len(parts) else None,
+            sum(part.n_off_panels for part in parts),
         )
 
     def __getitem__(self, part: slice) -> FrameBlock:
@@ -168,6 +172,7 @@ class FrameBlock:
             self.problems if first == 0 else [],
             None if self.places is None else self.places[first:last],
             None if self.by_intensity is None else self.by_intensity[first:last],
+            self.n_off_panels if first == 0 else 0,
         )
 
 

@@ -62,7 +62,7 @@ class DialsFile:
         self._wavelength: PerFrame = Listed(of_images) if given is None else Same(given)
         self._distance = Same(DISTANCE.number(DISTANCE.reading(path, geometry)))
         self._sort(table)
-        self._placer = PeakPlacer(path, geometry.detector)
+        self._placer = PeakPlacer(path, geometry)
         self._notes: list[str] = []
 
     def _sort(self, table: Table) -> None:

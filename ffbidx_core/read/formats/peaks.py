@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...model.cell import Array
-from ...model.detector.panels import NO_PANEL, Detector, Geometry
+from ...model.detector.panels import NO_PANEL, Geometry
 from ...model.detector.peaks import DetectorPeaks
 from ...model.records.ragged import offsets_of
 from ..frames import RawFrames
@@ -60,8 +60,9 @@ class PeakPlacer:
         Name of the file, for messages.
     """
 
-    def __init__(self, path: str, detector: Detector) -> None:
-        self._path, self._detector, self._has_noted = path, detector, False
+    def __init__(self, path: str, geometry: Geometry) -> None:
+        self._path, self._detector, self._has_noted = path, geometry.detector, False
+        self._notes = list(geometry.notes)
 
     def frames(self, peaks: PeakLists, cells: Array | None = None) -> RawFrames:
         """Peaks as frames. A peak that is not finite stays, so that its frame becomes a bad one."""
@@ -87,7 +88,9 @@ class PeakPlacer:
             peaks.shift,
         )
         raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
-        raw.problems += self._problems(peaks, bool(kept.all()))
+        raw.n_off_panels = int(((panel == NO_PANEL) & finite).sum())
+        raw.problems += self._notes + self._problems(peaks, bool(kept.all()))
+        self._notes = []
         return raw
 
     def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:

@@ -90,7 +90,7 @@ class _Head:
         self.geometry: Geometry = given
         self.panels = {panel.name: number for number, panel in enumerate(given.detector.panels)}
         self.wavelength, self.distance = WAVELENGTH.given(given), DISTANCE.given(given)
-        self.placer = PeakPlacer(path, given.detector)
+        self.placer = PeakPlacer(path, given)
 
 
 class StreamFile:

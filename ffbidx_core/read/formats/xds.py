@@ -73,7 +73,7 @@ class SpotXdsFile:
         self._wavelength, self._distance = (
             Same(quantity.number(quantity.reading(path, geometry))) for quantity in (WAVELENGTH, DISTANCE)
         )
-        self._placer = PeakPlacer(path, geometry.detector)
+        self._placer = PeakPlacer(path, geometry)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending."""

@@ -62,7 +62,7 @@ class GeometryChanges:
             changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
         # Read back, so that the run has the very numbers that its results record.
         made = parse_crystfel("the geometry with the options", geometry_text(changed))
-        return replace(made, half_pixel_shift=self.half_pixel_shift)
+        return replace(made, half_pixel_shift=self.half_pixel_shift, notes=geometry.notes)
 
     def _as_in_file(self, geometry: Geometry) -> float:
         """The distance as a geometry with offsets of its panels has it, mm."""

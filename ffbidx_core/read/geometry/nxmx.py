@@ -74,7 +74,8 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     made = parse_crystfel(path, geometry_text(geometry))
     how = f"the beam centre is taken {_AS_PEAKS if as_peaks else _FROM_CORNER}; --beam-centre says otherwise"
     bare = f"; without units: {', '.join(entries.bare)}" if entries.bare else ""
-    return replace(made, assumed=f"{path}: geometry of its NXmx entries, one flat panel across the beam; {how}{bare}")
+    note = f"{path}: geometry of its NXmx entries, one flat panel across the beam; {how}{bare}"
+    return replace(made, notes=(note,))
 
 
 class _Entries:

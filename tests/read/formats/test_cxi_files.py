@@ -13,6 +13,7 @@ from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
+from ffbidx_core.run.summary import Tally
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.beamline import geom_text, write_cxi
 
@@ -271,7 +272,7 @@ def test_units_of_nxmx_entries_are_converted(cxi: Path, unit: str, factor: float
             file["entry/instrument/detector/distance"].attrs["units"] = unit
     found = open_spots(str(cxi)).geometry
     assert found.distance.millimetres == pytest.approx(right.distance.millimetres)
-    assert ("detector/distance (taken in m)" in found.assumed) == (not unit)
+    assert ("detector/distance (taken in m)" in found.notes[0]) == (not unit)
 
 
 def test_a_unit_that_is_none_is_named_with_its_dataset(cxi: Path):
@@ -313,3 +314,20 @@ def test_the_file_that_a_link_leads_to_is_named(cxi: Path, tmp_path: Path):
         file["entry_1/result_1"] = h5py.ExternalLink("other/run.cxi", "/entry_1/result_1")
     with pytest.raises(InputError, match=r"other/run.cxi \(/entry_1/result_1\): name that file"):
         blocks(tmp_path / "link.h5")
+
+
+def test_peaks_on_no_panel_are_counted(cxi: Path):
+    def change(group):
+        group["peakXPosRaw"][1, :3] = 1e4
+
+    (block,) = blocks(poke(cxi, change))
+    assert block.n_off_panels == 3
+    assert (block[:2].n_off_panels, block[2:].n_off_panels) == (3, 0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_a_layout_of_another_detector_is_suspected_aloud(share: float):
+    tally = Tally(n_spots=round(1000 * (1 - share)), n_off_panels=round(1000 * share))
+    assert tally.note_of_panels.startswith(f"{1000 * share:.0f} peaks ({share:.1%}) lie on no panel of the geometry")
+    assert ("another detector" in tally.note_of_panels) == (share > 0.5)
+    assert Tally(n_spots=9).note_of_panels == ""

@@ -74,7 +74,7 @@ class CxiFile(OpenHdf5):
         if place is None:
             raise InputError(self.path, f"has no peak lists ({COUNT}, {FS}, {SS}) in {', '.join(PLACES)}")
         geometry = needed_geometry(self.path, self._given or nxmx_geometry(self._file, self.path))
-        self._notes = [geometry.assumed] if geometry.assumed else []
+        self._notes: list[str] = []
         if place not in (geometry.peak_list, *PLACES):
             self._notes.append(f"{self.path}: peak lists are read from {place}")
         self.geometry: Geometry | None = geometry
@@ -89,7 +89,7 @@ class CxiFile(OpenHdf5):
         if self.grows:
             self.n_frames = self._n_whole()
         self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
-        self._placer = PeakPlacer(self.path, geometry.detector)
+        self._placer = PeakPlacer(self.path, geometry)
         shifted = geometry.half_pixel_shift
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
 

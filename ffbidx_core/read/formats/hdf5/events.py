@@ -133,7 +133,7 @@ class EventsFile(OpenHdf5):
         if not self._events:
             raise InputError(self.path, f"has no events {self._peak_list}, which the geometry names")
         self.n_frames = len(self._events)
-        self._placer = PeakPlacer(self.path, geometry.detector)
+        self._placer = PeakPlacer(self.path, geometry)
         shifted = geometry.half_pixel_shift
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
 

@@ -112,7 +112,7 @@ class Hdf5File(OpenHdf5):
         if self._pixels is None:
             return
         if self._given is not None:
-            self.geometry, self._placer = self._given, PeakPlacer(self.path, self._given.detector)
+            self.geometry, self._placer = self._given, PeakPlacer(self.path, self._given)
         elif isinstance(text, str):
             # Spots are used as they are, also where the geometry that made them is not understood.
             with contextlib.suppress(InputError):
