@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..model.cell import Array, cell_parameters
+from ..model.detector.beam_shift import BeamShift
 from ..model.lattice import InputCell
 from .symmetry import Symmetry
 
@@ -95,6 +96,8 @@ class FoundCell:
         Evidence of the cell, as a candidate had it.
     n_frames : int
         Frames with spots enough that were there for this cell.
+    shift : BeamShift
+        How far the beam is from where it was taken to be, as the residuals of the crystals say.
     """
 
     primitive: Array
@@ -106,6 +109,7 @@ class FoundCell:
     rival: float
     claimed: float
     n_frames: int
+    shift: BeamShift
 
     def with_type(self, code: str) -> FoundCell:
         """The cell with another Bravais type of its table.
@@ -161,6 +165,7 @@ class FoundCell:
             "support": self.support,
             "searched": self.n_searched,
             "frames": self.n_frames,
+            "beam_shift": list(self.shift.mrad),
             "rival": round(self.rival / self.claimed, 4) if self.claimed > 0 else None,
             "symmetries": [
                 {

@@ -17,6 +17,7 @@ from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import reduced_cell, same_lattice
 from .found import Candidate, CellSearch, FoundCell, Multiple
 from .frames import Frames
+from .metric import Metric, settled_metric
 from .multiples import INDICES, best_multiple, best_part, is_related, smaller_cells
 from .pool import Cluster, Pool
 from .symmetry import chosen, symmetries
@@ -36,13 +37,14 @@ SAME = 0.004
 """A cluster whose seven Voronoi lengths agree with a judged one's to this share is not judged again."""
 RELATED = 0.02
 """A candidate is no rival where it is the lattice found, a part or a multiple of it, to this share of the lengths."""
+SMALLER = 0.85
+"""A smaller cell on whose sublattice nearly all indices lie is taken where it has this share of the evidence: of a
+small cell a multiple can have some percent more evidence than the cell itself."""
 EVIDENCE, HITS = 10.0, 3
 """A claim has more evidence than this, on so many frames at least."""
 STRONG_SHARE, STRONG_SUPPORT, STRONG_FRAMES = 0.6, 5, 0.2
 """Nothing further is searched after a claim with crystals on more than this share of the judged frames, and support of
 5 frames and of 0.2 of those searched: a reach too short finds a part of the cell, of weaker support."""
-METRIC_FRAMES = 100
-"""Frames that the metric and the symmetry are found on."""
 FRAMES = 200
 """Frames with spots enough that are read unless another number is given."""
 FEWEST_LEFT = 10
@@ -95,7 +97,8 @@ def find_cells(
             break
         found.append(climb.described(claim))
         show(f"found {found[-1].symmetry.lattice.code}; {len(left)} frames, {found[-1].share:.0%} with a crystal")
-        left = _without(left, judge(found[-1].primitive, left))
+        moved = Judge(devices, frames.moved(found[-1].shift))
+        left = _without(left, moved(found[-1].primitive, left))
     spots = float(np.median(frames.counts)) if frames.n_frames else 0.0
     return CellSearch(found, candidates, frames.n_frames, spots, largest, left)
 
@@ -191,33 +194,32 @@ class _Climb:
 
     def described(self, claim: _Claim) -> FoundCell:
         """The cell of a claim with its multiples, its metric and its symmetry."""
-        cell, claimed = claim.verdict.cell, claim.verdict.evidence
-        for smaller in smaller_cells(claim.verdict):
-            verdict = self.judge(smaller, claim.verdict.frames)
-            if verdict.evidence > claimed:
-                cell, claimed = verdict.cell, verdict.evidence
+        metric = settled_metric(self.devices, self.frames, claim.verdict.cell, claim.verdict.share)
+        for smaller in smaller_cells(metric.verdict):
+            verdict = metric.judge(smaller, metric.verdict.frames)
+            if verdict.evidence > SMALLER * metric.verdict.evidence:
+                metric = Metric(verdict, metric.judge, metric.shift)
                 break
-        frames = evenly(np.arange(self.frames.n_frames), METRIC_FRAMES)
-        learned = self.judge(self.judge(cell, frames).cell, frames)
-        cell = reduced_cell(learned.cell)
-        table = symmetries(learned, self.judge)
+        cell = reduced_cell(metric.verdict.cell)
+        table = symmetries(metric.verdict, metric.judge)
         best = chosen(table)
         rivals = [each.evidence for each in self.candidates if not is_related(each.cell, cell, RELATED)]
         return FoundCell(
             cell,
             best,
             table,
-            self._multiples(table[0].verdict),
+            self._multiples(table[0].verdict, metric.judge),
             claim.candidate.support,
             claim.candidate.n_searched,
             max(rivals, default=0.0),
-            claimed,
+            claim.verdict.evidence,
             self.frames.n_frames,
+            metric.shift,
         )
 
-    def _multiples(self, verdict: Verdict) -> list[Multiple]:
+    def _multiples(self, verdict: Verdict, judge: Judge) -> list[Multiple]:
         """The best part and the best multiple of each index, with their evidence on the same frames."""
         rivals = [(-index, best_part(verdict, index)[0]) for index in INDICES]
         rivals += [(index, best_multiple(verdict, index)) for index in INDICES]
-        evidence = [self.judge.as_it_is(reduced_cell(rival), verdict).evidence for _, rival in rivals]
+        evidence = [judge.as_it_is(reduced_cell(rival), verdict).evidence for _, rival in rivals]
         return [Multiple(index, each - verdict.evidence) for (index, _), each in zip(rivals, evidence, strict=True)]

@@ -9,6 +9,7 @@ import numpy as np
 from ..model.cell import Array, cell_parameters
 from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, bravais, cell_of_metric, symmetric_metric
+from .scatter import is_scatter
 from .verdict import Judge, Verdict
 
 TOLERANCES = (0.015, 0.01, 0.007, 0.005, 0.0035, 0.0025, 0.0015)
@@ -34,6 +35,9 @@ class Symmetry:
         With the symmetric cell as it is.
     gain : float
         Evidence less that of the cell without symmetry.
+    is_scatter : bool
+        Whether the crystals scatter about the symmetric cell; otherwise they are copies of one that breaks it, or too
+        few to know.
     errors : (6,) float64
         Standard errors of the conventional parameters, angstrom and degrees; 0 for those that the symmetry fixes.
     """
@@ -41,6 +45,7 @@ class Symmetry:
     lattice: Bravais
     verdict: Verdict
     gain: float
+    is_scatter: bool
     errors: Array
 
 
@@ -49,7 +54,7 @@ def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
     without = bravais(learned.cell, 0.0)
     base = judge.as_it_is(without.primitive, learned)
     crystals = judge.shapes(without.primitive, learned.frames)
-    found = [Symmetry(without, base, 0.0, parameter_errors(without, crystals))]
+    found = [Symmetry(without, base, 0.0, True, parameter_errors(without, crystals))]
     for tolerance in TOLERANCES:
         lattice = bravais(learned.cell, tolerance)
         if lattice.order > 1 and not any(_is_same(lattice, each.lattice) for each in found):
@@ -58,9 +63,9 @@ def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
 
 
 def chosen(table: list[Symmetry]) -> Symmetry:
-    """The highest symmetry from which the cell hardly deviates, or that loses hardly any evidence."""
+    """The highest symmetry that hardly strains the cell, loses hardly any evidence, or that crystals scatter about."""
     most = max(LEAST_LOSS, LOSS * table[0].verdict.evidence)
-    borne = [each for each in table if each.lattice.deviation < NEAR or each.gain >= -most]
+    borne = [each for each in table if each.lattice.deviation < NEAR or each.gain >= -most or each.is_scatter]
     return max(borne, key=lambda each: (each.lattice.order, -each.lattice.deviation))
 
 
@@ -77,7 +82,9 @@ def _forced(lattice: Bravais, tolerance: float, judge: Judge, base: Verdict, cry
         better = judge.as_it_is(learned.primitive, base)
         if better.evidence > verdict.evidence:
             lattice, verdict = learned, better
-    return Symmetry(lattice, verdict, verdict.evidence - base.evidence, parameter_errors(lattice, crystals))
+    setting = nearest_setting(base.cell, lattice.primitive @ lattice.primitive.T)
+    scatters = setting is not None and is_scatter(lattice, crystals, setting[0] @ setting[0].T)
+    return Symmetry(lattice, verdict, verdict.evidence - base.evidence, scatters, parameter_errors(lattice, crystals))
 
 
 def parameter_errors(lattice: Bravais, crystals: Array) -> Array:

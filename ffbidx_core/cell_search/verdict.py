@@ -82,11 +82,16 @@ class Judge:
         Compute the crystals.
     frames
         The frames of the run.
+    eager
+        Learn from few crystals of few spots, too.
     """
 
-    def __init__(self, devices: Devices, frames: Frames) -> None:
+    WARY = Parameters.preset("best", retry=False)
+    EAGER = WARY.replace(learn_min_spots=5, learn_min_crystals=5)
+
+    def __init__(self, devices: Devices, frames: Frames, *, eager: bool = False) -> None:
         self._devices, self._frames = devices, frames
-        self._p = Parameters.preset("best", retry=False)
+        self._p = self.EAGER if eager else self.WARY
 
     def __call__(self, cell: Array, chosen: NDArray[np.int64]) -> Verdict:
         """The verdict on a lattice (3, 3), whose cell and scatter are learned from the frames of these numbers."""

@@ -109,6 +109,9 @@ def _multiple_lines(found: FoundCell) -> Iterator[str]:
 def cautions(found: FoundCell) -> Iterator[str]:
     """What the frames cannot say of a cell."""
     yield "all lengths scale with the detector distance: ratios and angles are surer than lengths"
+    if found.shift:
+        x, y = found.shift.mrad
+        yield f"the beam is off by {x:+.2f} mrad in x and {y:+.2f} in y, mended here: --beam-shift {x:.2f} {y:.2f}"
     higher = [each for each in found.table if each.lattice.order > found.symmetry.lattice.order]
     for each in higher:
         yield (

@@ -16,6 +16,8 @@ REACH = 30.0
 SCENARIO = Scenario(
     cells=((9, 13, 17, 85, 100, 95),), n_spots=(12, 30), false_share=(0.3, 0.3), d_min=1.5, spot_radius=0.004
 )
+SOME = 40
+"""Vectors of a frame whose triples the oracle scores."""
 ROUNDING = 2e-3
 """Error of C in float32 by the recurrence over the lengths of an octave, per spot."""
 
@@ -33,7 +35,7 @@ def setting():
     assert scan is not None
     hits = oracle.scan_vectors(batch, scan)
     vectors = oracle.refine_scanned(batch, hits, scan)
-    cells, scores = oracle.join_vectors(batch, vectors)
+    cells, scores = oracle.join_vectors(batch, vectors[:, :SOME])
     return packed, batch, scan, hits, vectors, cells, scores
 
 
@@ -84,7 +86,9 @@ def test_refined_vectors_are_the_oracle_s(backend):
 
 def test_joined_lattices_are_the_oracle_s(backend):
     packed, _, _, _, vectors, cells, scores = setting()
-    found, values = (to_host(x) for x in backend.join_vectors(backend.load(*packed), backend.xp.asarray(vectors)))
+    found, values = (
+        to_host(x) for x in backend.join_vectors(backend.load(*packed), backend.xp.asarray(vectors[:, :SOME]))
+    )
     np.testing.assert_array_equal(np.isfinite(values), np.isfinite(scores))
     np.testing.assert_allclose(values[:, :5], scores[:, :5], rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(

@@ -56,7 +56,7 @@ LONGEST_STEP = 1.5
 """Angstrom by which a step moves a vector at most."""
 DISTINCT = 0.25
 """Two vectors are distinct where they are further apart than this over the resolution of the scan."""
-VECTORS, LATTICES = 60, 15
+VECTORS, LATTICES = 90, 15
 """Vectors and lattices of a frame that are kept."""
 FLATTEST = 0.15
 """Volume of three vectors over the product of their lengths, at least."""

@@ -1,0 +1,92 @@
+"""Whether crystals are copies of a cell that breaks a symmetry, or scatter about one that keeps it.
+
+A crystal whose axes differ by chance chooses the setting that fits the difference of the cell it is given, so that
+scatter breaks a symmetry by itself. In all settings of the symmetry at once scatter is a cloud about the symmetric
+metric, and a true difference is a cloud about each of its copies. The likelihoods of the two decide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model.cell import Array
+from ..model.unknown.selling import nearest_setting
+from .bravais import Bravais, symmetric_metric
+
+KEPT = 0.95
+"""Share of the crystals that is used, those nearest to the symmetric metric."""
+FEWEST = 12
+"""With fewer crystals nothing is decided."""
+ROUNDS = 30
+NEAREST = 0.08
+UPPER = np.triu_indices(3)
+FLOOR = 1e-9
+"""Least variance of a metric element, as a share of the product of the lengths: rounding."""
+DOUBT = 3.0
+"""Gain of log-likelihood, beyond that of more parameters, from which the symmetry is broken."""
+
+
+def is_scatter(lattice: Bravais, crystals: Array, start: Array) -> bool:
+    """Whether crystals (n, 3, 3), with shapes of their own, scatter about a symmetric lattice.
+
+    Parameters
+    ----------
+    lattice
+        The symmetric lattice.
+    start : (3, 3)
+        The metric without the symmetry, on the basis of the lattice's primitive cell.
+    """
+    metric = lattice.primitive @ lattice.primitive.T
+    scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
+    found = [nearest_setting(cell, metric, NEAREST) for cell in crystals]
+    metrics = np.array([each[0] @ each[0].T for each in found if each is not None]).reshape(-1, 3, 3)
+    if len(metrics) < FEWEST:
+        return False
+    operators = lattice.operators
+    off = metrics - symmetric_metric(metrics, operators)
+    size = np.linalg.norm(off / scale, axis=(1, 2))
+    off = off[np.argsort(size, kind="stable")[: int(KEPT * len(off))]]
+    turned = operators @ off[:, None] @ np.swapaxes(operators, 1, 2)
+    vectors = (turned / scale)[..., *UPPER]
+    begin = (start - symmetric_metric(start, operators)) / scale
+    single, _ = _log_likelihood(vectors, np.zeros(6))
+    copies, free = _log_likelihood(vectors, begin[UPPER])
+    return bool(copies - single < 0.5 * free * np.log(len(off)) + DOUBT)
+
+
+def _log_likelihood(vectors: Array, mean: Array) -> tuple[float, int]:
+    """Log-likelihood of crystals as copies of a mean; a mean of zero stays.
+
+    Parameters
+    ----------
+    vectors : (n, m, 6)
+        Metric of each crystal less the symmetric one, in each of m settings.
+
+    Returns
+    -------
+    float
+    int
+        Number of independent directions in which the metric may be off.
+    """
+    n, m, _ = vectors.shape
+    moves = bool(mean.any())
+    spread = np.einsum("nmi,nmj->ij", vectors, vectors) / (n * m)
+    values, axes = np.linalg.eigh(spread)
+    real = values > max(FLOOR, 1e-6 * values.max())
+    reduced, mean = vectors @ axes[:, real], mean @ axes[:, real]
+    k = int(real.sum())
+    covariance = np.diag(values[real])
+    total = 0.0
+    for _ in range(ROUNDS if moves else 1):
+        rest = reduced - mean
+        solved = np.linalg.solve(covariance, rest.reshape(-1, k).T).T.reshape(rest.shape)
+        logs = -0.5 * (rest * solved).sum(axis=2) - 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
+        highest = logs.max(axis=1, keepdims=True)
+        weights = np.exp(logs - highest)
+        total = float((highest[:, 0] + np.log(weights.mean(axis=1))).sum())
+        if moves:
+            weights /= weights.sum(axis=1, keepdims=True)
+            mean = np.einsum("nm,nmi->i", weights, reduced) / n
+            rest = reduced - mean
+            covariance = np.einsum("nm,nmi,nmj->ij", weights, rest, rest) / n + FLOOR * np.eye(k)
+    return total, k
