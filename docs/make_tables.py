@@ -54,6 +54,11 @@ def source(measured: Row) -> str:
     )
 
 
+def with_error(name: str) -> Column:
+    """A share with its standard error."""
+    return lambda row: "" if row.get(name) is None else f"{row[name]:.2f} ± {row[name + '_error']:.2f}"
+
+
 def thousands(name: str) -> Column:
     """A whole number with spaces between its thousands."""
     return lambda row: "" if row.get(name) is None else f"{row[name]:,}".replace(",", " ")
@@ -127,6 +132,12 @@ TABLES = {
         "indexed before": "{before:.1%}", "indexed with the shift": "{after:.1%}", "advice given": "{advised:.0%}",
         "cause of a wrong scale": "{cause}", "run, beam left": "{left:.1%}", "run, beam moved": "{moved:.1%}",
         "off by then, px rms": "{moved_off:.3f}",
+    }),
+    "cells": Table("cells", {
+        "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "lattices": "{cases}",
+        "found": with_error("found"), "type right, of these": with_error("typed"), "wrong claims": "{wrong}",
+        "one frame at a time: best vectors": "{three:.2f}", "best joint triple": "{joint:.2f}",
+        "CPU s": "{seconds:.0f}",
     }),
     "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
 }  # fmt: skip
