@@ -80,12 +80,17 @@ class SpotsWriter:
         self._append("pixel", raw.peaks.pixels.astype(np.float32))
         self._append("wavelength", raw.peaks.wavelength)
         self._append("distance", raw.peaks.distance)
+        shift = np.zeros((len(raw.indices), 2)) if raw.peaks.shift is None else raw.peaks.shift
+        if shift.any() or "shift" in self._file:
+            if "shift" not in self._file:
+                self._append("shift", np.zeros((self.n_frames, 2)))
+            self._append("shift", shift)
         intensity = raw.peaks.intensity
         self._append("intensity", np.zeros(len(raw.spots)) if intensity is None else intensity)
 
     def _append(self, name: str, values: NDArray[np.generic]) -> None:
         if name not in self._file:
-            units = {"wavelength": "angstrom", "distance": "mm"}
+            units = {"wavelength": "angstrom", "distance": "mm", "shift": "mm"}
             dataset = self._dataset(name, values[:0])
             if name in units:
                 dataset.attrs["units"] = units[name]

@@ -11,7 +11,7 @@ import pytest
 from ffbidx_core import read_results
 from ffbidx_core.model.detector.beam import offset_along_beam
 from ffbidx_core.read.geometry.any import parse_geometry
-from tests.helpers.beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation
+from tests.helpers.beamline import DISTANCE, WAVELENGTH, geom_text, same_orientation, write_cxi
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.calls import MONO, QUICK
 from tests.helpers.frames import OPERATORS
@@ -270,3 +270,18 @@ def test_a_cell_given_twice(run, cxi):
     assert found.header.lattices == "oP mPb"
     assert len(found.input_cells) == 2
     assert set(found.input_cell[found.crystals].tolist()) == {1}
+
+
+def test_the_shift_of_each_frame_stays_with_the_spots(run, tmp_path):
+    shifts = np.array([0.0, 0.4, -0.3])
+    write_cxi(tmp_path / "run.cxi", MADE, **{"/x": shifts})
+    (tmp_path / "det.geom").write_text("detector_shift_x = /x mm\n" + geom_text())
+    assert run("convert", "run.cxi", "-g", "det.geom", "-o", "spots.h5").status == 0
+    with h5py.File(tmp_path / "spots.h5") as file:
+        np.testing.assert_allclose(file["shift"], np.column_stack([shifts, 0 * shifts]))
+        spots = file["spots"][:]
+    # Made anew from the pixels they are where they were.
+    (tmp_path / "same.geom").write_text(geom_text())
+    assert run("convert", "spots.h5", "-g", "same.geom", "-o", "again.h5").status == 0
+    with h5py.File(tmp_path / "again.h5") as file:
+        np.testing.assert_allclose(file["spots"], spots, atol=1e-5)

@@ -20,7 +20,7 @@ from ...geometry.any import parse_geometry
 from ...growing.whole import whole_frames
 from ..peaks import PeakLists, PeakPlacer
 from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
-from .opened import OfFrames, OpenHdf5
+from .opened import OfFrames, OpenHdf5, rows_of
 
 SPOTS = "/spots"
 """Dataset that makes an HDF5 file one of this format."""
@@ -86,6 +86,7 @@ class Hdf5File(OpenHdf5):
         self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
         self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (n_frames,))
         self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (n_frames,))
+        self._shift = open_dataset(self._file, self.path, "/shift", "fiu", (n_frames, 2))
 
     def _n_whole(self) -> int:
         """Number of whole frames in a file that grows."""
@@ -211,15 +212,16 @@ class Hdf5File(OpenHdf5):
             wavelength = self._quantity(WAVELENGTH, self._wavelength, geometry).of(raw.indices)
             distance = self._quantity(DISTANCE, self._distance, geometry).of(raw.indices)
             intensity = None if self._intensity is None else rows(self._intensity)
+            shift = None if self._shift is None else rows_of(self._shift, raw.indices).astype(np.float64)
         n_panels = len(geometry.detector.panels)
         if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
             raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
         if self._placer is None:
-            raw.peaks = DetectorPeaks(pixels, wavelength, distance, intensity)
+            raw.peaks = DetectorPeaks(pixels, wavelength, distance, intensity, shift)
             return raw
         panel = pixels[:, 2].astype(np.int64)
         peaks = PeakLists(
-            raw.indices, raw.ids, pixels[:, 0], pixels[:, 1], raw.offsets, wavelength, distance, intensity, panel
+            raw.indices, raw.ids, pixels[:, 0], pixels[:, 1], raw.offsets, wavelength, distance, intensity, panel, shift
         )
         return self._placer.frames(peaks, self.cells)
 
