@@ -46,14 +46,17 @@ class Gain:
         return self.n_crystals >= 2 and self.mean > SURE * self.error and self.mean > 0
 
 
-def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree) -> Gain:
+def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, start: Array | None = None) -> Gain:
     """Fit every other frame; the crystals of the rest, and the detector as a whole, are fitted to either place.
 
     Parameters
     ----------
     panels
         The panels before.
+    start : (n, 6)
+        Motions of the tree's nodes with which the crystals were found, unless with the panels before.
     """
+    here = panels if start is None else panels.moved(tree.of_panels(start))
     indexed = np.flatnonzero(peaks.indexed)
     halves = [indexed[0::2], indexed[1::2]]
     if len(indexed) >= BOTH_WAYS_BELOW:
@@ -62,9 +65,9 @@ def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree) ->
         taken = [(halves[0], halves[1]), (halves[1], halves[0])]
     pairs = []
     for fitted, others in taken:
-        after = fit_panels(peaks.take(fitted), panels, tree).panels
+        after = fit_panels(peaks.take(fitted), panels, tree, start=start).panels
         unseen = peaks.take(others)
-        pairs.append(np.column_stack([misfits(unseen, place) for place in (panels, after)]))
+        pairs.append(np.column_stack([misfits(unseen, place) for place in (here, after)]))
     both = np.concatenate(pairs)
     both = both[np.isfinite(both).all(axis=1)]
     if len(both) < 2:

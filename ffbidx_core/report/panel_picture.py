@@ -32,7 +32,7 @@ def panel_picture(refined: Refinement) -> Picture:
     figure = Figure(figsize=SIZE)
     moved, before, after = figure.subplots(1, 3)
     _draw_motions(moved, refined)
-    old = mean_residuals(refined.first_peaks, refined.before, BIWEIGHT * refined.fit.noise_before)
+    old = mean_residuals(refined.first_peaks, refined.at_first, BIWEIGHT * refined.fit.noise_before)
     new = mean_residuals(refined.peaks, refined.panels, BIWEIGHT * refined.fit.noise)
     longest = max(float(np.linalg.norm(old[1], axis=1).max(initial=0)), 1e-6)
     for axes, (places, means), what, value in (
