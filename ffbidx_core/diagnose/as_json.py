@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..panels.words import as_dict as panels_as_dict
 from .diagnosis import Diagnosis
 from .words import sentences
 
@@ -22,6 +23,9 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "missing": diagnosis.missing,
         "setup": None if experiment is None else experiment.as_dict(),
         "pixels": None if diagnosis.pixels is None else vars(diagnosis.pixels),
+        "panels": None
+        if diagnosis.panels is None
+        else panels_as_dict(diagnosis.panels.refined, diagnosis.panels.names),
         "multiple": None
         if diagnosis.multiple is None
         else {

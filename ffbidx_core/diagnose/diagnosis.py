@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..model.detector.beam import offset_along_beam
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
+from ..panels.of_run import RefinedRun, refine_results
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
 from .advice import Advice, Pixels, moving_option, pixels_of
@@ -25,6 +27,8 @@ from .trial import Trials
 
 TRIED = 240
 """Frames of the sample that are indexed again."""
+PANEL_FRAMES = 300
+"""Frames of the run by which panels are looked at."""
 MOST_ON_SPHERE = 0.5
 """Share of the sample's frames whose wavelength must be known."""
 SAME_DISTANCE = 0.01
@@ -75,6 +79,8 @@ class Diagnosis:
     missing : list of str
         Why spots cannot be had.
     experiment : ExperimentFinding or None
+    panels : RefinedRun or None
+        Whether panels are where the geometry has them; None where there is one panel, or spots have no pixels.
     pixels : Pixels or None
         The beam's shift, where the spots have pixels.
     distance : float or None
@@ -102,6 +108,7 @@ class Diagnosis:
     n_sampled: int = 0
     missing: list[str] = field(default_factory=list)
     experiment: ExperimentFinding | None = None
+    panels: RefinedRun | None = None
     pixels: Pixels | None = None
     distance: float | None = None
     moved: BeamShift = NO_SHIFT
@@ -161,6 +168,9 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
             diagnosis.tried = "nothing was indexed again: the inputs came with cells of their own"
         trials = None if diagnosis.tried else Trials(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
         _look_at_spots(diagnosis, sample, trials)
+        if sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
+            with contextlib.suppress(InputError):
+                diagnosis.panels = refine_results(path, None, most=PANEL_FRAMES)
     return diagnosis
 
 

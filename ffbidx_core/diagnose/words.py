@@ -11,6 +11,9 @@ import numpy as np
 
 from ..learn.multiples import Multiple
 from ..model.cell import Array
+from ..panels.of_run import RefinedRun
+from ..panels.words import moved_by
+from ..read.geometry.dials import is_experiments
 from .advice import Advice
 from .diagnosis import CellFinding, Diagnosis
 from .experiment import ExperimentFinding, Value
@@ -51,6 +54,8 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
     if experiment is None:
         yield "Beam, distance and cell are not diagnosed: too few crystals, and no shift of the beam gives more."
         return
+    if diagnosis.panels is not None:
+        yield from _panels(diagnosis.panels)
     yield from _beam(diagnosis, experiment)
     yield from _scale(diagnosis, experiment)
     if diagnosis.multiple is not None:
@@ -81,6 +86,19 @@ def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
     yield f"With the right one {_rates(experiment.before, experiment.after)}."
     if not experiment.shift_helps:
         yield "That is not clearly better, so it is not advised."
+
+
+def _panels(found: RefinedRun) -> Iterator[str]:
+    fit, gain = found.refined.fit, found.refined.gain
+    if fit is None or gain is None:
+        yield "No panel of the detector is found to be elsewhere than the geometry has it."
+        return
+    rms, most, by, error = moved_by(fit)
+    yield (
+        f"Panels are not where the geometry has them: they are off by {rms:.2f} px (rms by their spots), most "
+        f"{found.names[most]} by {_with_error(Value(by, error))} px. With moved panels residuals of crystals that were "
+        f"not fitted fall from {gain.before:.2f} to {gain.after:.2f} px."
+    )
 
 
 def _rates(before: Trial, after: Trial) -> str:
@@ -198,10 +216,19 @@ def _axis(row: Array) -> str:
 
 def _next(diagnosis: Diagnosis) -> Iterator[str]:
     """The one thing to do, as a whole command line, where something helps."""
-    if diagnosis.advice:
+    if diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
+        yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
+    elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
     elif diagnosis.experiment is not None and not diagnosis.tried:
         yield "Next: nothing to change was found that indexes the sample clearly better."
+
+
+def panels_command(path: str, found: RefinedRun) -> str:
+    """The command that writes the geometry of a run with its panels moved."""
+    stem = os.path.splitext(path)[0].removesuffix(".ffbidx")
+    suffix = ".expt" if is_experiments(found.target.text) else ".geom"
+    return f"ffbidx geometry {shlex.quote(path)} -o {shlex.quote(f'{stem}.refined{suffix}')}"
 
 
 def next_command(diagnosis: Diagnosis) -> str:

@@ -139,8 +139,13 @@ def without_parallax(geometry: Geometry, pixels: Array, distance: float) -> Arra
     return np.column_stack([entered, pixels[:, 2]])
 
 
-def of_results(path: str, setup: Setup) -> Gathered:
+def of_results(path: str, setup: Setup, most: int = MOST_FRAMES) -> Gathered:
     """A sample of the frames of a results file, spread evenly over the run, with its crystals.
+
+    Parameters
+    ----------
+    most
+        Most frames.
 
     Raises
     ------
@@ -152,7 +157,7 @@ def of_results(path: str, setup: Setup) -> Gathered:
     if len(usable) == 0:
         raise InputError(path, "has no frame that was searched for crystals")
     each = max(1.0, float(n_spots[usable].mean()))
-    chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_PEAKS / each))))
+    chosen = evenly(usable, min(most, max(1, int(MOST_PEAKS / each))))
     gatherer = Gatherer()
     references = np.zeros((0, 3, 3))
     for results in some_frames(path, chosen):

@@ -16,8 +16,8 @@ from ..read.geometry.any import parse_geometry, parse_given
 from ..read.indexed_frames import Setup
 from ..read.results import read_run
 from ..read.sift import ResolutionLimits
-from .gather import Gathered, of_results
-from .refine import MOST_ROUNDS, PanelTrials, Refinement, refine
+from .gather import MOST_FRAMES, Gathered, of_results
+from .refine import PanelTrials, Refinement, refine
 
 OTHER_PANELS = "has other panels than the geometry of the run: give the file that the run had"
 
@@ -46,7 +46,7 @@ class RefinedRun:
 
 
 def refine_results(
-    path: str, devices: Devices | None, target: str | None = None, *, rounds: int = MOST_ROUNDS
+    path: str, devices: Devices | None, target: str | None = None, *, most: int = MOST_FRAMES
 ) -> RefinedRun:
     """Refine the panels of a run by a sample of its frames.
 
@@ -58,6 +58,8 @@ def refine_results(
         Where frames are indexed again; None: the crystals of the results serve, in one round.
     target
         The geometry file that the run had, for its text and groups; None: what the results and inputs keep of it.
+    most
+        Most frames of the sample.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def refine_results(
     """
     header, _, record, _, _ = read_run(path)
     setup = Setup.of_header(header, None, record, path)
-    gathered = of_results(path, setup)
+    gathered = of_results(path, setup, most)
     file = _as_given(gathered, setup, record.settings) if target is None else _read_target(target)
     names = [panel.name for panel in gathered.geometry.detector.panels]
     if [panel.name for panel in file.detector.panels] != names:
@@ -78,7 +80,7 @@ def refine_results(
     if devices is not None:
         limits = ResolutionLimits(record.settings.get("d_min"), record.settings.get("d_max"))
         trials = PanelTrials(devices, Parameters.of_json(header.parameters), limits)
-    return RefinedRun(refine(gathered, trials, rounds=rounds), file, gathered.distance)
+    return RefinedRun(refine(gathered, trials), file, gathered.distance)
 
 
 def _as_given(gathered: Gathered, setup: Setup, settings: dict[str, Any]) -> Geometry:

@@ -26,6 +26,7 @@ from .command_line import command_line
 from .examples import examples
 from .figures import Picture, in_words, pictures
 from .orientations import PoleFigure, pole_figures
+from .panel_picture import panel_picture
 from .residual_picture import residual_picture
 from .rows import Rows, crystal_rows, failed_rows
 from .style import styled
@@ -121,6 +122,8 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         drawn = list(pictures(found, rows, poles))
         if diagnosis is not None and diagnosis.experiment is not None:
             drawn.append(residual_picture(diagnosis.experiment))
+        if diagnosis is not None and diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
+            drawn.append(panel_picture(diagnosis.panels.refined))
     drawn += examples(path, found)
     return Report(
         path,

@@ -144,3 +144,25 @@ def test_simulated_wavelength_and_distance_are_the_file_s(wrong):
     with h5py.File(spots) as file:
         assert file["wavelength"][0] == pytest.approx(12398.42 / 9537.25)
         assert file["distance"][0] == pytest.approx(1e3 * geometry.distance.value)
+
+
+def test_a_diagnosis_says_that_panels_are_off_and_gives_the_command(wrong, tmp_path, capsys):
+    _, _, results = wrong
+    assert main(["diagnose", str(results), "--no-try"]) == 0
+    shown = capsys.readouterr().out
+    assert "Panels are not where the geometry has them" in shown
+    command = f"ffbidx geometry {results} -o {results.with_suffix('')}.refined.geom"
+    assert f"Next: {command}\n" in shown
+    assert (
+        main(["report", str(results), "-o", str(tmp_path / "r.html"), "--png", str(tmp_path / "pictures"), *WHERE]) == 0
+    )
+    assert (tmp_path / "pictures" / "panels.png").stat().st_size > 10_000
+
+
+def test_a_diagnosis_finds_no_fault_with_right_panels(tmp_path, capsys):
+    _, results = simulated(tmp_path, 0.0, frames=30)
+    capsys.readouterr()
+    assert main(["diagnose", str(results), "--no-try", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert not found["panels"]["moved"]
+    assert any("No panel of the detector is found to be elsewhere" in sentence for sentence in found["words"])
