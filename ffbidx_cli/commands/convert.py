@@ -28,7 +28,7 @@ SOME_FRAMES_BAD = 3
     multiple=True,
     required=True,
     metavar="FILE",
-    help="Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .parquet, .stream, .sol, .expt, .refl, or - for "
+    help="Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .parquet, .stream, .sol, .geom, .expt, .refl, or - for "
     "standard output. Repeat it for several.",
 )
 @click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")

@@ -23,6 +23,10 @@ PUBLISHED_DIST1 = (
     "few true spots: --dist1 0.1"
 )
 
+SOL_ALONE = (
+    "indexamajig needs the geometry with these options beside the .sol file: -o FILE.geom writes it, for its option -g"
+)
+
 
 @click.command(
     "index",
@@ -99,6 +103,8 @@ def command(
                     reporter.say(why)
             if request.preset == "published" and run.job.parameters.dist1 <= 0:
                 reporter.say(PUBLISHED_DIST1)
+            if request.changes_geometry and "sol" in run.outputs.values() and "geom" not in run.outputs.values():
+                reporter.say(SOL_ALONE)
             summary = run.index(store, progress=reporter, stop=stop)
             if summary.frames == 0 and not summary.complete:
                 reporter.say("stopped before any frame was finished; nothing is written")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import os
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..model.lattice import InputCell
 from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
 from ..read import Source, expand_inputs, with_events_found
@@ -23,10 +24,12 @@ from ..read.arrays import NAME, SpotArrays
 from ..read.cells.input_cell import centred_cell_of, input_cell_of, read_input_cell
 from ..read.files.inputs import STANDARD_INPUT, names_to_follow
 from ..read.files.probe import Prober, probing
+from ..read.formats.open import open_spots
 from ..read.geometry.choose import first_without_pixels
 from ..read.growing.follow import Follower
-from ..read.indexed_frames import NO_PIXELS, Setup
+from ..read.indexed_frames import NO_PIXELS, Setup, image_of
 from ..write import MemoryStore, Output, PartsStore, Store, TableStream
+from ..write.formats.sol import check_name
 from ..write.keep import keep_spots
 from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of
 from . import pipeline
@@ -94,6 +97,7 @@ class PreparedRun:
         if not self.outputs:
             return MemoryStore()
         self._check_pixels()
+        self._check_names()
         if list(self.outputs) == [TO_STDOUT]:
             return TableStream(write)
         request, job = self.request, self.job
@@ -111,6 +115,22 @@ class PreparedRun:
         paths = [source.path for source in self.sources]
         if needing and (without := first_without_pixels(paths, self.job.geometry)):
             raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
+
+    def _check_names(self) -> None:
+        """Refuse names that a .sol file cannot hold, as far as the first frame shows them."""
+        if "sol" not in self.outputs.values():
+            return
+        geometry = self.job.geometry
+        for source in self.sources:
+            check_name(source.path)
+        for source in self.sources:
+            with (
+                contextlib.suppress(InputError),
+                contextlib.closing(open_spots(source.path, geometry)) as file,
+            ):
+                for raw in file.read(np.arange(min(file.n_frames, 1))):
+                    check_name(*image_of(source.path, 0, raw.ids[0]))
+                return
 
     def index(
         self,

@@ -170,6 +170,11 @@ class Experiment:
         shift = None if self.beam_shift is None else BeamShift(mrad=self.beam_shift)
         return GeometryChanges(self.beam_centre, self.distance, self.wavelength, self.half_pixel_shift, shift)
 
+    @property
+    def changes_geometry(self) -> bool:
+        """Whether beam, distance or wavelength are asked to be otherwise than in the geometry's file."""
+        return any(each is not None for each in (self.beam_centre, self.beam_shift, self.distance, self.wavelength))
+
     def chosen(self, inputs: Sequence[str]) -> tuple[GivenGeometry | None, bool | None]:
         """The geometry for some spot files, and whether half a pixel is added to their peaks; see `choose_geometry`.
 
@@ -193,8 +198,8 @@ class Outputs:
     outputs: Path | Sequence[Path] = asked(
         (),
         "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .parquet, .stream and .sol for "
-        "CrystFEL, .expt and .refl for DIALS, - the text table on standard output. Repeat it for several.  [default: "
-        "STEM.ffbidx.h5, STEM of the first input]",
+        "CrystFEL, .geom its geometry, .expt and .refl for DIALS, - the text table on standard output. Repeat it for "
+        "several.  [default: STEM.ffbidx.h5, STEM of the first input]",
         option="-o --output",
         metavar="FILE",
         kind=str,

@@ -14,6 +14,7 @@ from .atomic import write_files
 from .check import check_output
 from .formats.csv import csv_pieces
 from .formats.dials import expt_pieces, refl_pieces
+from .formats.geom import geom_pieces
 from .formats.parquet import parquet_pieces
 from .formats.sol import sol_pieces
 from .formats.stream import stream_pieces
@@ -41,6 +42,7 @@ WRITERS: dict[str, Writer] = {
     "sol": sol_pieces,
     "expt": expt_pieces,
     "refl": refl_pieces,
+    "geom": geom_pieces,
 }
 """The writer of each format, for results that come in pieces."""
 SUFFIXES = {
@@ -54,9 +56,10 @@ SUFFIXES = {
     ".sol": "sol",
     ".expt": "expt",
     ".refl": "refl",
+    ".geom": "geom",
 }
 FORMATS = (RESULTS_FILE, *WRITERS)
-WITH_PIXELS = ("stream", "expt", "refl")
+WITH_PIXELS = ("stream", "expt", "refl", "geom")
 """Formats that need the positions of the spots on the detector."""
 _HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt", "parquet")
 """Formats that hold the options, versions and inputs of the run; others have them in a file beside them."""

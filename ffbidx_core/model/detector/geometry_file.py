@@ -11,12 +11,14 @@ from .units import electronvolts, volts
 
 BY_HAND = "; the wavelength was given by hand"
 """Line of a geometry file whose wavelength wins over what the peaks' own file says."""
+ADU = re.compile(r"^[ \t]*(adu_per_(?:photon|eV)[ \t]*=[ \t]*[^;\s]+)", re.MULTILINE)
+"""Line that says how many units of the data a photon has; CrystFEL opens no geometry without one."""
 SENSOR = re.compile(r"^; sensor of (\S+): (\S+) mm, absorption (\S+)/mm$", re.MULTILINE)
 """Lines, comments to CrystFEL, for panels whose parallax is corrected: name, thickness, absorption."""
 
 
 def geometry_text(geometry: Geometry) -> str:
-    """A geometry as a CrystFEL geometry file."""
+    """A geometry as a CrystFEL geometry file. What its text before says of the data's units stays."""
     lines = [BY_HAND] if geometry.by_hand else []
     wave, distance = geometry.wavelength, geometry.distance
     if wave is not None:
@@ -32,6 +34,7 @@ def geometry_text(geometry: Geometry) -> str:
     for name, what in (("peak_list", geometry.peak_list), ("peak_list_type", geometry.peak_list_type)):
         if what:
             lines.append(f"{name} = {what}")
+    lines.append(found[1] if (found := ADU.search(geometry.text)) else "adu_per_photon = 1")
     panels = geometry.detector.panels
     are_layers = len({p.first for p in panels}) < len(panels) and not any(p.dims for p in panels)
     for number, panel in enumerate(panels):

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ...model.cell import Array
 from ...model.detector.beam_shift import BeamShift
-from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..frames import RawFrames
 from ..geometry.crystfel import parse_crystfel
 from ..geometry.dials import changed_geometry, is_experiments
+from ..geometry.edited import text_of_changed
 from .spot_file import SpotFile
 
 FRAMES_FOR_DISTANCE = 16
@@ -44,7 +44,7 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
     else:
         moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
         # Read back, so that the run has the very numbers that its results record.
-        made = parse_crystfel("the geometry with the beam shifted", geometry_text(moved))
+        made = parse_crystfel("the geometry with the beam shifted", text_of_changed(geometry, moved))
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from ...errors import InputError, UsageError
 from ...model.detector.beam import beam_on_panel, offset_along_beam
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
-from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry, GivenGeometry, Reading
 from ..formats.open import open_spots
 from ..formats.shifted import with_shifted_beam
 from .any import read_geometry
 from .crystfel import parse_crystfel
 from .dials import changed_geometry, is_experiments
+from .edited import text_of_changed
 
 SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
 """The two options that say where the beam is, as they are typed."""
@@ -61,7 +61,7 @@ class GeometryChanges:
         if self.wavelength is not None:
             changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
         # Read back, so that the run has the very numbers that its results record.
-        made = parse_crystfel("the geometry with the options", geometry_text(changed))
+        made = parse_crystfel("the geometry with the options", text_of_changed(geometry, changed))
         return replace(made, half_pixel_shift=self.half_pixel_shift, notes=geometry.notes)
 
     def _as_in_file(self, geometry: Geometry) -> float:

@@ -13,6 +13,7 @@ from ...devices import Devices
 from ...learn.beam import settle_beam
 from ...learn.lesson import Lesson
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.detector.panels import Geometry
 from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ...model.records.frame import FrameBlock
 from ...model.records.run import Learned
@@ -31,6 +32,9 @@ BEAM_OFF = (
 BEAM_MOVED = (
     "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: the run puts it "
     "there, as {} would; --no-learn-beam leaves it where it was"
+)
+GEOMETRY_TO_GO_ON = (
+    "; what goes on with its crystals, as indexamajig with a .sol file, needs the geometry that -o FILE.geom writes"
 )
 
 
@@ -96,7 +100,8 @@ def settle(
         # What was read so far was read with the beam elsewhere.
         job = job.with_beam_shift(moved)
         assert job.geometry is not None
-        account.note(BEAM_MOVED.format(*moved.mrad, beam_option(job.geometry)))
+        goes_on = GEOMETRY_TO_GO_ON if isinstance(job.geometry, Geometry) else ""
+        account.note(BEAM_MOVED.format(*moved.mrad, beam_option(job.geometry)) + goes_on)
         head, blocks = first_frames(first(job), p.learn_cell)
         if stop.is_set():
             return Settled(job, [], itertools.chain(head, blocks))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from ...model.detector.panels import Geometry
 from ...model.detector.placed import PlacedPanels
 from ...read.geometry.crystfel import panel_lines
 from ...read.geometry.dials import is_experiments, parse_experiments
+from ...read.geometry.edited import SAME_PLACE, with_panel_values
 from .json_numbers import Path, with_numbers
 
-SAME_PLACE, SAME_DIRECTION = 1e-6, 1e-9
-"""Millimetres, and shares of a pixel's edge, within which a panel stays as its file has it."""
-_LINE = re.compile(r"(\s*([^/;=]+?)/(\w+)\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
-_END = re.compile(r"[\r\n]*$")
+SAME_DIRECTION = 1e-9
+"""Share of a pixel's edge within which a panel's direction stays as its file has it."""
 
 
 def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> str:
@@ -57,33 +55,7 @@ def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> 
     if list(fields) != names:
         raise UsageError("the geometry is no CrystFEL geometry file, in which panels could be moved")
     values = {name: _changed(fields[name], before, after, i) for i, name in enumerate(names)}
-    lines = geometry.text.splitlines(keepends=True)
-    places: dict[tuple[str, str], int] = {}
-    last: dict[str, int] = {}
-    for number, line in enumerate(lines):
-        if (found := _LINE.fullmatch(line)) and found[2].strip() in values:
-            name = found[2].strip()
-            last[name], places[name, found[3]] = number, number
-    for name, changes in values.items():
-        for key in [key for key in changes if (name, key) in places]:
-            number = places[name, key]
-            found = _LINE.fullmatch(lines[number])
-            assert found is not None
-            lines[number] = found[1] + changes.pop(key) + found[5]
-    # What a panel had from a default gets lines of its own, after its last one.
-    usual = next((end for line in lines if (end := _ending(line))), "\n")
-    for name, changes in values.items():
-        if changes:
-            line = lines[last[name]]
-            end = _ending(line) or usual
-            own = "".join(f"{name}/{key} = {value}{end}" for key, value in changes.items())
-            lines[last[name]] = line[: len(line) - len(_ending(line))] + end + own
-    return "".join(lines)
-
-
-def _ending(line: str) -> str:
-    found = _END.search(line)
-    return found[0] if found else ""
+    return with_panel_values(geometry.text, values)
 
 
 def _changed(fields: dict[str, str], before: PlacedPanels, after: PlacedPanels, i: int) -> dict[str, str]:

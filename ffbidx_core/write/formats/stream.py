@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from ...errors import UsageError
 from ...model.cell import Array, cell_parameters, reciprocal
 from ...model.crystal import excitation_errors
-from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
-from ...read.geometry.dials import is_experiments
 from ...read.indexed_frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
 from ...version import VERSION
 from ..record import shortened, toml_lines
 from .cell import cell_text
+from .geom import crystfel_text
 
 LARGEST_AUDIT, LONGEST_LINE = 4090, 1022
 """Most bytes between the first line and the geometry, and of one line, that CrystFEL reads."""
@@ -50,12 +49,11 @@ def stream_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 
 
 def _head(geometry: Geometry, cell: InputCell | None, made: dict[str, Any]) -> str:
-    text = geometry_text(geometry) if is_experiments(geometry.text) else geometry.text
     lines = [
         "CrystFEL stream format 2.3",
         *_audit(made),
         "----- Begin geometry file -----",
-        text.rstrip("\n"),
+        crystfel_text(geometry).rstrip("\n"),
         "----- End geometry file -----",
     ]
     if cell is not None:

@@ -1,0 +1,140 @@
+"""CrystFEL geometry files in which some numbers are others: every other byte of the user's own text stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...errors import InputError
+from ...model.detector.geometry_file import BY_HAND, geometry_text
+from ...model.detector.panels import Geometry, Reading
+from ...model.detector.units import millimetres
+from .crystfel import panel_lines, parse_crystfel
+
+SAME_PLACE = 1e-6
+"""Millimetres within which a panel stays as its file has it."""
+_LINE = re.compile(r"(\s*([^/;=]+?)/(\w+)\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
+_LENGTH = re.compile(r"(\s*(?:[^/;=]+?/)?clen\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
+_WAVELENGTH = re.compile(
+    r"(\s*)(?:wavelength|photon_energy|electron_voltage)(\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)"
+)
+_END = re.compile(r"[\r\n]*$")
+
+
+def text_of_changed(geometry: Geometry, changed: Geometry) -> str:
+    """The text of a geometry whose detector was moved, or whose distance or wavelength are others.
+
+    It is the text of the geometry before with these numbers changed. Where that is no CrystFEL geometry file, or does
+    not say then what it should, the text is made anew.
+
+    Parameters
+    ----------
+    geometry, changed
+        Before and after; their panels differ in their corners across the beam alone.
+    """
+    try:
+        text = _edited(geometry, changed)
+        said = parse_crystfel("the geometry with changes", text)
+    except (InputError, KeyError, ValueError):
+        return geometry_text(changed)
+    return text if _agree(said, changed) else geometry_text(changed)
+
+
+def _edited(geometry: Geometry, changed: Geometry) -> str:
+    fields = panel_lines("the geometry", geometry.text)
+    values: dict[str, dict[str, str]] = {}
+    for before, after in zip(geometry.detector.panels, changed.detector.panels, strict=True):
+        own = fields[before.name]
+        size = 1e3 / float(own["res"].split()[0])
+        values[before.name] = {
+            f"corner_{axis}": f"{float(own[f'corner_{axis}'].split()[0]) + by / size:.6f}"
+            for axis, by in zip("xy", np.subtract(after.corner, before.corner)[:2], strict=True)
+            if abs(by) > SAME_PLACE
+        }
+    text = with_panel_values(geometry.text, values)
+    if changed.distance != geometry.distance and changed.distance is not None:
+        text = _with_distance(text, geometry.distance, changed.distance)
+    if changed.wavelength != geometry.wavelength and changed.wavelength is not None:
+        text = _with_wavelength(text, changed.wavelength)
+    return f"{BY_HAND}\n{text}" if changed.by_hand and BY_HAND not in text else text
+
+
+def _agree(said: Geometry, wanted: Geometry) -> bool:
+    pairs = list(zip(said.detector.panels, wanted.detector.panels, strict=True))
+    places = max(float(np.abs(np.subtract(a.corner, b.corner)).max()) for a, b in pairs)
+    lengths = [(a.distance and a.distance.value is not None and a.distance.millimetres) for a in (said, wanted)]
+    waves = [(a.wavelength and a.wavelength.value is not None and a.wavelength.angstrom) for a in (said, wanted)]
+    near = all(np.isclose(a or 0, b or 0, rtol=1e-8, atol=0) for a, b in (lengths, waves))
+    return places < 10 * SAME_PLACE and near and said.by_hand == wanted.by_hand
+
+
+def with_panel_values(text: str, values: Mapping[str, Mapping[str, str]]) -> str:
+    """The text of a CrystFEL geometry file with some values of its panels changed.
+
+    A value that a panel has from a default gets a line of its own after the panel's last one.
+
+    Parameters
+    ----------
+    values
+        The changed values of each panel, by its name and their key.
+    """
+    lines = text.splitlines(keepends=True)
+    places: dict[tuple[str, str], int] = {}
+    last: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        if (found := _LINE.fullmatch(line)) and found[2].strip() in values:
+            name = found[2].strip()
+            last[name], places[name, found[3]] = number, number
+    usual = next((end for line in lines if (end := _ending(line))), "\n")
+    added: dict[int, str] = {}
+    for name, changes in values.items():
+        for key, value in changes.items():
+            if (name, key) in places:
+                number = places[name, key]
+                found = _LINE.fullmatch(lines[number])
+                assert found is not None
+                lines[number] = found[1] + value + found[5]
+            else:
+                end = _ending(lines[last[name]]) or usual
+                added[last[name]] = added.get(last[name], "") + f"{name}/{key} = {value}{end}"
+    for number, own in added.items():
+        line = lines[number]
+        lines[number] = line if _ending(line) else line + usual
+        lines[number] += own
+    return "".join(lines)
+
+
+def _ending(line: str) -> str:
+    found = _END.search(line)
+    return found[0] if found else ""
+
+
+def _with_distance(text: str, before: Reading | None, after: Reading) -> str:
+    """The text with another distance; panels that have one of their own keep theirs from the first panel's."""
+    lines = text.splitlines(keepends=True)
+    places = [number for number, line in enumerate(lines) if _LENGTH.fullmatch(line)]
+    for number in places:
+        found = _LENGTH.fullmatch(lines[number])
+        assert found is not None
+        value, _, unit = found[2].partition(" ")
+        further = 0.0
+        if before is not None and before.value is not None:
+            factor = millimetres(unit.strip() or "m")
+            assert factor is not None
+            further = float(value) * factor - before.millimetres
+        lines[number] = f"{found[1]}{after.millimetres + further:.10g} mm{found[3]}"
+    return "".join(lines) if places else f"clen = {after.millimetres:.10g} mm\n{text}"
+
+
+def _with_wavelength(text: str, after: Reading) -> str:
+    lines = text.splitlines(keepends=True)
+    places = [number for number, line in enumerate(lines) if _WAVELENGTH.fullmatch(line)]
+    for number in places:
+        found = _WAVELENGTH.fullmatch(lines[number])
+        assert found is not None
+        # CrystFEL takes the last one; a second line of another key would contradict this one.
+        first = number == places[0]
+        lines[number] = f"{found[1]}wavelength{found[2]}{after.angstrom:.10g} A{found[4]}" if first else ""
+    return "".join(lines) if places else f"wavelength = {after.angstrom:.10g} A\n{text}"

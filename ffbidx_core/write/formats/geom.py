@@ -1,0 +1,35 @@
+"""The geometry of a run as a CrystFEL geometry file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ...model.detector.geometry_file import geometry_text
+from ...model.detector.panels import Geometry
+from ...model.records.results import Results
+from ...read.geometry.dials import is_experiments
+from ...read.indexed_frames import Setup, geometry_of
+
+
+def geom_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+    """The geometry with which a run indexed its frames, for `indexamajig -g`: beam and panels where the run had them.
+
+    It is the text that the user gave, with no more changed than the run changed.
+
+    Raises
+    ------
+    UsageError
+        For spots without pixels.
+    InputError
+        When an input is no longer there.
+    """
+    for number, results in enumerate(pieces):
+        if number == 0:
+            yield crystfel_text(geometry_of(results, setup)).encode("utf-8", "surrogateescape")
+
+
+def crystfel_text(geometry: Geometry) -> str:
+    """The text of a geometry as CrystFEL can open it."""
+    if is_experiments(geometry.text):
+        return geometry_text(geometry)
+    return geometry.text if "adu_per_" in geometry.text else f"adu_per_photon = 1\n{geometry.text}"
