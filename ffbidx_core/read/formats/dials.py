@@ -18,6 +18,8 @@ from .dials_table import IMAGE_SET, INTENSITY, Table, read_table
 from .peaks import HALF_PIXEL, PeakLists, PeakPlacer
 from .per_frame import DISTANCE, WAVELENGTH, Listed, PerFrame, Same
 
+MOST_WRONG_ROWS = 0.1
+"""Share of the rows of a table with a panel that the detector has not from which on the list is another one's."""
 _NEEDS_EXPERIMENTS = (
     "is a DIALS reflection table: give its experiment list with -g FILE.expt, or put it beside the table under its name"
 )
@@ -61,9 +63,9 @@ class DialsFile:
         of_images = np.repeat(self._experiments.wavelength, np.diff(self._bases))
         self._wavelength: PerFrame = Listed(of_images) if given is None else Same(given)
         self._distance = Same(DISTANCE.number(DISTANCE.reading(path, geometry)))
+        self._notes: list[str] = []
         self._sort(table)
         self._placer = PeakPlacer(path, geometry)
-        self._notes: list[str] = []
 
     def _sort(self, table: Table) -> None:
         columns = table.columns
@@ -75,8 +77,15 @@ class DialsFile:
             problem = f"has the experiment {experiment.max()}; the list has {len(known.wavelength)}"
             raise InputError(self.path, problem, "id")
         n_panels = len(self.geometry.detector.panels) if self.geometry else 0
-        if len(panel) and not (panel.min() >= 0 and panel.max() < n_panels):
-            raise InputError(self.path, f"has the panel {panel.max()}; the detector has {n_panels}", "panel")
+        wrong = (panel < 0) | (panel >= n_panels)
+        if wrong.sum() > MOST_WRONG_ROWS * len(wrong):
+            raise InputError(self.path, f"has the panel {panel[wrong][0]}; the detector has {n_panels}", "panel")
+        if wrong.any():
+            # A place that is no number makes its frame a bad one.
+            places, panel = np.where(wrong[:, None], (np.nan, np.nan, 1.0) * places, places), np.where(wrong, 0, panel)
+            row = int(wrong.argmax())
+            what = f"{int(wrong.sum())} rows, the first of them {row}, are on panels that the detector has not"
+            self._notes.append(f"{self.path}, panel: {what}: their frames are bad")
         experiment = self._on_images(experiment, columns.get(IMAGE_SET))
         has_images = experiment >= 0
         experiment = known.same_images[experiment]

@@ -20,7 +20,11 @@ COLUMNS = (4, 5, 7, 8)
 """Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then perhaps h k l."""
 MOST_FRAMES = 10**7
 
+MOST_WRONG_LINES = 0.5
+"""Share of the lines that are no spots from which on the file is none of XDS."""
+
 _LOOKED_AT = 200
+_FEWEST_WHOLE = 0.9
 _USUAL_SPOT = 2.0
 """Distance from the origin, 1/angstrom, below which spots in reciprocal space are; pixels are larger numbers."""
 
@@ -30,11 +34,12 @@ def is_spot_xds(text: str) -> bool:
     rows = [line.split() for line in text[: 2**16].splitlines()[:_LOOKED_AT] if line.strip()]
     # The last line may be cut.
     rows = rows[:-1] if len(text) > 2**16 else rows
-    if not rows or len(rows[0]) not in COLUMNS or any(len(row) != len(rows[0]) for row in rows):
+    if not rows or len(rows[0]) not in COLUMNS:
         return False
-    try:
-        values = np.array(rows, dtype=np.float64)
-    except ValueError:
+    spots = [[_number(word) for word in row] for row in rows if len(row) == len(rows[0])]
+    values = np.array([row for row in spots if np.isfinite(row).all()])
+    # A few lines may be damaged.
+    if len(values) < _FEWEST_WHOLE * len(rows):
         return False
     return bool((values[:, :3] >= 0).all() and np.median(values[:, :2]) > _USUAL_SPOT)
 
@@ -62,7 +67,7 @@ class SpotXdsFile:
         shifted = geometry.half_pixel_shift
         # Numbers from 1 that mean centres, unless the user says that they are corners already.
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
-        values = _numbers(path, text)
+        values, self._notes = _numbers(path, text)
         frame = np.floor(values[:, 2]).astype(np.int64)
         if len(frame) and not (frame.min() >= 0 and frame.max() < MOST_FRAMES):
             raise InputError(path, f"has spots on image {frame.max()}; from 0 to {MOST_FRAMES} are taken")
@@ -80,7 +85,7 @@ class SpotXdsFile:
         parts = [self._values[self._offsets[f] : self._offsets[f + 1]] for f in frames]
         values = np.concatenate([np.zeros((0, self._values.shape[1])), *parts])
         shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
-        yield self._placer.frames(
+        raw = self._placer.frames(
             PeakLists(
                 frames,
                 [""] * len(frames),
@@ -92,23 +97,43 @@ class SpotXdsFile:
                 values[:, 3],
             )
         )
+        raw.problems[:0], self._notes = self._notes, []
+        yield raw
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def _numbers(path: str, text: str) -> Array:
+def _numbers(path: str, text: str) -> tuple[Array, list[str]]:
+    """The numbers of all lines, and notes on those that are no spots: their images get one that is no number.
+
+    Raises
+    ------
+    InputError
+        When most lines are no spots.
+    """
     try:
-        return np.loadtxt(text.splitlines(), ndmin=2)
+        return np.loadtxt(text.splitlines(), ndmin=2), []
     except ValueError:
         pass
-    n_columns = len(text.split("\n", 1)[0].split())
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        try:
-            [float(word) for word in words]
-        except ValueError:
-            words = []
-        if line.strip() and len(words) != n_columns:
-            raise InputError(path, f"{line.strip()[:40]!r} is no spot: x y z intensity", f"line {number}")
-    raise InputError(path, "cannot be read as SPOT.XDS")
+    lines = [line.split() for line in text.splitlines()]
+    n_columns = len(next(words for words in lines if words))
+    rows, notes = [], []
+    for number, words in enumerate(lines, start=1):
+        values = [_number(word) for word in words]
+        if len(values) == n_columns and np.isfinite(values).all():
+            rows.append(values)
+        elif words:
+            notes.append(f"{path}, line {number}: {' '.join(words)[:40]!r} is no spot: x y z intensity")
+            if len(values) > 2 and np.isfinite(values[2]):
+                rows.append([np.nan, np.nan, values[2], *[0.0] * (n_columns - 3)])
+    if len(notes) > MOST_WRONG_LINES * len(lines):
+        raise InputError(path, notes[0].partition(": ")[2], notes[0].partition(": ")[0].rpartition(", ")[2])
+    return np.array(rows), notes
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return np.nan

@@ -11,6 +11,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.read import Source, read_blocks
+from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.dials_files import SENSOR, columns, expt, packed, write_hdf5
@@ -112,3 +113,32 @@ def test_a_strategy_has_its_own_sensor_and_one_without_a_thickness_none():
         del panel["thickness"], panel["mu"]
     assert parse_geometry("x", json.dumps(own)).detector.panels == panels
     assert {panel.sensor for panel in parse_geometry("x", json.dumps(without)).detector.panels} == {(0.0, 0.0)}
+
+
+def test_a_row_on_a_panel_that_is_not_there_costs_its_frame(by_number, tmp_path: Path):
+    table = columns(MADE)
+    row = int(np.flatnonzero(table["id"] == 1)[0])
+    table["panel"][row] = 7
+    (tmp_path / "a.refl").write_bytes(packed(table))
+    (tmp_path / "a.expt").write_text(json.dumps(expt(MADE)))
+    (block,) = read_blocks([Source(str(tmp_path / "a.refl"))])
+    assert block.status.tolist() == [1, 3, 1]
+    assert any(f"1 rows, the first of them {row}, are on panels" in problem for problem in block.problems)
+    table["panel"][:] = 7
+    (tmp_path / "a.refl").write_bytes(packed(table))
+    with pytest.raises(InputError, match="has the panel 7; the detector has 3"):
+        frames(tmp_path / "a.refl")
+
+
+@pytest.mark.parametrize("line", ["100.5 words 1.5 20.0", "100.5 200.5 1.5", "cut"])
+def test_a_line_of_spot_xds_that_is_none_costs_its_image(tmp_path: Path, line: str):
+    rows = [f"{100 + i} {200 + 3 * i} {i % 3 + 0.5} {10 + i}" for i in range(30)]
+    (tmp_path / "SPOT.XDS").write_text("\n".join([*rows[:4], line, *rows[4:]]) + "\n")
+    panel = "".join(f"p/{end}_{axis} = {n}\n" for end, n in (("min", 0), ("max", 999)) for axis in ("fs", "ss"))
+    text = f"wavelength = 1 A\nclen = 0.1\nres = 10000\n{panel}p/corner_x = -500\np/corner_y = -500\n"
+    geometry = parse_geometry("x", text)
+    file = open_spots(str(tmp_path / "SPOT.XDS"), geometry)
+    (block,) = read_blocks([Source(str(tmp_path / "SPOT.XDS"))], geometry=geometry)
+    assert file.n_frames == 3
+    assert block.status.tolist() == ([1, 1, 1] if line == "cut" else [1, 3, 1])
+    assert "SPOT.XDS, line 5: " in block.problems[0]
