@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, learn
+from ..learn.scales import find_scale, note_of_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
 from ..model.cell import Array, is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
@@ -126,6 +127,16 @@ class InputCells:
     def beam_of_symmetry(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
         """Look for a beam that is far off by the symmetry of the frames of these blocks; its shift (2,), or None."""
         return self._beam_by(beam_of_symmetry, devices, blocks)
+
+    def note_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> str:
+        """A note on the scale at which the frames of these blocks fit their cells, where it is another; else empty."""
+        groups = self._by_cells(blocks)
+        if not groups:
+            return ""
+        given, frames = max(groups, key=lambda group: group[1].n_frames)
+        cells = self._primitive_bases(given) @ given
+        scale = find_scale(devices, frames.spots, frames.offsets, cells, self._p)
+        return "" if scale is None else note_of_scale(scale, given[0], self._job.centrings(len(given))[0])
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

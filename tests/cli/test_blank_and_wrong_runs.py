@@ -108,6 +108,12 @@ def test_a_cell_three_times_too_long_is_named_with_the_right_one(judged):
     assert "--cell 79,79,38,90,90,90" in ran.summary["doubt"]
 
 
+def test_a_cell_in_nanometres_is_named_with_the_one_to_type(run, judged):
+    ran = judged("7.9,7.9,3.8,90,90,90", "--learn-cell", "12", "--json")
+    assert ran.summary["indexed"] == 0
+    assert any(line.endswith("try --cell 79,79,38,90,90,90") for line in ran.summary["problems"])
+
+
 def test_nothing_is_judged_where_that_is_switched_off(judged):
     ran = judged("79,79,45,90,90,90", "--json", "--judge-frames", "0")
     assert ran.summary["doubt"] == ""

@@ -38,6 +38,10 @@ GEOMETRY_TO_GO_ON = (
 )
 
 
+SCALED_BELOW = 0.8
+"""With fewer of the first frames indexed other scales of the cell are tried."""
+
+
 @dataclass(frozen=True)
 class Settled:
     """What a run has settled before its first batch.
@@ -108,6 +112,8 @@ def settle(
         found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
     if left is not None:
         account.note(BEAM_OFF.format(*left.mrad))
+    if _share_indexed(found) < SCALED_BELOW and (note := account.cells.note_of_scale(devices, head)):
+        account.note(note)
     text = ""
     if p.learn_geometry:
         head, blocks = first_frames(itertools.chain(head, blocks), p.learn_geometry, waiting)
@@ -123,6 +129,12 @@ def settle(
     account.cells.take_up(learned)
     store.learned(learned)
     return Settled(job, learned, itertools.chain(head, blocks))
+
+
+def _share_indexed(found: Sequence[tuple[Learned, Lesson]]) -> float:
+    """The share of the first frames with spots enough that is indexed."""
+    indexed = np.concatenate([np.zeros(0, bool), *(lesson.evidence.indexed for _, lesson in found)])
+    return float(indexed.mean()) if len(indexed) else 1.0
 
 
 def learn_with_beam(

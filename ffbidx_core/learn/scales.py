@@ -1,0 +1,94 @@
+"""Frames that do not fit their cell: do they fit it at another scale, because a length or a unit is wrong?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..devices import Devices
+from ..model.cell import Array, cell_parameters
+from ..model.chance.evidence import Evidence
+from ..model.lattice import cell_option
+from ..model.plan import SearchPlan
+from ..model.records.ragged import evenly, fuller_half, rows_of
+from ..parameters import Parameters
+from .decoys import IndexedSpots, contest
+
+NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
+"""Scales of a wrong distance, wavelength or cell; so near to the right one the last fit does the rest."""
+UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
+"""Scales of a wrong unit, and of a factor 2 pi."""
+FRAMES = 12
+FEWEST = 0.5
+"""Share of the frames that must be indexed at another scale."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A scale at which frames fit their cell.
+
+    Attributes
+    ----------
+    factor : float
+        The lengths of the cell fit when they are multiplied by it.
+    indexed, before, of : int
+        Frames that are indexed at this scale and at the given one, of so many that were tried.
+    """
+
+    factor: float
+    indexed: int
+    before: int
+    of: int
+
+
+def find_scale(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+) -> Scale | None:
+    """The scale at which frames fit their cells (M, 3, 3), where it is clearly better than the given one.
+
+    Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`. The best scale must index half
+    of them, and its crystals must win against lattices that are not there.
+    """
+    half = fuller_half(offsets)
+    frames = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
+    if len(frames) < 2:
+        return None
+    rows, some = rows_of(offsets, frames)
+    loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
+    factors = (1.0, *NEAR, *UNITS)
+    found = [
+        Evidence.of(devices.index_frames(spots[rows], some, SearchPlan.make(f * cells, loose), loose), p.accept)
+        for f in factors
+    ]
+    best = max(range(len(factors)), key=lambda k: float(found[k].evidence.sum()))
+    indexed = found[best].indexed
+    if not found[best].is_better_than(found[0]) or indexed.sum() < max(FEWEST * len(frames), 2):
+        return None
+    mine, own = rows_of(some, np.flatnonzero(indexed))
+    if len(cells) == 1 and contest(devices, IndexedSpots(spots[rows][mine], own, factors[best] * cells[0])).is_lost:
+        return None
+    return Scale(factors[best], int(indexed.sum()), int(found[0].indexed.sum()), len(frames))
+
+
+def note_of_scale(scale: Scale, cell: Array, centring: str) -> str:
+    """What is wrong with the scale of the frames and their cell (3, 3), and what to give instead."""
+    right = cell_option(cell_parameters(scale.factor * cell), centring)
+    counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
+    if scale.factor in UNITS:
+        causes = {
+            10.0: "the cell is in nanometres, or the distance or the wavelength ten times too long",
+            0.1: "the spots are in 1/nm, or the distance or the wavelength ten times too short",
+            2 * np.pi: "the spots were divided by 2 pi, or the cell was",
+            1 / (2 * np.pi): "the spots have a factor 2 pi, which they must not have",
+        }
+        return f"with a cell {scale.factor:.4g} times as large {counts}: {causes[scale.factor]}; try --cell {right}"
+    share = abs(scale.factor - 1)
+    long, small = ("long", "small") if scale.factor > 1 else ("short", "large")
+    return (
+        f"with a cell {share:.0%} {'larger' if scale.factor > 1 else 'smaller'} {counts}: the distance of the detector "
+        f"or the wavelength is too {long} (divide either by {scale.factor:.2f}), or the cell is too {small}; try "
+        f"--cell {right}"
+    )

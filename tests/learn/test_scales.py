@@ -1,0 +1,64 @@
+"""A scale that is off because of a length or a unit is found and named."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
+from ffbidx_core.devices import OneDevice
+from ffbidx_core.learn.scales import Scale, find_scale, note_of_scale
+from ffbidx_core.model.cell import cell_from_parameters
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.simulate import Scenario, simulate
+
+DEVICE = OneDevice(get_backend("cpu", threads=1))
+P = Parameters.preset("best", num_halfsphere_points=8192)
+CLEAR = Scenario(cells=(LYSOZYME,), n_spots=(50, 80))
+CELL = cell_from_parameters(LYSOZYME)
+
+
+def scale_of(scenario=CLEAR, cell=CELL, times=1.0):
+    """The scale that is found when all spots are so many times as far out as they are."""
+    frames = simulate(scenario, 8, seed=1)
+    return find_scale(DEVICE, (times * frames.spots).astype(np.float32), frames.offsets, cell[None], P)
+
+
+@pytest.mark.parametrize(("times", "factor"), [(1.25, 0.8), (0.92, 1.09)])
+def test_a_wavelength_that_is_off_is_found(times, factor):
+    assert scale_of(times=times).factor == pytest.approx(factor, abs=0.011)
+
+
+def test_a_distance_that_is_off_is_found():
+    found = scale_of(dataclasses.replace(CLEAR, distance_error=-0.05))
+    assert found.factor == pytest.approx(0.96, abs=0.011)
+    assert found.indexed > found.before
+
+
+@pytest.mark.parametrize(("times", "factor"), [(10, 0.1), (2 * np.pi, 1 / (2 * np.pi)), (0.1, 10.0)])
+def test_a_unit_of_the_spots_is_found(times, factor):
+    assert scale_of(times=times).factor == factor
+
+
+def test_a_cell_in_nanometres_is_found_and_given_as_it_is_to_be_typed():
+    found = scale_of(cell=CELL / 10)
+    words = note_of_scale(found, CELL / 10, "P")
+    assert found.factor == 10
+    assert "the cell is in nanometres" in words
+    assert words.endswith("try --cell 79,79,38,90,90,90")
+
+
+def test_right_frames_and_those_of_another_crystal_have_no_scale():
+    assert scale_of() is None
+    assert scale_of(Scenario(cells=(TRICLINIC,), n_spots=(50, 80))) is None
+
+
+def test_a_note_names_distance_and_wavelength_beside_the_cell():
+    words = note_of_scale(Scale(1.04, 12, 1, 12), CELL, "P")
+    assert words.startswith("with a cell 4% larger 12 of 12 of the first frames are indexed instead of 1: ")
+    assert "the distance of the detector or the wavelength is too long (divide either by 1.04)" in words
+    assert "or the cell is too small" in words
+    assert "too short (divide either by 0.96), or the cell is too large" in note_of_scale(
+        Scale(0.96, 9, 1, 9), CELL, "P"
+    )
