@@ -39,6 +39,7 @@ class Collector:
     def __init__(self, store: Store, header: ResultsHeader, *, save_seconds: float, checksums: bool = False) -> None:
         self.store, self.header = store, header
         self._save_seconds, self._checksums = save_seconds, checksums
+        self._has_saved = False
         self._begin_part()
 
     def _begin_part(self) -> None:
@@ -75,12 +76,19 @@ class Collector:
 
     def _save(self, complete: bool | None = None) -> None:
         self.store.save(self._part.results(False), self._mark, complete)
+        self._has_saved = True
         self._begin_part()
 
     def save_rest(self) -> None:
         """Save what is gathered."""
         if self._n_frames:
             self._save()
+
+    def end(self) -> None:
+        """Have the store begin to make the output, where it has saved parts of this run: no further results come."""
+        if self._has_saved:
+            self.save_rest()
+            self.store.join_ahead()
 
     def views(self) -> Iterator[Results | ResultsFile]:
         """All results of the run so far, part by part, those that are not yet saved among them."""

@@ -90,6 +90,9 @@ def index(
                     progress(account.progress(reader.fill, writer.fill))
                 writer.finish()
         complete = reader.ended and not account.stopped
+        # The inputs of a run that follows them are known at its very end.
+        if complete and job.follow is None:
+            collector.end()
         contest = judged(account, settled, devices, collector) if complete else Contest()
         return account.finish(collector, devices.device, complete, contest)
 

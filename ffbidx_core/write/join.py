@@ -12,33 +12,27 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..model.cell_numbers import CellNumbers
 from ..model.records.results import COLUMNS
 from ..model.records.table import OFFSETS, SHARED, Column
-from ..read.files.datasets import open_file
 from .atomic import publish_file, write_file
 from .ending import Ending
+from .part_files import STACKED, InputCells, Parts, Sizes
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 
 IN_MEMORY = 4 * 2**20
 """Bytes of parts up to which they are joined in memory, without a child process."""
 CHUNKS_AT_ONCE = 8
-MOST_OPEN = 128
-"""Parts that are open at a time."""
 CHILD = ("-m", "ffbidx_core.write.join")
 """Arguments of the interpreter that is the child."""
 
-_STACKED = ("frames", "cells", "crystals")
-"""Kinds of rows of which a file has those of all its parts, one part after the other."""
 _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
 
@@ -59,54 +53,94 @@ def write_joined(
     OutputError
         When it cannot be written; nothing is left of it then.
     """
-    size = sum(len(part) if isinstance(part, bytes) else os.path.getsize(part) for part in parts)
-    if folder is None or size <= IN_MEMORY or any(isinstance(part, bytes) for part in parts):
+    if folder is None or not are_large(parts):
         image = io.BytesIO()
         with h5py.File(image, "w", libver="earliest") as file:
-            join(file, parts, ending)
+            join(file, parts, lambda: ending)
         write_file(path, image.getvalue(), overwrite)
         return
-    temporary = os.path.join(folder, "joined.part")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    _join_in_child(path, temporary, [str(part) for part in parts], ending)
-    publish_file(temporary, path, overwrite)
+    with contextlib.closing(JoinAhead([str(part) for part in parts], folder)) as ahead:
+        ahead.publish(path, ending, overwrite)
 
 
-def _join_in_child(path: str, temporary: str, parts: list[str], ending: Ending) -> None:
-    # A session of its own: Ctrl-C is for the run, which leaves at the second one.
-    done = subprocess.run(
-        [sys.executable, *CHILD, temporary],
-        input=f"{json.dumps(parts)}\n{ending.as_json()}",
-        text=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        capture_output=True,
-        check=False,
-        start_new_session=True,
-    )
-    if done.returncode == 0:
-        return
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
-    if done.returncode > 0 and done.stderr.strip():
-        raise OutputError(path, f"cannot be written: {done.stderr.strip().splitlines()[-1]}")
-    how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"status {done.returncode}"
-    raise OutputError(path, f"cannot be written: joining the results ended with {how} (is the disk full?)")
+def are_large(parts: Sequence[str | bytes]) -> bool:
+    """Whether parts are joined by a child process: all are files, and they hold more than `IN_MEMORY` together."""
+    names = [part for part in parts if isinstance(part, str)]
+    return len(names) == len(parts) and sum(map(os.path.getsize, names)) > IN_MEMORY
 
 
-def join(file: h5py.File, parts: Sequence[str | bytes], ending: Ending) -> None:
-    """Write the results of parts, one after the other, to an empty HDF5 file."""
-    write_attributes(file, ending.header, ending.complete)
-    with _Parts(parts) as opened:
+class JoinAhead:
+    """Results files that a child process joins while the run does its last work.
+
+    Parameters
+    ----------
+    parts
+        Names of results files.
+    folder
+        Where the child writes: on the file system of the output.
+    """
+
+    def __init__(self, parts: Sequence[str], folder: str) -> None:
+        self._temporary = os.path.join(folder, "joined.part")
+        self._remove()
+        # A session of its own: Ctrl-C is for the run, which leaves at the second one.
+        self._child = subprocess.Popen(
+            [sys.executable, *CHILD, self._temporary],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            start_new_session=True,
+        )
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(parts), file=self._child.stdin, flush=True)
+
+    def publish(self, path: str, ending: Ending, overwrite: bool) -> None:
+        """Have the child write the rest, and give the file its name.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written; nothing is left of it then.
+        """
+        _, said = self._child.communicate(ending.as_json())
+        status = self._child.returncode
+        if status == 0:
+            publish_file(self._temporary, path, overwrite)
+            return
+        if status > 0 and said.strip():
+            raise OutputError(path, f"cannot be written: {said.strip().splitlines()[-1]}")
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        raise OutputError(path, f"cannot be written: joining the results ended with {how} (is the disk full?)")
+
+    def close(self) -> None:
+        """End the child, and remove what was not published."""
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.communicate()
+        self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+
+def join(file: h5py.File, parts: Sequence[str | bytes], ending: Callable[[], Ending]) -> None:
+    """Write the results of parts, one after the other, to an empty HDF5 file, then all that the ending has."""
+    with Parts(parts) as opened:
         _write_columns(file, opened)
-    _write_run(file, ending)
+    last = ending()
+    write_attributes(file, last.header, last.complete)
+    _write_run(file, last)
 
 
-def _write_columns(file: h5py.File, parts: _Parts) -> None:
-    sizes = [_Sizes.of(part) for part in parts]
-    cells = _InputCells(sizes)
-    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in _STACKED}
+def _write_columns(file: h5py.File, parts: Parts) -> None:
+    sizes = [Sizes.of(part) for part in parts]
+    cells = InputCells(sizes)
+    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in STACKED}
     totals[OFFSETS] = totals["frames"] + 1
     for name, column in COLUMNS.items():
         dataset = None
@@ -122,88 +156,9 @@ def _write_columns(file: h5py.File, parts: _Parts) -> None:
             _write_aligned(dataset, arrays, chunk_rows(column, len(dataset)))
 
 
-class _Parts:
-    """Results files that are looked at again for each column: the first ones stay open.
-
-    Parameters
-    ----------
-    parts
-        Names of results files, or files in memory.
-    """
-
-    def __init__(self, parts: Sequence[str | bytes]) -> None:
-        self._parts = parts
-        self._open: list[h5py.File] = []
-        self._held = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._held.close()
-
-    def __iter__(self) -> Iterator[h5py.File]:
-        for number, part in enumerate(self._parts):
-            if number == len(self._open) < MOST_OPEN:
-                self._open.append(self._held.enter_context(_opened(part)))
-            if number < len(self._open):
-                yield self._open[number]
-            else:
-                with _opened(part) as file:
-                    yield file
-
-
-@dataclass
-class _Sizes:
-    """Numbers of rows of a part, its input cells, and which datasets it has."""
-
-    rows: dict[str, int]
-    input_cells: NDArray[np.float64]
-    learned: NDArray[np.float64] | None
-    datasets: set[str]
-
-    @classmethod
-    def of(cls, file: h5py.File) -> _Sizes:
-        rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in _STACKED and not c.optional}
-        learned = file["learned_cells"][()] if "learned_cells" in file else None
-        datasets = {column.path for column in COLUMNS.values() if column.path in file}
-        return cls(rows, file["input_cells"][()], learned, datasets)
-
-
-class _InputCells:
-    """The input cells of all parts in order of first use, and where those of each part are among them."""
-
-    def __init__(self, sizes: Sequence[_Sizes]) -> None:
-        numbers = CellNumbers()
-        learned: dict[int, NDArray[np.float64]] = {}
-        self.rows: list[NDArray[np.int32]] = []
-        for size in sizes:
-            self.rows.append(numbers.of(size.input_cells))
-            if size.learned is not None:
-                for row, given, cell in zip(self.rows[-1].tolist(), size.input_cells, size.learned, strict=True):
-                    if not np.array_equal(cell, given):
-                        learned[row] = cell
-        self.given = numbers.cells
-        self.learned: NDArray[np.float64] | None = None
-        if any(size.learned is not None for size in sizes):
-            self.learned = self.given.copy()
-            for row, cell in learned.items():
-                self.learned[row] = cell
-
-
-@contextlib.contextmanager
-def _opened(part: str | bytes) -> Iterator[h5py.File]:
-    if isinstance(part, bytes):
-        with h5py.File(io.BytesIO(part), "r") as file:
-            yield file
-    else:
-        with open_file(part) as file:
-            yield file
-
-
-def _column(column: Column, parts: _Parts, sizes: Sequence[_Sizes], cells: _InputCells) -> Iterator[NDArray[Any]]:
+def _column(column: Column, parts: Parts, sizes: Sequence[Sizes], cells: InputCells) -> Iterator[NDArray[Any]]:
     """The values of a column from all parts, some at a time."""
-    before = dict.fromkeys(_STACKED, 0)
+    before = dict.fromkeys(STACKED, 0)
     first = int(column.rows == OFFSETS)
     at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
     if first:
@@ -263,18 +218,26 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
 
 
 def _child(temporary: str) -> int:
-    """Join what standard input names, as the child of `write_joined`."""
+    """Join what standard input names, as the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     parts = json.loads(stream.readline())
-    ending = Ending.from_json(stream.read())
     try:
         with h5py.File(temporary, "w", libver="earliest") as file:
-            join(file, parts, ending)
+            join(file, parts, lambda: _ending(stream, temporary))
     except (OSError, RuntimeError, InputError) as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
         # Not through the interpreter's end: what HDF5 still holds would be written again.
         os._exit(1)
     return 0
+
+
+def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
+    text = stream.read()
+    if not text:
+        # The run is gone.
+        os.unlink(temporary)
+        os._exit(1)
+    return Ending.from_json(text)
 
 
 if __name__ == "__main__":

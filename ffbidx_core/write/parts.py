@@ -21,7 +21,7 @@ from ..read.results import read_run, results_in_pieces
 from ..read.results_file import ResultsFile, open_results
 from .atomic import copy_file, make_directory, remove_directory, write_file
 from .ending import Ending
-from .join import write_joined
+from .join import JoinAhead, are_large, write_joined
 from .ledger import Ledger, NotedInputs
 from .outputs import RESULTS_FILE, Output
 from .record import record_of
@@ -61,6 +61,7 @@ class PartsStore:
         self._ledger: Ledger | None = None
         self._lock = -1
         self._last: Results | None = None
+        self._ahead: JoinAhead | None = None
         self._mark, self._noted = Mark(), NotedInputs()
         self._groups: list[Learned] | None = None
         self.is_complete = False
@@ -254,14 +255,27 @@ class PartsStore:
             line["inputs"] = self._noted.news(self._record.inputs)
         ledger.add(line)
 
+    def join_ahead(self) -> None:
+        """Have a child process join the saved parts from now on: no further ones come."""
+        if self.is_complete or self._last is not None or self._results_file is None:
+            return
+        if are_large(self._parts):
+            with self._hint():
+                self._check_parts()
+                self._ahead = JoinAhead(self._parts, self.folder)
+
+    def _check_parts(self) -> None:
+        for line in self._lines:
+            if problem := self._damage(line):
+                raise OutputError(self.output, f"cannot be made: {problem}")
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Write the outputs from all saved parts, with what they say of the run's crystals, then remove the parts."""
         if self.is_complete:
             return
         with self._hint():
-            for line in self._lines:
-                if problem := self._damage(line):
-                    raise OutputError(self.output, f"cannot be made: {problem}")
+            if self._ahead is None:
+                self._check_parts()
             mark = replace(self._mark, contest=contest)
             for output in self._outputs:
                 self._publish(output, Ending(header, complete, self._record, mark, self._groups))
@@ -270,7 +284,9 @@ class PartsStore:
 
     def _publish(self, output: Output, ending: Ending) -> None:
         overwrite = self._overwrite or self._resume
-        if output.format == RESULTS_FILE:
+        if output.path == self._results_file and self._ahead is not None:
+            self._ahead.publish(output.path, ending, overwrite)
+        elif output.format == RESULTS_FILE:
             parts: list[str] | list[bytes] = self._parts
             if self._last is not None:
                 parts = [results_file(self._last)]
@@ -294,6 +310,7 @@ class PartsStore:
 
     def abandon(self) -> None:
         """Remove the saved parts."""
+        self._end_joining()
         if self._ledger is not None:
             self._ledger.remove()
             remove_directory(self.folder)
@@ -302,11 +319,17 @@ class PartsStore:
 
     def close(self) -> None:
         """Release the lock on the folder of parts, and remove the folder where no part was saved."""
+        self._end_joining()
         if self._ledger is not None and not self._lines:
             remove_directory(self.folder)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _end_joining(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
 
 def _checksum(path: str) -> int:

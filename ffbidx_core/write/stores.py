@@ -70,6 +70,9 @@ class Store(Protocol):
         `complete` is given with the last ones only: whether the run came to its end.
         """
 
+    def join_ahead(self) -> None:
+        """Begin to make the output: no further results are saved."""
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Make the output of all that was saved; `contest` says whether its crystals are to be believed."""
 
@@ -109,6 +112,9 @@ class MemoryStore:
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Keep results."""
         self._saved.append(results)
+
+    def join_ahead(self) -> None:
+        """There is no output."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """There is no output."""

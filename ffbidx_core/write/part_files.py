@@ -1,0 +1,103 @@
+"""Results files that are joined: what each holds, and the input cells of all."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell_numbers import CellNumbers
+from ..model.records.results import COLUMNS
+from ..read.files.datasets import open_file
+
+MOST_OPEN = 128
+"""Parts that are open at a time."""
+
+STACKED = ("frames", "cells", "crystals")
+"""Kinds of rows of which a file has those of all its parts, one part after the other."""
+
+
+class Parts:
+    """Open results files that are looked at again for each column: the first ones stay open.
+
+    Parameters
+    ----------
+    parts
+        Names of results files, or files in memory.
+    """
+
+    def __init__(self, parts: Sequence[str | bytes]) -> None:
+        self._parts = parts
+        self._open: list[h5py.File] = []
+        self._held = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._held.close()
+
+    def __iter__(self) -> Iterator[h5py.File]:
+        for number, part in enumerate(self._parts):
+            if number == len(self._open) < MOST_OPEN:
+                self._open.append(self._held.enter_context(_opened(part)))
+            if number < len(self._open):
+                yield self._open[number]
+            else:
+                with _opened(part) as file:
+                    yield file
+
+
+@dataclass
+class Sizes:
+    """Numbers of rows of a part, its input cells, and which datasets it has."""
+
+    rows: dict[str, int]
+    input_cells: NDArray[np.float64]
+    learned: NDArray[np.float64] | None
+    datasets: set[str]
+
+    @classmethod
+    def of(cls, file: h5py.File) -> Sizes:
+        """Those of an open results file."""
+        rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in STACKED and not c.optional}
+        learned = file["learned_cells"][()] if "learned_cells" in file else None
+        datasets = {column.path for column in COLUMNS.values() if column.path in file}
+        return cls(rows, file["input_cells"][()], learned, datasets)
+
+
+class InputCells:
+    """The input cells of all parts in order of first use, and where those of each part are among them."""
+
+    def __init__(self, sizes: Sequence[Sizes]) -> None:
+        numbers = CellNumbers()
+        learned: dict[int, NDArray[np.float64]] = {}
+        self.rows: list[NDArray[np.int32]] = []
+        for size in sizes:
+            self.rows.append(numbers.of(size.input_cells))
+            if size.learned is not None:
+                for row, given, cell in zip(self.rows[-1].tolist(), size.input_cells, size.learned, strict=True):
+                    if not np.array_equal(cell, given):
+                        learned[row] = cell
+        self.given = numbers.cells
+        self.learned: NDArray[np.float64] | None = None
+        if any(size.learned is not None for size in sizes):
+            self.learned = self.given.copy()
+            for row, cell in learned.items():
+                self.learned[row] = cell
+
+
+@contextlib.contextmanager
+def _opened(part: str | bytes) -> Iterator[h5py.File]:
+    if isinstance(part, bytes):
+        with h5py.File(io.BytesIO(part), "r") as file:
+            yield file
+    else:
+        with open_file(part) as file:
+            yield file
