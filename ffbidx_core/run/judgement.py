@@ -94,12 +94,19 @@ def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[Judge
     """Up to so many frames that the first try indexed, spread evenly over the run."""
     indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(part) for part in collector.views())])
     chosen, before = evenly(np.flatnonzero(indexed), most), 0
+    alike: list[Results] = []
     for part in collector.views():
         mine = chosen[(chosen >= before) & (chosen < before + part.n_frames)] - before
         before += part.n_frames
-        if len(mine):
-            # A few of many: the others are not read.
-            yield from _frames_of(Results.joined([part[frame] for frame in mine.tolist()]), settled)
+        # A few of many: the others are not read.
+        for frame in (part[number] for number in mine.tolist()):
+            if alike and not np.array_equal(frame.input_cells, alike[0].input_cells):
+                yield from _frames_of(Results.joined(alike), settled)
+                alike = []
+            alike.append(frame)
+    if alike:
+        # As one, so that each input is opened once.
+        yield from _frames_of(Results.joined(alike), settled)
 
 
 def _is_indexed(piece: Results | ResultsFile) -> NDArray[np.bool_]:
