@@ -89,6 +89,11 @@ def speeds(preset: str) -> Column:
 
 
 TABLES = {
+    "wrong": Table("wrong", {
+        "what is wrong": "{what}", "runs": "{runs}", "frames": "{frames}", "indexed": "{indexed}",
+        "with a wrong crystal": "{wrong}", "of these in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}",
+        "runs refused": "{refused}",
+    }),
     "quality": Table("quality", {
         "frames": "{what}", "indexed rightly": lambda row: f"{row['rate']:.3f}" if row["rate"] else "0",
         "+-": lambda row: f"{row['error']:.4f}" if row["measure"] == "blank" else f"{row['error']:.3f}",
