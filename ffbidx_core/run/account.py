@@ -18,7 +18,8 @@ from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
 from .job import Job
 from .outcome import BatchFound, Outcome
-from .summary import Progress, Tally
+from .summary import Progress
+from .tally import Tally
 
 
 class Account:

@@ -24,7 +24,8 @@ from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..parameters import Parameters
 from .job import Job
-from .summary import CellSummary, Tally
+from .summary import CellSummary
+from .tally import Tally
 
 MOST_PLANS = 256
 """Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
 from ..model.cell_numbers import CellNumbers
@@ -23,6 +21,7 @@ from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.arrays import SpotArrays
+from ..read.batches import batches
 from ..read.files.identity import identities
 from ..read.geometry.any import parse_geometry
 from ..read.geometry.choose import shifted_geometry
@@ -283,40 +282,3 @@ class Job:
             return self.max_frames
         n = -(-n // self.every)
         return n if self.max_frames is None else min(n, self.max_frames)
-
-
-def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
-    """Blocks joined and cut to batches of `size` frames.
-
-    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any. Where a
-    block has no frames, since there are no more for now, no frame waits for others; it comes after them.
-    """
-    waiting: list[FrameBlock] = []
-    for block in blocks:
-        if block.n_frames == 0:
-            if waiting:
-                yield FrameBlock.joined(waiting)
-                waiting = []
-            yield block
-            continue
-        if own_cells and waiting and _cells_differ(waiting, block):
-            yield FrameBlock.joined(waiting)
-            waiting = []
-        while block.n_frames:
-            room = size - sum(part.n_frames for part in waiting)
-            waiting.append(block[:room])
-            if block.n_frames >= room:
-                yield FrameBlock.joined(waiting)
-                waiting = []
-            block = block[room:]
-    if waiting:
-        yield FrameBlock.joined(waiting)
-
-
-def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
-    if not block.has_usable_frames:
-        return False
-    first = next((part for part in waiting if part.has_usable_frames), None)
-    if first is None or first.cells is block.cells:
-        return False
-    return first.cells is None or block.cells is None or not np.array_equal(first.cells, block.cells)

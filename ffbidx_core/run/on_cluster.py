@@ -28,7 +28,8 @@ from .judgement import judged
 from .learning import Settled, settle
 from .outcome import BatchFound
 from .pipeline import DEPTH
-from .summary import Progress, Summary, Tally
+from .summary import Progress, Summary
+from .tally import Tally
 
 TASK_FRAMES = PART_FRAMES
 """Frames of the largest tasks."""

@@ -1,26 +1,23 @@
 """The run between files and backend: reading ahead, batches, learning, stopping, counting."""
 
 import dataclasses
-import itertools
 import threading
 import time
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ffbidx_core.errors import InputError, NothingProcessed, ParameterError, UsageError
 from ffbidx_core.model.records.frame import FrameBlock, FrameStatus
-from ffbidx_core.model.records.notes import MOST_NOTES
 from ffbidx_core.model.records.results import COLUMNS
-from ffbidx_core.model.records.run import Mark
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
 from ffbidx_core.read.ahead import read_ahead
-from ffbidx_core.run import summary
-from ffbidx_core.run.job import Job, batches
+from ffbidx_core.read.batches import batches
+from ffbidx_core.run.job import Job
 from ffbidx_core.run.learning import first_frames
 from ffbidx_core.run.pipeline import index
 from tests.helpers.calls import write_spots
@@ -235,60 +232,6 @@ def test_more_sets_of_cells_than_plans_are_kept(tmp_path, monkeypatch):
         sources.append(Source(str(path)))
     results = index(job("", sources=sources, cells=None)).results()
     assert list(results.input_cell[results.crystals]) == [0, 1, 2, 0, 1, 2]
-
-
-def test_memory_does_not_grow_with_the_number_of_problems():
-    tally = summary.Tally()
-    words = ["".join(letters) for letters in itertools.product("abcdefghij", repeat=4)]
-    noted = sum(tally.note(f"problem {word}") for word in words)
-    assert noted == len(tally.notes.kept) == MOST_NOTES
-    assert not tally.note("problem aaac")
-    shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
-    assert len(shown) == MOST_NOTES + 1
-    assert shown.count("problem aaac") == 1
-    assert shown[-1] == f"{10_000 - MOST_NOTES} further notes are not shown"
-
-
-def test_notes_that_differ_by_numbers_are_one_with_a_count():
-    tally, mark = summary.Tally(), Mark()
-    notes = ["run7.cxi: looks odd", *(f"run.cxi, frame {i}: claims {2 * i} peaks" for i in range(3000)), "another"]
-    for note in notes:
-        tally.note(note)
-        mark.note(note)
-    shown = tally.summary([], method="", backend="", device="", output="", complete=True).problems
-    assert shown == [notes[0], "run.cxi, frame 0: claims 0 peaks (and 2999 more notes like it)", "another"]
-    # The commonest is named first where nothing could be used.
-    tally.status[FrameStatus.UNREADABLE] = 3000
-    assert tally.why_nothing.endswith("the first problem: run.cxi, frame 0: claims 0 peaks")
-    assert list(mark.problems) == [notes[0], *notes[1:4], "another"]
-
-
-@settings(max_examples=20)
-@given(pieces=st.lists(st.integers(0, 300), max_size=12))
-def test_a_sample_holds_every_second_fourth_eighth_row_of_a_long_stream(pieces):
-    sample, most = summary.Sample(), summary.LARGEST_SAMPLE
-    summary.LARGEST_SAMPLE = 64
-    try:
-        n = 0
-        for piece in pieces:
-            sample.add(np.repeat(np.arange(n, n + piece, dtype=float)[:, None], 6, axis=1))
-            n += piece
-    finally:
-        summary.LARGEST_SAMPLE = most
-    stride = 1
-    while -(-n // stride) > 64:
-        stride *= 2
-    assert sample.count == n
-    median, _ = sample.median_and_spread()
-    assert median == (None if n == 0 else [np.median(np.arange(0, n, stride))] * 6)
-
-
-def test_the_spread_is_a_standard_deviation():
-    sample = summary.Sample()
-    sample.add(np.random.default_rng(0).normal(50, 0.2, size=(20_000, 6)))
-    median, spread = sample.median_and_spread()
-    assert np.allclose(median, 50, atol=0.01)
-    assert np.allclose(spread, 0.2, rtol=0.03)
 
 
 def test_many_frames_need_little_memory(tmp_path, monkeypatch):

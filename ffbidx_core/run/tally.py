@@ -1,0 +1,223 @@
+"""The crystals of a run in numbers, gathered batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import compile_time
+from ..model.cell import Array, cell_parameters
+from ..model.percentiles import median_and_spread
+from ..model.records.frame import BatchResult, FrameStatus
+from ..model.records.notes import Notes
+from ..model.records.reason import FrameReason, Rung
+from ..model.records.results import Results
+from ..model.records.run import Mark
+from .summary import CellSummary, Summary
+
+LARGEST_SAMPLE = 1 << 14
+"""Largest number of crystals of one input cell that its median and spread are taken from."""
+
+MANY_AT_ORIGIN = 0.2
+"""Share of the spots inside the first shell of reciprocal space from which on something must be wrong."""
+MANY_OFF_PANELS = 0.5
+"""Share of the peaks on no panel from which on the geometry is suspected to be that of other data."""
+OTHER_LAYOUT = (
+    "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
+    "geometry of another detector, or of images that were put together in another way?"
+)
+AT_ORIGIN = (
+    "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
+    "wavelength (or photon energy), and the units of both"
+)
+
+
+class Sample:
+    """Rows of a long stream: all at first, then every second, every fourth, ... row of the stream."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._stride = 1
+        self._parts: list[Array] = []
+        self._n_rows = 0
+
+    def add(self, rows: Array) -> None:
+        """Add rows (n, 6)."""
+        # Copied, not to keep the whole batch that they are a part of.
+        taken = rows[-self.count % self._stride :: self._stride].copy()
+        self.count += len(rows)
+        self._parts.append(taken)
+        self._n_rows += len(taken)
+        while self._n_rows > LARGEST_SAMPLE:
+            self._parts = [np.concatenate(self._parts)[::2].copy()]
+            self._n_rows = len(self._parts[0])
+            self._stride *= 2
+
+    def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
+        """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
+        if not self._n_rows:
+            return None, None
+        median, spread = median_and_spread(np.concatenate(self._parts))
+        return median.tolist(), spread.tolist() if self._n_rows > 1 else None
+
+
+@dataclass
+class Tally:
+    """Counts that grow with every batch."""
+
+    n_crystals: int = 0
+    n_spots: int = 0
+    n_left_out: int = 0
+    n_not_sampled: int = 0
+    n_at_origin: int = 0
+    n_off_panels: int = 0
+    notes: Notes = field(default_factory=Notes)
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self.status = np.zeros(len(FrameStatus), dtype=np.int64)
+        self.reasons = np.zeros(len(FrameReason), dtype=np.int64)
+        self.rungs = np.zeros(len(Rung), dtype=np.int64)
+        self.n_before = 0
+        self._compiled_before = compile_time.seconds()
+        self._samples: dict[int, Sample] = {}
+
+    @property
+    def n_frames(self) -> int:
+        """Frames so far."""
+        return int(self.status.sum())
+
+    @property
+    def n_indexed(self) -> int:
+        """Frames with a crystal."""
+        return int(self.status[FrameStatus.INDEXED])
+
+    @property
+    def n_processed(self) -> int:
+        """Frames that could be used, whatever was found on them."""
+        return self.n_frames - int(self.status[[FrameStatus.BAD_SPOTS, FrameStatus.UNREADABLE]].sum())
+
+    @property
+    def why_nothing(self) -> str:
+        """Why no frame could be processed, in words."""
+        if self.n_frames == 0:
+            return "the input has no frames: nothing to index"
+        first = f"; the first problem: {self.notes.commonest}" if self.notes.kept else ""
+        return f"none of the {self.n_frames} frames and files could be used{first}"
+
+    @property
+    def note_of_origin(self) -> str:
+        """A note where the spots inside the first shell of reciprocal space are many, else empty."""
+        if self.n_at_origin <= MANY_AT_ORIGIN * self.n_spots:
+            return ""
+        return AT_ORIGIN.format(self.n_at_origin / self.n_spots)
+
+    @property
+    def note_of_panels(self) -> str:
+        """A note with the share of the peaks that lie on no panel of the geometry, else empty."""
+        share = self.n_off_panels / max(1, self.n_off_panels + self.n_spots)
+        if share == 0:
+            return ""
+        note = f"{self.n_off_panels} peaks ({share:.1%}) lie on no panel of the geometry, and are left out"
+        return f"{note}: {OTHER_LAYOUT}" if share > MANY_OFF_PANELS else note
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, without those of compiling."""
+        return time.perf_counter() - self.started - self.compiling
+
+    @property
+    def compiling(self) -> float:
+        """Seconds since the start in which kernels were compiled that had not been kept from before."""
+        return compile_time.seconds() - self._compiled_before
+
+    def add(
+        self,
+        status: NDArray[np.uint8],
+        n_spots: NDArray[np.int32],
+        result: BatchResult | Results,
+        input_cell_rows: NDArray[np.int32],
+    ) -> None:
+        """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
+        self.status += np.bincount(status, minlength=len(FrameStatus))
+        if result.reason is not None and result.rung is not None:
+            self.reasons += np.bincount(result.reason, minlength=len(FrameReason))
+            self.rungs += np.bincount(result.rung[status == FrameStatus.INDEXED], minlength=len(Rung))
+        self.n_crystals += len(result.crystals)
+        self.n_spots += int(n_spots.sum())
+        searched = status <= FrameStatus.NOT_INDEXED
+        at_origin = 0 if result.n_at_origin is None else result.n_at_origin
+        self.n_at_origin += int(np.sum(at_origin))
+        self.n_not_sampled += int((n_spots - result.n_sampled - at_origin)[searched].sum())
+        if not len(result.crystals):
+            return
+        rows = input_cell_rows[result.input_cell[result.crystals]]
+        parameters = cell_parameters(result.cells[result.crystals])
+        for row in np.unique(rows):
+            self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
+
+    def take_up(self, mark: Mark) -> None:
+        """Begin with frames that were finished before; they count for no speed."""
+        self.n_before = self.n_frames
+        self.n_left_out += mark.n_left_out
+        for problem in mark.problems:
+            self.notes.add(problem)
+
+    def note(self, problem: str) -> bool:
+        """Take note of a problem; whether the problem is a new one."""
+        return self.notes.add(problem)
+
+    def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
+        """The summary of the input cell (3, 3) with this row among the cells of the run."""
+        sample = self._samples.get(row, Sample())
+        median, spread = sample.median_and_spread()
+        return CellSummary(
+            [float(v) for v in cell_parameters(given)],
+            None if learned is None else [float(v) for v in cell_parameters(learned)],
+            learned_from,
+            sample.count,
+            median,
+            spread,
+        )
+
+    def summary(
+        self,
+        cells: list[CellSummary],
+        *,
+        method: str,
+        backend: str,
+        device: str,
+        output: str,
+        complete: bool,
+        expected_false: float | None = None,
+        doubt: str = "",
+    ) -> Summary:
+        """The summary of the run so far."""
+        seconds = self.seconds
+        return Summary(
+            self.n_frames,
+            self.n_indexed,
+            self.n_crystals,
+            expected_false,
+            {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
+            self.n_spots,
+            self.n_left_out,
+            self.n_not_sampled,
+            cells,
+            round(seconds, 3),
+            round((self.n_frames - self.n_before) / seconds, 2),
+            method,
+            backend,
+            device,
+            output,
+            complete,
+            self.notes.lines,
+            {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
+            {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
+            self.n_at_origin,
+            doubt,
+            round(self.compiling, 3),
+        )
