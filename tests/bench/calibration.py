@@ -11,7 +11,6 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 from tests.bench import record
+from tests.bench.claims import Claims, interval
 from tests.bench.quality import BATCH, index_all, part
 from tests.bench.scenarios import CASES, CUBIC, HEXAGONAL, PSEUDO
 
@@ -51,8 +51,6 @@ HELD_OUT = {
 SPOTS = (20, 35, 60, 100, 180, 300)
 NOMINAL = (0.1, 0.03, 0.01)
 """Expected numbers of false crystals at which the claim is held against what is found."""
-AGREE = 2.0
-"""The claimed and the found number agree within this factor."""
 HARD = ("14 of 54", "14 of 44", "few spots", "small cell", "xfel")
 """Frames of `tests.bench.quality` that few spots decide about."""
 LIMITS = (0.1, 0.01, 1e-4, 1e-6)
@@ -63,72 +61,6 @@ MOST_BLANK, MOST_BLANK_95 = 0.005, 0.01
 """Largest share of blank frames with a crystal at the preset's own limit, and the upper bound of its interval."""
 MOST_LOST = 0.01
 """Largest share of the hard frames' right crystals that the limit may cost."""
-
-
-def interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval (Clopper and Pearson) of a share of which k of n were counted."""
-
-    def at_most(k: int, p: float) -> float:
-        ways = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1)]
-        return math.fsum(math.exp(w + i * math.log(p) + (n - i) * math.log1p(-p)) for i, w in enumerate(ways))
-
-    def share(k: int, tail: float) -> float:
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if at_most(k, middle) > tail else (low, middle)
-        return (low + high) / 2
-
-    beyond = (1 - level) / 2
-    return (0.0 if k == 0 else share(k - 1, 1 - beyond)), (1.0 if k == n else share(k, beyond))
-
-
-@dataclass(frozen=True)
-class Found:
-    """The false crystals on some frames.
-
-    Attributes
-    ----------
-    log10_false : (k,) float64
-        What each claims.
-    n_frames : int
-    most, next : float
-        Largest number that a crystal of the fewest spots claims, and one of a spot more: above the first nothing is
-        found, whatever is allowed, and above the second less than is claimed, for crystals of the fewest spots only.
-    n_overlapping : int
-        Twins of the true lattice, which are no work of chance and do not count.
-    """
-
-    log10_false: np.ndarray
-    n_frames: int
-    most: float
-    next: float
-    n_overlapping: int = 0
-
-    def claimed(self, nominal: float) -> float:
-        """False crystals a frame that are claimed at a limit."""
-        return min(nominal, self.most)
-
-    def count(self, nominal: float) -> int:
-        """False crystals that were found at it."""
-        return int((self.log10_false <= math.log10(nominal)).sum())
-
-    def is_upper_bound(self, nominal: float) -> bool:
-        """Whether only crystals of the fewest spots reach it."""
-        return self.next < nominal
-
-    def agrees(self, nominal: float) -> bool:
-        """Whether claim and finding are within the factor `AGREE`, or the counts too few to say that they are not."""
-        low, high = interval(min(self.count(nominal), self.n_frames), self.n_frames)
-        enough = self.is_upper_bound(nominal) or high >= self.claimed(nominal) / AGREE
-        return enough and low <= AGREE * self.claimed(nominal)
-
-    def cell(self, nominal: float) -> str:
-        """The entry of the table; * where they do not agree."""
-        low, high = interval(min(self.count(nominal), self.n_frames), self.n_frames)
-        most, sign = "<" if self.is_upper_bound(nominal) else " ", " " if self.agrees(nominal) else "*"
-        found = self.count(nominal) / self.n_frames
-        return f"{most}{self.claimed(nominal):6.2%} {found:7.2%} ({low:6.2%} -{high:6.2%}){sign}"
 
 
 def scenario(cell: tuple[float, ...], n_spots: int, half_false: bool) -> Scenario:
@@ -180,12 +112,12 @@ def overlaps(cell: np.ndarray, truth: np.ndarray) -> int:
 
 def measure(
     backend: Backend, cell: tuple[float, ...], n_spots: int, p: Parameters, n_frames: int, seed: int, half_false: bool
-) -> Found:
+) -> Claims:
     """Index frames with the largest nominal limit, and say what was claimed and found."""
     frames = simulate(scenario(cell, n_spots, half_false), n_frames, seed)
     p = p.replace(max_false_rate=max(NOMINAL), learn_cell=0)
     claims, n_overlapping = false_crystals(backend, frames, p)
-    return Found(claims, n_frames, *most_claimed(frames, p), n_overlapping)
+    return Claims(claims, n_frames, *most_claimed(frames, p), n_overlapping)
 
 
 def most_claimed(frames: SimulatedFrames, p: Parameters) -> tuple[float, float]:

@@ -7,7 +7,8 @@ from ffbidx_core.backends import get_backend
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate.still import random_rotation
-from tests.bench.calibration import LATTICES, Found, interval, measure, overlaps
+from tests.bench.calibration import LATTICES, measure, overlaps
+from tests.bench.claims import Claims, interval
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_the_interval_is_that_of_clopper_and_pearson(k, n, low, high):
 
 def test_claims_and_findings_agree_within_a_factor_of_two():
     def found(n, most=1.0, further=1.0):
-        return Found(np.full(n, -2.0), 1000, most, further)
+        return Claims(np.full(n, -2.0), 1000, most, further)
 
     assert [found(n).agrees(0.01) for n in (0, 1, 10, 28, 33)] == [False, True, True, True, False]
     # None can be found, or only the fewest spots can make a crystal: fewer are no contradiction.
