@@ -1,9 +1,13 @@
 """Blocks of frames with results, made up but consistent."""
 
+import io
+
+import h5py
 import numpy as np
 
 from ffbidx_core.model.records.frame import BatchResult, FrameBlock
 from ffbidx_core.model.records.results import ResultsHeader
+from ffbidx_core.write import ResultsWriter
 
 HEADER = ResultsHeader("1.2.3", "ifssr", '{"max_spots": 100}', "cpu", "two cores")
 CELLS = np.stack([np.diag([30.0, 40.0, 50.0]), np.diag([60.0, 61.0, 62.0])])
@@ -50,3 +54,20 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
 def status_of(result: BatchResult) -> np.ndarray:
     """INDEXED where there is a crystal, else NOT_INDEXED."""
     return (np.diff(result.crystal_offsets) == 0).astype(np.uint8)
+
+
+TWO_BLOCKS = [block_of([(3, 2), (0, 0), (1, 1)]), block_of([(2, 0), (4, 3)], "b.txt", seed=1)]
+
+
+def writer_of(blocks: list = TWO_BLOCKS) -> ResultsWriter:
+    """A writer that has taken these blocks."""
+    writer = ResultsWriter(HEADER)
+    rows = writer.input_rows(CELLS)
+    for block, result in blocks:
+        writer.add(block, result, status_of(result), rows)
+    return writer
+
+
+def opened(image: bytes) -> h5py.File:
+    """A results file in memory."""
+    return h5py.File(io.BytesIO(image), "r")
