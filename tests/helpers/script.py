@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ffbidx_core.read.growing import follow, watched
+from ffbidx_core.read.growing import ending, follow, watched
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> "Clock":
         """The clock of the follower."""
         clock = cls()
-        for module in (follow, watched):
+        for module in (ending, follow, watched):
             monkeypatch.setattr(module, "time", clock)
         return clock
 

@@ -19,18 +19,18 @@ from ...model.records.frame import Place
 from ...model.records.run import InputIdentity
 from ..blocks import UNITS_ASSUMED
 from ..files.identity import identities, size_and_time, text_of
-from ..files.inputs import Source, files_there
+from ..files.inputs import Source
 from ..formats.open import is_results, open_spots
 from ..frames import Pause, RawFrames
 from ..selection import Selection, readable_frames, unreadable_row
+from .arrivals import Arrivals
+from .ending import SILENT, Ending
 from .watched import ANEW, LOOK, NOT_WHOLE, Watched
 
 LULL = 0.5
 """Seconds between pauses: no frame waits longer for a batch to become full."""
 SLOW_LOOK = 5.0
 """Seconds between looks at most."""
-SILENT = 60.0
-"""Seconds without a frame, after which a file that is still open for writing lets others go first."""
 GRACE = 10.0
 """Seconds that files have in the end to be written to their end."""
 
@@ -65,17 +65,14 @@ class Follower:
         stop_after: float | None = None,
         leave_out: Iterable[str] = (),
     ) -> None:
-        self._names, self._stop_file, self._stop_after = list(names), stop_file, stop_after
-        self._left_out = {os.path.abspath(path) for path in leave_out}
+        self._ending = Ending(stop_file, stop_after)
+        self._arrivals = Arrivals(names, leave_out)
         self._sources: list[Source] = []
         self._inputs: list[InputIdentity] = []
         self._waiting: dict[str, Watched] = {}
-        self._found: set[str] = set()
-        self._came: set[str] = set()
         self._current: Watched | None = None
         self._place = Place()
-        self._last_frame = time.monotonic()
-        self._stopped = self._units_said = False
+        self._units_said = False
         self._notes: list[str] = []
         self._looking = 0.0
 
@@ -97,17 +94,17 @@ class Follower:
     @property
     def named(self) -> list[Source]:
         """What was named, whatever is there."""
-        return [Source(name) for name in self._names]
+        return [Source(name) for name in self._arrivals.names]
 
     def inputs_among(self, paths: Iterable[str]) -> list[str]:
         """Those of some files that are input, results not."""
-        there = {os.path.abspath(path) for name in self._names for path in files_there(name)}
+        there = {os.path.abspath(path) for path in self._arrivals.there()}
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
     def wait(self, geometry: GivenGeometry | None, say: Callable[[str], object]) -> list[Source]:
         """Wait for the first file that can be read, and say what is wrong with others; all there are at the end."""
         told = set()
-        while not self._is_over():
+        while not self._ending.has_come():
             self._find()
             for file in self._waiting.values():
                 file.look(geometry)
@@ -117,18 +114,19 @@ class Follower:
                     say(f"waiting: {file.problem}")
                     told.add(file.problem)
             if not told:
-                say(f"waiting for the first frame of {', '.join(self._names)}")
+                say(f"waiting for the first frame of {', '.join(self._arrivals.names)}")
                 told.add("")
             time.sleep(LOOK)
-        return [Source(path) for name in self._names for path in files_there(name)]
+        return [Source(path) for path in self._arrivals.there()]
 
     def frames(
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames | Pause]:
         """The frames as they come, from a place on, with pauses about every `LULL` seconds while there are none."""
         self._go_back(start)
-        self._last_frame = last_pause = time.monotonic()
-        while not (selection.finished or self._is_over()):
+        self._ending.note_frame()
+        last_pause = time.monotonic()
+        while not (selection.finished or self._ending.has_come()):
             began, self._looking = time.monotonic(), 0.0
             self._find()
             self._looking += time.monotonic() - began
@@ -158,38 +156,23 @@ class Follower:
         self._waiting = again | self._waiting
         self._sources = self._sources_of_inputs()
         for source in self._sources:
-            self._found.add(source.path)
+            self._arrivals.found.add(source.path)
             self._waiting.pop(source.path, None)
         self._place = start
         self._current = Watched(self._sources[-1].path) if start.frame > 0 else None
 
     def _sources_of_inputs(self) -> list[Source]:
-        there = {text_of(path): path for name in self._names for path in files_there(name)}
+        there = {text_of(path): path for path in self._arrivals.there()}
         return [Source(there.get(known.path, known.path)) for known in self._inputs]
-
-    def _is_over(self) -> bool:
-        late = self._stop_after is not None and time.monotonic() - self._last_frame >= self._stop_after
-        self._stopped |= late or (self._stop_file is not None and os.path.lexists(self._stop_file))
-        return self._stopped
 
     def _find(self) -> None:
         """Look for new files."""
-        for name in self._names:
-            for path in files_there(name):
-                self._came.add(name)
-                if path not in self._found:
-                    self._found.add(path)
-                    if os.path.abspath(path) not in self._left_out:
-                        self._waiting[path] = Watched(path)
+        self._waiting |= {path: Watched(path) for path in self._arrivals.new()}
 
     def _look(self, file: Watched, geometry: GivenGeometry | None) -> None:
         began = time.monotonic()
         file.look(geometry)
         self._looking += time.monotonic() - began
-
-    @property
-    def _is_silent(self) -> bool:
-        return time.monotonic() - self._last_frame >= SILENT
 
     def _pause(self) -> Pause:
         notes, self._notes = self._notes, []
@@ -197,7 +180,7 @@ class Follower:
 
     def _go_on(self, geometry: GivenGeometry | None) -> bool:
         """Begin the next file, where there is one that can be read and the one at hand is at its end."""
-        current, silent = self._current, self._is_silent
+        current, silent = self._current, self._ending.is_silent
         at_its_end = current is None or (current.closed and not current.problem and self._place.frame >= current.ready)
         if current is not None and current.is_there and not (at_its_end or silent):
             return False
@@ -230,7 +213,7 @@ class Follower:
         if file.is_there:
             self._inputs[-1] = InputIdentity(text_of(file.path), -1, *file.size_and_time)
         yield from self._read(file, selection, at_once, geometry)
-        problem = self._what_is_wrong(file, (file.problem or file.error) if self._is_silent else "")
+        problem = self._what_is_wrong(file, (file.problem or file.error) if self._ending.is_silent else "")
         if problem and file is self._current:
             yield self._leave_out(file, problem)
 
@@ -255,7 +238,7 @@ class Follower:
                     self._place = Place(*raw.places[-1].tolist())
                     file.note(raw)
                     yield raw
-                    self._last_frame = time.monotonic()
+                    self._ending.note_frame()
         except InputError as error:
             # Of a file that grows it is tried again.
             file.error = str(error)
@@ -312,6 +295,6 @@ class Follower:
             for source, known in zip(self._sources[:passed], self._inputs, strict=False)
             if size_and_time(source.path) not in ((known.size, known.mtime_ns), (-1, -1))
         ]
-        missing = [(name, "no file came") for name in self._names if name not in self._came]
+        missing = [(name, "no file came") for name in self._arrivals.missing]
         for path, problem in changed + missing:
             yield unreadable_row(path, f"{path}: {problem}", self._place)

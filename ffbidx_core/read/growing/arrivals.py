@@ -1,0 +1,53 @@
+"""The files that names, directories and patterns stand for, as they appear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+from ..files.inputs import files_there
+
+
+class Arrivals:
+    """Finds new files.
+
+    Parameters
+    ----------
+    names
+        Files, directories and patterns, see `names_to_follow`.
+    leave_out
+        Files that are no input, wherever they appear.
+
+    Attributes
+    ----------
+    names : list of str
+    found : set of str
+        Files that are not new any more.
+    """
+
+    def __init__(self, names: Iterable[str], leave_out: Iterable[str]) -> None:
+        self.names = list(names)
+        self.found: set[str] = set()
+        self._left_out = {os.path.abspath(path) for path in leave_out}
+        self._came: set[str] = set()
+
+    def there(self) -> Iterator[str]:
+        """All files that are there, those that are no input among them."""
+        return (path for name in self.names for path in files_there(name))
+
+    def new(self) -> list[str]:
+        """Input files that were not found before."""
+        new = []
+        for name in self.names:
+            for path in files_there(name):
+                self._came.add(name)
+                if path not in self.found:
+                    self.found.add(path)
+                    if os.path.abspath(path) not in self._left_out:
+                        new.append(path)
+        return new
+
+    @property
+    def missing(self) -> list[str]:
+        """Names that no file was found for."""
+        return [name for name in self.names if name not in self._came]
