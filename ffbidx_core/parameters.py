@@ -1,25 +1,24 @@
 """Every parameter of ffbidx: its default, its range, its value in each preset, its one-line help.
 
-The only place where a default or a range is written. The command's options and the Python interface are made from it.
+With `published_parameters` the only place where a default or a range is written. The command's options and the Python
+interface are made from it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from .errors import ParameterError
-from .ranges import POSITIVE, SHARE, at_least, between, one_of, param, zero_or
+from .published_parameters import PublishedParameters
+from .ranges import POSITIVE, SHARE, at_least, between, check_values, converted, one_of, param, zero_or
 
 CRYSTALS_THRESHOLD = 0.00075
 """Published threshold of `crystals`, 1/angstrom."""
 FRACTIONAL_THRESHOLD = {"raw": 0.15, "ifss": 0.05, "ifse": 0.05}
 """Threshold in fractional indices for the methods that measure in them."""
-METHODS = ("raw", "ifss", "ifse", "ifssr")
 PRESETS = ("best", "fast", "published")
 OPEN_TIMEOUT = 30.0
 """Seconds that a file may take to be opened, unless another time is given."""
@@ -28,54 +27,11 @@ SAVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """All parameters of one run; the defaults are the published ones, with every lever off.
+class Parameters(PublishedParameters):
+    """All parameters of one run: those of `PublishedParameters`, then the levers, which are off by default.
 
     Lengths are in angstrom, distances between spots in 1/angstrom unless the help says otherwise.
     """
-
-    # The published Indexer
-    max_output_cells: int = param(32, "most cells a frame can have", **at_least(1), group="indexer")
-    max_input_cells: int = param(1, "most input cells that compete", **at_least(1), group="indexer")
-    max_spots: int = param(
-        300, "spots of lowest resolution that the sampling uses", **at_least(4), group="indexer", best=100
-    )
-    num_candidate_vectors: int = param(
-        32, "candidate vectors kept per vector length", **at_least(1), group="indexer", fast=16
-    )
-    redundant_calculations: bool = param(
-        True, "sample every vector of a cell, not its longest one only", group="indexer"
-    )
-
-    # The published run
-    method: str = param("ifssr", "refinement of the cells found", **one_of(*METHODS))
-    length_threshold: float = param(1e-9, "vectors closer in length than this (A) share a group", **at_least(0))
-    triml: float = param(0.001, "distances below this count as this", **at_least(0))
-    trimh: float = param(0.3, "distances above this count as this", **between(0, 0.5))
-    delta: float = param(0.1, "position on the logarithm's curve; lower is more selective")
-    dist1: float = param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
-    dist3: float = param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
-    num_halfsphere_points: int = param(
-        32 * 1024, "directions sampled on the half sphere", **at_least(2), fast=16 * 1024
-    )
-    num_angle_points: int = param(0, "angles sampled about each candidate (0: heuristic)", **at_least(0), best=464)
-    n_output_cells: int = param(32, "cells kept per frame", **at_least(1), fast=24)
-    contraction: float = param(0.8, "the refinement's threshold shrinks by this", **between(0, 1, open=True))
-    max_dist: float = param(0.00075, "the refinement stops at this threshold", **POSITIVE)
-    min_spots: int = param(8, "fewest spots that a cell is refined against", **at_least(4))
-    n_iter: int = param(32, "most iterations of the refinement", **at_least(0))
-    vr_min_spots: int = param(6, "fewest spots that a candidate vector is refined against (0: off)", **zero_or(4))
-
-    # The published crystals
-    crystals_threshold: float = param(
-        0.0,
-        "a spot this close to a predicted one is indexed (1/A; 0: 0.00075, and under --accept count in fractional "
-        "indices 0.15 for raw, 0.05 for ifss and ifse)",
-        **at_least(0),
-        group="crystals",
-        best=0.002,
-    )
-    crystals_min_spots: int = param(8, "fewest further spots that make a crystal", **at_least(4), group="crystals")
 
     # Levers on the search
     race_spots: int = param(
@@ -159,7 +115,6 @@ class Parameters:
         check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90,
         group="accept",
     )
-
     judge_frames: int = param(
         48,
         "indexed frames on which lattices that are not there are tried in the end, to say whether the crystals are to "
@@ -167,7 +122,6 @@ class Parameters:
         **at_least(0),
         group="accept",
     )
-
     retry: bool = param(
         False,
         "try frames without a crystal again with other settings, each try under a stricter limit",
@@ -227,24 +181,14 @@ class Parameters:
         ParameterError
             Naming the parameter, its value and the range.
         """
-        for f in fields(self):
-            value, wanted = getattr(self, f.name), f.metadata["wanted"]
-            numbers = value if isinstance(value, tuple) else (value,)
-            if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
-                raise ParameterError(f.name, value, "a finite number" + (f", {wanted}" if wanted else ""))
-            check = f.metadata["check"]
-            if check is not None and not check(value):
-                raise ParameterError(f.name, value, wanted)
+        check_values(self)
         if self.triml > self.trimh:
             raise ParameterError("triml", self.triml, f"at most trimh = {self.trimh:g}")
         if self.delta <= -self.triml:
             raise ParameterError("delta", self.delta, f"above -triml = {-self.triml:g}")
         if self.num_halfsphere_points < self.num_candidate_vectors:
-            raise ParameterError(
-                "num_halfsphere_points",
-                self.num_halfsphere_points,
-                f"at least num_candidate_vectors = {self.num_candidate_vectors}",
-            )
+            wanted = f"at least num_candidate_vectors = {self.num_candidate_vectors}"
+            raise ParameterError("num_halfsphere_points", self.num_halfsphere_points, wanted)
         return self
 
     def check_retry(self) -> None:
@@ -260,7 +204,7 @@ class Parameters:
 
     def replace(self, **changes: Any) -> Parameters:
         """A copy with some values changed, checked again."""
-        return dataclasses.replace(self, **_converted(changes)).validate()
+        return dataclasses.replace(self, **converted(changes, _TYPES)).validate()
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Parameters:
@@ -290,21 +234,6 @@ class Parameters:
             return FRACTIONAL_THRESHOLD[self.method], True
         return CRYSTALS_THRESHOLD, False
 
-    @property
-    def distance1(self) -> float:
-        """`dist1`, with its rule for 0 and less."""
-        return self.dist1 if self.dist1 > 0 else self.trimh
-
-    @property
-    def distance3(self) -> float:
-        """`dist3`, with its rule for 0 and less."""
-        return self.dist3 if self.dist3 > 0 else self.trimh
-
-    @property
-    def angles(self) -> int:
-        """`num_angle_points`, with its heuristic for 0: steps of about the directions' spacing."""
-        return self.num_angle_points or max(1, round(2.5 * math.sqrt(self.num_halfsphere_points)))
-
     def as_json(self) -> str:
         """All values as one JSON object, in the order of their definition."""
         return json.dumps(dataclasses.asdict(self))
@@ -317,30 +246,3 @@ class Parameters:
 
 
 _TYPES = {f.name: type(f.default) for f in fields(Parameters)}
-
-
-def _converted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as their field's type, refusing what would change them."""
-    out = {}
-    for name, value in values.items():
-        if name not in _TYPES:
-            raise ParameterError(name, value, "no such parameter")
-        out[name] = _convert(name, value, _TYPES[name])
-    return out
-
-
-def _convert(name: str, value: Any, kind: type) -> Any:
-    try:
-        if kind is tuple:
-            return tuple(float(v) for v in value)
-        if kind is str:
-            if not isinstance(value, str):
-                raise TypeError
-            return value
-        converted = kind(value)
-        if kind in (int, bool) and converted != value:
-            raise ValueError
-        return converted
-    except (TypeError, ValueError, OverflowError):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "numbers"}
-        raise ParameterError(name, value, words[kind]) from None

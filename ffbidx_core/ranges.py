@@ -1,7 +1,9 @@
-"""How a parameter is declared: its default, its presets, and the range that it must be in, in words and as a test."""
+"""How a parameter is declared: its default, presets, type, and the range it must be in, in words and as a test."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any
 
@@ -75,6 +77,59 @@ LARGEST = 1_000_000
 """No number of an option is sensible above this, unless it says otherwise."""
 MOST_FRAMES = 10**12
 """No input has more frames."""
+
+
+def check_values(parameters: Any) -> None:
+    """Refuse a value of parameters that is not finite or outside its range.
+
+    Raises
+    ------
+    ParameterError
+        Naming the parameter, its value and the range.
+    """
+    for f in fields(parameters):
+        value, wanted = getattr(parameters, f.name), f.metadata["wanted"]
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
+            raise ParameterError(f.name, value, "a finite number" + (f", {wanted}" if wanted else ""))
+        check = f.metadata["check"]
+        if check is not None and not check(value):
+            raise ParameterError(f.name, value, wanted)
+
+
+def converted(values: Mapping[str, Any], types: Mapping[str, type]) -> dict[str, Any]:
+    """Values as the type that each parameter has.
+
+    Raises
+    ------
+    ParameterError
+        For a name without a type, and a value that its type would change.
+    """
+    out = {}
+    for name, value in values.items():
+        if name not in types:
+            raise ParameterError(name, value, "no such parameter")
+        out[name] = _convert(name, value, types[name])
+    return out
+
+
+def _convert(name: str, value: Any, kind: type) -> Any:
+    try:
+        if kind is tuple:
+            return tuple(float(v) for v in value)
+        if kind is str:
+            if not isinstance(value, str):
+                raise TypeError
+            return value
+        converted = kind(value)
+        if kind in (int, bool) and converted != value:
+            raise ValueError
+        return converted
+    except (TypeError, ValueError, OverflowError):
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "numbers"}
+        raise ParameterError(name, value, words[kind]) from None
+
+
 
 
 def at_least(low: float, most: float = LARGEST) -> dict[str, Any]:

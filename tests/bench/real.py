@@ -29,7 +29,8 @@ from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
 from ffbidx_core.model.records.frame import BatchResult
 from ffbidx_core.model.records.run import Learned
-from ffbidx_core.parameters import METHODS, Parameters
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.published_parameters import METHODS
 from ffbidx_core.read import Source
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.pipeline import index

@@ -9,7 +9,8 @@ from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
 from ffbidx_core.model.records.frame import BatchResult
-from ffbidx_core.parameters import METHODS, PRESETS, Parameters
+from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.finding import assert_same, index, part
 from tests.helpers.frames import CELL, cell_of, false_spots, frame, random_rotation, still
 

@@ -15,7 +15,7 @@ MODULES = sorted(path for top in ("ffbidx", "ffbidx_core", "ffbidx_cli") for pat
 MOST_MODULES = 16
 """A folder with more modules is one in which nothing is found."""
 
-GROUND = {"errors", "ranges", "version", "parameters", "compiled", "compile_time"}
+GROUND = {"errors", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time"}
 """Modules at the top of the core that every room stands on."""
 
 MAY_IMPORT = {

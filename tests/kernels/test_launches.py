@@ -20,7 +20,8 @@ from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
-from ffbidx_core.parameters import METHODS, PRESETS, Parameters
+from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, frame
 
 SOURCE = re.sub(r"//[^\n]*", "", kernels.source())

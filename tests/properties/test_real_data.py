@@ -11,7 +11,8 @@ from ffbidx_core.model.cell import cell_parameters, symmetry_operators
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
-from ffbidx_core.parameters import FRACTIONAL_THRESHOLD, METHODS, Parameters
+from ffbidx_core.parameters import FRACTIONAL_THRESHOLD, Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import cells_of_published, published_cells, published_spots
 from tests.helpers.paths import SHARED
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ffbidx
-from ffbidx_core.parameters import METHODS
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, QUICK, cells_of_published, frames_of, published_cells, published_spots
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ffbidx_core.parameters import METHODS
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, frame, published_cells, published_spots, random_rotation
 
 

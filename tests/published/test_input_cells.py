@@ -5,7 +5,7 @@ import pytest
 
 from ffbidx_core.model.cell import cell_parameters, symmetry_operators
 from ffbidx_core.model.orientation import misorientation
-from ffbidx_core.parameters import METHODS
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, QUICK, cell_of, frame, published_cells, published_spots
 
 

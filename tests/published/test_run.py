@@ -9,7 +9,8 @@ from ffbidx_core.method.search import search_and_refine
 from ffbidx_core.model.cell import is_left_handed
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.model.plan import SearchPlan
-from ffbidx_core.parameters import METHODS, Parameters
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import (
     CELL,
     OPERATORS,

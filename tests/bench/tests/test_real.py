@@ -3,7 +3,8 @@
 import pytest
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.parameters import METHODS, Parameters
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.bench.real import DATA, psi_found, solved_found
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no real data beside the project")

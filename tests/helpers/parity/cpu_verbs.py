@@ -7,7 +7,8 @@ from ffbidx_core.backends.cpu.plain import PLAIN
 from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
-from ffbidx_core.parameters import METHODS, Parameters
+from ffbidx_core.parameters import Parameters
+from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, frame
 
 POINTS = 2048
