@@ -278,7 +278,7 @@ def _job_of(
     )
     job = _with_cells(job, cells)
     if find is not None and request.finds_cell:
-        from .found_cells import found_cells
+        from .learning.found_cells import found_cells
 
         found, notes = found_cells(job, cells, find)
         job = _with_cells(job, [*cells, *found], notes)

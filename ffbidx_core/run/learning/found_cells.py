@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from ..cell_search import Frames, find_cells
-from ..cell_search.search import FRAMES
-from ..cell_search.words import cell_in_words, none_in_words
-from ..devices import open_devices
-from ..errors import NoCell
-from ..model.lattice import InputCell, primitive_basis
-from .job import Job
+from ...cell_search import Frames, find_cells
+from ...cell_search.search import FRAMES
+from ...cell_search.words import cell_in_words, none_in_words
+from ...devices import open_devices
+from ...errors import NoCell
+from ...model.lattice import InputCell, primitive_basis
+from ..job import Job
 
 FOUND = "the unit cell was found on the first {} frames: {}"
 
