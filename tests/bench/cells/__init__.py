@@ -1,0 +1,1 @@
+"""The benchmark of unknown cells: python -m tests.bench.cells."""

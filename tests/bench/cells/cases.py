@@ -1,0 +1,137 @@
+"""The cases: frames of random lattices, alike in rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ffbidx_core.cell_search import Frames
+from ffbidx_core.cell_search.bravais import bravais
+from ffbidx_core.errors import CellError, ParameterError
+from ffbidx_core.model.cell import Array, cell_from_parameters
+from ffbidx_core.model.lattice import centring_basis
+from ffbidx_core.model.unknown.selling import reduced_cell
+from ffbidx_core.simulate import Scenario, simulate
+
+TYPES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")
+SMALL, MEDIUM, LARGE = (6.0, 30.0), (30.0, 110.0), (110.0, 280.0)
+FEW, USUAL, MANY = (8, 14), (15, 30), (40, 100)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cases that are alike.
+
+    Attributes
+    ----------
+    name : str
+    axes : (2,) float
+        Range of the conventional axes, angstrom.
+    spots : (2,) int
+        Range of the spots of a frame.
+    false : float
+        Share of the spots that is false.
+    frames : int
+    settings : dict
+        Further settings of the simulation.
+    second : float
+        Share of the frames that show a second cell.
+    blank : bool
+        Whether all spots are random.
+    """
+
+    name: str
+    axes: tuple[float, float]
+    spots: tuple[int, int]
+    false: float
+    frames: int = 100
+    settings: dict[str, Any] = field(default_factory=dict)
+    second: float = 0.0
+    blank: bool = False
+
+
+ROWS = (
+    *(
+        Row(f"{name}, {spots[0]}-{spots[1]} spots, {false:.0%} false", axes, spots, false)
+        for spots, false in ((FEW, 0.25), (USUAL, 0.25), (USUAL, 0.5), (MANY, 0.5))
+        for name, axes in (("6-30 A", SMALL), ("30-110 A", MEDIUM), ("110-280 A", LARGE))
+    ),
+    Row("30-110 A, 8-14 spots, 50% false, 500 frames", MEDIUM, FEW, 0.5, 500),
+    Row("30-110 A, two lattices a frame", MEDIUM, (30, 60), 0.25, settings={"lattices": (2, 2)}),
+    Row("30-110 A, 70:30 mixture", MEDIUM, USUAL, 0.25, 200, second=0.3),
+    Row("30-110 A, 80:20 mixture", MEDIUM, USUAL, 0.25, 200, second=0.2),
+    Row("30-110 A, beam off by 2 and 1 px", MEDIUM, USUAL, 0.25, settings={"beam_centre_error": (2.0, 1.0)}),
+    Row("30-110 A, distance off by 1%", MEDIUM, USUAL, 0.25, settings={"distance_error": 0.01}),
+    Row("30-110 A, cells scatter by 0.5%", MEDIUM, USUAL, 0.25, settings={"cell_spread": 0.005, "angle_spread": 0.2}),
+    Row("blank, 8-14 spots", MEDIUM, FEW, 1.0, 60, blank=True),
+    Row("blank, 40-100 spots", MEDIUM, MANY, 1.0, 60, blank=True),
+)
+
+
+def random_cell(code: str, axes: tuple[float, float], rng: np.random.Generator) -> tuple[float, ...]:
+    """Conventional parameters of a lattice of this type that comes near to no higher symmetry."""
+    while True:
+        a, b, c = np.exp(rng.uniform(*np.log(axes), 3))
+        angles = [90.0, 90.0, 90.0]
+        if code[0] == "a":
+            angles = list(rng.uniform(70, 110, 3))
+        elif code[0] == "m":
+            angles[1] = rng.uniform(92, 118)
+        elif code[0] == "h":
+            angles[2] = 120.0
+        if code[0] in "thc":
+            b = a
+        if code[0] == "c":
+            c = a
+        parameters = (a, b, c, *angles)
+        try:
+            cell = centring_basis(centring_of(code)) @ cell_from_parameters(parameters)
+        except CellError:
+            continue
+        if bravais(cell, 0.012).code == code:
+            return parameters
+
+
+def centring_of(code: str) -> str:
+    """The letter of the centring; a rhombohedral lattice is on hexagonal axes."""
+    return "H" if code == "hR" else code[1]
+
+
+def frames_of(row: Row, code: str, seed: int) -> tuple[Frames, list[tuple[str, Array]]]:
+    """The frames of a case, and the type and the primitive cell of each of its lattices."""
+    rng = np.random.default_rng((seed, sum(map(ord, row.name))))
+    codes = [code, str(rng.choice(TYPES))] if row.second else [code]
+    counts = [row.frames - round(row.second * row.frames), round(row.second * row.frames)]
+    parts, truth = [], []
+    for one, n in zip(codes, counts, strict=False):
+        parameters = random_cell(one, row.axes, rng)
+        parts.append(_simulated(row, parameters, centring_of(one), n, int(rng.integers(1 << 30))))
+        truth.append((one, reduced_cell(centring_basis(centring_of(one)) @ cell_from_parameters(parameters))))
+    spots = np.concatenate([part.spots for part in parts])
+    counts = np.concatenate([part.counts for part in parts])
+    frames = Frames(spots, np.concatenate([[0], np.cumsum(counts)]))
+    return frames.take(rng.permutation(frames.n_frames)), [] if row.blank else truth
+
+
+def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, seed: int) -> Frames:
+    small, large = row.axes == SMALL, row.axes == LARGE
+    given = Scenario(
+        cells=(parameters,),
+        centring=centring,
+        n_spots=row.spots,
+        false_share=(row.false, row.false),
+        d_min=1.0 if small else 4.0 if large else 3.0,
+        spot_radius=0.0005 if large else 0.0015,
+        distance=100.0 if small else 200.0,
+        lattices=(0, 0) if row.blank else (1, 1),
+    )
+    given = replace(given, **row.settings)
+    while True:
+        try:
+            frames = simulate(given, n, seed)
+            return Frames(frames.spots, frames.offsets)
+        except ParameterError:
+            # The cell shows too few spots: crystals with larger spots, and in the end to higher resolution.
+            given = replace(given, spot_radius=given.spot_radius * 1.5, d_min=given.d_min * 0.95)

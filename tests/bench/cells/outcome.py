@@ -1,0 +1,108 @@
+"""The search of one case, and what came of the cases of a row."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ffbidx_core.backends import get_backend
+from ffbidx_core.cell_search import CellSearch, find_cells
+from ffbidx_core.devices.devices import OneDevice
+from ffbidx_core.model.cell import Array, cell_parameters
+from ffbidx_core.model.unknown.selling import nearest_setting
+from tests.bench.cells.cases import ROWS, frames_of
+from tests.bench.cells.single import single_frames
+
+LENGTHS_WITHIN, ANGLES_WITHIN = 0.005, 0.3
+"""A reduced cell is right to this share of the lengths and these degrees."""
+
+
+def is_right(cell: Array, truth: Array, scale: bool) -> bool:
+    """Whether a primitive cell is the true one; with `scale` but for a factor on all lengths."""
+    if scale:
+        cell = cell * np.cbrt(abs(np.linalg.det(truth) / np.linalg.det(cell)))
+    found = nearest_setting(cell, truth @ truth.T)
+    if found is None:
+        return False
+    off = cell_parameters(found[0]) - cell_parameters(truth)
+    lengths = np.abs(off[:3]) / np.linalg.norm(truth, axis=1)
+    return bool(lengths.max() < LENGTHS_WITHIN and np.abs(off[3:]).max() < ANGLES_WITHIN)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A case: found, the type right, claims that are wrong, seconds of CPU time, and what single frames give."""
+
+    row: int
+    found: bool
+    typed: bool
+    wrong: int
+    seconds: float
+    three: bool = False
+    joint: bool = False
+    note: str = ""
+
+
+def run(task: tuple[int, str, int, bool]) -> Outcome:
+    """Search a case."""
+    number, code, seed, beside = task
+    row = ROWS[number]
+    frames, truth = frames_of(row, code, seed)
+    devices = OneDevice(get_backend("cpu", threads=1))
+    start = time.process_time()
+    search = find_cells(frames, devices, most_cells=2 if row.second else 1)
+    seconds = time.process_time() - start
+    scale = "distance_error" in row.settings
+    right = [[is_right(cell.primitive, true, scale) for _, true in truth] for cell in search.cells]
+    found = bool(truth) and all(any(each[k] for each in right) for k in range(len(truth)))
+    wrong = sum(not any(each) for each in right)
+    three, joint = single_frames(frames, truth[0][1]) if beside and len(truth) == 1 else (False, False)
+    note = "" if found and _typed(search, truth, right) else f"{code} {truth and cell_parameters(truth[0][1]).round(1)}"
+    return Outcome(number, found, found and _typed(search, truth, right), wrong, seconds, three, joint, note)
+
+
+def _typed(search: CellSearch, truth: list[tuple[str, Array]], right: list[list[bool]]) -> bool:
+    """Whether all cells that are right have their true types."""
+    return all(
+        cell.symmetry.lattice.code == truth[each.index(True)][0]
+        for cell, each in zip(search.cells, right, strict=True)
+        if any(each)
+    )
+
+
+def as_row(number: int, outcomes: list[Outcome], beside: bool) -> dict[str, Any]:
+    """The numbers of a row: shares with their standard errors."""
+    row, n = ROWS[number], len(outcomes)
+    found = sum(each.found for each in outcomes)
+
+    def share(k: int, of: int) -> tuple[float | None, float | None]:
+        # One case is added to either side for the error, so that none and all have one, too.
+        p = (k + 1) / (of + 2)
+        return (k / of, float(np.sqrt(p * (1 - p) / (of + 2)))) if of else (None, None)
+
+    values: dict[str, Any] = {"what": row.name, "frames": row.frames, "cases": n, "blank": row.blank}
+    if not row.blank:
+        values["found"], values["found_error"] = share(found, n)
+        values["typed"], values["typed_error"] = share(sum(each.typed for each in outcomes), found)
+    values["wrong"] = sum(each.wrong for each in outcomes)
+    if beside and not row.blank and not row.second:
+        values["three"] = sum(each.three for each in outcomes) / n
+        values["joint"] = sum(each.joint for each in outcomes) / n
+    values["seconds"] = float(np.median([each.seconds for each in outcomes]))
+    return values
+
+
+def line(values: dict[str, Any]) -> str:
+    """A row of the table."""
+
+    def shown(name: str) -> str:
+        if values.get(name) is None:
+            return f"{'':12}"
+        error = values.get(f"{name}_error")
+        return f"{values[name]:6.3f}" + (f" {error:5.3f}" if error is not None else 6 * " ")
+
+    shares = " ".join(shown(name) for name in ("found", "typed", "three", "joint"))
+    return f"{values['what']:46} {values['cases']:5} {shares} {values['wrong']:6} {values['seconds']:8.1f}"
