@@ -130,8 +130,6 @@ def _convert(name: str, value: Any, kind: type) -> Any:
         raise ParameterError(name, value, words[kind]) from None
 
 
-
-
 def at_least(low: float, most: float = LARGEST) -> dict[str, Any]:
     """Numbers from `low` to the largest sensible one."""
     return {"wanted": f"at least {low:g} and at most {most:.12g}", "check": lambda v: low <= v <= most}

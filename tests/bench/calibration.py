@@ -26,7 +26,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.judge import Tally
 from tests.bench import record
-from tests.bench.claims import Claims, interval
+from tests.bench.claims.agreement import Claims, interval
 from tests.bench.quality import BATCH, index_all, part
 from tests.bench.scenarios import CASES, CUBIC, HEXAGONAL, PSEUDO
 

@@ -8,7 +8,7 @@ from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate.still import random_rotation
 from tests.bench.calibration import LATTICES, measure, overlaps
-from tests.bench.claims import Claims, interval
+from tests.bench.claims.agreement import Claims, interval
 
 
 @pytest.mark.parametrize(
