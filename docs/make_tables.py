@@ -144,6 +144,10 @@ TABLES = {
         "one frame at a time: best vectors": "{three:.2f}", "best joint triple": "{joint:.2f}",
         "CPU s": "{seconds:.0f}",
     }),
+    "files": Table("files", {
+        "frames": "{frames}", "command, frames/s": "{command}", "engine, frames/s": "{engine}", "share": "{share}",
+        "s outside its clock": "{outside}", "seconds that each was busy": "{busy}",
+    }),
     "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
 }  # fmt: skip
 
