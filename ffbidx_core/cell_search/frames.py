@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.detector.beam_shift import BeamShift
-from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ..model.detector.pixels import frames_of_moved_detector
 from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.ragged import offsets_of, rows_of
 from ..model.unknown.scan import FEWEST_SPOTS, MOST_SPOTS
@@ -66,15 +65,10 @@ class Frames:
         return Frames(self.spots[rows], offsets)
 
     def moved(self, shift: BeamShift) -> Frames:
-        """The frames with the beam shifted, as well as spots alone allow: by the wavelength of their Ewald sphere."""
+        """The frames with the beam shifted, as well as spots alone allow."""
         if not shift:
             return self
-        spots = self.spots.astype(np.float64)
-        for begin, end in itertools.pairwise(self.offsets):
-            if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
-                along = np.full(end - begin, wavelength)
-                spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, shift.radian)
-        return Frames(spots.astype(np.float32), self.offsets)
+        return Frames(frames_of_moved_detector(self.spots, self.offsets, shift.radian), self.offsets)
 
     def order(self) -> NDArray[np.int64]:
         """All frames in the order of the search: the half with more spots first, each half spread over the run."""

@@ -5,7 +5,9 @@ The beam runs along +z; a spot is q = s1 - s0 with |s0| = |s1| = 1 / wavelength,
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,3 +128,21 @@ def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, dist
     ray[forward, 2] = 1
     ray[forward] /= np.linalg.norm(ray[forward], axis=1, keepdims=True)
     return np.asarray(np.where(forward[:, None], (ray - (0.0, 0.0, 1.0)) / wave, spots))
+
+
+def frames_of_moved_detector(spots: NDArray[Any], offsets: NDArray[np.int64], shift: Radian) -> NDArray[np.float32]:
+    """Spots (N, 3) of frames with the beam shifted, as well as spots alone allow: by the wavelength of their sphere.
+
+    Parameters
+    ----------
+    offsets : (F + 1,)
+        Frame f owns rows offsets[f]:offsets[f + 1]; one whose spots lie on no Ewald sphere stays as it is.
+    shift : (2,)
+        As for `spots_of_moved_detector`.
+    """
+    moved = spots.astype(np.float64)
+    for begin, end in itertools.pairwise(offsets):
+        if (wavelength := wavelength_of_spots(moved[begin:end])) is not None:
+            along = np.full(end - begin, wavelength)
+            moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, shift)
+    return moved.astype(np.float32)

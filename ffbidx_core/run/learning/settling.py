@@ -14,7 +14,7 @@ from ...learn.beam import settle_beam
 from ...learn.lesson import Lesson
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift
 from ...model.detector.panels import Geometry
-from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ...model.detector.pixels import frames_of_moved_detector
 from ...model.records.frame import FrameBlock
 from ...model.records.run import Learned
 from ...parameters import Parameters
@@ -159,13 +159,8 @@ def learn_with_beam(
 
 
 def _moved(block: FrameBlock, shift: BeamShift) -> FrameBlock:
-    """A block with the beam shifted, as well as its spots alone allow: by the wavelength of their Ewald sphere."""
-    spots = block.spots.astype(np.float64)
-    for begin, end in itertools.pairwise(block.offsets):
-        if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
-            along = np.full(end - begin, wavelength)
-            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, shift.radian)
-    return replace(block, spots=spots.astype(np.float32))
+    """A block with the beam shifted, as well as its spots alone allow."""
+    return replace(block, spots=frames_of_moved_detector(block.spots, block.offsets, shift.radian))
 
 
 def first_frames(
