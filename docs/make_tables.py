@@ -59,6 +59,11 @@ def with_error(name: str) -> Column:
     return lambda row: "" if row.get(name) is None else f"{row[name]:.2f} ± {row[name + '_error']:.2f}"
 
 
+def within(name: str) -> Column:
+    """A number with its standard error over the runs."""
+    return lambda row: "" if row.get(name) is None else f"{row[name]:.3f} ± {row[f'{name}_se']:.3f}"
+
+
 def thousands(name: str) -> Column:
     """A whole number with spaces between its thousands."""
     return lambda row: "" if row.get(name) is None else f"{row[name]:,}".replace(",", " ")
@@ -147,6 +152,13 @@ TABLES = {
     "files": Table("files", {
         "frames": "{frames}", "command, frames/s": "{command}", "engine, frames/s": "{engine}", "share": "{share}",
         "s outside its clock": "{outside}", "seconds that each was busy": "{busy}",
+    }),
+    "geometry": Table("geometry", {
+        "stills and detector": "{what}", "runs moved": "{moved} of {runs}", "indexed, file's panels": "{given:.1%}",
+        "refined panels": "{refined:.1%}", "true panels": "{true:.1%}", "worst run, refined − true": "{least:+.1%}",
+        "misorientation refined, degrees": "{angle:.4f}", "true": "{angle_true:.4f}",
+        "panels off by, px rms": within("off"), "z, rms": "{z:.2f}", "residual before, px": "{before:.2f}",
+        "after": "{after:.3f}", "rounds": "{rounds:.1f}", "CPU s": "{seconds:.0f}",
     }),
     "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
 }  # fmt: skip

@@ -66,7 +66,7 @@ def command(
     from ffbidx_core.panels.of_run import refine_results
     from ffbidx_core.panels.words import as_dict, rows_of, sentences
     from ffbidx_core.write import check_output, write_file
-    from ffbidx_core.write.formats.refined import refined_text
+    from ffbidx_core.write.formats.refined import check_suffix, refined_text
 
     for path in filter(None, (output, millepede, png)):
         check_output(path, overwrite, [results, *([geometry] if geometry else [])])
@@ -78,6 +78,7 @@ def command(
         found = refine_results(results, devices, geometry)
     refined, names = found.refined, found.names
     if refined.fit is not None and output is not None:
+        check_suffix(output, found.target)
         text = refined_text(found.target, refined.panels, found.distance)
         write_file(output, text.encode("utf-8", "surrogateescape"), overwrite)
     if refined.fit is not None and millepede is not None:

@@ -127,7 +127,7 @@ def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario
     if (wave := given.wavelength) is not None and wave.value is not None:
         scenario = dataclasses.replace(scenario, wavelength=wave.angstrom)
     detector = ManyPanels.of(given, scenario.distance)
-    if off:
+    if off != 0:
         # A stream of numbers of its own: the crystals of a seed are the same on any detector.
         detector = detector.disturbed(off, np.random.default_rng((seed, 1)))
     return scenario.with_panels(detector)

@@ -17,6 +17,8 @@ from ..model.detector.tree import PanelTree, groups_by_nearness
 
 MOTION = np.array([1.0, 1.0, 0.5, 2.5, 2.5, 2.5])
 """Sizes of the motions of a node, in relation to each other: pixels along x, y, z, milliradian about them."""
+LARGEST = 1000.0
+"""Pixels by which no panel is off."""
 LEVELS = (0.5, 1.0, 0.1)
 """How much the largest groups, groups within groups, and panels within their group move, in relation to each other."""
 
@@ -107,7 +109,14 @@ class ManyPanels:
             Motions are normal numbers, those of the groups and panels as `LEVELS` says.
         alone
             Panels move each by itself, and groups not.
+
+        Raises
+        ------
+        ParameterError
+            When the size is no number of pixels.
         """
+        if not 0 <= size < LARGEST:
+            raise ParameterError("panels_off", size, f"at least 0 and below {LARGEST:g} pixels")
         tree = self.tree
         deepest = int(tree.level.max())
         weight = np.zeros(tree.n_nodes)

@@ -86,6 +86,7 @@ def test_bad_requests_are_one_line(wrong, tmp_path, capsys):
         ([str(results), "-g", str(other)], 2, "other panels"),
         ([str(results), "-o", str(taken)], 6, "already there"),
         ([str(results), "-o", str(results), "--overwrite"], 2, "is the input"),
+        ([str(results), "-o", str(tmp_path / "x.expt")], 2, "name the output .geom"),
         ([str(spots)], 2, "no results file"),
         ([str(tmp_path / "none.h5")], 2, "none.h5"),
     ):
@@ -134,6 +135,10 @@ def test_measurements_for_millepede_agree_with_the_fit(wrong):
 def test_simulate_refuses_panels_off_without_panels(tmp_path, capsys):
     assert main(["simulate", "-o", str(tmp_path / "s.h5"), "--cell", CELL, "--panels-off", "1"]) == 2
     assert "-g FILE" in capsys.readouterr().err
+    (tmp_path / "det.geom").write_text(many_panels(2, 2))
+    options = ["--cell", CELL, "-g", str(tmp_path / "det.geom"), "--panels-off", "nan"]
+    assert main(["simulate", "-o", str(tmp_path / "s.h5"), *options]) == 2
+    assert "--panels-off" in capsys.readouterr().err
 
 
 def test_simulated_wavelength_and_distance_are_the_file_s(wrong):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 
@@ -43,10 +44,19 @@ def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> s
     return _crystfel(geometry, before, panels)
 
 
-def distance_of(geometry: Geometry) -> float | None:
-    """The distance that a geometry gives for all frames, mm; None where each frame has its own."""
-    reading = geometry.distance
-    return None if reading is None or reading.value is None else reading.millimetres
+def check_suffix(path: str, geometry: Geometry) -> None:
+    """Refuse the name of an output whose suffix is that of another format.
+
+    Raises
+    ------
+    UsageError
+        For `.expt` where the geometry is no experiment list, and for `.geom` where it is one.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix == ".expt" and not is_experiments(geometry.text):
+        raise UsageError(f"-o {path}: the geometry of the run is a CrystFEL geometry file: name the output .geom")
+    if suffix == ".geom" and is_experiments(geometry.text):
+        raise UsageError(f"-o {path}: the geometry of the run is a DIALS experiment list: name the output .expt")
 
 
 def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> str:
