@@ -28,8 +28,8 @@ def memory_explained(given: Parameters, batch_size: int | None) -> Iterator[None
 
 
 def _largest(given: Parameters, batch_size: int | None) -> str:
-    """The option that is the most times its default, in words."""
-    default = Parameters()
+    """The option that is the most times its default under `best`, in words."""
+    default = Parameters.preset("best")
     names = [each.name for each in fields(given) if each.name in _SIZES]
     times = {name: getattr(given, name) / max(1, getattr(default, name)) for name in names}
     values = {name: getattr(given, name) for name in names}

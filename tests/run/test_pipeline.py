@@ -202,12 +202,23 @@ def test_a_stop_before_the_start_finishes_nothing(stills):
 
 def test_a_failing_backend_ends_the_reader_too(stills, monkeypatch):
     def fail(*arguments, **options):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr("ffbidx_core.devices.devices.index_frames", fail)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        index(job(stills, batch_size=1))
+    assert not any(thread.name == "ffbidx-reader" for thread in threading.enumerate())
+
+
+def test_memory_that_is_not_there_is_explained(stills, monkeypatch):
+    def fail(*arguments, **options):
         raise MemoryError
 
     monkeypatch.setattr("ffbidx_core.devices.devices.index_frames", fail)
-    with pytest.raises(MemoryError):
-        index(job(stills, batch_size=1))
-    assert not any(thread.name == "ffbidx-reader" for thread in threading.enumerate())
+    with pytest.raises(UsageError, match="make --batch-size smaller"):
+        index(job(stills, parameters=Parameters.preset("best")))
+    with pytest.raises(UsageError, match="--num-angle-points: 100000 needs more memory"):
+        index(job(stills, parameters=Parameters.preset("best", num_angle_points=100_000)))
 
 
 def test_only_bad_frames_are_an_error_that_names_the_first(tmp_path):
