@@ -14,7 +14,7 @@ from ffbidx_core.run.request import RunRequest
 
 FIELDS = {field.name: field for field in dataclasses.fields(RunRequest)}
 OF_ARRAYS = {"spots", "offsets"}
-OF_THE_COMMAND = {"dry_run", "as_json", "log_json", "quiet", "verbose", "debug", "config", "print_config"}
+OF_THE_COMMAND = {"help_all", "dry_run", "as_json", "log_json", "quiet", "verbose", "debug", "config", "print_config"}
 
 
 def asked(*arguments: str) -> RunRequest:
