@@ -1,5 +1,7 @@
 import os
+import re
 import shutil
+import subprocess
 import sys
 
 import h5py
@@ -33,6 +35,31 @@ def test_another_module_that_comes_first(psi, monkeypatch):
     assert found.data == {"path": str(psi), "ours": False, "others": [str(psi)]}
     assert str(psi) in found.text
     assert f"put {ROOT} first on PYTHONPATH" in found.text
+
+
+def found_by_a_new_process(*folders):
+    """File of `ffbidx`, and what the doctor says of it, in a process with these folders first on its path."""
+    code = (
+        "import importlib.util; from ffbidx_core.doctor import machine; found = machine.module();"
+        "print(importlib.util.find_spec('ffbidx').origin, found.state.value, found.text, sep='\\n')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    # Safe path: the current folder is not looked in.
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_the_advice_works_when_it_is_followed(psi):
+    """Both ways: our folder first on PYTHONPATH, and the other package uninstalled."""
+    theirs, ours = psi.parents[1], str(ROOT / "ffbidx" / "__init__.py")
+    origin, state, text = found_by_a_new_process(theirs)
+    assert (origin, state) == (str(psi), State.ATTENTION.value)
+    folder = re.search(r"put (\S+) first on PYTHONPATH", text)[1]
+    assert found_by_a_new_process(folder, theirs)[:2] == [ours, State.ATTENTION.value]
+    psi.unlink()
+    psi.parent.rmdir()
+    assert found_by_a_new_process(theirs)[:2] == [ours, State.OK.value]
 
 
 def test_another_module_behind_ours(psi, monkeypatch):
