@@ -18,7 +18,7 @@ from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..parameters import Parameters
 from .friedel import centres_of_symmetry, is_flat
 
-RINGS = 3
+RINGS = 4
 STEP = 0.3
 """Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
 FRAMES = 24

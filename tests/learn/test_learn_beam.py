@@ -217,13 +217,27 @@ def test_cells_of_the_inputs_themselves(sources, tmp_path):
     assert shift_of(tmp_path / "x.h5") == pytest.approx(SHIFT, abs=0.06)
 
 
+NEAR_DETECTOR = {
+    "cells": ((79.1, 79.1, 37.9, 90.0, 90.0, 90.0),),
+    "distance": 90.0,
+    "pixel_size": 110.0,
+    "detector_size": (1756, 1756),
+    "wavelength": 1.305,
+    "n_spots": (10, 90),
+}
+"""A pixel is 1.2 mrad, the shortest reciprocal vector 16.5 mrad."""
+
+
 @pytest.mark.parametrize(
     ("off", "n", "settings"),
     [
         ((12.0, 9.0), 30, {}),
         ((0.0, 8.0), 40, {"cells": ((281.0, 281.0, 165.0, 90.0, 90.0, 120.0),), "n_spots": (100, 200)}),
+        ((12.0, 9.0), 40, NEAR_DETECTOR),
+        ((13.0, 9.0), 40, NEAR_DETECTOR),
+        ((-12.0, -9.0), 40, NEAR_DETECTOR),
     ],
-    ids=["15 pixels", "281 A"],
+    ids=["15 pixels", "281 A", "18 mrad", "19 mrad", "18 mrad the other way"],
 )
 def test_a_shift_that_hides_most_crystals(tmp_path, off, n, settings):
     scenario = replace(SCENARIO, beam_centre_error=off, **settings)
@@ -236,7 +250,8 @@ def test_a_shift_that_hides_most_crystals(tmp_path, off, n, settings):
         rates.append(outcome.summary.indexed / n)
     assert rates[0] < 0.4
     assert rates[1] > 0.95
-    assert shift_of(tmp_path / "True.h5") == pytest.approx((-0.375 * off[0], -0.375 * off[1]), abs=0.03)
+    mrad = scenario.pixel_size / scenario.distance
+    assert shift_of(tmp_path / "True.h5") == pytest.approx((-mrad * off[0], -mrad * off[1]), abs=0.08 * mrad)
 
 
 @pytest.mark.parametrize(
