@@ -19,13 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffbidx_core.devices import open_devices
-from ffbidx_core.model.cell import Array, symmetry_operators
+from ffbidx_core.model.cell import Array
 from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.model.detector.units import HC
 from ffbidx_core.model.lattice import primitive_basis
-from ffbidx_core.model.plan import SYMMETRY_TOLERANCE
 from ffbidx_core.panels.fit import PanelFit
-from ffbidx_core.panels.gather import Gathered
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.panels.refine import FEW_PEAKS, PanelTrials, refine
 from ffbidx_core.parameters import Parameters
@@ -35,6 +33,7 @@ from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.many_panels import ManyPanels
 from tests.bench import record
 from tests.helpers.panels.detectors import many_panels
+from tests.helpers.panels.stills import gathered, off_by
 
 FIRST_SEED = 1000
 """Seeds below were for tuning."""
@@ -134,34 +133,13 @@ class Run:
     seconds: float
 
 
-def gathered(frames: SimulatedFrames) -> Gathered:
-    """Simulated frames without crystals."""
-    scenario = frames.scenario
-    assert scenario.panels is not None
-    basis = primitive_basis(scenario.input_cells[0], scenario.centring)
-    references = basis @ scenario.input_cells
-    n = frames.n_frames
-    peaks = IndexedPeaks(
-        frames.pixels.astype(np.float64),
-        frames.offsets,
-        np.full(n, scenario.wavelength),
-        np.zeros(n),
-        np.zeros((0, 3, 3)),
-        np.zeros(n + 1, np.int64),
-        np.zeros(0, np.int64),
-        references,
-        [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
-    )
-    return Gathered(scenario.panels.geometry, scenario.panels.given_distance, peaks)
-
-
 def run(task: tuple[Case, int]) -> Run:
     """Refine the panels of a case, with a seed."""
     case, seed = task
     devices = open_devices("cpu", threads=1)
     frames = case.simulated(seed)
     assert frames.scenario.panels is not None
-    data, true = gathered(frames), frames.scenario.panels.true
+    data, true = gathered(frames, with_crystals=False), frames.scenario.panels.true
     trials = PanelTrials(devices, Parameters.preset("best"), ResolutionLimits())
     start = time.process_time()
     refined = refine(data, trials)
@@ -194,13 +172,8 @@ def compared(fit: PanelFit, given: PlacedPanels, true: PlacedPanels) -> tuple[fl
 
     The turn of all about the beam, which no still shows, is taken out of the truth as the fit takes it out.
     """
-    shift = (true.centre - given.centre)[:, :2] / given.pixel
-    unit = given.centre[:, [1, 0]] * (-1, 1) / given.pixel
-    weight = fit.counts[:, None]
-    shift = shift - (weight * unit * shift).sum() / (weight * unit**2).sum() * unit
+    off, errors = off_by(fit, given, true, FEW_PEAKS)
     seen = fit.counts >= FEW_PEAKS
-    errors = fit.errors[seen, :2]
-    off = (fit.motion[:, :2] - shift)[seen]
     return _rms(off), _rms(off / errors), _rms(fit.motion[seen, :2] / errors)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from ffbidx_core.model.cell import symmetry_operators
 from ffbidx_core.model.detector.placed import rotations
 from ffbidx_core.model.detector.units import HC
+from ffbidx_core.model.lattice import primitive_basis
 from ffbidx_core.panels.gather import Gathered
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.read.geometry.any import parse_geometry
@@ -37,9 +38,11 @@ def stills(
 
 def gathered(frames: SimulatedFrames, *, turned: float = 0.0, with_crystals: bool = True) -> Gathered:
     """The stills with their true crystals, each turned by about so many degrees, or without crystals."""
-    n, references = frames.n_frames, frames.input_cells
+    n = frames.n_frames
+    basis = primitive_basis(frames.scenario.input_cells[0], frames.scenario.centring)
+    references = basis @ frames.input_cells
     turns = rotations(np.random.default_rng(1).standard_normal((len(frames.cells), 3)) * np.deg2rad(turned))
-    cells, kinds, offsets = frames.cells @ turns, frames.input_cell, frames.cell_offsets
+    cells, kinds, offsets = basis @ frames.cells @ turns, frames.input_cell, frames.cell_offsets
     if not with_crystals:
         cells, kinds, offsets = cells[:0], kinds[:0], np.zeros(n + 1, np.int64)
     peaks = IndexedPeaks(
