@@ -25,8 +25,8 @@ def command(ctx: click.Context, topic: str | None) -> None:
         click.echo(root.get_help())
         click.echo(f"\nffbidx help TOPIC: {', '.join([*COMMANDS, *TOPICS, 'schema'])}")
         return
-    # A group of options goes before the command of the same name, which there is none of.
-    if topic in COMMANDS:
+    # A group of options goes before the command of the same name, which has --help.
+    if topic in COMMANDS and topic not in TOPICS:
         found = cli.get_command(root, topic)
         assert found is not None
         with click.Context(found, info_name=topic, parent=root) as context:
@@ -51,4 +51,7 @@ def command(ctx: click.Context, topic: str | None) -> None:
                 if title == GROUPS[topic]:
                     with formatter.section(f"{title}: options of ffbidx index"):
                         formatter.write_dl(rows, col_max=34)
+    if topic in COMMANDS:
+        formatter.write_paragraph()
+        formatter.write_text(f"There is a command of this name, too: ffbidx {topic} --help")
     click.echo(formatter.getvalue(), nl=False)

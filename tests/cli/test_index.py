@@ -220,7 +220,13 @@ def test_parameters_of_the_run_are_in_the_results(index, spots_file):
     index(spots_file, "--preset", "fast", "--max-drift", "4%,2", "--polish", "none")
     header = read_results("spots.ffbidx.h5").header
     wanted = Parameters.preset(
-        "fast", num_halfsphere_points=4096, learn_cell=0, max_drift=(0.04, 2), polish="none", max_output_cells=24
+        "fast",
+        num_halfsphere_points=4096,
+        learn_cell=0,
+        judge_frames=0,
+        max_drift=(0.04, 2),
+        polish="none",
+        max_output_cells=24,
     )
     assert json.loads(header.parameters) == json.loads(wanted.as_json())
     assert header.backend == "cpu"

@@ -34,5 +34,5 @@ def test_the_soak_table_has_a_row_for_each_figure(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["soak", *few, "--json", str(path)])
     soak.main()
     rows = json.loads(path.read_text())["rows"]
-    assert [set(row) for row in rows] == 4 * [{"what", "found", "asked"}]
+    assert [set(row) for row in rows] == 5 * [{"what", "found", "asked"}]
     assert rows[-1]["found"] == "4.0%"

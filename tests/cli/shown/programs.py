@@ -90,6 +90,7 @@ def inspect() -> None:
         bad_frames=3,
         spots=987_654,
         left_out=12,
+        off_panels=345,
         spots_per_frame=[0, 71, 1999],
         histogram=[(0, 9, 1000), (10, 99, 11_000), (100, 2000, 345)],
         resolution=[33.0, 1.61],

@@ -48,7 +48,7 @@ def test_help_on_every_topic(run, topic):
         assert "".join(ran.out.split()).startswith("".join(TOPICS[topic].split()))
     if topic in GROUPS:
         assert f"{GROUPS[topic]}: options of ffbidx index:" in ran.out
-    if topic in COMMANDS:
+    if topic in COMMANDS and topic not in TOPICS:
         assert ran.out.startswith(f"Usage: ffbidx {topic}")
 
 

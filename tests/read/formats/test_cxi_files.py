@@ -13,7 +13,7 @@ from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
-from ffbidx_core.run.summary import Tally
+from ffbidx_core.run.tally import Tally
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.beamline import geom_text, write_cxi
 
