@@ -169,9 +169,15 @@ class InputCells:
         return list(groups.values())
 
     def take_up(self, learned: Sequence[Learned]) -> None:
-        """Use cells that were learned."""
+        """Use cells that were learned, from the next block on."""
         for group in learned:
             self._learned[group.given.tobytes()] = group
+            self._sets.pop(group.given.tobytes(), None)
+
+    def go_on_with(self, job: Job, p: Parameters) -> None:
+        """Use the cells of another job and other parameters from the next block on."""
+        self._job, self._p = job, p
+        self._sets.clear()
 
     def get(self, block: FrameBlock) -> CellSet:
         """The input cells of a block with their search."""

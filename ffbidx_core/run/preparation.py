@@ -207,7 +207,7 @@ def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
 
 def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; what is wrong with the request is an error before, not after that."""
-    _input_cells(request)
+    input_cells_of(request)
     for path, wanted in formats_of(request.output_names, request.output_format).items():
         if path != TO_STDOUT:
             output = Output(path, wanted)
@@ -249,7 +249,7 @@ def _job_of(
 ) -> Job:
     """The job that a request asks for."""
     geometry, half_pixel_shift = request.chosen([source.path for source in sources])
-    cells = _input_cells(request)
+    cells = input_cells_of(request)
     if not cells and not request.finds_cell and (own := centred_cell_of(source.path for source in sources)):
         cells = [own]
     named: Sequence[object] = request.input_names if request.spots is None else [NAME]
@@ -297,7 +297,7 @@ def _with_cells(job: Job, cells: Sequence[InputCell], notes: tuple[str, ...] = (
     return dataclasses.replace(job, cells=np.stack([each.cell for each in cells]), lattices=lattices, notes=notes)
 
 
-def _input_cells(request: RunRequest) -> list[InputCell]:
+def input_cells_of(request: RunRequest) -> list[InputCell]:
     """The input cells for all frames that are known."""
     return [
         read_input_cell(os.fspath(cell)) if _is_file(cell) else input_cell_of(cell, f"cells[{number}]")

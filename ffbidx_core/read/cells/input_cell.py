@@ -50,9 +50,22 @@ def read_input_cell(text: str) -> InputCell:
     UsageError
         When the numbers make no cell.
     """
-    match = _WRITTEN_OUT.fullmatch(text)
-    if match is None or os.path.lexists(text):
+    if _WRITTEN_OUT.fullmatch(text) is None or os.path.lexists(text):
         return read_cell_file(text)
+    return cell_written_out(text)
+
+
+def cell_written_out(text: str) -> InputCell:
+    """The cell of 6 or 9 numbers and perhaps a centring letter; no file is looked for.
+
+    Raises
+    ------
+    UsageError
+        When they make no cell.
+    """
+    match = _WRITTEN_OUT.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--cell {text}: wanted is a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
     centring = (match["centring"] or "P").upper()
     if centring not in CENTRINGS:
         raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")

@@ -146,7 +146,7 @@ def learn_with_beam(
     head = [cells.without_origin(block) for block in head]
 
     def moved(shift: BeamShift) -> Sequence[FrameBlock]:
-        return [_moved(block, shift) for block in head] if shift else head
+        return [moved_block(block, shift) for block in head] if shift else head
 
     def scan(about: BeamShift) -> BeamShift | None:
         far = cells.scan_beam(devices, moved(about))
@@ -158,7 +158,7 @@ def learn_with_beam(
     return list(learned), shift, left
 
 
-def _moved(block: FrameBlock, shift: BeamShift) -> FrameBlock:
+def moved_block(block: FrameBlock, shift: BeamShift) -> FrameBlock:
     """A block with the beam shifted, as well as its spots alone allow."""
     return replace(block, spots=frames_of_moved_detector(block.spots, block.offsets, shift.radian))
 
