@@ -20,8 +20,8 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 
 COLUMN = {
     "read": 2, "backends": 1, "method": 1, "write": 2, "devices": 1, "published": 0, "simulate": 3, "learn": 1,
-    "cell_search": 0, "panels": 1, "run": 2, "diagnose": 0, "report": 0, "benchmark": 3, "doctor": 3, "ffbidx": 0,
-    "ffbidx_core": 2,
+    "cell_search": 0, "panels": 1, "run": 2, "live": 1, "diagnose": 0, "report": 0, "benchmark": 3, "doctor": 3,
+    "ffbidx": 0, "ffbidx_core": 2,
 }  # fmt: skip
 """The column of each room that is not as wide as the house."""
 WHOLE_WIDTH = ("ground", "model", "ffbidx_cli")
@@ -54,6 +54,7 @@ PURPOSE = {
     "cell_search": "The unit cell, when nobody knows it",
     "panels": "Where a detector's panels are, by many crystals",
     "run": "A whole run, from the request to the outcome",
+    "live": "Spot lists as messages, answers while the detector runs",
     "diagnose": "What is wrong with a run, and what to type next",
     "report": "A run in pictures and words, a frame in a picture",
     "benchmark": "Frames a second, and the share indexed rightly",

@@ -21,6 +21,8 @@ from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
     "cell": "Find the unit cell of spots when nobody knows it.",
+    "serve": "Index spot lists that come as messages while the detector runs.",
+    "replay": "Send the frames of files to a live server, and measure its delays.",
     "merge": "Join the results of shards, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
     "convert": "Spot files of any format to HDF5, results to the formats of other programs.",
@@ -36,6 +38,9 @@ COMMANDS = {
     "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
 }
 """Every command with its line in the group's help, so that the help imports none of them."""
+
+FOLDERS = {"serve": "live.", "replay": "live."}
+"""The folder, where it is not the commands' own, that a command's module is in."""
 
 DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Numbers of system errors that are the fault of the disk under the output, wherever they are raised."""
@@ -69,7 +74,9 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"ffbidx_cli.commands.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"ffbidx_cli.commands.{FOLDERS.get(cmd_name, '')}{cmd_name}"
+        ).command
         for parameter in command.params:
             if parameter.metavar in NAMES_OF_FILES and parameter.type is click.STRING:
                 parameter.type = FileName(parameter.metavar)

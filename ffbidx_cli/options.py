@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from ffbidx_core.parameters import PRESETS, Parameters
-from ffbidx_core.run.request import RunRequest, names_of
+from ffbidx_core.run.request import names_of
 from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Method, Outputs, Where
 
 Decorator = Callable[[Any], Any]
@@ -84,8 +84,11 @@ def parameter_options(function: Any) -> Any:
     return section_options(Method)(function)
 
 
-def request_of(options: Mapping[str, Any]) -> RunRequest:
-    """The request that the values of a command's options make.
+R = TypeVar("R", bound=Method)
+
+
+def request_of(options: Mapping[str, Any], kind: type[R]) -> R:
+    """The request, of RunRequest or another kind, that the values of a command's options make.
 
     Raises
     ------
@@ -93,8 +96,8 @@ def request_of(options: Mapping[str, Any]) -> RunRequest:
         For a parameter out of its range.
     """
     _, given = chosen_parameters(options["preset"], options)
-    names = {field.name for field in dataclasses.fields(RunRequest) if field.metadata.get("kind") is not None}
-    return RunRequest(**{name: value for name, value in options.items() if name in names}, parameters=given)
+    names = {field.name for field in dataclasses.fields(kind) if field.metadata.get("kind") is not None}
+    return kind(**{name: value for name, value in options.items() if name in names}, parameters=given)
 
 
 def chosen_parameters(preset: str, options: Mapping[str, Any]) -> tuple[Parameters, dict[str, Any]]:

@@ -10,6 +10,7 @@ import click
 from ffbidx_cli import ARGUMENTS, config
 from ffbidx_cli import options as shared
 from ffbidx_cli.help import GroupedCommand, help_all_option
+from ffbidx_core.run.request import RunRequest
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
@@ -66,7 +67,7 @@ def command(
     options["inputs"] = options["inputs"] or context.lookup_default("inputs") or ()
     if not options["inputs"]:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    request = shared.request_of(options)
+    request = shared.request_of(options, RunRequest)
     request.check(dry_run=dry_run, as_json=as_json)
 
     from ffbidx_core.run.preparation import prepared

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "cell_search": {"ground", "model", "method", "devices", "read", "learn"},
     "panels": {"ground", "model", "method", "read", "devices", "learn"},
     "run": {"ground", "model", "method", "read", "write", "devices", "learn", "cell_search", "panels"},
+    "live": {"ground", "model", "read", "write", "devices", "run"},
     "diagnose": {"ground", "model", "read", "devices", "learn", "panels"},
     "report": {"ground", "model", "read", "devices", "learn", "cell_search", "panels", "diagnose"},
     "benchmark": {"ground", "model", "method", "devices", "run", "simulate"},
@@ -41,9 +42,8 @@ MAY_IMPORT = {
     "ffbidx_core": {"read", "run"},
     "ffbidx": {"ground", "published"},
     "ffbidx_cli": {
-        "ground", "model", "read", "write", "devices", "learn", "cell_search", "panels", "run", "diagnose", "report",
-        "benchmark",
-        "doctor", "simulate", "ffbidx_core",
+        "ground", "model", "read", "write", "devices", "learn", "cell_search", "panels", "run", "live", "diagnose",
+        "report", "benchmark", "doctor", "simulate", "ffbidx_core",
     },
 }  # fmt: skip
 """The rooms, lowest first, and the rooms that each may import from besides itself."""

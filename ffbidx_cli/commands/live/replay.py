@@ -1,0 +1,103 @@
+"""`ffbidx replay`: frames of files as messages at a steady rate, and the delays of their answers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffbidx_cli import options as shared
+from ffbidx_cli.commands.live.packages import live_packages
+from ffbidx_core.run.sections import Experiment
+
+if TYPE_CHECKING:
+    from ffbidx_cli.signals import StopSignals
+    from ffbidx_core.live.replay import Replayed
+
+LOST = 3
+"""Exit status where frames are not accounted for, or were dropped or refused."""
+
+
+@click.command("replay")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--to", required=True, metavar="ADDRESS", help="Where the server takes spot lists, its --bind.")
+@click.option(
+    "--answers", metavar="ADDRESS", help="Where the server publishes answers.  [default: the port behind --to]"
+)
+@click.option("--no-answers", is_flag=True, help="Send only.")
+@click.option(
+    "--rate", default=100.0, show_default=True, type=click.FloatRange(min=0), metavar="N",
+    help="Frames a second; 0: as fast as they can be sent.",
+)  # fmt: skip
+@click.option(
+    "--dialect", default="cbor", show_default=True, type=click.Choice(["cbor", "om", "stream2", "json"]),
+    help="Dialect of the messages.",
+)  # fmt: skip
+@click.option("--run", default="replay", show_default=True, metavar="NAME", help="Name of the run.")
+@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after this many frames.")
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Send the inputs so often.")
+@click.option("--keys", metavar="DIR", help="Folder with the keys of a client, made by `ffbidx serve --make-keys`.")
+@shared.geometry_options
+@click.option("--json", "as_json", is_flag=True, help="Print counts and delays as JSON on standard output.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+@shared.debug_option
+@click.pass_obj
+def command(
+    signals: StopSignals,
+    /,
+    inputs: tuple[str, ...],
+    to: str,
+    answers: str | None,
+    no_answers: bool,
+    rate: float,
+    dialect: str,
+    run: str,
+    max_frames: int | None,
+    repeat: int,
+    keys: str | None,
+    as_json: bool,
+    quiet: bool,
+    **experiment: Any,
+) -> int:
+    """Send the frames of files to a live server, and measure how long each answer takes.
+
+    INPUT is a spot file of any format that `ffbidx index` reads, or a results file, whose inputs are sent. The delay
+    is from sending a frame to the receipt of its answer.
+    """
+    with live_packages():
+        from ffbidx_core.live.replay import replay
+
+    def show(state: Replayed) -> None:
+        if not quiet:
+            click.echo(f"{state.sent} sent, {state.answered} answered, {state.dropped} dropped", err=True)
+
+    geometry = Experiment(**experiment).chosen([])[0] if experiment.get("geometry") else None
+    with signals.stoppable() as stop:
+        done = replay(
+            inputs,
+            to,
+            answers="" if no_answers else answers,
+            dialect=dialect,
+            rate=rate,
+            geometry=geometry,
+            run=run,
+            keys=keys or "",
+            max_frames=max_frames,
+            repeat=repeat,
+            stop=stop,
+            progress=show,
+        )
+    found = done.as_dict()
+    if as_json:
+        click.echo(json.dumps(found))
+    elif not quiet:
+        show(done)
+        if done.delays:
+            text = (
+                "delay 50 % within {p50} ms, 99 % within {p99} ms, at most {p100} ms; {frames_per_second} frames/s sent"
+            )
+            click.echo(text.format(**found), err=True)
+    if stop.is_set():
+        return signals.status
+    return 0 if no_answers or done.answered == done.sent else LOST

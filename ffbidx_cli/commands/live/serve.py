@@ -1,0 +1,87 @@
+"""`ffbidx serve`: spot lists come as messages while the detector runs, and each is answered."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffbidx_cli import options as shared
+from ffbidx_cli.commands.live.packages import live_packages
+from ffbidx_core.errors import UsageError
+from ffbidx_core.live.request import Kept, Live, ServeRequest
+
+if TYPE_CHECKING:
+    from ffbidx_cli.signals import StopSignals
+    from ffbidx_core.run.summary import Summary
+
+
+@click.command("serve")
+@shared.section_options(Live)
+@shared.geometry_options
+@shared.section_options(Kept)
+@shared.where_options
+@click.option("--make-keys", metavar="DIR", help="Make the CURVE keys of a server and a client in DIR, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary of each run as a line of JSON at the end.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only.")
+@shared.debug_option
+@shared.parameter_options
+@click.pass_obj
+def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet: bool, **options: Any) -> int:
+    """Index spot lists that come as messages, and answer each.
+
+    \b
+    ffbidx serve --bind tcp://127.0.0.1:5555 --cell lysozyme.cell -o 'live/{run}.h5' --http 127.0.0.1:8080
+    ffbidx replay spots.h5 --to tcp://127.0.0.1:5555 --rate 100
+
+    Messages and answers are described in docs/live.md. A run ends with the message that says so, with the end of
+    standard input, or with Ctrl-C; after the latter the same command with --resume goes on.
+    """
+    with live_packages():
+        from ffbidx_core.live.keys import make_keys as make
+        from ffbidx_core.live.server import Server
+        from ffbidx_core.live.web import Page
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    if make_keys is not None:
+        for path in make(make_keys):
+            say(path)
+        return 0
+    request = shared.request_of(options, ServeRequest)
+    request.check()
+    if as_json and request.stdin:
+        raise UsageError("--json and --stdin both write to standard output: leave one of them out")
+    with signals.stoppable() as stop:
+        server = Server(request, say=say, stop=stop)
+        page = Page(request.http, server.state) if request.http else None
+
+        def ready() -> None:
+            bound = server.sockets.bound if server.sockets is not None else {}
+            words = {"bind": "spot lists", "publish": "answers", "reply": "requests"}
+            say("; ".join([f"{words[name]} at {address}" for name, address in bound.items()] or ["taking lines"]))
+            if page is not None:
+                say(f"page at {page.url}")
+
+        try:
+            summaries = server.serve(sys.stdin.buffer if request.stdin else None, ready)
+        finally:
+            if page is not None:
+                page.close()
+    for summary in summaries:
+        if as_json:
+            click.echo(json.dumps(summary.as_dict()))
+        if summary.frames:
+            say(_line(summary))
+    return 0 if all(summary.complete for summary in summaries) else signals.status
+
+
+def _line(summary: Summary) -> str:
+    share = summary.indexed / summary.frames
+    output = f"; {summary.output}" if summary.output else ""
+    whole = "" if summary.complete else ", stopped before its end"
+    return f"{summary.frames} frames, {share:.1%} indexed, {summary.crystals} crystals{whole}{output}"

@@ -1,0 +1,94 @@
+"""The dialects that spot lists come in: which one a message is in, and the message itself.
+
+Each has functions `decode`, from bytes to messages, `encode`, from a message to bytes, and `encode_answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import UsageError
+from ..messages import LARGEST_MESSAGE, Message, MessageError
+from . import lines, om, own, stream2
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One dialect.
+
+    Attributes
+    ----------
+    name : str
+        Its word for `--dialect`.
+    decode : callable
+        Gives the messages of some bytes, or raises a `MessageError`.
+    encode : callable
+        Gives the bytes of a message.
+    encode_answer : callable
+        Gives the bytes of an answer, which is a dictionary.
+    """
+
+    name: str
+    decode: Callable[[bytes], list[Message]]
+    encode: Callable[[Message], bytes]
+    encode_answer: Callable[[dict[str, Any]], bytes]
+
+
+DIALECTS = {
+    "cbor": Dialect("cbor", own.decode, own.encode, own.encode_answer),
+    "om": Dialect("om", om.decode, om.encode, om.encode_answer),
+    "stream2": Dialect("stream2", stream2.decode, stream2.encode, own.encode_answer),
+    "json": Dialect("json", lines.decode, lines.encode, lines.encode_answer),
+}
+"""All dialects by their words."""
+AUTO = "auto"
+
+
+def dialect_of(data: bytes, chosen: str = AUTO) -> Dialect:
+    """The dialect of a message: the chosen one, or the one that its content shows.
+
+    Raises
+    ------
+    MessageError
+        When the message is in none.
+    """
+    if chosen != AUTO:
+        return DIALECTS[chosen]
+    text = data.lstrip()[:1]
+    if text in (b"{", b"["):
+        return DIALECTS["json"]
+    first = data[0] if data else 0
+    if first in own.MAPS or data.startswith(own.SELF_DESCRIBED):
+        return DIALECTS["stream2" if stream2.is_series(data) else "cbor"]
+    if first in om.MAPS_AND_LISTS:
+        return DIALECTS["om"]
+    raise MessageError("the message is in none of the dialects " + ", ".join(DIALECTS))
+
+
+def decoded(data: bytes, chosen: str = AUTO) -> tuple[Dialect, list[Message]]:
+    """The messages in some bytes, and their dialect.
+
+    Raises
+    ------
+    MessageError
+        For whatever is wrong with them: no other exception leaves this function for any bytes.
+    """
+    if len(data) > LARGEST_MESSAGE:
+        raise MessageError(f"the message has {len(data)} bytes; at most {LARGEST_MESSAGE} are taken")
+    dialect = dialect_of(data, chosen)
+    try:
+        return dialect, dialect.decode(data)
+    except MessageError:
+        raise
+    except Exception as error:
+        # Decoders meet anything that others send, and must not end the server.
+        detail = " ".join(str(error).split())[:120]
+        raise MessageError(f"the message is not in the dialect {dialect.name}: {detail}") from None
+
+
+def check_dialect(word: str) -> None:
+    """Refuse a word that is no dialect."""
+    if word not in (AUTO, *DIALECTS):
+        raise UsageError(f"--dialect {word}: there are {AUTO}, {', '.join(DIALECTS)}")

@@ -1,0 +1,54 @@
+"""JSON lines: those of the fast feedback service, and the fields of the project's own dialect as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from ..messages import Frame, Message, MessageError, frame_of
+from ..messages import number as number_of
+from .own import fields_of, message_of
+
+
+def decode(data: bytes) -> list[Message]:
+    """The messages in one or several lines."""
+    return [message_of_line(line) for line in data.splitlines() if line.strip()]
+
+
+def message_of_line(line: bytes) -> Message:
+    """The message of a line. Of a spot centre the first pixel's centre is at 0.5, as the service has it.
+
+    Raises
+    ------
+    MessageError
+        When it is no JSON object with fields that can be used.
+    """
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise MessageError("a line is a JSON object")
+    if "spot_centers" in values:
+        return frame_of({"number": number_of(values, "file-number"), "pixels": values["spot_centers"]})
+    return message_of(values)
+
+
+def encode(message: Message) -> bytes:
+    """A message as a line, in the way of the fast feedback service where it has pixels."""
+    if isinstance(message, Frame) and message.pixels is not None:
+        centres = message.pixels.astype(float).round(4).tolist()
+        return _line({"file-number": max(message.number, 0), "spot_centers": centres})
+    return _line({key: _plain(value) for key, value in fields_of(message).items()})
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def encode_answer(answer: dict[str, Any]) -> bytes:
+    """An answer as a line."""
+    return _line(answer)
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,125 @@
+"""The project's own dialect: CBOR maps whose fields docs/live.md and spots.cddl describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cbor2
+import numpy as np
+
+from ..messages import Control, End, FlatPanel, Frame, Message, MessageError, Start, control_of, frame_of, start_of
+from ..messages import name as name_of
+
+MAPS = range(0xA0, 0xC0)
+"""First bytes of CBOR maps."""
+SELF_DESCRIBED = b"\xd9\xd9\xf7"
+DEEPEST = 16
+"""Most levels of maps and lists in a message."""
+TYPED_ARRAYS = {
+    64: "u1", 65: ">u2", 66: ">u4", 67: ">u8", 69: "<u2", 70: "<u4", 71: "<u8", 72: "i1", 73: ">i2", 74: ">i4",
+    75: ">i8", 77: "<i2", 78: "<i4", 79: "<i8", 81: ">f4", 82: ">f8", 84: "<f2", 85: "<f4", 86: "<f8",
+}  # fmt: skip
+"""Types of the arrays of RFC 8746 by their tags."""
+FLOAT32, SHAPED = 85, 40
+
+
+def loads(data: bytes) -> Any:
+    """What some bytes of CBOR hold, arrays of RFC 8746 as NumPy arrays."""
+    return cbor2.loads(data, tag_hook=_untagged, max_depth=DEEPEST)
+
+
+def _untagged(tag: cbor2.CBORTag, immutable: bool) -> Any:
+    if tag.tag in TYPED_ARRAYS and isinstance(tag.value, bytes):
+        return np.frombuffer(tag.value, TYPED_ARRAYS[tag.tag])
+    if tag.tag == SHAPED and isinstance(tag.value, (list, tuple)) and len(tag.value) == 2:
+        shape, values = tag.value
+        return np.asarray(values).reshape([int(n) for n in shape])
+    return tag.value
+
+
+def decode(data: bytes) -> list[Message]:
+    """The message in some bytes."""
+    return [message_of(loads(data))]
+
+
+def message_of(values: Any) -> Message:
+    """The message of a map with the fields of this dialect.
+
+    Raises
+    ------
+    MessageError
+        When it has another type or fields that cannot be used.
+    """
+    if not isinstance(values, Mapping):
+        raise MessageError("the message is no map")
+    kind = values.get("type", "frame")
+    if kind == "frame":
+        return frame_of(values)
+    if kind == "start":
+        return start_of(values)
+    if kind == "end":
+        return End(name_of(values, "run"))
+    if kind == "control":
+        return control_of(values)
+    raise MessageError("the type of a message is frame, start, end or control")
+
+
+def fields_of(message: Message) -> dict[str, Any]:
+    """The fields of a message as this dialect names them; arrays stay arrays."""
+    if isinstance(message, Control):
+        return {"type": "control", "cells": list(message.cells), "parameters": message.parameters}
+    if isinstance(message, End):
+        return {"type": "end", "run": message.run}
+    if isinstance(message, Start):
+        detector = None if message.detector is None else _detector(message.detector)
+        return _given(type="start", run=message.run, detector=detector, wavelength=message.wavelength)
+    return _frame(message)
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    return _given(
+        type="frame",
+        run=frame.run,
+        number=None if frame.number < 0 else frame.number,
+        name=frame.name,
+        spots=frame.spots,
+        pixels=frame.pixels,
+        from_corner=None if frame.from_corner else False,
+        intensity=frame.intensity,
+        wavelength=frame.wavelength,
+        distance=frame.distance,
+        sent=frame.sent,
+    )
+
+
+def _detector(detector: FlatPanel) -> dict[str, Any]:
+    return {
+        "beam_centre": list(detector.beam_centre),
+        "distance": detector.distance,
+        "pixel_size": detector.pixel_size,
+        "size": list(detector.size),
+    }
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of a message."""
+    return dumps(fields_of(message))
+
+
+def dumps(values: dict[str, Any]) -> bytes:
+    """A map as CBOR, its arrays as float32 arrays of RFC 8746."""
+    return cbor2.dumps({name: _tagged(value) for name, value in values.items()})
+
+
+def _tagged(value: Any) -> Any:
+    return cbor2.CBORTag(FLOAT32, value.astype("<f4").tobytes()) if isinstance(value, np.ndarray) else value
+
+
+def encode_answer(answer: dict[str, Any]) -> bytes:
+    """The bytes of an answer."""
+    return cbor2.dumps(answer)

@@ -1,0 +1,61 @@
+"""CURVE keys: who may send to a server, and who the server is."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from ..errors import InputError, UsageError
+
+SERVER, CLIENT = "server", "client"
+"""Names of the key files."""
+
+
+def authenticator(context: Any, keys: str) -> ThreadAuthenticator:
+    """What lets in the clients alone whose public keys are in the folder `clients`."""
+    clients = os.path.join(keys, "clients")
+    if not os.path.isdir(clients):
+        raise InputError(
+            keys, "has no folder clients with the public keys of those that may send: --make-keys makes it"
+        )
+    auth = ThreadAuthenticator(context)
+    auth.start()
+    auth.configure_curve(domain="*", location=clients)
+    return auth
+
+
+def make_keys(folder: str) -> list[str]:
+    """Make the keys of a server and of one client; the names of the files.
+
+    Raises
+    ------
+    UsageError
+        When there are keys already.
+    """
+    clients = os.path.join(folder, "clients")
+    if os.path.exists(os.path.join(folder, f"{SERVER}.key_secret")):
+        raise UsageError(f"--make-keys {folder}: it has keys already; remove them to make others")
+    os.makedirs(clients, exist_ok=True)
+    made = [*zmq.auth.create_certificates(folder, SERVER), *zmq.auth.create_certificates(folder, CLIENT)]
+    public = os.path.join(clients, f"{CLIENT}.key")
+    os.replace(os.path.join(folder, f"{CLIENT}.key"), public)
+    for path in made:
+        if path.endswith("_secret"):
+            os.chmod(path, 0o600)
+    return [public if path.endswith(f"{CLIENT}.key") else path for path in made]
+
+
+def use_client_keys(socket: Any, keys: str) -> None:
+    """Give the socket of a client its keys and that of the server, from a folder that `make_keys` made."""
+    public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{CLIENT}.key_secret"))
+    server, _ = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key"))
+    socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, server
+
+
+def use_server_keys(socket: Any, keys: str) -> None:
+    """Give the socket of a server its keys, from a folder that `make_keys` made."""
+    public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key_secret"))
+    socket.curve_publickey, socket.curve_secretkey, socket.curve_server = public, secret, True

@@ -1,0 +1,262 @@
+"""Messages of a live run, whatever dialect they come in, and the checks that all of them pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_MESSAGE = 16 * 2**20
+"""Largest message that is taken, bytes."""
+MOST_SPOTS = 20_000
+"""Most spots of a frame in a message."""
+LONGEST_NAME = 256
+"""Longest name of a run or a frame, characters."""
+LARGEST_NUMBER = 2**53
+"""Frame numbers are smaller, so that JSON carries them exactly."""
+
+Floats = NDArray[np.float32]
+
+
+class MessageError(ValueError):
+    """A message that cannot be used; its text says what is wrong and what is wanted."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The spots of a frame.
+
+    Attributes
+    ----------
+    run : str
+        The run that the frame belongs to; empty: the run at hand.
+    number : int
+        Number of the frame in its run; -1 where the message has none.
+    name : str
+    spots : (n, 3) float32 or None
+        Spots, 1/angstrom; None where there are pixels.
+    pixels : (n, 2) float32 or None
+        Peaks as fs and ss in the data of the detector.
+    from_corner : bool
+        Whether pixels are measured from the corner of the first pixel, so that its centre is at 0.5.
+    intensity : (n,) float32 or None
+    wavelength, distance : float or None
+        Angstrom, mm; None: those of the geometry.
+    sent : float or None
+        When the message was sent, seconds on the sender's clock; the answer repeats it.
+    """
+
+    run: str
+    number: int
+    name: str
+    spots: Floats | None = None
+    pixels: Floats | None = None
+    from_corner: bool = True
+    intensity: Floats | None = None
+    wavelength: float | None = None
+    distance: float | None = None
+    sent: float | None = None
+
+
+@dataclass(frozen=True)
+class FlatPanel:
+    """The detector of a start message: one panel normal to the beam.
+
+    Attributes
+    ----------
+    beam_centre : (2,) float
+        Pixels from the corner of the first pixel.
+    distance : float
+        Millimetres.
+    pixel_size : float
+        Micrometres.
+    size : (2,) int
+        Pixels along fs and ss.
+    """
+
+    beam_centre: tuple[float, float]
+    distance: float
+    pixel_size: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run begins; `detector` and `wavelength` (angstrom) are None where the message has none."""
+
+    run: str
+    detector: FlatPanel | None = None
+    wavelength: float | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """A run is over."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """New input cells and parameters for the frames that follow.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        Cells as `--cell` takes them written out: a,b,c,alpha,beta,gamma and a centring letter; empty: as they were.
+    parameters : dict
+        Values of parameters by their names.
+    """
+
+    cells: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+Message = Frame | Start | End | Control
+
+
+def frame_of(values: Mapping[str, Any], **fixed: Any) -> Frame:
+    """A frame of the fields of a message by the names of `Frame`, checked; `fixed` are fields that are known.
+
+    Raises
+    ------
+    MessageError
+        Naming the field that cannot be used.
+    """
+    values = {**values, **fixed}
+    spots, pixels = table(values, "spots", 3), table(values, "pixels", 2)
+    if (spots is None) == (pixels is None):
+        raise MessageError("a frame has spots (n, 3) in 1/angstrom, or pixels (n, 2): one of them")
+    rows = spots if spots is not None else pixels
+    assert rows is not None
+    intensity = table(values, "intensity", 1)
+    if intensity is not None and len(intensity) != len(rows):
+        raise MessageError(f"intensity has {len(intensity)} numbers for {len(rows)} spots")
+    return Frame(
+        name(values, "run"),
+        number(values),
+        name(values, "name"),
+        spots,
+        pixels,
+        bool(values.get("from_corner", True)),
+        None if intensity is None else intensity[:, 0],
+        quantity(values, "wavelength"),
+        quantity(values, "distance"),
+        quantity(values, "sent"),
+    )
+
+
+def start_of(values: Mapping[str, Any]) -> Start:
+    """A start of a run, checked; its `detector` is a map with the fields of `FlatPanel`.
+
+    Raises
+    ------
+    MessageError
+        Naming the field that cannot be used.
+    """
+    given, detector = values.get("detector"), None
+    if given is not None:
+        if not isinstance(given, Mapping):
+            raise MessageError("detector is a map of beam_centre, distance, pixel_size and size")
+        centre, size = pair(given, "beam_centre"), pair(given, "size")
+        detector = FlatPanel(
+            centre, needed(given, "distance"), needed(given, "pixel_size"), (int(size[0]), int(size[1]))
+        )
+        if min(detector.distance, detector.pixel_size, *detector.size) <= 0 or max(detector.size) > 2**20:
+            raise MessageError("distance, pixel_size and size of the detector are above 0, its size at most 2^20")
+    wavelength = quantity(values, "wavelength")
+    if wavelength is not None and wavelength <= 0:
+        raise MessageError(f"wavelength is {wavelength:g}; it is above 0")
+    return Start(name(values, "run"), detector, wavelength)
+
+
+def control_of(values: Mapping[str, Any]) -> Control:
+    """A control message, checked for its form; whether its values can be used the run finds out."""
+    cells, parameters = values.get("cells", []), values.get("parameters", {})
+    if not (isinstance(cells, list) and len(cells) <= 100 and all(isinstance(cell, str) for cell in cells)):
+        raise MessageError("cells is a list of at most 100 texts a,b,c,alpha,beta,gamma")
+    if not (isinstance(parameters, Mapping) and all(isinstance(key, str) for key in parameters)):
+        raise MessageError("parameters is a map of values by the names of parameters")
+    if not cells and not parameters:
+        raise MessageError("a control message has cells, parameters or both")
+    return Control(tuple(cells), dict(parameters))
+
+
+def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
+    """Numbers of a message as (n, width); None where there are none.
+
+    Raises
+    ------
+    MessageError
+        For another shape, what is no number, and too many rows.
+    """
+    given = values.get(key)
+    if given is None:
+        return None
+    try:
+        if isinstance(given, list) and len(given) > 3 * MOST_SPOTS:
+            raise MessageError(f"{key} has {len(given)} entries; a frame has at most {MOST_SPOTS} spots")
+        array = np.asarray(given)
+        if array.size and array.dtype.kind not in "fiu":
+            raise MessageError(f"{key} has what is no number")
+        if array.ndim > 2 or (array.ndim == 2 and array.size and array.shape[1] != width):
+            raise MessageError(f"{key} has the shape {array.shape}; wanted is (n, {width})")
+        with np.errstate(over="ignore"):
+            rows = array.astype(np.float32).reshape(-1, width)
+    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, MessageError):
+            raise
+        raise MessageError(f"{key} is no table of {width} numbers for each spot") from None
+    if len(rows) > MOST_SPOTS:
+        raise MessageError(f"{key} has {len(rows)} rows; a frame has at most {MOST_SPOTS} spots")
+    return rows
+
+
+def name(values: Mapping[str, Any], key: str) -> str:
+    """A name in a message; empty where there is none. Numbers are taken as their digits."""
+    given = values.get(key, "")
+    if isinstance(given, int) and not isinstance(given, bool):
+        given = str(given) if abs(given) < LARGEST_NUMBER else None
+    if not isinstance(given, str) or len(given) > LONGEST_NAME:
+        raise MessageError(f"{key} is a text of at most {LONGEST_NAME} characters")
+    # Half of a surrogate pair is no text that a file or an answer can hold.
+    return given.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+def number(values: Mapping[str, Any], key: str = "number") -> int:
+    """The number of a frame; -1 where there is none."""
+    given = values.get(key)
+    if given is None:
+        return -1
+    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < LARGEST_NUMBER:
+        raise MessageError(f"{key} is a whole number from 0 to 2^53")
+    return given
+
+
+def quantity(values: Mapping[str, Any], key: str) -> float | None:
+    """A finite number in a message; None where there is none."""
+    given = values.get(key)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or abs(given) > 1e30 or not math.isfinite(given):
+        raise MessageError(f"{key} is a finite number")
+    return float(given)
+
+
+def needed(values: Mapping[str, Any], key: str) -> float:
+    """A finite number that a message must have."""
+    if (found := quantity(values, key)) is None:
+        raise MessageError(f"{key} is missing")
+    return found
+
+
+def pair(values: Mapping[str, Any], key: str) -> tuple[float, float]:
+    """Two finite numbers that a message must have."""
+    given = values.get(key)
+    if not isinstance(given, (list, tuple)) or len(given) != 2:
+        raise MessageError(f"{key} is two numbers")
+    return needed({key: given[0]}, key), needed({key: given[1]}, key)

@@ -1,0 +1,271 @@
+"""One run of a live server: its frames are indexed, its cell is learned, its results are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..devices import Devices
+from ..errors import FfbidxError, NothingProcessed, UsageError
+from ..model.detector.beam_shift import NO_SHIFT, BeamShift
+from ..model.detector.panels import GivenGeometry
+from ..model.lattice import Lattice
+from ..model.records.run import Learned, RunRecord
+from ..read.cells.input_cell import cell_written_out
+from ..read.indexed_frames import Setup
+from ..read.sift import ResolutionLimits
+from ..run.account import Account
+from ..run.input_cells import index_batch
+from ..run.job import Job
+from ..run.judgement import judged
+from ..run.learning.settling import BEAM_OFF, Settled, moved_block
+from ..run.preparation import input_cells_of
+from ..run.summary import Summary
+from ..write import MemoryStore, Output, PartsStore, Store
+from ..write.outputs import RESULTS_FILE
+from .answers import Answer, answers_of
+from .frames import Placing
+from .keeper import Keeper
+from .learner import Learner, Lessons
+from .messages import Control, Frame, MessageError
+from .request import ServeRequest
+
+LEARNED = "from frame {} ({}) on the run uses the cell that its first {} frames teach"
+MOVED = "from frame {} ({}) on the run has the beam moved by {:+.2f} mrad in x and {:+.2f} mrad in y"
+CHANGED = "from frame {} ({}) on the run uses {} by a control message"
+
+
+@dataclass(frozen=True)
+class LiveJob(Job):
+    """A job whose frames come as messages; its inputs are the files that the run itself writes.
+
+    Attributes
+    ----------
+    placed_by : str
+        Text of the geometry that makes spots of pixels, before they are kept.
+    beam_shift : BeamShift
+        How far the beam is moved from the start.
+    """
+
+    placed_by: str = ""
+    beam_shift: BeamShift = NO_SHIFT
+
+    @classmethod
+    def of(cls, request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
+        """The job that a request asks for; its frames are spots already, so that it has no geometry of its own."""
+        same = request.run_request
+        cells = input_cells_of(same)
+        return cls(
+            [],
+            same.parameters_in_force,
+            np.stack([each.cell for each in cells]),
+            tuple(each.lattice for each in cells),
+            backend=request.backend,
+            device=request.device,
+            threads=request.threads,
+            batch_size=request.batch_size,
+            d_min=request.d_min,
+            d_max=request.d_max,
+            save_seconds=request.save_every,
+            config=same.options([]),
+            placed_by=geometry.text if geometry else "",
+            beam_shift=NO_SHIFT if request.beam_shift is None else BeamShift(mrad=request.beam_shift),
+        )
+
+    def record(self, backend: str) -> RunRecord:
+        """The record of a run whose inputs are still to come."""
+        record = super().record(backend)
+        settings = record.settings | {"geometry": self.placed_by, "beam_shift": list(self.beam_shift.mrad)}
+        return dataclasses.replace(record, settings=settings, inputs=(), growing=True)
+
+    def count_frames(self) -> int | None:
+        """Nobody knows how many frames come."""
+        return None
+
+
+class OneRun:
+    """A run from its first frame to its end.
+
+    Parameters
+    ----------
+    job
+        Cells, parameters and limits.
+    devices
+        Compute the frames.
+    name
+        Name of the run.
+    output
+        Results file, or empty: nothing is kept.
+    overwrite, resume
+        As for a run of files.
+    learning_devices
+        Opens what computes the lesson beside the frames.
+
+    Attributes
+    ----------
+    name : str
+    beam_shift : BeamShift
+        How far the beam is moved for the frames that come next.
+    n_frames : int
+        Frames so far.
+    """
+
+    def __init__(
+        self,
+        job: LiveJob,
+        devices: Devices,
+        name: str,
+        *,
+        output: str,
+        overwrite: bool,
+        resume: bool,
+        learning_devices: Callable[[], Devices],
+    ) -> None:
+        self.name, self.output = name, output
+        self._devices = devices
+        self._job: LiveJob = dataclasses.replace(job, output=output)
+        self._store = self._opened(output, overwrite, resume)
+        self.account = Account(self._job, devices.name, self._store)
+        saved = self.account.saved
+        if saved.is_complete:
+            raise UsageError(f"--resume: {output} is complete: another name, or --overwrite to start again")
+        self.account.cells.take_up(saved.learned or [])
+        self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
+        self._learned: list[Learned] = saved.learned or []
+        self._used: list[LiveJob] = []
+        p = self.account.p if saved.learned is None else self.account.p.replace(learn_cell=0)
+        self._learner = Learner(self._job, p, learning_devices)
+        self._limits = ResolutionLimits(job.d_min, job.d_max)
+        self.n_frames = saved.mark.end.position
+        self._keeper = Keeper(self._store, self._job, devices, self.account) if output else None
+
+    def _opened(self, output: str, overwrite: bool, resume: bool) -> Store:
+        if not output:
+            return MemoryStore()
+        setup = Setup(None, self._job.lattices_of_rows)
+        store = PartsStore([Output(output, RESULTS_FILE, setup)], overwrite=overwrite, resume=resume)
+        store.check([])
+        return store
+
+    def named(self, frame: Frame, k: int) -> Frame:
+        """The kth frame of a batch with its number in the run and its name, where its message has none."""
+        number = self.n_frames + k if frame.number < 0 else frame.number
+        return dataclasses.replace(frame, number=number, name=frame.name or str(number))
+
+    def index(self, frames: Sequence[Frame], placing: Placing, since: Sequence[float]) -> list[Answer]:
+        """Index frames that `named` gave; their answers."""
+        if (lessons := self._learner.finished()) is not None:
+            self._use(lessons, frames[0])
+        if not self._used or self._used[-1].cells is not self._job.cells:
+            self._used.append(self._job)
+        block = placing.block(frames, self._limits, self.account.p.retry)
+        if self.beam_shift:
+            block = moved_block(block, self.beam_shift)
+        self._learner.add(block)
+        ((_, cells),) = self.account.prepared(iter([block]), threading.Event())
+        result = index_batch(self._devices, block, cells, self.account.p, keep_all=self._job.keep_all)
+        found = self.account.found(block, cells, result)
+        self.n_frames += block.n_frames
+        if self._keeper is not None:
+            self._keeper.put(found)
+        return answers_of(found, frames, self.name, since)
+
+    def _use(self, lessons: Lessons, first: Frame) -> None:
+        """Use what was learned, from this frame on."""
+        note = self.account.note
+        if lessons.left is not None:
+            note(BEAM_OFF.format(*lessons.left.mrad))
+        if lessons.moved:
+            self.beam_shift += lessons.moved
+            note(MOVED.format(self.n_frames, first.name, *lessons.moved.mrad))
+        if lessons.learned:
+            note(LEARNED.format(self.n_frames, first.name, self.account.p.learn_cell))
+        self.account.cells.take_up(lessons.learned)
+        self._learned += lessons.learned
+        if self._keeper is not None:
+            self._keeper.put(lessons.learned)
+
+    def control(self, message: Control) -> str:
+        """Take new cells and parameters for the frames that follow; says what was done.
+
+        Raises
+        ------
+        MessageError
+            When they cannot be used; everything stays as it was.
+        """
+        job = self._job
+        try:
+            p = self.account.p.replace(**message.parameters)
+            p.check_retry()
+            if message.cells:
+                given = [cell_written_out(cell) for cell in message.cells]
+                job = dataclasses.replace(
+                    job, cells=np.stack([each.cell for each in given]), lattices=tuple(each.lattice for each in given)
+                )
+        except (FfbidxError, TypeError, ValueError) as error:
+            raise MessageError(f"control: {error}") from None
+        self._job, self.account.p = job, p
+        self.account.cells.go_on_with(job, p)
+        words = [f"the cells {'; '.join(message.cells)}"] if message.cells else []
+        words += [f"{name} = {value}" for name, value in message.parameters.items()]
+        text = CHANGED.format(self.n_frames, "the next", ", ".join(words))
+        self.account.note(text)
+        return text
+
+    def save_if_due(self) -> None:
+        """Save what is gathered when it is time, though no frame comes."""
+        if self._keeper is not None:
+            self._keeper.put(None)
+
+    def finish(self, complete: bool) -> Summary:
+        """End the run: the results file is made.
+
+        Parameters
+        ----------
+        complete
+            Whether all frames have come; a run that is not complete may be taken up.
+        """
+        self._learner.close()
+        account, keeper = self.account, self._keeper
+        try:
+            if keeper is not None and self.n_frames:
+                collector = keeper.finish()
+                contest = account.saved.mark.contest
+                if complete:
+                    contest = judged(account, Settled(self._job, self._learned, iter(())), self._devices, collector)
+                collector.header = dataclasses.replace(
+                    collector.header, lattices=" ".join(each.code for each in self._lattices_of_rows())
+                )
+                try:
+                    return account.finish(collector, self._devices.device, complete, contest).summary
+                except NothingProcessed as error:
+                    account.show(str(error))
+            elif keeper is not None:
+                keeper.finish()
+        finally:
+            self._store.close()
+        return self._summary(complete)
+
+    def _lattices_of_rows(self) -> tuple[Lattice, ...]:
+        """The lattice of each input cell that was used, in the order in which results number them."""
+        if any(job.cells is None for job in self._used):
+            return ()
+        cells = np.concatenate([job.cells for job in self._used if job.cells is not None])
+        lattices = tuple(lattice for job in self._used for lattice in job.lattices)
+        return dataclasses.replace(self._job, cells=cells, lattices=lattices).lattices_of_rows
+
+    def _summary(self, complete: bool) -> Summary:
+        """The summary of a run whose results are not kept."""
+        tally, header = self.account.tally, self._job.header(self._devices.name, self._devices.device)
+        return tally.summary(
+            self.account.cells.summaries(tally),
+            method=header.method,
+            backend=header.backend,
+            device=header.device,
+            output="",
+            complete=complete,
+        )

@@ -1,0 +1,284 @@
+"""Frames of files sent as messages at a steady rate, and the delays of their answers."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+import numpy as np
+import zmq
+
+from ..errors import InputError, UsageError
+from ..model.detector.panels import GivenGeometry
+from ..read import expand_inputs
+from ..read.blocks import read_frames
+from ..read.frames import RawFrames
+from ..read.results import read_record
+from .dialects import DIALECTS, Dialect
+from .keys import use_client_keys
+from .messages import LARGEST_MESSAGE, End, Frame
+
+BEHIND = 0.05
+"""Seconds that the sender may be behind its clock before it gives up to catch up."""
+
+
+@dataclass
+class Replayed:
+    """What became of the frames that were sent.
+
+    Attributes
+    ----------
+    sent, answered, indexed, dropped, errors : int
+    seconds : float
+        From the first frame that was sent to the last one.
+    delays : list of float
+        Milliseconds from sending to the receipt of each answer, on this machine's clock.
+    missed : int
+        Answers that were lost on their way, by their sequence numbers.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    indexed: int = 0
+    dropped: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    missed: int = 0
+    delays: list[float] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Counts, the rate, and percentiles of the delays in milliseconds."""
+        counts: dict[str, Any] = {
+            name: getattr(self, name) for name in ("sent", "answered", "indexed", "dropped", "errors", "missed")
+        }
+        counts["frames_per_second"] = round(self.sent / self.seconds, 1) if self.seconds else None
+        for q in (50, 90, 99, 100):
+            counts[f"p{q}"] = round(float(np.percentile(self.delays, q)), 2) if self.delays else None
+        return counts
+
+
+class Answers:
+    """Receives the answers of a server in a thread of its own."""
+
+    def __init__(self, context: Any, address: str, keys: str, into: Replayed) -> None:
+        self._into, self._stop, self._last = into, threading.Event(), 0
+        self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        if keys:
+            use_client_keys(self._socket, keys)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+        self._thread = threading.Thread(target=self._run, name="ffbidx answers", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._socket.poll(100):
+                self._take(cbor2.loads(self._socket.recv_multipart()[-1]))
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        into = self._into
+        if self._last:
+            into.missed += answer["sequence"] - self._last - 1
+        self._last = answer["sequence"]
+        if answer["type"] == "answer":
+            into.answered += 1
+            into.indexed += bool(answer["crystals"])
+            if answer["sent"] is not None:
+                into.delays.append(1e3 * (time.time() - answer["sent"]))
+        elif answer["type"] == "dropped":
+            into.dropped += 1
+        elif answer["type"] == "error":
+            into.errors += 1
+
+    @property
+    def there(self) -> int:
+        """Frames that are accounted for."""
+        return self._into.answered + self._into.dropped + self._into.errors
+
+    def close(self) -> None:
+        """Stop to receive."""
+        self._stop.set()
+        self._thread.join()
+        self._socket.close(linger=0)
+
+
+def replay(
+    inputs: Sequence[str],
+    to: str,
+    *,
+    answers: str | None,
+    dialect: str,
+    rate: float,
+    geometry: GivenGeometry | None = None,
+    run: str = "replay",
+    keys: str = "",
+    max_frames: int | None = None,
+    repeat: int = 1,
+    patience: float = 10.0,
+    stop: threading.Event | None = None,
+    progress: Callable[[Replayed], object] = lambda state: None,
+) -> Replayed:
+    """Send the frames of files to a server.
+
+    Parameters
+    ----------
+    inputs
+        Spot files, or a results file, whose inputs are sent.
+    to
+        Address of the server's `--bind`.
+    answers
+        Address where answers are published; None: the port behind that of `to`; empty: nobody listens to them.
+    dialect
+        Word of the dialect.
+    rate
+        Frames per second; 0: as fast as they can be sent.
+    geometry
+        For inputs that hold peaks in pixels.
+    run
+        Name of the run.
+    keys
+        Folder with the keys of a client.
+    max_frames, repeat
+        Frames that are sent at most; times that the inputs are sent.
+    patience
+        Seconds without an answer after which those that are missing are waited for no longer.
+    stop
+        Ends the sending once it is set.
+    progress
+        Called about once a second.
+
+    Raises
+    ------
+    UsageError
+        For an address or a dialect that cannot be used.
+    InputError
+        For files that cannot be used.
+    """
+    speaks, stop, done = DIALECTS[dialect], stop or threading.Event(), Replayed()
+    context = zmq.Context()
+    socket = context.socket(zmq.PUSH)
+    socket.setsockopt(zmq.LINGER, int(1e3 * patience))
+    socket.setsockopt(zmq.SNDTIMEO, int(1e3 * patience))
+    listener = None
+    try:
+        if keys:
+            use_client_keys(socket, keys)
+        socket.connect(to)
+        if answers != "":
+            listener = Answers(context, answers or _behind(to), keys, done)
+            # A subscription takes a moment to reach the publisher.
+            time.sleep(0.3)
+        # One message after the other, each before the next is read: nothing is held in memory.
+        messages = _frames(list(_named(inputs)) * repeat, geometry, speaks, run)
+        _send(socket, speaks, itertools.islice(messages, max_frames), rate, done, stop, progress)
+        if listener is not None:
+            _wait(listener, done, patience, stop)
+        if not stop.is_set():
+            socket.send(speaks.encode(End(run)))
+    except zmq.ZMQError as error:
+        raise UsageError(f"--to {to}: {error}") from None
+    finally:
+        if listener is not None:
+            listener.close()
+        socket.close()
+        context.term()
+    return done
+
+
+def _behind(address: str) -> str:
+    """The address of the answers that belongs to one of spot lists."""
+    host, _, port = address.rpartition(":")
+    if address.startswith("ipc://"):
+        return f"{address}.answers"
+    if not port.isdigit():
+        raise UsageError(f"--to {address}: wanted is tcp://HOST:PORT or ipc://FILE")
+    return f"{host}:{int(port) + 1}"
+
+
+def _send(
+    socket: Any,
+    speaks: Dialect,
+    messages: Iterator[Frame],
+    rate: float,
+    done: Replayed,
+    stop: threading.Event,
+    progress: Callable[[Replayed], object],
+) -> None:
+    begun = shown = time.perf_counter()
+    due = begun
+    for frame in messages:
+        if stop.is_set():
+            return
+        now = time.perf_counter()
+        if rate:
+            if due > now:
+                time.sleep(due - now)
+            # Who is far behind goes on from now, rather than in a burst.
+            due = max(due + 1 / rate, now - BEHIND)
+        sent = Frame(**(vars(frame) | {"sent": time.time()}))
+        while not socket.poll(100, zmq.POLLOUT):
+            if stop.is_set():
+                return
+        socket.send(speaks.encode(sent), zmq.NOBLOCK)
+        done.sent += 1
+        done.seconds = time.perf_counter() - begun
+        if now - shown >= 1:
+            shown = now
+            progress(done)
+
+
+def _wait(listener: Answers, done: Replayed, patience: float, stop: threading.Event) -> None:
+    """Wait until all frames are accounted for, or nothing came for so many seconds."""
+    before, since = -1, time.monotonic()
+    while listener.there + done.missed < done.sent and not stop.is_set():
+        if listener.there != before:
+            before, since = listener.there, time.monotonic()
+        elif time.monotonic() - since > patience:
+            return
+        stop.wait(0.01)
+
+
+def _named(inputs: Sequence[str]) -> Iterator[str]:
+    """Spot files, those of a results file in its place."""
+    for name in inputs:
+        try:
+            _, record = read_record(name)
+        except InputError:
+            yield name
+            continue
+        yield from (known.path if known.frame < 0 else f"{known.path}//{known.frame}" for known in record.inputs)
+
+
+def _frames(names: Sequence[str], geometry: GivenGeometry | None, speaks: Dialect, run: str) -> Iterator[Frame]:
+    """The frames of files as messages of a dialect, numbered from 0 on."""
+    number = 0
+    for name in names:
+        for raw in read_frames(expand_inputs([name]), geometry=geometry):
+            yield from _of_raw(raw, speaks, run, number)
+            number += len(raw.indices)
+
+
+def _of_raw(raw: RawFrames, speaks: Dialect, run: str, number: int) -> Iterator[Frame]:
+    if not raw.readable:
+        return
+    peaks = raw.peaks
+    if peaks is None and speaks.name == "stream2":
+        raise UsageError(f"--dialect stream2: {raw.source} has no pixels; give peaks, and a geometry with -g FILE")
+    strong = raw.intensity if peaks is None else peaks.intensity
+    for f, name in enumerate(raw.ids):
+        rows = slice(raw.offsets[f], raw.offsets[f + 1])
+        intensity = None if strong is None else strong[rows].astype(np.float32)
+        fields: dict[str, Any] = {"intensity": intensity}
+        if speaks.name == "cbor" or peaks is None:
+            fields["spots"] = raw.spots[rows].astype(np.float32)
+        else:
+            fields |= {"pixels": peaks.pixels[rows, :2].astype(np.float32), "wavelength": float(peaks.wavelength[f])}
+            fields["distance"] = float(peaks.distance[f])
+        yield Frame(run, number + f, name, **fields)

@@ -1,0 +1,152 @@
+"""What can be asked of a live server, with ranges and help; nothing heavy is imported, since the help needs it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..ranges import asked, at_least, check_ranges
+from ..run.request import RunRequest, is_auto
+from ..run.sections import Experiment, Method, Where
+
+if TYPE_CHECKING:
+    from ..model.detector.panels import GivenGeometry
+
+DELAY, QUEUE, SAVE_SECONDS = 1.0, 4096, 10.0
+BATCH_SIZE = {"cuda": 4096}
+"""Frames of a batch at most, by the backend."""
+FEW = 64
+"""The same for all other backends: a batch of more would keep its first frame waiting."""
+RUN = "{run}"
+"""What stands for the name of the run in the name of the output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """Where spot lists come from, where answers go, and how long frames wait."""
+
+    cells: tuple[str, ...] = asked(
+        (),
+        "Unit cell, as for `ffbidx index`: a file, or a,b,c,alpha,beta,gamma in A and degrees. Repeat it for cells "
+        "that compete on every frame.",
+        option="--cell",
+        metavar="CELL",
+        kind=str,
+        numbers=0,
+    )
+    bind: str | None = asked(
+        None,
+        "Take spot lists that are pushed here, tcp://127.0.0.1:PORT; answers are published at PORT + 1, and PORT + 2 "
+        "answers requests.",
+        metavar="ADDRESS",
+        kind=str,
+    )
+    connect: tuple[str, ...] = asked(
+        (), "Pull spot lists from a PUSH socket of others.", metavar="ADDRESS", kind=str, numbers=0
+    )
+    subscribe: tuple[str, ...] = asked(
+        (), "Subscribe to spot lists of a PUB socket of others.", metavar="ADDRESS", kind=str, numbers=0
+    )
+    topic: str = asked("", "Topic of the subscriptions, such as ondaframedata.", metavar="WORD", kind=str)
+    stdin: bool = asked(False, "Take JSON lines from standard input, and write answers to standard output.", kind=bool)
+    publish: str | None = asked(None, "Publish answers here.", metavar="ADDRESS", kind=str)
+    reply: str | None = asked(None, "Answer requests (REQ) here.", metavar="ADDRESS", kind=str)
+    dialect: str = asked(
+        "auto",
+        "Dialect of the messages: cbor, om, stream2, json; auto: told by their content.",
+        metavar="WORD",
+        kind=str,
+    )
+    delay: float = asked(
+        DELAY, "Longest time that a frame waits for others of its batch, ms.", **at_least(0), metavar="MS", kind=float
+    )
+    queue: int = asked(
+        QUEUE,
+        "Frames that wait for the computation at most; of more the oldest is dropped, counted and answered.",
+        **at_least(1),
+        metavar="N",
+        kind=int,
+    )
+    keys: str | None = asked(
+        None, "Folder of CURVE keys, without which nobody can connect; needed where other machines can.", metavar="DIR",
+        kind=str,
+    )  # fmt: skip
+    http: str | None = asked(
+        None, "Show a page of the run here, HOST:PORT, and numbers for Prometheus under /metrics.", metavar="HOST:PORT",
+        kind=str,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What of the results is kept."""
+
+    output: str | None = asked(
+        None,
+        "Results file, .h5; {run} in its name stands for the name of the run. Spots are kept beside it, in "
+        "RESULTS.h5.spots. Without it nothing is kept.",
+        option="-o --output",
+        metavar="FILE",
+        kind=str,
+    )
+    overwrite: bool = asked(False, "Replace the output if it is there.", kind=bool)
+    resume: bool = asked(False, "Go on with the run that was stopped or died; begin it if there is none.", kind=bool)
+    save_every: float = asked(
+        SAVE_SECONDS, "Save finished frames so often, in seconds.", **at_least(0), metavar="S", kind=float
+    )
+    d_min: float | None = asked(None, "Use spots up to this resolution only.", metavar="A", kind=float)
+    d_max: float | None = asked(None, "Use spots from this resolution on only.", metavar="A", kind=float)
+    batch_size: int | None = asked(
+        None, "Frames that are computed together at most.", **at_least(1), metavar="N", kind=int
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ServeRequest(Method, Where, Kept, Experiment, Live):
+    """All that can be asked of a live server; see `ffbidx serve --help`."""
+
+    def check(self) -> None:
+        """Refuse what cannot be used, alone or together.
+
+        Raises
+        ------
+        UsageError, ParameterError
+            Naming the option.
+        """
+        check_ranges(self)
+        if not self.cells:
+            raise UsageError("frames in messages have no input cell of their own: give one with --cell CELL")
+        if any(map(is_auto, self.cells)):
+            raise UsageError("--cell auto looks at frames that are there: find the cell with `ffbidx cell` first")
+        if not (self.bind or self.reply or self.connect or self.subscribe or self.stdin):
+            raise UsageError("no frame can come: give --bind, --reply, --connect, --subscribe or --stdin")
+        if self.overwrite and self.resume:
+            raise UsageError("--resume goes on with a run, and --overwrite starts again: leave one of them out")
+        if self.output is None and (self.overwrite or self.resume):
+            raise UsageError("--overwrite and --resume go with a results file: name one with -o FILE.h5")
+        if self.output is not None and not self.output.lower().endswith((".h5", ".hdf5")):
+            raise UsageError(
+                f"-o {self.output}: results of a live run are written as .h5; `ffbidx convert` makes others"
+            )
+        if self.beam_centre is not None and self.geometry is None:
+            raise UsageError("--beam-centre changes a geometry, and there is none: give it with -g FILE")
+        p = self.run_request.parameters_in_force
+        p.check_retry()
+        if p.learn_geometry:
+            raise UsageError("--learn-geometry reads frames again: it goes with `ffbidx index`, not with a live run")
+
+    @property
+    def run_request(self) -> RunRequest:
+        """The same as the request of a run of files, as far as both have it."""
+        names = {field.name for field in dataclasses.fields(RunRequest)}
+        same = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in names}
+        return RunRequest(**same, outputs=() if self.output is None else (self.output,))
+
+    @property
+    def geometry_for_pixels(self) -> GivenGeometry | None:
+        """The geometry that pixels are placed by, without the shift of the beam, which moves all spots."""
+        if self.geometry is None:
+            return None
+        return dataclasses.replace(self.run_request, beam_shift=None).chosen([])[0]

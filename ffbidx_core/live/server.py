@@ -1,0 +1,301 @@
+"""A live server: messages in, batches by deadline, answers out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import IO
+
+import numpy as np
+
+from ..devices import Devices, open_devices
+from ..errors import FfbidxError
+from ..run.summary import Summary
+from .answers import Answer, error_answer
+from .dialects import DIALECTS, check_dialect, decoded
+from .frames import Placing
+from .messages import Control, End, Frame, Message, MessageError, Start
+from .one_run import LiveJob, OneRun
+from .request import BATCH_SIZE, FEW, RUN, ServeRequest
+from .sockets import Addresses, Sockets
+from .state import LiveState
+from .waiting import Received, Waiting
+
+LOOK = 0.25
+"""Seconds between looks at the clock and at the signals while nothing comes."""
+MOST_ENDED = 1000
+"""Runs that are over whose names are remembered."""
+_WARM_UP = (1, 32)
+"""Frames of the batches that are computed before the first frame comes, so that it waits for no compiler."""
+
+
+class Server:
+    """A server, from its start to the signal or the message that ends it.
+
+    Parameters
+    ----------
+    request
+        One whose `check` passes.
+    say
+        Takes sentences for the user.
+    stop
+        Ends the server once it is set.
+    """
+
+    def __init__(
+        self, request: ServeRequest, *, say: Callable[[str], object], stop: threading.Event | None = None
+    ) -> None:
+        check_dialect(request.dialect)
+        self._request, self._say, self._stop = request, say, stop or threading.Event()
+        self.state = LiveState()
+        self._waiting = Waiting(request.queue)
+        given = request.geometry_for_pixels
+        self._job = LiveJob.of(request, given)
+        self._placing = Placing(given)
+        self._run: OneRun | None = None
+        self._ended: deque[str] = deque(maxlen=MOST_ENDED)
+        self._over = False
+        self._lines: deque[Answer] = deque()
+        self.summaries: list[Summary] = []
+        self.sockets: Sockets | None = None
+        self._devices: Devices | None = None
+
+    def serve(self, lines: IO[bytes] | None = None, ready: Callable[[], object] = lambda: None) -> list[Summary]:
+        """Serve until the end; the summaries of the runs.
+
+        Parameters
+        ----------
+        lines
+            Where JSON lines come from; None: from nowhere.
+        ready
+            Called when frames can come.
+
+        Raises
+        ------
+        FfbidxError
+            For addresses, devices and outputs that cannot be used.
+        """
+        request = self._request
+        addresses = Addresses(
+            request.bind or "", request.reply or "", request.publish or "", request.connect, request.subscribe,
+            request.topic,
+        ).completed()  # fmt: skip
+        addresses.check(bool(request.keys))
+        self._devices = open_devices(request.backend, request.device, request.threads)
+        try:
+            if RUN not in (request.output or ""):
+                # An output that cannot be used is an error now, not when the first frame comes.
+                self._run = self._begin("")
+            self._warm_up()
+            self.sockets = Sockets(
+                addresses,
+                self._waiting,
+                dialect=request.dialect,
+                keys=request.keys or "",
+                on_drop=self.state.dropped,
+                on_error=self.state.failed,
+            )
+            self.sockets.start()
+            if lines is not None:
+                threading.Thread(target=self._read, args=(lines,), name="ffbidx lines", daemon=True).start()
+            ready()
+            self._loop()
+        finally:
+            self._close()
+        return self.summaries
+
+    def _close(self) -> None:
+        try:
+            if self._run is not None:
+                self._finish(complete=self._over)
+        finally:
+            if self.sockets is not None:
+                self.sockets.close()
+            if self._devices is not None:
+                self._devices.close()
+
+    def _warm_up(self) -> None:
+        """Compute frames of random spots with the cells of the job."""
+        assert self._devices is not None
+        plain = OneRun(
+            self._job,
+            self._devices,
+            "",
+            output="",
+            overwrite=False,
+            resume=False,
+            learning_devices=self._learning_devices,
+        )
+        rng = np.random.default_rng(0)
+        for n in _WARM_UP:
+            frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
+            plain.index(frames, self._placing, [0.0] * n)
+        plain.finish(complete=False)
+
+    def _learning_devices(self) -> Devices:
+        """Where a lesson is computed while frames go on: on half of the threads."""
+        request = self._request
+        threads = request.threads or len(os.sched_getaffinity(0))
+        return open_devices(request.backend, request.device, max(1, threads // 2))
+
+    def _begin(self, name: str) -> OneRun:
+        request = self._request
+        assert self._devices is not None
+        output = (request.output or "").replace(RUN, _file_name(name))
+        if RUN in (request.output or "") and not (request.overwrite or request.resume):
+            output = _free(output)
+        self.state.run(name)
+        return OneRun(
+            self._job,
+            self._devices,
+            name,
+            output=output,
+            overwrite=request.overwrite,
+            resume=request.resume,
+            learning_devices=self._learning_devices,
+        )
+
+    def _loop(self) -> None:
+        assert self._devices is not None
+        most = self._request.batch_size or BATCH_SIZE.get(self._devices.name, FEW)
+        while not self._over and not self._stop.is_set():
+            items = self._waiting.take(most, self._request.delay / 1e3, LOOK)
+            if not items:
+                if self._run is not None:
+                    self._run.save_if_due()
+            elif isinstance(items[0].message, Frame):
+                for _, group in itertools.groupby(items, lambda item: getattr(item.message, "run", "")):
+                    self._index(list(group))
+            else:
+                self._other(items[0])
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            while self._lines:
+                sys.stdout.buffer.write(DIALECTS["json"].encode_answer(self._lines.popleft()))
+            sys.stdout.buffer.flush()
+        if self.sockets is not None:
+            self.sockets.flush()
+
+    def _index(self, items: Sequence[Received]) -> None:
+        """Index frames of one run, and answer them."""
+        name = getattr(items[0].message, "run", "")
+        if name in self._ended and name:
+            return self._refuse(items, f"the run {name} is over")
+        run = self._run_for(name)
+        good: list[Received] = []
+        frames: list[Frame] = []
+        for item in items:
+            assert isinstance(item.message, Frame)
+            try:
+                self._placing.check(item.message)
+            except MessageError as error:
+                self._refuse([item], str(error))
+                continue
+            frames.append(run.named(item.message, len(frames)))
+            good.append(item)
+        if not frames:
+            return None
+        answers = run.index(frames, self._placing, [item.at for item in good])
+        dropped = self._waiting.dropped
+        for item, answer in zip(good, answers, strict=True):
+            item.answer(answer | {"dropped": dropped})
+        self.state.answered(answers, len(self._waiting))
+        self.state.beam(run.beam_shift.mrad)
+        for problem in run.account.progress(0.0).problems:
+            self._tell(problem)
+        return None
+
+    def _tell(self, text: str) -> None:
+        self.state.note(text)
+        self._say(text)
+
+    def _refuse(self, items: Sequence[Received], why: str) -> None:
+        for item in items:
+            self.state.failed()
+            item.answer(error_answer(why, getattr(item.message, "sent", None)))
+
+    def _run_for(self, name: str) -> OneRun:
+        """The run at hand, or a new one where the name is another than its."""
+        if self._run is not None and name and self._run.name not in ("", name):
+            self._finish(complete=True)
+        if self._run is None:
+            self._run = self._begin(name)
+        elif name and not self._run.name:
+            self._run.name = name
+            self.state.run(name)
+        return self._run
+
+    def _other(self, item: Received) -> None:
+        message = item.message
+        try:
+            if message is None:
+                self._over = True
+            elif isinstance(message, Start):
+                self._placing.start(message)
+                self._run_for(message.run)
+                item.answer({"type": "started", "run": message.run})
+            elif isinstance(message, End):
+                self._end(message)
+                item.answer({"type": "ended", "run": message.run})
+            elif isinstance(message, Control):
+                item.answer({"type": "changed", "message": self._run_for("").control(message)})
+        except (MessageError, FfbidxError) as error:
+            if not isinstance(error, MessageError) and not isinstance(message, Start | Control):
+                raise
+            self._refuse([item], str(error))
+
+    def _end(self, message: End) -> None:
+        if self._run is None or (message.run and self._run.name not in ("", message.run)):
+            raise MessageError(f"the run {message.run or 'without a name'} is not the one at hand")
+        if self._request.output and RUN not in self._request.output:
+            # All that could follow would have nowhere to go.
+            self._over = True
+        else:
+            self._finish(complete=True)
+
+    def _finish(self, complete: bool) -> None:
+        run, self._run = self._run, None
+        assert run is not None
+        self._ended.append(run.name)
+        self.summaries.append(run.finish(complete))
+        for problem in run.account.progress(0.0).problems:
+            self._tell(problem)
+
+    def _read(self, lines: IO[bytes]) -> None:
+        """Take lines; one waits while the queue is full, since a pipe can wait."""
+        pause = threading.Event()
+        for line in lines:
+            while len(self._waiting) >= self._request.queue and not self._stop.is_set():
+                pause.wait(0.005)
+            if not line.strip():
+                continue
+            try:
+                messages: list[Message] = decoded(line, "json")[1]
+            except MessageError as error:
+                self.state.failed()
+                self._lines.append(error_answer(str(error)))
+                continue
+            for message in messages:
+                self._waiting.put(Received(message, self._lines.append))
+        self._waiting.put(Received(None, self._lines.append))
+
+
+def _file_name(name: str) -> str:
+    """A run's name as a part of a file's: what a file system or a shell could take amiss becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:64] or "run"
+
+
+def _free(path: str) -> str:
+    """The path, with a number where such an output is there already."""
+    stem, suffix = os.path.splitext(path)
+    numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
+    return next(
+        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + ".parts")
+    )

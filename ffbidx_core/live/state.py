@@ -1,0 +1,172 @@
+"""The last minute and the whole of a live server in numbers, for its page and for Prometheus."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .answers import Answer
+
+SECONDS = 60
+"""Seconds that are shown."""
+MOST_SAMPLES = 4096
+"""Answers of the last minute whose delays, cells and resolutions are kept, the newest."""
+
+
+@dataclass
+class Second:
+    """Counts of one second."""
+
+    at: int
+    frames: int = 0
+    indexed: int = 0
+    crystals: int = 0
+    dropped: int = 0
+    errors: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class LiveState:
+    """Counts of answers; several threads may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seconds: deque[Second] = deque(maxlen=SECONDS + 1)
+        self._whole = Second(0)
+        self._delays: deque[tuple[float, float]] = deque(maxlen=MOST_SAMPLES)
+        self._crystals: deque[tuple[float, list[float], float | None]] = deque(maxlen=MOST_SAMPLES)
+        self._started = time.time()
+        self._run, self._notes, self._beam, self._waiting = "", deque[str](maxlen=5), (0.0, 0.0), 0
+
+    def _now(self) -> tuple[Second, Second]:
+        """The counts of this second and those of the whole; the lock is held."""
+        second = int(time.time())
+        if not self._seconds or self._seconds[-1].at != second:
+            self._seconds.append(Second(second))
+        return self._seconds[-1], self._whole
+
+    def answered(self, answers: Sequence[Answer], waiting: int) -> None:
+        """Count the answers of a batch; `waiting` frames are still to be computed."""
+        now = time.time()
+        with self._lock:
+            self._waiting = waiting
+            for counts in self._now():
+                counts.frames += len(answers)
+                for answer in answers:
+                    found = answer["crystals"]
+                    counts.indexed += bool(found)
+                    counts.crystals += len(found)
+                    reason = answer["reason"] or "indexed"
+                    counts.reasons[reason] = counts.reasons.get(reason, 0) + 1
+            for answer in answers:
+                self._delays.append((now, answer["milliseconds"]))
+                self._crystals.extend((now, each["parameters"], each["resolution"]) for each in answer["crystals"][:1])
+
+    def dropped(self) -> None:
+        """Count a frame that was dropped."""
+        with self._lock:
+            for counts in self._now():
+                counts.dropped += 1
+
+    def failed(self) -> None:
+        """Count a message that could not be used."""
+        with self._lock:
+            for counts in self._now():
+                counts.errors += 1
+
+    def run(self, name: str) -> None:
+        """Show the name of the run at hand."""
+        with self._lock:
+            self._run = name
+
+    def note(self, text: str) -> None:
+        """Show a sentence with the last few."""
+        with self._lock:
+            self._notes.append(text)
+
+    def beam(self, mrad: tuple[float, float]) -> None:
+        """Show how far the run has moved the beam, mrad."""
+        with self._lock:
+            self._beam = mrad
+
+    @property
+    def n_dropped(self) -> int:
+        """Frames dropped so far."""
+        return self._whole.dropped
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything that the page shows, ready for JSON."""
+        now = time.time()
+        since = now - SECONDS
+        with self._lock:
+            last = [second for second in self._seconds if int(now) - SECONDS <= second.at < int(now)]
+            delays = np.array([value for at, value in self._delays if at >= since])
+            crystals = [(cell, resolution) for at, cell, resolution in self._crystals if at >= since]
+            span = min(SECONDS, max(1.0, now - self._started))
+            shown = {
+                "run": self._run,
+                "notes": list(self._notes),
+                "beam": list(self._beam),
+                "waiting": self._waiting,
+                "seconds": round(now - self._started, 1),
+                "whole": _counts(self._whole),
+                "minute": _counts(_sum(last)) | {"frames_per_second": round(sum(s.frames for s in last) / span, 1)},
+                "history": [[s.at - int(now), s.frames, s.indexed] for s in last],
+            }
+        shown["delay"] = None if not len(delays) else _percentiles(delays)
+        shown["cell"] = None if not crystals else np.median([cell for cell, _ in crystals], axis=0).round(2).tolist()
+        limits = [resolution for _, resolution in crystals if resolution is not None]
+        shown["resolution"] = round(float(np.median(limits)), 2) if limits else None
+        return shown
+
+
+def _sum(seconds: Sequence[Second]) -> Second:
+    total = Second(0)
+    for second in seconds:
+        for key in ("frames", "indexed", "crystals", "dropped", "errors"):
+            setattr(total, key, getattr(total, key) + getattr(second, key))
+        for reason, n in second.reasons.items():
+            total.reasons[reason] = total.reasons.get(reason, 0) + n
+    return total
+
+
+def _counts(second: Second) -> dict[str, Any]:
+    names = ("frames", "indexed", "crystals", "dropped", "errors")
+    return {name: getattr(second, name) for name in names} | {"reasons": dict(second.reasons)}
+
+
+def _percentiles(delays: np.ndarray) -> dict[str, float]:
+    return {f"p{q}": round(float(np.percentile(delays, q)), 2) for q in (50, 99)}
+
+
+METRICS = {
+    "frames": "Frames answered.",
+    "indexed": "Frames with a crystal.",
+    "crystals": "Crystals found.",
+    "dropped": "Frames dropped since others came faster.",
+    "errors": "Messages that could not be used.",
+}
+"""Help of each counter of `metrics`."""
+
+
+def metrics(state: dict[str, Any]) -> str:
+    """A state in the text format of Prometheus."""
+    lines: list[str] = []
+    for name, text in METRICS.items():
+        lines += [f"# HELP ffbidx_{name}_total {text}", f"# TYPE ffbidx_{name}_total counter"]
+        lines.append(f"ffbidx_{name}_total {state['whole'][name]}")
+    lines += ["# HELP ffbidx_reason_total Frames by what became of them.", "# TYPE ffbidx_reason_total counter"]
+    lines += [f'ffbidx_reason_total{{reason="{reason}"}} {n}' for reason, n in state["whole"]["reasons"].items()]
+    gauges = {"waiting_frames": ("Frames that wait for the computation.", state["waiting"])}
+    for quantile, value in (state["delay"] or {}).items():
+        text = f"Delay from receipt to answer in the last minute, {quantile}, in milliseconds."
+        gauges[f"delay_{quantile}_milliseconds"] = (text, value)
+    for name, (text, value) in gauges.items():
+        lines += [f"# HELP ffbidx_{name} {text}", f"# TYPE ffbidx_{name} gauge", f"ffbidx_{name} {value}"]
+    return "\n".join(lines) + "\n"

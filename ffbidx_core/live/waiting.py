@@ -1,0 +1,105 @@
+"""Messages that wait for the computation: bounded, the oldest frames dropped first, taken by a deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .messages import Frame, Message
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message with its way back.
+
+    Attributes
+    ----------
+    message : Message or None
+        None stands for the end of the input.
+    answer : callable
+        Sends the answer, a dictionary, to where the message came from.
+    at : float
+        When it came, seconds of `time.perf_counter`.
+    """
+
+    message: Message | None
+    answer: Callable[[dict[str, Any]], None]
+    at: float = field(default_factory=time.perf_counter)
+
+
+class Waiting:
+    """A queue of messages.
+
+    Parameters
+    ----------
+    most
+        Frames that wait at most; of more the oldest is dropped. Other messages are never dropped.
+
+    Attributes
+    ----------
+    dropped : int
+        Frames that were dropped so far.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._items, self._n_frames = most, deque[Received](), 0
+        self._changed = threading.Condition()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return self._n_frames
+
+    def put(self, item: Received) -> Received | None:
+        """Add a message; returns the frame that was dropped for it, if any."""
+        with self._changed:
+            self._items.append(item)
+            lost = None
+            if isinstance(item.message, Frame):
+                self._n_frames += 1
+                if self._n_frames > self._most:
+                    lost = self._drop_oldest()
+            self._changed.notify()
+        return lost
+
+    def _drop_oldest(self) -> Received:
+        k = next(k for k, item in enumerate(self._items) if isinstance(item.message, Frame))
+        lost = self._items[k]
+        del self._items[k]
+        self._n_frames -= 1
+        self.dropped += 1
+        return lost
+
+    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
+        """The next messages: frames that belong together in a batch, or one message of another kind.
+
+        Parameters
+        ----------
+        most
+            Frames of a batch.
+        delay
+            Seconds after which the oldest frame waits no longer for others.
+        timeout
+            Seconds after which the list is empty where no message came.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items, timeout)
+            if not self._items:
+                return []
+            deadline = self._items[0].at + delay
+            while self._n_frames < most and self._only_frames() and (left := deadline - time.perf_counter()) > 0:
+                self._changed.wait(left)
+            if not isinstance(self._items[0].message, Frame):
+                return [self._items.popleft()]
+            batch: list[Received] = []
+            while self._items and len(batch) < most and isinstance(self._items[0].message, Frame):
+                batch.append(self._items.popleft())
+            self._n_frames -= len(batch)
+            return batch
+
+    def _only_frames(self) -> bool:
+        """Whether nothing but frames waits, so that further ones may join the batch."""
+        return len(self._items) == self._n_frames

@@ -1,0 +1,112 @@
+"""The page of a live server and its numbers for Prometheus, by HTTP."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+
+from ..errors import UsageError
+from .state import LiveState, metrics
+
+MOST_READERS = 32
+"""Pages that are kept up to date at once."""
+SECONDS = 1.0
+"""Seconds between events."""
+
+
+class Page:
+    """The page, served by a thread.
+
+    Parameters
+    ----------
+    address
+        HOST:PORT.
+    state
+        What is shown.
+
+    Attributes
+    ----------
+    url : str
+    """
+
+    def __init__(self, address: str, state: LiveState) -> None:
+        host, _, port = address.rpartition(":")
+        if not port.isdigit() or int(port) > 65535 or not host:
+            raise UsageError(f"--http {address}: wanted is HOST:PORT, such as 127.0.0.1:8080")
+        self._stop = threading.Event()
+        try:
+            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), _handler(state, self._stop))
+        except OSError as error:
+            raise UsageError(f"--http {address}: {(error.strerror or str(error)).lower()}") from None
+        self._server.daemon_threads = True
+        self.url = f"http://{host}:{self._server.server_address[1]}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="ffbidx page", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all connections."""
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(state: LiveState, stop: threading.Event) -> type[BaseHTTPRequestHandler]:
+    readers = threading.BoundedSemaphore(MOST_READERS)
+
+    class Handler(BaseHTTPRequestHandler):
+        """Answers one connection."""
+
+        timeout = 30
+
+        def do_GET(self) -> None:
+            """Send the page, its events, or the numbers."""
+            path = self.path.partition("?")[0]
+            if path == "/":
+                self._send("text/html; charset=utf-8", page())
+            elif path == "/metrics":
+                self._send("text/plain; version=0.0.4; charset=utf-8", metrics(state.as_dict()).encode())
+            elif path == "/state":
+                self._send("application/json", json.dumps(state.as_dict()).encode())
+            elif path == "/events":
+                self._events()
+            else:
+                self.send_error(404)
+
+        def _send(self, kind: str, data: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _events(self) -> None:
+            if not readers.acquire(blocking=False):
+                self.send_error(503, "too many pages are open")
+                return
+            try:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Cache-Control", "no-store")
+                self.end_headers()
+                while not stop.is_set():
+                    self.wfile.write(f"data: {json.dumps(state.as_dict())}\n\n".encode())
+                    self.wfile.flush()
+                    stop.wait(SECONDS)
+            except OSError:
+                # The page was closed.
+                pass
+            finally:
+                readers.release()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing of requests."""
+
+    return Handler
+
+
+def page() -> bytes:
+    """The page, one file that needs no other."""
+    return resources.files(__package__).joinpath("page.html").read_bytes()
