@@ -1,0 +1,53 @@
+"""Nobody sends without a key where keys are asked for."""
+
+import contextlib
+import functools
+import os
+import stat
+
+import pytest
+import zmq
+
+from ffbidx_core.errors import InputError, UsageError
+from ffbidx_core.live.keys import make_keys, use_client_keys
+from tests.helpers.live.server import Client, message, serving
+
+
+def try_to_send(stranger, frame):
+    """Without a connection there is nowhere to send to, once the server has refused the handshake."""
+    stranger.push.setsockopt(zmq.SNDTIMEO, 500)
+    with contextlib.suppress(zmq.Again):
+        stranger.send(frame)
+
+
+def test_who_has_a_key_is_answered_and_others_are_not(tmp_path):
+    keys, others = str(tmp_path / "keys"), str(tmp_path / "others")
+    for path in make_keys(keys):
+        assert os.path.exists(path)
+        assert not path.endswith("_secret") or stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    make_keys(others)
+    with serving(keys=keys) as server:
+        with Client(server) as stranger:
+            try_to_send(stranger, message(0))
+            assert not stranger.sub.poll(500)
+        public, secret = zmq.auth.load_certificate(f"{others}/client.key_secret")
+        right, _ = zmq.auth.load_certificate(f"{keys}/server.key")
+
+        def wrong(socket):
+            socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, right
+
+        with Client(server, wrong) as stranger:
+            try_to_send(stranger, message(1))
+            assert not stranger.sub.poll(500)
+        with Client(server, functools.partial(use_client_keys, keys=keys)) as client:
+            client.send(message(2))
+            assert client.answers(1)[0]["number"] == 2
+        assert server.state.as_dict()["whole"]["frames"] == 1
+
+
+def test_keys_are_not_replaced_and_a_folder_without_any_is_refused(tmp_path):
+    make_keys(str(tmp_path / "keys"))
+    with pytest.raises(UsageError, match="already"):
+        make_keys(str(tmp_path / "keys"))
+    with pytest.raises(InputError, match="clients"), serving(keys=str(tmp_path)):
+        pass

@@ -1,0 +1,109 @@
+"""Files sent as messages: every frame is accounted for, whatever happens to either side."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+import ffbidx_core
+from ffbidx_core.live.replay import replay
+from tests.helpers.calls import MONO, start, write_spots
+from tests.helpers.live.server import QUICK, SPOTS, serving
+
+
+@pytest.fixture
+def spots(tmp_path):
+    return str(write_spots(tmp_path / "spots.h5", SPOTS, frame_id=[f"f{k}" for k in range(len(SPOTS))]))
+
+
+def addresses(server):
+    return server.sockets.bound["bind"], server.sockets.bound["publish"]
+
+
+@pytest.mark.parametrize("dialect", ["cbor", "om", "json"])
+def test_a_replayed_file_is_indexed_as_index_indexes_it(dialect, spots, tmp_path):
+    output = str(tmp_path / "live.h5")
+    with serving(output=output) as server:
+        to, answers = addresses(server)
+        done = replay([spots], to, answers=answers, dialect=dialect, rate=200, patience=60)
+    assert (done.sent, done.answered, done.indexed, done.dropped, done.errors) == (8, 8, 8, 0, 0)
+    assert len(done.delays) == 8
+    live = ffbidx_core.read_results(output)
+    assert live.complete
+    files = ffbidx_core.index(ffbidx_core.RunRequest(spots, MONO, parameters=QUICK, threads=1)).results
+    assert np.array_equal(live.cells, files.cells)
+    # The inputs of a live run's results are the spots that it kept.
+    with serving() as server:
+        to, answers = addresses(server)
+        assert replay([output], to, answers=answers, dialect="cbor", rate=0, patience=60).indexed == 8
+
+
+@pytest.mark.parametrize("dialect", ["om", "json", "stream2", "cbor"])
+def test_pixels_of_a_simulated_file_are_placed_by_the_geometry(dialect, tmp_path):
+    from ffbidx_core.simulate import Scenario, simulate, write_frames
+
+    scenario = Scenario(cells=((31.0, 42.0, 53.0, 90.0, 103.0, 90.0),), n_spots=(60, 60), lattices=(1, 1))
+    path = str(tmp_path / "pixels.h5")
+    write_frames(path, simulate(scenario, 4, 1))
+    geometry = tmp_path / "flat.geom"
+    geometry.write_text(scenario.assumed_detector.as_text(scenario.wavelength))
+    with serving(geometry=str(geometry)) as server:
+        to, answers = addresses(server)
+        done = replay([path], to, answers=answers, dialect=dialect, rate=100, patience=60)
+    assert (done.sent, done.answered, done.errors) == (4, 4, 0)
+    assert done.indexed == 4
+
+
+def test_nothing_is_lost_uncounted_when_frames_come_faster_than_they_are_indexed(spots):
+    with serving(queue=16) as server:
+        to, answers = addresses(server)
+        done = replay([spots], to, answers=answers, dialect="cbor", rate=0, repeat=250, patience=60)
+    assert done.sent == 2000
+    assert done.answered + done.dropped + done.missed == 2000
+    assert done.missed == 0
+    assert done.dropped > 0
+
+
+def test_the_command_prints_counts_and_delays(spots, tmp_path):
+    quick = ("--num-halfsphere-points", "4096", "--learn-cell", "0", "--threads", "1")
+    server = start("serve", "--bind", f"ipc://{tmp_path}/in", "--cell", MONO, "-o", tmp_path / "r.h5", "--json", *quick)
+    for line in server.stderr:
+        if "spot lists" in line:
+            break
+    sender = start("replay", spots, "--to", f"ipc://{tmp_path}/in", "--json", "--rate", "50")
+    out, err = sender.communicate(timeout=120)
+    assert sender.returncode == 0, err
+    found = json.loads(out)
+    assert (found["sent"], found["answered"], found["indexed"]) == (8, 8, 8)
+    assert 0 < found["p50"] <= found["p99"] <= found["p100"]
+    out, err = server.communicate(timeout=120)
+    assert server.returncode == 0, err
+    assert json.loads(out)["frames"] == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve"], ["--cell"]),
+        (["serve", "--cell", MONO], ["--bind"]),
+        (["serve", "--cell", MONO, "--bind", "nonsense"], ["--bind nonsense"]),
+        (["serve", "--cell", MONO, "--bind", "tcp://127.0.0.1:x"], ["--bind"]),
+        (["serve", "--cell", MONO, "--stdin", "--dialect", "pickle"], ["--dialect pickle"]),
+        (["serve", "--cell", MONO, "--stdin", "-o", "x.txt"], ["-o x.txt"]),
+        (["serve", "--cell", MONO, "--stdin", "--delay", "-1"], ["--delay"]),
+        (["serve", "--cell", MONO, "--stdin", "--resume"], ["-o"]),
+        (["serve", "--cell", "nothere.cell", "--stdin"], ["nothere.cell"]),
+        (["replay", "nothere.h5", "--to", "ipc:///tmp/x"], ["nothere.h5"]),
+        (["replay", "nothere.h5", "--to", "tcp://127.0.0.1"], ["--to"]),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(arguments, words, tmp_path):
+    ran = start(*arguments, cwd=tmp_path, stdin=subprocess.DEVNULL)
+    _out, err = ran.communicate(timeout=60)
+    assert ran.returncode == 2, err
+    assert err.startswith("ffbidx: ")
+    assert err.count("\n") == 1, err
+    assert "internal" not in err
+    for word in words:
+        assert word in err

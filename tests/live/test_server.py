@@ -1,0 +1,119 @@
+"""A server on loopback: what goes in comes out, whatever else is sent."""
+
+import json
+import os
+
+import cbor2
+import numpy as np
+import pytest
+
+import ffbidx_core
+from ffbidx_core.errors import UsageError
+from ffbidx_core.live.dialects import own
+from ffbidx_core.live.messages import Control, End, FlatPanel, Frame, Start
+from ffbidx_core.model.detector.pixels import FlatDetector
+from tests.helpers.calls import MONO
+from tests.helpers.live.server import QUICK, SPOTS, Client, crystals, message, serving
+
+
+def from_files(spots):
+    """What `index` finds on these frames."""
+    request = ffbidx_core.RunRequest(cells=MONO, spots=list(spots), parameters=QUICK, threads=1)
+    results = ffbidx_core.index(request).results
+    cells = results.cells[results.crystals]
+    return [cells[i:j] for i, j in zip(results.crystal_offsets, results.crystal_offsets[1:], strict=False)]
+
+
+def test_frames_are_answered_as_index_indexes_them():
+    with serving() as server, Client(server) as client:
+        client.send(*(message(k, "r") for k in range(8)))
+        answers = client.answers(8)
+    assert {a["run"] for a in answers} == {"r"}
+    assert sorted(a["name"] for a in answers) == [f"frame {k}" for k in range(8)]
+    assert [a["sequence"] for a in answers] == list(range(1, 9))
+    for mine, other in zip(crystals(answers), from_files(SPOTS), strict=True):
+        assert np.allclose(mine, other, atol=1e-4)
+    assert all(a["status"] == "indexed" and a["reason"] == "" and a["dropped"] == 0 for a in answers)
+
+
+def test_a_request_is_answered_in_its_dialect():
+    with serving() as server, Client(server) as client:
+        line = json.loads(client.ask(json.dumps({"number": 5, "spots": SPOTS[0].tolist()}).encode()))
+        assert (line["number"], line["status"]) == (5, "indexed")
+        values = cbor2.loads(client.ask(own.encode(Frame("", 6, "blank", spots=SPOTS[0][:2]))))
+        assert (values["status"], values["reason"], values["crystals"]) == ("too_few_spots", "too_few_spots", [])
+
+
+def test_garbage_costs_an_error_answer_and_nothing_else():
+    garbage = [b"", b"\x80\x04K\x01.", b"{", b"\xff" * 50, b"\xa0", os.urandom(64) + b"\xff", b"[1]", b"\xa1atx"]
+    with serving() as server, Client(server) as client:
+        for data in garbage:
+            client.send(data)
+        assert [a["type"] for a in client.answers(len(garbage))] == ["error"] * len(garbage)
+        assert json.loads(client.ask(b'{"spots": 5}'))["type"] == "error"
+        client.answers(1)
+        client.send(message(0))
+        (answer,) = client.answers(1)
+        assert answer["status"] == "indexed"
+        assert server.state.as_dict()["whole"]["errors"] == len(garbage) + 1
+
+
+def test_spots_that_are_not_finite_are_a_bad_frame():
+    spots = SPOTS[0].copy()
+    spots[3, 1] = np.nan
+    with serving() as server, Client(server) as client:
+        client.send(message(0, spots=spots), message(1))
+        answers = {a["number"]: a["status"] for a in client.answers(2)}
+    assert answers == {0: "bad_spots", 1: "indexed"}
+
+
+def test_pixels_become_spots_by_the_start_message():
+    detector = FlatDetector(150.0, 75.0, (4000, 4000), (2000.0, 2010.0))
+    with serving() as server, Client(server) as client:
+        client.send(Frame("r", 0, "", pixels=np.ones((9, 2), np.float32)))
+        (answer,) = client.answers(1)
+        assert answer["type"] == "error"
+        assert "geometry" in answer["message"]
+        client.send(Start("r", FlatPanel((2000.0, 2010.0), 150.0, 75.0, (4000, 4000)), 1.0))
+        pixels = detector.pixels(SPOTS[0].astype(float), 1.0).astype(np.float32)
+        client.send(Frame("r", 1, "", pixels=pixels[np.isfinite(pixels).all(axis=1)]))
+        started, answer = client.answers(2)
+    assert started["type"] == "started"
+    assert answer["status"] == "indexed"
+
+
+def test_of_too_many_frames_the_oldest_are_dropped_and_answered():
+    with serving(queue=4) as server, Client(server) as client:
+        client.send(*(message(k) for k in range(200)))
+        answers = client.answers(200)
+    kinds = [a["type"] for a in answers]
+    assert set(kinds) == {"answer", "dropped"}
+    assert sorted(a["number"] for a in answers) == list(range(200))
+    assert max(a["dropped"] for a in answers if a["type"] == "answer") == kinds.count("dropped")
+    assert server.state.as_dict()["whole"]["dropped"] == kinds.count("dropped")
+
+
+def test_cells_and_parameters_change_by_a_control_message():
+    with serving(cells=("70,80,90,90,90,90",)) as server, Client(server) as client:
+        client.send(message(0), Control((MONO,)), message(1), Control((), {"min_new_spots": 1000}), message(2))
+        answers = client.answers(5)
+        assert [a.get("status") for a in answers] == ["not_indexed", None, "indexed", None, "too_few_spots"]
+        client.send(Control((), {"nonsense": 1}), Control(("1,2",)), Control(("/etc/passwd",)), message(3))
+        assert [a["type"] for a in client.answers(4)] == ["error", "error", "error", "answer"]
+
+
+def test_runs_begin_and_end_as_the_stream_says(tmp_path):
+    with serving(output=str(tmp_path / "{run}.h5")) as server, Client(server) as client:
+        client.send(
+            Start("one"), message(0, "one"), message(1, "one"), End("one"), message(0, "two/../x"), message(2, "one")
+        )
+        found = client.answers(6)
+    assert [a["type"] for a in found] == ["started", "answer", "answer", "ended", "answer", "error"]
+    assert [len(ffbidx_core.read_results(tmp_path / name)) for name in ("one.h5", "two_.._x.h5")] == [2, 1]
+    assert [s.complete for s in server.summaries] == [True, False]
+
+
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://beamline:5555"])
+def test_other_machines_need_keys(address):
+    with pytest.raises(UsageError, match="keys"), serving(bind=address):
+        pass
