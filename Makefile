@@ -8,6 +8,7 @@
 # make calibration  whether as many false crystals are found as are claimed to be expected, and wrong runs doubted
 # make real     how well crystals of the real frames in ../shared/data predict spots that their fit has not seen
 # make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
+# make live     delays of a live server at steady rates, and many messages with a server that is killed
 # make soak     a long run without the computation: memory, open files, speed of reading and writing
 # make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
 # make clean    remove what the above made
@@ -16,7 +17,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo docs test test-haswell lint quality calibration real speed geometry gpu-test gpu-bench clean soak
+.PHONY: demo docs test test-haswell lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -70,6 +71,9 @@ geometry: .venv-test/installed
 # ARGS='--jobs 16 --cases 40 --json docs/measured/cells.json'
 cells: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.cells $(ARGS)
+
+live: .venv-test/installed
+	.venv-test/bin/python -m tests.bench.live --cores 2 --soak 1000000
 
 soak: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.soak

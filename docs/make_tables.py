@@ -160,6 +160,11 @@ TABLES = {
         "panels off by, px rms": within("off"), "z, rms": "{z:.2f}", "residual before, px": "{before:.2f}",
         "after": "{after:.3f}", "rounds": "{rounds:.1f}", "CPU s": "{seconds:.0f}",
     }),
+    "live": Table("live", {
+        "computed on": "{where}", "sent, frames/s": "{frames_per_second:.0f}", "50 % within, ms": "{p50:.1f}",
+        "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
+        "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
+    }),
     "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
 }  # fmt: skip
 

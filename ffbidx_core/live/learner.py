@@ -83,7 +83,7 @@ class Learner:
         if moved:
             head = [moved_block(block, moved) for block in self._head]
             found, _, left = learn_with_beam(cells, devices, head, self._p.replace(learn_beam=False))
-        learned = [replace(group, beam_shift=moved) for group, _ in found if group.n_crystals.any()]
+        learned = [replace(group, beam_shift=moved) for group, _ in found if moved or group.n_crystals.any()]
         return Lessons(learned, moved, left)
 
     def finished(self) -> Lessons | None:
