@@ -31,7 +31,7 @@ def free(gpu, preset):
 
 def work(indexer):
     rows, offsets, _ = frames_of(4)
-    rows, counts = np.tile(rows, (100, 1)), np.tile(np.diff(offsets), 100)
+    rows, counts = np.tile(rows, (1000, 1)), np.tile(np.diff(offsets), 1000)
     indexer.run_batch(rows, np.concatenate([[0], np.cumsum(counts)]), CELL[None], **QUICK)
 
 

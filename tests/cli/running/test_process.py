@@ -77,6 +77,9 @@ def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, sa
         "3",
         "--learn-rounds",
         "1",
+        # To judge a run on the slow backend takes minutes.
+        "--judge-frames",
+        "0",
         "--batch-size",
         "1",
         "--save-every",
