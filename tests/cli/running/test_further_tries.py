@@ -62,7 +62,8 @@ def test_a_line_for_each_frame(run, spots, only):
     results = read_results("x.h5")
     shown = np.arange(30) if only == "--frames" else np.flatnonzero(results.status)
     ran = run("table", "x.h5", only)
-    head, *lines, last = ran.out.splitlines()
+    head, *lines = ran.out.splitlines()
+    (last,) = ran.err.splitlines()
     assert head.split() == ["frame", "spots", "crystals", "status", "reason", "try"]
     assert [line.split()[0] for line in lines] == [f"{spots}//{f}" for f in shown]
     for f, line in zip(shown, lines, strict=True):
