@@ -74,7 +74,7 @@ def test_a_line_for_each_frame(run, spots, only):
             assert words == f"indexed - {Rung(int(results.rung[f])).words}"
     assert last.endswith("on 30 frames")
     ran = run("table", "x.h5", only, "--max-rows", 2)
-    assert ran.out.splitlines()[-1].endswith(f"on 30 frames, {len(shown) - 2} more frames not shown")
+    assert ran.err.splitlines()[-1].endswith(f"on 30 frames, {len(shown) - 2} more frames not shown")
 
 
 @pytest.mark.parametrize("options", [("--batch-size", 1), ("--batch-size", 7, "--threads", 1)])
