@@ -37,6 +37,10 @@ def after_run(summary: Summary, arguments: Sequence[str]) -> NextStep:
         return _resumed(summary, arguments)
     is_read = summary.output.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(summary.output)
     of_output = shlex.quote(summary.output) if is_read else ""
+    if summary.doubt:
+        return NextStep(
+            f"ffbidx diagnose {of_output}" if is_read else "", f"the crystals are not to be believed: {summary.doubt}"
+        )
     if summary.processed and summary.indexed < FEW_INDEXED * summary.processed:
         found = "no frame" if summary.indexed == 0 else f"only {summary.indexed / summary.processed:.1%} of the frames"
         most = _commonest(summary)

@@ -3,12 +3,15 @@
 import os
 import shlex
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from ffbidx_cli.next_step import NextStep, after_run
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
+from ffbidx_core.run.tally import Tally
 from tests.helpers.calls import QUICK, write_spots
 
 
@@ -82,3 +85,13 @@ def test_an_output_that_is_there_names_both_ways_on(index, spots_file):
 )
 def test_a_mistyped_command_gets_a_suggestion(run, typed, meant):
     assert run(typed).is_one_line_error(2, typed, meant)
+
+
+def test_crystals_that_are_not_to_be_believed_ask_for_the_diagnosis(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.h5").touch()
+    good = Tally().summary([], method="ifssr", backend="cpu", device="", output="run.h5", complete=True)
+    assert after_run(good, []) == NextStep("ffbidx report run.h5", "")
+    doubted = after_run(replace(good, doubt="other lattices do as well"), [])
+    assert doubted.command == "ffbidx diagnose run.h5"
+    assert "other lattices do as well" in doubted.why
