@@ -95,7 +95,8 @@ def run_config(tmp_path, monkeypatch):
     """The options of a run as its outputs record them."""
     monkeypatch.chdir(tmp_path)
     from ffbidx_cli.options import request_of
+    from ffbidx_core.run.request import RunRequest
 
     given = ["a b.h5", "--cell", "79,79,38,90,90,90", "--no-learn-beam", "--max-drift", "4%,2", "--beam-shift", "0.5",
              "-1", "--retry"]  # fmt: skip
-    return request_of(command.make_context("index", given).params).options(["a b.h5"])
+    return request_of(command.make_context("index", given).params, RunRequest).options(["a b.h5"])
