@@ -18,7 +18,7 @@ OF_THE_COMMAND = {"help_all", "dry_run", "as_json", "log_json", "quiet", "verbos
 
 
 def asked(*arguments: str) -> RunRequest:
-    return request_of(command.make_context("index", ["x.h5", *arguments]).params)
+    return request_of(command.make_context("index", ["x.h5", *arguments]).params, RunRequest)
 
 
 def test_every_field_is_an_option_and_every_option_is_asked_or_of_the_command_alone() -> None:
