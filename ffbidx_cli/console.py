@@ -19,8 +19,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ffbidx_cli.next_step import NextStep
-from ffbidx_cli.tables import PARAMETERS, numbers
+from ffbidx_cli.tables import numbers
 from ffbidx_core.errors import OutputError
+from ffbidx_core.model.cell import PARAMETER_NAMES
 from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
@@ -197,7 +198,7 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
     for number, cell in enumerate(summary.cells[:MOST_CELLS]):
         table = Table(box=None, title=f"Input cell {number}", title_justify="left", pad_edge=False)
         table.add_column("")
-        for name in PARAMETERS:
+        for name in PARAMETER_NAMES:
             table.add_column(name, justify="right")
         table.add_row("given", *numbers(cell.given, 3))
         if cell.learned is not None:

@@ -20,7 +20,7 @@ def stem_of(results: str) -> str:
 
 def show_report(report: Report) -> None:
     """Print a report's facts, its cells and what it remarks."""
-    from ffbidx_core.report.figures import NAMES
+    from ffbidx_core.model.cell import PARAMETER_NAMES
 
     console = data_console()
     facts = Table.grid(padding=(0, 2))
@@ -30,7 +30,7 @@ def show_report(report: Report) -> None:
     for row, lines in report.cells.items():
         table = Table(box=None, title=f"Input cell {row}", title_justify="left", pad_edge=False)
         table.add_column("")
-        for name in NAMES:
+        for name in PARAMETER_NAMES:
             table.add_column(name, justify="right")
         for line in lines:
             table.add_row(line.what, *(f"{value:.3f}" for value in line.values))

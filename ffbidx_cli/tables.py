@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffbidx_cli.columns import Column
+from ffbidx_core.model.cell import PARAMETER_NAMES
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.model.records.reason import FrameReason, Rung
 from ffbidx_core.model.records.results import Results
-
-PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 def crystal_columns(results: Results, most: int | None = None) -> list[Column]:
@@ -32,7 +31,7 @@ def crystal_columns(results: Results, most: int | None = None) -> list[Column]:
         Column("log10 false", [_known(level) for level in results.log10_false[:most]]),
         *(
             Column(name, numbers(values, 2), begins=name == "a")
-            for name, values in zip(PARAMETERS, parameters, strict=True)
+            for name, values in zip(PARAMETER_NAMES, parameters, strict=True)
         ),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..model.cell import cell_parameters
+from ..model.cell import PARAMETER_NAMES, cell_parameters
 from ..model.unknown.scan import FEWEST_SPOTS
 from .found import CellSearch, FoundCell
 
@@ -20,7 +20,6 @@ FAMILIES = {
 }
 FREE = {"a": (0, 1, 2, 3, 4, 5), "m": (0, 1, 2, 4), "o": (0, 1, 2), "t": (0, 2), "h": (0, 2), "c": (0,)}
 """The parameters of each family that are neither fixed nor tied to another."""
-NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 RIVAL = 0.5
 """A rival with less than this share of the evidence is not worth a name."""
 ENOUGH_FRAMES = (100, 300, 1000)
@@ -87,7 +86,7 @@ def sentences(search: CellSearch) -> Iterator[str]:
 def _with_errors(found: FoundCell) -> str:
     parameters, errors = cell_parameters(found.input_cell.cell), found.symmetry.errors
     free = FREE[found.symmetry.lattice.code[0]]
-    return "  ".join(f"{NAMES[i]} {with_error(parameters[i], errors[i])}" for i in free)
+    return "  ".join(f"{PARAMETER_NAMES[i]} {with_error(parameters[i], errors[i])}" for i in free)
 
 
 def _symmetry_lines(found: FoundCell) -> Iterator[str]:

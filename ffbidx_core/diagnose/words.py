@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..learn.multiples import Multiple
-from ..model.cell import Array
+from ..model.cell import PARAMETER_NAMES, Array
 from ..panels.of_run import RefinedRun
 from ..panels.words import moved_by
 from ..read.geometry.dials import is_experiments
@@ -19,7 +19,6 @@ from .diagnosis import CellFinding, Diagnosis
 from .experiment import ExperimentFinding, Value
 from .trial import Trial
 
-NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 OFF = 5.0
 """Errors by which a median differs from the given value when it is said to."""
 FEW_UNDECIDED = 0.02
@@ -184,7 +183,7 @@ def _cells(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def _off(cell: CellFinding) -> Iterator[str]:
-    for i, name in enumerate(NAMES):
+    for i, name in enumerate(PARAMETER_NAMES):
         difference, error = cell.median[i] - cell.given[i], max(float(cell.error[i]), 1e-4 * float(cell.given[i]))
         if abs(difference) > OFF * error:
             median = _with_error(Value(float(cell.median[i]), error))

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import CellError
 
 Array = NDArray[np.float64]
+PARAMETER_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
+"""Names of the six parameters of a cell, in their order: angstrom and degrees."""
 
 SHORTEST, LONGEST = 0.1, 1e5
 """Vector lengths in angstrom between which a cell is taken seriously."""

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from ..diagnose.columns import RunColumns
-from ..model.cell import Array, cell_parameters
+from ..model.cell import PARAMETER_NAMES, Array, cell_parameters
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason, Rung
 from .histograms import Histogram, central_edges, count_edges, histogram, rate_along_run
@@ -27,7 +27,6 @@ SIZE = (4.6, 3.0)
 WHOLE = "{x:,.0f}"
 MOST_FILES = 40
 """With more input files than this their ends are not marked."""
-NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
 _SIGNS = ("a / Å", "b / Å", "c / Å", "α / °", "β / °", "γ / °")
 
 
@@ -236,7 +235,7 @@ def _cell(found: RunColumns, row: int) -> Iterator[Picture]:
     given = cell_parameters(found.input_cells[row])
     cell = found.learned(row)
     learned = None if cell is None else cell_parameters(cell)
-    for i, name in enumerate(NAMES):
+    for i, name in enumerate(PARAMETER_NAMES):
         figure, axes = new_figure(*SIZE)
         marks = [given[i]] if learned is None else [given[i], learned[i]]
         counted = histogram(mine[:, i], central_edges(mine[:, i], marks))

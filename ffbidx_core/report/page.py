@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import PurePath
 
-from .figures import NAMES, Picture
+from ..model.cell import PARAMETER_NAMES
+from .figures import Picture
 from .report import CellRow, Report
 from .rows import Rows
 from .style import image_bytes, styled
@@ -207,7 +208,7 @@ def _figure(picture: Picture) -> str:
 
 def _cell_table(lines: Sequence[CellRow]) -> str:
     rows = [[line.what, *(f"{v:.3f}" for v in line.values)] for line in lines]
-    return f"<div class=card>{_table(('', *NAMES), rows, numbers=range(1, 7))}</div>\n"
+    return f"<div class=card>{_table(('', *PARAMETER_NAMES), rows, numbers=range(1, 7))}</div>\n"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:

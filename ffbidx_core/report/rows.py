@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..diagnose.columns import RunColumns
-from ..model.cell import Array
+from ..model.cell import PARAMETER_NAMES, Array
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason
 
 MOST_ROWS = 500
 """Largest number of rows of a table, so that a page stays small however long the run is."""
-PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def crystal_rows(found: RunColumns) -> Rows:
     """Crystals, each with the number of its frame, which `ffbidx show` takes."""
     frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
     chosen = _strangest(strangeness(found))
-    head = ("frame", "spots", "indexed", "rmsd / (1/Å)", "d / Å", "log10 false", *PARAMETERS, "cell")
+    head = ("frame", "spots", "indexed", "rmsd / (1/Å)", "d / Å", "log10 false", *PARAMETER_NAMES, "cell")
     rows = [
         (
             str(frame[k]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ...errors import ParameterError, UsageError
+from ..cell import PARAMETER_NAMES
 from .frame import FrameStatus
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 Part = TypeVar("Part", bound="Results")
 ROWS = ("crystals", "frames")
 """What the rows of a data frame may be."""
-PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 
 
 def described(results: Any, name: str) -> str:
@@ -85,7 +85,7 @@ def _of_crystals(results: Results) -> dict[str, Any]:
     table["crystal"] = np.arange(len(frame)) - results.crystal_offsets[frame]
     table |= {"input_cell": results.input_cell[results.crystals], "score": results.scores[results.crystals]}
     table |= {name: values for name, values in _plain_columns(results, "crystals").items() if name != "crystals"}
-    return table | dict(zip(PARAMETERS, results.crystal_parameters.T, strict=True))
+    return table | dict(zip(PARAMETER_NAMES, results.crystal_parameters.T, strict=True))
 
 
 def _of_frames(results: Results) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...model.cell import PARAMETER_NAMES
 from ...model.records.results import Results
 from ...read.indexed_frames import Setup
 
-PARAMETERS = ("a", "b", "c", "alpha", "beta", "gamma")
 VECTORS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
 
@@ -37,7 +37,7 @@ def crystal_records(results: Results, setup: Setup) -> dict[str, list[Any]]:
         "n_indexed": results.n_indexed.tolist(),
         "n_expected": results.n_expected.tolist(),
         "rmsd": results.rmsd.tolist(),
-        **dict(zip(PARAMETERS, results.crystal_parameters.T.tolist(), strict=True)),
+        **dict(zip(PARAMETER_NAMES, results.crystal_parameters.T.tolist(), strict=True)),
         **dict(zip(VECTORS, results.cells[row].reshape(-1, 9).T.tolist(), strict=True)),
         "resolution": results.resolution.tolist(),
     }
