@@ -32,15 +32,18 @@ demo: .venv-demo/installed
 	@echo "    ffbidx show demo-output/lysozyme.h5 0     # the first frame as a picture: lysozyme.frame0.png"
 	@echo "    ffbidx index YOUR_SPOTS.h5 --cell 'a b c alpha beta gamma'"
 
+# A process for each core; the tests of a file share their fixtures, so they stay in one.
+PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile
+
 test: lint
-	.venv-test/bin/python -m pytest
+	$(PYTEST)
 
 # No features besides the processor's own: Numba would add those of this machine.
 HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parity/test_whitened_fit.py tests/properties \
-	tests/published tests/diagnose/test_multiples.py tests/diagnose/test_sample.py \
+	tests/published tests/learn/test_multiples.py tests/diagnose/test_sample.py \
 	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn
 test-haswell: .venv-test/installed
-	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= .venv-test/bin/python -m pytest $(HASWELL)
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(PYTEST) $(HASWELL)
 
 docs: .venv-test/installed
 	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict --quiet

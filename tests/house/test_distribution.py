@@ -1,5 +1,6 @@
 """What is handed out: an sdist and a wheel that `twine` finds sound, and records of the project that agree."""
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -61,3 +62,15 @@ def test_the_hooks_are_the_checks_of_make_lint():
     lint = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0]
     for hook in hooks:
         assert " ".join(hook["entry"].split()[:2]).removesuffix(" --force-exclude") in lint
+
+
+def test_the_tests_and_benches_that_make_names_are_there():
+    text = (ROOT / "Makefile").read_text()
+    paths = set(re.findall(r"tests/[\w/]+(?:\.py)?", text)) | {
+        name.replace(".", "/") + ".py" for name in re.findall(r"-m (tests[\w.]+)", text)
+    }
+    assert len(paths) > 15
+    missing = {path for path in paths if not (ROOT / path).exists()}
+    assert not {path for path in missing if not (ROOT / path.removesuffix(".py") / "__main__.py").exists()}
+    for name, function in re.findall(r"(tests/[\w/]+\.py)::(\w+)", text):
+        assert f"def {function}(" in (ROOT / name).read_text()
