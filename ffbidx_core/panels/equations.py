@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.cell import Array, reciprocal
-from ..model.detector.placed import MRAD, PlacedPanels, cross_matrix
+from ..model.detector.placed import MRAD, PlacedPanels
 from ..model.strain import MATRICES, MULTIPLICITY, matrices
+from ..model.vectors import cross_matrix
 
 OWN = 9
 """Parameters of a crystal."""

@@ -22,6 +22,7 @@ from ...model.fits import TYPICAL_WEIGHT, WEIGHED_FEWEST, WEIGHED_STEPS
 from ...model.misfit.equations import BIWEIGHT, Spread
 from ...model.records.batch import SpotBatch, to_host
 from ...model.strain import COMPONENTS, MATRICES, MULTIPLICITY
+from ...model.vectors import axes_of_rays, cross_matrix
 from ...model.xp import XpArray
 
 STIFF = 1e12
@@ -134,7 +135,7 @@ class _Fit:
     def axes(self, q: XpArray) -> list[list[XpArray]]:
         """Two unit vectors across the rays and the rays' own: x, y, z of each, (f, n)."""
         wave = self.wavelength[:, None]
-        return _axes(q[:, 0] * wave, q[:, 1] * wave, q[:, 2] * wave + 1, self.xp)
+        return axes_of_rays(q[:, 0] * wave, q[:, 1] * wave, q[:, 2] * wave + 1, self.xp)
 
     def noise(self, squared: XpArray, weights: XpArray) -> XpArray:
         """How much larger than the run's the residuals of each frame are, (f, 1), by their squares in sigma, (f, n)."""
@@ -163,7 +164,8 @@ class _Fit:
         diagonal = xp.arange(9)
         normal[:, diagonal, diagonal] += 1e-9 * normal[:, diagonal, diagonal] + 1e-6
         change = xp.linalg.solve(normal, right[..., None])[..., 0]
-        moved = self.stars @ xp.swapaxes(xp.eye(3) + _turn(change[:, :3], xp) + _matrices(change[:, 3:], xp), 1, 2)
+        turned_and_strained = xp.eye(3) + cross_matrix(change[:, :3], xp) + _matrices(change[:, 3:], xp)
+        moved = self.stars @ xp.swapaxes(turned_and_strained, 1, 2)
         self.stars = xp.where(enough[:, None, None], moved, self.stars)
         self.scale = self.noise(squared, weights)
 
@@ -202,17 +204,6 @@ def _spheres(xyz: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
     return 1 / xp.where(on_sphere, radius, 1.0), on_sphere
 
 
-def _axes(x: XpArray, y: XpArray, z: XpArray, xp: ModuleType) -> list[list[XpArray]]:
-    """Two unit vectors across rays (x, y, z), each (f, n), and the rays' own."""
-    length = xp.sqrt(x * x + y * y + z * z)
-    x, y, z = x / length, y / length, z / length
-    # The cross product with x, or with y where the ray is near to x.
-    flat = xp.abs(x) < 0.6
-    length = xp.sqrt(z * z + xp.where(flat, y * y, x * x))
-    a, b, c = xp.where(flat, 0.0, -z) / length, xp.where(flat, z, 0.0) / length, xp.where(flat, -y, x) / length
-    return [[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]]
-
-
 def _along(axes: list[list[XpArray]], vectors: XpArray, xp: ModuleType) -> XpArray:
     """Vectors (f, 3, n) along three axes."""
     x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
@@ -239,13 +230,6 @@ def _table(q: XpArray, axes: list[list[XpArray]], residuals: XpArray, xp: Module
         for p, column in enumerate(columns):
             table[:, p, k] = column
     return table
-
-
-def _turn(vectors: XpArray, xp: ModuleType) -> XpArray:
-    """Matrices [v]_x (f, 3, 3) of rotation vectors (f, 3)."""
-    x, y, z = vectors.T
-    zero = xp.zeros_like(x)
-    return xp.stack([xp.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], axis=1)
 
 
 def _matrices(numbers: XpArray, xp: ModuleType) -> XpArray:

@@ -14,7 +14,8 @@ from ...model.fits import (
     TYPICAL_SIGMA,
     TYPICAL_WEIGHT,
 )
-from .fits import biweight, cross_matrix, predicted
+from ...model.vectors import cross_matrix
+from .fits import biweight, predicted
 
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 """Row and column of the strain's six components."""
@@ -82,7 +83,7 @@ def _jacobian(q: Array) -> Array:
 
 def _deformation(x: Array) -> Array:
     """The matrix [omega]_x + E of parameters (9,)."""
-    matrix = cross_matrix(x[:3])
+    matrix: Array = cross_matrix(x[:3])
     for value, (i, k) in zip(x[3:], STRAINS, strict=True):
         matrix[i, k] += value
         if i != k:

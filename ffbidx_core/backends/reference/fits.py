@@ -6,6 +6,7 @@ import numpy as np
 
 from ...model.cell import Array
 from ...model.fits import UNDETERMINED, rigid_cutoffs
+from ...model.vectors import cross_matrix
 from ...parameters import Parameters
 
 
@@ -105,11 +106,6 @@ def fit_rigid(spots: Array, cell: Array, steps: int) -> Array:
 def biweight(e: Array, cutoff: float) -> Array:
     """Tukey's weights (n,) of residuals (n, 3): (1 - |e|^2 / cutoff^2)^2 inside the cut-off, else 0."""
     return np.asarray(np.maximum(0, 1 - np.sum(e * e, axis=1) / cutoff**2) ** 2)
-
-
-def cross_matrix(v: Array) -> Array:
-    """Matrices (..., 3, 3) that take x to v x x (the vector product), for v (..., 3)."""
-    return np.swapaxes(np.cross(v[..., None, :], np.eye(3)), -1, -2)
 
 
 def _rotation(x: Array) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cell import Array
+from ..vectors import cross_matrix
 from .panels import NO_PANEL, Detector, Panel, Vector
 
 MRAD = 1e-3
@@ -19,14 +20,6 @@ FORWARD = 0.1
 """Rays with a smaller cosine of their angle to the beam are not seen."""
 _GRID = (0.0, 0.5, 1.0)
 """Where, along each edge, the points of a panel lie by which its place is compared."""
-
-
-def cross_matrix(vectors: Array) -> Array:
-    """The matrices M (..., 3, 3) of vectors v (..., 3) with M w = v x w."""
-    x, y, z = np.moveaxis(np.asarray(vectors), -1, 0)
-    o = np.zeros_like(x)
-    rows = ((o, -z, y), (z, o, -x), (-y, x, o))
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
 def rotations(vectors: Array) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cell import Array
-from .placed import MRAD, PlacedPanels, cross_matrix
+from ..vectors import cross_matrix
+from .placed import MRAD, PlacedPanels
 
 Groups = tuple[tuple[int, ...], ...]
 """Sets of panels, by their numbers, that are mounted together; one may be part of another."""

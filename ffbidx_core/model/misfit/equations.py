@@ -15,6 +15,7 @@ from ..cell import Array, reciprocal, shortest_reciprocal
 from ..crystal import Crystals
 from ..detector.pixels import FORWARD
 from ..strain import MATRICES, MULTIPLICITY, components, matrices, strains_and_rotations
+from ..vectors import axes_of_rays, cross_matrix
 
 RADIUS = 0.002
 """Spots this near to a predicted one, 1/angstrom, are its own, if they are no other crystal's too."""
@@ -94,21 +95,12 @@ def index_spots(crystals: Crystals) -> Indexed:
         predicted[near],
         (observed - predicted)[near],
         crystal[near],
-        _axes(ray),
+        np.stack([np.stack(axis, axis=1) for axis in axes_of_rays(*ray.T)], axis=1),
         wavelength[near],
         components(strain),
         rotation,
         used,
     )
-
-
-def _axes(ray: Array) -> Array:
-    """Rows: two unit vectors across rays (n, 3), and the rays' own, (n, 3, 3)."""
-    ray = ray / np.linalg.norm(ray, axis=1, keepdims=True)
-    aside = np.where(np.abs(ray[:, :1]) < 0.6, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-    first = np.cross(ray, aside)
-    first /= np.linalg.norm(first, axis=1, keepdims=True)
-    return np.stack([first, np.cross(ray, first), ray], axis=1)
 
 
 def derivatives(indexed: Indexed) -> Array:
@@ -117,9 +109,7 @@ def derivatives(indexed: Indexed) -> Array:
     By a crystal's parameters those of the predicted spot, by the `COMMON` ones those of the spot as it was computed
     with a detector that is not there: they undo what `spots_of_moved_detector` does.
     """
-    x, y, z = indexed.spots.T
-    zero = np.zeros_like(x)
-    rotation = np.stack([np.stack(row, axis=1) for row in ((zero, z, -y), (-z, zero, x), (y, -x, zero))], axis=1)
+    rotation = cross_matrix(-indexed.spots)
     turned = indexed.rotation[indexed.crystal]
     in_crystal = np.einsum("nij,nj->ni", turned, indexed.spots)
     strain = -np.einsum("ni,pij,njk->nkp", in_crystal, MATRICES, turned, optimize=True)
@@ -290,9 +280,7 @@ def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
 
 def turned_and_strained(crystals: Crystals, indexed: Indexed, own: Array) -> Array:
     """The cells (C, 3, 3) with the change `own` (C, 9) of their rotations and strains."""
-    x, y, z = own[:, :3].T
-    zero = np.zeros_like(x)
-    cross = np.stack([np.stack(row, axis=1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], axis=1)
+    cross = cross_matrix(own[:, :3])
     u, _, vt = np.linalg.svd(np.eye(3) + cross + cross @ cross / 2)
     rotation = indexed.rotation @ np.swapaxes(u @ vt, 1, 2)
     strained = np.eye(3) + matrices(indexed.strain + own[:, 3:])

@@ -1,0 +1,46 @@
+"""Vectors of three numbers: the matrix of their vector product, axes across a ray."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from .xp import XpArray
+
+ACROSS = 0.6
+"""Largest component along x of the unit vector of a ray whose first axis is its vector product with x."""
+
+
+def cross_matrix(vectors: XpArray, xp: ModuleType = np) -> XpArray:
+    """The matrices M (..., 3, 3) of vectors v (..., 3) with M w = v x w."""
+    x, y, z = xp.moveaxis(xp.asarray(vectors), -1, 0)
+    o = xp.zeros_like(x)
+    rows = ((o, -z, y), (z, o, -x), (-y, x, o))
+    return xp.stack([xp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
+def axes_of_rays(x: XpArray, y: XpArray, z: XpArray, xp: ModuleType = np) -> list[list[XpArray]]:
+    """Three perpendicular unit vectors for each ray: two across the ray, then the direction of the ray itself.
+
+    The first is the vector product of the ray with x, or with y where the ray is near to x; the second that of the ray
+    with the first. A last fit weighs residuals by them, and two backends must choose the same ones.
+
+    Parameters
+    ----------
+    x, y, z : (...) float64
+        Components of the rays, of any length but 0.
+
+    Returns
+    -------
+    list
+        The components x, y and z, (...) float64, of the three unit vectors.
+    """
+    length = xp.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
+    across_x = xp.abs(x) < ACROSS
+    length = xp.sqrt(z * z + xp.where(across_x, y * y, x * x))
+    a = xp.where(across_x, 0.0, -z) / length
+    b = xp.where(across_x, z, 0.0) / length
+    c = xp.where(across_x, -y, x) / length
+    return [[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]]
