@@ -58,12 +58,9 @@ class LiveJob(Job):
     def of(cls, request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
         """The job that a request asks for; its frames are spots already, so that it has no geometry of its own."""
         same = request.run_request
-        cells = input_cells_of(same)
-        return cls(
+        job = cls(
             [],
             same.parameters_in_force,
-            np.stack([each.cell for each in cells]),
-            tuple(each.lattice for each in cells),
             backend=request.backend,
             device=request.device,
             threads=request.threads,
@@ -75,6 +72,7 @@ class LiveJob(Job):
             placed_by=geometry.text if geometry else "",
             beam_shift=NO_SHIFT if request.beam_shift is None else BeamShift(mrad=request.beam_shift),
         )
+        return job.with_cells(input_cells_of(same))
 
     def record(self, backend: str) -> RunRecord:
         """The record of a run whose inputs are still to come."""
@@ -201,11 +199,7 @@ class OneRun:
         try:
             p = self.account.p.replace(**message.parameters)
             p.check_retry()
-            if message.cells:
-                given = [cell_written_out(cell) for cell in message.cells]
-                job = dataclasses.replace(
-                    job, cells=np.stack([each.cell for each in given]), lattices=tuple(each.lattice for each in given)
-                )
+            job = job.with_cells([cell_written_out(cell) for cell in message.cells])
         except (FfbidxError, TypeError, ValueError) as error:
             raise MessageError(f"control: {error}") from None
         self._job, self.account.p = job, p

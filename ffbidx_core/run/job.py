@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 from ..errors import InputError, ParameterError, UsageError
 from ..model.cell import Array
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
 from ..model.detector.panels import Geometry, GivenGeometry
-from ..model.lattice import Lattice
+from ..model.lattice import InputCell, Lattice
 from ..model.records.frame import FrameBlock, Place
 from ..model.records.results import ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
@@ -22,6 +24,7 @@ from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.arrays import SpotArrays
 from ..read.batches import batches
+from ..read.cells.input_cell import check_lattices
 from ..read.files.identity import identities
 from ..read.geometry.any import parse_geometry
 from ..read.geometry.choose import shifted_geometry
@@ -118,6 +121,14 @@ class Job:
     def on(self, backend: str) -> Job:
         """The job with the batch size that a backend likes, unless one was given."""
         return dataclasses.replace(self, batch_size=self.batch_size or BATCH_SIZE.get(backend, FEW))
+
+    def with_cells(self, cells: Sequence[InputCell], notes: tuple[str, ...] = ()) -> Self:
+        """The job with input cells for all frames, and notes on them; without any each input's own cells serve."""
+        if not cells:
+            return self
+        check_lattices(cells)
+        vectors, lattices = np.stack([each.cell for each in cells]), tuple(each.lattice for each in cells)
+        return dataclasses.replace(self, cells=vectors, lattices=lattices, notes=(*self.notes, *notes))
 
     @property
     def block_size(self) -> int:

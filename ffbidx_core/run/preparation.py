@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import glob
 import os
-import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -31,7 +29,7 @@ from ..read.indexed_frames import NO_PIXELS, Setup, image_of
 from ..write import MemoryStore, Output, PartsStore, Store, TableStream
 from ..write.formats.sol import check_name
 from ..write.keep import keep_spots
-from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of
+from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of, names_of_share
 from . import pipeline
 from .job import Job
 from .request import FOLLOWED_BY_SIZE, RunRequest, is_auto
@@ -73,9 +71,7 @@ class PreparedRun:
         paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
         share = request.share
         if share is not None:
-            if not request.overwrite:
-                _refuse_other_shares(paths, share)
-            paths = [_name_of_share(path, share) for path in paths]
+            paths = names_of_share(paths, *share, overwrite=request.overwrite)
         outputs = formats_of(paths, request.output_format)
         return cls(request, sources, outputs, _job_of(request, sources, paths, follower, find))
 
@@ -216,30 +212,6 @@ def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str],
     return follower.wait(known, say) or follower.named
 
 
-def _refuse_other_shares(paths: Iterable[str], share: tuple[int, int]) -> None:
-    """Refuse to write a share beside those of another number of shares: a job array that was submitted in part again.
-
-    Raises
-    ------
-    UsageError
-        Naming such an output and the share to ask for.
-    """
-    for path in paths:
-        stem, suffix = os.path.splitext(path)
-        for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}")):
-            of = re.fullmatch(r"\d+-of-(\d+)", other[len(stem) + 1 : len(other) - len(suffix)])
-            if of is not None and int(of[1]) != share[1]:
-                again = f"for a part of the same run --shard K/{of[1]} or slurm/{of[1]}, for a new one --overwrite"
-                raise UsageError(f"--shard {share[0]}/{share[1]}: {other} is a share of {of[1]}: give {again}")
-
-
-def _name_of_share(path: str, share: tuple[int, int]) -> str:
-    """An output with the share in its name, so that those of all shares can lie side by side."""
-    number, of = share
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{number:0{len(str(of))}}-of-{of}{suffix}"
-
-
 def _job_of(
     request: RunRequest,
     sources: Sequence[Source],
@@ -276,25 +248,16 @@ def _job_of(
         follow=follower,
         arrays=None if request.spots is None else SpotArrays(request.spots, request.offsets),
     )
-    job = _with_cells(job, cells)
+    job = job.with_cells(cells)
     if find is not None and request.finds_cell:
         from .learning.found_cells import found_cells
 
         found, notes = found_cells(job, cells, find)
-        job = _with_cells(job, [*cells, *found], notes)
+        job = job.with_cells([*cells, *found], notes)
     share = request.share
     if share is not None:
         job = job.share(*share)
     return dataclasses.replace(job, config=request.options(list(map(str, named))))
-
-
-def _with_cells(job: Job, cells: Sequence[InputCell], notes: tuple[str, ...] = ()) -> Job:
-    """The job with input cells for all frames; without any each input's own cells serve."""
-    if not cells:
-        return job
-    _check_lattices(cells)
-    lattices = tuple(each.lattice for each in cells)
-    return dataclasses.replace(job, cells=np.stack([each.cell for each in cells]), lattices=lattices, notes=notes)
 
 
 def input_cells_of(request: RunRequest) -> list[InputCell]:
@@ -308,12 +271,3 @@ def input_cells_of(request: RunRequest) -> list[InputCell]:
 
 def _is_file(cell: Any) -> bool:
     return isinstance(cell, (str, os.PathLike)) and not is_auto(cell)
-
-
-def _check_lattices(cells: Sequence[InputCell]) -> None:
-    """Refuse a cell that is given with several lattices: results distinguish input cells by their vectors."""
-    found: dict[bytes, InputCell] = {}
-    for each in cells:
-        known = found.setdefault(each.cell.tobytes(), each)
-        if known.lattice != each.lattice:
-            raise UsageError(f"--cell: the same cell is given as {known.lattice.code} and as {each.lattice.code}")

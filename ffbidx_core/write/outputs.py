@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -167,3 +169,37 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
             if file != path and file in chosen:
                 raise UsageError(f"-o {file}: there goes what {path} says of its run: give another name")
     return chosen
+
+
+def names_of_share(paths: Sequence[str], number: int, of: int, *, overwrite: bool) -> list[str]:
+    """Outputs with a share in their names, so that those of all shares can lie side by side.
+
+    Parameters
+    ----------
+    paths
+        The outputs of the whole run.
+    number, of
+        Number of the share, from 1, and number of shares.
+    overwrite
+        Whether shares of another number of shares may lie there already.
+
+    Raises
+    ------
+    UsageError
+        When they lie there and may not; it names one and the share to ask for.
+    """
+    if not overwrite:
+        for path in paths:
+            _refuse_other_shares(path, number, of)
+    parts = [os.path.splitext(path) for path in paths]
+    return [f"{stem}.{number:0{len(str(of))}}-of-{of}{suffix}" for stem, suffix in parts]
+
+
+def _refuse_other_shares(path: str, number: int, of: int) -> None:
+    """Refuse a share beside those of another number of shares: a job array that was submitted in part again."""
+    stem, suffix = os.path.splitext(path)
+    for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}")):
+        found = re.fullmatch(r"\d+-of-(\d+)", other[len(stem) + 1 : len(other) - len(suffix)])
+        if found is not None and int(found[1]) != of:
+            again = f"for a part of the same run --shard K/{found[1]} or slurm/{found[1]}, for a new one --overwrite"
+            raise UsageError(f"--shard {number}/{of}: {other} is a share of {found[1]}: give {again}")

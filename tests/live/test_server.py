@@ -102,6 +102,20 @@ def test_cells_and_parameters_change_by_a_control_message():
         assert [a["type"] for a in client.answers(4)] == ["error", "error", "error", "answer"]
 
 
+def test_one_cell_with_two_lattices_is_refused_as_index_refuses_it():
+    cells = ("70,80,90,90,90,90", "70,80,90,90,90,90,C")
+    with pytest.raises(UsageError, match="the same cell is given as oP and as oC") as of_index:
+        ffbidx_core.index(ffbidx_core.RunRequest(cells=cells, spots=list(SPOTS)))
+    with pytest.raises(UsageError) as of_serve, serving(cells=cells):
+        pass
+    assert str(of_serve.value) == str(of_index.value)
+    with serving() as server, Client(server) as client:
+        client.send(Control(cells), message(0))
+        error, answer = client.answers(2)
+    assert str(of_index.value) in error["message"]
+    assert answer["status"] == "indexed"
+
+
 def test_runs_begin_and_end_as_the_stream_says(tmp_path):
     with serving(output=str(tmp_path / "{run}.h5")) as server, Client(server) as client:
         client.send(

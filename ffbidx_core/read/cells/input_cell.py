@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,21 @@ def input_cell_of(values: Any, name: str) -> InputCell:
     except CellError as error:
         raise CellError(f"{name}: {error}") from None
     return InputCell(cell, Lattice.of_cell(cell))
+
+
+def check_lattices(cells: Sequence[InputCell]) -> None:
+    """Refuse a cell that is given with several lattices: results distinguish input cells by their vectors.
+
+    Raises
+    ------
+    UsageError
+        Naming both lattices.
+    """
+    found: dict[bytes, InputCell] = {}
+    for each in cells:
+        known = found.setdefault(each.cell.tobytes(), each)
+        if known.lattice != each.lattice:
+            raise UsageError(f"--cell: the same cell is given as {known.lattice.code} and as {each.lattice.code}")
 
 
 def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
