@@ -66,13 +66,13 @@ def command(
         if len(sources) > 1:
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
         return _convert_results(sources[0].path, chosen, experiment, overwrite)
-    setup, shift = experiment.chosen([source.path for source in sources])
-    return _convert_spots(with_events_found(sources, setup), chosen, setup, shift, every, max_frames, overwrite)
+    geometry, shift = experiment.chosen([source.path for source in sources])
+    return _convert_spots(with_events_found(sources, geometry), chosen, geometry, shift, every, max_frames, overwrite)
 
 
 def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:
     from ffbidx_cli.console import working, write_data
-    from ffbidx_core.read.indexed_frames import Setup
+    from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
     from ffbidx_core.write.outputs import RESULTS_FILE, TO_STDOUT
@@ -82,15 +82,15 @@ def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, 
     given = {
         name.replace("_", "-"): value for name, value in dataclasses.asdict(experiment).items() if value is not None
     }
-    inputs = [source.path for source in record.inputs]
-    setup = Setup.of_header(header, experiment.chosen(inputs)[0] if given else None, record, path)
+    geometry = experiment.chosen([source.path for source in record.inputs])[0] if given else None
+    inputs = RunInputs.of_header(header, geometry, record, path)
     made = record_of(header, record, given)
     for output, wanted in chosen.items():
         if wanted == RESULTS_FILE:
             raise UsageError(f"-o {output}: {path} is a results file already; other formats are made of it")
         stream = write_data if output == TO_STDOUT else None
         with working(f"writing {output}"):
-            Output(output, wanted, setup, stream).write(results_in_pieces(path), made, overwrite)
+            Output(output, wanted, inputs, stream).write(results_in_pieces(path), made, overwrite)
         if stream is None:
             click.echo(f"{output}: {wanted}", err=True)
     return 0
@@ -99,7 +99,7 @@ def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, 
 def _convert_spots(
     sources: Sequence[Source],
     chosen: dict[str, str],
-    setup: Any,
+    geometry: Any,
     shift: bool | None,
     every: int,
     max_frames: int | None,
@@ -115,8 +115,8 @@ def _convert_spots(
     for output, wanted in chosen.items():
         if wanted != RESULTS_FILE:
             raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
-    writer = SpotsWriter(first_geometry([source.path for source in sources], setup)[0], shift)
-    writer.add(read_frames(sources, geometry=setup, every=every, max_frames=max_frames))
+    writer = SpotsWriter(first_geometry([source.path for source in sources], geometry)[0], shift)
+    writer.add(read_frames(sources, geometry=geometry, every=every, max_frames=max_frames))
     for problem in writer.problems:
         click.echo(f"note: {problem}", err=True)
     if writer.n_frames == 0:

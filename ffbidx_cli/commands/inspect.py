@@ -43,9 +43,9 @@ def command(
         else:
             show_results(data_console(), results)
         return 0
-    setup, _ = Experiment(**options).chosen([source.path for source in sources])
+    geometry, _ = Experiment(**options).chosen([source.path for source in sources])
     with working("reading the frames"):
-        spots = inspect_spots(with_events_found(sources, setup), setup, max_frames)
+        spots = inspect_spots(with_events_found(sources, geometry), geometry, max_frames)
     if as_json:
         click.echo(json.dumps(spots.as_dict()))
     else:

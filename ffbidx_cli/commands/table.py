@@ -57,12 +57,12 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
 def _records(path: str, found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
     """The rows asked for, by the names of their columns."""
     from ffbidx_cli.tables import chosen_frames, frame_records
-    from ffbidx_core.read.indexed_frames import Setup
+    from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record
     from ffbidx_core.write.formats.csv import crystal_records
 
     if by_frame:
         return frame_records(found, chosen_frames(found, failed)[:most])
     header, record = read_record(path)
-    records = crystal_records(found, Setup.of_header(header, None, record, path))
+    records = crystal_records(found, RunInputs.of_header(header, None, record, path))
     return {name: list(itertools.islice(values, most)) for name, values in records.items()}

@@ -16,7 +16,7 @@ from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
 from ..panels.of_run import RefinedRun, refine_results
-from ..read.indexed_frames import Setup
+from ..read.indexed_frames import RunInputs
 from ..read.results import read_run
 from .advice import Advice, Pixels, moving_option, pixels_of
 from .columns import RunColumns, read_columns
@@ -150,12 +150,12 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         return diagnosis
     if learned:
         diagnosis.moved = learned[0].beam_shift
-    setup = Setup.of_header(header, None, record, path)
-    if isinstance(setup.geometry, ShiftAlone):
-        diagnosis.shifted = setup.geometry.beam_shift
+    inputs = RunInputs.of_header(header, None, record, path)
+    if isinstance(inputs.geometry, ShiftAlone):
+        diagnosis.shifted = inputs.geometry.beam_shift
     if diagnosis.cells:
-        diagnosis.lattice = setup.lattice_of(found.input_cells, diagnosis.cells[0].row)
-    sample = read_sample(path, found, setup)
+        diagnosis.lattice = inputs.lattice_of(found.input_cells, diagnosis.cells[0].row)
+    sample = read_sample(path, found, inputs)
     diagnosis.n_sampled, diagnosis.missing = sample.n_frames, sample.missing
     if sample.n_frames and sample.on_sphere < MOST_ON_SPHERE:
         diagnosis.n_sampled = 0

@@ -18,7 +18,7 @@ from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
+from ..read.indexed_frames import IndexedFrame, RunInputs, geometry_of, indexed_frames
 from ..read.results import some_frames
 from .columns import USABLE, RunColumns
 
@@ -100,7 +100,7 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
     )
 
 
-def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
+def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
     """A sample of the frames that could be used, spread evenly over the run.
 
     Parameters
@@ -109,7 +109,7 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
         The results file.
     found
         The columns of that file, for all frames.
-    setup
+    inputs
         How the spots of the run are found and read again.
     """
     usable = np.flatnonzero(np.isin(found.status, USABLE))
@@ -117,7 +117,7 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
     chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_SPOTS / each))))
     bases = np.stack(
         [
-            primitive_basis(cell, setup.lattice_of(found.input_cells, row).centring)
+            primitive_basis(cell, inputs.lattice_of(found.input_cells, row).centring)
             for row, cell in enumerate(found.input_cells)
         ]
     )
@@ -125,11 +125,11 @@ def read_sample(path: str, found: RunColumns, setup: Setup) -> Sample:
     missing, geometry = [], None
     for results in some_frames(path, chosen):
         try:
-            for f, frame in enumerate(indexed_frames([results], setup)):
+            for f, frame in enumerate(indexed_frames([results], inputs)):
                 gathered.add(frame, results, f)
             if geometry is None:
                 with contextlib.suppress(UsageError):
-                    geometry = geometry_of(results, setup)
+                    geometry = geometry_of(results, inputs)
         except InputError as error:
             if str(error) not in missing:
                 missing.append(str(error))

@@ -16,7 +16,7 @@ from ..model.detector.panels import GivenGeometry
 from ..model.lattice import Lattice
 from ..model.records.run import Learned, RunRecord
 from ..read.cells.input_cell import cell_written_out
-from ..read.indexed_frames import Setup
+from ..read.indexed_frames import RunInputs
 from ..read.sift import ResolutionLimits
 from ..run.account import Account
 from ..run.input_cells import index_batch
@@ -144,8 +144,8 @@ class OneRun:
     def _opened(self, output: str, overwrite: bool, resume: bool) -> Store:
         if not output:
             return MemoryStore()
-        setup = Setup(None, self._job.lattices_of_rows)
-        store = PartsStore([Output(output, RESULTS_FILE, setup)], overwrite=overwrite, resume=resume)
+        inputs = RunInputs(None, self._job.lattices_of_rows)
+        store = PartsStore([Output(output, RESULTS_FILE, inputs)], overwrite=overwrite, resume=resume)
         store.check([])
         return store
 

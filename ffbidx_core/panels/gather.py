@@ -21,7 +21,7 @@ from ..model.records.ragged import evenly, offsets_of
 from ..model.records.results import Results
 from ..read.formats.open import open_spots
 from ..read.formats.spot_file import SpotFile
-from ..read.indexed_frames import IndexedFrame, Setup, file_geometry, indexed_frames, open_again
+from ..read.indexed_frames import IndexedFrame, RunInputs, file_geometry, indexed_frames, open_again
 from ..read.results import read_column, some_frames
 from .peaks import IndexedPeaks
 
@@ -139,7 +139,7 @@ def without_parallax(geometry: Geometry, pixels: Array, distance: float) -> Arra
     return np.column_stack([entered, pixels[:, 2]])
 
 
-def of_results(path: str, setup: Setup, most: int = MOST_FRAMES) -> Gathered:
+def of_results(path: str, inputs: RunInputs, most: int = MOST_FRAMES) -> Gathered:
     """A sample of the frames of a results file, spread evenly over the run, with its crystals.
 
     Parameters
@@ -161,18 +161,18 @@ def of_results(path: str, setup: Setup, most: int = MOST_FRAMES) -> Gathered:
     gatherer = Gatherer()
     references = np.zeros((0, 3, 3))
     for results in some_frames(path, chosen):
-        bases = _bases(results, setup)
+        bases = _bases(results, inputs)
         references = bases @ results.input_cells
-        with contextlib.closing(open_again(results.source[0], setup)) as file:
+        with contextlib.closing(open_again(results.source[0], inputs)) as file:
             gatherer.look_at(file)
-        for f, frame in enumerate(indexed_frames([results], setup)):
+        for f, frame in enumerate(indexed_frames([results], inputs)):
             gatherer.add(_peaks_of(frame), *_crystals_of(results, f, bases))
     return gatherer.done(references)
 
 
-def _bases(results: Results, setup: Setup) -> Array:
+def _bases(results: Results, inputs: RunInputs) -> Array:
     cells = results.input_cells
-    return np.stack([primitive_basis(cell, setup.lattice(results, row).centring) for row, cell in enumerate(cells)])
+    return np.stack([primitive_basis(cell, inputs.lattice(results, row).centring) for row, cell in enumerate(cells)])
 
 
 def _peaks_of(frame: IndexedFrame) -> DetectorPeaks:

@@ -13,7 +13,7 @@ from ..parameters import Parameters
 from ..read.files.content import read_text
 from ..read.formats.open import open_spots
 from ..read.geometry.any import parse_geometry, parse_given
-from ..read.indexed_frames import Setup
+from ..read.indexed_frames import RunInputs
 from ..read.results import read_run
 from ..read.sift import ResolutionLimits
 from .gather import MOST_FRAMES, Gathered, of_results
@@ -69,9 +69,9 @@ def refine_results(
         When the file `target` has other panels than the run.
     """
     header, _, record, _, _ = read_run(path)
-    setup = Setup.of_header(header, None, record, path)
-    gathered = of_results(path, setup, most)
-    file = _as_given(gathered, setup, record.settings) if target is None else _read_target(target)
+    inputs = RunInputs.of_header(header, None, record, path)
+    gathered = of_results(path, inputs, most)
+    file = _as_given(gathered, inputs, record.settings) if target is None else _read_target(target)
     names = [panel.name for panel in gathered.geometry.detector.panels]
     if [panel.name for panel in file.detector.panels] != names:
         raise UsageError(f"{target}: {OTHER_PANELS}")
@@ -83,10 +83,10 @@ def refine_results(
     return RefinedRun(refine(gathered, trials), file, gathered.distance)
 
 
-def _as_given(gathered: Gathered, setup: Setup, settings: dict[str, Any]) -> Geometry:
+def _as_given(gathered: Gathered, inputs: RunInputs, settings: dict[str, Any]) -> Geometry:
     """The geometry as the run was given it: one whose beam a run has moved is written anew, without its comments."""
     given = parse_given("the geometry in the results", text) if (text := settings.get("geometry")) else None
-    if not isinstance(given, Geometry) and not setup.kept:
+    if not isinstance(given, Geometry) and not inputs.kept:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(gathered.source)) as file:
             given = file.geometry
     names = [panel.name for panel in gathered.geometry.detector.panels]

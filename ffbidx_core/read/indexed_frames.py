@@ -91,8 +91,8 @@ def image_of(source: str, index: int, name: str) -> tuple[str, str]:
 
 
 @dataclass
-class Setup:
-    """What a run knows of its experiment besides the results.
+class RunInputs:
+    """The inputs of a run, from which the spots of its frames are read again.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Setup:
         The geometry given for the inputs; None: each input's own serves.
     lattices : tuple of Lattice
         Lattices of the first input cells; those of further cells follow from their axes and angles.
-    inputs : dict
+    identities : dict
         Identity of each input, by its name, when it was indexed; empty: inputs are not compared with it.
     folder : str
         Folder in which inputs are looked for besides the current directory.
@@ -109,14 +109,14 @@ class Setup:
     scratch : str
         Folder for bytes that wait to be written; empty: that of temporary files.
     unchanged : set of str
-        Names in `inputs` that were compared with their files already.
+        Names in `identities` that were compared with their files already.
     made : dict
         The record of the run that an output holds, as `record_of` gives it.
     """
 
     geometry: GivenGeometry | None = None
     lattices: tuple[Lattice, ...] = ()
-    inputs: dict[str, InputIdentity] = field(default_factory=dict)
+    identities: dict[str, InputIdentity] = field(default_factory=dict)
     folder: str = ""
     kept: str = ""
     scratch: str = ""
@@ -124,20 +124,22 @@ class Setup:
     made: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_header(cls, header: ResultsHeader, geometry: GivenGeometry | None, record: RunRecord, path: str) -> Setup:
-        """The setup that a results file records; a geometry that is given takes the place of the recorded one."""
+    def of_header(
+        cls, header: ResultsHeader, geometry: GivenGeometry | None, record: RunRecord, path: str
+    ) -> RunInputs:
+        """The inputs that a results file records; a geometry that is given takes the place of the recorded one."""
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
         # Another geometry makes other spots of the inputs' peaks.
         kept = path if geometry is None and keeps_spots(path) else ""
         geometry = geometry or _recorded_geometry(header)
         return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
 
-    def as_recorded(self, header: ResultsHeader) -> Setup:
+    def as_recorded(self, header: ResultsHeader) -> RunInputs:
         """The same with the geometry that the run had in the end: it may have moved the beam."""
         known = "" if self.geometry is None else self.geometry.text
         return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
 
-    def beside(self, output: str) -> Setup:
+    def beside(self, output: str) -> RunInputs:
         """The same with scratch files on the file system of an output, which has to have room for them."""
         return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
 
@@ -163,7 +165,7 @@ def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
     return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
 
 
-def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedFrame]:
+def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[IndexedFrame]:
     """The frames of results that come in pieces, without those that could not be read.
 
     Raises
@@ -175,8 +177,8 @@ def indexed_frames(pieces: Iterable[Results], setup: Setup) -> Iterator[IndexedF
         coverage = _coverage(results)
         readable = np.flatnonzero(results.status != FrameStatus.UNREADABLE)
         for source, group in itertools.groupby(readable.tolist(), results.source.__getitem__):
-            with contextlib.closing(open_again(source, setup)) as file:
-                yield from _frames_of_file(file, results, list(group), setup, coverage)
+            with contextlib.closing(open_again(source, inputs)) as file:
+                yield from _frames_of_file(file, results, list(group), inputs, coverage)
 
 
 def _coverage(results: Results) -> tuple[float, bool]:
@@ -186,7 +188,7 @@ def _coverage(results: Results) -> tuple[float, bool]:
     return Parameters(**{name: values[name] for name in names if name in values}).coverage
 
 
-def geometry_of(results: Results, setup: Setup) -> Geometry:
+def geometry_of(results: Results, inputs: RunInputs) -> Geometry:
     """The geometry of the first frame that can be read, else the one that was given.
 
     Raises
@@ -196,11 +198,11 @@ def geometry_of(results: Results, setup: Setup) -> Geometry:
     """
     for source, status in zip(results.source, results.status, strict=True):
         if status != FrameStatus.UNREADABLE:
-            with contextlib.closing(open_again(source, setup)) as file:
+            with contextlib.closing(open_again(source, inputs)) as file:
                 return file_geometry(file)
-    if not isinstance(setup.geometry, Geometry):
+    if not isinstance(inputs.geometry, Geometry):
         raise UsageError("no input can be read, so that there is no geometry: give it with -g FILE")
-    return setup.geometry
+    return inputs.geometry
 
 
 def file_geometry(file: SpotFile) -> Geometry:
@@ -210,7 +212,7 @@ def file_geometry(file: SpotFile) -> Geometry:
     return file.geometry
 
 
-def open_again(source: str, setup: Setup) -> SpotFile:
+def open_again(source: str, inputs: RunInputs) -> SpotFile:
     """Open an input of a run once more, where it is what it was.
 
     Raises
@@ -218,23 +220,23 @@ def open_again(source: str, setup: Setup) -> SpotFile:
     InputError
         When it is not there or has changed.
     """
-    if setup.kept:
-        return KeptSpots(setup.kept, source)
-    path = next((p for p in (source, os.path.join(setup.folder, source)) if os.path.lexists(p)), None)
+    if inputs.kept:
+        return KeptSpots(inputs.kept, source)
+    path = next((p for p in (source, os.path.join(inputs.folder, source)) if os.path.lexists(p)), None)
     if path is None:
         raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
-    known = setup.inputs.get(source)
-    if known is not None and source not in setup.unchanged:
+    known = inputs.identities.get(source)
+    if known is not None and source not in inputs.unchanged:
         now = identity_now(path, known)
         # A file in SWMR mode only grows.
         if (change := now.change(known)) and not (is_growing(path) and now.size >= known.size):
             raise InputError(path, f"has changed since it was indexed: {change}")
-        setup.unchanged.add(source)
-    return open_spots(path, setup.geometry)
+        inputs.unchanged.add(source)
+    return open_spots(path, inputs.geometry)
 
 
 def _frames_of_file(
-    file: SpotFile, results: Results, frames: Sequence[int], setup: Setup, coverage: tuple[float, bool]
+    file: SpotFile, results: Results, frames: Sequence[int], inputs: RunInputs, coverage: tuple[float, bool]
 ) -> Iterator[IndexedFrame]:
     for begin in range(0, len(frames), FRAMES_AT_ONCE):
         part = frames[begin : begin + FRAMES_AT_ONCE]
@@ -250,13 +252,13 @@ def _frames_of_file(
                 peaks = None if raw.peaks is None else raw.peaks[rows, slice(i, i + 1)]
                 read[index] = raw.spots[rows].astype(np.float64), peaks, raw.ids[i]
         for f in part:
-            yield _indexed_frame(results, f, setup, coverage, *read[int(results.index[f])])
+            yield _indexed_frame(results, f, inputs, coverage, *read[int(results.index[f])])
 
 
 def _indexed_frame(
     results: Results,
     f: int,
-    setup: Setup,
+    inputs: RunInputs,
     coverage: tuple[float, bool],
     spots: Array,
     peaks: DetectorPeaks | None,
@@ -264,7 +266,7 @@ def _indexed_frame(
 ) -> IndexedFrame:
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
     cells = results.cells[rows].astype(np.float64)
-    lattices = [setup.lattice(results, int(row)) for row in results.input_cell[rows]]
+    lattices = [inputs.lattice(results, int(row)) for row in results.input_cell[rows]]
     threshold, fractional = coverage
     spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots
     crystal, hkl = assign_spots(

@@ -19,7 +19,7 @@ from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING
 from ..model.records.reason import FrameReason
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, Setup, geometry_of, indexed_frames
+from ..read.indexed_frames import IndexedFrame, RunInputs, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from .frame_picture import predict, wavelength_of
 from .images import small_image
@@ -77,16 +77,16 @@ def chosen_frames(found: RunColumns, most: int) -> NDArray[np.int64]:
 
 def _frames(path: str, chosen: NDArray[np.int64], doubtful: float) -> Iterator[dict[str, Any]]:
     header, _, record, _, _ = read_run(path)
-    setup = Setup.of_header(header, None, record, path)
+    inputs = RunInputs.of_header(header, None, record, path)
     before, n_images = 0, 0
     geometry: Geometry | None = None
     for piece in results_in_pieces(path):
         rows = chosen[(chosen >= before) & (chosen < before + piece.n_frames)] - before
         for f in rows.tolist():
             results = piece[f : f + 1]
-            for frame in indexed_frames([results], setup):
+            for frame in indexed_frames([results], inputs):
                 if frame.peaks is not None and geometry is None:
-                    geometry = geometry_of(results, setup)
+                    geometry = geometry_of(results, inputs)
                 image = small_image(frame, geometry) if n_images < MOST_IMAGES else None
                 n_images += image is not None
                 shown = _frame(frame, results, before + f, doubtful)

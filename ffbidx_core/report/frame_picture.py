@@ -20,7 +20,7 @@ from ..model.ewald import indices_near_sphere
 from ..model.lattice import Lattice, primitive_basis
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, Setup, indexed_frames
+from ..read.indexed_frames import IndexedFrame, RunInputs, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from .style import CRYSTALS, GREY, styled
 
@@ -88,7 +88,7 @@ def read_spots(path: str, results: Results) -> IndexedFrame:
         When the frame could not be read then, or cannot be now.
     """
     header, _, record, _, _ = read_run(path)
-    for frame in indexed_frames([results], Setup.of_header(header, None, record, path)):
+    for frame in indexed_frames([results], RunInputs.of_header(header, None, record, path)):
         return frame
     raise InputError(results.source[0], "could not be read, so that there is nothing to show")
 

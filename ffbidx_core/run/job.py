@@ -217,7 +217,7 @@ class Job:
         settings: dict[str, Any] = {"ffbidx_version": VERSION, "backend": backend}
         settings["parameters"] = json.loads(self.parameters.as_json())
         settings["cells"] = None if self.cells is None else self.cells.tolist()
-        settings |= self.setup
+        settings |= self.geometry_and_lattices
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
         if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
@@ -240,7 +240,7 @@ class Job:
     def header(self, backend: str, device: str) -> ResultsHeader:
         """How the results of the job are made on a backend and its device, which is given in words."""
         p = self.in_force
-        return ResultsHeader(VERSION, p.method, p.as_json(), backend, device, **self.setup)
+        return ResultsHeader(VERSION, p.method, p.as_json(), backend, device, **self.geometry_and_lattices)
 
     def cells_of(self, block: FrameBlock) -> Array:
         """The input cells (M, 3, 3) of a block, as the user gave them.
@@ -274,7 +274,7 @@ class Job:
         return tuple(dict(zip(numbers, self.lattices, strict=False)).values())
 
     @property
-    def setup(self) -> dict[str, str]:
+    def geometry_and_lattices(self) -> dict[str, str]:
         """Geometry, half-pixel shift and lattices as the results keep them."""
         return {
             "geometry": self.geometry.text if self.geometry else "",

@@ -25,7 +25,7 @@ from ..read.files.probe import Prober, probing
 from ..read.formats.open import open_spots
 from ..read.geometry.choose import first_without_pixels
 from ..read.growing.follow import Follower
-from ..read.indexed_frames import NO_PIXELS, Setup, image_of
+from ..read.indexed_frames import NO_PIXELS, RunInputs, image_of
 from ..write import MemoryStore, Output, PartsStore, Store, TableStream
 from ..write.formats.sol import check_name
 from ..write.keep import keep_spots
@@ -97,9 +97,9 @@ class PreparedRun:
         if list(self.outputs) == [TO_STDOUT]:
             return TableStream(write)
         request, job = self.request, self.job
-        setup = Setup(job.geometry, job.lattices_of_rows)
+        inputs = RunInputs(job.geometry, job.lattices_of_rows)
         outputs = [
-            Output(path, wanted, setup, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
+            Output(path, wanted, inputs, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
         ]
         store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume)
         read = [source.path for source in self.sources] + [os.fspath(cell) for cell in request.cells if _is_file(cell)]

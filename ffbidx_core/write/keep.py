@@ -23,7 +23,7 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import offsets_of
 from ..model.records.results import Results
 from ..read.formats.hdf5.kept import GROUP
-from ..read.indexed_frames import Setup, geometry_of, indexed_frames
+from ..read.indexed_frames import RunInputs, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from .atomic import publish_file, write_file
 
@@ -90,7 +90,7 @@ def child(temporary: str, path: str) -> int:
 
 def _add(file: h5py.File, path: str) -> None:
     header, _, record, _, _ = read_run(path)
-    setup = Setup.of_header(header, None, record, path)
+    inputs = RunInputs.of_header(header, None, record, path)
     if GROUP in file:
         del file[GROUP]
     group = file.create_group(GROUP)
@@ -113,8 +113,8 @@ def _add(file: h5py.File, path: str) -> None:
     for results in results_in_pieces(path):
         if "geometry" not in group.attrs:
             with contextlib.suppress(UsageError):
-                group.attrs["geometry"] = geometry_of(results, setup).text
-        n_crystals = _add_piece(group, results, setup, counts, beam, n_crystals)
+                group.attrs["geometry"] = geometry_of(results, inputs).text
+        n_crystals = _add_piece(group, results, inputs, counts, beam, n_crystals)
     group["offsets"] = offsets_of(counts)
     group["wavelength"], group["distance"] = np.array(beam, dtype=np.float64).reshape(-1, 2).T
     group["wavelength"].attrs["units"], group["distance"].attrs["units"] = "angstrom", "mm"
@@ -125,13 +125,13 @@ def _add(file: h5py.File, path: str) -> None:
 def _add_piece(
     group: h5py.Group,
     results: Results,
-    setup: Setup,
+    inputs: RunInputs,
     counts: list[int],
     beam: list[tuple[float, float]],
     n_crystals: int,
 ) -> int:
     """Append the spots of some frames; return the number of crystals so far, with those of these frames."""
-    frames = indexed_frames([results], setup)
+    frames = indexed_frames([results], inputs)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
     for f in range(results.n_frames):
         if results.status[f] == FrameStatus.UNREADABLE:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..model.records.results import Results
-from ..read.indexed_frames import Setup
+from ..read.indexed_frames import RunInputs
 from .atomic import write_files
 from .check import check_output
 from .formats.csv import csv_pieces
@@ -27,10 +27,10 @@ RESULTS_FILE, TABLE = "hdf5", "table"
 TO_STDOUT = "-"
 """The output that is standard output."""
 
-Writer = Callable[[Iterable[Results], Setup], Iterator[bytes]]
+Writer = Callable[[Iterable[Results], RunInputs], Iterator[bytes]]
 
 
-def _table(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def _table(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     for number, results in enumerate(pieces):
         text = table(results)
         yield text if number == 0 else text[text.index(b"\n") + 1 :]
@@ -77,15 +77,15 @@ class Output:
         Name of the file.
     format
         One of `FORMATS`.
-    setup
-        What its writer needs to know; a results file has none.
+    inputs
+        The inputs of the run, which writers of other formats read spots from again.
     stream
         Function that takes the bytes instead of a file.
     """
 
     path: str
     format: str = RESULTS_FILE
-    setup: Setup = field(default_factory=Setup)
+    inputs: RunInputs = field(default_factory=RunInputs)
     stream: Callable[[bytes], None] | None = None
 
     @property
@@ -114,7 +114,7 @@ class Output:
         OutputError
             When the output cannot be written; nothing is left behind then.
         """
-        data = WRITERS[self.format](results, replace(self.setup, made=made).beside(self.path))
+        data = WRITERS[self.format](results, replace(self.inputs, made=made).beside(self.path))
         if self.stream is not None:
             for piece in data:
                 self.stream(piece)

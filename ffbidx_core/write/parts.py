@@ -293,9 +293,9 @@ class PartsStore:
             folder = self.folder if self._ledger is not None else None
             write_joined(output.path, parts, ending, folder=folder, overwrite=overwrite)
         else:
-            setup = output.setup.as_recorded(ending.header)
+            inputs = output.inputs.as_recorded(ending.header)
             made = record_of(ending.header, ending.record)
-            replace(output, setup=setup).write(self.pieces(), made, overwrite)
+            replace(output, inputs=inputs).write(self.pieces(), made, overwrite)
 
     @contextlib.contextmanager
     def _hint(self) -> Iterator[None]:

@@ -96,25 +96,25 @@ def true_shift(scenario: Scenario) -> NDArray[np.float64]:
 
 def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
     """A diagnosis against the truth."""
-    setup = diagnosis.experiment
-    if setup is None:
+    found = diagnosis.experiment
+    if found is None:
         return None
     pixel = pixel_of(scenario)
-    off = setup.shift / pixel - true_shift(scenario)
-    errors = np.array([setup.shift_x.error, setup.shift_y.error]) / pixel
+    off = found.shift / pixel - true_shift(scenario)
+    errors = np.array([found.shift_x.error, found.shift_y.error]) / pixel
     scale = 1 / (1 + scenario.cell_error[0]) - 1
     scale_z = [
-        (setup.distance.value - scenario.distance_error) / setup.distance.error,
-        (setup.scale.value - scale) / setup.scale.error,
+        (found.distance.value - scenario.distance_error) / found.distance.error,
+        (found.scale.value - scale) / found.scale.error,
     ]
-    before = setup.before.rate if setup.before else np.nan
-    after = setup.after.rate if setup.after else before
+    before = found.before.rate if found.before else np.nan
+    after = found.after.rate if found.after else before
     return Found(
         tuple(off),
         float(errors.mean()),
         (off / errors).tolist(),
         scale_z,
-        setup.cause,
+        found.cause,
         before,
         after,
         bool(diagnosis.advice),

@@ -8,7 +8,7 @@ from ffbidx_core.diagnose.columns import read_columns
 from ffbidx_core.diagnose.sample import read_sample, take_frames
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.ragged import evenly
-from ffbidx_core.read.indexed_frames import Setup
+from ffbidx_core.read.indexed_frames import RunInputs
 from ffbidx_core.read.results import read_results, read_run
 from tests.helpers.results_files import results_of, write_results
 from tests.helpers.runs.diagnosed import TRUE, index, spots_of
@@ -41,7 +41,7 @@ def results():
 
 def sample_of(path):
     header, _, record, _, _ = read_run(path)
-    return read_sample(path, read_columns(path), Setup.of_header(header, None, record, path))
+    return read_sample(path, read_columns(path), RunInputs.of_header(header, None, record, path))
 
 
 def test_a_sample_has_the_frames_with_their_crystals_and_spots(results):

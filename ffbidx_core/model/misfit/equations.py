@@ -205,10 +205,10 @@ def reduce(
     size = len(own)
     mixed, matrix = np.zeros((size, OWN, n_common)), np.zeros((size, n_common, n_common))
     right = np.zeros((size, n_common))
-    of_setup = slice(OWN, OWN + len(COMMON))
-    mixed[:, :, : len(COMMON)] = sums.matrix[:, :OWN, of_setup]
-    matrix[:, : len(COMMON), : len(COMMON)] = sums.matrix[:, of_setup, of_setup]
-    right[:, : len(COMMON)] = sums.right[:, of_setup]
+    of_common = slice(OWN, OWN + len(COMMON))
+    mixed[:, :, : len(COMMON)] = sums.matrix[:, :OWN, of_common]
+    matrix[:, : len(COMMON), : len(COMMON)] = sums.matrix[:, of_common, of_common]
+    right[:, : len(COMMON)] = sums.right[:, of_common]
     first = len(COMMON)
     for row, basis in bases.items():
         mine, columns = input_cell == row, slice(first, first + len(basis))
@@ -270,8 +270,8 @@ def likeliest_scatter(
 def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
     """Information (C, 6, 6) on the strains of the crystals, whatever their rotation, and the gradient (C, 6)."""
     matrix = sums.matrix[:, :OWN, :OWN]
-    setup = sums.matrix[:, :OWN, OWN : OWN + len(COMMON)] @ change[: len(COMMON)]
-    right = sums.right[:, :OWN] - setup
+    by_common = sums.matrix[:, :OWN, OWN : OWN + len(COMMON)] @ change[: len(COMMON)]
+    right = sums.right[:, :OWN] - by_common
     turning = matrix[:, :3, :3] + 1e-6 * np.eye(3)
     solved = np.linalg.solve(turning, matrix[:, :3, 3:])
     information = matrix[:, 3:, 3:] - np.swapaxes(matrix[:, :3, 3:], 1, 2) @ solved

@@ -11,12 +11,12 @@ import numpy as np
 
 from ...model.cell import PARAMETER_NAMES
 from ...model.records.results import Results
-from ...read.indexed_frames import Setup
+from ...read.indexed_frames import RunInputs
 
 VECTORS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
 
-def crystal_records(results: Results, setup: Setup) -> dict[str, list[Any]]:
+def crystal_records(results: Results, inputs: RunInputs) -> dict[str, list[Any]]:
     """The columns of a table with a row for each crystal: values by the name of their column.
 
     Lengths are in angstrom, angles in degrees, rmsd in 1/angstrom.
@@ -28,7 +28,7 @@ def crystal_records(results: Results, setup: Setup) -> dict[str, list[Any]]:
         "index": results.index[frame].tolist(),
         "id": results.id[frame].tolist(),
         "crystal": (np.arange(len(frame)) - results.crystal_offsets[frame]).tolist(),
-        "lattice": [setup.lattice(results, number).code for number in input_cell],
+        "lattice": [inputs.lattice(results, number).code for number in input_cell],
         "input_cell": input_cell,
         "score": results.scores[row].tolist(),
         "log10_chance": results.log10_chance.tolist(),
@@ -43,9 +43,9 @@ def crystal_records(results: Results, setup: Setup) -> dict[str, list[Any]]:
     }
 
 
-def csv_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def csv_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as CSV (RFC 4180): a line with the names of the columns, then one for each crystal."""
-    return csv_of(crystal_records(results, setup) for results in pieces)
+    return csv_of(crystal_records(results, inputs) for results in pieces)
 
 
 def csv_of(tables: Iterable[dict[str, list[Any]]]) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from ...model.detector.panels import Detector, Geometry
 from ...model.lattice import Lattice
 from ...model.records.results import Results
 from ...read.geometry.dials import LIST_ID, TABLE_ID, is_experiments, parse_experiments
-from ...read.indexed_frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, RunInputs, geometry_of, indexed_frames
 from ..scratch import Scratch, scratch
 
 STRONG, INDEXED = 1 << 5, 1 << 2
@@ -131,23 +131,23 @@ def _crystal(cell: Array, lattice: Lattice) -> dict[str, Any]:
     return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
 
 
-def _models(results: Results, setup: Setup) -> _Models:
-    geometry = geometry_of(results, setup)
-    for frame in indexed_frames([results], setup):
+def _models(results: Results, inputs: RunInputs) -> _Models:
+    geometry = geometry_of(results, inputs)
+    for frame in indexed_frames([results], inputs):
         if frame.peaks is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
         return _Models.of(geometry, float(frame.peaks.distance[0]))
     raise UsageError("no frame could be read, so that there is nothing to write for DIALS")
 
 
-def _frames(results: Results, setup: Setup) -> Iterator[IndexedFrame]:
-    for frame in indexed_frames([results], setup):
+def _frames(results: Results, inputs: RunInputs) -> Iterator[IndexedFrame]:
+    for frame in indexed_frames([results], inputs):
         if frame.peaks is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
         yield frame
 
 
-def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def expt_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as an experiment list.
 
     Raises
@@ -160,9 +160,9 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     with contextlib.ExitStack() as stack:
         for results in pieces:
             if made is None:
-                entries = {name: stack.enter_context(scratch(setup.scratch)) for name in _ENTRIES}
-                made = _List(_models(results, setup), entries, setup.made)
-            for frame in _frames(results, setup):
+                entries = {name: stack.enter_context(scratch(inputs.scratch)) for name in _ENTRIES}
+                made = _List(_models(results, inputs), entries, inputs.made)
+            for frame in _frames(results, inputs):
                 assert frame.peaks is not None
                 own = round(float(frame.peaks.distance[0]), 4)
                 if frame.peaks.shift is not None and frame.peaks.shift.any():
@@ -176,7 +176,7 @@ def expt_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
             yield from made.pieces()
 
 
-def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as a reflection table (MessagePack): all spots, those of a crystal with its experiment and their indices.
 
     A table has one column after the other, so that each column waits on the disk until all frames are done.
@@ -196,12 +196,12 @@ def refl_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     models: _Models | None = None
     n_images = n_rows = n_crystals = 0
     with contextlib.ExitStack() as stack:
-        columns = {name: stack.enter_context(scratch(setup.scratch)) for name in _KINDS}
-        identifiers = stack.enter_context(scratch(setup.scratch))
+        columns = {name: stack.enter_context(scratch(inputs.scratch)) for name in _KINDS}
+        identifiers = stack.enter_context(scratch(inputs.scratch))
         for results in pieces:
-            models = models or _models(results, setup)
-            detector = geometry_of(results, setup).detector
-            for frame in _frames(results, setup):
+            models = models or _models(results, inputs)
+            detector = geometry_of(results, inputs).detector
+            for frame in _frames(results, inputs):
                 for name, values in _rows(frame, models.back, detector, n_images, n_crystals).items():
                     columns[name].add(values.tobytes())
                 n_images, n_rows = n_images + 1, n_rows + len(frame.spots)

@@ -8,10 +8,10 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.records.results import Results
 from ...read.geometry.dials import is_experiments
-from ...read.indexed_frames import Setup, geometry_of
+from ...read.indexed_frames import RunInputs, geometry_of
 
 
-def geom_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def geom_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """The geometry with which a run indexed its frames, for `indexamajig -g`: beam and panels where the run had them.
 
     It is the text that the user gave, with no more changed than the run changed.
@@ -25,7 +25,7 @@ def geom_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     """
     for number, results in enumerate(pieces):
         if number == 0:
-            yield crystfel_text(geometry_of(results, setup)).encode("utf-8", "surrogateescape")
+            yield crystfel_text(geometry_of(results, inputs)).encode("utf-8", "surrogateescape")
 
 
 def crystfel_text(geometry: Geometry) -> str:

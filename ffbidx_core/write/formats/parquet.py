@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ...errors import UsageError
 from ...model.records.results import Results
-from ...read.indexed_frames import Setup
+from ...read.indexed_frames import RunInputs
 from ..record import as_toml
 from .csv import crystal_records
 
@@ -16,7 +16,7 @@ COUNTS = ("index", "crystal", "input_cell", "n_spots", "n_indexed")
 """Columns of text and of whole numbers; all others have numbers of float64."""
 
 
-def parquet_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as Parquet with the columns of the CSV, a row group for each piece.
 
     The record of the run is in the metadata of the schema under the key `ffbidx`, as TOML.
@@ -37,10 +37,10 @@ def parquet_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
 
     sink, writer = io.BytesIO(), None
     for results in pieces:
-        records = crystal_records(results, setup)
+        records = crystal_records(results, inputs)
         if writer is None:
             schema = pyarrow.schema([(name, type_of(name)) for name in records])
-            schema = schema.with_metadata({"ffbidx": as_toml(setup.made)})
+            schema = schema.with_metadata({"ffbidx": as_toml(inputs.made)})
             writer = pyarrow.parquet.ParquetWriter(_Growing(sink), schema)
         text = {name: [value.encode("utf-8", "backslashreplace").decode() for value in records[name]] for name in WORDS}
         writer.write_table(pyarrow.table({**records, **text}, schema))

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from ...errors import UsageError
 from ...model.cell import reciprocal
 from ...model.records.results import Results
-from ...read.indexed_frames import Setup, image_of
+from ...read.indexed_frames import RunInputs, image_of
 
 _LINE_END, _PARTS_EVENT = re.compile(r"[\r\n]"), re.compile(r"[ \t,\r\n]")
 
 
-def sol_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def sol_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as a solution file: a line for each crystal, reciprocal cell in 1/nm, CrystFEL's lattice code.
 
     Raises
@@ -28,7 +28,7 @@ def sol_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
             image, event = image_of(results.source[f], int(results.index[f]), results.id[f])
             check_name(image, event)
             stars = " ".join(f"{value * 10:+.7f}" for value in reciprocal(results.cells[row].astype(float)).ravel())
-            lattice = setup.lattice(results, int(results.input_cell[row]))
+            lattice = inputs.lattice(results, int(results.input_cell[row]))
             lines.append(f"{image} {event} {stars} 0.0 0.0 {lattice.code}\n")
         yield "".join(lines).encode("utf-8", "backslashreplace")
 

@@ -15,7 +15,7 @@ from ...model.detector.panels import Geometry
 from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
-from ...read.indexed_frames import NO_PIXELS, IndexedFrame, Setup, geometry_of, indexed_frames
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, RunInputs, geometry_of, indexed_frames
 from ...version import VERSION
 from ..record import shortened, toml_lines
 from .cell import cell_text
@@ -27,7 +27,7 @@ _PER_NM = 10.0
 """Factor from 1/angstrom to 1/nm."""
 
 
-def stream_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
+def stream_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Results as a CrystFEL stream: a chunk for each frame that could be read.
 
     Raises
@@ -41,9 +41,9 @@ def stream_pieces(pieces: Iterable[Results], setup: Setup) -> Iterator[bytes]:
     geometry: Geometry | None = None
     for results in pieces:
         if geometry is None:
-            geometry = geometry_of(results, setup)
-            yield _head(geometry, setup.input_cell(results), setup.made).encode("utf-8", "backslashreplace")
-        for frame in indexed_frames([results], setup):
+            geometry = geometry_of(results, inputs)
+            yield _head(geometry, inputs.input_cell(results), inputs.made).encode("utf-8", "backslashreplace")
+        for frame in indexed_frames([results], inputs):
             serial += 1
             yield _chunk(frame, serial, geometry).encode("utf-8", "backslashreplace")
 

@@ -13,7 +13,7 @@ import pytest
 from ffbidx_core.errors import OutputError
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import read_geometry
-from ffbidx_core.read.indexed_frames import Setup
+from ffbidx_core.read.indexed_frames import RunInputs
 from ffbidx_core.read.results import read_run, results_in_pieces
 from ffbidx_core.write.formats.dials import _bytes_header, expt_pieces, refl_pieces
 from ffbidx_core.write.record import record_of
@@ -149,12 +149,12 @@ def test_memory_does_not_grow_with_the_run(run, tmp_path):
     write_dials(tmp_path, MADE)
     assert run(*INDEX, "-o", "run.h5", "-o", "run.expt", "-o", "run.refl").status == 0
     header, _, record, _, _ = read_run("run.h5")
-    setup = replace(Setup.of_header(header, None, record, "run.h5"), made=record_of(header, record))
+    inputs = replace(RunInputs.of_header(header, None, record, "run.h5"), made=record_of(header, record))
 
     def size_and_peak(write, times):
         pieces = itertools.chain.from_iterable(results_in_pieces("run.h5") for _ in range(times))
         tracemalloc.start()
-        size = sum(len(piece) for piece in write(pieces, setup.beside(str(tmp_path / "x"))))
+        size = sum(len(piece) for piece in write(pieces, inputs.beside(str(tmp_path / "x"))))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size, peak
