@@ -41,7 +41,7 @@ def n_local_workers(address: str) -> int:
         return 0
     match = re.fullmatch(r"local:([1-9]\d{0,3})", address)
     if match is None:
-        raise UsageError(f"--dask {address}: wanted is local:N, such as local:4 for four workers")
+        raise UsageError(f"--dask {address}: expected local:N, such as local:4 for four workers")
     return int(match[1])
 
 
@@ -61,7 +61,7 @@ def _address_of(text: str) -> str:
         parse_host_port(parse_address(text)[1])
     except ValueError:
         wanted = "HOST:PORT of a scheduler, the .json file that it wrote, or local:N"
-        raise UsageError(f"--dask {text}: wanted is {wanted}") from None
+        raise UsageError(f"--dask {text}: expected {wanted}") from None
     return text
 
 

@@ -204,7 +204,7 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
         if array.size and array.dtype.kind not in "fiu":
             raise MessageError(f"{key} has what is no number")
         if array.ndim > 2 or (array.ndim == 2 and array.size and array.shape[1] != width):
-            raise MessageError(f"{key} has the shape {array.shape}; wanted is (n, {width})")
+            raise MessageError(f"{key} has the shape {array.shape}; expected (n, {width})")
         with np.errstate(over="ignore"):
             rows = array.astype(np.float32).reshape(-1, width)
     except (ValueError, TypeError, OverflowError) as error:

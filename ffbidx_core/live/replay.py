@@ -198,7 +198,7 @@ def _behind(address: str) -> str:
     if address.startswith("ipc://"):
         return f"{address}.answers"
     if not port.isdigit():
-        raise UsageError(f"--to {address}: wanted is tcp://HOST:PORT or ipc://FILE")
+        raise UsageError(f"--to {address}: expected tcp://HOST:PORT or ipc://FILE")
     return f"{host}:{int(port) + 1}"
 
 

@@ -60,7 +60,7 @@ class Addresses:
         elif port.isdigit() and 0 < int(port) < 65534:
             publish, reply = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
         else:
-            raise UsageError(f"--bind {self.bind}: wanted is tcp://127.0.0.1:PORT or ipc://FILE")
+            raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
         return Addresses(
             self.bind, self.reply or reply, self.publish or publish, self.connect, self.subscribe, self.topic
         )

@@ -34,7 +34,7 @@ class Page:
     def __init__(self, address: str, state: LiveState) -> None:
         host, _, port = address.rpartition(":")
         if not port.isdigit() or int(port) > 65535 or not host:
-            raise UsageError(f"--http {address}: wanted is HOST:PORT, such as 127.0.0.1:8080")
+            raise UsageError(f"--http {address}: expected HOST:PORT, such as 127.0.0.1:8080")
         self._stop = threading.Event()
         try:
             self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), _handler(state, self._stop))

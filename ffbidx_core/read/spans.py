@@ -71,7 +71,7 @@ def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple
     if (some := re.fullmatch(r"slurm/(\d{1,9})", text)) is not None:
         task = environment.get("SLURM_ARRAY_TASK_ID", "")
         if not (task.isdecimal() and 1 <= int(task) <= int(some[1])):
-            raise UsageError(f"--shard {text}: SLURM_ARRAY_TASK_ID is {task or 'not set'}, wanted is 1 to {some[1]}")
+            raise UsageError(f"--shard {text}: SLURM_ARRAY_TASK_ID is {task or 'not set'}, expected 1 to {some[1]}")
         return int(task), int(some[1])
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):

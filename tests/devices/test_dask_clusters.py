@@ -145,7 +145,7 @@ def test_a_scheduler_that_goes_away(scheduler, sources, tmp_path, small_tasks):
 def test_addresses_that_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(dask_connect, "CONNECT_SECONDS", 0.5)
     for address in ("local", "local:0", "local:x", "here", "", "1.2.3.4"):
-        with pytest.raises(UsageError, match=f"--dask {address}: wanted is "):
+        with pytest.raises(UsageError, match=f"--dask {address}: expected "):
             open_cluster(address)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))

@@ -198,7 +198,7 @@ def test_places_in_jobs_and_job_arrays():
         parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "3"})
     assert parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "5"}) == (3, 5)
     assert parse_shard("slurm/8", part) == (5, 8)
-    with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_ID is 5, wanted is 1 to 4"):
+    with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_ID is 5, expected 1 to 4"):
         parse_shard("slurm/4", part)
     for text in ("slurm", "slurm/3", "0/3", "4/3", "3", "a/b", "-1/2"):
         with pytest.raises(UsageError, match="--shard"):

@@ -35,7 +35,7 @@ def crystfel_cell(path: str, text: str) -> InputCell:
             raise InputError(path, f"has no {key} = NUMBER UNIT: a CrystFEL cell file has a, b, c, al, be, ga")
         value, unit = (*fields[key], "")[:2]
         if unit not in units:
-            raise InputError(path, f"{key} has the unit {unit[:20]!r}, wanted is {' or '.join(units)}")
+            raise InputError(path, f"{key} has the unit {unit[:20]!r}, expected {' or '.join(units)}")
         parameters.append(_float(path, key, value) * units[unit])
     kind, centring, axis = (fields.get(key, [""])[0] for key in ("lattice_type", "centering", "unique_axis"))
     if kind not in KINDS:

@@ -65,7 +65,7 @@ def cell_written_out(text: str) -> InputCell:
     """
     match = _WRITTEN_OUT.fullmatch(text)
     if match is None:
-        raise UsageError(f"--cell {text}: wanted is a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
+        raise UsageError(f"--cell {text}: expected a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
     centring = (match["centring"] or "P").upper()
     if centring not in CENTRINGS:
         raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")

@@ -141,7 +141,7 @@ def _check_layout(dataset: h5py.Dataset, path: str, name: str, kind: str, shape:
     found = dataset.shape
     if found is None or len(found) != len(shape) or any(w not in (None, n) for n, w in zip(found, shape, strict=True)):
         wanted = ", ".join("n" if n is None else str(n) for n in shape)
-        raise InputError(path, f"has the shape {found}, wanted is ({wanted}{',' if len(shape) == 1 else ''})", name)
+        raise InputError(path, f"has the shape {found}, expected ({wanted}{',' if len(shape) == 1 else ''})", name)
     dtype = dataset.dtype
     is_text = h5py.check_string_dtype(dtype) is not None
     is_number = dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize in (4, 8))

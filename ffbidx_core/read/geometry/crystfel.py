@@ -146,7 +146,7 @@ def _wavelength(path: str, lines: _Lines) -> Reading | None:
         if (text := lines.defaults.get(key)) is not None:
             reading = _reading(path, key, text, {"number": unit, "dataset": unit})
             if to_angstrom(reading.unit) is None:
-                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is {WAVELENGTHS_WANTED}")
+                raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, expected {WAVELENGTHS_WANTED}")
             return reading
     return None
 
@@ -186,7 +186,7 @@ def _shift(path: str, fields: dict[str, str], key: str) -> Reading | None:
 
 def _check_length(path: str, key: str, reading: Reading | None, place: str) -> None:
     if reading is not None and millimetres(reading.unit) is None:
-        raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, wanted is {LENGTHS_WANTED}", place)
+        raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, expected {LENGTHS_WANTED}", place)
 
 
 def _flag(path: str, fields: dict[str, str], key: str, place: str) -> bool:
@@ -231,7 +231,7 @@ def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
     """The dimensions of a panel's images, from the lines dim0, dim1 and so on; none where there are no such lines."""
     dims = tuple(itertools.takewhile(bool, (fields.get(f"dim{i}", "") for i in itertools.count())))
     if wrong := [dim for dim in dims if dim not in ("%", "ss", "fs") and not dim.isdigit()]:
-        raise InputError(path, f"a dimension is {wrong[0][:20]!r}, wanted is %, ss, fs or a number", place)
+        raise InputError(path, f"a dimension is {wrong[0][:20]!r}, expected %, ss, fs or a number", place)
     return dims
 
 

@@ -138,7 +138,7 @@ class _Entries:
         is_known = millimetres(unit) is not None or (unit in _PIXELS and not without)
         if not (is_known or (without == "eV" and electronvolts(unit) is not None)):
             wanted = WAVELENGTHS_WANTED if without in ("angstrom", "eV") else LENGTHS_WANTED
-            raise InputError(self._path, f"has the units {unit[:40]!r}, wanted is {wanted}", name)
+            raise InputError(self._path, f"has the units {unit[:40]!r}, expected {wanted}", name)
         return unit
 
 

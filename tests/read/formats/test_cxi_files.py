@@ -279,7 +279,7 @@ def test_a_unit_that_is_none_is_named_with_its_dataset(cxi: Path):
     add_nxmx(cxi)
     with h5py.File(cxi, "a") as file:
         file["entry/instrument/detector/distance"].attrs["units"] = "parsec"
-    with pytest.raises(InputError, match="detector/distance: has the units 'parsec', wanted is m"):
+    with pytest.raises(InputError, match="detector/distance: has the units 'parsec', expected m"):
         open_spots(str(cxi))
 
 

@@ -179,7 +179,7 @@ class EventsFile(OpenHdf5):
     def _list(self, name: str, node: h5py.Group | h5py.Dataset) -> Array:
         shape: tuple[int, ...] = getattr(node, "shape", None) or ()
         if len(shape) != 2 or shape[1] not in _WIDTHS:
-            raise InputError(self.path, f"has the shape {shape}, wanted is (n, 3) or (n, 4): fs, ss, intensity", name)
+            raise InputError(self.path, f"has the shape {shape}, expected (n, 3) or (n, 4): fs, ss, intensity", name)
         if shape[0] > MOST_SPOTS:
             raise InputError(self.path, f"has {shape[0]} peaks; a frame has at most {MOST_SPOTS}", name)
         dataset = self.dataset(name, "fiu", shape)

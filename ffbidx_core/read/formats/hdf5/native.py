@@ -130,7 +130,7 @@ class Hdf5File(OpenHdf5):
         if not 0 <= self.n_frames <= MOST_FRAMES:
             raise InputError(
                 self.path,
-                f"has {self.n_frames + 1} numbers; wanted is one more than there are frames, "
+                f"has {self.n_frames + 1} numbers; expected one more than there are frames, "
                 f"of which {MOST_FRAMES} are taken",
                 "/offsets",
             )
