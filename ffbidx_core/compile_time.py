@@ -1,4 +1,4 @@
-"""The time that this process has spent on compiling kernels, which no speed counts."""
+"""The time that this process has spent on compiling kernels, which reported speeds leave out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ _spent: list[float] = []
 
 
 def add(seconds: float) -> None:
-    """Count a kernel that was not kept from before."""
+    """Add the seconds that compiling a kernel took that was not in the cache."""
     _spent.append(seconds)
 
 
 def seconds() -> float:
-    """Seconds so far; 0 where all kernels were kept from before."""
+    """Seconds spent on compiling so far; 0 if all kernels came from the cache."""
     return sum(_spent)

@@ -1,4 +1,7 @@
-"""How functions are compiled to machine code, and where that is kept. Imported only by modules that have some."""
+"""Compilation of functions to machine code by Numba, and the folder in which the machine code is cached.
+
+Only modules with compiled functions import this one, since importing Numba takes 0.35 seconds.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,18 @@ _compiling = threading.Lock()
 
 @functools.cache
 def cache_folder(sources: tuple[Path, ...], mode: bytes = b"") -> Path:
-    """Folder of the machine code of some sources, named after their text and a mode, which Numba does not see.
+    """Folder in which the machine code of some sources is cached.
 
-    `NUMBA_CACHE_DIR` is honoured; else the user's cache folder, else a temporary one.
+    The folder is named by a hash of the sources' text and of the mode, because Numba's own cache notices neither an
+    edit of another file nor a change of mode. It lies in `NUMBA_CACHE_DIR` if that is set, else in the user's cache
+    folder, else in a temporary one.
+
+    Parameters
+    ----------
+    sources
+        The modules that contribute to the machine code.
+    mode
+        Any further property of the compilation that changes the machine code.
     """
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources) + mode).hexdigest()[:16]
     named = os.environ.get("NUMBA_CACHE_DIR")
@@ -46,9 +58,12 @@ def cache_folder(sources: tuple[Path, ...], mode: bytes = b"") -> Path:
 
 
 def compiled(function: F, folder: Path, **options: Any) -> F:
-    """Compile without the interpreter's lock, and keep the machine code in a folder."""
+    """Compile a function that runs without the interpreter's lock, and cache the machine code in `folder`.
+
+    `options` are passed on to `numba.njit`.
+    """
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-    # Kernels allocate nothing, so that no references need to be counted (_nrt); nobody calls them from C (cfunc).
+    # Kernels allocate nothing, so no references need counting (_nrt), and none is called from C (cfunc).
     options |= {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
     try:
         return cast(F, numba.njit(function, **options))
@@ -58,7 +73,7 @@ def compiled(function: F, folder: Path, **options: Any) -> F:
 
 @contextmanager
 def _first_call() -> Iterator[None]:
-    """One thread at a time, and no collection of garbage: compiling makes many objects and hardly any of it."""
+    """Admit one thread at a time, and pause the garbage collector: compiling makes many objects but little garbage."""
     with _compiling:
         collecting = gc.isenabled()
         gc.disable()
@@ -70,7 +85,7 @@ def _first_call() -> Iterator[None]:
 
 
 def called_from_python(dispatcher: F) -> F:
-    """A compiled function that is safe to call from several threads at its first call, too."""
+    """Wrap a compiled function so that several threads may make its first call, which compiles it, at once."""
     inner: Any = dispatcher
 
     @functools.wraps(inner.py_func)
@@ -88,5 +103,5 @@ def called_from_python(dispatcher: F) -> F:
 
 
 def python_sources(folder: Path) -> tuple[Path, ...]:
-    """The modules in a folder and those below it, by their names."""
+    """The Python modules in a folder and its subfolders, sorted by path."""
     return tuple(sorted(folder.rglob("*.py")))

@@ -1,37 +1,41 @@
-"""Errors of ffbidx.
+"""The errors that ffbidx raises.
 
-Each carries what a user needs to mend it: the file, the place in it, what was found and what is wanted.
-`exit_status` is what the command returns for it (see docs/status.md).
+The message of each error is one line that gives a user the means to correct the cause: the file, the place inside the
+file, the value found and the value expected. The command ends with the error's `exit_status` (see docs/status.md).
 """
 
 from __future__ import annotations
 
 
 class FfbidxError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base class of all errors that a user can cause and correct."""
 
     exit_status = 1
 
 
 class UsageError(FfbidxError):
-    """Options that cannot be used, alone or together."""
+    """An option cannot be used as given, or not together with another option."""
 
     exit_status = 2
 
 
 class CellError(FfbidxError, ValueError):
-    """An input cell that cannot be used: singular, not finite, or not a cell at all."""
+    """An input cell is unusable: its vectors are singular or not finite, or the text describes no unit cell."""
 
     exit_status = 2
 
 
 class ParameterError(FfbidxError, ValueError):
-    """A parameter out of its range.
+    """A parameter has a value outside its range.
 
     Parameters
     ----------
-    name, value, wanted
-        The parameter, what was given for it, and the range in words.
+    name
+        Name of the parameter.
+    value
+        Value that was given.
+    wanted
+        The allowed range in words.
     """
 
     exit_status = 2
@@ -45,35 +49,39 @@ class ParameterError(FfbidxError, ValueError):
 
 
 class ArrayError(FfbidxError, ValueError):
-    """An array that cannot be used: another shape, type or content than is wanted.
+    """An array has a shape, dtype or content that cannot be used.
 
     Parameters
     ----------
-    name, given, wanted
-        The argument, what it has, and what is wanted instead.
+    name
+        Name of the argument.
+    given
+        The offending property of the array, in words.
+    wanted
+        The property that is expected instead, in words.
     """
 
     exit_status = 2
 
     def __init__(self, name: str, given: str, wanted: str) -> None:
         self.name, self.given, self.wanted = name, given, wanted
-        super().__init__(f"{name} has {given}; wanted is {wanted}")
+        super().__init__(f"{name} has {given}; expected {wanted}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.name, self.given, self.wanted)
 
 
 class InputError(FfbidxError):
-    """An input file, or a place in one, that cannot be read.
+    """An input file, or a part of one, cannot be read.
 
     Parameters
     ----------
     path
-        The file as the user named it.
+        The file, as the user named it.
     problem
-        What is wrong and what is wanted, without a full stop.
+        The fault that was found and the content expected, without a full stop.
     place
-        Line, dataset or frame inside the file.
+        Line, dataset or frame inside the file; empty where the fault concerns the whole file.
     """
 
     exit_status = 2
@@ -88,23 +96,31 @@ class InputError(FfbidxError):
 
 
 class NothingProcessed(FfbidxError):
-    """Several inputs, or only bad frames, and nothing could be processed."""
+    """No frame could be processed: none of several inputs was readable, or every frame was bad."""
 
     exit_status = 5
 
 
 class NoCell(NothingProcessed):
-    """No unit cell is found, or none where one is needed."""
+    """The search for an unknown unit cell found none, or an input that must come with a cell has none."""
 
 
 class BackendUnavailable(FfbidxError, RuntimeError):
-    """The backend or device asked for is not on this machine, or the workers of a cluster are not there."""
+    """The requested backend or device does not exist on this machine, or the workers of a cluster do not answer."""
 
     exit_status = 4
 
 
 class OutputError(FfbidxError):
-    """A result that could not be written: full disk, no permission, already there."""
+    """An output could not be written: the disk is full, permission is missing, or the file already exists.
+
+    Parameters
+    ----------
+    path
+        The output file.
+    problem
+        The reason, without a full stop.
+    """
 
     exit_status = 6
 

@@ -1,7 +1,7 @@
-"""Every parameter of ffbidx: its default, its range, its value in each preset, its one-line help.
+"""Every parameter of the method, with its default, range, preset values and one-line help.
 
-With `published_parameters` the only place where a default or a range is written. The command's options and the Python
-interface are made from it.
+This module and `published_parameters` are the only places where a default or a range is written. The options of the
+command and the arguments of the Python interface are generated from these fields.
 """
 
 from __future__ import annotations
@@ -16,66 +16,72 @@ from .published_parameters import PublishedParameters
 from .ranges import POSITIVE, SHARE, at_least, between, check_values, converted, one_of, param, zero_or
 
 CRYSTALS_THRESHOLD = 0.00075
-"""Published threshold of `crystals`, 1/angstrom."""
+"""Distance below which the published `crystals` counts a spot as indexed, 1/angstrom."""
 FRACTIONAL_THRESHOLD = {"raw": 0.15, "ifss": 0.05, "ifse": 0.05}
-"""Threshold in fractional indices for the methods that measure in them."""
+"""Deviation of fractional Miller indices below which a spot is indexed, by method; other methods use a distance."""
 PRESETS = ("best", "fast", "published")
 OPEN_TIMEOUT = 30.0
-"""Seconds that a file may take to be opened, unless another time is given."""
+"""Default of the time that opening a file may take, seconds."""
 SAVE_SECONDS = 30.0
-"""Seconds of work that may be lost at most, unless another time is given."""
+"""Default of the longest time between two saved parts, which is the work that a crash can lose, seconds."""
 
 
 @dataclass(frozen=True)
 class Parameters(PublishedParameters):
-    """All parameters of one run: those of `PublishedParameters`, then the levers, which are off by default.
+    """All parameters of a run's method: those of the published program, then the levers that ffbidx adds.
 
-    Lengths are in angstrom, distances between spots in 1/angstrom unless the help says otherwise.
+    A lever is off by default, so that the defaults are the published method. Lengths in real space are in angstrom,
+    distances in reciprocal space in 1/angstrom, unless the help says otherwise.
     """
 
     # Levers on the search
     race_spots: int = param(
         0,
-        "all directions meet this many spots, the best of them all spots (0: off)",
+        "score all directions on this many spots, and only the best ones on all spots (0: off)",
         **zero_or(4),
         group="search",
         best=32,
     )
-    race_directions: int = param(2048, "directions that meet all spots", **at_least(1), group="search")
+    race_directions: int = param(
+        2048, "best directions that are scored on all spots, with race_spots", **at_least(1), group="search"
+    )
     candidate_separation: float = param(
         0.0,
-        "candidate vectors lie this many spacings of the directions apart (0: off)",
+        "least separation of candidate vectors, in spacings of the sampled directions (0: off)",
         **at_least(0),
         group="search",
         best=1.2,
     )
     candidate_pool: int = param(
-        256, "best directions that separate candidates come from", **at_least(1), group="search"
+        256,
+        "best directions from which candidates are chosen, with candidate_separation",
+        **at_least(1),
+        group="search",
     )
     vector_tolerance: float = param(
         0.0,
-        "a refined vector keeps its length within this share, equal ones are merged (0: off)",
+        "largest relative change of a vector's length in its refinement; equal vectors are merged (0: off)",
         **between(0, 0.5),
         group="search",
         best=0.03,
     )
     symmetry_tolerance: float = param(
         0.0,
-        "the lattice's symmetry within this share saves work (0: off)",
+        "relative tolerance of the lattice symmetry that is used to save work (0: off)",
         **between(0, 0.1),
         group="search",
         best=1e-3,
     )
     angle_peaks: int = param(
         0,
-        "best local maxima over the angle kept per candidate (0: every angle competes)",
+        "best local maxima of the score over the angle that a candidate keeps (0: every angle competes)",
         **at_least(0),
         group="search",
         best=4,
     )
     rigid_steps: int = param(
         0,
-        "steps of the fit that turns each cell, its shape fixed (0: off)",
+        "steps of the fit that rotates each cell as a rigid body (0: off)",
         **at_least(0),
         group="search",
         best=7,
@@ -83,73 +89,91 @@ class Parameters(PublishedParameters):
     )
     searches: int = param(
         1,
-        "most searches per frame, each on the spots left by the crystals before",
+        "most searches per frame, each on the spots that no earlier crystal indexes",
         **at_least(1),
         group="search",
         best=3,
     )
     research_points: int = param(8192, "directions sampled by the later searches", **at_least(2), group="search")
-    research_min_spots: int = param(10, "fewest spots left for a further search", **at_least(4), group="search")
+    research_min_spots: int = param(
+        10, "fewest unindexed spots that start a further search", **at_least(4), group="search"
+    )
     research_fraction: float = param(
-        0.15, "smallest share of the spots left for a further search", **between(0, 1), group="search"
+        0.15,
+        "smallest fraction of a frame's spots that must be unindexed for a further search",
+        **between(0, 1),
+        group="search",
     )
 
     # Acceptance
     accept: str = param(
-        "count", "what makes a cell a crystal", **one_of("chance", "count"), group="accept", best="chance"
+        "count",
+        "accept a cell as a crystal by its chance of being false, or by its count of spots",
+        **one_of("chance", "count"),
+        group="accept",
+        best="chance",
     )
     max_false_rate: float = param(
         1e-4,
-        "chance: a crystal is one if at most so many false ones as good as it are expected on its frame",
+        "chance: a crystal is accepted if at most this many false ones as good are expected on its frame",
         **SHARE,
         group="accept",
     )
-    min_new_spots: int = param(5, "chance: fewest spots that no other crystal explains", **at_least(4), group="accept")
+    min_new_spots: int = param(
+        5, "chance: fewest spots of a crystal that no better crystal indexes", **at_least(4), group="accept"
+    )
     merge_tolerance: float = param(
-        0.0, "lattices equal within this share are one crystal (0: off)", **between(0, 0.2), group="accept", best=0.03
+        0.0,
+        "lattices that agree within this relative tolerance are one crystal (0: off)",
+        **between(0, 0.2),
+        group="accept",
+        best=0.03,
     )
     max_drift: tuple[float, float] = param(
         (0.05, 3.0),
-        "a crystal's cell stays this close to its input cell: share of length, degrees",
-        wanted="two positive numbers: a share of length below 1, an angle in degrees below 90",
+        "how far a crystal's cell may differ from its input cell: relative length, angle in degrees",
+        wanted="two positive numbers: a relative length below 1, an angle in degrees below 90",
         check=lambda v: len(v) == 2 and 0 < v[0] < 1 and 0 < v[1] < 90,
         group="accept",
     )
     judge_frames: int = param(
         48,
-        "indexed frames on which lattices that are not there are tried in the end, to say whether the crystals are to "
-        "be believed (0: off)",
+        "indexed frames on which wrong lattices are tried after the run, to judge whether its crystals are credible "
+        "(0: off)",
         **at_least(0),
         group="accept",
     )
     retry: bool = param(
         False,
-        "try frames without a crystal again with other settings, each try under a stricter limit",
+        "index frames without a crystal again with other settings, under a stricter limit for each try",
         group="accept",
     )
 
     # The last fit
     polish: str = param(
         "none",
-        "last fit: rotation and small strain, or none",
+        "last fit: rotation and small strain of each crystal, or none",
         **one_of("constrained", "none"),
         group="polish",
         best="constrained",
     )
     strain_prior: float = param(
         0.002,
-        "expected size of a crystal's strain (0: as the first frames say, else 0.002)",
+        "expected size of a crystal's strain (0: learned from the first frames, else 0.002)",
         **at_least(0),
         group="polish",
         best=0.0,
     )
     weigh_residuals: bool = param(
-        False, "weigh residuals across and along the ray as the first frames say", group="polish", best=True
+        False,
+        "weight residuals across and along the diffracted ray by their spread on the first frames",
+        group="polish",
+        best=True,
     )
-    symmetric_strain: bool = param(False, "strain keeps the symmetry of the lattice", group="polish")
+    symmetric_strain: bool = param(False, "allow only strains that keep the symmetry of the lattice", group="polish")
     setting_tolerance: float = param(
         0.0,
-        "other settings of the cell that agree within this share are tried (0: off)",
+        "also try other settings of the cell that agree within this relative tolerance (0: off)",
         **between(0, 0.2),
         group="polish",
         best=0.08,
@@ -157,24 +181,29 @@ class Parameters(PublishedParameters):
 
     # The run's cell and beam
     learn_cell: int = param(
-        0, "frames at the start that the cell is learned from (0: off)", **at_least(0), group="learn", best=60
+        0, "first frames from which the unit cell is learned (0: off)", **at_least(0), group="learn", best=60
     )
     learn_beam: bool = param(
-        False, "move the beam to where these frames say beyond doubt that it is", group="learn", best=True
+        False, "correct the beam position where the first frames determine it clearly", group="learn", best=True
     )
     learn_geometry: int = param(
-        0, "frames at the start that say where the detector's panels are (0: they stay)", **at_least(0), group="learn"
+        0, "first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
     )
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
     learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(
-        0.01, "most false crystals expected for a crystal that teaches", **SHARE, group="learn"
+        0.01, "learn from crystals for which at most this many false ones are expected", **SHARE, group="learn"
     )
-    learn_min_spots: int = param(8, "fewest spots of a crystal that teaches", **at_least(4), group="learn")
-    learn_min_crystals: int = param(8, "fewest crystals to learn from", **at_least(1), group="learn")
+    learn_min_spots: int = param(8, "fewest spots of a crystal from which the run learns", **at_least(4), group="learn")
+    learn_min_crystals: int = param(8, "fewest crystals from which a cell is learned", **at_least(1), group="learn")
 
     def validate(self) -> Parameters:
-        """Check every value against its range; return self.
+        """Check every value against its range, and the values that depend on one another.
+
+        Returns
+        -------
+        Parameters
+            The object itself.
 
         Raises
         ------
@@ -192,23 +221,35 @@ class Parameters(PublishedParameters):
         return self
 
     def check_retry(self) -> None:
-        """Refuse further tries where acceptance cannot be made stricter for them.
+        """Check that `retry` goes with acceptance by chance, whose limit can be made stricter for each further try.
 
         Raises
         ------
         ParameterError
-            With `retry` and `accept` = `count`.
+            If `retry` is on and `accept` is `count`.
         """
         if self.retry and self.accept != "chance":
             raise ParameterError("retry", True, "off with --accept count, which cannot be made stricter for more tries")
 
     def replace(self, **changes: Any) -> Parameters:
-        """A copy with some values changed, checked again."""
+        """A validated copy with some values changed.
+
+        Raises
+        ------
+        ParameterError
+            Naming the parameter, its value and the range.
+        """
         return dataclasses.replace(self, **converted(changes, _TYPES)).validate()
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> Parameters:
-        """The parameters of a preset; values given by hand win over it."""
+        """The parameters of a preset, in which `changes` override the preset's values.
+
+        Raises
+        ------
+        ParameterError
+            If there is no preset of this name, or a changed value is out of its range.
+        """
         if name not in PRESETS:
             raise ParameterError("preset", name, "one of " + ", ".join(PRESETS))
         values: dict[str, Any] = {}
@@ -222,12 +263,12 @@ class Parameters(PublishedParameters):
 
     @property
     def fewest_spots(self) -> int:
-        """Frames with fewer spots are not searched."""
+        """Number of spots below which a frame is not searched."""
         return self.min_new_spots if self.accept == "chance" else self.min_spots
 
     @property
     def coverage(self) -> tuple[float, bool]:
-        """Distance below which a spot is indexed, and whether it is one in fractional indices."""
+        """Threshold below which a spot is indexed, and whether it is in fractional Miller indices (else 1/angstrom)."""
         if self.crystals_threshold > 0:
             return self.crystals_threshold, False
         if self.accept == "count" and self.method in FRACTIONAL_THRESHOLD:
@@ -235,12 +276,12 @@ class Parameters(PublishedParameters):
         return CRYSTALS_THRESHOLD, False
 
     def as_json(self) -> str:
-        """All values as one JSON object, in the order of their definition."""
+        """All values as the text of one JSON object, in the order of their definition."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def of_json(cls, text: str) -> Parameters:
-        """The reverse of `as_json`; names that this version does not know are passed over."""
+        """The parameters from the text that `as_json` gave; names that this version does not know are ignored."""
         values: dict[str, Any] = json.loads(text)
         return cls().replace(**{name: value for name, value in values.items() if name in _TYPES})
 

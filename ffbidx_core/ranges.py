@@ -1,4 +1,4 @@
-"""How a parameter is declared: its default, presets, type, and the range it must be in, in words and as a test."""
+"""Declaration of a parameter: its default, presets and type, and its range, both in words and as a predicate."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from .errors import ParameterError
 
 
 def param(default: Any, help: str, wanted: str = "", group: str = "run", *, check: Any = None, **presets: Any) -> Any:
-    """A field: `default` is the published value (levers: off); `best=`, `fast=` are those of the presets.
+    """Declare a parameter of the method as a dataclass field.
 
-    `fast` is `best` where it is not given. `wanted` is the range in words, `check` the same as a predicate.
+    Parameters
+    ----------
+    default
+        The published value; for a lever that the published program lacks, the value that switches the lever off.
+    help
+        One sentence for the command's help.
+    wanted, check
+        The range in words, and the same range as a predicate of the value.
+    group
+        Section of the help in which the parameter is listed.
+    **presets
+        Values in the presets, `best=` and `fast=`. The preset `fast` takes the value of `best` where it has none.
     """
     return field(
         default=default,
@@ -33,34 +44,34 @@ def asked(
     is_setting: bool = True,
     check: Any = None,
 ) -> Any:
-    """A field of a request.
+    """Declare a field of a request for a run.
 
     Parameters
     ----------
     default
-        None where something else serves, which the help names then.
+        Value of the field when nothing is given. None means that the value comes from elsewhere, as the help says.
     help
         One sentence for the command's help.
     wanted, check
-        The range in words, and the same as a predicate; None passes always.
+        The range in words, and the same range as a predicate of the value; None always passes.
     kind
-        Type of the command's option; None: the command has none of this name.
+        Type of the option's value; None if the command has no option of this name.
     option
-        Names of the option on the command line, where it is not the field's with dashes; without dashes in front of
-        it, what stands for the command's argument in the help.
+        Names of the option on the command line, where they differ from the field's name with dashes. A name without
+        leading dashes is the placeholder of the command's argument in the help.
     metavar
-        What stands for a value in the help.
+        Placeholder of the option's value in the help.
     numbers
-        How many values one option has; 0: the option may be repeated.
+        How many values one use of the option takes; 0 if the option may be repeated.
     is_setting
-        Whether it belongs to the options by which a run like this one is asked for, so that outputs record it.
+        Whether the field is one of the settings that would reproduce the run, so that outputs record it.
     """
     metadata = {"help": help, "wanted": wanted, "check": check, "kind": kind, "option": option, "metavar": metavar}
     return field(default=default, metadata=metadata | {"numbers": numbers, "is_setting": is_setting})
 
 
 def check_ranges(request: Any) -> None:
-    """Refuse a value of a request that is outside its range.
+    """Check that every value of a request lies in its range.
 
     Raises
     ------
@@ -74,13 +85,13 @@ def check_ranges(request: Any) -> None:
 
 
 LARGEST = 1_000_000
-"""No number of an option is sensible above this, unless it says otherwise."""
+"""Upper limit of every numeric option that does not declare its own."""
 MOST_FRAMES = 10**12
-"""No input has more frames."""
+"""Upper limit of options that count frames; no input has more."""
 
 
 def check_values(parameters: Any) -> None:
-    """Refuse a value of parameters that is not finite or outside its range.
+    """Check that every value of a set of parameters is finite and in its range.
 
     Raises
     ------
@@ -98,12 +109,24 @@ def check_values(parameters: Any) -> None:
 
 
 def converted(values: Mapping[str, Any], types: Mapping[str, type]) -> dict[str, Any]:
-    """Values as the type that each parameter has.
+    """Convert values to the types of their parameters.
+
+    Parameters
+    ----------
+    values
+        Value of each parameter that is given, by name.
+    types
+        Type of each parameter that exists, by name.
+
+    Returns
+    -------
+    dict
+        The converted values by name.
 
     Raises
     ------
     ParameterError
-        For a name without a type, and a value that its type would change.
+        If a parameter of this name does not exist, or if the conversion would change the value, as of 2.5 to int.
     """
     out = {}
     for name, value in values.items():
@@ -131,26 +154,28 @@ def _convert(name: str, value: Any, kind: type) -> Any:
 
 
 def at_least(low: float, most: float = LARGEST) -> dict[str, Any]:
-    """Numbers from `low` to the largest sensible one."""
+    """The range of numbers from `low` to `most`, both included."""
     return {"wanted": f"at least {low:g} and at most {most:.12g}", "check": lambda v: low <= v <= most}
 
 
 def zero_or(low: float, most: float = LARGEST) -> dict[str, Any]:
-    """0, which switches something off, or numbers from `low` to the largest sensible one."""
+    """The range of numbers from `low` to `most`, both included, and 0, which switches the parameter's effect off."""
     return {"wanted": f"0, or at least {low:g} and at most {most:.12g}", "check": lambda v: v == 0 or low <= v <= most}
 
 
 def between(low: float, high: float, *, open: bool = False) -> dict[str, Any]:
-    """Numbers between two, which are in the range themselves unless it is `open`."""
+    """The range of numbers from `low` to `high`; both limits are included unless the range is `open`."""
     if open:
         return {"wanted": f"between {low:g} and {high:g}, both excluded", "check": lambda v: low < v < high}
     return {"wanted": f"between {low:g} and {high:g}", "check": lambda v: low <= v <= high}
 
 
 def one_of(*words: str) -> dict[str, Any]:
-    """One of some words."""
+    """The range that consists of the given words."""
     return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
 
 
 SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
+"""The range of fractions of a whole that is not empty."""
 POSITIVE: dict[str, Any] = {"wanted": f"above 0 and at most {LARGEST}", "check": lambda v: 0 < v <= LARGEST}
+"""The range of positive numbers."""

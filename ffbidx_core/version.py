@@ -1,11 +1,11 @@
-"""The version of the installed package, and of what it computes with."""
+"""Versions of the installed package and of the packages that its results depend on."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 try:
     VERSION = version("ffbidx")
-except PackageNotFoundError:  # run from a source tree that nobody installed
+except PackageNotFoundError:  # imported from a source tree that is not installed
     VERSION = "0+unknown"
 
 _PACKAGES = ("numpy", "h5py", "numba")
@@ -13,7 +13,7 @@ _CUDA_PACKAGES = ("cupy", "cupy-cuda12x", "cupy-cuda13x")
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Versions of Python and of the packages here that the results of a backend may depend on."""
+    """Versions of Python and of the installed packages on which the results of a backend may depend, by name."""
     found = {"python": platform.python_version()}
     for name in (*_PACKAGES, *(_CUDA_PACKAGES if backend == "cuda" else ())):
         try:
