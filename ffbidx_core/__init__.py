@@ -1,6 +1,6 @@
 """The core of ffbidx: from spots in reciprocal space to oriented cells.
 
-See docs/architecture.md for the way of a frame.
+docs/architecture.md follows a frame from the command to the results file.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _HOMES = {
     "open_results": "read.results_file",
     "read_results": "read.results",
 }
-"""The module of each name that the package offers."""
+"""The module that defines each public name of the package."""
 
 __all__ = ["RunRequest", "index", "index_iter", "open_results", "read_results"]
 
 
 def __getattr__(name: str) -> Any:
-    # Importing the package stays free of NumPy and HDF5.
+    # Names are imported on first use, so that importing the package loads neither NumPy nor HDF5.
     if name in _HOMES:
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""Pure formulas and small data of crystallography: NumPy only, no files, no backends."""
+"""Formulas and small records of crystallography, on arrays of NumPy or of a backend, without input or output."""

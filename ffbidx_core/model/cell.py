@@ -1,7 +1,7 @@
-"""Unit cells: parameters, real-space cells (rows a, b, c, angstrom), symmetry and equality of their lattices.
+"""Unit cells: cell parameters, real-space vectors (rows a, b, c, in angstrom) and the symmetry of the lattice.
 
-A row-vector convention holds throughout: a cell B oriented by the rotation R from A is B = A R, and a change of basis
-by the integer matrix U is U B.
+Vectors are rows throughout: the cell A turned by the rotation R is A R, and its basis changed by the integer matrix U
+is U A.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..errors import CellError
 
 Array = NDArray[np.float64]
 PARAMETER_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
-"""Names of the six parameters of a cell, in their order: angstrom and degrees."""
+"""Names of the six cell parameters in their order: three lengths in angstrom, three angles in degrees."""
 
 SHORTEST, LONGEST = 0.1, 1e5
-"""Vector lengths in angstrom between which a cell is taken seriously."""
+"""Shortest and longest cell vector that is accepted, angstrom."""
 
 
 def cell_from_parameters(parameters: ArrayLike) -> Array:
-    """Real-space cell with a along x and b in the x-y plane.
+    """Real-space cell with the given cell parameters, a along x and b in the x-y plane.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
     Raises
     ------
     CellError
-        When no cell has these lengths and angles.
+        If no cell has these lengths and angles, or if the angles seem to be in radians.
     """
     values = np.asarray(parameters, dtype=np.float64)
     if ((values[3:] > 0) & (values[3:] <= np.pi)).any():
@@ -60,17 +60,17 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
 
 
 def cell_parameters(cells: ArrayLike) -> Array:
-    """Lengths (angstrom) and angles (degrees) of cells.
+    """Cell parameters of real-space cells.
 
     Parameters
     ----------
     cells : (..., 3, 3)
-        Rows a, b, c.
+        Rows a, b, c, angstrom.
 
     Returns
     -------
     (..., 6) float64
-        a, b, c, alpha, beta, gamma.
+        Lengths a, b, c in angstrom, angles alpha, beta, gamma in degrees.
     """
     cells = np.asarray(cells, dtype=np.float64)
     lengths = np.linalg.norm(cells, axis=-1)
@@ -81,7 +81,22 @@ def cell_parameters(cells: ArrayLike) -> Array:
 
 
 def check_cell(cell: ArrayLike) -> Array:
-    """A cell as a (3, 3) float64 array of rows a, b, c, or a `CellError` that says what is wrong with it."""
+    """Convert a cell to an array of rows a, b, c, and check that it spans a lattice.
+
+    Parameters
+    ----------
+    cell : (3, 3)
+        Rows a, b, c, angstrom.
+
+    Returns
+    -------
+    (3, 3) float64
+
+    Raises
+    ------
+    CellError
+        If the shape is wrong, a number is not finite, a vector is too short or too long, or the vectors are coplanar.
+    """
     array = np.asarray(cell, dtype=np.float64)
     if array.shape != (3, 3):
         raise CellError(f"a cell has three vectors of three numbers, not the shape {array.shape}")
@@ -93,28 +108,28 @@ def check_cell(cell: ArrayLike) -> Array:
         found = f"{lengths.min():g} to {lengths.max():g}"
         raise CellError(f"the cell's vectors are {found} A long, not {SHORTEST:g} to {LONGEST:g}")
     if abs(np.linalg.det(array / lengths[:, None])) < 1e-4:
-        raise CellError("the cell's vectors lie in a plane: it is singular")
+        raise CellError("the cell's vectors lie in a plane: the cell is singular")
     return array
 
 
 def is_left_handed(cell: ArrayLike) -> bool:
-    """Whether a . (b x c) is negative."""
+    """Whether the triple product a . (b x c) of a cell (rows a, b, c) is negative."""
     return bool(np.linalg.det(np.asarray(cell, dtype=np.float64)) < 0)
 
 
 def reciprocal(cells: Array) -> Array:
-    """Reciprocal cells, rows a*, b*, c* in 1/angstrom (no factor 2 pi), of cells (..., 3, 3)."""
+    """Reciprocal cells (..., 3, 3), rows a*, b*, c* in 1/angstrom without the factor 2 pi, of cells (..., 3, 3)."""
     return np.swapaxes(np.linalg.inv(cells), -1, -2)
 
 
 def shortest_reciprocal(cell: Array) -> float:
-    """Length of the shortest vector of the reciprocal lattice, 1/angstrom."""
+    """Length in 1/angstrom of the shortest vector of the reciprocal lattice of a cell (3, 3), rows a, b, c."""
     indices = np.array([m for m in itertools.product((-2, -1, 0, 1, 2), repeat=3) if any(m)])
     return float(np.linalg.norm(indices @ reciprocal(cell), axis=1).min())
 
 
 def _metric_mismatch(basis: Array, cell: Array) -> Array:
-    """Largest difference of the metric of bases (n, 3, 3) to that of a cell, relative to the lengths."""
+    """Largest difference (n,) between the metric tensors of bases (n, 3, 3) and of a cell, relative to its lengths."""
     metric = cell @ cell.T
     scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
     return np.asarray(np.abs((basis @ np.swapaxes(basis, -1, -2) - metric) / scale).max(axis=(-1, -2)))
@@ -122,21 +137,28 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
 
 @functools.cache
 def _small_changes_of_basis() -> NDArray[np.int64]:
-    """Matrices with entries -1, 0, 1 and determinant 1, (n, 3, 3)."""
+    """All integer matrices (n, 3, 3) with entries -1, 0 and 1 and determinant 1."""
     matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
     unimodular: NDArray[np.int64] = matrices[np.rint(np.linalg.det(matrices)) == 1]
     return unimodular
 
 
 def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
-    """Proper rotations of the lattice: integer matrices U whose basis U A has the metric of A.
+    """Proper rotations of the lattice, as the integer matrices U for which the basis U A has the metric tensor of A.
 
-    Entries are -1, 0, 1, which is complete for reduced cells and the usual conventional ones. The identity is first.
+    Only entries -1, 0 and 1 are tried, which is complete for reduced cells and the usual conventional ones.
+
+    Parameters
+    ----------
+    cell : (3, 3)
+        Rows a, b, c of the cell A, angstrom.
+    tolerance
+        Largest difference of the metric tensors' elements, relative to the lengths of the vectors.
 
     Returns
     -------
     (n, 3, 3) int64
-        n is 1 (triclinic) to 24 (cubic).
+        The n operators, 1 (triclinic) to 24 (cubic), the identity first.
     """
     candidates = _small_changes_of_basis()
     found = candidates[_metric_mismatch(candidates @ cell, cell) < max(tolerance, 1e-9)]
@@ -145,10 +167,24 @@ def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
 
 
 def other_settings(cell: Array, tolerance: float, symmetry: float = 0.012) -> NDArray[np.int64]:
-    """Bases of the lattice that look like the cell within `tolerance` but are no symmetry of it within `symmetry`.
+    """Bases of the lattice that resemble the cell within `tolerance` but are not equivalent to it by symmetry.
 
-    Entries are -2..2, the determinant 1; of bases that differ by a symmetry only one is kept, the closest first.
     A crystal that is indexed in such a setting has wrong Miller indices.
+
+    Parameters
+    ----------
+    cell : (3, 3)
+        Rows a, b, c, angstrom.
+    tolerance
+        Largest relative difference of a length, and largest difference of an angle's cosine.
+    symmetry
+        The same differences up to which a basis counts as equivalent to the cell.
+
+    Returns
+    -------
+    (n, 3, 3) int64
+        Integer matrices with entries -2 to 2 and determinant 1, the closest to the cell first; of bases that are
+        equivalent to one another only the closest.
     """
     entries = np.array(list(itertools.product((-2, -1, 0, 1, 2), repeat=3)), dtype=np.int64)
     vectors, lengths = entries @ cell, np.linalg.norm(cell, axis=1)
@@ -170,7 +206,7 @@ def other_settings(cell: Array, tolerance: float, symmetry: float = 0.012) -> ND
 
 
 def _cell_mismatch(basis: Array, cell: Array) -> Array:
-    """Largest relative difference in length, or difference in the cosine of an angle, of bases (n, 3, 3) to a cell."""
+    """Largest relative difference of a length, or difference of an angle's cosine, of bases (n, 3, 3) to a cell."""
     unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in (basis, cell)]
     cosines = np.abs(unit[0] @ np.swapaxes(unit[0], -1, -2) - unit[1] @ unit[1].T).max(axis=(-1, -2))
     lengths = np.abs(np.linalg.norm(basis, axis=-1) / np.linalg.norm(cell, axis=-1) - 1).max(axis=-1)

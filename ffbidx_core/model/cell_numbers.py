@@ -1,4 +1,4 @@
-"""The numbers by which results name the input cells of a run."""
+"""Numbers of the input cells of a run, by which results refer to them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .cell import Array
 
 
 class CellNumbers:
-    """Input cells of a run, numbered from 0 in the order in which they come up first: the rows of `/input_cells`.
+    """Input cells of a run, numbered from 0 in the order of their first occurrence: the rows of `/input_cells`.
 
-    Two input cells are the same where their numbers agree to the bit, -0 and 0 being one. A run, its saved parts, the
-    file that they are joined to and a merged file all number their input cells so, and agree.
+    Two input cells are the same if their elements agree to the bit, where -0 equals 0. A run, its saved parts, the
+    results file joined from these and a merged file all number their input cells in this way, and so agree.
     """
 
     def __init__(self) -> None:
@@ -26,15 +26,15 @@ class CellNumbers:
 
     @property
     def cells(self) -> Array:
-        """The input cells, each as it came up first, (n, 3, 3)."""
+        """The input cells (n, 3, 3), each as it first occurred; rows a, b, c, angstrom."""
         return np.array(self._cells, dtype=np.float64).reshape(-1, 3, 3)
 
     def of(self, cells: Iterable[Array]) -> NDArray[np.int32]:
-        """Numbers (M,) of input cells (M, 3, 3); cells that did not come up before get the next ones."""
+        """Numbers (M,) of input cells (M, 3, 3); a cell that occurs for the first time gets the next number."""
         return np.array([self._of(np.asarray(cell, dtype=np.float64)) for cell in cells], dtype=np.int32)
 
     def find(self, cell: Array) -> int | None:
-        """The number of an input cell (3, 3); None where it did not come up."""
+        """The number of an input cell (3, 3), or None if the cell has not occurred."""
         return self._numbers.get(_bits(np.asarray(cell, dtype=np.float64)))
 
     def _of(self, cell: Array) -> int:
@@ -45,5 +45,5 @@ class CellNumbers:
 
 
 def _bits(cell: Array) -> bytes:
-    # Adding 0 makes -0 a 0.
+    # Adding 0 turns -0 into 0.
     return (cell + 0.0).tobytes()

@@ -1,4 +1,4 @@
-"""Crystals and the spots that are theirs."""
+"""Crystals, the spots of their frames, and the assignment of spots to crystals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_CRYSTAL = -1
 
 @dataclass(frozen=True)
 class Crystals:
-    """C crystals on F frames, with all N spots of these.
+    """C crystals on F frames, with all N spots of these frames.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class Crystals:
     crystal_offsets : (F + 1,) int64
         Frame f has the crystals crystal_offsets[f]:crystal_offsets[f + 1].
     input_cell : (C,) int64
-        Row of `references` of the cell that each crystal was searched for with.
+        Row of `references` that holds the input cell of each crystal.
     references : (M, 3, 3) float64
-        Primitive input cells, which crystals are strained copies of, angstrom.
+        Primitive input cells, angstrom; each crystal is a rotated and slightly strained copy of one.
     operators : sequence of (n, 3, 3) int64, M
         Symmetry operators of each reference's lattice.
     """
@@ -51,11 +51,14 @@ class Crystals:
 
     @property
     def frame_of_spot(self) -> NDArray[np.int64]:
-        """Frame of each spot, (N,)."""
+        """Number of the frame of each spot, (N,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Each crystal with each spot of its frame: rows of the spots, and of the crystals, which ascend."""
+        """Every pair of a crystal and a spot of its frame: row of the spot and row of the crystal, both (P,).
+
+        The rows of the crystals ascend.
+        """
         frame = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.crystal_offsets))
         n = np.diff(self.offsets)[frame]
         crystal = np.repeat(np.arange(len(frame)), n)
@@ -63,20 +66,36 @@ class Crystals:
         return np.arange(len(crystal)) + np.repeat(shift, n), crystal
 
     def corrected(self, shift: Radian, distance: float = 0.0) -> Crystals:
-        """The same crystals with the spots that a moved detector gives."""
+        """The same crystals, with the spots where a moved detector puts them.
+
+        Parameters
+        ----------
+        shift
+            Beam shift, radian.
+        distance
+            Relative excess of the assumed detector distance over the true one.
+        """
         wave = self.wavelength[self.frame_of_spot]
         return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))
 
 
 def miller_indices(spots: Array, cell: Array, centring: str = "P") -> NDArray[np.int64]:
-    """Indices (n, 3) of the lattice points nearest to spots (n, 3), none that the centring forbids.
+    """Miller indices of the lattice points nearest to spots, none of them extinct by the centring.
 
     Parameters
     ----------
+    spots : (n, 3)
+        Spots in reciprocal space, 1/angstrom.
     cell : (3, 3)
-        Conventional cell, rows a, b, c.
+        Oriented conventional cell, rows a, b, c, angstrom.
+    centring
+        Centring letter of the cell.
+
+    Returns
+    -------
+    (n, 3) int64
     """
-    # The lattice points are those with whole indices on the primitive basis.
+    # Lattice points are the points with integer indices on the primitive basis.
     basis = primitive_basis(cell, centring)
     on_primitive = np.rint(spots @ (basis @ cell).T)
     return np.asarray(np.rint(on_primitive @ np.linalg.inv(basis).T), dtype=np.int64)
@@ -85,23 +104,26 @@ def miller_indices(spots: Array, cell: Array, centring: str = "P") -> NDArray[np
 def assign_spots(
     spots: Array, cells: Array, centrings: Sequence[str], threshold: float, *, fractional: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which crystal each spot is of: the first that covers it.
+    """Assign each spot to the first crystal that indexes it.
 
     Parameters
     ----------
     spots : (n, 3)
-        1/angstrom.
+        Spots of one frame in reciprocal space, 1/angstrom.
     cells : (k, 3, 3)
-        Conventional cells, rows a, b, c, best first.
+        Oriented conventional cells of the frame's crystals, rows a, b, c, angstrom, the best crystal first.
+    centrings
+        Centring letter of each cell.
     threshold
-        A crystal covers the spots nearer to its reflections than this, in 1/angstrom, or in indices where `fractional`.
+        A crystal indexes a spot that is closer than this to one of its reflections: a distance in 1/angstrom, or with
+        `fractional` the norm of the deviation in indices on the primitive basis.
 
     Returns
     -------
     crystal : (n,) int64
-        NO_CRYSTAL where none covers the spot.
+        Row of the crystal, or NO_CRYSTAL if none indexes the spot.
     hkl : (n, 3) int64
-        Miller indices, zeros where there is no crystal.
+        Miller indices of the spot on its crystal; zeros if it has none.
     """
     crystal = np.full(len(spots), NO_CRYSTAL, dtype=np.int64)
     hkl = np.zeros((len(spots), 3), dtype=np.int64)
@@ -112,13 +134,28 @@ def assign_spots(
             distance = np.linalg.norm(spots @ off.T - np.rint(spots @ off.T), axis=1)
         else:
             distance = np.linalg.norm(spots - indices @ reciprocal(cell), axis=1)
-        # The origin is a lattice point of every crystal, and no reflection.
+        # The origin is a lattice point of every crystal but not a reflection.
         mine = (crystal == NO_CRYSTAL) & (distance < threshold) & (indices != 0).any(axis=1)
         crystal[mine], hkl[mine] = number, indices[mine]
     return crystal, hkl
 
 
 def excitation_errors(hkl: NDArray[np.int64], cell: Array, wavelength: float) -> Array:
-    """Distances (n,) of reflections from the Ewald sphere, 1/angstrom, positive outside; the beam runs along +z."""
+    """Excitation errors of reflections: their distances from the Ewald sphere, positive outside the sphere.
+
+    Parameters
+    ----------
+    hkl : (n, 3)
+        Miller indices.
+    cell : (3, 3)
+        Oriented cell, rows a, b, c, angstrom; the beam runs along +z.
+    wavelength
+        Wavelength of the beam, angstrom.
+
+    Returns
+    -------
+    (n,) float64
+        Excitation errors, 1/angstrom.
+    """
     beam = np.array([0.0, 0.0, 1 / wavelength])
     return np.asarray(np.linalg.norm(hkl @ reciprocal(cell) + beam, axis=1) - 1 / wavelength)

@@ -1,4 +1,4 @@
-"""Lattice points near the Ewald sphere."""
+"""Enumeration of the lattice points near the Ewald sphere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .cell import Array, reciprocal
 def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: float) -> NDArray[np.int64]:
     """Miller indices of the lattice points within `width` of the Ewald sphere and `q_max` of the origin.
 
-    A row of the lattice, two indices fixed, meets a sphere at the roots of a quadratic. So the work grows with the
-    number of rows, not of lattice points.
+    A row of the reciprocal lattice, along which two indices are constant, meets a sphere at the roots of a quadratic
+    equation. The work therefore grows with the number of rows, not with the number of lattice points.
 
     Parameters
     ----------
@@ -20,12 +20,15 @@ def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: flo
         Oriented cell, rows a, b, c, angstrom. The beam runs along +z.
     wavelength : float
         Wavelength of the beam, angstrom.
-    q_max, width : float
-        1/angstrom.
+    q_max : float
+        Largest distance of a lattice point from the origin, 1/angstrom.
+    width : float
+        Largest distance of a lattice point from the Ewald sphere, 1/angstrom.
 
     Returns
     -------
     (n, 3) int64
+        Miller indices h, k, l.
     """
     basis = reciprocal(cell)
     along = int(np.argmin(np.linalg.norm(basis, axis=1)))
@@ -45,7 +48,7 @@ def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: flo
 
     lowest, highest = middle - half, middle + half
     near = np.ceil(np.maximum(centre - outer, lowest)), np.floor(np.minimum(centre - inner, highest))
-    # A row that only grazes the shell has one stretch in two halves: no point may be in both.
+    # A row that only grazes the shell meets it in one stretch, given here as two halves that must share no point.
     beyond = np.floor(centre - inner) + 1
     far = np.maximum(np.ceil(np.maximum(centre + inner, lowest)), beyond), np.floor(np.minimum(centre + outer, highest))
     met = outer >= 0
@@ -58,7 +61,7 @@ def indices_near_sphere(cell: Array, wavelength: float, q_max: float, width: flo
 
 
 def _chord(starts: Array, step: Array, radius: float) -> tuple[Array, Array]:
-    """Middle and half length, in steps, of each line's part inside a sphere at the origin; -1 where it passes by."""
+    """Middle and half length, in steps, of each line's chord of a sphere about the origin; half length -1 if none."""
     squared = step @ step
     middle = -(starts @ step) / squared
     nearest = np.einsum("ij,ij->i", starts, starts) - middle**2 * squared
@@ -67,7 +70,7 @@ def _chord(starts: Array, step: Array, radius: float) -> tuple[Array, Array]:
 
 
 def _stretches(first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All integers of the stretches first..last, and the stretch that each is of."""
+    """The stretch of each integer, and the integer itself, for all integers in the stretches first..last."""
     counts = np.maximum(last - first + 1, 0)
     rows = np.repeat(np.arange(len(counts)), counts)
     position = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)

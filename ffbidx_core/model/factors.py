@@ -1,4 +1,4 @@
-"""Constants of the product of factors behind a score, shared by the backends that compute it in float32."""
+"""Constants of the factors whose product gives a score, shared by the backends that compute it in float32."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from ..parameters import Parameters
 
 
 class Factors(NamedTuple):
-    """A factor is trim(d) * scale + shift, from 1 / sqrt(ratio) to sqrt(ratio) of the largest to the smallest.
+    """Constants by which a distance d becomes the factor trim(d) * scale + shift.
+
+    A factor lies between 1 / sqrt(r) and sqrt(r), where r is the ratio of the largest factor to the smallest.
 
     Attributes
     ----------
-    low, high : the trims
-    scale, shift : of a factor
-    half : half the log2 of the ratio
-    span : scales the mean log2 of the factors, plus `half`, to [0, 1)
-    every : factors whose product cannot leave float32
+    low, high : float
+        Limits to which the distance is trimmed.
+    scale, shift : float
+        Slope and offset of the factor as a function of the trimmed distance.
+    half : float
+        Half of log2 r.
+    span : float
+        Scale that maps the mean log2 of the factors, plus `half`, to [0, 1).
+    every : int
+        Number of factors whose product cannot exceed the range of float32.
     """
 
     low: float
@@ -30,8 +37,8 @@ class Factors(NamedTuple):
 
 
 def factors(p: Parameters) -> Factors:
-    """The constants for the trims and delta of some parameters."""
-    # A factor of zero has no logarithm; distances below 2^-60 of the range do not exist in float32.
+    """The constants of the factors for the parameters `triml`, `trimh` and `delta`."""
+    # A factor of zero has no logarithm, and float32 resolves no distance below 2^-60 of the range.
     high = p.trimh + p.delta
     low = max(p.triml + p.delta, high * 2.0**-60)
     scale, half = 1 / math.sqrt(low * high), 0.5 * math.log2(high / low)

@@ -1,4 +1,4 @@
-"""Lattice types, centring, and the primitive cell of a centred one."""
+"""Lattice types, centrings, and the primitive cell of a centred lattice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIXTHS = {
     "R": ((6, 0, 0), (0, 6, 0), (0, 0, 6)),
 }
 CENTRINGS = tuple(_SIXTHS)
-"""H is a rhombohedral lattice on hexagonal axes, obverse; R is one on its own axes, which are primitive."""
+"""Centring letters. H is a rhombohedral lattice on hexagonal axes (obverse), R one on its rhombohedral axes."""
 KINDS = {
     "triclinic": "a",
     "monoclinic": "m",
@@ -32,29 +32,29 @@ KINDS = {
     "hexagonal": "h",
     "cubic": "c",
 }
-"""Lattice types, with the letter of each in a code."""
+"""Lattice types, and the letter of each in CrystFEL's short form."""
 WITH_UNIQUE_AXIS = ("monoclinic", "tetragonal", "hexagonal")
 
 _LENGTHS_EQUAL = 1e-4
-"""Share of a length by which two that are meant to be equal may differ."""
+"""Largest relative difference of two lengths that count as equal."""
 _ANGLES_EQUAL = 0.01
-"""Degrees by which two angles that are meant to be equal may differ."""
+"""Largest difference of two angles that count as equal, degrees."""
 _LENGTHS_NEAR, _ANGLES_NEAR = 0.02, 2.0
-"""The tolerances for a measured cell, which is only to be distinguished from one on other axes."""
+"""Wider tolerances (relative length, degrees) by which the axes of a measured rhombohedral lattice are recognised."""
 
 
 @dataclass(frozen=True)
 class Lattice:
-    """The lattice type of a cell, its centring, and its unique axis where the type has one.
+    """The lattice type of a cell, its centring, and its unique axis if the type has one.
 
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        Lattice type, one of `KINDS`.
     centring : str
-        One of `CENTRINGS`.
+        Centring letter, one of `CENTRINGS`.
     unique_axis : str
-        a, b, c, or empty.
+        Unique axis a, b or c; empty for a lattice type without one.
     """
 
     kind: str = "triclinic"
@@ -68,16 +68,22 @@ class Lattice:
 
     @classmethod
     def of_code(cls, code: str) -> Lattice:
-        """The lattice of a short form; a ValueError when there is none."""
+        """The lattice with CrystFEL's short form `code`.
+
+        Raises
+        ------
+        ValueError
+            If no lattice has this short form.
+        """
         kinds = {letter: kind for kind, letter in KINDS.items()}
         kind, centring, axis = code[:1], code[1:2], code[2:]
         if kind not in kinds or centring not in CENTRINGS or axis not in ("", "a", "b", "c"):
-            raise ValueError(f"{code!r} is no lattice")
+            raise ValueError(f"{code!r} is not a lattice")
         return cls(kinds[kind], centring, axis)
 
     @classmethod
     def of_cell(cls, cell: Array, centring: str = "P") -> Lattice:
-        """The lattice type with as much symmetry as a cell (rows a, b, c) shows."""
+        """The lattice of the highest symmetry compatible with a cell (rows a, b, c, angstrom) and its centring."""
         parameters = cell_parameters(cell)
         kind, axis = _kind_of(parameters[:3], parameters[3:])
         if kind == "rhombohedral" and centring != "P":
@@ -89,7 +95,7 @@ class Lattice:
 
 
 def _kind_of(lengths: Array, angles: Array) -> tuple[str, str]:
-    """Lattice type and unique axis of three lengths and three angles."""
+    """Lattice type and unique axis of a cell with three lengths in angstrom and three angles in degrees."""
 
     def equal(i: int, j: int) -> bool:
         return bool(abs(lengths[i] / lengths[j] - 1) < _LENGTHS_EQUAL)
@@ -113,12 +119,12 @@ def _kind_of(lengths: Array, angles: Array) -> tuple[str, str]:
 
 
 def check_axes(cell: Array, centring: str) -> None:
-    """Refuse a rhombohedral lattice on axes that are not those of its centring.
+    """Check that the axes of a rhombohedral lattice are those that its centring letter, R or H, implies.
 
     Raises
     ------
     CellError
-        For R without three equal axes, and H on axes that are not hexagonal.
+        If a cell with centring R does not have three equal axes and angles, or one with H is not hexagonal.
     """
     parameters = cell_parameters(cell)
     lengths, angles = parameters[:3] / parameters[0], parameters[3:]
@@ -128,26 +134,39 @@ def check_axes(cell: Array, centring: str) -> None:
             "R": "R means a rhombohedral lattice on its own axes, a = b = c and three equal angles",
             "H": "H means a rhombohedral lattice on hexagonal axes, a = b and angles of 90, 90 and 120 degrees",
         }
-        raise CellError(f"{what[centring]}; the other way to write such a lattice is {'RH'[centring == 'R']}")
+        raise CellError(f"{what[centring]}; the other setting of such a lattice is {'RH'[centring == 'R']}")
 
 
 def centring_basis(centring: str) -> Array:
-    """Rows: primitive vectors in terms of the conventional a, b, c, so that the basis @ cell is a primitive cell."""
+    """Basis (3, 3) with primitive vectors as rows, in units of the conventional a, b, c: basis @ cell is primitive."""
     return np.array(_SIXTHS[centring]) / 6
 
 
 def is_allowed(indices: NDArray[np.int64], centring: str) -> NDArray[np.bool_]:
-    """Whether a centring leaves reflections (n, 3): those whose indices on the primitive basis are integers."""
+    """Whether a centring allows reflections (n, 3), which then have integer indices on a primitive basis.
+
+    Returns
+    -------
+    (n,) bool
+    """
     allowed: NDArray[np.bool_] = (indices @ np.array(_SIXTHS[centring]).T % 6 == 0).all(axis=1)
     return allowed
 
 
 def primitive_basis(cell: ArrayLike, centring: str) -> Array:
-    """The basis P of a cell (rows a, b, c) whose P @ cell is its shortest primitive cell; the identity for P and R.
+    """The change of basis from a conventional cell to the primitive cell with the shortest vectors.
+
+    Parameters
+    ----------
+    cell : (3, 3)
+        Conventional cell, rows a, b, c, angstrom.
+    centring
+        Centring letter of the cell.
 
     Returns
     -------
     (3, 3) float64
+        Basis P such that P @ cell is the primitive cell; the identity for the centrings P and R.
     """
     basis = centring_basis(centring)
     if centring in "PR":
@@ -156,7 +175,10 @@ def primitive_basis(cell: ArrayLike, centring: str) -> Array:
 
 
 def shortest_basis(cell: Array) -> Array:
-    """The integer change of basis, determinant 1, that makes the vectors of a cell as short as they can be."""
+    """The integer change of basis (3, 3), of determinant 1, after which no step shortens a vector of the cell.
+
+    A step adds to a vector the other two, each times -1, 0 or 1. Rows of `cell` are a, b, c, angstrom.
+    """
     steps = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=np.float64)
     change = np.eye(3)
     while True:
@@ -166,7 +188,7 @@ def shortest_basis(cell: Array) -> Array:
             others = steps[steps[:, i] == 1] @ change
             lengths = np.linalg.norm(others @ cell, axis=1)
             best = int(np.argmin(lengths))
-            # By more than rounding, else two that are equally short take turns for ever.
+            # Shorter by more than rounding: otherwise two equally short vectors would alternate for ever.
             if lengths[best] < np.linalg.norm(vectors[i]) * (1 - 1e-9):
                 change[i] = others[best]
                 shorter = True
@@ -182,8 +204,9 @@ class InputCell:
     Attributes
     ----------
     cell : (3, 3) float64
-        Rows a, b, c, angstrom, of the conventional cell.
+        Conventional cell, rows a, b, c, angstrom.
     lattice : Lattice
+        Lattice type, centring and unique axis of the cell.
     """
 
     cell: Array
@@ -191,6 +214,6 @@ class InputCell:
 
 
 def cell_option(parameters: Array, centring: str) -> str:
-    """A cell (6,) as the option `--cell` takes it."""
+    """Cell parameters (6,), in angstrom and degrees, and a centring letter as text for the option `--cell`."""
     numbers = [f"{value:.3f}".rstrip("0").rstrip(".") for value in parameters]
     return ",".join([*numbers, *([centring] if centring != "P" else [])])

@@ -1,4 +1,4 @@
-"""Orientations of cells: rotations between them, equal lattices, the canonical setting, drift from the input cell."""
+"""Oriented cells: rotations between them, equality of lattices, the canonical setting, drift from the input cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from .xp import XpArray
 
 
 def rotation_between(cells: XpArray, reference: XpArray, xp: ModuleType = np) -> XpArray:
-    """Rotations R (..., 3, 3) with cells ~ reference R: the orthogonal factor of the polar decomposition."""
+    """Rotations that best turn a reference cell into oriented cells, by polar decomposition.
+
+    Parameters
+    ----------
+    cells : (..., 3, 3)
+        Oriented cells, rows a, b, c, angstrom.
+    reference : (..., 3, 3)
+        Reference cells.
+
+    Returns
+    -------
+    (..., 3, 3)
+        Rotations R with cells ~ reference R: the orthogonal factors of reference^-1 cells.
+    """
     u, _, vt = xp.linalg.svd(xp.linalg.inv(reference) @ cells)
     return u @ vt
 
@@ -26,25 +39,36 @@ def rotation_angle(rotations: Array) -> Array:
 
 
 def misorientation(cell: Array, other: Array, operators: NDArray[np.int64]) -> float:
-    """Smallest rotation in degrees between two oriented cells, modulo the lattice's symmetry.
+    """Angle of the smallest rotation between two oriented cells, modulo the symmetry of the lattice.
 
     Parameters
     ----------
     cell, other : (3, 3)
-        Rows a, b, c.
+        Oriented cells, rows a, b, c, angstrom.
     operators : (n, 3, 3) int
         Symmetry operators of the lattice, as `symmetry_operators` gives them.
+
+    Returns
+    -------
+    float
+        Angle in degrees.
     """
     return float(rotation_angle(rotation_between(operators @ cell, other)).min())
 
 
 def equal_lattices(cells: XpArray, others: XpArray, tolerance: float, xp: ModuleType = np) -> XpArray:
-    """Whether cells (..., 3, 3) span the lattices of others up to a change of basis and a small deformation.
+    """Whether pairs of cells span the same lattice up to a change of basis and a small deformation.
 
     Parameters
     ----------
+    cells, others : (..., 3, 3)
+        Oriented primitive cells, rows a, b, c, angstrom.
     tolerance
-        Largest deformation, the norm of its matrix.
+        Largest Frobenius norm of the deformation D in cell = U other (I + D), with U an integer matrix.
+
+    Returns
+    -------
+    (...,) bool
     """
     inverse = xp.linalg.inv(others)
     basis = xp.rint(cells @ inverse)
@@ -55,19 +79,24 @@ def equal_lattices(cells: XpArray, others: XpArray, tolerance: float, xp: Module
 
 
 def canonical_setting(cells: XpArray, input_cell: XpArray, operators: XpArray, xp: ModuleType = np) -> XpArray:
-    """Each oriented cell in the equivalent basis that is turned least from the input cell.
+    """Oriented cells in the symmetry-equivalent basis that is rotated least from the input cell.
 
-    Among the bases U B whose metric matches the input cell's best (within 1e-4), the one with the smallest rotation
-    from the input cell; ties go to the first operator. Miller indices become reproducible by this.
+    Of the bases U B of a cell B, those whose metric tensor matches the input cell's best (within 1e-4) compete; the
+    one with the smallest rotation from the input cell is chosen, in a tie that of the first operator. The choice makes
+    Miller indices reproducible.
 
     Parameters
     ----------
     cells : (n, 3, 3)
-        Oriented cells.
+        Oriented cells, rows a, b, c, angstrom.
     input_cell : (3, 3)
-        The cell they are copies of.
+        Input cell of which the oriented cells are copies.
     operators : (m, 3, 3)
-        Symmetry of the input cell's lattice.
+        Symmetry operators of the input cell's lattice.
+
+    Returns
+    -------
+    (n, 3, 3)
     """
     if len(cells) == 0:
         return cells
@@ -76,18 +105,24 @@ def canonical_setting(cells: XpArray, input_cell: XpArray, operators: XpArray, x
     scale = xp.sqrt(xp.outer(xp.diag(metric), xp.diag(metric)))
     mismatch = xp.abs((bases @ xp.swapaxes(bases, -1, -2) - metric) / scale).max(axis=(-1, -2))
     turned = -xp.trace(xp.linalg.inv(input_cell) @ bases, axis1=-2, axis2=-1)
-    # Rounded, so that equal turns tie whatever the last digit.
+    # Rounding makes equal rotations tie, whatever their last digit.
     cost = xp.where(mismatch <= mismatch.min(axis=1, keepdims=True) + 1e-4, xp.round(turned, 6), 1e9)
     return bases[xp.arange(len(cells)), xp.argmin(cost, axis=1)]
 
 
 def drifted(cells: XpArray, input_cells: XpArray, limit: tuple[float, float], xp: ModuleType = np) -> XpArray:
-    """Whether the shape of cells (n, 3, 3) is off that of their input cells (n, 3, 3).
+    """Whether the shapes of cells differ too much from the shapes of their input cells.
 
     Parameters
     ----------
+    cells, input_cells : (n, 3, 3)
+        Rows a, b, c, angstrom.
     limit
-        Largest change of a vector as a share of its length, and of an angle in degrees.
+        Largest relative change of a vector's length, and largest change of an angle in degrees.
+
+    Returns
+    -------
+    (n,) bool
     """
 
     def shape(c: XpArray) -> tuple[XpArray, XpArray]:

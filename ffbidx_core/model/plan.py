@@ -1,4 +1,4 @@
-"""The search for a set of input cells: vector lengths, and the ways to lay each cell on a candidate vector."""
+"""The plan of a search for given input cells: vector lengths to sample, and ways to lay each cell on a candidate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from .chance import level as chance
 from .misfit.equations import Spread
 
 SYMMETRY_TOLERANCE = 1e-3
-"""Tolerance of the symmetry that makes a crystal's setting canonical, where the search itself uses none."""
+"""Relative tolerance of the symmetry that defines the canonical setting, for a search that itself uses no symmetry."""
 
 
 def half_sphere(n_points: int) -> Array:
-    """Directions on the half sphere z >= 0, a golden-angle spiral.
+    """Nearly uniform directions on the half sphere z >= 0, along a golden-angle spiral.
+
+    Parameters
+    ----------
+    n_points
+        Number of directions, at least 2.
 
     Returns
     -------
@@ -33,30 +38,37 @@ def half_sphere(n_points: int) -> Array:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """The search for one set of input cells. Letters: M input cells, G length groups, S seeds.
+    """The search for M input cells, with G groups of vector lengths and S seeds.
 
-    A seed is one way to lay an input cell on a candidate vector v: one of its vectors (`axis`) along +v or -v.
+    A seed is one way to lay an input cell on a candidate vector v: with one of the cell's vectors along +v or -v.
 
     Attributes
     ----------
     cells : (M, 3, 3) float64
-        Input cells, rows a, b, c.
+        Primitive input cells, rows a, b, c, angstrom.
     lengths : (G,) float64
-        Distinct vector lengths that are sampled, descending.
-    input_cell, axis, group, n_angles : (S,) int64
-        A seed's input cell, its vector along the candidate, the length group of the candidates, the number of angles.
+        Distinct vector lengths that are sampled, angstrom, descending.
+    input_cell : (S,) int64
+        Number of the input cell of each seed.
+    axis : (S,) int64
+        Which vector of the input cell lies along the candidate: 0, 1 or 2 for a, b or c.
+    group : (S,) int64
+        Length group of the candidates on which the seed is laid.
+    n_angles : (S,) int64
+        Number of angles about the candidate at which the seed is tried.
     turn : (S,) float64
-        Angle in radians over which the angles are spread; 2 pi over the order of the axis where symmetry is used.
+        Range of these angles in radians: 2 pi, divided by the order of the axis if symmetry is used.
     base : (S, 3, 3) float64
-        The seed's cell at angle 0 in the frame (u, w, v/|v|) of its candidate, rows a, b, c.
+        The seed's cell at angle 0 on the axes (u, w, v/|v|) of its candidate v, rows a, b, c, angstrom.
     shortest_reciprocal : (M,) float64
-        Shortest vector of each reciprocal lattice, 1/angstrom.
+        Length of the shortest vector of each input cell's reciprocal lattice, 1/angstrom.
     operators : tuple of (n, 3, 3) int64
-        Proper symmetry of each input cell's lattice.
+        Proper symmetry operators of each input cell's lattice.
     settings : tuple of (n, 3, 3) int64
-        Other settings of each input cell that must be distinguished; none where the parameters do not ask for it.
+        Other settings of each input cell, from which a crystal's setting is to be distinguished; empty if the
+        parameters do not request it.
     spread : Spread or None
-        Scatter of residuals and strains that the last fit reckons with; None where it is not known.
+        Learned scatter of residuals and strains that the last fit assumes; None if it has not been learned.
     """
 
     cells: Array
@@ -74,26 +86,27 @@ class SearchPlan:
 
     @property
     def volumes(self) -> Array:
-        """Volumes of the input cells, (M,) cubic angstrom."""
+        """Volumes (M,) of the input cells, cubic angstrom."""
         return np.asarray(np.abs(np.linalg.det(self.cells)))
 
     @property
     def origin_radius(self) -> float:
-        """Length of a spot, 1/angstrom, below which it is no reflection of any of the input cells.
+        """Distance from the origin, 1/angstrom, below which a spot is not a reflection of any input cell.
 
-        It is the radius of the first shell of reciprocal space, the shortest reciprocal vector. Where cells compete it
-        is that of the cell with the shortest one, so that no cell loses a reflection, but at least the largest radius
-        of acceptance, so that none counts spots at the origin.
+        It is the length of the shortest reciprocal lattice vector. Among several input cells the shortest of these
+        vectors counts, so that no cell loses a reflection; but the distance is at least the largest radius of
+        acceptance, so that no cell counts spots at the origin.
         """
         return float(max(self.shortest_reciprocal.min(), chance.radii(self.shortest_reciprocal).max()))
 
     def angle_tables(self) -> NDArray[np.float32]:
-        """The factors of a spot's coordinates along u and w for the two vectors across each seed's axis.
+        """Components along u and w of the two cell vectors that follow each seed's axis, at every angle.
 
         Returns
         -------
         (S, 4, A) float32
-            A the largest number of angles; of the vector after the axis along u and w, then of the one after that.
+            Components in angstrom for A angles, the largest number of any seed: those along u and w of the vector
+            after the axis, then those of the next vector.
         """
         largest = int(self.n_angles.max())
         tables = np.zeros((len(self.base), 4, largest), np.float32)
@@ -107,7 +120,22 @@ class SearchPlan:
 
     @classmethod
     def make(cls, cells: Array, p: Parameters, spread: Spread | None = None) -> SearchPlan:
-        """The plan for input cells (M, 3, 3), with what was learned of the scatter."""
+        """Plan the search for primitive input cells.
+
+        Parameters
+        ----------
+        cells : (M, 3, 3)
+            Primitive input cells, rows a, b, c, angstrom.
+        p
+            Parameters of the method.
+        spread
+            Scatter of residuals and strains that the run has learned, if any.
+
+        Raises
+        ------
+        CellError
+            If a cell is singular or not finite.
+        """
         cells = np.stack([check_cell(cell) for cell in cells])
         groups, kept = _length_groups(np.linalg.norm(cells, axis=2), p)
         seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], p)]
@@ -133,7 +161,7 @@ class SearchPlan:
 
 
 def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Array]:
-    """Group of each vector (M, 3), and the groups' lengths: descending, each within the threshold of its first."""
+    """Length group (M, 3) of each vector, and the descending group lengths; a group spans at most the threshold."""
     groups = np.zeros(lengths.shape, dtype=np.int64)
     kept: list[float] = []
     for flat in np.argsort(-lengths, axis=None, kind="stable"):
@@ -145,11 +173,11 @@ def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Ar
 
 
 Seed = tuple[int, int, int, float, Array, int]
-"""Input cell, length group, number of angles, turn, base, axis; see `SearchPlan`."""
+"""Input cell, length group, number of angles, turn, base and axis of a seed; see `SearchPlan`."""
 
 
 def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[Seed]:
-    """Seeds of one cell: those that no symmetry of its lattice maps on an earlier one."""
+    """Seeds of the input cell with number m, without those that a symmetry of its lattice maps onto an earlier seed."""
     identity = np.eye(3, dtype=np.int64)
     operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else identity[None]
     axes = range(3) if p.redundant_calculations else [int(np.argmax(np.linalg.norm(cell, axis=1)))]
@@ -169,7 +197,7 @@ def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> lis
 
 
 def _cell_on_axis(cell: Array, axis: int, sign: int) -> Array:
-    """The cell turned so that sign times its vector `axis` points along +z and the next vector lies at y = 0, x > 0."""
+    """The cell rotated so that sign times its vector `axis` points along +z and the next vector has y = 0 and x > 0."""
     z = sign * cell[axis] / np.linalg.norm(cell[axis])
     following = cell[(axis + 1) % 3]
     x = following - (following @ z) * z

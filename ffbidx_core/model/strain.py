@@ -1,7 +1,7 @@
 """Strain: the difference in shape between an oriented cell and a reference cell.
 
-An oriented cell is reference (I + E) R with a symmetric strain E, in the axes of the reference, and a rotation R.
-Six numbers stand for E where equations are solved: e00, e11, e22, e01, e02, e12.
+An oriented cell is reference (I + E) R, with a symmetric strain E on the Cartesian axes of the reference and a rotation
+R. Where equations are solved, E is represented by its six components e00, e11, e22, e01, e02, e12.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from .cell import Array
 from .xp import XpArray
 
 COMPONENTS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Row and column of each of the six numbers."""
+"""Row and column of each of the six strain components."""
 MULTIPLICITY = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-"""How often each stands in the matrix."""
+"""Number of elements of the strain matrix that equal each component."""
 MATRICES = np.zeros((6, 3, 3))
-"""The strain of which one number is 1 and the others are 0."""
+"""Six strain matrices, in each of which one component is 1 and the others are 0."""
 for _number, (_i, _j) in enumerate(COMPONENTS):
     MATRICES[_number, _i, _j] = MATRICES[_number, _j, _i] = 1
 
 
 def strains(cells: XpArray, references: XpArray, xp: ModuleType = np) -> XpArray:
-    """Strains (n, 3, 3) of oriented cells (n, 3, 3), whose references are (3, 3) or (n, 3, 3)."""
+    """Strains (n, 3, 3), dimensionless, of oriented cells (n, 3, 3) relative to references (3, 3) or (n, 3, 3)."""
     return _decomposed(cells, references, xp)[0]
 
 
 def strains_and_rotations(cells: Array, references: Array) -> tuple[Array, Array]:
-    """Strains and rotations, both (n, 3, 3), of oriented cells."""
+    """Strains and rotations, both (n, 3, 3), of oriented cells (n, 3, 3) relative to references."""
     strain, rotation = _decomposed(cells, references, np)
     return np.asarray(strain), np.asarray(rotation)
 
@@ -41,14 +41,20 @@ def _decomposed(cells: XpArray, references: XpArray, xp: ModuleType) -> tuple[Xp
 
 
 def symmetric(strain: XpArray, cell: XpArray, operators: XpArray, xp: ModuleType = np) -> XpArray:
-    """The part of strains (..., 3, 3) that keeps the symmetry of the lattice: their mean over its operators.
+    """The part of strains that keeps the symmetry of the lattice: their mean over its symmetry operators.
 
     Parameters
     ----------
+    strain : (..., 3, 3)
+        Strains on the Cartesian axes of the reference cell.
     cell : (3, 3)
-        The reference.
+        Reference cell, rows a, b, c, angstrom.
     operators : (n, 3, 3)
         Symmetry operators of the lattice, as `symmetry_operators` gives them.
+
+    Returns
+    -------
+    (..., 3, 3)
     """
     rotations = xp.linalg.inv(cell) @ operators @ cell
     turned = rotations @ strain[..., None, :, :] @ xp.swapaxes(rotations, -1, -2)
@@ -56,9 +62,12 @@ def symmetric(strain: XpArray, cell: XpArray, operators: XpArray, xp: ModuleType
 
 
 def symmetric_basis(cell: Array, operators: NDArray[np.int64]) -> Array:
-    """The strains that keep the symmetry of the lattice, (k, 6): 1 of them for a cubic, 6 for a triclinic cell.
+    """Basis of the strains that keep the symmetry of the lattice, orthonormal as matrices.
 
-    They are orthonormal as matrices.
+    Returns
+    -------
+    (k, 6) float64
+        The six components of k strains, from 1 for a cubic to 6 for a triclinic cell.
     """
     scale = np.sqrt(MULTIPLICITY)
     projection = scale[:, None] * components(symmetric(MATRICES, cell, operators)).T / scale
@@ -67,10 +76,10 @@ def symmetric_basis(cell: Array, operators: NDArray[np.int64]) -> Array:
 
 
 def components(strain: Array) -> Array:
-    """The six numbers (..., 6) of strains (..., 3, 3)."""
+    """The six components (..., 6) of strain matrices (..., 3, 3)."""
     return np.stack([strain[..., i, j] for i, j in COMPONENTS], axis=-1)
 
 
 def matrices(numbers: Array) -> Array:
-    """The strains (..., 3, 3) of six numbers (..., 6)."""
+    """The strain matrices (..., 3, 3) with the given six components (..., 6)."""
     return np.asarray(np.einsum("...p,pij->...ij", numbers, MATRICES))

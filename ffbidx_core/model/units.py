@@ -1,4 +1,4 @@
-"""Signs that a cell or spots are given in nanometres, not in angstrom."""
+"""Recognition of cells and spots that seem to be given in nanometres instead of angstrom."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from numpy.typing import NDArray
 from .cell import Array
 
 FARTHEST_USUAL_SPOT = 2.0
-"""Spots farther out than this are rare, 1/angstrom: a resolution of 0.5 angstrom."""
+"""Distance from the origin, 1/angstrom, beyond which spots are rare; it is a resolution of 0.5 angstrom."""
 
 
 def suspicious_units(spots: NDArray[np.floating], offsets: NDArray[np.int64], cells: Array) -> Iterator[str]:
-    """A sentence for each thing that looks like nanometres.
+    """Look for spots and cells that seem to be given in nanometres.
 
     Parameters
     ----------
     spots : (N, 3)
-        1/angstrom, finite.
+        Spots in reciprocal space, finite numbers that should be in 1/angstrom.
     offsets : (F + 1,)
-        Frame f owns rows offsets[f]:offsets[f + 1].
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     cells : (M, 3, 3)
-        Rows a, b, c, angstrom.
+        Input cells, rows a, b, c, which should be in angstrom.
+
+    Yields
+    ------
+    str
+        One sentence for each suspicion.
     """
     if len(spots) == 0:
         return
@@ -47,14 +52,14 @@ def suspicious_units(spots: NDArray[np.floating], offsets: NDArray[np.int64], ce
 
 
 def _spheres(radii: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Volumes of spheres with these radii."""
+    """Volumes of spheres with the given radii."""
     return np.asarray(4 / 3 * np.pi * radii.astype(np.float64) ** 3)
 
 
 def _look_right(spots: NDArray[np.floating], begins: NDArray[np.int64], cells: Array) -> bool:
-    """Whether nothing can look like nanometres: judged by the largest coordinate of each frame.
+    """Whether the units are certainly right, judged quickly by the largest absolute coordinate on each frame.
 
-    The farthest spot is at least as far out, and less than twice as far.
+    The farthest spot of a frame is at least that far from the origin, and less than twice as far.
     """
     numbers = np.ascontiguousarray(spots).reshape(-1)
     reach = np.maximum(np.maximum.reduceat(numbers, 3 * begins), -np.minimum.reduceat(numbers, 3 * begins))

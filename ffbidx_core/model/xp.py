@@ -1,12 +1,13 @@
-"""Arrays of whichever backend computes."""
+"""The type of arrays that belong to the backend which computes."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
 XpArray: TypeAlias = Any
-"""An array of a backend: NumPy's in host memory, or CuPy's on a device; the module of its functions is `xp` beside it.
+"""An array of a backend: a NumPy array in host memory or a CuPy array on a device.
 
-The two share no type that checkers know, and formulas that work on both are written once. What is only ever in host
-memory is an `NDArray` instead.
+Functions that take such arrays also take `xp`, the module (NumPy or CuPy) with which they compute. The two kinds of
+array have no common type for a type checker, so the alias is `Any`; an array that is always in host memory is
+annotated as `NDArray` instead.
 """

@@ -93,5 +93,5 @@ def test_codes_go_round(code):
 
 @pytest.mark.parametrize("code", ["", "xP", "tQ", "tPd"])
 def test_no_codes(code):
-    with pytest.raises(ValueError, match="no lattice"):
+    with pytest.raises(ValueError, match="not a lattice"):
         Lattice.of_code(code)

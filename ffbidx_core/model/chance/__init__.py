@@ -1,1 +1,1 @@
-"""How likely chance explains a crystal, and how many false ones are expected."""
+"""The probability that chance explains a crystal's spots, and the expected number of false crystals."""

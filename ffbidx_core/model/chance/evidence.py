@@ -1,4 +1,4 @@
-"""How well frames are indexed, to compare two ways to do it frame by frame."""
+"""Evidence for the crystals on frames, by which two ways to index the same frames are compared."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from ..cell import Array
 from ..records.frame import BatchResult
 
 MEASURES = {"chance": "-log10 of the chance level", "count": "number of indexed spots"}
-"""The quantity that serves as evidence, in words, by `Parameters.accept`."""
+"""Name of the quantity that serves as evidence, for each value of `Parameters.accept`."""
 CLEARLY = 3.0
-"""Standard errors by which the evidence must rise to be better."""
+"""Rise of the mean evidence, in standard errors, above which it counts as better."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """F frames as they were indexed.
+    """The evidence for the best crystal on each of F frames.
 
     Attributes
     ----------
     indexed : (F,) bool
+        Whether the frame has a crystal.
     evidence : (F,) float64
-        -log10 of the chance level of a frame's best crystal, or its indexed spots where chance was not asked for; 0
-        where there is none.
+        -log10 of the chance level of the frame's best crystal, or its number of indexed spots if crystals are accepted
+        by count; 0 for a frame without a crystal.
     """
 
     indexed: NDArray[np.bool_]
@@ -33,7 +34,7 @@ class Evidence:
 
     @classmethod
     def of(cls, result: BatchResult, accept: str) -> Evidence:
-        """The evidence of a result; `accept` is `Parameters.accept`."""
+        """The evidence in the result of a batch whose crystals were accepted by `accept`, as in `Parameters.accept`."""
         found = np.diff(result.crystal_offsets) > 0
         best = result.crystal_offsets[:-1][found]
         evidence = np.zeros(len(found))
@@ -41,27 +42,33 @@ class Evidence:
         return cls(found, evidence)
 
     def __getitem__(self, frames: slice | NDArray[np.bool_]) -> Evidence:
-        """The evidence of some of the frames."""
+        """The evidence on a selection of the frames."""
         return Evidence(self.indexed[frames], self.evidence[frames])
 
     @property
     def rate(self) -> float:
-        """The share of frames that is indexed."""
+        """Fraction of the frames that is indexed; 0 if there are no frames."""
         return float(self.indexed.mean()) if len(self.indexed) else 0.0
 
     @property
     def rate_error(self) -> float:
-        """Its standard error; one frame is added to either side, so that none and all have one too."""
+        """Standard error of the indexed fraction.
+
+        One indexed and one unindexed frame are added, so that the error is not 0 where no or every frame is indexed.
+        """
         n = len(self.indexed)
         p = (self.indexed.sum() + 1) / (n + 2)
         return float(np.sqrt(p * (1 - p) / (n + 2)))
 
     def gain_over(self, other: Evidence) -> float:
-        """The mean rise of the evidence in standard errors, frame by frame."""
+        """Mean rise of the evidence over another result of the same frames, in its standard errors."""
         rise = self.evidence - other.evidence
         return float(rise.mean() / max(rise.std(ddof=1) / np.sqrt(len(rise)), 1e-12)) if len(rise) > 1 else 0.0
 
     def is_better_than(self, other: Evidence) -> bool:
-        """Whether the evidence rises clearly and no fewer frames are indexed, within what one frame more or less is."""
+        """Whether the evidence rises by more than `CLEARLY` and the number of indexed frames does not fall.
+
+        A fall within one standard deviation, the square root of the number of frames that changed, is tolerated.
+        """
         gained, lost = (self.indexed & ~other.indexed).sum(), (other.indexed & ~self.indexed).sum()
         return self.gain_over(other) > CLEARLY and bool(lost - gained <= np.sqrt(gained + lost))

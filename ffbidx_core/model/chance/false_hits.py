@@ -1,7 +1,7 @@
-"""How many crystals as good as one are expected where there is none: its chance, times the orientations tried.
+"""Expected number of false crystals as good as a given one: its chance level times the number of orientations tried.
 
-The constants belong to the search of the presets; `tests/bench/calibration.py` measures what they are worth. The
-formula is derived in docs/algorithm.md.
+The constants belong to the search of the presets; `tests/bench/calibration.py` measures how well they hold.
+docs/algorithm.md derives the formula.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from ..xp import XpArray
 from . import level as chance
 
 RESOLUTION_RANK = 0.75
-"""Share of a frame's spots that lie inside the resolution which says how far a turn moves a spot."""
+"""Quantile of the spots' |s| that is taken as the frame's resolution, which sets how far a rotation moves a spot."""
 DENSITY = 10**-3.3
-"""Hits per unit of narrowness^3 (see `log10_expected`) and of the volume of orientations, where none is missed."""
+"""Hits per narrowness^3 (see `log10_expected`) and per volume of orientation space, if the search misses none."""
 FINEST = 2500.0
-"""Narrowness at which a hit is as narrow as the fit that must end in it can resolve."""
+"""Narrowness above which the fit cannot resolve hits that lie closer together."""
 SHARPNESS = 3.7
-"""Powers of ten of hits that are found, for a change of the evidence by 1."""
+"""Rise of log10 of the fraction of hits that is found, for a rise of the evidence by 1."""
 NEEDED, NEEDED_GROWTH = 0.72, 0.14
-"""Evidence at which half of the hits are found where 1000 orientations are apart; its growth for ten times as many."""
+"""Evidence at which half of the hits are found among 1000 distinct orientations, and its growth per factor of ten."""
 SLOPE = 0.73
-"""The measured numbers fall with this power of the formula's."""
+"""Power of the formula's number with which the measured number of false crystals falls."""
 FEWEST_OVER = 0.02
-"""Share of the spots above what is expected that a hit has at least, so that its logarithm is finite."""
+"""Lower limit of the fraction of a hit's spots in excess of the expected number, which keeps the logarithm finite."""
 
 
 def log10_expected(
@@ -41,21 +41,30 @@ def log10_expected(
     n_kept: int,
     xp: ModuleType = np,
 ) -> XpArray:
-    """log10 of the number of cells that explain k or more of n random spots, expected over a whole search.
+    """log10 of the expected number of cells in a whole search that explain k or more of n random spots.
+
+    The arrays must broadcast to one shape, which is the shape of the result.
 
     Parameters
     ----------
-    counts : k
-        Spots within `radius` of the cell's lattice points; fewer than 1 count as 1.
-    n : spots of the frame;  radius : 1/angstrom;  volume : of the unit cell, cubic angstrom
+    counts
+        Number k of spots within `radius` of the cell's lattice points; numbers below 1 count as 1.
+    n
+        Number of spots on the frame.
+    radius
+        Distance between a spot and a lattice point, 1/angstrom.
+    volume
+        Volume of the primitive unit cell, cubic angstrom.
     order
-        Number of rotations that the lattice's symmetry makes equal.
+        Number of proper rotations in the symmetry of the lattice.
     resolution
-        |s| inside which `RESOLUTION_RANK` of the spots lie, 1/angstrom.
+        Distance from the origin within which the fraction `RESOLUTION_RANK` of the spots lies, 1/angstrom.
     max_spots
-        Spots that the search uses; fits and counts use all.
+        Most spots that the search uses; the fits and counts use all.
     n_kept
-        Cells that the search hands over: so many are tried at least, however little it sees.
+        Number of cells that the search returns, which is the least number of cells tried.
+    xp
+        Module that computes, NumPy or CuPy.
     """
     k, n = xp.maximum(counts, 1), xp.maximum(n, 1)
     p = chance.probability(radius, volume, xp)
@@ -70,10 +79,11 @@ def log10_expected(
 
 
 def _evidence(spots: XpArray, n: XpArray, max_spots: int, xp: ModuleType) -> XpArray:
-    """How far a hit of so many spots stands out of those that the search uses, in their noise, which is sqrt(n).
+    """Number of a hit's spots in the search, over the noise, which is the square root of the spots that it uses.
 
-    Of more than `max_spots` spots the search sees a random part: of the hits those are found that have the luck to be
-    seen well. The mean of 10^(SHARPNESS luck) over a normal distribution is the second term.
+    Of more than `max_spots` spots the search uses a random part, and it finds hits that happen to have many spots in
+    that part more often. The second term accounts for this: it follows from the mean of 10^(SHARPNESS x) over a normal
+    distribution of x.
     """
     seen = xp.minimum(n, max_spots)
     return spots / n * (xp.sqrt(1.0 * seen) + math.log(10) / 2 * SHARPNESS * (1 - seen / n))

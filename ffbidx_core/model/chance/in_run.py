@@ -1,4 +1,4 @@
-"""How many false crystals are expected in a whole run."""
+"""Expected number of false crystals in a whole run."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ..records.frame import FrameStatus
 
 
 def expected_false_in_run(frames_by_status: NDArray[np.int64], max_false_rate: float, retry: bool) -> float:
-    """The largest number of false crystals that chance is expected to make in a run.
+    """Upper limit of the number of false crystals that are expected in a run.
 
-    Each frame searched takes the risk once, and once more in all further tries together.
+    Each frame that is searched adds `max_false_rate` to the number, and all its further tries together as much again.
 
     Parameters
     ----------
     frames_by_status : (5,) int64
-        Number of frames of each `FrameStatus`.
+        Number of frames with each `FrameStatus`.
     max_false_rate : float
-        False crystals allowed per frame searched.
+        Expected number of false crystals allowed on a frame that is searched.
     retry : bool
-        Whether frames are searched again when nothing is found at first.
+        Whether frames without a crystal are searched again with other settings.
 
     Returns
     -------
     float
-        Number of crystals.
+        Expected number of false crystals.
     """
     searched = frames_by_status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
     return float((1 + retry) * int(searched) * max_false_rate)

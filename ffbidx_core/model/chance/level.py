@@ -1,4 +1,4 @@
-"""How likely chance explains a cell's spots."""
+"""The chance level: the probability that random spots lie as close to a cell's lattice points as the observed ones."""
 
 from __future__ import annotations
 
@@ -9,32 +9,53 @@ import numpy as np
 from ..xp import XpArray
 
 RADII = (0.0005, 0.0008, 0.0012, 0.0018, 0.0026)
-"""Distances between a spot and its predicted one that are tried, 1/angstrom; the most significant counts."""
+"""Radii of acceptance about a lattice point that are tried, 1/angstrom; the most significant one counts."""
 LARGEST_SHARE = 0.3
-"""No radius is larger than this share of the shortest reciprocal lattice vector: spheres must not fill space."""
+"""Upper limit of a radius over the shortest reciprocal lattice vector, so that the spheres do not fill space."""
 LARGEST_PROBABILITY = 0.7
+"""Upper limit of the probability that a random spot lies within a radius of a lattice point."""
 PLANE_DISTANCES = (0.03, 0.06, 0.12)
-"""Distances of a spot from the lattice planes of a vector, in units of theirs, that are tried in the same way."""
+"""Distances from the lattice planes of a vector that are tried likewise, as fractions of the planes' spacing."""
 LOG10_ORIENTATIONS = 7.0
-"""log10 of the number of orientations of a cell that differ. So many make one of ten random frames stand out."""
+"""log10 of the number of distinct orientations of a cell; with so many, about one random frame in ten stands out."""
 TERMS = 6
-"""Terms of the binomial tail that are summed; the rest is taken for a geometric series."""
+"""Number of terms of the binomial tail that are summed; a geometric series stands for the remaining ones."""
 
 
 def radii(shortest_reciprocal: XpArray, xp: ModuleType = np) -> XpArray:
-    """Radii tried for cells of these shortest reciprocal lattice vectors (...), (..., T) 1/angstrom."""
+    """Radii of acceptance that are tried for cells.
+
+    Parameters
+    ----------
+    shortest_reciprocal : (...,)
+        Length of the shortest reciprocal lattice vector of each cell, 1/angstrom.
+
+    Returns
+    -------
+    (..., T)
+        The T radii of each cell, 1/angstrom.
+    """
     return xp.minimum(xp.asarray(RADII), LARGEST_SHARE * shortest_reciprocal[..., None])
 
 
 def log10_tail(counts: XpArray, n: XpArray, radius: XpArray, volume: XpArray, xp: ModuleType = np) -> XpArray:
     """log10 of Chernoff's bound on the probability that k or more of n random spots lie within a radius.
 
-    A random spot is that near to a lattice point with p = 4/3 pi radius^3 volume.
+    A random spot lies within the radius of a lattice point with the probability p = 4/3 pi radius^3 volume. The arrays
+    must broadcast to one shape, which is the shape of the result.
 
     Parameters
     ----------
-    counts : k;  n : spots of the frame;  radius : 1/angstrom;  volume : of the unit cell, cubic angstrom
-        Arrays that broadcast.
+    counts
+        Number k of spots within the radius of a lattice point.
+    n
+        Number of spots on the frame.
+    radius
+        Radius of acceptance, 1/angstrom.
+    volume
+        Volume of the primitive unit cell, cubic angstrom.
+    xp
+        Module that computes, NumPy or CuPy.
     """
     return log10_bound(counts, n, probability(radius, volume, xp), xp)
 
@@ -45,16 +66,23 @@ def probability(radius: XpArray, volume: XpArray, xp: ModuleType = np) -> XpArra
 
 
 def log10_exact_tail(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = np) -> XpArray:
-    """log10 of the probability itself that k or more of n spots lie where each lies with probability p; 0 for k <= n p.
+    """log10 of the tail of the binomial distribution: the probability of k or more of n spots; 0 for k <= n p.
 
-    The tail of the binomial distribution: its first term is Chernoff's bound times a factor in which Stirling's series
-    stands for the factorials (Loader, 2000), the further ones follow from it by their ratios. Good to 0.01 below a
-    probability of 0.1, and better the lower it is.
+    The first term of the tail is Chernoff's bound times a factor in which Stirling's series replaces the factorials
+    (C. Loader, Fast and Accurate Computation of Binomial Probabilities, 2000); the further terms follow by their
+    ratios. The result is within 0.01 of the exact one for probabilities below 0.1, and closer for smaller ones. The
+    arrays must broadcast to one shape, which is the shape of the result.
 
     Parameters
     ----------
-    counts : k, at least 1;  n : at least k;  p : below 1
-        Arrays that broadcast.
+    counts
+        Number k of spots, at least 1.
+    n
+        Number of all spots, at least k.
+    p
+        Probability of each spot to be counted, below 1.
+    xp
+        Module that computes, NumPy or CuPy.
     """
     rest = n - counts
     width = xp.where(rest > 0, n / (2 * np.pi * counts * xp.maximum(rest, 1)), 1.0)
@@ -72,9 +100,10 @@ def log10_exact_tail(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = n
 
 
 def log10_bound(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = np) -> XpArray:
-    """log10 of Chernoff's bound on the probability of counts k or more of n that have p each: -n KL(k/n || p) / ln 10.
+    """log10 of Chernoff's bound on the probability that k = `counts` or more of n spots count, each with probability p.
 
-    0 where no more than n p are expected anyway.
+    The bound is -n KL(k/n || p) / ln 10 with the Kullback-Leibler divergence KL, and 0 for k <= n p. The arrays must
+    broadcast to one shape, which is the shape of the result.
     """
     n = xp.maximum(n, 1)
     share = counts / n
@@ -85,6 +114,6 @@ def log10_bound(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = np) ->
 
 
 def _stirling_error(n: XpArray, xp: ModuleType) -> XpArray:
-    """ln n! less Stirling's formula for it, n at least 1."""
+    """The error ln n! - ln(Stirling's formula for n!), by its asymptotic series, for n of at least 1."""
     m = xp.maximum(n, 1)
     return (1 / 12 - (1 / 360 - 1 / (1260 * m**2)) / m**2) / m

@@ -1,4 +1,4 @@
-"""How far the beam is from where it is taken to be, and the two units of it."""
+"""The beam shift: the offset of the beam from its assumed position on the detector, in radian and in mrad."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ import numpy as np
 from ..cell import Array
 
 Radian = NewType("Radian", Array)
-"""A beam shift (..., 2) along x and y, radian: an angle so small that it is the same in units of the distance.
+"""A beam shift (..., 2) along x and y in radian, the unit of all formulas.
 
-All formulas take and give this one.
+The angle is small enough to equal the offset on the detector divided by the detector distance.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeamShift:
-    """Where the beam meets the detector, along x and y, from where it is taken to be.
+    """The offset of the beam on the detector, along x and y, from its assumed position.
 
-    Options, messages and files say it in mrad, formulas take it in radian; there is no other way from one to the other
-    than this class. It holds the numbers that are written, so that a run and a run that reads its results have the same
-    shift to the last bit.
+    Options, messages and files give the shift in mrad and formulas use radian; only this class converts between the
+    two. It keeps the numbers in mrad as they are written, so that a run and a later run that reads its results use the
+    same shift to the last bit.
 
     Attributes
     ----------
     mrad : (2,) float
+        Shift along x and y, mrad.
     """
 
     mrad: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def from_radian(cls, shift: Radian) -> BeamShift:
-        """The beam shift (2,) that a formula gave."""
+        """The beam shift from an array (2,) in radian."""
         x, y = (1e3 * shift).tolist()
         return cls(mrad=(x, y))
 
     @property
     def radian(self) -> Radian:
-        """The beam shift (2,) as formulas take it."""
+        """The beam shift as an array (2,) in radian."""
         return Radian(1e-3 * np.array(self.mrad))
 
     def __add__(self, other: BeamShift) -> BeamShift:
         return BeamShift(mrad=(self.mrad[0] + other.mrad[0], self.mrad[1] + other.mrad[1]))
 
     def __bool__(self) -> bool:
-        """Whether the beam is shifted at all."""
+        """Whether the shift differs from zero."""
         return any(self.mrad)
 
 
@@ -54,30 +55,30 @@ NO_SHIFT = BeamShift()
 
 
 SHIFT_ALONE = "; beam shift in mrad:"
-"""Start of the text of a `ShiftAlone`."""
+"""Beginning of the text that records a `ShiftAlone`."""
 
 
 @dataclass(frozen=True)
 class ShiftAlone:
-    """A beam shift in place of a geometry: each input keeps its own geometry, or its spots without pixels.
+    """A beam shift that is given in place of a geometry: each input keeps its own geometry, or its spots without one.
 
     Attributes
     ----------
     beam_shift : BeamShift
-        By how much the beam of every input is shifted.
+        Shift that is applied to the beam of every input.
     """
 
     beam_shift: BeamShift
 
     @property
     def text(self) -> str:
-        """The shift as results record it; a comment, as a CrystFEL geometry file."""
+        """The text by which results record the shift; a CrystFEL geometry file would read it as a comment."""
         x, y = self.beam_shift.mrad
         return f"{SHIFT_ALONE} {x!r} {y!r}\n"
 
     @classmethod
     def of_text(cls, text: str) -> ShiftAlone | None:
-        """The shift that a text records, or None where the text is a geometry."""
+        """The shift that a text records, or None if the text is a geometry instead."""
         if not text.startswith(SHIFT_ALONE):
             return None
         x, y = map(float, text.removeprefix(SHIFT_ALONE).split())

@@ -1,7 +1,7 @@
-"""The laboratory frame and the models of dxtbx, on which DIALS rests.
+"""Conversion from and to the detector and beam models of dxtbx, the library of DIALS, and its laboratory frame.
 
-dxtbx takes any frame; usual is imgCIF's, with the beam along -z. Ours has it along +z. The two differ by a proper
-rotation that follows from the beam's direction: nothing is ever mirrored.
+A dxtbx model may use any laboratory frame, usually that of imgCIF with the beam along -z; the frame of ffbidx has the
+beam along +z. The two differ by a proper rotation that follows from the direction of the beam, so nothing is mirrored.
 """
 
 from __future__ import annotations
@@ -16,40 +16,58 @@ from .beam import distance_along_beam
 from .panels import Detector, Panel, Vector
 
 SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
-"""How dxtbx makes millimetres of pixels."""
+"""Names of the two ways in which dxtbx converts pixels to millimetres."""
 BEAM = (0.0, 0.0, -1.0)
-"""The direction in which the beam runs, where we choose the frame: imgCIF's."""
+"""Direction of the beam in models that ffbidx writes, which use imgCIF's frame."""
 
 
 def vector_of(values: Sequence[float]) -> Array:
-    """Three finite numbers, (3,) float64; a ValueError when they are not."""
+    """Three finite numbers as a vector (3,) float64.
+
+    Raises
+    ------
+    ValueError
+        If there are not three numbers, or one is not finite.
+    """
     vector = np.asarray(values, dtype=np.float64)
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise ValueError(f"{str(values)[:40]} is no vector")
+        raise ValueError(f"{str(values)[:40]} is not a vector")
     return vector
 
 
 def direction_of(values: Sequence[float]) -> Array:
-    """A unit vector along three numbers, (3,) float64; a ValueError when they have no direction."""
+    """The unit vector (3,) float64 along a vector of three numbers.
+
+    Raises
+    ------
+    ValueError
+        If the numbers are not a vector, or its length is zero or overflows.
+    """
     vector = vector_of(values)
     length = np.linalg.norm(vector)
     if not 0 < length < np.inf:
-        raise ValueError(f"{str(values)[:40]} is no direction")
+        raise ValueError(f"{str(values)[:40]} is not a direction")
     return np.asarray(vector / length)
 
 
 def rotation_of_beam(beam: Sequence[float]) -> Array:
-    """The rotation R that turns dxtbx's frame to ours, v' = R v.
+    """The rotation R from the frame of a dxtbx model to the frame of ffbidx, v' = R v.
 
     Parameters
     ----------
     beam : (3,)
-        The direction in which the beam runs, in dxtbx's frame. It becomes +z; dxtbx's y stays as near to y as it can.
+        Direction of propagation of the beam in the dxtbx frame, which R turns to +z. The y axis of dxtbx stays as close
+        to y as possible.
 
     Returns
     -------
     (3, 3) float64
-        For the usual beam along -z half a turn about y.
+        For the usual beam along -z, a half turn about y.
+
+    Raises
+    ------
+    ValueError
+        If `beam` is not a direction.
     """
     z = direction_of(beam)
     up = np.array([0.0, 1.0, 0.0]) if abs(z[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
@@ -59,12 +77,26 @@ def rotation_of_beam(beam: Sequence[float]) -> Array:
 
 
 def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[Panel], float]:
-    """The panels of a dxtbx detector in our frame, and the distance that their corners are measured from, mm.
+    """The panels of a dxtbx detector in the frame of ffbidx.
+
+    Parameters
+    ----------
+    detector
+        Detector model of dxtbx, as in its JSON files.
+    rotation : (3, 3)
+        Rotation to the frame of ffbidx, see `rotation_of_beam`.
+
+    Returns
+    -------
+    panels : list of Panel
+        Panels whose corners are measured from the detector distance.
+    distance : float
+        Detector distance, mm.
 
     Raises
     ------
     KeyError, TypeError, ValueError, IndexError
-        When the model is not as dxtbx writes it.
+        If the model differs in structure from those that dxtbx writes.
     """
     placed = [_placed(panel, *_parents(detector.get("hierarchy", {}), i)) for i, panel in enumerate(detector["panels"])]
     panels = []
@@ -86,16 +118,21 @@ def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[
 
 
 def local_panel(hierarchy: Mapping[str, Any], panel: int, place: tuple[Array, Array, Array]) -> dict[str, list[float]]:
-    """The frame of a panel within the groups that it is in, as dxtbx's models have it.
+    """Origin and axes of a panel relative to the groups of panels that contain it, as dxtbx's models record them.
 
     Parameters
     ----------
     hierarchy
-        Of the detector.
+        Hierarchy of panel groups in the detector model.
     panel
         Number of the panel.
     place
-        Origin (3,) in mm, fast and slow axis (3,), unit vectors, in the laboratory frame of dxtbx.
+        Origin (3,) in mm, and fast and slow axis (3,) as unit vectors, in the laboratory frame of dxtbx.
+
+    Returns
+    -------
+    dict
+        Lists of three numbers: `origin` in mm, `fast_axis` and `slow_axis`.
     """
     rotation, shift = _parents(hierarchy, panel)
     origin, fast, slow = place
@@ -104,9 +141,9 @@ def local_panel(hierarchy: Mapping[str, Any], panel: int, place: tuple[Array, Ar
 
 
 def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
-    """Thickness (mm) and absorption (1/mm) of a panel whose parallax dxtbx corrects, else zeros.
+    """Thickness (mm) and absorption coefficient (1/mm) of a panel whose parallax dxtbx corrects; zeros for another.
 
-    The strategy's own numbers, which older lists have, take the place of the panel's.
+    Numbers of the `px_mm_strategy` itself, which older experiment lists have, take precedence over those of the panel.
     """
     strategy = model.get("px_mm_strategy", {})
     if strategy.get("type") != PARALLAX:
@@ -117,7 +154,7 @@ def _sensor(model: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _parents(group: Mapping[str, Any], panel: int) -> tuple[Array, Array]:
-    """Rotation and shift of the groups that a panel is in."""
+    """Rotation (3, 3) and shift (3,), mm, from the frame of the innermost group with a panel to the laboratory."""
     rotation, shift = _frame(group) if "origin" in group else (np.eye(3), np.zeros(3))
     for child in group.get("children", ()):
         if child.get("panel") == panel:
@@ -129,15 +166,18 @@ def _parents(group: Mapping[str, Any], panel: int) -> tuple[Array, Array]:
 
 
 def _holds(group: Mapping[str, Any], panel: int) -> bool:
+    """Whether a panel belongs to a group or to a group inside it."""
     return any(child.get("panel") == panel or _holds(child, panel) for child in group.get("children", ()))
 
 
 def _frame(model: Mapping[str, Any]) -> tuple[Array, Array]:
+    """Axes of a panel or group as columns (3, 3), and its origin (3,), mm."""
     fast, slow = (vector_of(model[name]) for name in ("fast_axis", "slow_axis"))
     return np.column_stack([fast, slow, np.cross(fast, slow)]), vector_of(model["origin"])
 
 
 def _placed(panel: Mapping[str, Any], rotation: Array, shift: Array) -> tuple[Array, Array, Array]:
+    """Origin (mm), fast and slow axis of a panel in the laboratory frame of dxtbx."""
     axes, origin = _frame(panel)
     return rotation @ origin + shift, rotation @ axes[:, 0], rotation @ axes[:, 1]
 
@@ -148,7 +188,7 @@ def _vector(values: Array) -> Vector:
 
 
 def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
-    """A detector as dxtbx's model, in the frame with the beam along `BEAM`."""
+    """The dxtbx model of a detector at a distance in mm, in the frame with the beam along `BEAM`."""
     back = rotation_of_beam(BEAM).T
     panels = []
     for panel in detector.panels:
@@ -200,7 +240,7 @@ def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
 
 
 def model_of_beam(wavelength: float) -> dict[str, Any]:
-    """A beam along `BEAM` as dxtbx's model, whose direction is that from the sample to the source."""
+    """The dxtbx model of a beam along `BEAM` with a wavelength in angstrom; its direction points to the source."""
     return {
         "__id__": "monochromatic",
         "direction": [-v for v in BEAM],

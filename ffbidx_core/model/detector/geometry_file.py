@@ -1,4 +1,4 @@
-"""Geometries as CrystFEL geometry files."""
+"""Writing of geometries as CrystFEL geometry files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .panels import BadRegion, Geometry, Panel, Reading, Vector
 from .units import electronvolts, volts
 
 BY_HAND = "; the wavelength was given by hand"
-"""Line of a geometry file whose wavelength wins over what the peaks' own file says."""
+"""Line that marks a geometry file whose wavelength takes precedence over the one in the peaks' own file."""
 ADU = re.compile(r"^[ \t]*(adu_per_(?:photon|eV)[ \t]*=[ \t]*[^;\s]+)", re.MULTILINE)
-"""Line that says how many units of the data a photon has; CrystFEL opens no geometry without one."""
+"""Line with the detector units per photon or eV, without which CrystFEL opens no geometry file."""
 SENSOR = re.compile(r"^; sensor of (\S+): (\S+) mm, absorption (\S+)/mm$", re.MULTILINE)
-"""Lines, comments to CrystFEL, for panels whose parallax is corrected: name, thickness, absorption."""
+"""Line, a comment to CrystFEL, with the name, thickness and absorption of a panel whose parallax is corrected."""
 
 
 def geometry_text(geometry: Geometry) -> str:
-    """A geometry as a CrystFEL geometry file. What its text before says of the data's units stays."""
+    """The text of a CrystFEL geometry file for a geometry; the detector units are those of its previous text."""
     lines = [BY_HAND] if geometry.by_hand else []
     wave, distance = geometry.wavelength, geometry.distance
     if wave is not None:
@@ -39,7 +39,7 @@ def geometry_text(geometry: Geometry) -> str:
     are_layers = len({p.first for p in panels}) < len(panels) and not any(p.dims for p in panels)
     for number, panel in enumerate(panels):
         lines += _panel_lines(panel)
-        # Panels that begin at one place are layers of the data.
+        # Panels that begin at the same pixel are layers of three-dimensional data.
         dims = ("%", str(number), "ss", "fs") if are_layers else panel.dims
         lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(dims)]
     lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
@@ -51,10 +51,12 @@ def geometry_text(geometry: Geometry) -> str:
 
 
 def _written(reading: Reading) -> str:
+    """The dataset's path or the number of a reading, as a geometry file has it."""
     return reading.path or f"{reading.value:.10g}"
 
 
 def _panel_lines(panel: Panel) -> list[str]:
+    """The lines of a geometry file that describe a panel."""
     size = float(np.linalg.norm(panel.fast))
     x, y, z = panel.corner
     fields = {
@@ -80,10 +82,12 @@ def _panel_lines(panel: Panel) -> list[str]:
 
 
 def _algebraic(vector: Vector, size: float) -> str:
+    """A vector in mm as a sum of x, y and z in pixels of a size in mm, in CrystFEL's notation."""
     return " ".join(f"{v / size:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True))
 
 
 def _region_lines(name: str, region: BadRegion) -> list[str]:
+    """The lines of a geometry file that describe a bad region."""
     axes = ("x", "y") if region.in_laboratory else ("fs", "ss")
     lines = [f"{name}/panel = {region.panel}"] if region.panel else []
     for axis, low, high in zip(axes, region.low, region.high, strict=True):

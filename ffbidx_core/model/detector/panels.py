@@ -1,8 +1,8 @@
-"""Detectors of many panels: pixels to reciprocal space.
+"""Detectors of many panels, and the conversion of their pixels to reciprocal space.
 
-The laboratory frame is CrystFEL's: the beam runs along +z, y points up, x completes a right-handed set. A spot is
-q = s1 - s0 with |s0| = |s1| = 1 / wavelength, without a factor 2 pi. Pixels are distances from a panel's corner, so
-the centre of the first pixel is at (0.5, 0.5).
+The laboratory frame is CrystFEL's: the beam runs along +z, y points up, and x completes a right-handed set. A spot is
+q = s1 - s0 with |s0| = |s1| = 1 / wavelength, without the factor 2 pi. Pixel coordinates are distances from a panel's
+corner, so that the centre of the first pixel is at (0.5, 0.5).
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ from .beam_shift import ShiftAlone
 from .units import millimetres, to_angstrom
 
 NO_PANEL = -1
+"""Number that stands for the panel of a point that lies on no panel."""
 
 Vector = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A flat panel, and where its pixels lie in the data.
+    """A flat panel, and the position of its pixels in the data.
 
     Attributes
     ----------
     name : str
+        Name of the panel in the geometry.
     first, last : (2,) int
-        First and last pixel in the data, fs and ss, both included.
+        First and last pixel of the panel in the data, fs and ss, both included.
     corner : (3,) float
-        Corner of the first pixel, mm; its z is measured from the detector's distance.
+        Outer corner of the first pixel, mm; its z is measured from the detector distance.
     fast, slow : (3,) float
-        One pixel along fs and ss, mm.
+        Step of one pixel along fs and along ss, mm.
     used : bool
-        False for a panel whose peaks are not to be indexed.
+        Whether peaks on the panel are indexed.
     sensor : (2,) float
-        Thickness, mm, and absorption, 1/mm, of a sensor in which rays are seen where they are absorbed, behind its
-        front; zeros where that is not corrected.
+        Thickness, mm, and absorption coefficient, 1/mm, of a sensor that absorbs rays behind its surface, by which
+        parallax is corrected; zeros if it is not.
     data : str
-        Path of the panel's images in the files, `%` for what differs between events, or empty.
+        Path of the panel's images in the files, with `%` for the part that differs between events; empty if unknown.
     dims : tuple of str
-        What each dimension of the images is: `ss`, `fs`, a number, or `%` for events.
+        Meaning of each dimension of the images: `ss`, `fs`, a fixed index, or `%` for the event.
     """
 
     name: str
@@ -60,16 +62,17 @@ class Panel:
 
 @dataclass(frozen=True)
 class BadRegion:
-    """A rectangle whose peaks are not to be indexed.
+    """A rectangle in which peaks are not indexed.
 
     Attributes
     ----------
     low, high : (2,) float
-        Its corners: data coordinates fs, ss (the pixels `high` included), or x, y of the laboratory in pixels.
+        Corners of the rectangle: fs, ss in the data (the pixels at `high` included), or x, y in the laboratory frame
+        in units of pixels.
     panel : str
-        The only panel it is on, or empty for all.
+        Name of the only panel to which the rectangle applies; empty if it applies to all.
     in_laboratory : bool
-        Whether it is in laboratory coordinates.
+        Whether the corners are in laboratory coordinates.
     """
 
     low: tuple[float, float]
@@ -80,18 +83,21 @@ class BadRegion:
 
 @dataclass(frozen=True)
 class Detector:
-    """Panels and bad regions. Pixels (n, 3) are fs and ss in the data, from corners, and the panel's number."""
+    """The panels and bad regions of a detector.
+
+    Its methods take pixels as arrays (n, 3): fs and ss in the data, in pixels, and the number of the panel.
+    """
 
     panels: tuple[Panel, ...]
     bad: tuple[BadRegion, ...] = ()
 
     @property
     def mean_offset(self) -> float:
-        """Mean offset of the panels' corners from the detector's distance, along the beam, mm."""
+        """Mean offset of the panels' corners from the detector distance, along the beam, mm."""
         return float(np.mean([panel.corner[2] for panel in self.panels]))
 
     def find_panels(self, fs: Array, ss: Array) -> NDArray[np.int64]:
-        """Panel of each point (n,) of the data; NO_PANEL where none or several hold it."""
+        """Number (n,) of the panel at each point fs, ss (n,) of the data; NO_PANEL if there is none, or several."""
         found = np.full(len(fs), NO_PANEL)
         times = np.zeros(len(fs), dtype=np.int64)
         for number, panel in enumerate(self.panels):
@@ -103,9 +109,21 @@ class Detector:
         return found
 
     def positions(self, pixels: Array, distance: ArrayLike, shift: Array | None = None) -> Array:
-        """Laboratory positions (n, 3) in mm of pixels, for a distance of the detector in mm, one or (n,).
+        """Positions of pixels in the laboratory frame.
 
-        `shift` (n, 2), mm, is how far the detector is moved along x and y for each pixel; None: it is not.
+        Parameters
+        ----------
+        pixels : (n, 3)
+            fs and ss in the data, and the number of the panel.
+        distance : float or (n,)
+            Detector distance, mm.
+        shift : (n, 2) or None
+            Displacement of the detector along x and y for each pixel, mm; None if it is not displaced.
+
+        Returns
+        -------
+        (n, 3) float64
+            Positions x, y, z from the sample, mm.
         """
         panel = pixels[:, 2].astype(np.int64)
         first, corner, fast, slow = (
@@ -120,16 +138,16 @@ class Detector:
         return np.asarray(places)
 
     def spots(self, pixels: Array, wavelength: ArrayLike, distance: ArrayLike, shift: Array | None = None) -> Array:
-        """Spots (n, 3), 1/angstrom, of pixels, for a wavelength in angstrom and a distance in mm, one or (n,).
+        """Spots (n, 3), 1/angstrom, at pixels (n, 3), for a beam of a wavelength in angstrom, one or (n,).
 
-        `shift` as `positions` takes it.
+        The other arguments are those of `positions`.
         """
         ray = self._without_parallax(pixels, self.positions(pixels, distance, shift))
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
     def on_panels(self, pixels: Array, distance: float) -> Array:
-        """Where rays enter the panels that they are seen on, (n, 2) mm from the panel's corner along fs and ss."""
+        """Points (n, 2), mm along fs and ss from the panel's corner, at which the rays at pixels (n, 3) enter it."""
         panel = pixels[:, 2].astype(np.int64)
         corners = np.array([p.corner for p in self.panels])
         corners[:, 2] += distance
@@ -139,10 +157,10 @@ class Detector:
         return np.asarray(np.einsum("nk,nak->na", steps, axes[panel]))
 
     def _without_parallax(self, pixels: Array, places: Array) -> Array:
-        """Where rays that are seen at places (n, 3) enter the sensor, mm.
+        """Points (n, 3), mm, at which the rays detected at positions (n, 3), mm, enter the sensor.
 
-        As dxtbx does it: a ray is seen at the mean depth o = 1 / mu - (t / cos + 1 / mu) exp(-mu t / cos) along it, for
-        a sensor of thickness t and absorption mu, and cos of the angle between the ray and the panel's normal.
+        The correction is that of dxtbx: a ray is detected at the mean depth 1/mu - (t/c + 1/mu) exp(-mu t/c) along its
+        path, for a sensor of thickness t and absorption mu, where c is the cosine of the ray's angle to the normal.
         """
         thickness, absorption = np.array([p.sensor for p in self.panels])[pixels[:, 2].astype(np.int64)].T
         if not (has_sensor := (thickness > 0) & (absorption > 0)).any():
@@ -160,7 +178,7 @@ class Detector:
         return corrected
 
     def usable(self, pixels: Array) -> NDArray[np.bool_]:
-        """Which pixels are on a panel that is used, outside all bad regions, (n,)."""
+        """Whether each pixel lies on a panel that is used and outside all bad regions, (n,)."""
         panel = pixels[:, 2].astype(np.int64)
         good = np.array([p.used for p in self.panels])[panel]
         for region in self.bad:
@@ -171,20 +189,21 @@ class Detector:
         return np.asarray(good, dtype=np.bool_)
 
     def _inside(self, region: BadRegion, pixels: Array) -> NDArray[np.bool_]:
+        """Whether each pixel lies in the rectangle of a bad region, on whichever panel, (n,)."""
         low, high = np.array(region.low), np.array(region.high)
         if not region.in_laboratory:
             return np.asarray(((pixels[:, :2] >= low) & (pixels[:, :2] < high + 1)).all(axis=1))
-        # In pixels of the panel, as the regions are given.
+        # Laboratory coordinates in units of the panel's pixels, as CrystFEL gives the regions.
         size = np.array([np.linalg.norm(p.fast) for p in self.panels])[pixels[:, 2].astype(np.int64)]
         places = self.positions(pixels, 0.0)[:, :2] / size[:, None]
         return np.asarray(((places >= low) & (places <= high)).all(axis=1))
 
     def moved(self, shift: Sequence[float]) -> Detector:
-        """The detector with all panels shifted by (3,) mm."""
+        """The detector with all panels displaced by `shift` (3,), mm."""
         return replace(self, panels=tuple(replace(p, corner=_sum(p.corner, shift)) for p in self.panels))
 
     def with_beam_at(self, centre: tuple[float, float]) -> Detector:
-        """The detector shifted across the beam so that the beam meets the first panel's plane at (fs, ss)."""
+        """The detector displaced across the beam so that the beam meets the first panel's plane at (fs, ss)."""
         place = self.positions(np.array([[*centre, 0.0]]), 0.0)[0]
         return self.moved((-place[0], -place[1], 0.0))
 
@@ -196,16 +215,16 @@ def _sum(vector: Sequence[float], shift: Sequence[float]) -> Vector:
 
 @dataclass(frozen=True)
 class Reading:
-    """A quantity of every frame: one number, or where each input file keeps it.
+    """A quantity that every frame has: one number for all frames, or the dataset in which each input file keeps it.
 
     Attributes
     ----------
     value : float or None
-        In `unit`.
+        The number, in `unit`; None if the files keep the quantity.
     path : str
-        Dataset with one number, or one for each frame; empty where there is a value.
+        Dataset with one number or one for each frame; empty if there is a value.
     unit : str
-        A unit that `units` knows.
+        Unit of the value or of the dataset, one that `units` knows.
     """
 
     value: float | None
@@ -214,7 +233,7 @@ class Reading:
 
     @property
     def millimetres(self) -> float:
-        """The number of a length, mm."""
+        """The value of a length, converted to mm."""
         factor = millimetres(self.unit)
         assert self.value is not None
         assert factor is not None
@@ -222,7 +241,7 @@ class Reading:
 
     @property
     def angstrom(self) -> float:
-        """The number of a wavelength, a photon energy or a voltage, as a wavelength in angstrom."""
+        """The value of a wavelength, photon energy or accelerating voltage, converted to a wavelength in angstrom."""
         convert = to_angstrom(self.unit)
         assert convert is not None
         return float(convert(self.value))
@@ -230,30 +249,31 @@ class Reading:
 
 @dataclass(frozen=True)
 class Geometry:
-    """All that is needed to turn the peaks of a file into spots.
+    """Everything that converts the peaks of a file to spots.
 
     Attributes
     ----------
     detector : Detector
+        Panels and bad regions.
     wavelength, distance : Reading or None
-        None where the peaks' own file must say it.
+        Wavelength of the beam and detector distance; None if the peaks' own file must give the quantity.
     peak_list : str
-        Where the peak lists are in the files, `%` for what differs between events, or empty.
+        Path of the peak lists in the files, with `%` for the part that differs between events; empty if not given.
     peak_list_type : str
-        `cxi`, `list3`, or empty for what is found there.
+        Format of the peak lists, `cxi` or `list3`; empty if the data decide.
     half_pixel_shift : bool or None
-        Whether peaks are pixel numbers, to which half a pixel is added; None: as is usual in their format.
+        Whether peak positions are pixel numbers, to which half a pixel is added; None if their format decides.
     text : str
-        The geometry as a CrystFEL geometry file.
+        The geometry as the text of a CrystFEL geometry file.
     by_hand : bool
-        Whether the wavelength was given by hand, so that it wins over what the peaks' own file says.
+        Whether the wavelength was given by hand, so that it takes precedence over the one in the peaks' own file.
     notes : tuple of str
-        What a user should know of the geometry: what is assumed, and lines without effect.
+        Notes to the user on assumptions and on lines of the geometry without effect.
     groups : tuple of tuple of int
-        Sets of panels, by their numbers, that are mounted together; one may be part of another.
+        Numbers of the panels in each group that is mounted together; a group may be part of another.
     shift : (2,) of Reading or None
-        Where files keep how far the detector is moved along x and y on each frame, see `Detector.positions`; None: a
-        shift that is the same for all frames is in the detector.
+        Displacement of the detector along x and y that the files record for each frame, see `Detector.positions`. None
+        if it is the same for all frames; it is then part of the panels' corners.
     """
 
     detector: Detector
@@ -270,4 +290,4 @@ class Geometry:
 
 
 GivenGeometry = Geometry | ShiftAlone
-"""What a user may give for all inputs: their geometry, or no more than a shift of the beam."""
+"""A geometry that a user gives for all inputs, or only a shift of the beam."""

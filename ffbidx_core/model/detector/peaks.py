@@ -1,4 +1,4 @@
-"""Spots as a detector saw them."""
+"""Peaks: the positions of spots on the detector."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from ..cell import Array
 
 @dataclass
 class DetectorPeaks:
-    """Peaks of F frames, N in all, parallel to their spots.
+    """The N peaks of F frames, in the order of their spots.
 
     Attributes
     ----------
     pixels : (N, 3) float64
-        fs and ss in the data, from panels' corners, and the panel's number.
+        fs and ss in the data, measured from the outer corner of the first pixel, and the number of the panel.
     wavelength : (F,) float64
-        Wavelength of each frame, angstrom.
+        Wavelength of the beam on each frame, angstrom.
     distance : (F,) float64
-        Distance of the detector from the sample, mm.
+        Detector distance on each frame, mm.
     intensity : (N,) float64 or None
+        Intensity of each peak in units of its file; None if the file has none.
     shift : (F, 2) float64 or None
-        How far the detector is moved along x and y on each frame, mm; None: it is not.
+        Displacement of the detector along x and y on each frame, mm; None if it is not displaced.
     """
 
     pixels: Array
@@ -34,7 +35,7 @@ class DetectorPeaks:
     shift: Array | None = None
 
     def __getitem__(self, frames: tuple[NDArray[np.bool_] | slice, NDArray[np.bool_] | slice]) -> DetectorPeaks:
-        """The peaks of some rows, of some frames: peaks[rows, frames]."""
+        """A selection of peaks, `peaks[rows, frames]`: the rows of the peaks to keep, and the frames to keep."""
         rows, of = frames
         intensity = None if self.intensity is None else self.intensity[rows]
         shift = None if self.shift is None else self.shift[of]

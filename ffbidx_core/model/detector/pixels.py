@@ -1,6 +1,6 @@
-"""Detector pixels to reciprocal space and back.
+"""Conversion between detector pixels and reciprocal space for a flat detector, and shifts of spots.
 
-The beam runs along +z; a spot is q = s1 - s0 with |s0| = |s1| = 1 / wavelength, without a factor 2 pi.
+The beam runs along +z; a spot is q = s1 - s0 with |s0| = |s1| = 1 / wavelength, without the factor 2 pi.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from ..cell import Array
 from .beam_shift import Radian
 
 SPHERE_ERROR = 0.1
-"""Spots that are off the sphere fitted to them by more than this share give no wavelength."""
+"""Largest relative misfit (rms, in squared distance from the origin) of spots to an Ewald sphere fitted to them."""
 PADDING = 1e-6
-"""Spots this near to the origin, 1/angstrom, are none."""
+"""Distance from the origin, 1/angstrom, up to which a point is padding and not a spot."""
 FORWARD = 0.1
-"""Rays with a smaller cosine of their angle to the beam meet no flat detector behind the sample."""
+"""Smallest cosine of the angle to the beam of a ray that meets a flat detector behind the sample."""
 
 
 @dataclass(frozen=True)
 class FlatDetector:
-    """One flat panel normal to the beam, its fast axis along +x, its slow axis along +y.
+    """A flat detector of one panel normal to the beam, with its fast axis along +x and its slow axis along +y.
 
     Attributes
     ----------
     distance : float
         Distance of the panel from the sample, mm.
     pixel_size : float
-        Edge of a pixel, micrometre.
+        Edge of a square pixel, micrometre.
     size : (2,) int
-        Pixels along the fast and the slow axis.
+        Number of pixels along the fast and the slow axis.
     beam_centre : (2,) float
-        Where the beam meets the panel, in pixels from the corner of the first pixel.
+        Point where the beam meets the panel, in pixels from the outer corner of the first pixel.
     """
 
     distance: float
@@ -45,33 +45,33 @@ class FlatDetector:
     beam_centre: tuple[float, float]
 
     def spots(self, pixels: Array, wavelength: float) -> Array:
-        """Spots (n, 3), 1/angstrom, on the Ewald sphere, seen at pixels (n, 2)."""
+        """Spots (n, 3), 1/angstrom, on the Ewald sphere whose rays meet the panel at pixels (n, 2)."""
         in_plane = (pixels - self.beam_centre) * (self.pixel_size * 1e-3)
         ray = np.column_stack([in_plane, np.full(len(pixels), self.distance)])
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return (ray - (0.0, 0.0, 1.0)) / wavelength
 
     def pixels(self, spots: Array, wavelength: float) -> Array:
-        """Pixels (n, 2) where the rays s0 + q of spots (n, 3) meet the panel's plane; nan for backward rays."""
+        """Pixels (n, 2) at which the rays s0 + q of spots (n, 3) meet the panel's plane; nan for backward rays."""
         ray = spots * wavelength + (0.0, 0.0, 1.0)
         forward = np.where(ray[:, 2:] > 0, ray[:, 2:], np.nan)
         return ray[:, :2] / forward * (self.distance / (self.pixel_size * 1e-3)) + self.beam_centre
 
     def holds(self, pixels: Array) -> NDArray[np.bool_]:
-        """Which of the pixels (n, 2) lie on the panel; nan does not."""
+        """Whether each of the pixels (n, 2) lies on the panel; a pixel with nan does not."""
         return np.asarray(((pixels >= 0) & (pixels < self.size)).all(axis=1), dtype=np.bool_)
 
     def around_beam(self, offsets: Array) -> Array:
-        """Pixels (n, 2) that lie so many pixels (n, 2) beside the beam."""
+        """Pixels (n, 2) at the given offsets (n, 2), in pixels, from the beam centre."""
         return np.asarray(self.beam_centre + offsets)
 
     @property
     def corners(self) -> Array:
-        """Pixels (4, 2) of the panel's corners."""
+        """Pixel coordinates (4, 2) of the panel's corners."""
         return np.array([(x, y) for x in (0, self.size[0]) for y in (0, self.size[1])], dtype=np.float64)
 
     def as_text(self, wavelength: float) -> str:
-        """The detector as a CrystFEL geometry file of one panel."""
+        """The text of a CrystFEL geometry file for the detector and a wavelength in angstrom."""
         (nx, ny), (x, y) = self.size, self.beam_centre
         lines = [
             f"wavelength = {wavelength:.8g} A",
@@ -90,10 +90,10 @@ class FlatDetector:
 
 
 def wavelength_of_spots(spots: Array) -> float | None:
-    """The wavelength in angstrom whose Ewald sphere holds spots (n, 3); None where they lie on none."""
+    """The wavelength in angstrom whose Ewald sphere fits spots (n, 3), 1/angstrom; None if no sphere fits them."""
     q = spots[np.linalg.norm(spots, axis=1) > PADDING]
     depth = -q[:, 2]
-    # |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, fitted.
+    # On the sphere |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, whose slope is fitted.
     squared = (q * q).sum(axis=1)
     radius = float(squared @ depth / max(2 * depth @ depth, 1e-300))
     off = squared - 2 * radius * depth
@@ -103,23 +103,26 @@ def wavelength_of_spots(spots: Array) -> float | None:
 
 
 def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, distance: float = 0.0) -> Array:
-    """Spots (n, 3), 1/angstrom, as they are when the detector that they were computed with was not where it is.
+    """Correct spots that were computed with a wrong beam position or a wrong detector distance.
 
-    On a flat detector normal to the beam a ray (X, Y, 1) becomes ((1 + distance) X - shift_x, ..., 1).
+    The detector is taken to be flat and normal to the beam, so that a ray (X, Y, 1) becomes
+    ((1 + distance) X - shift_x, (1 + distance) Y - shift_y, 1).
 
     Parameters
     ----------
+    spots : (n, 3)
+        Spots as computed, 1/angstrom.
     wavelength : (n,)
-        Of each spot, angstrom.
+        Wavelength of the beam for each spot, angstrom.
     shift : (2,)
-        Where the beam meets the detector, along x and y, from where it was taken to.
+        Offset of the beam on the detector, along x and y, from its assumed position, radian.
     distance
-        By which share of itself it is nearer than was taken.
+        Relative excess of the assumed detector distance over the true one.
 
     Returns
     -------
     (n, 3) float64
-        Spots of rays that no such detector sees, see `FORWARD`, are as they were.
+        Corrected spots, 1/angstrom. A spot whose ray cannot meet such a detector, see `FORWARD`, is unchanged.
     """
     wave = np.asarray(wavelength, dtype=np.float64)[:, None]
     ray = spots * wave + (0.0, 0.0, 1.0)
@@ -131,14 +134,23 @@ def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, dist
 
 
 def frames_of_moved_detector(spots: NDArray[Any], offsets: NDArray[np.int64], shift: Radian) -> NDArray[np.float32]:
-    """Spots (N, 3) of frames with the beam shifted, as well as spots alone allow: by the wavelength of their sphere.
+    """Correct the spots of frames for a beam shift where only the spots are known.
+
+    The wavelength of a frame is found by fitting an Ewald sphere to its spots.
 
     Parameters
     ----------
+    spots : (N, 3)
+        Spots as computed, 1/angstrom.
     offsets : (F + 1,)
-        Frame f owns rows offsets[f]:offsets[f + 1]; one whose spots lie on no Ewald sphere stays as it is.
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     shift : (2,)
-        As for `spots_of_moved_detector`.
+        Offset of the beam on the detector, along x and y, from its assumed position, radian.
+
+    Returns
+    -------
+    (N, 3) float32
+        Corrected spots, 1/angstrom. A frame whose spots fit no Ewald sphere is unchanged.
     """
     moved = spots.astype(np.float64)
     for begin, end in itertools.pairwise(offsets):

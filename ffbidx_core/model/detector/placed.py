@@ -1,7 +1,7 @@
-"""Panels as arrays at their place behind the sample, moved as rigid bodies.
+"""Panels as arrays in the laboratory frame, which can be moved as rigid bodies.
 
-The laboratory frame is CrystFEL's, lengths are millimetres. A motion (6,) is a shift along x, y, z in pixels and a turn
-about x, y, z in milliradian.
+The laboratory frame is CrystFEL's, with the origin at the sample; lengths are in millimetres. A motion (6,) is a shift
+along x, y, z in pixels and a rotation vector along x, y, z in milliradian.
 """
 
 from __future__ import annotations
@@ -16,32 +16,35 @@ from ..vectors import cross_matrix
 from .panels import NO_PANEL, Detector, Panel, Vector
 
 MRAD = 1e-3
+"""One milliradian in radian."""
 FORWARD = 0.1
-"""Rays with a smaller cosine of their angle to the beam are not seen."""
+"""Smallest cosine of the angle to the beam of a ray that is detected."""
 _GRID = (0.0, 0.5, 1.0)
-"""Where, along each edge, the points of a panel lie by which its place is compared."""
+"""Fractions of a panel's edges at which the points lie by which two positions of the panel are compared."""
 
 
 def rotations(vectors: Array) -> Array:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), radian, by Rodrigues' formula."""
+    """Rotation matrices (..., 3, 3) for rotation vectors (..., 3) in radian, by Rodrigues' formula."""
     angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
     m = cross_matrix(vectors)
-    # sin(x) / x and (1 - cos(x)) / x^2, which have no hole at 0.
+    # The factors are sin(x) / x and (1 - cos(x)) / x^2, in forms that are defined at x = 0.
     return np.asarray(np.eye(3) + np.sinc(angle / np.pi) * m + np.sinc(angle / (2 * np.pi)) ** 2 / 2 * (m @ m))
 
 
 @dataclass(frozen=True)
 class PlacedPanels:
-    """P panels.
+    """The positions of P panels in the laboratory frame.
 
     Attributes
     ----------
-    first, size : (P, 2) float64
-        First pixel in the data, fs and ss, and the number of pixels along each.
+    first : (P, 2) float64
+        First pixel of each panel in the data, fs and ss.
+    size : (P, 2) float64
+        Number of pixels of each panel along fs and ss.
     corner : (P, 3) float64
-        Corner of the first pixel, mm from the sample.
+        Outer corner of each panel's first pixel, mm from the sample.
     fast, slow : (P, 3) float64
-        One pixel along fs and ss, mm.
+        Step of one pixel along fs and along ss, mm.
     """
 
     first: Array
@@ -52,7 +55,7 @@ class PlacedPanels:
 
     @classmethod
     def of(cls, detector: Detector, distance: float) -> PlacedPanels:
-        """The panels of a detector at a distance in mm."""
+        """The panels of a detector at a detector distance in mm."""
         first, last, corner, fast, slow = (
             np.array([getattr(panel, name) for panel in detector.panels], dtype=np.float64)
             for name in ("first", "last", "corner", "fast", "slow")
@@ -61,7 +64,7 @@ class PlacedPanels:
 
     @property
     def n_panels(self) -> int:
-        """P."""
+        """The number P of panels."""
         return len(self.corner)
 
     @property
@@ -71,30 +74,37 @@ class PlacedPanels:
 
     @property
     def centre(self) -> Array:
-        """Middle of each panel, (P, 3) mm."""
+        """Centre of each panel, (P, 3), mm from the sample."""
         return np.asarray(self.corner + (self.size[:, :1] * self.fast + self.size[:, 1:] * self.slow) / 2)
 
     def points(self) -> Array:
-        """Nine points of each panel, (P, 9, 3) mm: corners, middles of edges, middle."""
+        """Nine points (P, 9, 3), mm, on each panel: the corners, the middles of the edges and the centre."""
         f, s = (axis.reshape(1, -1, 1) for axis in np.meshgrid(_GRID, _GRID))
         along_fast, along_slow = (self.size[:, i, None] * axis for i, axis in enumerate((self.fast, self.slow)))
         return np.asarray(self.corner[:, None] + f * along_fast[:, None] + s * along_slow[:, None])
 
     def places(self, pixels: Array) -> Array:
-        """Laboratory positions (n, 3) in mm of pixels (n, 3): fs and ss in the data, number of the panel."""
+        """Positions (n, 3), mm from the sample, of pixels (n, 3): fs and ss in the data, and the panel's number."""
         panel = pixels[:, 2].astype(np.int64)
         steps = pixels[:, :2] - self.first[panel]
         return np.asarray(self.corner[panel] + steps[:, :1] * self.fast[panel] + steps[:, 1:] * self.slow[panel])
 
     def spots(self, pixels: Array, wavelength: ArrayLike, farther: ArrayLike = 0.0) -> Array:
-        """Spots (n, 3), 1/angstrom, of pixels (n, 3).
+        """Spots in reciprocal space at pixels.
 
         Parameters
         ----------
-        wavelength
-            Angstrom, one or (n,).
-        farther
-            How much farther from the sample the detector was, mm, one or (n,).
+        pixels : (n, 3)
+            fs and ss in the data, and the number of the panel.
+        wavelength : float or (n,)
+            Wavelength of the beam, angstrom.
+        farther : float or (n,)
+            Increase of the detector distance over that of the panels here, mm.
+
+        Returns
+        -------
+        (n, 3) float64
+            Spots, 1/angstrom.
         """
         ray = self.places(pixels)
         ray[:, 2] += np.asarray(farther)
@@ -102,16 +112,26 @@ class PlacedPanels:
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
     def seen(self, ray: Array, panel: NDArray[np.int64], farther: ArrayLike = 0.0) -> tuple[Array, Array, Array]:
-        """Where rays (n, 3) meet the planes of panels.
+        """Points at which rays meet the planes of panels.
+
+        Parameters
+        ----------
+        ray : (n, 3)
+            Rays from the sample; their lengths do not matter.
+        panel : (n,)
+            Number of the panel for each ray.
+        farther : float or (n,)
+            Increase of the detector distance over that of the panels here, mm.
 
         Returns
         -------
         at : (n, 2) float64
-            Pixels in the data.
+            Pixels fs, ss in the data.
         by_place : (n, 2, 3) float64
-            Derivative of the pixels by the place where the ray passes, 1/mm: a ray moved along itself stays.
+            Derivative of the pixels with respect to a displacement of the ray, 1/mm; a displacement along the ray
+            itself has no effect.
         length : (n,) float64
-            Length of the rays up to there, in units of themselves.
+            Distance from the sample to the point over the length of the ray's vector.
         """
         normal = np.cross(self.fast, self.slow)
         axes = np.stack([self.fast, self.slow], axis=1)
@@ -126,7 +146,7 @@ class PlacedPanels:
         return at, dual - along[:, :, None] * n[:, None, :], length
 
     def meet(self, ray: Array) -> Array:
-        """The pixels (n, 3) where rays (n, 3) are seen first; `NO_PANEL` as panel where none sees them."""
+        """Pixels (n, 3) of the first panel that each ray (n, 3) meets: fs, ss and the panel, `NO_PANEL` if none."""
         found = np.full((len(ray), 3), np.nan)
         found[:, 2] = NO_PANEL
         nearest = np.full(len(ray), np.inf)
@@ -145,7 +165,7 @@ class PlacedPanels:
         return found
 
     def moved(self, motion: Array) -> PlacedPanels:
-        """Each panel moved about its own middle by its motion, (P, 6)."""
+        """The panels after each has been moved by its motion, a row of (P, 6), with rotations about its own centre."""
         turn, centre = rotations(motion[:, 3:] * MRAD), self.centre
         corner, fast, slow = (
             np.einsum("pij,pj->pi", turn, vectors) for vectors in (self.corner - centre, self.fast, self.slow)
@@ -153,14 +173,17 @@ class PlacedPanels:
         return replace(self, corner=centre + motion[:, :3] * self.pixel + corner, fast=fast, slow=slow)
 
     def shifts_seen(self, other: PlacedPanels) -> Array:
-        """By how much the nine points of each panel are off in another place, seen along the ray: (P, 9, 2) px."""
+        """Shifts (P, 9, 2) in pixels of the nine points of each panel against another position of the panels.
+
+        The shift is that of the pixel at which the ray through a point is detected.
+        """
         points = self.points()
         panel = np.repeat(np.arange(self.n_panels), points.shape[1])
         here, there = (each.seen(points.reshape(-1, 3), panel)[0] for each in (self, other))
         return np.asarray((here - there).reshape(*points.shape[:2], 2))
 
     def as_detector(self, detector: Detector, distance: float) -> Detector:
-        """A detector with its panels here; corners are measured from the distance, mm."""
+        """A copy of a detector with its panels at the positions here, relative to a detector distance in mm."""
         corner = self.corner - (0, 0, distance)
         panels = zip(detector.panels, corner.tolist(), self.fast.tolist(), self.slow.tolist(), strict=True)
         return replace(detector, panels=tuple(_at(*each) for each in panels))

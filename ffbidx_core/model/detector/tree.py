@@ -1,4 +1,4 @@
-"""The panels of a detector as leaves of a tree of rigid groups."""
+"""A tree of rigid groups of a detector's panels, whose leaves are the panels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from ..vectors import cross_matrix
 from .placed import MRAD, PlacedPanels
 
 Groups = tuple[tuple[int, ...], ...]
-"""Sets of panels, by their numbers, that are mounted together; one may be part of another."""
+"""Numbers of the panels in each group that is mounted together; a group may be part of another."""
 
 NEAR = 10.0
-"""Pixels between two panels of one sensor or module at most, where no groups are given."""
+"""Gap in pixels below which two panels belong to one module, for a detector whose groups are not given."""
 _EDGE_POINTS = 13
+"""Number of points on each edge of a panel by which the gap to another panel is measured."""
 
 
 @dataclass(frozen=True)
 class PanelTree:
-    """n nodes: the whole detector first, then its groups, then P panels.
+    """A tree of n nodes: the whole detector first, then its groups, then its P panels.
 
     Attributes
     ----------
     joined : (6 P, 6 n) float64
-        The motions of the panels, each about its own middle, are joined @ (motions of the nodes, each about its own).
+        Matrix that gives the motions of the panels, each about its own centre, from the motions of the nodes, each
+        about the node's centre; see `of_panels`.
     level : (n,) int64
-        0 for the whole detector; how many nodes hold a group; for all panels one more than any group has.
+        Depth of each node: 0 for the whole detector; for a group the number of nodes that contain it; for the panels
+        one more than for the deepest group.
     members : list of (m,) int64, n
-        The panels of each node.
+        Numbers of the panels in each node.
     """
 
     joined: Array
@@ -40,12 +43,12 @@ class PanelTree:
 
     @property
     def n_nodes(self) -> int:
-        """n."""
+        """The number n of nodes."""
         return len(self.level)
 
     @classmethod
     def of(cls, panels: PlacedPanels, groups: Groups) -> PanelTree:
-        """The tree of panels and their groups; groups that overlap in part with larger ones are left out."""
+        """The tree of panels and their groups, without groups that overlap a larger group only in part."""
         everything = frozenset(range(panels.n_panels))
         kept = nested(groups, everything)
         nodes = [everything, *kept]
@@ -60,7 +63,7 @@ class PanelTree:
         middle = panels.centre
         blocks = []
         for number, mine in enumerate(members):
-            # The whole detector turns about a point of the beam.
+            # The whole detector rotates about a point on the beam.
             centre = middle[mine].mean(axis=0) if number else np.array([0, 0, middle[:, 2].mean()])
             block = np.zeros((panels.n_panels, 6, 6))
             block[mine] = np.eye(6)
@@ -69,12 +72,21 @@ class PanelTree:
         return cls(np.concatenate(blocks, axis=1), np.array(depth, dtype=np.int64), members)
 
     def of_panels(self, motion: Array) -> Array:
-        """The motions (P, 6) of the panels, of motions (n, 6) of the nodes."""
+        """The motions (P, 6) of the panels that follow from the motions (n, 6) of the nodes."""
         return np.asarray((self.joined @ motion.ravel()).reshape(-1, 6))
 
 
 def nested(groups: Iterable[Sequence[int]], everything: frozenset[int]) -> list[frozenset[int]]:
-    """The groups that are parts of each other or apart, the largest first, none twice, none with one panel or all."""
+    """Select groups of panels that form a tree.
+
+    Of any two groups one contains the other or they share no panel; of groups that overlap in part the largest is kept.
+    Groups of one panel or of all panels are left out.
+
+    Returns
+    -------
+    list of frozenset
+        Numbers of the panels in each group, the largest group first.
+    """
     kept: list[frozenset[int]] = []
     for group in sorted(dict.fromkeys(map(frozenset, groups)), key=lambda g: (-len(g), min(g, default=0))):
         if 1 < len(group) < len(everything) and all(group <= other or not group & other for other in kept):
@@ -83,7 +95,7 @@ def nested(groups: Iterable[Sequence[int]], everything: frozenset[int]) -> list[
 
 
 def groups_by_nearness(panels: PlacedPanels) -> Groups:
-    """Groups of panels with less than `NEAR` pixels between them, for detectors whose file names no groups."""
+    """Groups of panels with gaps of less than `NEAR` pixels, for a detector whose geometry file names no groups."""
     n = panels.n_panels
     edge = np.linspace(0, 1, _EDGE_POINTS)
     zero, one = np.zeros_like(edge), np.ones_like(edge)

@@ -1,1 +1,1 @@
-"""The fit of cell, beam and distance to the residuals of indexed spots, and its equations."""
+"""The joint fit of unit cell, beam shift and detector distance to the residuals of indexed spots."""

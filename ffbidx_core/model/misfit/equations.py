@@ -1,7 +1,7 @@
-"""The equations of `misfit`: residuals of indexed spots, their derivatives, what is left when crystals are eliminated.
+"""Equations of the joint fit: residuals of indexed spots, their derivatives, elimination of the crystals' parameters.
 
-Parameters of a crystal: three of its rotation, six of its strain. Common ones: beam shift along x and y, distance
-(`COMMON`), then the strains of the references in terms of their bases.
+A crystal has nine parameters of its own: three of its rotation and six of its strain. All crystals share the beam shift
+along x and y and the detector distance (`COMMON`), and the strain of each reference cell in terms of its basis.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from ..strain import MATRICES, MULTIPLICITY, components, matrices, strains_and_r
 from ..vectors import axes_of_rays, cross_matrix
 
 RADIUS = 0.002
-"""Spots this near to a predicted one, 1/angstrom, are its own, if they are no other crystal's too."""
+"""Distance from a predicted reflection within which a spot is indexed, 1/angstrom, if by one crystal only."""
 LARGEST_SHARE = 0.3
-"""The radius is at most this share of the shortest reciprocal vector."""
+"""Upper limit of that distance over the length of the shortest reciprocal lattice vector."""
 FEWEST_SPOTS = 6
-"""A crystal with fewer indexed spots is left out of the fit."""
+"""Number of indexed spots below which a crystal is left out of the fit."""
 BIWEIGHT = 6.0
-"""Residuals of so many standard deviations count for nothing."""
+"""Length of a residual, in standard deviations, from which its weight is zero."""
 CONSISTENT = 1.074
-"""The standard deviation of normal residuals, three numbers each, over that of the weighted ones."""
+"""Ratio of the standard deviation of normally distributed residuals (of three components) to the weighted estimate."""
 SCATTERS = np.geomspace(2e-5, 0.02, 70)
-"""Scatter of the strains that are tried."""
+"""Standard deviations of the crystals' strains among which the likeliest is chosen."""
 OWN = 9
 """Number of parameters of a crystal: three of its rotation, six of its strain."""
 COMMON = ("x", "y", "distance")
+"""Parameters of the detector: the beam shift along x and y, and the detector distance."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Indexed:
-    """The n spots that are indexed, each by one crystal, and the strains of these, (C, 6), and rotations.
+    """The n spots that are indexed by exactly one crystal each, and the strains and rotations of the C crystals.
 
     Attributes
     ----------
-    spots : (n, 3) float64
-        Predicted places of the spots, 1/angstrom.
-    residuals : (n, 3) float64
-        Observed less predicted place of each spot, 1/angstrom.
+    spots, residuals : (n, 3) float64
+        Predicted position of each spot, and observed minus predicted position, 1/angstrom.
     crystal : (n,) int64
         Crystal of each spot, ascending.
     axes : (n, 3, 3) float64
-        Rows: two directions across the diffracted ray, and its own.
+        Rows are two unit vectors across the diffracted ray of each spot, and one along it.
     wavelength : (n,) float64
+        Wavelength of the beam for each spot, angstrom.
     strain : (C, 6) float64;  rotation : (C, 3, 3) float64
+        Strain and rotation of each crystal relative to its reference cell.
     used : (C,) bool
-        Crystals with enough spots.
+        Whether a crystal has enough spots to take part in the fit.
     """
 
     spots: Array
@@ -74,7 +75,7 @@ class Indexed:
 
 
 def index_spots(crystals: Crystals) -> Indexed:
-    """The spots near to a predicted one of one crystal only, of crystals with enough of them."""
+    """The spots close to a predicted reflection of exactly one crystal, of the crystals with enough such spots."""
     rows, crystal = crystals.pairs()
     observed = crystals.spots[rows]
     indices = np.rint(np.einsum("nij,nj->ni", crystals.cells[crystal], observed))
@@ -87,8 +88,8 @@ def index_spots(crystals: Crystals) -> Indexed:
     near &= np.bincount(rows[near], minlength=len(crystals.spots))[rows] == 1
     used = np.bincount(crystal[near], minlength=len(crystals.cells)) >= FEWEST_SPOTS
     near &= used[crystal]
-    # Not the observed ray: its noise would be that of the residuals, and what hardly differs (distance and scale) is
-    # distinguished by a small part of the derivatives.
+    # The predicted ray, not the observed one, whose noise is that of the residuals: parameters that are hard to
+    # separate (distance and scale) differ only in a small part of the derivatives.
     ray = predicted[near] * wavelength[near, None] + (0.0, 0.0, 1.0)
     strain, rotation = strains_and_rotations(crystals.cells, crystals.references[crystals.input_cell])
     return Indexed(
@@ -104,10 +105,10 @@ def index_spots(crystals: Crystals) -> Indexed:
 
 
 def derivatives(indexed: Indexed) -> Array:
-    """How residuals come about: the derivatives of spots along the axes of `indexed`, (n, 3, 12).
+    """Derivatives (n, 3, 12) of the residuals with respect to 9 crystal parameters and the 3 `COMMON` ones.
 
-    By a crystal's parameters those of the predicted spot, by the `COMMON` ones those of the spot as it was computed
-    with a detector that is not there: they undo what `spots_of_moved_detector` does.
+    Components are along the axes of `indexed`. The crystal's parameters move the predicted spot. The common ones move
+    the observed spot, computed with a wrong detector position, opposite to `spots_of_moved_detector`.
     """
     rotation = cross_matrix(-indexed.spots)
     turned = indexed.rotation[indexed.crystal]
@@ -125,16 +126,15 @@ def derivatives(indexed: Indexed) -> Array:
 
 @dataclass(frozen=True)
 class Reduced:
-    """Equations of the common parameters, crystal by crystal, when its own are eliminated.
+    """Normal equations of the G common parameters for each crystal, whose own parameters have been eliminated.
 
     Attributes
     ----------
     matrix : (C, G, G);  right : (C, G)
-    inverse : (C, 9, 9)
-        Of the matrices of the crystals' own parameters.
-    mixed : (C, 9, G)
-        What joins own and common parameters.
-    own_right : (C, 9)
+        Matrix and right side of the equations.
+    inverse : (C, 9, 9);  mixed : (C, 9, G);  own_right : (C, 9)
+        Blocks of the full equations: inverse of the block of a crystal's own parameters, the block that couples own
+        and common parameters, and the right side of the own ones.
     """
 
     matrix: Array
@@ -144,18 +144,18 @@ class Reduced:
     own_right: Array
 
     def own(self, change: Array) -> Array:
-        """The crystals' parameters (C, 9) that go with a change (G,) of the common ones."""
+        """The changes (C, 9) of the crystals' own parameters that accompany a change (G,) of the common ones."""
         return np.asarray(np.einsum("cpq,cq->cp", self.inverse, self.own_right - self.mixed @ change))
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Weighted sums over the spots of each crystal: matrix (C, 12, 12), right side (C, 12), and what made them.
+    """Normal equations of each crystal, as weighted sums over its spots: matrix (C, 12, 12) and right side (C, 12).
 
     Attributes
     ----------
     weights : (n,);  jacobian : (n, 3, 12);  residuals : (n, 3)
-        Along the axes of `Indexed`.
+        Weight, derivatives and residual of each spot, with components along the axes of `Indexed`.
     """
 
     matrix: Array
@@ -166,7 +166,7 @@ class Sums:
 
 
 def sums_over_spots(indexed: Indexed, jacobian: Array, spread: Spread) -> Sums:
-    """The normal equations of each crystal, residuals whitened and those far out given up (Tukey's biweight)."""
+    """The normal equations of each crystal, for whitened residuals with Tukey's biweight, which ignores outliers."""
     residuals = np.einsum("nij,nj->ni", indexed.axes, indexed.residuals)
     sigma = np.array([spread.across, spread.across, spread.along])
     squared = ((residuals / sigma) ** 2).sum(axis=1) / BIWEIGHT**2
@@ -179,7 +179,7 @@ def sums_over_spots(indexed: Indexed, jacobian: Array, spread: Spread) -> Sums:
 
 
 def _per_crystal(values: Array, indexed: Indexed) -> Array:
-    """Sums of values (n, ...) over the spots of each crystal, (C, ...)."""
+    """Sums (C, ...) of values (n, ...) over the spots of each crystal."""
     total = np.zeros((len(indexed.used), *values.shape[1:]))
     crystals, first = np.unique(indexed.crystal, return_index=True)
     if len(crystals):
@@ -190,17 +190,16 @@ def _per_crystal(values: Array, indexed: Indexed) -> Array:
 def reduce(
     sums: Sums, indexed: Indexed, scatter: float, bases: dict[int, Array], input_cell: NDArray[np.int64]
 ) -> Reduced:
-    """Eliminate the crystals' own parameters.
+    """Eliminate the crystals' own parameters from the normal equations.
 
-    The prior says that a crystal's strain differs from that of its reference by `scatter`; its equations join the
-    two.
+    The prior, by which a crystal's strain scatters about that of its reference by `scatter`, couples the two strains.
     """
     stiffness = MULTIPLICITY / scatter**2
     n_common = len(COMMON) + sum(map(len, bases.values()))
     own, own_right = sums.matrix[:, :OWN, :OWN].copy(), sums.right[:, :OWN].copy()
     own[:, range(3, OWN), range(3, OWN)] += stiffness
     own_right[:, 3:] -= stiffness * indexed.strain
-    # A crystal without spots has no rotation.
+    # Spots do not determine the rotation of a crystal that has none.
     own[:, range(OWN), range(OWN)] += 1e-6
     size = len(own)
     mixed, matrix = np.zeros((size, OWN, n_common)), np.zeros((size, n_common, n_common))
@@ -225,10 +224,10 @@ def reduce(
 
 
 def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, before: Spread) -> tuple[float, float]:
-    """Standard deviations of the residuals across and along the ray after the fit.
+    """Standard deviations, 1/angstrom, of the residuals across and along the ray after the fit.
 
-    Each is divided by its number of observations less the parameters that it determines, the trace of its part of
-    the hat matrix (Helmert's variance components).
+    Each sum of squares is divided by the number of its observations less the number of parameters that they determine,
+    the trace of their part of the hat matrix (variance components after Helmert).
     """
     full = np.concatenate([reduced.own(change), np.broadcast_to(change[: len(COMMON)], (len(indexed.used), 3))], axis=1)
     left = sums.residuals - np.einsum("nip,np->ni", sums.jacobian, full[indexed.crystal])
@@ -247,10 +246,10 @@ def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, bef
 def likeliest_scatter(
     sums: Sums, indexed: Indexed, change: Array, bases: dict[int, Array], input_cell: NDArray[np.int64]
 ) -> float:
-    """The scatter of the crystals' strains about their reference's that makes their residuals most likely.
+    """The maximum-likelihood scatter of the crystals' strains about the strains of their references.
 
-    Rotation is eliminated. With the information J of a crystal's residuals on its strain, b their gradient where the
-    strain is its reference's, and a prior of variance t^2, the log likelihood is
+    The rotations are eliminated. If J is the information of a crystal's residuals on its strain, b the gradient at the
+    strain of its reference, and t^2 the variance of the prior, the log likelihood is
     b^T (J + 1/t^2)^-1 b / 2 - log det(1 + t^2 J) / 2, which is a sum over the eigenvalues of J.
     """
     mean, first = np.zeros_like(indexed.strain), len(COMMON)
@@ -268,7 +267,7 @@ def likeliest_scatter(
 
 
 def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
-    """Information (C, 6, 6) on the strains of the crystals, whatever their rotation, and the gradient (C, 6)."""
+    """Information (C, 6, 6) on the crystals' strains with the rotations eliminated, and its gradient (C, 6)."""
     matrix = sums.matrix[:, :OWN, :OWN]
     by_common = sums.matrix[:, :OWN, OWN : OWN + len(COMMON)] @ change[: len(COMMON)]
     right = sums.right[:, :OWN] - by_common
@@ -279,7 +278,7 @@ def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
 
 
 def turned_and_strained(crystals: Crystals, indexed: Indexed, own: Array) -> Array:
-    """The cells (C, 3, 3) with the change `own` (C, 9) of their rotations and strains."""
+    """The cells (C, 3, 3), angstrom, after a change `own` (C, 9) of their rotations and strains."""
     cross = cross_matrix(own[:, :3])
     u, _, vt = np.linalg.svd(np.eye(3) + cross + cross @ cross / 2)
     rotation = indexed.rotation @ np.swapaxes(u @ vt, 1, 2)

@@ -1,12 +1,12 @@
-"""Beam centre, detector distance and cell, fitted to the residuals of many crystals.
+"""Beam centre, detector distance and unit cell, fitted to the residuals of many crystals.
 
-A crystal's own rotation and strain can absorb much of such an error, but not what all crystals share in the
-laboratory. So all are fitted at once: to the residuals of the indexed spots, whitened by their scatter across the
-diffracted ray (where the spot was seen) and along it (how far the lattice point was from the Ewald sphere), each
-crystal's rotation and strain together with what is common to all. A crystal's strain is drawn to that of the common
-cell by a prior whose size is the most likely one. The crystals' own parameters are eliminated (Schur's complement)
-and the equations of the common ones summed over the crystals. Errors come from the scatter between crystals (the
-sandwich formula), so that they hold whatever the noise is.
+The rotation and strain of one crystal can absorb much of an error in these quantities, but not the part that all
+crystals share in the laboratory frame. The fit therefore determines each crystal's rotation and strain together with
+the common quantities, from the residuals of the indexed spots. The residuals are whitened by their scatter across the
+diffracted ray (the error of the spot's position) and along it (the distance of the lattice point from the Ewald
+sphere). A prior of the likeliest size holds each crystal's strain near that of the common cell. The crystals' own
+parameters are eliminated (Schur complement) and the equations of the common ones summed over the crystals. Standard
+errors follow from the scatter between crystals (the sandwich formula), so that they do not depend on a noise model.
 """
 
 from __future__ import annotations
@@ -32,43 +32,47 @@ from .equations import (
 )
 
 FEWEST_CRYSTALS = 8
+"""Number of crystals below which nothing is fitted."""
 ROUNDS = 7
+"""Number of rounds of the fit, each of which indexes the spots anew."""
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
+"""Scatter of residuals and strains that the first round assumes."""
 PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
-"""Standard deviations of the priors that hold beam shift and distance where the spots do not determine them."""
+"""Standard deviations of the priors on beam shift (radian) and relative distance, which bind if the spots do not."""
 STRAIN_PRIOR = 0.1
-"""Standard deviation of the prior that keeps the strains of the cells small."""
+"""Standard deviation of the prior that keeps the strains of the reference cells small."""
 SIGNIFICANT = 5.0
-"""Standard errors from which on a correction is believed."""
+"""Size of a correction, in standard errors, from which it is significant."""
 WORTH = 0.5
-"""A beam shift matters from this share of the residuals' scatter across the ray on."""
+"""Size of a beam shift over the residuals' scatter across the ray from which it matters."""
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """G parameters that crystals have in common, fitted to their residuals.
+    """G parameters that all crystals share, fitted to the crystals' residuals.
 
     Attributes
     ----------
     values : (G,) float64
-        Beam shift along x and y in units of the distance, the share of itself by which the detector is nearer than
-        was taken (the arguments of `spots_of_moved_detector`), then the strains of the references, by their bases.
+        Beam shift along x and y in radian; relative excess of the assumed detector distance over the true one (these
+        are the arguments of `spots_of_moved_detector`); then the strains of the references, in terms of their bases.
     normal : (G, G) float64
         Matrix of the normal equations of the common parameters.
     scores : (C, G) float64
-        Each crystal's part of the right side of the normal equations; the parts sum to zero at the solution.
+        Contribution of each crystal to the right side of the normal equations; the sum is zero at the solution, apart
+        from the priors.
     bases : dict of (k, 6) float64
-        By the row of the reference, the strains that keep its lattice's symmetry.
+        Basis of the strains that keep the symmetry of the lattice, by the row of the reference.
     spread : Spread
-        Scatter of the residuals, and of the strains between crystals beyond their errors.
+        Scatter of the residuals, and of the strains between crystals in excess of their errors.
     cells : (C, 3, 3) float64
-        Cells of the crystals as fitted, angstrom.
+        Fitted oriented cells of the crystals, rows a, b, c, angstrom.
     residuals, spots : (n, 3) float64
-        Residuals of the indexed spots before the fit, and these spots, 1/angstrom.
+        Residuals of the indexed spots before the fit and their predicted positions, 1/angstrom.
     wavelength : float
         Median wavelength of the frames, angstrom.
     n_crystals : int
-        Crystals with enough spots.
+        Number of crystals with enough spots.
     """
 
     values: Array
@@ -84,12 +88,12 @@ class Misfit:
 
     @property
     def shift(self) -> Radian:
-        """The beam shift, (2,)."""
+        """The beam shift (2,), radian."""
         return Radian(self.values[:2])
 
     @property
     def shift_errors(self) -> Radian:
-        """Standard errors of the beam shift, (2,)."""
+        """Standard errors (2,) of the beam shift, radian."""
         return Radian(self.errors[:2])
 
     @property
@@ -99,63 +103,90 @@ class Misfit:
 
     @property
     def spread_with_shift(self) -> Spread:
-        """The scatter of residuals from which a beam shift is not taken out: it is one across the ray."""
+        """The scatter of residuals in which a significant beam shift counts as scatter across the ray."""
         shift = float(np.linalg.norm(self.shift)) / self.wavelength if self.is_shifted else 0.0
-        # One of its two directions for each residual across the ray.
+        # The shift has two components across the ray, so each residual there has 1 / sqrt(2) of it.
         return replace(self.spread, across=float(np.hypot(self.spread.across, shift / np.sqrt(2))))
 
     @property
     def covariance(self) -> Array:
-        """Covariance of the values, (G, G)."""
+        """Covariance matrix (G, G) of the values."""
         return self.knowing(np.zeros((0, len(self.values))))[1]
 
     @property
     def errors(self) -> Array:
-        """Standard errors of the values, (G,)."""
+        """Standard errors (G,) of the values."""
         return np.sqrt(np.diag(self.covariance))
 
     def knowing(self, zero: Array) -> tuple[Array, Array]:
-        """Values (G,) and their covariance (G, G) when some linear combinations of them, rows (m, G), are zero."""
+        """The values under the constraint that some linear combinations of them are zero.
+
+        Parameters
+        ----------
+        zero : (m, G)
+            Coefficients of the m combinations.
+
+        Returns
+        -------
+        values : (G,) float64
+        covariance : (G, G) float64
+        """
         _, _, vt = np.linalg.svd(np.atleast_2d(zero), full_matrices=True)
         free = vt[len(zero) :].T
         bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
         filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
-        # The priors are observations too.
+        # The priors count as observations, too.
         filling += np.diag(_stiffness(len(self.values)))
         return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
 
     def scale(self, reference: int) -> Array:
-        """The combination (G,) of the values that is the mean stretch of a reference in all directions."""
+        """Coefficients (G,) of the combination of values that is the isotropic part of a reference's strain."""
         row = np.zeros(len(self.values))
         row[self.columns(reference)] = self.bases[reference][:, :3].sum(axis=1) / 3
         return row
 
     def columns(self, reference: int) -> slice:
-        """Where the strain of a reference is among the values."""
+        """The slice of the values that holds the strain of a reference."""
         rows = list(self.bases)
         first = len(COMMON) + sum(len(self.bases[row]) for row in rows[: rows.index(reference)])
         return slice(first, first + len(self.bases[reference]))
 
     def strain(self, reference: int, values: Array | None = None) -> Array:
-        """The strain (3, 3) of a reference that its crystals share."""
+        """The strain (3, 3) that all crystals of a reference share."""
         values = self.values if values is None else values
         return matrices(values[self.columns(reference)] @ self.bases[reference])
 
 
 def _stiffness(n_common: int) -> Array:
-    """The diagonal (G,) that the priors add to the normal equations of the common parameters."""
+    """The terms (G,) that the priors add to the diagonal of the normal matrix of the common parameters."""
     strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
     return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
 
 
 def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -> bool:
-    """Whether a beam shift (2,) is significant, and large enough beside the residuals' scatter to matter."""
+    """Whether a beam shift is significant and large enough, compared with the scatter of the residuals, to matter.
+
+    Parameters
+    ----------
+    shift, errors : (2,)
+        Beam shift along x and y and its standard errors, radian.
+    spread
+        Scatter of the residuals.
+    wavelength
+        Wavelength of the beam, angstrom.
+    """
     sure = (np.abs(shift) > SIGNIFICANT * errors).any()
     return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
 
 
 def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
-    """Fit what crystals have in common, and each one's rotation and strain; None where they are too few."""
+    """Fit the parameters that crystals share, together with the rotation and strain of each crystal.
+
+    Returns
+    -------
+    Misfit or None
+        None if there are fewer than `FEWEST_CRYSTALS` crystals with enough spots.
+    """
     bases = {
         int(row): symmetric_basis(crystals.references[row], crystals.operators[row])
         for row in np.unique(crystals.input_cell)
@@ -177,7 +208,7 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
         spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
         cells = turned_and_strained(moved, indexed, reduced.own(change))
-        # The detector's part goes into the spots; strains are measured from the references each time.
+        # The detector's part is applied to the spots; strains are measured from the references in every round.
         detector = detector + change[: len(COMMON)]
         moved = replace(crystals.corrected(Radian(detector[:2]), detector[2]), cells=cells)
     values = np.concatenate([detector, change[len(COMMON) :]])

@@ -1,1 +1,1 @@
-"""Records that go through a run: frames and batches, results, what makes a run the run it is."""
+"""Records that pass through a run: frames and batches, results, and the settings and inputs that identify the run."""

@@ -1,8 +1,8 @@
-"""Ragged frames packed in arrays. The shape letters of the project are defined here, once.
+"""Batches: frames with unequal numbers of spots, packed in arrays.
 
-F frames in a batch, N spots of all its frames together, M input cells, G vector-length groups, C candidate vectors
-per group, Q oriented cells per frame, T radii. Cells are (..., 3, 3) with rows a, b, c; spots are packed as the
-columns of (3, N), frame after frame.
+The letters of array shapes throughout the project are: F frames in a batch, N spots of all its frames together, M input
+cells, G groups of vector lengths, C candidate vectors per group, Q oriented cells per frame, T radii. Cells are
+(..., 3, 3) with rows a, b, c; spots are the columns of (3, N), frame after frame.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ..xp import XpArray
 from .ragged import offsets_of, rows_of
 
 LARGEST_SPOT = 1000.0
-"""No spot lies this far out, 1/angstrom; one that does makes its frame a bad one."""
+"""Absolute value of a coordinate, 1/angstrom, from which a spot is impossible and makes its frame a bad one."""
 SMALLEST_SPOT = 1e-6
-"""A spot nearer to the origin than this is padding."""
+"""Distance from the origin, 1/angstrom, below which a spot is padding."""
 
 
 @dataclass(frozen=True)
 class SpotBatch:
-    """Spots of F frames, each frame's sorted by (|s|^2, x, y, z).
+    """The spots of F frames, sorted within each frame by (|s|^2, x, y, z).
 
     Attributes
     ----------
     xyz : (3, N) float32, C order
-        Reciprocal space, 1/angstrom; an array of the backend.
+        Spots in reciprocal space, 1/angstrom; an array of the backend.
     offsets : (F + 1,) int64
         Frame f owns the columns offsets[f]:offsets[f + 1]; an array of the backend.
     xp
@@ -45,41 +45,41 @@ class SpotBatch:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.offsets) - 1
 
     @functools.cached_property
     def counts(self) -> XpArray:
-        """Spots of each frame, (F,)."""
+        """Number of spots on each frame, (F,)."""
         return self.xp.diff(self.offsets)
 
     @functools.cached_property
     def frame_of_spot(self) -> XpArray:
-        """Frame of each spot, (N,)."""
+        """Number of the frame of each spot, (N,)."""
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
 
     def part(self, frames: XpArray) -> tuple[SpotBatch, XpArray]:
-        """The batch of some of the frames (indices, ascending), and the columns here of its spots."""
+        """The batch of a selection of frames (ascending indices), and the columns of its spots in this batch."""
         columns, offsets = rows_of(self.offsets, frames, self.xp)
         return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp), columns
 
     def take(self, frames: XpArray) -> SpotBatch:
-        """The batch of some of the frames (indices, ascending)."""
+        """The batch of a selection of frames (ascending indices)."""
         return self.part(frames)[0]
 
     def keep(self, mask: XpArray) -> SpotBatch:
-        """The same frames with only those spots for which mask (N,) is true."""
+        """The same frames with only the spots for which `mask` (N,) is true."""
         xp = self.xp
         running = offsets_of(mask, xp)
         return SpotBatch(xp.ascontiguousarray(self.xyz[:, mask]), running[self.offsets], xp)
 
     def sum_per_frame(self, values: XpArray) -> XpArray:
-        """Sums of values (..., N) over the spots of each frame, (..., F), in float64 or int64."""
+        """Sums (..., F) of values (..., N) over the spots of each frame, in float64, or in int64 for integer values."""
         xp = self.xp
         kind = xp.int64 if values.dtype.kind in "biu" else xp.float64
         if xp is np and kind is np.float64:
-            # Each frame by itself: differences of a running sum depend in their last bits on the frames before.
+            # Each frame is summed by itself: the last bits of differences of a running sum depend on earlier frames.
             sums, filled = np.zeros((*values.shape[:-1], self.n_frames)), self.counts > 0
             if filled.any():
                 sums[..., filled] = np.add.reduceat(values, self.offsets[:-1][filled], axis=-1, dtype=np.float64)
@@ -90,7 +90,15 @@ class SpotBatch:
 
 
 def pack(frames: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Spots (n, 3) of several frames as one array (N, 3) float32 with offsets (F + 1,)."""
+    """Pack the spots (n, 3) of several frames.
+
+    Returns
+    -------
+    spots : (N, 3) float32
+        Spots of all frames, in the unit of the frames.
+    offsets : (F + 1,) int64
+        Frame f owns the spots offsets[f]:offsets[f + 1].
+    """
     offsets = offsets_of(np.array([len(spots) for spots in frames], dtype=np.int64), np)
     if not frames:
         return np.zeros((0, 3), np.float32), offsets
@@ -98,8 +106,21 @@ def pack(frames: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[n
 
 
 def usable_frames(spots: XpArray, offsets: NDArray[np.int64], xp: ModuleType = np) -> NDArray[np.bool_]:
-    """Which frames hold only numbers that can be spots: finite and below `LARGEST_SPOT`, (F,) in host memory."""
-    # The comparison is false for nan too.
+    """Whether all coordinates on each frame are finite and below `LARGEST_SPOT` in absolute value.
+
+    Parameters
+    ----------
+    spots : (N, 3)
+        Spots, 1/angstrom; an array of `xp`.
+    offsets : (F + 1,)
+        Frame f owns the spots offsets[f]:offsets[f + 1].
+
+    Returns
+    -------
+    (F,) bool
+        An array in host memory.
+    """
+    # The comparison is false for nan, too.
     bad = ~(xp.abs(spots) < LARGEST_SPOT).all(axis=1)
     running = offsets_of(bad, xp)
     bounds = to_host(running[xp.asarray(offsets)])
@@ -107,5 +128,5 @@ def usable_frames(spots: XpArray, offsets: NDArray[np.int64], xp: ModuleType = n
 
 
 def to_host(array: XpArray) -> NDArray[Any]:
-    """An array of any backend in host memory."""
+    """The NumPy array in host memory with the content of any backend's array."""
     return np.asarray(array.get() if hasattr(array, "get") else array)

@@ -1,4 +1,4 @@
-"""The columns that a batch's results and a run's have in common: oriented cells, and what is known of crystals."""
+"""Columns that the results of a batch and of a run share: oriented cells, and measures of the crystals among them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .table import OFFSETS, SHARED, ArrayTable, Column
 
 @dataclass(kw_only=True)
 class CellColumns(ArrayTable):
-    """n oriented cells of F frames, and which k of them are crystals.
+    """n oriented cells on F frames, of which k are crystals.
 
     Attributes
     ----------
     cell_offsets : (F + 1,) int64
-        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], sorted by score.
+        Cells of frame f are rows cell_offsets[f]:cell_offsets[f + 1], the lowest score first.
     cells : (n, 3, 3) float32
         Oriented cells, rows a, b, c, angstrom.
     scores : (n,) float32
         Score of each cell; lower is better.
     input_cell : (n,) int32
-        The input cell that each cell came from: its row in the table's own set of them.
+        Input cell from which each cell was found, as its row in the table's own set of input cells.
     crystal_offsets : (F + 1,) int64
         Crystals of frame f are rows crystal_offsets[f]:crystal_offsets[f + 1], best first.
     crystals : (k,) int64
-        Row of `cells` that each crystal is.
+        Row of `cells` that holds the oriented cell of each crystal.
     """
 
     cell_offsets: Annotated[NDArray[np.int64], Column(OFFSETS, "/cell_offsets", points_to="cells")]
@@ -41,25 +41,27 @@ class CellColumns(ArrayTable):
 
 @dataclass(kw_only=True)
 class CrystalColumns(ArrayTable):
-    """Measures of k crystals. A further one is a line here, one where it is computed, one where it is shown.
+    """Measures of k crystals.
+
+    A further measure takes one line here, one where it is computed, and one where it is shown.
 
     Attributes
     ----------
     n_indexed : (k,) int32
-        Spots of its frame that each crystal indexes.
+        Number of spots on its frame that each crystal indexes.
     rmsd : (k,) float32
-        Root mean square distance of these spots to the predicted ones, 1/angstrom.
+        Root mean square distance of the indexed spots from the predicted reflections, 1/angstrom.
     log10_chance : (k,) float32
-        log10 of the chance level; nan where it was not used.
+        log10 of the chance level; nan if the level was not used.
     log10_false : (k,) float32
-        log10 of the number of false crystals as good as this one that are expected on its frame; nan where the level
-        is, and in files of programs that did not count them.
+        log10 of the expected number of false crystals on the frame that are as good as this one; nan where the chance
+        level is nan, and in files of programs that did not compute it.
     n_expected : (k,) float32
-        Spots of its frame that each crystal would index by chance; nan in the same files.
+        Number of spots on its frame that each crystal would index by chance; nan in the same files.
     resolution : (k,) float32
-        Resolution up to which each crystal indexes spots, angstrom: that of the spot of highest resolution when the
-        2 % of its indexed spots that lie farthest out, and at least two, are left out. nan for fewer than three spots,
-        and in files of programs that did not measure it.
+        Resolution up to which each crystal indexes spots, angstrom: that of the outermost indexed spot after the
+        outermost 2 % of the crystal's indexed spots, at least two, are left out. nan for a crystal with fewer than
+        three indexed spots, and in files of programs that did not measure it.
     """
 
     n_indexed: Annotated[NDArray[np.int32], Column("crystals", "/crystal/n_indexed")]

@@ -1,4 +1,4 @@
-"""Whether the crystals of a run are to be believed, by a contest with lattices that are surely not there."""
+"""Whether the crystals of a run are credible: a contest of the crystals with lattices that are certainly wrong."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MOST_BEATEN, MOST_CLOSE = 0.05, 0.2
-"""Largest shares of frames of a right run on which a lattice that is not there is better than the crystal, or close.
+"""Upper limits of the fractions of frames in a correct run on which a wrong lattice beats the crystal, or comes close.
 
-Measured: none to 2 % and none to 18 %, the most in electron diffraction (docs/algorithm.md, *Other lattices*).
+Measured fractions are 0 to 2 % and 0 to 18 %, highest in electron diffraction (docs/algorithm.md, *Other lattices*).
 """
 SURE = 0.01
-"""A run is doubted when fewer than this share of such runs would have as many frames beaten, or close, or more."""
+"""Probability below which a count of beaten or close frames, in a correct run, makes the crystals doubtful."""
 FEW, RARE = 3, 0.1
-"""Fewer crystals than the first number, on fewer than the second share of the frames, are doubted if all are close."""
+"""Number of frames with crystals, and fraction of the searched frames, below which crystals are doubted if all are
+close."""
 LOST = (
     "the crystals of this run are not to be believed: on {} of {} indexed frames that were looked at, lattices that "
     "are surely not there explain the spots better or about as well. Either the cell is another crystal's, or the beam "
@@ -24,20 +25,21 @@ LOST = (
 
 @dataclass(frozen=True)
 class Contest:
-    """Crystals of a run against lattices that are surely not there.
+    """The outcome of a contest between the crystals of a run and lattices that are certainly wrong.
 
     Attributes
     ----------
     n_frames : int
-        Indexed frames that were looked at.
+        Number of indexed frames that were examined.
     n_beaten : int
-        Frames that such a lattice explains better than the crystal does.
+        Number of these frames whose spots a wrong lattice explains better than the crystal does.
     n_close : int
-        Frames of which such a lattice, small shifts of the beam aside, has more than half of the crystal's evidence.
+        Number of these frames on which a wrong lattice, other than a small shift of the beam would make, has more than
+        half of the crystal's evidence.
     multiple : str
-        In what way the input cell is a multiple of the cell that the crystals have, in words; empty where it is none.
+        Sentence that says how the input cell is a multiple of the crystals' true cell; empty if it is not.
     n_searched : int
-        Frames of the run that were searched.
+        Number of frames of the run that were searched.
     """
 
     n_frames: int = 0
@@ -47,7 +49,7 @@ class Contest:
     n_searched: int = 0
 
     def __add__(self, other: Contest) -> Contest:
-        """The contest on the frames of both."""
+        """The outcome on the frames of both contests together."""
         return Contest(
             self.n_frames + other.n_frames,
             self.n_beaten + other.n_beaten,
@@ -58,12 +60,12 @@ class Contest:
 
     @property
     def is_won(self) -> bool:
-        """Whether the crystals win so clearly that further frames need not be looked at."""
+        """Whether the crystals win so clearly that no further frames need to be examined."""
         return self.n_beaten == 0 and self.n_close <= MOST_CLOSE * self.n_frames
 
     @property
     def is_lost(self) -> bool:
-        """Whether the crystals are no better than lattices that are not there."""
+        """Whether the crystals are no better than wrong lattices."""
         few = self.n_frames < FEW and self.n_frames < RARE * self.n_searched
         return (
             at_least(self.n_beaten, self.n_frames, MOST_BEATEN) < SURE
@@ -73,16 +75,16 @@ class Contest:
 
     @property
     def doubt(self) -> str:
-        """Why the crystals are not to be believed, in words; empty where nothing speaks against them."""
+        """Sentence that says why the crystals are not credible; empty if nothing speaks against them."""
         if self.is_lost:
             return LOST.format(max(self.n_close, self.n_beaten), self.n_frames)
         return self.multiple
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers and the words, ready for JSON."""
+        """All numbers and the sentence of doubt as a dictionary that JSON can hold."""
         return asdict(self) | {"doubt": self.doubt}
 
 
 def at_least(k: int, n: int, p: float) -> float:
-    """Probability that k or more of n events happen, each of which does with probability p."""
+    """Probability that k or more of n independent events occur, each of which has the probability p."""
     return math.fsum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))

@@ -1,4 +1,4 @@
-"""Frames on their way through a run: what is read, what was found."""
+"""Frames on their way through a run: blocks as they are read, and the results of batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .table import Column
 
 
 class FrameStatus(enum.IntEnum):
-    """What became of a frame; the values of `/frame/status`."""
+    """Outcome of a frame; the values of `/frame/status`."""
 
     INDEXED = 0
     NOT_INDEXED = 1
@@ -29,18 +29,18 @@ class FrameStatus(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a reader stands in the whole input; what a run needs to go on from there.
+    """The position of a reader in the whole input, from which a resumed run continues.
 
     Attributes
     ----------
     source
-        Number of the source that comes next, 0-based.
+        Number of the source that is read next, counted from 0.
     frame
-        The next frame of that source.
+        Index of the next frame in that source.
     position
-        Number of frames of the whole input before that frame, taken or not.
+        Number of frames in the whole input before that frame, whether selected or not.
     taken
-        Number of these frames that were taken.
+        Number of these frames that the selection took.
     """
 
     source: int = 0
@@ -51,7 +51,7 @@ class Place:
 
 @dataclass
 class FrameBlock:
-    """Consecutive frames of the input, F of them with N spots in all, that share their own input cells.
+    """F consecutive frames of the input, with N spots in all, that share the same input cells.
 
     Attributes
     ----------
@@ -60,27 +60,27 @@ class FrameBlock:
     indices : (F,) int64
         Index of each frame in its file; -1 for a file that cannot be read.
     ids : Names of F frames
-        The frame's name in the file, or empty.
+        Name of each frame in its file, or empty.
     spots : (N, 3) float32
-        1/angstrom, without padding and exact duplicates.
+        Spots of all frames, 1/angstrom, without padding and exact duplicates.
     offsets : (F + 1,) int64
-        Frame f owns rows offsets[f]:offsets[f + 1].
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     status : (F,) uint8
         NOT_INDEXED for a frame that is to be indexed; BAD_SPOTS and UNREADABLE frames have no spots.
     n_spots : (F,) int32
-        Spots given, without padding and duplicates; for bad frames as many as there were.
+        Number of spots in the input, without padding and duplicates; for a bad frame, including these.
     cells : (M, 3, 3) float64 or None
-        The file's own input cells, rows a, b, c.
+        Input cells that the file itself provides, rows a, b, c, angstrom; None if it provides none.
     n_left_out : int
-        Padding and duplicates left out.
+        Number of padding spots and duplicates that were left out.
     problems : list of str
-        One line for each frame or file that could not be used, and for each thing assumed.
+        One line for each frame or file that could not be used, and for each assumption.
     places : (F, 4) int64 or None
-        The `Place` behind each frame; None for frames that come from no reader.
+        The `Place` after each frame; None for frames that come from no reader.
     by_intensity : (F,) bool or None
-        Frames whose spots are in the order of falling intensity; None: none are known to be.
+        Whether the spots of each frame are in the order of falling intensity; None if this is known of no frame.
     n_off_panels : int
-        Number of peaks that lie on no panel of the geometry, or on several, and are no spots.
+        Number of peaks that are no spots because they lie on no panel of the geometry, or on several.
     """
 
     sources: Sequence[str]
@@ -99,7 +99,7 @@ class FrameBlock:
 
     @classmethod
     def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
-        """A block without frames: a reader that follows its input has no further frame for now."""
+        """A block without frames, by which a reader that follows its input reports that there is no new frame yet."""
         return cls(
             [],
             np.zeros(0, np.int64),
@@ -113,7 +113,7 @@ class FrameBlock:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.indices)
 
     @property
@@ -123,7 +123,7 @@ class FrameBlock:
 
     @property
     def end(self) -> Place:
-        """The place behind the last frame."""
+        """The place after the last frame."""
         return Place() if self.places is None else Place(*self.places[-1].tolist())
 
     @property
@@ -133,7 +133,7 @@ class FrameBlock:
 
     @classmethod
     def joined(cls, parts: Sequence[FrameBlock]) -> FrameBlock:
-        """The frames of several blocks in their order, with the cells of the first one that has usable frames."""
+        """The frames of several blocks in order, with the input cells of the first block that has usable frames."""
         if len(parts) == 1:
             return parts[0]
         places = [part.places for part in parts if part.places is not None]
@@ -156,7 +156,7 @@ class FrameBlock:
         )
 
     def __getitem__(self, part: slice) -> FrameBlock:
-        """The frames of a slice (step 1); counts and problems stay with the first part."""
+        """The frames of a slice (step 1); counts and problems stay with the slice that begins at frame 0."""
         first, last, _ = part.indices(self.n_frames)
         begin, end = self.offsets[first], self.offsets[last]
         return FrameBlock(
@@ -178,16 +178,18 @@ class FrameBlock:
 
 @dataclass(kw_only=True)
 class BatchResult(CrystalColumns, CellColumns):
-    """What was found on F frames; arrays in host memory, input cells counted in the batch's own set.
+    """The cells and crystals found on the F frames of a batch, as arrays in host memory.
+
+    Input cells are numbered within the batch.
 
     Attributes
     ----------
     n_sampled : (F,) int32
-        Spots used in the sampling.
+        Number of spots used in the sampling.
     n_at_origin : (F,) int32
-        Spots left out because they lie inside the first shell of reciprocal space, see `SearchPlan.origin_radius`.
+        Number of spots left out because they are too close to the origin, see `SearchPlan.origin_radius`.
     reason : (F,) uint8
-        Why a frame has no crystal, as `FrameReason`.
+        Reason why a frame has no crystal, as `FrameReason`.
     rung : (F,) uint8
         The try that indexed a frame, as `Rung`.
     """
@@ -199,5 +201,5 @@ class BatchResult(CrystalColumns, CellColumns):
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.n_sampled)

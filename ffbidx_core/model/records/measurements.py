@@ -1,4 +1,4 @@
-"""Residuals with their derivatives, for programs that fit panels themselves."""
+"""Residuals of indexed spots with their derivatives, for programs that fit the positions of panels themselves."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..cell import Array
 
 @dataclass(frozen=True)
 class Measurements:
-    """The n measurements of a crystal.
+    """The n measurements that the spots of one crystal provide.
 
     Attributes
     ----------
     values, errors : (n,) float64
-        Observed less predicted, and its standard error.
+        Observed minus predicted value of each measurement, and its standard error.
     own : (n, k) float64
-        Derivatives of the predictions by the k parameters of the crystal.
+        Derivatives of the predicted values with respect to the k parameters of the crystal.
     panel : (n,) int64
-        Panel of each.
+        Number of the panel of each measurement.
     by_panel : (n, 6) float64
-        Derivatives of the predictions by the motion of the panel, zeros where they do not depend on it.
+        Derivatives of the predicted values with respect to the motion of the panel; zeros where there is no dependence.
     """
 
     values: Array

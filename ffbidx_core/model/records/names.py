@@ -1,4 +1,4 @@
-"""Names of frames, most of which repeat the one before."""
+"""Names of frames, stored compactly because most of them repeat the previous name."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 
 class Names(Sequence[str]):
-    """A sequence of names, kept as names with the number of times that each follows itself; equal to the list of them.
+    """A sequence of names in run-length encoding, which compares equal to the list of the names.
 
     Parameters
     ----------
     values
-        Names, neighbours may be equal.
+        Name of each of the n runs; neighbouring runs may have the same name.
     counts : (n,) int64
-        How often each stands there.
+        Number of times that each name is repeated.
     """
 
     def __init__(self, values: list[str], counts: NDArray[np.int64]) -> None:
@@ -27,7 +27,7 @@ class Names(Sequence[str]):
 
     @classmethod
     def of(cls, names: Sequence[str]) -> Names:
-        """Names from a sequence of them."""
+        """Encode a sequence of names."""
         if isinstance(names, Names):
             return names
         if len(names) and names.count(names[0]) == len(names):
@@ -36,12 +36,12 @@ class Names(Sequence[str]):
 
     @classmethod
     def repeated(cls, name: str, n: int) -> Self:
-        """One name n times."""
+        """The sequence of one name n times."""
         return cls([name], np.array([n], np.int64))
 
     @classmethod
     def joined(cls, parts: Sequence[Sequence[str]]) -> Self:
-        """The names of several sequences, one after the other."""
+        """The concatenation of several sequences of names."""
         known = [cls.of(part) for part in parts]
         counts = [part.counts for part in known]
         return cls([name for part in known for name in part.values], np.concatenate([np.zeros(0, np.int64), *counts]))

@@ -1,4 +1,4 @@
-"""Notes of a run: those that say the same of many frames are one with a count."""
+"""Notes of a run, in which many notes of one kind are condensed to one note with a count."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import re
 from collections.abc import Iterable
 
 MOST_NOTES = 200
-"""Most notes that a run keeps."""
+"""Largest number of notes that a run keeps."""
 MOST_ALIKE = 3
-"""Most notes of one kind that are kept, and shown each by itself."""
+"""Largest number of notes of one kind that are kept and shown individually."""
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 def kind_of(note: str) -> str:
-    """The note without its numbers: notes of one kind differ by them, as those of the frames of a file do."""
+    """The kind of a note: its text without the numbers, by which notes on different frames of a file differ."""
     return _NUMBER.sub("#", note)
 
 
 def is_one_of_many(note: str, kept: Iterable[str]) -> bool:
-    """Whether so many notes of the same kind are kept that a further one is counted only."""
+    """Whether so many notes of the same kind are kept already that a further one is only counted."""
     kind = kind_of(note)
     return sum(kind_of(each) == kind for each in kept) >= MOST_ALIKE
 
 
 class Notes:
-    """Notes as they come, an ordered set, with how many there were of each kind.
+    """An ordered set of notes, with the number of notes of each kind.
 
     Attributes
     ----------
     kept : dict
-        The first notes of each kind, in their order; the values mean nothing.
+        The first notes of each kind as keys, in the order of their arrival; the values are None.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,10 @@ class Notes:
         self._n_others = 0
 
     def add(self, note: str) -> bool:
-        """Take note; whether it is kept as a new one. Each frame's note is to come once, since it is counted."""
+        """Count a note, and return whether it is kept as a new one.
+
+        The note of a frame must be added only once, since every addition is counted.
+        """
         if note in self.kept:
             return False
         kind = kind_of(note)
@@ -54,12 +57,12 @@ class Notes:
 
     @property
     def commonest(self) -> str:
-        """The first note of the kind of which there are most, or empty."""
+        """The first note of the most frequent kind; empty if there are no notes."""
         return max(self.kept, key=lambda note: self._counts[kind_of(note)], default="")
 
     @property
     def lines(self) -> list[str]:
-        """All of them as lines: a kind of many notes is its first one with the number of the others."""
+        """All notes as lines of text, in which a kind of many notes is its first note and the number of the others."""
         lines, shown = [], set[str]()
         for note in self.kept:
             kind = kind_of(note)

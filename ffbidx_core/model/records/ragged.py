@@ -1,4 +1,4 @@
-"""Rows of unequal numbers, one after the other in one array."""
+"""Ragged arrays: parts with unequal numbers of rows, one after the other in one array."""
 
 from __future__ import annotations
 
@@ -11,18 +11,38 @@ from ..xp import XpArray
 
 
 def offsets_of(counts: XpArray, xp: ModuleType = np) -> XpArray:
-    """Where each part begins in the array that holds parts of so many rows (F,), and where the last ends.
+    """Offsets of the parts in a ragged array.
+
+    Parameters
+    ----------
+    counts : (F,)
+        Number of rows in each part.
 
     Returns
     -------
     (F + 1,) int64
-        Part f owns rows offsets[f]:offsets[f + 1]. An array of `xp`.
+        Part f owns the rows offsets[f]:offsets[f + 1]; an array of `xp`.
     """
     return xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(counts, dtype=xp.int64)])
 
 
 def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpArray, XpArray]:
-    """Rows of some parts (indices), one part after the other, and the offsets of these alone."""
+    """Rows of a selection of parts.
+
+    Parameters
+    ----------
+    offsets : (F + 1,)
+        Part f owns the rows offsets[f]:offsets[f + 1].
+    parts : (n,)
+        Indices of the selected parts.
+
+    Returns
+    -------
+    rows
+        Rows of the selected parts, one part after the other.
+    offsets : (n + 1,)
+        Offsets of the selected parts in the array of these rows alone.
+    """
     own = offsets_of(xp.diff(offsets)[parts], xp)
     each = xp.arange(int(own[-1]))
     shift = offsets[:-1][parts] - own[:-1]
@@ -30,13 +50,13 @@ def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpAr
 
 
 def fuller_half(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The half of the parts that has more rows, by their number."""
+    """Indices of the half of the parts that has more rows, in ascending order of their numbers of rows."""
     order = np.argsort(np.diff(offsets), kind="stable")
     return order[len(order) // 2 :]
 
 
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many of some rows, spread evenly over them."""
+    """A selection of at most `most` rows, spread evenly over all of them."""
     if len(rows) <= most:
         return rows
     return np.asarray(rows[np.arange(most) * len(rows) // most])

@@ -1,4 +1,4 @@
-"""Why a frame has no crystal, and which try found the crystals of the others."""
+"""The reason why a frame has no crystal, and the try that indexed a frame which has one."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from numpy.typing import NDArray
 from .frame import FrameStatus
 
 STANDS_OUT = -1.0
-"""log10 of the number that random spots would give a frame: what is expected on fewer than one in ten stands out."""
+"""log10 of the number expected on a frame of random spots below which a vector or cell stands out: one frame in ten."""
 
 
 class FrameReason(enum.IntEnum):
-    """Why a frame has no crystal; the values of `/frame/reason`.
+    """The reason why a frame has no crystal; the values of `/frame/reason`.
 
-    A frame has the reason of the cell that came furthest; from NO_VECTOR to DRIFTED they ascend. Of further tries
-    (`retry`), which look at more orientations, only the last two count.
-    "Stands out" means fewer than 10^STANDS_OUT expected on a frame of as many random spots:
+    The reason is that of the cell which came closest to a crystal; from NO_VECTOR to DRIFTED the reasons ascend. Of
+    further tries (`retry`), which examine more orientations, only the last two of these count.
 
-    - of a vector: n of the sampled spots, k of them within t of whole numbers of its lattice planes; the level is
-      Chernoff's bound on k or more of n at p = 2 t (`model.chance`), the best over `PLANE_DISTANCES`, times the
-      directions sampled and the lengths. The best candidate of each length is judged.
-    - of a cell: its level of chance before the refinement, times 10^LOG10_ORIENTATIONS (`model.chance`).
+    A vector or cell *stands out* if fewer than 10^STANDS_OUT as good are expected on a frame of as many random spots:
 
-    With `--accept chance` a cell of `min_new_spots` spots passes when at most `max_false_rate` false ones are expected;
-    with `--accept count` one passes when it covers at least `crystals_min_spots` spots.
+    - The number for a vector is Chernoff's bound on the chance that k or more of the n sampled spots lie within a
+      distance t of its lattice planes, p = 2 t (`model.chance`), times the numbers of sampled directions and lengths.
+      The best t of `PLANE_DISTANCES` counts. The best candidate of each length is judged.
+    - The number for a cell is its chance level before the refinement times 10^LOG10_ORIENTATIONS (`model.chance`).
+
+    A cell *passes* with `--accept chance` if it indexes `min_new_spots` spots and at most `max_false_rate` false
+    crystals are expected; with `--accept count` if it indexes at least `crystals_min_spots` spots.
 
     Attributes
     ----------
     NONE
         The frame has a crystal.
     TOO_FEW_SPOTS
-        Fewer spots than `min_new_spots` (`count`: `min_spots`): it was not searched.
+        The frame has fewer spots than `min_new_spots` (`count`: `min_spots`) and was not searched.
     NO_VECTOR
         No vector of the input cells' lengths stands out, and no cell does.
     NO_CELL
@@ -41,12 +42,14 @@ class FrameReason(enum.IntEnum):
     EXPLAINED_BY_CHANCE
         A cell stands out, but none passes.
     LOST_IN_REFINEMENT
-        A cell passes before the method and the last fit; after them 1000 times as many false ones are expected as are
-        allowed, or it has too few spots (`count`: it does not pass).
+        A cell passes before the method and the last fit, but after them the expected number of false crystals is 1000
+        times the limit, or too few spots are indexed (`count`: the cell does not pass).
     DRIFTED
-        A refined cell passes, but its shape is further from the input cell's than `max_drift`.
-    BAD_SPOTS, UNREADABLE
-        As the status.
+        A refined cell passes, but its shape differs from the input cell's by more than `max_drift`.
+    BAD_SPOTS
+        The frame has the status BAD_SPOTS.
+    UNREADABLE
+        The frame has the status UNREADABLE.
     """
 
     NONE = 0
@@ -61,7 +64,7 @@ class FrameReason(enum.IntEnum):
 
     @property
     def words(self) -> str:
-        """The reason for the eye."""
+        """The reason as words for messages and tables."""
         return self.name.lower().replace("_", " ")
 
 
@@ -88,7 +91,7 @@ ADVICE = {
     FrameReason.BAD_SPOTS: "find out what wrote nan or infinite numbers",
     FrameReason.UNREADABLE: "see the notes of the run",
 }
-"""What to try, by reason."""
+"""Advice to the user for each reason."""
 
 _OF_STATUS = {
     FrameStatus.TOO_FEW_SPOTS: FrameReason.TOO_FEW_SPOTS,
@@ -98,7 +101,7 @@ _OF_STATUS = {
 
 
 def with_status(reason: NDArray[np.uint8], status: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reasons (F,) of frames, with those that the statuses (F,) imply."""
+    """Reasons (F,) of frames, replaced by the reason that the status (F,) implies where it implies one."""
     reason = reason.copy()
     for given, implied in _OF_STATUS.items():
         reason[status == given] = implied
@@ -106,9 +109,9 @@ def with_status(reason: NDArray[np.uint8], status: NDArray[np.uint8]) -> NDArray
 
 
 class Rung(enum.IntEnum):
-    """The try that indexed a frame; the values of `/frame/rung`. What each does is in `retry.LADDER`.
+    """The try that indexed a frame; the values of `/frame/rung`.
 
-    FIRST_TRY also stands for frames without a crystal.
+    `retry.LADDER` defines the settings of each further try. FIRST_TRY is also the value of a frame without a crystal.
     """
 
     FIRST_TRY = 0
@@ -118,5 +121,5 @@ class Rung(enum.IntEnum):
 
     @property
     def words(self) -> str:
-        """The rung for the eye."""
+        """The rung as words for messages and tables."""
         return self.name.lower().replace("_", " ")

@@ -1,4 +1,4 @@
-"""The results of a run as arrays, and how a results file keeps them."""
+"""The results of a run as arrays, and the datasets of a results file that hold them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class ResultsHeader:
-    """The root attributes that say how the results were made.
+    """Root attributes of a results file, which record how the results were made.
 
     Attributes
     ----------
     ffbidx_version, method, backend, device
+        Version of ffbidx, refinement method, backend and device that computed the results.
     parameters
-        JSON, as `Parameters.as_json` gives it.
+        All parameters as JSON, see `Parameters.as_json`.
     geometry
-        The CrystFEL geometry file that was given for the inputs, or empty.
+        Text of the CrystFEL geometry file given for the inputs; empty if none was given.
     half_pixel_shift
-        `yes` or `no`: whether half a pixel was added to the peaks of the inputs; empty for spots without pixels.
+        `yes` or `no` for whether half a pixel was added to the peaks of the inputs; empty for spots without pixels.
     lattices
-        Lattice of each `--cell` in CrystFEL's short form, such as `tPc mCb`, or empty.
+        Lattice of each `--cell` in CrystFEL's short form, such as `tPc mCb`; empty if there is none.
     """
 
     ffbidx_version: str
@@ -47,24 +48,24 @@ class ResultsHeader:
 
 @dataclass(kw_only=True)
 class FrameColumns(ArrayTable):
-    """F frames of a run, and the m input cells that they were indexed with.
+    """F frames of a run, and the m input cells with which they were indexed.
 
     Attributes
     ----------
     input_cells : (m, 3, 3) float64
-        Rows a, b, c, angstrom, in order of first use.
+        Input cells, rows a, b, c, angstrom, in the order of their first use.
     source : (F,) object
         Input file of each frame.
     index : (F,) int64
-        The frame's index in its file; -1 for a file that could not be read.
+        Index of each frame in its file; -1 for a file that could not be read.
     id : (F,) object
-        The frame's name in its file, or empty.
+        Name of each frame in its file, or empty.
     n_spots : (F,) int32
-        Spots given.
+        Number of spots in the input.
     n_sampled : (F,) int32
-        Spots used in the sampling.
+        Number of spots used in the sampling.
     status : (F,) uint8
-        What became of each frame, as `FrameStatus`.
+        Outcome of each frame, as `FrameStatus`.
     """
 
     input_cells: Annotated[NDArray[np.float64], Column(SHARED, "/input_cells", tail=(3, 3), units="angstrom")]
@@ -78,28 +79,28 @@ class FrameColumns(ArrayTable):
 
 @dataclass(kw_only=True, repr=False)
 class Results(CrystalColumns, CellColumns, FrameColumns):
-    """The results of a run, or of some of its frames: `results[10:20]` are those of ten.
+    """The results of a run, or of a selection of its frames: `results[10:20]` are the results of ten frames.
 
-    A file has the datasets in the order of the fields, those of the last base first. `input_cell` is a row of
-    `input_cells`.
+    A results file has the datasets in the order of the fields, the fields of the last base class first. The values of
+    `input_cell` are rows of `input_cells`.
 
     Attributes
     ----------
     header : ResultsHeader
-        How the results were made.
+        Record of how the results were made.
     complete : bool
-        False when the run was stopped before its end.
+        Whether the run reached its end.
     crystal_parameters : (k, 6) float32
-        a, b, c in angstrom, alpha, beta, gamma in degrees of each crystal.
+        Conventional cell parameters of each crystal: a, b, c in angstrom, alpha, beta, gamma in degrees.
     learned_cells : (m, 3, 3) float64 or None
-        The input cells as learned from the run's first frames.
+        Input cells as refined on the run's first frames, rows a, b, c, angstrom; None if the run learned none.
     reason : (F,) uint8 or None
-        Why a frame has no crystal, as `FrameReason`; None in files of versions that did not say it.
+        Reason why a frame has no crystal, as `FrameReason`; None in files of versions that did not record it.
     rung : (F,) uint8 or None
         The try that indexed a frame, as `Rung`; None in the same files.
     n_at_origin : (F,) int32 or None
-        Spots left out because they lie inside the first shell of reciprocal space; None in files of versions that
-        searched with these too.
+        Number of spots left out because they are too close to the origin, see `SearchPlan.origin_radius`; None in
+        files of versions that used these spots, too.
     """
 
     header: ResultsHeader
@@ -119,39 +120,39 @@ class Results(CrystalColumns, CellColumns, FrameColumns):
         return described(self, type(self).__name__)
 
     def __getitem__(self, frames: int | slice) -> Self:
-        """Some frames: those of a slice, or one."""
+        """The results of one frame, or of the frames of a slice."""
         span, step = frames_of(frames, self.n_frames)
         return every(super().__getitem__(span), step)
 
     def to_pandas(self, rows: str = "crystals") -> Any:
-        """A pandas DataFrame with a row for each of the crystals or frames.
+        """A pandas DataFrame with one row for each crystal or for each frame.
 
         Parameters
         ----------
         rows : {"crystals", "frames"}
-            What each row is. Columns have the names of the attributes; those of crystals are joined by the number,
-            file, index and name of the frame, the crystal's rank on it, its input cell, its score and the cell
-            parameters a, b, c (angstrom), alpha, beta, gamma (degrees), those of frames by the number of crystals.
+            The kind of rows. Columns have the names of the attributes. Crystals also have the number, file, index and
+            name of their frame, their rank on the frame, their input cell and score, and the cell parameters a, b, c
+            (angstrom) and alpha, beta, gamma (degrees); frames also have their number of crystals.
 
         Raises
         ------
         UsageError
-            When pandas is not installed.
+            If pandas is not installed.
         ParameterError
-            For other rows.
+            If `rows` has another value.
         """
         return data_frame(self, rows)
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.index)
 
     @property
     def frame_of_crystal(self) -> NDArray[np.int64]:
-        """Frame of each crystal, (k,)."""
+        """Number of the frame of each crystal, (k,)."""
         return np.repeat(np.arange(self.n_frames), np.diff(self.crystal_offsets))
 
 
 COLUMNS = columns_of(Results)
-"""Every array of `Results`, by the name of its field, in the order of the file's datasets."""
+"""Columns of `Results` by the names of their fields, in the order of the datasets of a results file."""

@@ -1,4 +1,4 @@
-"""What makes a run the run it is: its settings and inputs, and how far it has come."""
+"""The identity of a run, which is its settings and inputs, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from .notes import MOST_NOTES, is_one_of_many
 
 
 class InputIdentity(NamedTuple):
-    """How a source is recognised: path, size, time and content hash.
+    """How an input file is recognised: path, size, time of modification and content hash.
 
     Attributes
     ----------
     path
+        Path of the file as the user named it.
     frame
-        -1 for all frames of the file.
+        Index of the only frame that is read; -1 for all frames of the file.
     size, mtime_ns
-        Bytes of the file and the time of its last change in ns; -1 where there was no file.
+        Size of the file in bytes and time of its last modification in nanoseconds; -1 if there was no file.
     digest
-        Number of the bytes that were hashed, a colon and their hash; empty where the hash is not known.
+        Number of hashed bytes, a colon and the hash; empty if the hash is not known.
     """
 
     path: str
@@ -39,9 +40,9 @@ class InputIdentity(NamedTuple):
     digest: str = ""
 
     def change(self, then: InputIdentity) -> str | None:
-        """What of the file is not as it was then; None where it is the same, by size and hash.
+        """Description of how the file differs from an earlier state; None if size and hash are the same.
 
-        Without hashes of as many bytes its time of modification decides.
+        The time of modification decides where there are no hashes of equally many bytes.
         """
         if self.size != then.size:
             return f"{then.size} bytes then, {self.size} now"
@@ -52,20 +53,21 @@ class InputIdentity(NamedTuple):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Settings and inputs of a run; two runs with equal ones have equal results.
+    """Settings and inputs of a run; two runs in which both are equal have equal results.
 
     Attributes
     ----------
     settings
-        All that the results depend on besides the inputs, ready for JSON; `parameters` is a dictionary in it.
+        Everything besides the inputs on which the results depend, as values that JSON can hold; `parameters` in it is
+        a dictionary.
     inputs
-        The sources, in their order.
+        Identities of the sources, in their order.
     config
-        The options by which the user asked for it, for a run like it.
+        Options that the user gave, from which a run with the same settings can be started.
     growing
-        Whether the run follows its inputs, so that `inputs` are those that were there when the record was made.
+        Whether the run follows its inputs, so that `inputs` are only those that existed when the record was made.
     versions
-        Versions of Python and of the packages that the run was made with. A run may be taken up with others.
+        Versions of Python and of the packages that made the run. A run may be resumed with other versions.
     """
 
     settings: dict[str, Any]
@@ -75,12 +77,15 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
 
     def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
-        """How this run, the one now, differs from another, the one then; None when they are the same.
+        """Description of the first difference between this record and an earlier one; None if there is no difference.
 
         Parameters
         ----------
+        other
+            The earlier record.
         growing
-            Number of the first input that may have grown since, in a run that follows its inputs; None: none may.
+            Number of the first input that may have grown since then, in a run that follows its inputs; None if no
+            input may.
         """
         for line in itertools.chain(
             _settings_differ(other.settings, self.settings), _inputs_differ(other.inputs, self.inputs, growing)
@@ -90,6 +95,7 @@ class RunRecord:
 
 
 def _settings_differ(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """One line for each setting that differs."""
     for name in dict.fromkeys([*then, *now]):
         a, b = then.get(name), now.get(name)
         if a == b:
@@ -103,6 +109,7 @@ def _settings_differ(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]
 
 
 def _inputs_differ(then: Sequence[InputIdentity], now: Sequence[InputIdentity], growing: int | None) -> Iterator[str]:
+    """One line for each input that differs, and one if the number of inputs differs."""
     for number, (a, b) in enumerate(zip(then, now, strict=False)):
         may_grow = growing is not None and number >= growing and b.size >= a.size
         if a[:2] != b[:2]:
@@ -119,22 +126,22 @@ def _named(source: InputIdentity) -> str:
 
 @dataclass
 class Mark:
-    """How far a run has come, and what its results do not say of the frames until there.
+    """The progress of a run, with facts about the finished frames that its results do not hold.
 
     Attributes
     ----------
     end
-        The place behind the last frame.
+        The place after the last finished frame.
     n_left_out
-        Padding and duplicates among the spots.
+        Number of spots that were left out as padding or duplicates.
     most_cells
-        Most input cells that competed on a frame.
+        Largest number of input cells that competed on a frame.
     problems
-        An ordered set: a run that is taken up may come across one again, which then changes nothing.
+        Problems as the keys of a dictionary, an ordered set: a resumed run may note one of them again without effect.
     checksum
-        CRC-32 of the last frame's spots, which identifies a file that grows; 0 where no input is followed.
+        CRC-32 of the last frame's spots, by which a growing file is recognised; 0 if no input is followed.
     contest
-        How the crystals did against lattices that are not there; one without frames before the run has ended.
+        Outcome of the contest of the crystals with wrong lattices; it has no frames before the run has ended.
     """
 
     end: Place = field(default_factory=Place)
@@ -145,13 +152,13 @@ class Mark:
     contest: Contest = field(default_factory=Contest)
 
     def note(self, problem: str) -> None:
-        """Keep a problem, unless it is known, one of many of its kind, or there are too many."""
+        """Keep a problem, unless it or many of its kind are kept already, or there are too many problems."""
         is_full = len(self.problems) >= MOST_NOTES or is_one_of_many(problem, self.problems)
         if problem not in self.problems and not is_full:
             self.problems[problem] = None
 
     def extend(self, later: Mark) -> None:
-        """Add the frames of a later mark."""
+        """Add the progress of a later mark, whose frames follow the ones here."""
         self.end, self.checksum = later.end, later.checksum
         self.n_left_out += later.n_left_out
         self.most_cells = max(self.most_cells, later.most_cells)
@@ -160,12 +167,12 @@ class Mark:
             self.note(problem)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON; the order of the problems, which depends on the batches, is not kept."""
+        """The mark as a dictionary that JSON can hold, with sorted problems, whose order depends on the batches."""
         return asdict(self) | {"end": list(astuple(self.end)), "problems": sorted(self.problems)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Mark:
-        """The reverse of `as_dict`."""
+        """The mark from a dictionary that `as_dict` gave."""
         contest = Contest(**values.get("contest", {}))
         problems = dict.fromkeys(values["problems"])
         return cls(**(values | {"end": Place(*values["end"]), "problems": problems, "contest": contest}))
@@ -173,20 +180,21 @@ class Mark:
 
 @dataclass(frozen=True)
 class Learned:
-    """Input cells that compete on some frames, as learned from the run's first frames.
+    """A set of competing input cells, the beam shift and the geometry, as learned from the run's first frames.
 
     Attributes
     ----------
     given, cells : (M, 3, 3) float64
-        As the user gave them, and as learned.
+        Input cells as the user gave them, and as learned; rows a, b, c, angstrom.
     n_crystals : (M,) int64
-        Crystals that each was learned from; 0 where it is as given.
+        Number of crystals from which each cell was learned; 0 for a cell that was not.
     spread : Spread or None
-        Scatter of their residuals and strains; None where they were too few.
+        Scatter of the crystals' residuals and strains; None if there were too few crystals.
     beam_shift : BeamShift
-        Shift of the beam that the run made, see `Geometry`.
+        Shift of the beam that the run applied.
     geometry : str
-        Text of the geometry whose panels the run moved, the beam shift included; empty where it moved none.
+        Text of the geometry with the panels as the run refined them, including the beam shift; empty if the panels
+        were not refined.
     """
 
     given: Array
@@ -197,7 +205,7 @@ class Learned:
     geometry: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON; its numbers are written so that they read back exactly."""
+        """The record as a dictionary that JSON can hold; its numbers are read back exactly."""
         arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
         spread = None if self.spread is None else asdict(self.spread)
         moved = {"geometry": self.geometry} if self.geometry else {}
@@ -205,7 +213,7 @@ class Learned:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Learned:
-        """The reverse of `as_dict`."""
+        """The record from a dictionary that `as_dict` gave."""
         spread = values.get("spread")
         return cls(
             np.array(values["given"], dtype=np.float64),

@@ -1,10 +1,11 @@
-"""Tables of arrays: each column declares what its rows count, and the rest is derived from that.
+"""Tables of arrays, in which each column declares the kind of its rows.
 
-A column is one line in a dataclass that inherits `ArrayTable`:
+A column is one line in a dataclass that inherits from `ArrayTable`:
 
     rmsd: Annotated[NDArray[np.float32], Column("crystals", "/crystal/rmsd", units="1/angstrom")]
 
-Empty tables, tables joined or cut by frames, the datasets of a results file and the checks of what is read follow.
+Empty tables, the joining of tables, selections of frames, the datasets of a results file and the checks of a file that
+is read all follow from these declarations.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ from .ragged import rows_of
 OFFSETS = "frames + 1"
 """`Column.rows` of offsets: frame f owns rows offsets[f]:offsets[f + 1] of the kind that the column points to."""
 SHARED = "input_cells"
-"""`Column.rows` of what all frames of a run have together: it is neither joined nor cut."""
+"""`Column.rows` of a column that all frames of a run share: it is neither joined nor cut."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """How an array of a table is laid out, and how a results file keeps it.
+    """The layout of an array in a table, and the dataset of a results file that holds it.
 
     Attributes
     ----------
     rows
-        The kind of rows that the first dimension counts: frames, cells, crystals, `OFFSETS` or `SHARED`.
+        Kind of rows that the first dimension counts: frames, cells, crystals, `OFFSETS` or `SHARED`.
     path
-        Dataset in a results file; empty for a column that no file keeps.
+        Dataset in a results file; empty for a column that is not written.
     tail
         Lengths of the other dimensions.
     points_to
-        The kind of rows that the values number; empty for values that are no numbers of rows.
+        Kind of rows to which the values are indices; empty if the values are not indices of rows.
     units
-        Attribute of the dataset; empty for none.
+        Attribute `units` of the dataset; empty if it has none.
     names
-        The values' names, for a column of uint8 that is an enumeration.
+        Enumeration that names the values of a uint8 column; None for another column.
     fill
-        Value of all rows where a file lacks the dataset. None: the file must have it, unless the column may be None.
+        Value of all rows if a file lacks the dataset; None if the file must have it or the column may be None.
     dtype
-        Type of the values; None in a declaration: the type in the annotation. `object` is text.
+        Type of the values; None in a declaration, where the annotation gives it. `object` is text.
     nullable
-        Whether the column may be None, which the annotation says.
+        Whether the column may be None; the annotation decides.
     """
 
     rows: str
@@ -73,12 +74,12 @@ class Column:
         return self.nullable or self.fill is not None
 
     def filled(self, n_rows: int, xp: ModuleType = np) -> Any:
-        """Rows of which nothing is known, (n_rows, ...): `fill`, or zeros where there is none."""
+        """Rows (n_rows, ...) for which nothing is known: `fill` everywhere, or zeros if there is no `fill`."""
         return xp.full((n_rows, *self.tail), self.fill or 0, dtype=self.dtype)
 
 
 def columns_of(table: type[ArrayTable]) -> Mapping[str, Column]:
-    """The columns of a table by the names of its fields, in their order."""
+    """The columns of a table by the names of its fields, in the order of the fields."""
     return _columns_of(cast("Any", table))
 
 
@@ -90,7 +91,7 @@ def _columns_of(table: Any) -> Mapping[str, Column]:
 
 
 def _column(hint: Any) -> Column | None:
-    """The column that an annotation declares, with the type of its values; None for a field that is none."""
+    """The column that an annotation declares, with the type of its values; None for a field that is not a column."""
     if get_origin(hint) is not Annotated:
         return None
     array, declared = get_args(hint)
@@ -103,9 +104,10 @@ def _column(hint: Any) -> Column | None:
 
 
 def _scalar_of(array: Any) -> type[np.generic]:
-    """The scalar type in `NDArray[np.float32]`.
+    """The scalar type in an annotation such as `NDArray[np.float32]`.
 
-    NumPy below 2.5 spells that ndarray[shape, dtype[float32]], later ones keep the alias with float32 as its argument.
+    NumPy before 2.5 expands the annotation to ndarray[shape, dtype[float32]]; later versions keep it as an alias whose
+    argument is float32.
     """
     arguments = get_args(array)
     nested = (scalar for part in arguments for scalar in get_args(part) if get_origin(part) is np.dtype)
@@ -114,17 +116,20 @@ def _scalar_of(array: Any) -> type[np.generic]:
 
 
 class ArrayTable:
-    """Base of dataclasses with columns: fields annotated with a `Column`. Other fields are of the table as a whole."""
+    """Base class of dataclasses with columns, which are the fields annotated with a `Column`.
+
+    Other fields describe the table as a whole.
+    """
 
     @classmethod
     def empty(cls, n_frames: int = 0, xp: ModuleType = np) -> Self:
-        """The table of frames on which nothing was found."""
+        """The table of `n_frames` frames on which nothing was found."""
         counts = {"frames": n_frames, OFFSETS: n_frames + 1}
         return cls(**{name: column.filled(counts.get(column.rows, 0), xp) for name, column in columns_of(cls).items()})
 
     @classmethod
     def joined(cls, parts: Sequence[Self], xp: ModuleType = np) -> Self:
-        """The rows of several tables, one after the other, with what all frames share as the first table has it."""
+        """The rows of several tables, one after the other; shared columns and other fields are those of the first."""
         if len(parts) == 1:
             return parts[0]
         arrays: dict[str, Any] = {}
@@ -149,11 +154,11 @@ class ArrayTable:
         return next(len(array) for array in arrays if array is not None)
 
     def only(self, table: type[ArrayTable]) -> dict[str, Any]:
-        """The columns that another table declares, too, by their names."""
+        """The columns that another type of table declares as well, by their names."""
         return {name: getattr(self, name) for name in columns_of(table)}
 
     def take(self, chosen: Any, xp: ModuleType = np) -> Self:
-        """The table of some frames (indices, ascending); of some rows where the table has one kind of rows only."""
+        """The table of a selection of frames (ascending indices), or of rows if the table has only one kind of rows."""
         columns = columns_of(type(self))
         offsets = {column.points_to: name for name, column in columns.items() if column.rows == OFFSETS}
         arrays: dict[str, Any] = {}
@@ -180,15 +185,17 @@ class ArrayTable:
 
 
 def cut(columns: Mapping[str, Column], frames: slice, rows_of_column: Callable[[str, slice], Any]) -> dict[str, Any]:
-    """The columns of consecutive frames, whose rows are counted from the first of these frames.
+    """The columns of consecutive frames, with offsets and indices that count from the first of these frames.
 
     Parameters
     ----------
+    columns
+        Columns of the table by their names.
     frames
-        Begin and end.
+        First frame and end of the frames.
     rows_of_column
-        Gives rows of the column of a name, from memory or from a file, or None; it is asked for no more than the
-        frames have.
+        Function that returns a slice of rows of a column, given by name, from memory or from a file, or None if there
+        is no such column; it is called only for rows that belong to the frames.
     """
     rows, arrays = {"frames": frames}, {}
     for name, column in columns.items():

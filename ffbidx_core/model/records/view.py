@@ -1,4 +1,4 @@
-"""What results offer in Python besides their arrays: frames by their number, a short description, data frames."""
+"""Views of results in Python besides their arrays: selections of frames, a short description, data frames."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part", bound="Results")
 ROWS = ("crystals", "frames")
-"""What the rows of a data frame may be."""
+"""Kinds of rows that a data frame can have."""
 
 
 def described(results: Any, name: str) -> str:
-    """Results in short: how many frames, indexed frames and crystals there are, and what made them."""
+    """A short description of results: numbers of frames, indexed frames and crystals, method and device."""
     n_indexed = int((results.status == FrameStatus.INDEXED).sum())
     whole = "" if results.complete else ", stopped before the end"
     made = f"{results.header.method} on {results.header.device or results.header.backend}"
@@ -29,12 +29,12 @@ def described(results: Any, name: str) -> str:
 
 
 def frames_of(frames: int | slice, n_frames: int) -> tuple[slice, int]:
-    """The consecutive frames that an index or a slice spans, and its step.
+    """The range of consecutive frames that an index or a slice spans, and the step of the slice.
 
     Raises
     ------
     IndexError
-        For a frame that is not there, and for a slice that goes backwards.
+        If the frame does not exist, or the slice goes backwards.
     """
     if not isinstance(frames, slice):
         number = operator.index(frames)
@@ -49,26 +49,28 @@ def frames_of(frames: int | slice, n_frames: int) -> tuple[slice, int]:
 
 
 def every(results: Part, step: int) -> Part:
-    """Every frame whose number is a multiple of the step."""
+    """The results of every frame whose number is a multiple of the step."""
     return results if step == 1 else results.take(np.arange(0, results.n_frames, step))
 
 
 def data_frame(results: Results, rows: str) -> Any:
-    """A pandas DataFrame with a row for each crystal or for each frame.
+    """A pandas DataFrame with one row for each crystal or for each frame.
 
     Parameters
     ----------
+    results
+        Results of a run.
     rows : {"crystals", "frames"}
-        What each row is. Of a crystal: number, file and name of its frame, its rank on the frame, input cell, score
-        (lower is better), all numbers of the results and the cell parameters (angstrom, degrees). Of a frame: all that
-        the results hold, enumerations by their names, and how many crystals it has.
+        The kind of rows. A crystal has the number, file, index and name of its frame, its rank on the frame, input
+        cell, score (lower is better), all measures of the results and the cell parameters (angstrom, degrees). A frame
+        has all columns of the results, with enumerations by name, and its number of crystals.
 
     Raises
     ------
     UsageError
-        Without pandas.
+        If pandas is not installed.
     ParameterError
-        For other rows.
+        If `rows` has another value.
     """
     try:
         import pandas
@@ -80,6 +82,7 @@ def data_frame(results: Results, rows: str) -> Any:
 
 
 def _of_crystals(results: Results) -> dict[str, Any]:
+    """The columns of a data frame with one row for each crystal."""
     frame = results.frame_of_crystal
     table = {"frame": frame, "source": results.source[frame], "index": results.index[frame], "id": results.id[frame]}
     table["crystal"] = np.arange(len(frame)) - results.crystal_offsets[frame]
@@ -89,11 +92,12 @@ def _of_crystals(results: Results) -> dict[str, Any]:
 
 
 def _of_frames(results: Results) -> dict[str, Any]:
+    """The columns of a data frame with one row for each frame."""
     return _plain_columns(results, "frames") | {"n_crystals": np.diff(results.crystal_offsets)}
 
 
 def _plain_columns(results: Results, rows: str) -> dict[str, Any]:
-    """The columns of one number, text or name for each row."""
+    """The columns that have a single number, text or enumeration name in each row of a kind."""
     from .results import COLUMNS
 
     table = {}

@@ -1,1 +1,1 @@
-"""Lattices that nobody knows yet: the scan for their vectors, and numbers by which two lattices compare."""
+"""Lattices of an unknown unit cell: the scan for lattice vectors, and invariants by which two lattices compare."""

@@ -1,8 +1,9 @@
-"""The scan of a frame for lattice vectors up to a reach, and the constants of the fits that follow it.
+"""The scan of a frame for real-space lattice vectors up to a given length, and the constants of the fits that follow.
 
-A vector v of a real-space lattice has s . v near an integer for every spot s of the lattice. C(v) = sum_j cos(2 pi
-s_j . v) over the low spots of a frame is scanned on directions times lengths. The reach is cut to octaves, each a
-factor of `OCTAVE` in length with directions of its own.
+For a vector v of the real-space lattice and every spot s of the reciprocal lattice, s . v is close to an integer. The
+scan evaluates C(v) = sum_j cos(2 pi s_j . v) over the frame's spots of low resolution, on a grid of directions times
+lengths. Lengths up to the longest, the reach, are divided into octaves, each a factor of `OCTAVE` wide and with
+directions of its own. The phase of a spot s is s . v in turns.
 """
 
 from __future__ import annotations
@@ -16,74 +17,75 @@ from ..cell import Array
 from ..plan import half_sphere
 
 LANES = 64
-"""The number of directions of an octave is a multiple, so that kernels take that many side by side."""
+"""Divisor of the number of directions in an octave, because kernels process this many side by side."""
 OCTAVE = 1.6
-"""Ratio of the longest to the shortest length of an octave."""
+"""Ratio of the longest to the shortest length in an octave."""
 STEP = 0.12
-"""Step in length times the resolution of the scan: 0.12 of a turn of the fastest phase."""
+"""Step in length times the resolution of the scan: the step changes the fastest phase by 0.12 turns."""
 SPACING = 0.40
-"""Spacing of directions times length times the resolution of the scan."""
+"""Spacing of directions (radian) times the length times the resolution of the scan."""
 TURNS = 30.0
-"""The scan takes spots up to this number over the reach: longest vectors turn so many times up to there."""
+"""Resolution of the scan times the reach, if spots extend so far: the largest phase of the longest vector, in turns."""
 SHORTEST_SHARE, SHORTEST_TURNS = 1 / 12, 2.5
-"""A vector is longer than this share of the reach, and turns so often up to the resolution of the scan: of a shorter
-one all phases are near zero, whatever the lattice."""
+"""Lower limits of a vector's length over the reach, and of its phase, in turns, at the resolution of the scan; for a
+shorter vector all phases are close to zero, whatever the lattice."""
 FEWEST_TURNS = 4.0
-"""A reach of fewer turns is not scanned."""
+"""Largest phase, in turns, below which a reach is not scanned."""
 FEWEST_LOW = 10
-"""The scan takes so many spots of a frame at least."""
+"""Lower limit of the number of a frame's spots that the scan uses."""
 LOW_SPOTS = 14
-"""The scan's resolution is no lower than that of this spot of the median frame."""
+"""Rank of the spot, by distance from the origin, whose median distance is the lower limit of the scan's resolution."""
 HITS = 1500
-"""Local maxima of C of a frame that are refined, shared out evenly between the octaves."""
+"""Number of a frame's local maxima of C that are refined, divided evenly among the octaves."""
 FLOOR = 0.35
-"""C of a local maximum is above this share of the number of spots."""
+"""Lower limit of C at a local maximum over the number of spots."""
 
 TRUE = 0.6
-"""Share of spots that belong to the lattice, as the likelihood takes it; anything from 0.4 to 0.75 serves."""
+"""Fraction of spots that the likelihood assigns to the lattice; any value from 0.4 to 0.75 serves."""
 WIDTH_FLOOR, WIDTH_ACROSS, WIDTH_ALONG = 0.03, 0.0004, 0.0009
-"""A true spot's phase scatters by 0.03 of a turn, by 0.0004 1/A times the vector's length, and by 0.0009 1/A times its
-component along the beam: a still's excitation error is along the beam."""
+"""Scatter of the phase of a spot that belongs to the lattice, in turns: a constant, a part per angstrom of the vector's
+length, and a part per angstrom of its component along the beam, the direction of a still's excitation error."""
 WIDEST = 0.2
-"""Width of the refinement at most, in turns."""
+"""Upper limit of the width that a refinement uses, turns."""
 WIDTHS = (2.5, 2.0, 1.5, 1.0, 1.0)
-"""Factors on the width in the steps of a vector's refinement."""
+"""Factors on the width in the successive steps of a vector's refinement."""
 JOINT_WIDTHS = (2.0, 1.5, 1.0)
-"""Factors on the width in the steps of the joint fit of three vectors."""
+"""Factors on the width in the successive steps of the joint fit of three vectors."""
 RIDGE, JOINT_RIDGE = 0.02, 5e-5
-"""Added to the diagonal of the normal matrix, for one vector times the square of the width."""
+"""Ridge terms of the normal matrices of one vector (times the squared width) and of three vectors."""
 LONGEST_STEP = 1.5
-"""Angstrom by which a step moves a vector at most."""
+"""Upper limit of the change of a vector in one step, angstrom."""
 DISTINCT = 0.25
-"""Two vectors are distinct where they are further apart than this over the resolution of the scan."""
+"""Distance between two vectors times the resolution of the scan, above which they are distinct."""
 VECTORS, LATTICES = 90, 15
-"""Vectors and lattices of a frame that are kept."""
+"""Numbers of vectors and of lattices that are kept for a frame."""
 FLATTEST = 0.15
-"""Volume of three vectors over the product of their lengths, at least."""
+"""Lower limit of the volume of three vectors over the product of their lengths."""
 TRIED = 40 * LATTICES
-"""Triples of a frame, best first, of which distinct ones are fitted."""
+"""Number of a frame's best triples of vectors that are considered; the distinct ones among them are fitted."""
 SAME_TRIPLE, SAME_LATTICE = 0.015, 0.01
-"""Two lattices are one where all seven Voronoi lengths agree to this share, before and after the joint fit."""
+"""Relative tolerances of the seven Voronoi lengths of two equal lattices, before and after the joint fit."""
 MOST_SPOTS = 60
-"""Spots of a frame, those of lowest resolution, that a lattice is searched with."""
+"""Largest number of a frame's spots with which lattices are searched, those of lowest resolution."""
 FEWEST_SPOTS = 7
-"""A frame with fewer spots is left out."""
+"""Number of spots below which a frame is left out."""
 
 
 @dataclass(frozen=True)
 class Octave:
-    """A range of lengths with its directions.
+    """A range of vector lengths with the directions on which it is scanned.
 
     Attributes
     ----------
     first, step : float
-        The lengths are first + k step, angstrom, k = 0 ... n_lengths - 1. Local maxima are looked for between the
-        first and the last.
+        Shortest length and step in length, angstrom: the lengths are first + k step for k = 0 ... n_lengths - 1. A
+        local maximum may lie at any of them but the first and the last.
     n_lengths : int
+        Number of lengths.
     directions : (M, 3) float32
-        Unit vectors of the half sphere; M is a multiple of `LANES`.
+        Unit vectors on the half sphere; M is a multiple of `LANES`.
     most : int
-        Local maxima that the octave gives at most.
+        Largest number of local maxima that the octave contributes.
     """
 
     first: float
@@ -95,18 +97,18 @@ class Octave:
 
 @dataclass(frozen=True)
 class VectorScan:
-    """The scan for vectors up to a reach.
+    """The scan for lattice vectors up to a reach.
 
     Attributes
     ----------
     reach : float
-        Longest vector, angstrom.
+        Length of the longest vector, angstrom.
     shortest : float
-        Shortest vector, angstrom.
+        Length of the shortest vector, angstrom.
     resolution : float
-        Length of the spots up to which C is summed, 1/angstrom.
+        Distance of spots from the origin up to which C is summed, 1/angstrom.
     octaves : tuple of Octave
-        Longest first.
+        Octaves of lengths, the longest first.
     """
 
     reach: float
@@ -116,12 +118,19 @@ class VectorScan:
 
     @classmethod
     def make(cls, reach: float, frames: list[Array]) -> VectorScan | None:
-        """The scan of some frames for vectors up to a reach in angstrom; None where spots end too low for it.
+        """Plan the scan of frames for lattice vectors.
 
         Parameters
         ----------
+        reach
+            Length of the longest vector, angstrom.
         frames
-            Lengths (n,) of the spots of each frame in ascending order, 1/angstrom, at most `MOST_SPOTS` of each.
+            Distances (n,) of each frame's spots from the origin, ascending, 1/angstrom; at most `MOST_SPOTS` a frame.
+
+        Returns
+        -------
+        VectorScan or None
+            None if the resolution of the spots is too low for the reach.
         """
         lengths = [frame for frame in frames if len(frame)]
         if not lengths:
@@ -134,13 +143,18 @@ class VectorScan:
         return cls(reach, shortest, resolution, _octaves(reach, shortest, resolution))
 
     def low_counts(self, squares: Array, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of spots of each frame (F,) that C is summed over: up to the resolution, `FEWEST_LOW` at least.
+        """Number of spots on each frame over which C is summed: those within the resolution, at least `FEWEST_LOW`.
 
         Parameters
         ----------
         squares : (N,)
-            |s|^2 of the spots, ascending within a frame.
+            |s|^2 of the spots, ascending within a frame, 1/angstrom^2.
         offsets : (F + 1,)
+            Frame f owns the spots offsets[f]:offsets[f + 1].
+
+        Returns
+        -------
+        (F,) int64
         """
         low = squares <= (1.001 * self.resolution) ** 2
         running = np.concatenate([[0], np.cumsum(low)])
@@ -149,6 +163,7 @@ class VectorScan:
 
 
 def _octaves(reach: float, shortest: float, resolution: float) -> tuple[Octave, ...]:
+    """The octaves between the shortest vector and the reach (angstrom) for a resolution (1/angstrom)."""
     step, ends, high = STEP / resolution, [], reach
     while high > shortest * 1.0001:
         low = max(shortest, high / OCTAVE)

@@ -1,7 +1,8 @@
-"""Numbers of a lattice that do not depend on its basis: Selling reduction and the seven Voronoi lengths.
+"""Invariants of a lattice, independent of its basis: Selling reduction and the seven Voronoi lengths.
 
-The seven shortest vectors that define the Voronoi cell are continuous in the metric. Reduced cells are not: near a
-symmetry their angles jump between settings (E. Selling, J. reine angew. Math. 77, 143, 1874; B. Delone).
+The lengths of the seven vectors that define the Voronoi cell are continuous functions of the metric tensor. The angles
+of a reduced cell are not: near a symmetry they jump between settings (E. Selling, J. reine angew. Math. 77, 143, 1874;
+B. Delone).
 """
 
 from __future__ import annotations
@@ -13,15 +14,27 @@ import numpy as np
 from ..cell import Array
 
 MOST_STEPS = 200
+"""Upper limit of the passes of the Selling reduction."""
 OBTUSE = 1e-9
-"""A scalar product above this share of a squared length is still reduced."""
+"""Scalar product of two vectors over a squared length, above which their angle counts as acute and is reduced."""
 _PAIRS = tuple(itertools.combinations(range(4), 2))
 SMALL = np.array([h for h in itertools.product(range(-2, 3), repeat=3) if any(h)], dtype=np.float64)
-"""Combinations of the three vectors of a reduced cell among which another setting's vectors are looked for."""
+"""Integer combinations of a reduced cell's vectors among which the vectors of another setting are sought."""
 
 
 def selling_bases(cells: Array) -> Array:
-    """Four vectors of each of some lattices (n, 3, 3), of sum zero and with no acute angle between them, (n, 4, 3)."""
+    """Selling-reduced bases of lattices: four vectors of sum zero with no acute angle between any two.
+
+    Parameters
+    ----------
+    cells : (n, 3, 3)
+        Primitive cells, rows a, b, c, angstrom.
+
+    Returns
+    -------
+    (n, 4, 3) float64
+        Vectors, angstrom.
+    """
     v = np.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(np.float64)
     for _ in range(MOST_STEPS):
         changed = False
@@ -38,13 +51,13 @@ def selling_bases(cells: Array) -> Array:
 
 
 def voronoi_lengths(cells: Array) -> Array:
-    """The seven Voronoi lengths of lattices (n, 3, 3), ascending, (n, 7) angstrom."""
+    """The seven Voronoi lengths (n, 7), ascending, angstrom, of the lattices of primitive cells (n, 3, 3)."""
     v = selling_bases(cells)
     return np.sort(np.linalg.norm(np.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
 
 
 def reduced_cell(cell: Array) -> Array:
-    """The three shortest independent vectors of a lattice (3, 3), right-handed, shortest first."""
+    """The three shortest independent vectors (3, 3) of a primitive cell's lattice, right-handed, shortest first."""
     v = selling_bases(cell[None])[0]
     vectors = np.concatenate([v, v[:1] + v[1:]])
     vectors = vectors[np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")]
@@ -57,14 +70,25 @@ def reduced_cell(cell: Array) -> Array:
 
 
 def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tuple[Array, float] | None:
-    """The basis of a lattice (3, 3) whose metric is nearest to a given one (3, 3), and how far off it is.
+    """The basis of a lattice whose metric tensor is closest to a given one.
+
+    Parameters
+    ----------
+    cell : (3, 3)
+        Primitive cell of the lattice, rows a, b, c, angstrom.
+    metric : (3, 3)
+        Metric tensor that is sought, angstrom^2.
+    tolerance
+        Largest relative difference of a vector's length.
 
     Returns
     -------
     basis : (3, 3) float64
+        Rows a, b, c, angstrom.
     deviation : float
-        Largest deviation of a metric element from the given one, a share of the product of the two lengths.
-    None where no basis comes within `tolerance`.
+        Largest deviation of an element of the metric tensor, relative to the product of its two lengths.
+
+    The result is None, not a pair, if no basis comes close enough.
     """
     vectors = SMALL @ reduced_cell(cell)
     wanted, lengths = np.sqrt(np.diag(metric)), np.linalg.norm(vectors, axis=1)
@@ -85,6 +109,6 @@ def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tupl
 
 
 def same_lattice(cell: Array, other: Array, tolerance: float) -> bool:
-    """Whether the seven Voronoi lengths of two lattices agree to a share of each."""
+    """Whether the seven Voronoi lengths of two primitive cells (3, 3) agree within a relative tolerance."""
     a, b = voronoi_lengths(np.stack([cell, other]))
     return bool(np.max(np.abs(a / b - 1)) < tolerance)
