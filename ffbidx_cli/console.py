@@ -118,7 +118,7 @@ class Reporter:
     ) -> None:
         self._bar.stop()
 
-    def say(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, soft_wrap=True)
 
@@ -126,7 +126,7 @@ class Reporter:
         """Show an event of the run."""
         if self._verbose:
             for problem in event.problems:
-                self.say(f"note: {problem}")
+                self.show(f"note: {problem}")
         now = self._rate(event)
         if self.log is not None:
             self.log.progress(event, now, self._rate.indexed)
@@ -136,7 +136,7 @@ class Reporter:
         self._bar.update(self._task, description=shown, completed=event.frames, total=event.total)
         if not _is_live(self.console) and time.monotonic() - self._last_line >= HEARTBEAT:
             self._last_line = time.monotonic()
-            self.say(progress_line(event, now, self._rate.indexed))
+            self.show(progress_line(event, now, self._rate.indexed))
 
 
 def _is_live(console: Console) -> bool:

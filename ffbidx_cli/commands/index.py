@@ -72,11 +72,11 @@ def command(
 
     from ffbidx_core.run.preparation import prepared
 
-    def say(text: str) -> None:
+    def show(text: str) -> None:
         if not quiet:
             click.echo(text, err=True)
 
-    with prepared(request, waiting=not print_config, named=True, say=say) as run:
+    with prepared(request, waiting=not print_config, named=True, show=show) as run:
         if print_config:
             from ffbidx_core.write.record import as_toml
 
@@ -99,16 +99,16 @@ def command(
             signals.stoppable() as stop,
         ):
             if verbose:
-                reporter.say(run.job.parameters.as_json())
+                reporter.show(run.job.parameters.as_json())
                 if not request.dask and (why := why_on_cpu(run.job.backend)):
-                    reporter.say(why)
+                    reporter.show(why)
             if request.preset == "published" and run.job.parameters.dist1 <= 0:
-                reporter.say(PUBLISHED_DIST1)
+                reporter.show(PUBLISHED_DIST1)
             if request.changes_geometry and "sol" in run.outputs.values() and "geom" not in run.outputs.values():
-                reporter.say(SOL_ALONE)
+                reporter.show(SOL_ALONE)
             summary = run.index(store, progress=reporter, stop=stop)
             if summary.frames == 0 and not summary.complete:
-                reporter.say("stopped before any frame was finished; nothing is written")
+                reporter.show("stopped before any frame was finished; nothing is written")
                 return signals.status
         run.keep_spots()
     if log:

@@ -41,17 +41,17 @@ class Server:
     ----------
     request
         One whose `check` passes.
-    say
+    show
         Takes sentences for the user.
     stop
         Ends the server once it is set.
     """
 
     def __init__(
-        self, request: ServeRequest, *, say: Callable[[str], object], stop: threading.Event | None = None
+        self, request: ServeRequest, *, show: Callable[[str], object], stop: threading.Event | None = None
     ) -> None:
         check_dialect(request.dialect)
-        self._request, self._say, self._stop = request, say, stop or threading.Event()
+        self._request, self._show, self._stop = request, show, stop or threading.Event()
         self.state = LiveState()
         self._waiting = Waiting(request.queue)
         given = request.geometry_for_pixels
@@ -214,7 +214,7 @@ class Server:
 
     def _tell(self, text: str) -> None:
         self.state.note(text)
-        self._say(text)
+        self._show(text)
 
     def _refuse(self, items: Sequence[Received], why: str) -> None:
         for item in items:

@@ -160,7 +160,7 @@ def prepared(
     *,
     waiting: bool = True,
     named: bool = False,
-    say: Callable[[str], object] = lambda text: None,
+    show: Callable[[str], object] = lambda text: None,
 ) -> Iterator[PreparedRun]:
     """The run that a request asks for. Inside, inputs that hang are found by a child that opens each first.
 
@@ -172,7 +172,7 @@ def prepared(
         Whether a run that follows its inputs waits here for its first file, which says what is to be known of all.
     named
         Whether the output gets the name of the first input where none is named; else the results stay in memory.
-    say
+    show
         Called with what is waited for.
 
     Raises
@@ -190,8 +190,8 @@ def prepared(
     sources = expand_inputs(names) if follower is None else follower.named
     with probing(_prober_of(request, sources)):
         if follower is not None and waiting:
-            sources = _first_sources(request, follower, say)
-        yield PreparedRun.of(request, sources, follower, named, say if waiting else None)
+            sources = _first_sources(request, follower, show)
+        yield PreparedRun.of(request, sources, follower, named, show if waiting else None)
 
 
 def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
@@ -201,7 +201,7 @@ def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
     return Prober(seconds) if several and seconds > 0 else None
 
 
-def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str], object]) -> list[Source]:
+def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; what is wrong with the request is an error before, not after that."""
     input_cells_of(request)
     for path, wanted in formats_of(request.output_names, request.output_format).items():
@@ -209,7 +209,7 @@ def _first_sources(request: RunRequest, follower: Follower, say: Callable[[str],
             output = Output(path, wanted)
             output.check(request.overwrite or request.resume, follower.inputs_among(output.files))
     known = request.chosen([])[0] if request.geometry is not None else None
-    return follower.wait(known, say) or follower.named
+    return follower.wait(known, show) or follower.named
 
 
 def _job_of(

@@ -95,7 +95,7 @@ def test_the_cell_is_learned_while_frames_are_answered_and_a_note_names_the_firs
             client.send(*(message(k + j, "r") for j in range(8)))
             client.answers(8)
             k += 8
-            notes = [text for text in server.said if text.startswith("from frame")]
+            notes = [text for text in server.shown if text.startswith("from frame")]
         client.send(End("r"))
         client.answers(1)
     first = int(notes[0].split()[2])

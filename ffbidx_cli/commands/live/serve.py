@@ -44,28 +44,28 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         from ffbidx_core.live.server import Server
         from ffbidx_core.live.web import Page
 
-    def say(text: str) -> None:
+    def show(text: str) -> None:
         if not quiet:
             click.echo(text, err=True)
 
     if make_keys is not None:
         for path in make(make_keys):
-            say(path)
+            show(path)
         return 0
     request = shared.request_of(options, ServeRequest)
     request.check()
     if as_json and request.stdin:
         raise UsageError("--json and --stdin both write to standard output: leave one of them out")
     with signals.stoppable() as stop:
-        server = Server(request, say=say, stop=stop)
+        server = Server(request, show=show, stop=stop)
         page = Page(request.http, server.state) if request.http else None
 
         def ready() -> None:
             bound = server.sockets.bound if server.sockets is not None else {}
             words = {"bind": "spot lists", "publish": "answers", "reply": "requests"}
-            say("; ".join([f"{words[name]} at {address}" for name, address in bound.items()] or ["taking lines"]))
+            show("; ".join([f"{words[name]} at {address}" for name, address in bound.items()] or ["taking lines"]))
             if page is not None:
-                say(f"page at {page.url}")
+                show(f"page at {page.url}")
 
         try:
             summaries = server.serve(sys.stdin.buffer if request.stdin else None, ready)
@@ -76,7 +76,7 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         if as_json:
             click.echo(json.dumps(summary.as_dict()))
         if summary.frames:
-            say(_line(summary))
+            show(_line(summary))
     return 0 if all(summary.complete for summary in summaries) else signals.status
 
 

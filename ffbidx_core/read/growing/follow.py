@@ -72,7 +72,7 @@ class Follower:
         self._waiting: dict[str, Watched] = {}
         self._current: Watched | None = None
         self._place = Place()
-        self._units_said = False
+        self._units_noted = False
         self._notes: list[str] = []
         self._looking = 0.0
 
@@ -101,21 +101,21 @@ class Follower:
         there = {os.path.abspath(path) for path in self._arrivals.there()}
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
-    def wait(self, geometry: GivenGeometry | None, say: Callable[[str], object]) -> list[Source]:
-        """Wait for the first file that can be read, and say what is wrong with others; all there are at the end."""
-        told = set()
+    def wait(self, geometry: GivenGeometry | None, show: Callable[[str], object]) -> list[Source]:
+        """Wait for the first file that can be read, and show what is wrong with others; all there are at the end."""
+        shown = set()
         while not self._ending.has_come():
             self._find()
             for file in self._waiting.values():
                 file.look(geometry)
                 if file.may_be_read:
                     return [Source(file.path)]
-                if file.problem and not file.problem.endswith(NOT_WHOLE) and file.problem not in told:
-                    say(f"waiting: {file.problem}")
-                    told.add(file.problem)
-            if not told:
-                say(f"waiting for the first frame of {', '.join(self._arrivals.names)}")
-                told.add("")
+                if file.problem and not file.problem.endswith(NOT_WHOLE) and file.problem not in shown:
+                    show(f"waiting: {file.problem}")
+                    shown.add(file.problem)
+            if not shown:
+                show(f"waiting for the first frame of {', '.join(self._arrivals.names)}")
+                shown.add("")
             time.sleep(LOOK)
         return [Source(path) for path in self._arrivals.there()]
 
@@ -232,9 +232,9 @@ class Follower:
                 file.check(spots)
                 whole, source = file.closed, self._sources[-1]
                 for raw in readable_frames(spots, source, self._place, selection, at_once, whole=whole):
-                    if spots.units_assumed and not self._units_said:
+                    if spots.units_assumed and not self._units_noted:
                         raw.problems.append(f"an input's /spots: {UNITS_ASSUMED}")
-                        self._units_said = True
+                        self._units_noted = True
                     self._place = Place(*raw.places[-1].tolist())
                     file.note(raw)
                     yield raw

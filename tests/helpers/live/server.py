@@ -31,9 +31,9 @@ def serving(**asked):
     parameters = QUICK | asked.pop("parameters", {})
     request = ServeRequest(**({"cells": (MONO,), "bind": ANYWHERE, "parameters": parameters, "threads": 1} | asked))
     request.check()
-    said, stop, ready, errors = [], threading.Event(), threading.Event(), []
-    server = Server(request, say=said.append, stop=stop)
-    server.said, server.stop = said, stop
+    shown, stop, ready, errors = [], threading.Event(), threading.Event(), []
+    server = Server(request, show=shown.append, stop=stop)
+    server.shown, server.stop = shown, stop
 
     def work():
         try:
