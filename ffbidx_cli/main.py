@@ -185,14 +185,14 @@ def _explain(error: Exception, debug: bool) -> tuple[str, int]:
         return _one_line(str(error)), error.exit_status
     if isinstance(error, OSError) and error.errno in DEVICE_ERRORS:
         return _one_line(f"{error.filename or 'output'}: {error.strerror}"), OutputError.exit_status
-    hint = "" if debug else "; run again with --debug and report what it shows"
-    return _one_line(f"internal error: {type(error).__name__}: {error}{hint}"), 1
+    mend = "" if debug else "; run again with --debug and report what it shows"
+    return _one_line(f"internal error: {type(error).__name__}: {error}{mend}"), 1
 
 
 def _click_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    hint = f" (see '{context.command_path} --help')" if context else ""
-    return error.format_message().rstrip(".") + hint
+    mend = f" (see '{context.command_path} --help')" if context else ""
+    return error.format_message().rstrip(".") + mend
 
 
 def _shown(value: Any) -> str:

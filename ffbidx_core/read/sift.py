@@ -162,10 +162,10 @@ def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> N
     ordered = np.sort(key)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
-        suspects = np.flatnonzero(np.isin(key, repeated))
-        _, firsts = np.unique(np.column_stack([frame[suspects], spots[suspects]]), axis=0, return_index=True)
-        first[suspects] = False
-        first[suspects[firsts]] = True
+        repeats = np.flatnonzero(np.isin(key, repeated))
+        _, firsts = np.unique(np.column_stack([frame[repeats], spots[repeats]]), axis=0, return_index=True)
+        first[repeats] = False
+        first[repeats[firsts]] = True
     return first
 
 

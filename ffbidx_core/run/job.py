@@ -205,8 +205,8 @@ class Job:
             [frame], d_min=self.d_min, d_max=self.d_max, geometry=self.geometry, by_intensity=self.parameters.retry
         )
         if next(blocks).last_checksum != mark.checksum:
-            hint = "--overwrite starts the run again"
-            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {hint}")
+            mend = "--overwrite starts the run again"
+            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {mend}")
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
         """Blocks of the job joined and cut to its batches."""

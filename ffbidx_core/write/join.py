@@ -106,13 +106,13 @@ class JoinAhead:
         OutputError
             When it cannot be written; nothing is left of it then.
         """
-        _, said = self._child.communicate(ending.as_json())
+        _, errors = self._child.communicate(ending.as_json())
         status = self._child.returncode
         if status == 0:
             publish_file(self._temporary, path, overwrite)
             return
-        if status > 0 and said.strip():
-            raise OutputError(path, f"cannot be written: {said.strip().splitlines()[-1]}")
+        if status > 0 and errors.strip():
+            raise OutputError(path, f"cannot be written: {errors.strip().splitlines()[-1]}")
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
         raise OutputError(path, f"cannot be written: joining the results ended with {how} (is the disk full?)")
 

@@ -100,8 +100,8 @@ class PartsStore:
             remove_directory(self.folder)
             self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
-            hint = "only a results file is taken up without them; --overwrite starts the run again"
-            raise OutputError(self.output, f"is there, but no {self.folder}: {hint}")
+            mend = "only a results file is taken up without them; --overwrite starts the run again"
+            raise OutputError(self.output, f"is there, but no {self.folder}: {mend}")
         else:
             # What is there is nobody's any more: `check` has refused all else.
             remove_directory(self.folder)
@@ -305,8 +305,8 @@ class PartsStore:
         except OutputError as error:
             if not self._lines:
                 raise
-            hint = f"what is finished is in {self.folder}, --resume goes on with it"
-            raise OutputError(error.path, f"{error.problem}; {hint}") from None
+            mend = f"what is finished is in {self.folder}, --resume goes on with it"
+            raise OutputError(error.path, f"{error.problem}; {mend}") from None
 
     def abandon(self) -> None:
         """Remove the saved parts."""

@@ -36,10 +36,10 @@ def text_of_changed(geometry: Geometry, changed: Geometry) -> str:
     """
     try:
         text = _edited(geometry, changed)
-        said = parse_crystfel("the geometry with changes", text)
+        written = parse_crystfel("the geometry with changes", text)
     except (InputError, KeyError, ValueError):
         return geometry_text(changed)
-    return text if _agree(said, changed) else geometry_text(changed)
+    return text if _agree(written, changed) else geometry_text(changed)
 
 
 def _edited(geometry: Geometry, changed: Geometry) -> str:
@@ -61,13 +61,13 @@ def _edited(geometry: Geometry, changed: Geometry) -> str:
     return f"{BY_HAND}\n{text}" if changed.by_hand and BY_HAND not in text else text
 
 
-def _agree(said: Geometry, wanted: Geometry) -> bool:
-    pairs = list(zip(said.detector.panels, wanted.detector.panels, strict=True))
+def _agree(written: Geometry, wanted: Geometry) -> bool:
+    pairs = list(zip(written.detector.panels, wanted.detector.panels, strict=True))
     places = max(float(np.abs(np.subtract(a.corner, b.corner)).max()) for a, b in pairs)
-    lengths = [(a.distance and a.distance.value is not None and a.distance.millimetres) for a in (said, wanted)]
-    waves = [(a.wavelength and a.wavelength.value is not None and a.wavelength.angstrom) for a in (said, wanted)]
+    lengths = [(a.distance and a.distance.value is not None and a.distance.millimetres) for a in (written, wanted)]
+    waves = [(a.wavelength and a.wavelength.value is not None and a.wavelength.angstrom) for a in (written, wanted)]
     near = all(np.isclose(a or 0, b or 0, rtol=1e-8, atol=0) for a, b in (lengths, waves))
-    return places < 10 * SAME_PLACE and near and said.by_hand == wanted.by_hand
+    return places < 10 * SAME_PLACE and near and written.by_hand == wanted.by_hand
 
 
 def with_panel_values(text: str, values: Mapping[str, Mapping[str, str]]) -> str:
