@@ -66,7 +66,7 @@ class JsonLog:
     Parameters
     ----------
     path
-        A file that is there is continued or replaced only when told so.
+        A file that is there is continued or replaced only where an option asks for that.
     resume, overwrite
         Whether to continue it, or to replace it.
     """

@@ -122,7 +122,7 @@ def _percent(value: Value) -> str:
 def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
     alone = experiment.scale_alone
     together = (
-        f"told apart by the spots the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
+        f"distinguished by the spots the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
         f"{_percent(experiment.scale)} (correlation {experiment.correlation:.3f})"
     )
     if experiment.cause == "none":
@@ -133,7 +133,7 @@ def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]
             "distance": f"So it is the distance{_at(diagnosis, experiment)}, not the cell.",
             "cell": "So it is the cell, not the distance.",
             "both": f"So both are off{_at(diagnosis, experiment)}.",
-            "unknown": "So the spots do not tell whether it is the distance or the cell.",
+            "unknown": "So the spots do not decide whether it is the distance or the cell.",
         }[experiment.cause]
     if experiment.scatter < LEAST_SCATTER:
         yield "The crystals' cells scatter no more than the errors of their spots explain."
@@ -196,13 +196,13 @@ def _settings(diagnosis: Diagnosis) -> Iterator[str]:
         share = (
             f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
             if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
-            else "the spots tell it apart on nearly every crystal"
+            else "the spots distinguish it on nearly every crystal"
         )
         yield f"Another setting looks like the cell: its axes are {axes} (of the primitive cell); {share}."
     if diagnosis.lattice is not None and diagnosis.lattice.kind in AMBIGUOUS:
         yield (
             f"A {diagnosis.lattice.kind} lattice has more symmetry than crystals of its lower point groups: these "
-            "have settings that no spot position tells apart; settle that when merging."
+            "have settings that no spot position distinguishes; settle that when merging."
         )
 
 

@@ -55,7 +55,7 @@ class Live:
     reply: str | None = asked(None, "Answer requests (REQ) here.", metavar="ADDRESS", kind=str)
     dialect: str = asked(
         "auto",
-        "Dialect of the messages: cbor, om, stream2, json; auto: told by their content.",
+        "Dialect of the messages: cbor, om, stream2, json; auto: recognised by their content.",
         metavar="WORD",
         kind=str,
     )

@@ -91,7 +91,7 @@ class HostSpots:
     def beyond(self, radius: float) -> HostSpots:
         """The spots whose |s| is at least `radius` (1/angstrom), in the order in which they came."""
         # Most batches have none, and looking is to cost no time beside a GPU. Sums that are rounded otherwise differ by
-        # less than the margin; the spots themselves are told apart below.
+        # less than the margin; the spots themselves are compared below.
         if not any_near(self.spots, radius * radius * (1 + 1e-12)):
             return self
         squared = (self.spots.astype(np.float64) ** 2).sum(axis=1)

@@ -25,7 +25,7 @@ from .frame_picture import predict, wavelength_of
 from .images import small_image
 
 MOST_FRAMES = 300
-"""Number of frames that a page holds unless told otherwise."""
+"""Number of frames that a page holds where no other number is given."""
 MOST_IMAGES = 40
 """Largest number of detector images in a page; the first frames have theirs."""
 DOUBTFUL = 2.0

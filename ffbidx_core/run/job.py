@@ -33,7 +33,7 @@ from ..read.spans import Span, Stretch, span_of
 from ..version import VERSION, versions
 
 BATCH_SIZE = {"cuda": 16384}
-"""Frames that a backend computes together unless told otherwise: a GPU needs many to be busy."""
+"""Frames that a backend computes together where no other number is given: a GPU needs many to be busy."""
 FEW = 128
 """Frames that all other backends compute together unless another number is given."""
 LARGEST_BLOCK = 1024

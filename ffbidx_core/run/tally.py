@@ -24,7 +24,7 @@ LARGEST_SAMPLE = 1 << 14
 MANY_AT_ORIGIN = 0.2
 """Share of the spots inside the first shell of reciprocal space from which on something must be wrong."""
 MANY_OFF_PANELS = 0.5
-"""Share of the peaks on no panel from which on the geometry is suspected to be that of other data."""
+"""Share of the peaks on no panel from which on a note asks whether the geometry is that of other data."""
 OTHER_LAYOUT = (
     "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
     "geometry of another detector, or of images that were put together in another way?"

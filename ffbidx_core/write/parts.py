@@ -241,7 +241,7 @@ class PartsStore:
         if complete is not None and self._ledger is None and (complete or self._results_file is not None):
             self._last = results
         else:
-            with self._hint():
+            with self._naming_the_mend():
                 self._begin_ledger()
                 path, image = self._part_path(len(self._parts)), results_file(results)
                 write_file(path, image, overwrite=True)
@@ -260,7 +260,7 @@ class PartsStore:
         if self.is_complete or self._last is not None or self._results_file is None:
             return
         if are_large(self._parts):
-            with self._hint():
+            with self._naming_the_mend():
                 self._check_parts()
                 self._ahead = JoinAhead(self._parts, self.folder)
 
@@ -273,7 +273,7 @@ class PartsStore:
         """Write the outputs from all saved parts, with what they say of the run's crystals, then remove the parts."""
         if self.is_complete:
             return
-        with self._hint():
+        with self._naming_the_mend():
             if self._ahead is None:
                 self._check_parts()
             mark = replace(self._mark, contest=contest)
@@ -298,7 +298,7 @@ class PartsStore:
             replace(output, inputs=inputs).write(self.pieces(), made, overwrite)
 
     @contextlib.contextmanager
-    def _hint(self) -> Iterator[None]:
+    def _naming_the_mend(self) -> Iterator[None]:
         """Add to an `OutputError` inside where finished work is kept, and how to go on with it."""
         try:
             yield

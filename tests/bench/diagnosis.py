@@ -45,7 +45,7 @@ CASES = {
 
 
 @dataclass
-class Found:
+class Compared:
     """What came of one run: deviations of the shift in pixels, of distance and scale in per cent, over their errors."""
 
     shift: tuple[float, float]
@@ -94,7 +94,7 @@ def true_shift(scenario: Scenario) -> NDArray[np.float64]:
     return np.array(scenario.detector.beam_centre) - scenario.assumed_detector.beam_centre
 
 
-def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
+def compared(scenario: Scenario, diagnosis: Diagnosis) -> Compared | None:
     """A diagnosis against the truth."""
     found = diagnosis.experiment
     if found is None:
@@ -109,7 +109,7 @@ def compared(scenario: Scenario, diagnosis: Diagnosis) -> Found | None:
     ]
     before = found.before.rate if found.before else np.nan
     after = found.after.rate if found.after else before
-    return Found(
+    return Compared(
         tuple(off),
         float(errors.mean()),
         (off / errors).tolist(),
@@ -147,7 +147,7 @@ def main() -> None:
         record.write(args.json, rows)
 
 
-def figures(name: str, runs: list[Found], moved: list[Moved]) -> dict[str, Any]:
+def figures(name: str, runs: list[Compared], moved: list[Moved]) -> dict[str, Any]:
     """A row of the table: means over the runs of a kind, over both directions where there are two."""
     row: dict[str, Any] = {"what": name, "found": len(runs), "of": len(moved)}
     if not runs:

@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def error(self) -> float:
-        """Standard error of the rate; one success and one failure are added, lest a full rate has none."""
+        """Standard error of the rate; one success and one failure are added, so that a full rate has one, too."""
         k, n = self.counts
         p = (k + 1) / (n + 2)
         return math.sqrt(p * (1 - p) / (n + 2))

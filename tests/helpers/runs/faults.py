@@ -46,7 +46,7 @@ def make_inputs(folder: Path, n_frames: int = FRAMES) -> list[Source]:
 
 
 def run(sources: Sequence[Source], output: Path, *, resume: bool = False, **changes: object) -> Outcome:
-    """Index the sources, every batch a shard unless told otherwise."""
+    """Index the sources, every batch a saved part where no other time is given."""
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 2, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
     store = PartsStore([Output(str(output), format_of(str(output)))], resume=resume)

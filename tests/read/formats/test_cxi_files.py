@@ -326,7 +326,7 @@ def test_peaks_on_no_panel_are_counted(cxi: Path):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.9])
-def test_a_layout_of_another_detector_is_suspected_aloud(share: float):
+def test_a_layout_of_another_detector_is_noted(share: float):
     tally = Tally(n_spots=round(1000 * (1 - share)), n_off_panels=round(1000 * share))
     assert tally.note_of_panels.startswith(f"{1000 * share:.0f} peaks ({share:.1%}) lie on no panel of the geometry")
     assert ("another detector" in tally.note_of_panels) == (share > 0.5)
