@@ -23,7 +23,7 @@ COMMANDS = {
     "cell": "Find the unit cell of spots when nobody knows it.",
     "serve": "Index spot lists that come as messages while the detector runs.",
     "replay": "Send the frames of files to a live server, and measure its delays.",
-    "merge": "Join the results of shards, or of several runs, to one file.",
+    "merge": "Join the results of shares, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
     "convert": "Spot files of any format to HDF5, results to the formats of other programs.",
     "inspect": "Show what a spot file or a results file holds.",

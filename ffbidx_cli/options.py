@@ -15,16 +15,16 @@ from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Met
 Decorator = Callable[[Any], Any]
 
 
-class Shard(click.ParamType):  # type: ignore[type-arg]
+class ShareType(click.ParamType):  # type: ignore[type-arg]
     """The type of --shard: K/N or `slurm`."""
 
     name = "shard"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """The number of the share, from 1, and the number of shares."""
-        from ffbidx_core.read.spans import parse_shard
+        from ffbidx_core.read.spans import parse_share
 
-        return value if isinstance(value, tuple) else parse_shard(value)
+        return value if isinstance(value, tuple) else parse_share(value)
 
 
 class Drift(click.ParamType):  # type: ignore[type-arg]
@@ -54,7 +54,7 @@ def section_options(section: type) -> Decorator:
     return decorate
 
 
-TYPES = {"shard": Shard(), "threads": click.IntRange(min=1)}
+TYPES = {"shard": ShareType(), "threads": click.IntRange(min=1)}
 """Types of options that are checked as they are read, since commands without a request have them too."""
 
 

@@ -56,7 +56,7 @@ class Span(Stretch):
         return f"{self.number}/{self.of}"
 
 
-def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+def parse_share(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Number, from 1, and count of shares: from K/N, or for `slurm` from the place of the task in its job array or job.
 
     `slurm/N` is task K of an array 1-N, whichever of its tasks were submitted.

@@ -111,9 +111,9 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
     @property
     def share(self) -> tuple[int, int] | None:
         """The share of the frames, its number from 1 and the number of shares; None: all frames."""
-        from ..read.spans import parse_shard
+        from ..read.spans import parse_share
 
-        return parse_shard(self.shard) if isinstance(self.shard, str) else self.shard
+        return parse_share(self.shard) if isinstance(self.shard, str) else self.shard
 
     @property
     def parameters_in_force(self) -> Parameters:
@@ -180,7 +180,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
             other = "--overwrite starts again" if self.overwrite else "-o - leaves nothing to take up"
             raise UsageError(f"--resume goes on with a run, and {other}: leave one of them out")
         if self.share is not None and to_stdout:
-            raise UsageError("--shard and -o -: shards are joined from files with `ffbidx merge`, name one with -o")
+            raise UsageError("--shard and -o -: shares are joined from files with `ffbidx merge`, name one with -o")
         chosen = formats_of(self.output_names, self.output_format)
         if chosen.get(TO_STDOUT, TABLE) != TABLE:
             raise UsageError(

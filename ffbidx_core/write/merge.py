@@ -29,7 +29,7 @@ class _Part:
     learned: list[Learned] | None
 
     @property
-    def shard(self) -> tuple[int, int] | None:
+    def share(self) -> tuple[int, int] | None:
         """Number and count of the share that the part is; None where it is none."""
         name = self.record.settings.get("shard")
         if name is None:
@@ -49,7 +49,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
     Raises
     ------
     UsageError
-        When their settings, versions or inputs do not agree, a shard is missing or there twice, or one is not complete;
+        When their settings, versions or inputs do not agree, a share is missing or there twice, or one is not complete;
         each message names the file and what differs.
     InputError, OutputError
         When a file cannot be read, or the output not be written.
@@ -57,7 +57,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
     check_output(output, overwrite, paths)
     parts = [_Part(path, *read_run(path)) for path in paths]
     problems = [f"{part.path}: is not complete: finish it with --resume" for part in parts if not part.complete]
-    if any(part.shard for part in parts):
+    if any(part.share for part in parts):
         parts, gaps = _in_order(parts)
         problems += gaps
     else:
@@ -80,17 +80,17 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
 def _in_order(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
     """Parts by the number of their share, and a problem for each share that is missing."""
     found: dict[int, _Part] = {}
-    count = next(part.shard[1] for part in parts if part.shard)
+    count = next(part.share[1] for part in parts if part.share)
     for part in parts:
-        if part.shard is None:
-            raise UsageError(f"{part.path}: is no shard, others are: join the shards first")
-        number, of = part.shard
+        if part.share is None:
+            raise UsageError(f"{part.path}: is no share, others are: join the shares first")
+        number, of = part.share
         if of != count:
-            raise UsageError(f"{part.path}: is a shard of {of}, {parts[0].path} is one of {count}")
+            raise UsageError(f"{part.path}: is a share of {of}, {parts[0].path} is one of {count}")
         if number in found:
-            raise UsageError(f"the shard {number}/{of} is there twice: {found[number].path} and {part.path}")
+            raise UsageError(f"the share {number}/{of} is there twice: {found[number].path} and {part.path}")
         found[number] = part
-    gaps = [f"the shard {number}/{count} is missing" for number in range(1, count + 1) if number not in found]
+    gaps = [f"the share {number}/{count} is missing" for number in range(1, count + 1) if number not in found]
     return [found[number] for number in sorted(found)], gaps
 
 
@@ -105,7 +105,7 @@ def _refuse_doubles(parts: Sequence[_Part]) -> None:
 
 
 def _refuse_others(first: _Part, part: _Part) -> None:
-    """Refuse a part of another run: other settings, and for a shard other inputs."""
+    """Refuse a part of another run: other settings, and for a share other inputs."""
     ours, theirs = (_comparable(each) for each in (part, first))
     if difference := ours.difference(theirs):
         difference = difference.replace(" now", " here")
@@ -114,7 +114,7 @@ def _refuse_others(first: _Part, part: _Part) -> None:
 
 def _comparable(part: _Part) -> RunRecord:
     settings = {name: value for name, value in part.record.settings.items() if name != "shard"}
-    return RunRecord(settings, part.record.inputs if part.shard else ())
+    return RunRecord(settings, part.record.inputs if part.share else ())
 
 
 def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
@@ -123,7 +123,7 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
     for part in parts:
         mark.extend(part.mark)
     inputs = first.record.inputs
-    if first.shard is None:
+    if first.share is None:
         inputs = tuple(source for part in parts for source in part.record.inputs)
         mark.end = Place(len(inputs))
     settings = {name: value for name, value in first.record.settings.items() if name not in ("shard", "positions")}
@@ -137,7 +137,7 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
     for part in parts:
         learned |= {group.given.tobytes(): group for group in part.learned or []}
     config = first.record.config
-    if config and first.shard is None:
+    if config and first.share is None:
         config = config | {"inputs": [name for part in parts for name in part.record.config.get("inputs", [])]}
     versions = [part.record.versions for part in parts]
     together = {

@@ -1,8 +1,8 @@
 """Long runs without the computation: speed of reading and writing, memory and open files: python -m tests.bench.soak.
 
 The backend's work is replaced by one that finds a crystal on every frame at once, so that all that is measured is what
-reading, batches, queues, shards and the final join cost. Last a run with the computation, on one thread of the CPU: the
-share of its time that all the rest takes.
+reading, batches, queues, saved parts and the final join cost. Last a run with the computation, on one thread of the
+CPU: the share of its time that all the rest takes.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def test_each_call_that_writes_may_fail(sources, wanted, tmp_path, monkeypatch, 
     raise AssertionError("no run came to its end")
 
 
-def test_finished_shards_are_kept_when_the_disk_is_full(sources, wanted, tmp_path, monkeypatch):
+def test_finished_parts_are_kept_when_the_disk_is_full(sources, wanted, tmp_path, monkeypatch):
     output = tmp_path / "x.h5"
     monkeypatch.setattr(atomic, "_system", Faulty("write", 8, "ENOSPC"))
     with pytest.raises(OutputError, match=r"no space left on device; what is finished is in .*x\.h5\.parts, --resume"):

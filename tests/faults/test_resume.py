@@ -52,7 +52,7 @@ def computed(monkeypatch):
     return counts
 
 
-def test_shards_and_no_shards_make_the_same_file(sources, wanted, tmp_path):
+def test_saved_parts_and_none_make_the_same_file(sources, wanted, tmp_path):
     for size, seconds in ((64, 1e9), (1, 0.0), (5, 0.0)):
         output = tmp_path / f"{size}.h5"
         run(sources, output, batch_size=size, save_seconds=seconds)
@@ -187,15 +187,15 @@ def test_a_torn_line_counts_for_nothing(sources, wanted, tmp_path, torn):
 
 
 @pytest.mark.parametrize("dataset", ["cells", "frame/status", "crystal_offsets"])
-def test_a_flipped_bit_in_a_shard_is_found(sources, wanted, tmp_path, dataset):
+def test_a_flipped_bit_in_a_saved_part_is_found(sources, wanted, tmp_path, dataset):
     output = tmp_path / "x.h5"
     with pytest.raises(Died):
         run(sources, output, progress=dies_after(6))
-    shard = tmp_path / "x.h5.parts/000001.h5"
-    flip_a_bit(shard, dataset)
+    part = tmp_path / "x.h5.parts/000001.h5"
+    flip_a_bit(part, dataset)
     # The checksum of the data finds it without the ledger's.
     with pytest.raises(Exception, match=r"(?i)checksum|filter|cannot be read"):
-        read_results(shard)
+        read_results(part)
     outcome = run(sources, output, resume=True)
     assert any("000001.h5: is damaged" in problem for problem in outcome.summary.problems)
     assert output.read_bytes() == wanted.read_bytes()
@@ -222,7 +222,7 @@ def test_a_run_that_dies_while_it_tidies_up_is_done(sources, wanted, tmp_path, m
         patched.setattr(f"ffbidx_core.write.parts.{moment}", dies)
         with pytest.raises(Died):
             run(sources, output)
-    # Some of the shards are gone.
+    # Some of the saved parts are gone.
     if moment == "remove_directory":
         (tmp_path / "x.h5.parts/000000.h5").unlink()
     assert (tmp_path / "x.h5.parts").exists()

@@ -150,7 +150,7 @@ def test_a_run_that_is_taken_up_has_the_beam_there_too(moved, sources, tmp_path,
     assert output.read_bytes() == moved.read_bytes()
 
 
-def test_shards_joined_are_the_run(moved, sources, tmp_path):
+def test_shares_joined_are_the_run(moved, sources, tmp_path):
     paths = [str(tmp_path / f"{k}.h5") for k in (1, 2, 3)]
     for k, path in enumerate(paths, start=1):
         job = Job(sources, QUICK, CELL[None], backend="cpu", threads=1).share(k, 3)

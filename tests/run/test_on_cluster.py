@@ -1,4 +1,4 @@
-"""Shards of a run, on any machines, joined are the run."""
+"""Shares of a run, on any machines, joined are the run."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from ffbidx_core import read_results
 from ffbidx_core.errors import UsageError
 from ffbidx_core.read import Source, read_blocks
 from ffbidx_core.read.results import read_run
-from ffbidx_core.read.spans import parse_shard, span_of
+from ffbidx_core.read.spans import parse_share, span_of
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.pipeline import index
 from ffbidx_core.run.preparation import prepared
@@ -50,7 +50,7 @@ def whole(sources, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def three(sources, tmp_path_factory):
-    """The run in three shards."""
+    """The run in three shares."""
     folder = tmp_path_factory.mktemp("three")
     paths = [str(folder / f"{k}.h5") for k in (1, 2, 3)]
     for k, path in enumerate(paths, start=1):
@@ -59,7 +59,7 @@ def three(sources, tmp_path_factory):
 
 
 @pytest.mark.parametrize("of", [1, 2, 5, 20])
-def test_shards_joined_are_the_run(sources, whole, tmp_path, of):
+def test_shares_joined_are_the_run(sources, whole, tmp_path, of):
     paths = []
     for k in range(1, of + 1):
         paths.append(str(tmp_path / f"{k}.h5"))
@@ -70,7 +70,7 @@ def test_shards_joined_are_the_run(sources, whole, tmp_path, of):
     assert not (tmp_path / "out.h5.parts").exists()
 
 
-def test_contests_of_shards_add_up(sources, tmp_path):
+def test_contests_of_shares_add_up(sources, tmp_path):
     """Each share looks at frames of its own, so that more are looked at than of a whole run."""
     paths = [str(tmp_path / f"{k}.h5") for k in (1, 2)]
     for k, path in enumerate(paths, start=1):
@@ -83,7 +83,7 @@ def test_contests_of_shards_add_up(sources, tmp_path):
 
 @settings(max_examples=60)
 @given(of=st.integers(1, 30), every=st.integers(1, 4), most=st.none() | st.integers(1, 14), data=st.data())
-def test_every_frame_is_in_one_shard(sources, of, every, most, data):
+def test_every_frame_is_in_one_share(sources, of, every, most, data):
     listed = data.draw(st.lists(st.sampled_from([*sources, Source(sources[0].path, 2)]), min_size=2, max_size=6))
     options = {"every": every, "max_frames": most}
 
@@ -104,9 +104,9 @@ def test_gaps_doubles_and_others_are_named(sources, three, tmp_path):
     one, two, last = three
     out = str(tmp_path / "out.h5")
     for paths, says in (
-        ([one, last], "the shard 2/3 is missing; --allow-gaps"),
-        ([last], r"the shard 1/3 is missing \(and 1 more\)"),
-        ([one, two, one], f"the shard 1/3 is there twice: {one} and {one}"),
+        ([one, last], "the share 2/3 is missing; --allow-gaps"),
+        ([last], r"the share 1/3 is missing \(and 1 more\)"),
+        ([one, two, one], f"the share 1/3 is there twice: {one} and {one}"),
     ):
         with pytest.raises(UsageError, match=says):
             merge(paths, out)
@@ -120,7 +120,7 @@ def test_gaps_doubles_and_others_are_named(sources, three, tmp_path):
             merge([one, other, last], out)
     other = str(tmp_path / "c.h5")
     run(sources, other, 1, 2)
-    with pytest.raises(UsageError, match=r"is a shard of 2, .* is one of 3"):
+    with pytest.raises(UsageError, match=r"is a share of 2, .* is one of 3"):
         merge([one, other], out)
     run(sources[:3], str(tmp_path / "d.h5"), 2, 3)
     with pytest.raises(UsageError, match="positions was 12, is 8 here"):
@@ -147,10 +147,10 @@ def test_gaps_may_be_allowed(three, whole, tmp_path):
         )
 
 
-def test_what_old_shards_do_not_know_is_unknown_in_the_whole(three, whole, tmp_path):
+def test_what_old_shares_do_not_know_is_unknown_in_the_whole(three, whole, tmp_path):
     paths = [str(tmp_path / f"{k}.h5") for k in range(3)]
-    for path, shard in zip(paths, three, strict=True):
-        shutil.copy(shard, path)
+    for path, share in zip(paths, three, strict=True):
+        shutil.copy(share, path)
         with h5py.File(path, "r+") as file:
             del file["crystal/log10_false"]
     merge(paths, str(tmp_path / "out.h5"))
@@ -188,21 +188,21 @@ def test_a_file_without_reasons_is_joined_with_others_as_one_without_them(source
 
 def test_places_in_jobs_and_job_arrays():
     array = {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_MAX": "8"}
-    assert parse_shard("3/8") == (3, 8)
-    assert parse_shard("slurm", array) == (5, 7)
-    assert parse_shard("slurm", array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (3, 4)
-    assert parse_shard("slurm", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == (1, 4)
+    assert parse_share("3/8") == (3, 8)
+    assert parse_share("slurm", array) == (5, 7)
+    assert parse_share("slurm", array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (3, 4)
+    assert parse_share("slurm", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == (1, 4)
     # A part of an array, submitted again, keeps its shares or is refused.
     part = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_MAX": "7"}
     with pytest.raises(UsageError, match=r"has 3 tasks between 3 and 7; .* slurm/N"):
-        parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "3"})
-    assert parse_shard("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "5"}) == (3, 5)
-    assert parse_shard("slurm/8", part) == (5, 8)
+        parse_share("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "3"})
+    assert parse_share("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "5"}) == (3, 5)
+    assert parse_share("slurm/8", part) == (5, 8)
     with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_ID is 5, expected 1 to 4"):
-        parse_shard("slurm/4", part)
+        parse_share("slurm/4", part)
     for text in ("slurm", "slurm/3", "0/3", "4/3", "3", "a/b", "-1/2"):
         with pytest.raises(UsageError, match="--shard"):
-            parse_shard(text, {})
+            parse_share(text, {})
 
 
 def test_the_recipe_for_slurm(sources, tmp_path):

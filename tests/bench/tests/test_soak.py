@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.bench.soak import soak
 from ffbidx_core.run import collector
 from ffbidx_core.write import join
-# Many shards and a join in a child, as in a long run.
+# Many saved parts and a join in a child, as in a long run.
 collector.PART_FRAMES, join.IN_MEMORY = 2048, 2**16
 found = soak(Path(sys.argv[1]), 60_000, 6, batch_size=512)
 watch = found.watch

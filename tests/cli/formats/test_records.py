@@ -169,8 +169,8 @@ def test_results_that_do_not_know_their_run(run, made, tmp_path, suffix):
 
 def test_shares_say_which_they_are(run, made):
     for number in (1, 2):
-        shard = ("--shard", f"{number}/2")
-        assert run(*INDEX, *shard, "-o", "s.h5", "-o", "s.csv").status == 0
+        share = ("--shard", f"{number}/2")
+        assert run(*INDEX, *share, "-o", "s.h5", "-o", "s.csv").status == 0
         assert said(f"s.{number}-of-2.csv")["made_by"]["shard"] == f"{number}/2"
     assert run("merge", "s.1-of-2.h5", "s.2-of-2.h5", "-o", "s.h5").status == 0
     assert run("convert", "s.h5", "-o", "s.csv").status == 0

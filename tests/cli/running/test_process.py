@@ -52,7 +52,7 @@ def test_a_signal_keeps_what_was_finished(long_run, number, status):
     assert 1 <= results.n_frames < 501
 
 
-@pytest.mark.parametrize("save", ["0", "1000"], ids=["with shards", "without"])
+@pytest.mark.parametrize("save", ["0", "1000"], ids=["with saved parts", "without"])
 def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, save):
     """The same command again: the results are those of an undisturbed run."""
     monkeypatch.chdir(tmp_path)
