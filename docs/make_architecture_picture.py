@@ -23,7 +23,7 @@ COLUMN = {
     "cell_search": 0, "panels": 1, "run": 2, "live": 1, "diagnose": 0, "report": 0, "benchmark": 3, "doctor": 3,
     "ffbidx": 0, "ffbidx_core": 2,
 }  # fmt: skip
-"""The column of each room that is not as wide as the house."""
+"""The column in which each room is drawn, except the rooms of full width."""
 WHOLE_WIDTH = ("ground", "model", "ffbidx_cli")
 
 WAY = {
@@ -37,33 +37,33 @@ WAY = {
     "backends": 8,
     "write": 9,
 }
-"""The rooms that a frame passes, in the order of the table of docs/architecture.md."""
+"""The rooms on the path of a frame, in the order of the table in docs/architecture.md."""
 
 PURPOSE = {
-    "ground": "What every room stands on: errors, ranges, the version, each parameter with default and range.",
+    "ground": "The base of all rooms: errors, ranges, the version, each parameter with default and range.",
     "model": "Formulas and records of crystallography: cells, lattices, detectors, orientations, batches. "
-    "NumPy or an array module like it, no files.",
+    "NumPy or a compatible array module, no files.",
     "backends": "The verbs of the method on a whole batch: NumPy, Numba, CUDA",
-    "read": "Inputs, formats, geometry, cells, files that grow; results",
+    "read": "Inputs, formats, geometry, cells, growing files; results",
     "method": "One batch in, its crystals out: search, acceptance, last fit",
-    "write": "Saved parts and ledger, results and formats, whole or not at all",
+    "write": "Saved parts, ledger, results, formats; files written whole",
     "devices": "Where to compute: lanes, processes, workers of dask",
     "published": "The published interface: indexer, engine, array layouts",
     "simulate": "Stills with known truth, and the judge of answers",
-    "learn": "What the first frames teach: cell, noise, beam",
-    "cell_search": "The unit cell, when nobody knows it",
-    "panels": "Where a detector's panels are, by many crystals",
+    "learn": "Cell, noise and beam, learned from the first frames",
+    "cell_search": "The search for an unknown unit cell",
+    "panels": "Positions of detector panels, from many crystals",
     "run": "A whole run, from the request to the outcome",
     "live": "Spot lists as messages, answers while the detector runs",
     "diagnose": "What is wrong with a run, and what to type next",
     "report": "A run in pictures and words, a frame in a picture",
-    "benchmark": "Frames a second, and the share indexed rightly",
-    "doctor": "What is installed, what works, and the mend",
+    "benchmark": "Frames per second, and the share indexed correctly",
+    "doctor": "What is installed, what works, how to fix it",
     "ffbidx": "import ffbidx: published method, in memory",
     "ffbidx_core": "A run from Python, and its results",
     "ffbidx_cli": "Options in, exit status out. No science.",
 }
-"""What each room is for."""
+"""The purpose of each room, in the words of the picture."""
 
 WIDTH, HEIGHT, SLAB, GUTTER, RISE, MARGIN = 226, 64, 52, 36, 36, 24
 FONT = "font-family='Helvetica, Arial, sans-serif'"
@@ -71,7 +71,7 @@ COLOURS = {"way": ("#e6f0fa", "#2b6cb0"), "aside": ("#f6f6f4", "#8a8f98"), "door
 
 
 def imports() -> dict[str, set[str]]:
-    """For each room the other rooms that its modules import from."""
+    """For each room, the other rooms from which its modules import."""
     found: dict[str, set[str]] = {room: set() for room in MAY_IMPORT}
     for path in MODULES:
         found[room_of_file(path)] |= set(imports_of(path)) - {room_of_file(path)}
@@ -159,7 +159,7 @@ class Picture:
         )
 
     def room(self, room: str) -> list[str]:
-        """The box of a room with its name, its purpose and its number on the way of a frame."""
+        """The box of a room with its name, its purpose and its number on the path of a frame."""
         x, y, width = self.box(room)
         fill, line = COLOURS["door" if room in ("ffbidx", "ffbidx_core") else "way" if room in WAY else "aside"]
         lines = textwrap.wrap(PURPOSE[room], 36 if width == WIDTH else 160)
@@ -203,12 +203,12 @@ class Picture:
         return "\n".join([*parts, *self.legend(), "</svg>", ""])
 
     def legend(self) -> list[str]:
-        """What colours, numbers and arrows mean, where no room is."""
+        """The legend of colours, numbers and arrows, drawn in a free corner."""
         x, y = MARGIN + WIDTH + GUTTER, self.upper_edge(self.top - 1)
         words = {
-            "way": "numbered: the way of a frame",
-            "door": "doors for Python",
-            "aside": "beside the way",
+            "way": "numbered: the path of a frame",
+            "door": "entry points for Python",
+            "aside": "beside the path",
         }
         parts = []
         for i, (name, text) in enumerate(words.items()):
