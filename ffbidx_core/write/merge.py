@@ -16,7 +16,7 @@ from .atomic import make_directory, remove_directory
 from .check import check_output
 from .ending import Ending
 from .join import write_joined
-from .parts import SUFFIX
+from .parts.folder import SUFFIX
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a run's results go while it runs; `parts.py` has the store that keeps them on the disk."""
+"""Where a run's results go while it runs; `parts` has the store that keeps them on the disk."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def test_a_run_that_dies_while_it_tidies_up_is_done(sources, wanted, tmp_path, m
             raise Died
 
     with monkeypatch.context() as patched:
-        patched.setattr(f"ffbidx_core.write.parts.{moment}", dies)
+        patched.setattr(f"ffbidx_core.write.parts.folder.{moment}", dies)
         with pytest.raises(Died):
             run(sources, output)
     # Some of the saved parts are gone.

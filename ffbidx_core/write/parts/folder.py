@@ -1,0 +1,212 @@
+"""The folder beside an output in which a run keeps its saved parts, with the ledger that names them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+from ...errors import InputError, OutputError
+from ...model.records.frame import Place
+from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..atomic import copy_file, make_directory, remove_directory, write_file
+from ..ledger import Ledger, NotedInputs
+
+SUFFIX = ".parts"
+LEDGER = "ledger.jsonl"
+LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
+PART = "shard"
+"""Key of the lines that name a saved part; runs that earlier versions began are taken up by it."""
+
+
+class PartsFolder:
+    """The folder of a run's saved parts. It is made with the first part, and one program at a time holds it.
+
+    Attributes
+    ----------
+    path : str
+        Name of the folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._ledger: Ledger | None = None
+        self._noted = NotedInputs()
+        self._lock = -1
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether this run has a ledger in the folder."""
+        return self._ledger is not None
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether any run has left a ledger in the folder."""
+        return os.path.lexists(self._ledger_path)
+
+    @property
+    def names_parts(self) -> bool:
+        """Whether a run has left a ledger that names a saved part."""
+        try:
+            return any(PART in line for line in Ledger.open(self._ledger_path).lines)
+        except InputError:
+            return False
+
+    @property
+    def _ledger_path(self) -> str:
+        return os.path.join(self.path, LEDGER)
+
+    @property
+    def _lines(self) -> list[dict[str, Any]]:
+        """The lines of the ledger that name saved parts."""
+        return [] if self._ledger is None else [line for line in self._ledger.lines if PART in line]
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the files of the saved parts, in their order."""
+        return [os.path.join(self.path, line[PART]) for line in self._lines]
+
+    def hold(self) -> None:
+        """Keep other programs from the parts while this one is at work.
+
+        Raises
+        ------
+        OutputError
+            When another program holds them.
+        """
+        if self._lock >= 0:
+            return
+        with contextlib.suppress(OSError):
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(self.path, "another run is at work on it") from None
+
+    def left(self) -> tuple[Ledger, RunRecord, Place]:
+        """The ledger that a run has left, the record of that run, and the place where its saved frames end.
+
+        Raises
+        ------
+        InputError
+            When the ledger cannot be read or is none.
+        """
+        ledger = Ledger.open(self._ledger_path)
+        head = ledger.lines[0] if ledger.lines else {}
+        if head.get("format") != LEDGER_FORMAT or head.get("format_version") != LEDGER_VERSION:
+            raise InputError(ledger.path, "is no ledger of this program: --overwrite starts the run again")
+        inputs = NotedInputs.of_lines(ledger.lines[1:]).inputs
+        ends = [line["mark"]["end"] for line in ledger.lines if PART in line]
+        return ledger, RunRecord(head["settings"], tuple(inputs)), Place(*ends[-1]) if ends else Place()
+
+    def take_up(self, ledger: Ledger) -> tuple[Mark, list[Learned] | None, list[str]]:
+        """Go on with a ledger as far as its saved parts are whole: how far that is, what was learned, and notes."""
+        self._noted = NotedInputs.of_lines(ledger.lines[1:])
+        mark, groups = Mark(), None
+        whole, notes = ledger.lines[0]["inputs"] + 1, []
+        for line in ledger.lines[whole:]:
+            if PART in line and (problem := self._damage_of(line)):
+                notes.append(f"{problem}; the frames from there on are computed again")
+                break
+            if PART in line:
+                mark.extend(Mark.from_dict(line["mark"]))
+            elif "learned" in line:
+                groups = [Learned.from_dict(values) for values in line["learned"]]
+            whole += 1
+        self._ledger = Ledger.begin(ledger.path, ledger.lines[:whole]) if notes else ledger
+        return mark, groups, notes
+
+    def begin(self, record: RunRecord, groups: list[Learned] | None) -> None:
+        """Begin the ledger, unless it is begun, with the record of the run and what it has learned so far."""
+        if self._ledger is not None:
+            return
+        make_directory(self.path)
+        self.hold()
+        self._noted = NotedInputs(record.inputs)
+        lines: list[dict[str, Any]] = [
+            {
+                "format": LEDGER_FORMAT,
+                "format_version": LEDGER_VERSION,
+                "settings": record.settings,
+                "inputs": len(self._noted.inputs),
+            }
+        ]
+        lines += [{"input": list(source)} for source in self._noted.inputs]
+        if groups is not None:
+            lines.append(_line_of(groups))
+        self._ledger = Ledger.begin(self._ledger_path, lines)
+
+    def learned(self, groups: list[Learned]) -> None:
+        """Add what the run has learned to a ledger that is begun."""
+        if self._ledger is not None:
+            self._ledger.add(_line_of(groups))
+
+    def save(self, image: bytes, mark: Mark, inputs: Iterable[InputIdentity] | None) -> None:
+        """Save the bytes of the next part; `inputs` are those begun so far, where they grow."""
+        path = self._part_path(len(self.parts))
+        write_file(path, image, overwrite=True)
+        self._add(path, mark, zlib.crc32(image), inputs)
+
+    def copy(self, results: str, mark: Mark, inputs: Iterable[InputIdentity] | None) -> None:
+        """Have a copy of a results file as the first part."""
+        path = self._part_path(0)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        copy_file(results, path)
+        self._add(path, mark, _checksum(path), inputs)
+
+    def _part_path(self, number: int) -> str:
+        return os.path.join(self.path, f"{number:06d}.h5")
+
+    def _add(self, path: str, mark: Mark, checksum: int, inputs: Iterable[InputIdentity] | None) -> None:
+        assert self._ledger is not None
+        line = {PART: os.path.basename(path), "mark": mark.as_dict(), "crc32": checksum}
+        if inputs is not None:
+            line["inputs"] = self._noted.news(inputs)
+        self._ledger.add(line)
+
+    def first_damage(self) -> str:
+        """The first saved part that is not what was written, and why; empty where all are whole."""
+        return next(filter(None, map(self._damage_of, self._lines)), "")
+
+    def _damage_of(self, line: dict[str, Any]) -> str:
+        path = os.path.join(self.path, line[PART])
+        try:
+            found = _checksum(path)
+        except OSError as error:
+            return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
+        return "" if found == line["crc32"] else f"{path}: is damaged, its checksum is wrong"
+
+    def clear(self) -> None:
+        """Remove what another run has left: saved parts without a ledger, or such as may be replaced."""
+        remove_directory(self.path)
+
+    def remove(self) -> None:
+        """Remove the ledger and then the saved parts of this run."""
+        if self._ledger is not None:
+            self._ledger.remove()
+            remove_directory(self.path)
+            self._ledger = None
+
+    def close(self) -> None:
+        """Release the folder, and remove it where no part was saved."""
+        if self._ledger is not None and not self._lines:
+            remove_directory(self.path)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _line_of(groups: list[Learned]) -> dict[str, Any]:
+    return {"learned": [group.as_dict() for group in groups]}
+
+
+def _checksum(path: str) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            value = zlib.crc32(piece, value)
+    return value
