@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -145,8 +148,35 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
         return RunRequest(**same, outputs=() if self.output is None else (self.output,))
 
     @property
+    def has_output_for_each_run(self) -> bool:
+        """Whether the name of the output has a place for the name of the run."""
+        return RUN in (self.output or "")
+
+    def output_of(self, run: str) -> str:
+        """The output of a run by its name; empty where results are not kept.
+
+        Where each run has its own, one that is there already is left: the name gets a number.
+        """
+        path = (self.output or "").replace(RUN, _file_name(run))
+        return path if self.overwrite or self.resume or not self.has_output_for_each_run else _free(path)
+
+    @property
     def geometry_for_pixels(self) -> GivenGeometry | None:
         """The geometry that pixels are placed by, without the shift of the beam, which moves all spots."""
         if self.geometry is None:
             return None
         return dataclasses.replace(self.run_request, beam_shift=None).chosen([])[0]
+
+
+def _file_name(name: str) -> str:
+    """A run's name as a part of a file's: what a file system or a shell could take amiss becomes `_`."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:64] or "run"
+
+
+def _free(path: str) -> str:
+    """The path, with a number where such an output is there already."""
+    stem, suffix = os.path.splitext(path)
+    numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
+    return next(
+        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + ".parts")
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import sys
 import threading
 from collections import deque
@@ -21,7 +20,7 @@ from .dialects import DIALECTS, check_dialect, decoded
 from .frames import Placing
 from .messages import Control, End, Frame, Message, MessageError, Start
 from .one_run import LiveJob, OneRun
-from .request import BATCH_SIZE, FEW, RUN, ServeRequest
+from .request import BATCH_SIZE, FEW, ServeRequest
 from .sockets import Addresses, Sockets
 from .state import LiveState
 from .waiting import Received, Waiting
@@ -88,7 +87,7 @@ class Server:
         addresses.check(bool(request.keys))
         self._devices = open_devices(request.backend, request.device, request.threads)
         try:
-            if RUN not in (request.output or ""):
+            if not request.has_output_for_each_run:
                 # An output that cannot be used is an error now, not when the first frame comes.
                 self._run = self._begin("")
             self._warm_up()
@@ -146,15 +145,12 @@ class Server:
     def _begin(self, name: str) -> OneRun:
         request = self._request
         assert self._devices is not None
-        output = (request.output or "").replace(RUN, _file_name(name))
-        if RUN in (request.output or "") and not (request.overwrite or request.resume):
-            output = _free(output)
         self.state.run(name)
         return OneRun(
             self._job,
             self._devices,
             name,
-            output=output,
+            output=request.output_of(name),
             overwrite=request.overwrite,
             resume=request.resume,
             learning_devices=self._learning_devices,
@@ -209,10 +205,10 @@ class Server:
         self.state.answered(answers, len(self._waiting))
         self.state.beam(run.beam_shift.mrad)
         for problem in run.account.progress(0.0).problems:
-            self._tell(problem)
+            self._note(problem)
         return None
 
-    def _tell(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         self.state.note(text)
         self._show(text)
 
@@ -254,7 +250,7 @@ class Server:
     def _end(self, message: End) -> None:
         if self._run is None or (message.run and self._run.name not in ("", message.run)):
             raise MessageError(f"the run {message.run or 'without a name'} is not the one at hand")
-        if self._request.output and RUN not in self._request.output:
+        if self._request.output and not self._request.has_output_for_each_run:
             # All that could follow would have nowhere to go.
             self._over = True
         else:
@@ -266,7 +262,7 @@ class Server:
         self._ended.append(run.name)
         self.summaries.append(run.finish(complete))
         for problem in run.account.progress(0.0).problems:
-            self._tell(problem)
+            self._note(problem)
 
     def _read(self, lines: IO[bytes]) -> None:
         """Take lines; one waits while the queue is full, since a pipe can wait."""
@@ -285,17 +281,3 @@ class Server:
             for message in messages:
                 self._waiting.put(Received(message, self._lines.append))
         self._waiting.put(Received(None, self._lines.append))
-
-
-def _file_name(name: str) -> str:
-    """A run's name as a part of a file's: what a file system or a shell could take amiss becomes `_`."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:64] or "run"
-
-
-def _free(path: str) -> str:
-    """The path, with a number where such an output is there already."""
-    stem, suffix = os.path.splitext(path)
-    numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
-    return next(
-        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + ".parts")
-    )
