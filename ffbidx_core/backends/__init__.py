@@ -1,6 +1,6 @@
-"""Where the search is computed: one set of verbs, and a backend for each kind of processor.
+"""Backends, which compute the search: one set of verbs, implemented once for each kind of processor.
 
-`verbs` says what a backend does, in formulas; `choice` gives the backend of a name.
+`verbs` defines in formulas what every backend computes; `choice` selects a backend by its name.
 """
 
 from .choice import BACKENDS, get_backend

@@ -6,18 +6,27 @@ from ..errors import BackendUnavailable, ParameterError
 from .verbs import Backend
 
 BACKENDS = ("auto", "cuda", "cpu")
-"""Names that a user can ask for; `get_backend` also knows `reference`, the oracle of the tests."""
+"""Names of backends that a user can request; `get_backend` also knows `reference`, the oracle of the tests."""
 
 
 def get_backend(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Backend:
-    """The backend of this name; `auto` takes a GPU when there is one, and must when a `device` is named.
+    """Make the backend with a name.
+
+    Parameters
+    ----------
+    name
+        One of `BACKENDS` or `reference`. `auto` is the GPU if there is one or a device is named, else the CPU.
+    device
+        GPU by its number or name; None for the first one.
+    threads
+        Number of threads of the CPU backend; None for its default.
 
     Raises
     ------
     BackendUnavailable
-        With the reason, when it is not there.
+        If the backend cannot be used on this machine; the message gives the reason.
     ParameterError
-        For another name, or a device for a backend that has none.
+        If no backend has this name, or a device is named for a backend that uses none.
     """
     from .cuda.driver import device_number, why_no_cuda
 
@@ -39,7 +48,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
 
             return CudaBackend(number)
         except (ImportError, RuntimeError) as error:
-            # Never the CPU instead: whoever has a GPU wants to know.
+            # The CPU does not stand in: a user with a GPU must learn that it is not used.
             raise BackendUnavailable(
                 f"the GPU backend does not start ({type(error).__name__}: {error}): "
                 "see what `ffbidx doctor` says, or go without it by --backend cpu"

@@ -1,4 +1,4 @@
-"""What backends have in common: verbs in plain array code, and the life of a backend in host memory."""
+"""Base classes of backends: verbs in plain array code, and the properties of backends in host memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .generic.fit_whitened import fit_whitened
 
 
 class GenericVerbs:
-    """Verbs in plain array code, for backends that have no kernel for them."""
+    """Verbs in plain array code, for backends without a kernel of their own for these verbs."""
 
     def fit_whitened(
         self,
@@ -47,7 +47,7 @@ class GenericVerbs:
 
 
 class OnHost(GenericVerbs):
-    """What the backends in host memory share: one batch at a time, spread over the threads by itself."""
+    """Base class of the backends in host memory, which compute one batch at a time and spread it over threads."""
 
     lanes = 1
     memory_errors: tuple[type[Exception], ...] = (MemoryError,)
@@ -57,8 +57,8 @@ class OnHost(GenericVerbs):
         self.most_frames = sys.maxsize
 
     def lane(self) -> AbstractContextManager[None]:
-        """Nothing to keep apart."""
+        """A context without effect: batches on the host do not need to be kept apart."""
         return nullcontext()
 
     def close(self) -> None:
-        """Nothing to give back: arrays and threads end with the backend."""
+        """Do nothing: arrays and threads end with the backend."""

@@ -107,7 +107,7 @@ WITHOUT_GPU = {
         {"cupy": True},
         "cuInit gives CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
     ),
-    "an old driver": ((Driver([H200], cuda=11040),), {"cupy": True}, "does CUDA 11.4 only: install one that does 12"),
+    "an old driver": ((Driver([H200], cuda=11040),), {"cupy": True}, "supports only CUDA 11.4: install one for 12"),
     "CUDA 12, no CuPy": ((Driver([H200], cuda=12080),), {}, "CuPy is not installed: pip install 'ffbidx[cuda12]'"),
     "CUDA 13, no CuPy": ((Driver([H200]),), {}, "CuPy is not installed: pip install 'ffbidx[cuda13]'"),
     "CUDA 14, no CuPy": ((Driver([H200], cuda=14000),), {}, "CuPy is not installed: pip install 'ffbidx[cuda13]'"),

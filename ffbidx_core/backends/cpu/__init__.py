@@ -1,1 +1,1 @@
-"""The verbs in Numba, on the threads of the processor."""
+"""The CPU backend: the verbs as kernels compiled by Numba, run on the threads of the processor."""

@@ -1,4 +1,4 @@
-"""Vectors and matrices in formulas: tuples of three numbers, and of three rows."""
+"""Algebra of vectors and matrices in formulas; a vector is a tuple of three numbers, a matrix a tuple of three rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def dot(a: Any, b: Any) -> Any:
-    """The scalar product."""
+    """The scalar product of two vectors."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def cross(a: Any, b: Any) -> Any:
-    """The vector product."""
+    """The vector product of two vectors."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def scaled(x: Any, v: Any) -> Any:
-    """A vector, or any tuple of numbers, times a number."""
+    """The product of a number and a vector, or any other tuple of numbers."""
     return tuple(x * each for each in v)
 
 
@@ -30,7 +30,7 @@ def added(a: Any, b: Any) -> Any:
 
 
 def transposed(m: Any) -> Any:
-    """Columns as rows."""
+    """The transpose of a matrix."""
     return tuple(zip(*m, strict=True))
 
 
@@ -45,23 +45,23 @@ def products(v: Any) -> Any:
 
 
 def symmetric(six: Any) -> Any:
-    """The matrix of (xx, xy, xz, yy, yz, zz)."""
+    """The symmetric matrix with the elements (xx, xy, xz, yy, yz, zz)."""
     xx, xy, xz, yy, yz, zz = six
     return (xx, xy, xz), (xy, yy, yz), (xz, yz, zz)
 
 
 def trace(m: Any) -> Any:
-    """The sum of the diagonal."""
+    """The trace of a matrix."""
     return m[0][0] + m[1][1] + m[2][2]
 
 
 def cofactors(m: Any) -> Any:
-    """The matrix of cofactors, which is the transposed inverse times the determinant."""
+    """The matrix of cofactors, which is the determinant times the transpose of the inverse."""
     return cross(m[1], m[2]), cross(m[2], m[0]), cross(m[0], m[1])
 
 
 def reciprocal(m: Any) -> Any:
-    """Whether a cell is regular, and the rows a*, b*, c* of its reciprocal cell."""
+    """Whether a cell is regular, and its reciprocal cell with the rows a*, b*, c*."""
     rows = cofactors(m)
     determinant = dot(m[0], rows[0])
     regular = abs(determinant) > 0
@@ -70,7 +70,10 @@ def reciprocal(m: Any) -> Any:
 
 
 def solution(m: Any, right: Any, smallest: float) -> Any:
-    """Whether the determinant of a symmetric matrix over its trace is above `smallest`, and the x with m x = right."""
+    """The solution x of m x = right for a symmetric matrix m, and before it whether the equations determine x.
+
+    They do if the determinant of m, divided by its trace, exceeds `smallest`.
+    """
     rows, size = cofactors(m), trace(m)
     determinant = dot(m[0], rows[0])
     solved = determinant > smallest * size * size * size
@@ -79,7 +82,7 @@ def solution(m: Any, right: Any, smallest: float) -> Any:
 
 
 def turned(rows: Any, x: Any) -> Any:
-    """Rows turned by the rotation vector x (radians)."""
+    """Row vectors rotated by the rotation vector x (radian)."""
     angle = root(dot(x, x))
     turning = angle > 1e-12
     axis = scaled(1 / where(turning, angle, 1.0), x)
@@ -93,7 +96,7 @@ def turned(rows: Any, x: Any) -> Any:
 
 
 def cholesky_solution(m: Any, right: Any) -> Any:
-    """Whether a symmetric matrix (n rows) is positive, and the x with m x = right."""
+    """Whether a symmetric matrix m with n rows is positive definite, and the solution x of m x = right."""
     n, positive = len(right), None
     lower: list[list[Any]] = [[] for _ in range(n)]
     for i in range(n):
@@ -120,30 +123,30 @@ def cholesky_solution(m: Any, right: Any) -> Any:
 
 
 def spot(xyz: Any, j: Any) -> Any:
-    """Column j of the spots."""
+    """Spot j, which is column j of the spots (3, N)."""
     return xyz[0, j], xyz[1, j], xyz[2, j]
 
 
 def off_indices(s: Any, cell: Any) -> Any:
-    """What a spot's fractional indices are off whole ones."""
+    """Deviations of a spot's fractional Miller indices from the nearest integers."""
     indices = tuple(dot(row, s) for row in cell)
     return tuple(h - nearest(h) for h in indices)
 
 
 def residual(s: Any, pair: Any) -> Any:
-    """The difference of a spot to its predicted one; see `pair_of`."""
+    """The spot minus its predicted spot, for the pair of a cell and its reciprocal cell (see `pair_of`)."""
     cell, recip = pair
     return tuple(dot(column, off_indices(s, cell)) for column in transposed(recip))
 
 
 def matrix(table: Any, *place: Any) -> Any:
-    """A matrix out of an array of matrices."""
+    """The matrix at a place in an array of matrices."""
     return tuple(tuple(table[(*place, r, q)] for q in range(3)) for r in range(3))
 
 
 @formula
 def pair_of(cells: Any, f: int, q: int) -> Any:
-    """Whether cell q of frame f is regular, and the pair of its rows a, b, c and a*, b*, c*."""
+    """Whether cell q of frame f is regular, and the pair of the cell (rows a, b, c) and its reciprocal cell."""
     cell = matrix(cells, f, q)
     regular, recip = reciprocal(cell)
     return regular, (cell, recip)
@@ -151,7 +154,7 @@ def pair_of(cells: Any, f: int, q: int) -> Any:
 
 @formula
 def put_cell(cells: Any, f: int, q: int, cell: Any) -> None:
-    """Store a cell."""
+    """Store a cell as cell q of frame f."""
     for r in range(3):
         for k in range(3):
             cells[f, q, r, k] = cell[r][k]

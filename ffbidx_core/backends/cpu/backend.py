@@ -1,4 +1,4 @@
-"""The CPU backend: Numba kernels over ranges of frames, spread over threads."""
+"""The CPU backend: Numba kernels that process ranges of frames, spread over threads."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .search import CpuSearch, largest_frame
 
 
 class CpuBackend(CpuSearch, CpuLattices):
-    """Numba on all cores; see `CpuThreads` for the parameter. The verbs here refine, fit and count."""
+    """The CPU backend; see `CpuThreads` for its parameter. The verbs defined here refine, fit and count."""
 
     name = "cpu"
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores_: Any, p: Parameters) -> tuple[Any, Any]:
-        """Step 4; see `Backend.refine_cells`."""
+        """See `Backend.refine_cells`."""
         cells, scores_ = np.array(cells, order="C"), np.array(scores_, order="C")
         if p.method != "raw":
             n = largest_frame(spots)
@@ -45,7 +45,7 @@ class CpuBackend(CpuSearch, CpuLattices):
         return cells, scores_
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
-        """Turn cells onto the spots; see `Backend.fit_rigid`."""
+        """See `Backend.fit_rigid`."""
         cells = np.array(cells, order="C")
         longest = np.maximum(np.linalg.norm(cells, axis=-1).max(axis=-1), 1e-3)
         inverse_squares = np.ascontiguousarray(rigid_cutoffs(longest, p.rigid_steps) ** -2, dtype=np.float32)
@@ -63,7 +63,7 @@ class CpuBackend(CpuSearch, CpuLattices):
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
-        """Spots within each radius; see `Backend.count_within`."""
+        """See `Backend.count_within`."""
         out, cells = np.zeros(radii.shape, np.int32), np.ascontiguousarray(cells)
         squared_radii, n = np.ascontiguousarray(radii**2, dtype=np.float32), largest_frame(spots)
         self._each(
@@ -84,7 +84,7 @@ class CpuBackend(CpuSearch, CpuLattices):
     def fit_constrained(
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
-        """The last fit; see `Backend.fit_constrained`."""
+        """See `Backend.fit_constrained`."""
         cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
         cutoff = 1.3 * np.maximum(radius, CONSTRAINED_SMALLEST_START)
         self._each(
@@ -112,7 +112,7 @@ class CpuBackend(CpuSearch, CpuLattices):
         prior: float,
         symmetry: Any = None,
     ) -> Any:
-        """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
+        """See `Backend.fit_whitened`."""
         if symmetry is not None:
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
         cells, reference = np.array(cells, order="C")[:, None], np.ascontiguousarray(reference)
@@ -135,7 +135,7 @@ class CpuBackend(CpuSearch, CpuLattices):
         return cells[:, 0]
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
-        """Distances of all spots to their predicted ones; see `Backend.distances`."""
+        """See `Backend.distances`."""
         out, cells = np.empty((cells.shape[1], spots.xyz.shape[1]), np.float32), np.ascontiguousarray(cells)
         self._each(
             spots.n_frames,

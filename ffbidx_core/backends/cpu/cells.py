@@ -1,8 +1,8 @@
-"""Step 3 on the CPU: input cells turned about candidate vectors.
+"""Step 3 on the CPU: input cells laid on candidate vectors at all angles.
 
-The spots are turned once into each candidate's own frame (u, w, z); what an angle then costs is four products and two
-roundings a spot. A spot too far from the lattice planes of the axis can neither count nor change the factor, whatever
-the angle.
+The spots are rotated once onto each candidate's own axes (u, w, z), after which an angle costs four products and two
+roundings per spot. Spots far from the lattice planes of the axis are skipped, since they neither count nor change the
+product of factors at any angle.
 """
 
 from __future__ import annotations
@@ -51,17 +51,18 @@ def find_cells(
     out_scores: Any,
     out_input: Any,
 ) -> None:
-    """Fill the slots of frames first to last with the best cells, by their float32 keys.
+    """Fill the slots of frames `first` to `last` with the best cells, selected by their float32 keys.
 
     Parameters
     ----------
     group, input_cell, n_angles, turn, base, tables
-        Of the plan.
+        Attributes of the `SearchPlan`, and its angle tables.
     along : (S, 3) float32
-        What the vector on the axis and the two after it extend along the axis.
-    limits : triml, trimh, delta, distance below which a spot counts; float64
+        Components along the axis of the cell vector on the axis and of the two vectors after it, angstrom.
+    limits : (4,) float64
+        triml, trimh, delta, and the distance below which a spot counts.
     rows, work, keys, peak_keys, places, order, ids, histogram
-        Scratch; see `CpuBackend.find_oriented_cells`.
+        Scratch arrays; see `CpuSearch.find_oriented_cells`.
     """
     triml, trimh, delta, near = limits
     farthest = max(trimh, near)
@@ -105,7 +106,7 @@ def find_cells(
 
 @formula
 def frame_of(vectors: Any, f: int, g: int, c: int) -> Any:
-    """Whether there is a candidate vector, and its frame: rows u, w, z, z along the vector."""
+    """Whether a slot holds a candidate vector, and the vector's axes as rows u, w, z, with z along the vector."""
     v = tuple(vectors[f, g, c, r] for r in range(3))
     square = dot(v, v)
     present = square > 0
@@ -118,7 +119,7 @@ def frame_of(vectors: Any, f: int, g: int, c: int) -> Any:
 
 @formula
 def put_row(rows: Any, k: int, xyz: Any, j: int, frame: Any, along: Any, s: int, farthest: float) -> Any:
-    """Store what angles need of a spot (see `angle_keys`); the next place, or the same where the spot is not near."""
+    """Store a spot's row k as `angle_keys` needs it; return k + 1 if the spot is close to a lattice plane, else k."""
     u, w, z = (dot(single(row), spot(xyz, j)) for row in frame)
     off = along[s, 0] * z
     off = off - nearest(off)
@@ -128,14 +129,14 @@ def put_row(rows: Any, k: int, xyz: Any, j: int, frame: Any, along: Any, s: int,
 
 @formula
 def clear_row(rows: Any, k: int) -> None:
-    """A spot at the origin."""
+    """Store a spot at the origin as row k."""
     for r in range(5):
         rows[r, k] = 0.0
 
 
 @formula
 def put_turned(base: Any, s: int, angle: float, frame: Any, cells: Any, f: int, k: int) -> Any:
-    """Store and return base Rz(angle) frame: the seed's cell at an angle, in the laboratory."""
+    """Store and return the seed's cell at an angle in the laboratory frame, base Rz(angle) frame."""
     cosine, sine = cosine_and_sine(angle)
     cell = multiplied([(x * cosine - y * sine, x * sine + y * cosine, z) for x, y, z in matrix(base, s)], frame)
     for r in range(3):
@@ -146,7 +147,7 @@ def put_turned(base: Any, s: int, angle: float, frame: Any, cells: Any, f: int, 
 
 @formula
 def factor_of(xyz: Any, j: int, cell: Any, triml: float, trimh: float, delta: float, near: float) -> Any:
-    """The factor of a spot in float64, and 1 where it counts."""
+    """The factor of a spot in float64, and 1 if the spot counts, else 0."""
     off = off_indices(double(spot(xyz, j)), cell)
     distance = root(dot(off, off))
     return clipped(distance, triml, trimh) + delta, double(distance < near)
@@ -154,7 +155,7 @@ def factor_of(xyz: Any, j: int, cell: Any, triml: float, trimh: float, delta: fl
 
 @exact_part
 def add_peaks(keys: Any, n: int, peaks: int, place: int, peak_keys: Any, places: Any, first: int) -> int:
-    """Append the best `peaks` local minima of keys over the circle, best first, or all keys; the new end."""
+    """Append the lowest `peaks` local minima of keys over the circle, or all keys for 0; return the new end."""
     last, full, worst, before = first, first + peaks, LARGEST_KEY, keys[n - 1]
     for k in range(n):
         key, after = keys[k], keys[k + 1 if k < n - 1 else 0]
@@ -176,5 +177,5 @@ def add_peaks(keys: Any, n: int, peaks: int, place: int, peak_keys: Any, places:
 
 @formula
 def is_peak(before: Any, key: Any, after: Any, n: int) -> Any:
-    """Whether a key is a local minimum on a circle of n."""
+    """Whether a key is a local minimum on a circle of n keys."""
     return ((before >= key) & (after > key)) | (n < 2)

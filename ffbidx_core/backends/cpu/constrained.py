@@ -1,8 +1,8 @@
 """The last fit on the CPU: rotation and a small strain with a prior.
 
-A small change takes a predicted spot q to q + D q. Its nine numbers are six of strain, E, and three of rotation,
-omega: D = [omega]_x + E. Without the prior the rows of D would be fits of their own, so that the sums over the spots
-are those of q q^T and e q^T, and what couples the rows is worked out once a step.
+A small change takes a predicted spot q to q + D q, where D = [omega]_x + E has nine parameters: three of the rotation
+omega and six of the strain E. Without the prior the rows of D could be fitted separately. The sums over the spots are
+therefore only those of q q^T and e q^T, and the coupling of the rows is computed once a step.
 """
 
 from __future__ import annotations
@@ -48,21 +48,23 @@ CHANGES = (
     {(0, 2): 1.0, (2, 0): 1.0},
     {(1, 2): 1.0, (2, 1): 1.0},
 )
-"""Entries of D for each of the parameters: omega, then e00, e11, e22, e01, e02, e12."""
+"""Elements of D for each parameter: three components of omega, then e00, e11, e22, e01, e02, e12."""
 
 
 @kernel
 def fit_constrained(
     xyz: Any, offsets: Any, first: int, last: int, reference: Any, stiffness: float, cells: Any, cutoff: Any
 ) -> None:
-    """Fit rotation and strain to cells[first:last] (F, 1, 3, 3) in place; cutoff (F,) from the first to the last.
+    """Fit rotation and strain of cells[first:last] (F, 1, 3, 3) in place; see `Backend.fit_constrained`.
 
     Parameters
     ----------
     reference : (F, 3, 3)
-        Cells of no strain.
+        Cells without strain.
     stiffness
-        1 / prior^2.
+        Weight of the prior, 1 / prior^2.
+    cutoff : (F,)
+        Initial cut-offs, which are replaced by the last ones, 1/angstrom.
     """
     for f in range(first, last):
         t, rounds = cutoff[f], ROUNDS
@@ -87,7 +89,7 @@ def fit_constrained(
 
 
 def _residual(xyz: Any, j: Any, pair: Any) -> Any:
-    """The residual of spot j and its predicted spot, in float64."""
+    """The residual of spot j and its predicted spot, both in float64."""
     s = double(spot(xyz, j))
     e = residual(s, pair)
     return e, tuple(a - b for a, b in zip(s, e, strict=True))
@@ -95,7 +97,7 @@ def _residual(xyz: Any, j: Any, pair: Any) -> Any:
 
 @formula
 def add_near(near: Any, xyz: Any, j: int, pair: Any, t: float) -> Any:
-    """Add a spot within t of its predicted one: count, squared distance."""
+    """Add a spot within t of its predicted spot to the sums: count, squared distance."""
     e, _ = _residual(xyz, j, pair)
     square = dot(e, e)
     w = double(square < t * t)
@@ -104,7 +106,7 @@ def add_near(near: Any, xyz: Any, j: int, pair: Any, t: float) -> Any:
 
 @formula
 def next_cutoff(near: Any, t: float) -> Any:
-    """The cut-off for the residuals of the spots that are near; the old one for too few."""
+    """The cut-off that follows from the residuals of the spots within t; t itself if they are too few."""
     count, total = near
     enough = count > 4.5
     w = WEIGHT / (count + WEIGHT)
@@ -116,7 +118,7 @@ def next_cutoff(near: Any, t: float) -> Any:
 
 @formula
 def add_weighted(sums: Any, xyz: Any, j: int, pair: Any, t: float) -> Any:
-    """Add a spot with its biweight: weight, products of its predicted spot q (6), e q^T (9), these times 9 / t^2."""
+    """Add a spot to the sums: its biweight, and times 9 / t^2 and the biweight the products q q^T (6) and e q^T (9)."""
     e, q = _residual(xyz, j, pair)
     inverse = 1 / (t * t)
     w = 1 - dot(e, e) * inverse
@@ -127,7 +129,7 @@ def add_weighted(sums: Any, xyz: Any, j: int, pair: Any, t: float) -> Any:
 
 @formula
 def strained(pair: Any, sums: Any, reference: Any, f: int, stiffness: float) -> Any:
-    """Whether there is enough for a step, and the pair after one Gauss-Newton step."""
+    """Whether the spots suffice for a Gauss-Newton step, and the pair of cells after the step."""
     a, v = symmetric(sums[1:7]), (sums[7:10], sums[10:13], sums[13:16])
     normal = [[_normal(one, other, a) for other in CHANGES] for one in CHANGES]
     right = [_sum(c * v[i][k] for (i, k), c in change.items()) for change in CHANGES]
@@ -146,11 +148,12 @@ def strained(pair: Any, sums: Any, reference: Any, f: int, stiffness: float) -> 
     ]
     recip = multiplied(pair[1], transposed(step))
     moving = solved & (sums[0] > 3)
-    # The rows of the real cell are reciprocal to those of the reciprocal one.
+    # The real-space cell is the reciprocal cell of the reciprocal cell.
     return moving, where(moving, (reciprocal(recip)[1], recip), pair)
 
 
 def _sum(terms: Any) -> Any:
+    """The sum of at least one term."""
     first, *others = terms
     for other in others:
         first = first + other
@@ -158,13 +161,13 @@ def _sum(terms: Any) -> Any:
 
 
 def _normal(one: Any, other: Any, a: Any) -> Any:
-    """Entry of the normal matrix for two parameters: the sum over i of P[i] a Q[i], a symmetric."""
+    """Element of the normal matrix for two parameters: the sum over i of P[i] a Q[i], with a symmetric."""
     terms = [c * d * a[k][m] for (i, k), c in one.items() for (j, m), d in other.items() if i == j]
     return _sum(terms) if terms else 0.0
 
 
 def strain_of(recip: Any, reference: Any) -> Any:
-    """Strain so far: E = X/2 - X^2/8 + X^3/16 with X = F F^T - I, where recip = (reciprocal cell of no strain) F^T."""
+    """The present strain E = X/2 - X^2/8 + X^3/16 with X = F F^T - I, where recip = (reciprocal of reference) F^T."""
     f = multiplied(transposed(reference), recip)
     x = multiplied(transposed(f), f)
     x = tuple(tuple(a - b for a, b in zip(*rows, strict=True)) for rows in zip(x, IDENTITY, strict=True))

@@ -1,4 +1,4 @@
-"""Distances of spots to cells, and the rigid fit, on the CPU."""
+"""Distances of spots from the lattice points of cells, and the rigid fit, on the CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .formula import double, formula, root, single, where
 from .jit import kernel
 
 LARGEST_TURN = 0.03
+"""Upper limit of the rotation in one step of the rigid fit, radian."""
 TINY = 1e-4
+"""Ridge of the rigid fit's normal matrix, relative to its trace."""
 NO_SUMS = (np.float32(0),) * 10
 
 
@@ -19,7 +21,7 @@ NO_SUMS = (np.float32(0),) * 10
 def count_within(
     xyz: Any, offsets: Any, first: int, last: int, cells: Any, squared_radii: Any, squares: Any, out: Any
 ) -> None:
-    """Fill out[first:last] (F, Q, T) with the spots within each radius; squares (n,) float32 is scratch."""
+    """Fill out[first:last] (F, Q, T) with the number of spots within each radius; squares (n,) is a scratch array."""
     for f in range(first, last):
         begin = offsets[f]
         n = offsets[f + 1] - begin
@@ -39,7 +41,7 @@ def count_within(
 
 @kernel
 def distances(xyz: Any, offsets: Any, first: int, last: int, cells: Any, fractional: bool, out: Any) -> None:
-    """Fill out (Q, N) for the spots of frames first to last."""
+    """Fill out (Q, N) with the distances of the spots of frames `first` to `last`; see `Backend.distances`."""
     for f in range(first, last):
         for q in range(cells.shape[1]):
             regular, pair = pair_of(cells, f, q)
@@ -53,7 +55,10 @@ def distances(xyz: Any, offsets: Any, first: int, last: int, cells: Any, fractio
 
 @kernel
 def fit_rigid(xyz: Any, offsets: Any, first: int, last: int, inverse_squares: Any, cells: Any) -> None:
-    """Turn cells[first:last] (F, Q, 3, 3) onto the spots in place; inverse_squares (F, Q, steps) of the cut-offs."""
+    """Rotate cells[first:last] (F, Q, 3, 3) onto the spots in place; see `Backend.fit_rigid`.
+
+    `inverse_squares` (F, Q, steps) are 1 / cut-off^2 of the steps, angstrom^2.
+    """
     for f in range(first, last):
         for q in range(cells.shape[1]):
             regular, pair = pair_of(cells, f, q)
@@ -71,40 +76,40 @@ def fit_rigid(xyz: Any, offsets: Any, first: int, last: int, inverse_squares: An
 
 @formula
 def in_single(pair: Any) -> Any:
-    """A cell and its reciprocal cell in float32."""
+    """The pair of a cell and its reciprocal cell in float32."""
     return single(pair)
 
 
 @formula
 def of_indices(pair: Any) -> Any:
-    """The pair that gives residuals in fractional indices."""
+    """The pair of a cell and the identity, for which residuals are in fractional indices."""
     recip = tuple(tuple(0 * pair[1][r][q] + IDENTITY[r][q] for q in range(3)) for r in range(3))
     return pair[0], recip
 
 
 @formula
 def squared_distance(xyz: Any, j: int, pair: Any) -> Any:
-    """Of spot j to its predicted one."""
+    """Squared distance of spot j from its predicted spot."""
     e = residual(spot(xyz, j), pair)
     return dot(e, e)
 
 
 @formula
 def distance(xyz: Any, j: int, pair: Any) -> Any:
-    """Of spot j to its predicted one."""
+    """Distance of spot j from its predicted spot."""
     e = residual(spot(xyz, j), pair)
     return root(dot(e, e))
 
 
 @formula
 def counted(count: Any, square: Any, limit: Any) -> Any:
-    """One more where the square is below the limit."""
+    """The count, plus 1 if the square is below the limit."""
     return where(square < limit, count + 1, count)
 
 
 @formula
 def add_turn(sums: Any, xyz: Any, j: int, pair: Any, inverse_square: Any) -> Any:
-    """Add a spot with its biweight: weight, products of its predicted spot (6), its torque (3)."""
+    """Add a spot to the sums: its biweight, and times the biweight the products q q^T (6) and the torque q x e (3)."""
     s = spot(xyz, j)
     e = residual(s, pair)
     q = tuple(a - b for a, b in zip(s, e, strict=True))
@@ -115,7 +120,7 @@ def add_turn(sums: Any, xyz: Any, j: int, pair: Any, inverse_square: Any) -> Any
 
 @formula
 def turned_pair(pair: Any, sums: Any) -> Any:
-    """Whether there is enough to turn a cell, and the pair turned onto its spots."""
+    """Whether the spots suffice to rotate a cell, and the pair of cells after the rotation onto the spots."""
     total, xx, xy, xz, yy, yz, zz, *torque = double(sums)
     size = xx + yy + zz
     ridge = TINY * 2 * size

@@ -1,8 +1,8 @@
 """Formulas for kernels: arithmetic without branches, written as Python functions of numbers.
 
-Numba compiles loops and decisions; what it types and translates operator by operator takes it milliseconds each, some
-thousand of them made the first start slow. A formula is called once with operands that write down the machine
-instruction of every operator instead, so that Numba meets a single call. Python's own loops in it are unrolled.
+Numba takes milliseconds to type and translate each operator, and the thousands of operators in the kernels made the
+first start slow. A formula is therefore called once with operands that emit the machine instruction of each operator,
+so that Numba sees a single call and compiles only loops and decisions. Python loops in a formula are unrolled.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FLOATS = (types.float32, types.float64)
 
 
 class Number:
-    """An operand while a formula is written down: its Numba type, and its LLVM value unless only types are asked for.
+    """An operand while a formula is translated: its Numba type, and its LLVM value unless only types are needed.
 
-    Python numbers take the type of the operand beside them; of two floats the wider one wins.
+    A Python number takes the type of the other operand; of two floating-point types the wider one is used.
     """
 
     __slots__ = ("builder", "kind", "value")
@@ -88,7 +88,7 @@ class Number:
         return self.write(self.kind, "or_", self.value, other.value)
 
     def write(self, kind: Any, instruction: str, *values: Any) -> Number:
-        """The result of an instruction of LLVM's builder."""
+        """The result of an instruction of LLVM's builder, as an operand."""
         return Number(self.builder, kind, self.builder and getattr(self.builder, instruction)(*values))
 
     def _operate(self, name: str, a: Any, b: Any) -> Number:
@@ -101,7 +101,7 @@ class Number:
 
 
 class Table:
-    """An array of C order while a formula is written down. Its indices are neither negative nor too large."""
+    """A C-ordered array while a formula is translated. Indices are not checked: they must lie in the array."""
 
     def __init__(self, builder: Any, kind: Any, context: Any, value: Any) -> None:
         if kind.layout != "C":
@@ -132,7 +132,7 @@ class Table:
 
 
 class PlainTable(Table):
-    """An array in plain mode."""
+    """An array while a formula is translated in plain mode."""
 
     def _array(self, context: Any, value: Any) -> Any:
         return value
@@ -142,7 +142,7 @@ class PlainTable(Table):
 
 
 def as_kind(x: Any, kind: Any, builder: Any = None) -> Number:
-    """A number as another type."""
+    """A number converted to another type."""
     if not isinstance(x, Number):
         return Number(builder, kind, builder and ir.Constant(LLVM[kind], x))
     if x.kind == kind:
@@ -159,7 +159,7 @@ def as_kind(x: Any, kind: Any, builder: Any = None) -> Number:
 
 
 def _alike(a: Any, b: Any) -> tuple[Number, Number]:
-    """Two operands of one type."""
+    """Two operands converted to their common type."""
     numbers = [x for x in (a, b) if isinstance(x, Number)]
     kinds = {x.kind for x in numbers}
     kind = kinds.pop() if len(kinds) == 1 else types.float64
@@ -168,7 +168,7 @@ def _alike(a: Any, b: Any) -> tuple[Number, Number]:
 
 
 def _call(name: str, *operands: Number) -> Number:
-    """A function that LLVM knows, of operands of one type."""
+    """The result of one of LLVM's own functions, for operands of the same type."""
     x = operands[0]
     if x.builder is None:
         return x
@@ -178,39 +178,39 @@ def _call(name: str, *operands: Number) -> Number:
 
 
 def whole(x: Any) -> Number:
-    """A number without its fraction, as an integer."""
+    """A number truncated to an integer."""
     return as_kind(x, types.int64)
 
 
 def single(x: Any) -> Any:
-    """A number, or each of a tuple, in float32."""
+    """A number, or each number in a tuple, converted to float32."""
     return tuple(single(each) for each in x) if isinstance(x, tuple) else as_kind(x, types.float32)
 
 
 def double(x: Any) -> Any:
-    """A number, or each of a tuple, in float64."""
+    """A number, or each number in a tuple, converted to float64."""
     return tuple(double(each) for each in x) if isinstance(x, tuple) else as_kind(x, types.float64)
 
 
 def nearest(x: Any) -> Any:
-    """The nearest whole number, halves to the even one."""
+    """The nearest integer, as a floating-point number; halves are rounded to even."""
     return _call("llvm.rint", x) if isinstance(x, Number) else float(round(x))
 
 
 def root(x: Any) -> Any:
-    """The square root."""
+    """The square root of a number."""
     return _call("llvm.sqrt", x) if isinstance(x, Number) else math.sqrt(x)
 
 
 def cosine_and_sine(x: Any) -> tuple[Any, Any]:
-    """Both of an angle in radians."""
+    """The cosine and the sine of an angle in radian."""
     if isinstance(x, Number):
         return _call("llvm.cos", x), _call("llvm.sin", x)
     return math.cos(x), math.sin(x)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """a where the condition holds, else b; both are computed. Tuples are taken number by number."""
+    """a if the condition holds, else b, both of which are computed; tuples are treated element by element."""
     if isinstance(a, tuple):
         return tuple(where(condition, *pair) for pair in zip(a, b, strict=True))
     if not isinstance(condition, Number):
@@ -222,14 +222,14 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def clipped(x: Any, low: Any, high: Any) -> Any:
-    """The number, no lower than low and no higher than high."""
+    """A number clipped to the range from low to high."""
     if not isinstance(x, Number):
         return min(max(x, low), high)
     return _call("llvm.minnum", *_alike(_call("llvm.maxnum", *_alike(x, low)), high))
 
 
 def exponent_and_mantissa(x: Number) -> tuple[Number, Number]:
-    """e and m in [1, 2) with x = m 2^e, for float32 numbers above zero."""
+    """The exponent e and the mantissa m in [1, 2) of a positive float32 number x = m 2^e."""
 
     def integer(instruction: str, value: Any, constant: int) -> Number:
         return x.write(types.int32, instruction, value, as_kind(constant, types.int32, x.builder).value)
@@ -241,10 +241,10 @@ def exponent_and_mantissa(x: Number) -> tuple[Number, Number]:
 
 
 def formula(function: F) -> F:
-    """Make a function a formula, which kernels call.
+    """Turn a function into a formula, which kernels can call.
 
-    Its arguments are numbers, tuples of numbers and arrays of C order; it returns a number, a tuple of such, or None.
-    See `plain` for the mode that does without the inner parts of Numba.
+    It takes numbers, tuples of numbers and C-ordered arrays, and returns a number, a tuple of numbers, or None. The
+    module `plain` describes the mode that needs no internals of Numba.
     """
     if PLAIN:
         return compiled_plainly(function, _plain_operand)
@@ -267,7 +267,7 @@ def formula(function: F) -> F:
 
 
 def _operand(builder: Any, context: Any, kind: Any, value: Any) -> Any:
-    """An argument of a formula as it is written down."""
+    """The operand for an argument of a formula that is translated."""
     if isinstance(kind, types.Array):
         return Table(builder, kind, context, value)
     if isinstance(kind, types.BaseTuple):
@@ -277,7 +277,7 @@ def _operand(builder: Any, context: Any, kind: Any, value: Any) -> Any:
 
 
 def _plain_operand(lines: Any, kind: Any, name: str) -> Any:
-    """An argument of a formula as it is written down in plain mode, where its value is its name."""
+    """The operand for an argument of a formula that is translated in plain mode, where its value is its name."""
     if isinstance(kind, types.Array):
         return PlainTable(lines, kind, None, name)
     if isinstance(kind, types.BaseTuple):
@@ -286,7 +286,7 @@ def _plain_operand(lines: Any, kind: Any, name: str) -> Any:
 
 
 def _kind_of(result: Any) -> Any:
-    """Numba's type of what a formula returns."""
+    """The Numba type of the result of a formula."""
     if isinstance(result, tuple):
         return types.BaseTuple.from_types([_kind_of(part) for part in result])
     return types.none if result is None else result.kind

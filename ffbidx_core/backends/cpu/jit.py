@@ -1,4 +1,4 @@
-"""How the CPU kernels are compiled, and where their machine code is kept."""
+"""Compilation of the CPU kernels, and the folder in which their machine code is cached."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .plain import PLAIN
 F = TypeVar("F", bound=Callable[..., Any])
 
 REASSOCIATING = frozenset({"reassoc", "nsz", "nnan", "ninf", "contract", "arcp", "afn"})
-"""Sums may be taken in any order, so that they vectorise. Every number that comes in has been found finite."""
+"""LLVM flags that allow sums in any order, so that loops vectorise, and assume finite numbers, which callers ensure."""
 
 
 def cache_folder() -> Path:
-    """Folder of the compiled kernels, named after their sources and the mode of the formulas."""
+    """Folder of the compiled kernels, named by a hash of their sources and the mode of the formulas."""
     return compiled.cache_folder(compiled.python_sources(Path(__file__).parent), b"plain" if PLAIN else b"")
 
 
@@ -25,20 +25,20 @@ def _compiled(function: F, **options: Any) -> F:
 
 
 def kernel(function: F) -> F:
-    """Compile without the interpreter's lock and with sums that vectorise; inputs must be finite."""
+    """Compile a kernel that runs without the interpreter's lock and with vectorised sums; inputs must be finite."""
     return compiled.called_from_python(_compiled(function, fastmath=set(REASSOCIATING)))
 
 
 def exact(function: F) -> F:
-    """Compile without the interpreter's lock, floating point as written."""
+    """Compile a kernel that runs without the interpreter's lock and keeps the order of floating-point operations."""
     return compiled.called_from_python(_compiled(function))
 
 
 def part_of_kernel(function: F) -> F:
-    """Compile for calls from kernels only, with sums that vectorise."""
+    """Compile a function that only kernels call, with vectorised sums; inputs must be finite."""
     return _compiled(function, fastmath=set(REASSOCIATING), no_cpython_wrapper=True)
 
 
 def exact_part(function: F) -> F:
-    """Compile for calls from kernels only, floating point as written."""
+    """Compile a function that only kernels call and that keeps the order of floating-point operations."""
     return _compiled(function, no_cpython_wrapper=True)

@@ -1,8 +1,8 @@
-"""The plain mode of formulas: what a formula computes, written down as Python source that Numba compiles as usual.
+"""The plain mode of formulas, in which a formula becomes Python source that Numba compiles in the usual way.
 
-`formula` writes LLVM's instructions through inner parts of Numba. Should a version of Numba change those, the
-environment variable `FFBIDX_FORMULAS=plain` does without them: each instruction becomes a line of Python. That takes
-longer to compile and gives slower kernels; the tests hold the results of both modes against each other.
+The module `formula` emits LLVM instructions through internals of Numba. If a version of Numba changes these, the
+environment variable `FFBIDX_FORMULAS=plain` selects a mode that does not use them and turns each instruction into a
+line of Python. It takes longer to compile and gives slower kernels; the tests compare the results of both modes.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EXPRESSIONS = {
     "llvm.minnum": "np.fmin({0}, {1})",
     "llvm.maxnum": "np.fmax({0}, {1})",
 } | dict.fromkeys(("fpext", "fptrunc", "uitofp", "sitofp", "fptosi", "zext", "sext"), "{1}({0})")
-"""Python for each instruction of LLVM, and for each of its functions, that a formula is made of."""
+"""Python expression for each LLVM instruction, and each of LLVM's functions, that formulas use."""
 NAMES = {
     ir.FloatType(): "np.float32",
     ir.DoubleType(): "np.float64",
@@ -54,18 +54,18 @@ NAMES = {
     ir.IntType(32): "np.int32",
     ir.IntType(64): "np.int64",
 }
-"""Python for each type of LLVM."""
+"""Python name of each LLVM type."""
 
 
 def text_of(value: Any) -> str:
-    """An operand in Python: a constant, a type, or the name of what a line gave."""
+    """The Python text of an operand: a constant, a type, or the name of an earlier line's result."""
     if isinstance(value, ir.Constant):
         return f"{NAMES[value.type]}({value.constant!r})"
     return NAMES[value] if isinstance(value, ir.Type) else str(value)
 
 
 class Lines:
-    """The lines of a formula, written through the methods that LLVM's builder has."""
+    """The Python lines of a formula, written through the same methods as those of LLVM's builder."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -76,34 +76,38 @@ class Lines:
 
     def _line(self, expression: str, *operands: Any) -> str:
         name, written = f"x{len(self.lines)}", expression.format(*map(text_of, operands))
-        # Numba takes the sum of two integers of 32 bits in 64.
+        # Numba computes the sum of two 32-bit integers in 64 bits.
         if any(isinstance(x, ir.Constant) and x.type == ir.IntType(32) for x in operands):
             written = f"np.int32({written})"
         self.lines.append(f"{name} = {written}")
         return name
 
     def call(self, function: str, operands: list[Any]) -> str:
-        """A function that LLVM knows."""
+        """Write a call of one of LLVM's own functions."""
         return self._line(EXPRESSIONS[function], *operands)
 
     def bitcast(self, value: Any, kind: ir.Type) -> str:
-        """The bits of a float32 as an integer, or back."""
-        # Numba wants to see the type of a number whose bits are taken.
+        """Write the reinterpretation of a float32's bits as an integer, or the reverse."""
+        # Numba must see the type of the number whose bits are reinterpreted.
         other = ir.FloatType() if kind == ir.IntType(32) else ir.IntType(32)
         return self._line("{2}({0}).view({1})", value, kind, other)
 
     def store(self, value: Any, place: str) -> None:
-        """Put a value at a place of an array."""
+        """Write the assignment of a value to a place in an array."""
         self.lines.append(f"{place} = {text_of(value)}")
 
 
 def written(function: Callable[..., Any], operands: Callable[[Lines, Any, str], Any], kinds: tuple[Any, ...]) -> str:
-    """A formula for arguments of these types of Numba, as the source of a Python function `plain`.
+    """The source of a Python function `plain` that computes a formula for arguments of given types.
 
     Parameters
     ----------
+    function
+        The formula.
     operands
-        Gives the operand for the lines, a type and a name.
+        Function that makes the operand for the lines, a Numba type and a name.
+    kinds
+        Numba types of the arguments.
     """
     names, lines = [f"a{i}" for i in range(len(kinds))], Lines()
     result = function(*(operands(lines, kind, name) for kind, name in zip(kinds, names, strict=True)))
@@ -112,13 +116,14 @@ def written(function: Callable[..., Any], operands: Callable[[Lines, Any, str], 
 
 
 def _result(result: Any) -> str:
+    """The Python text of the result of a formula."""
     if isinstance(result, tuple):
         return "(" + "".join(f"{_result(part)}, " for part in result) + ")"
     return "None" if result is None else text_of(result.value)
 
 
 def compiled_plainly(function: F, operands: Callable[[Lines, Any, str], Any]) -> F:
-    """Have kernels that call a formula call the Python function that says the same."""
+    """Make kernels that call a formula call the equivalent Python function instead."""
 
     def definition(*kinds: Any) -> Any:
         namespace = {"np": np, "math": math}

@@ -29,7 +29,7 @@ from .jit import kernel
 IFSS, IFSE, IFSSR = 1, 2, 3
 CODES = {"ifss": IFSS, "ifse": IFSE, "ifssr": IFSSR}
 FARTHEST = 1e300
-"""Above every distance and score but infinity, which kernels do not know."""
+"""A number above every finite distance and score, since kernels do not compute with infinity."""
 NO_SUMS = (0.0,) * 16
 
 
@@ -48,7 +48,10 @@ def refine_cells(
     cells: Any,
     scores: Any,
 ) -> None:
-    """Refine cells[first:last] (F, Q, 3, 3) in place and replace their raw scores (F, Q); distances (n,) is scratch."""
+    """Refine cells[first:last] (F, Q, 3, 3) and their raw scores (F, Q) in place; see `Backend.refine_cells`.
+
+    `distances` (n,) is a scratch array.
+    """
     for f in range(first, last):
         begin = offsets[f]
         n = offsets[f + 1] - begin
@@ -95,7 +98,7 @@ def shortest(cell: Any) -> Any:
 
 
 def _off_and_distance(s: Any, pair: Any, start: Any, reciprocal_space: Any) -> Any:
-    """What a spot is off the indices that `start` gives it, and its distance in the method's own measure."""
+    """Deviation of a spot from the indices that `start` assigns to it, and its distance in the method's measure."""
     off = tuple(dot(row, s) - nearest(dot(first, s)) for row, first in zip(pair[0], start, strict=True))
     residual = tuple(dot(column, off) for column in transposed(pair[1]))
     return off, root(where(reciprocal_space, dot(residual, residual), dot(off, off)))
@@ -103,7 +106,7 @@ def _off_and_distance(s: Any, pair: Any, start: Any, reciprocal_space: Any) -> A
 
 @formula
 def add_selected(sums: Any, xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool, threshold: float) -> Any:
-    """Add a spot nearer than the threshold: count, normal matrix (6), right sides (9)."""
+    """Add a spot closer than the threshold to the sums: count, normal matrix (6), right sides (9)."""
     s = double(spot(xyz, j))
     off, distance = _off_and_distance(s, pair, start, reciprocal_space)
     w = double(distance < threshold)
@@ -112,13 +115,13 @@ def add_selected(sums: Any, xyz: Any, j: int, pair: Any, start: Any, reciprocal_
 
 @formula
 def distance_of(xyz: Any, j: int, pair: Any, start: Any, reciprocal_space: bool) -> Any:
-    """Distance of a spot in the method's own measure."""
+    """Distance of a spot in the measure of the method: 1/angstrom for `ifssr`, else in fractional indices."""
     return _off_and_distance(double(spot(xyz, j)), pair, start, reciprocal_space)[1]
 
 
 @formula
 def corrected(pair: Any, sums: Any) -> Any:
-    """The pair after the least-squares fit to what the selected spots are off."""
+    """The pair of cells after the least-squares fit to the deviations of the selected spots."""
     normal = symmetric(sums[1:7])
     right = sums[7:10], sums[10:13], sums[13:16]
     change = multiplied(right, _pseudo_inverse(normal))
@@ -127,7 +130,7 @@ def corrected(pair: Any, sums: Any) -> Any:
 
 
 def _pseudo_inverse(normal: Any) -> Any:
-    """Pseudo-inverse of a symmetric matrix; see `Backend.refine_cells`."""
+    """Pseudo-inverse of a symmetric positive semidefinite matrix; see `Backend.refine_cells`."""
     size = trace(normal)
     present = size > 0
     inverse = 1 / where(present, size, 1.0)

@@ -1,8 +1,8 @@
-"""The score of directions and of cells turned about an axis, many at a time in the SIMD lanes.
+"""Scores of directions, and of cells at angles about an axis, many at a time in the SIMD lanes.
 
-score = gmean - count - 1 with gmean = (prod_j (trim(d_j) + delta))^(1/n) - delta. The kernels give a float32 key of the
-same order: -count + (mean log2 of the factors, scaled to [0, 1)). Factors are multiplied and their exponents taken out
-before they can leave float32, so that one logarithm per direction is enough.
+The score is gmean - count - 1 with gmean = (prod_j (trim(d_j) + delta))^(1/n) - delta. The kernels compute a float32
+key with the same order: -count + (mean log2 of the factors, scaled to [0, 1)). Factors are multiplied, and the exponent
+of the product is extracted before it can exceed the range of float32, so that each direction needs only one logarithm.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .formula import clipped, exponent_and_mantissa, formula, nearest, root, sin
 from .jit import part_of_kernel
 
 TILE = 512
-"""Directions per pass over the spots: the three accumulators stay in the first-level cache."""
+"""Number of directions per pass over the spots, for which the three accumulators fit in the first-level cache."""
 UNROLLED = 4
-"""Spots per step of the inner loops; lists end with so many spots at the origin."""
+"""Number of spots per step of the inner loops; lists of spots end with as many spots at the origin."""
 
 LOG2 = tuple(
     float(c)
@@ -28,20 +28,18 @@ LOG2 = tuple(
     .convert(kind=np.polynomial.Polynomial)
     .coef
 )
-"""Coefficients of log2 on [1, 2], interpolated at the Chebyshev points: absolute error below 2e-7."""
+"""Coefficients of a polynomial for log2 on [1, 2], from Chebyshev interpolation, with an absolute error below 2e-7."""
 
 
 class Trims(NamedTuple):
-    """Constants of the product of factors.
+    """Constants of the product of factors, for the kernels.
 
     Attributes
     ----------
     values : (7,) float32
-        The trims low and high; scale and shift: a factor is trim(d) * scale + shift, from 1 / sqrt(ratio) to
-        sqrt(ratio); half the log2 of the ratio; span, which scales the mean log2 to [0, 1); the distance below which
-        a spot counts.
+        The first six constants of `model.factors.Factors`, then the distance below which a spot counts.
     every : int
-        Spots between two takings-out of the exponent.
+        Number of spots after which the exponent of the product is extracted.
     """
 
     values: Any
@@ -49,20 +47,20 @@ class Trims(NamedTuple):
 
 
 def trims(p: Parameters, near: float) -> Trims:
-    """The constants for spots that count when nearer than this."""
+    """The constants of the factors, for spots that count below the distance `near`."""
     *values, every = factors(p)
     return Trims(np.array([*values, near], np.float32), max(every // UNROLLED * UNROLLED, UNROLLED))
 
 
 @formula
 def numbers_of(trims: Any) -> Any:
-    """The constants as numbers."""
+    """The seven constants as separate numbers."""
     return tuple(trims[k] for k in range(7))
 
 
 @formula
 def chunk_end(begin: int, size: int, n: int) -> Any:
-    """Where the chunk of n spots that begins here ends."""
+    """End of the chunk of at most `size` spots that begins at `begin`, among n spots."""
     end = begin + size
     return where(end < n, end, n)
 
@@ -81,13 +79,13 @@ def four_rows(rows: Any, j: int) -> Any:
 
 @formula
 def start_lane(work: Any, k: int, padding: int) -> None:
-    """No factors yet; spots at the origin will count, but shall not."""
+    """Reset a lane's product, count and exponent; the count compensates for the padding, whose spots will count."""
     work[0, k], work[1, k], work[2, k] = 1.0, single(padding), 0.0
 
 
 @formula
 def meet_directions(directions: Any, k: int, spots: Any, trims: Any, work: Any, lane: int) -> None:
-    """Multiply the factors of four spots into a direction's product, and count."""
+    """Multiply the factors of four spots into a direction's product, and update its count."""
     direction = spot(directions, k)
     product, count = work[0, lane], work[1, lane]
     for s in spots:
@@ -99,7 +97,7 @@ def meet_directions(directions: Any, k: int, spots: Any, trims: Any, work: Any, 
 
 @formula
 def meet_angles(table: Any, s: int, k: int, rows: Any, trims: Any, work: Any) -> None:
-    """Multiply the factors of four spots into an angle's product, and count; see `angle_keys`."""
+    """Multiply the factors of four spots into an angle's product, and update its count; see `angle_keys`."""
     a, b, c, d = (table[s, i, k] for i in range(4))
     product, count = work[0, k], work[1, k]
     for p, q, g, h, e in rows:
@@ -118,14 +116,18 @@ def _factor(distance: Any, trims: Any) -> Any:
 
 @formula
 def take_exponent(work: Any, k: int) -> None:
-    """Move the binary exponent of a product to the sum of exponents."""
+    """Move the binary exponent of a lane's product to its sum of exponents."""
     exponent, work[0, k] = exponent_and_mantissa(work[0, k])
     work[2, k] = work[2, k] + exponent
 
 
 @formula
 def key_of_lane(work: Any, k: int, trims: Any, halves: int, n: int) -> Any:
-    """The key of a product over n spots; `halves`: spots at the origin less spots with the largest factor left out."""
+    """The key of a lane's product over n spots.
+
+    `halves` is the number of padding spots, which have the smallest factor, plus the number of spots that were skipped
+    because they have the largest factor: either kind is corrected by half of the log2 range.
+    """
     half, span = trims[4], trims[5]
     mantissa, logarithm = work[0, k], 0.0
     for c in reversed(LOG2):
@@ -140,12 +142,14 @@ def direction_keys(
 ) -> None:
     """Keys of directions (3, P padded to TILE) for spots (3, n + UNROLLED) that are multiplied by the vector's length.
 
+    Parameters
+    ----------
     work : (3, TILE) float32
-        Scratch.
+        Scratch array.
     """
     numbers = numbers_of(trims)
     padding = -n & (UNROLLED - 1)
-    # Spots at the origin count, unless nothing does.
+    # Padding spots at the origin count, unless the limit lets no spot count.
     uncounted = padding if numbers[6] > 0 else 0
     for first in range(0, n_directions, TILE):
         for k in range(TILE):
@@ -165,17 +169,18 @@ def direction_keys(
 def angle_keys(
     tables: Any, s: int, n_angles: int, rows: Any, n_near: int, n: int, trims: Any, every: int, work: Any, keys: Any
 ) -> None:
-    """Keys of a cell at angles about its axis.
+    """Keys of a cell at all angles about its axis.
 
     Parameters
     ----------
     tables : (S, 4, A) float32
-        For both vectors across the axis, what multiplies a spot's coordinates along u and w; of these seed s.
+        Components along u and w, at each angle, of the two cell vectors after the axis; row s is used.
     rows : (5, n_near + UNROLLED) float32
-        Of the spots near a lattice plane of the axis: coordinates along u and w, what the axis adds to the two
-        indices, the squared distance along the axis. The other n - n_near spots have the largest factor.
+        For each spot close to a lattice plane of the axis: its coordinates along u and w, the contribution of its
+        coordinate along the axis to the two other indices, and its squared deviation along the axis. The other
+        n - n_near spots have the largest factor.
     work : (3, A) float32
-        Scratch.
+        Scratch array.
     """
     numbers = numbers_of(trims)
     padding = -n_near & (UNROLLED - 1)

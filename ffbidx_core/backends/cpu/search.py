@@ -1,4 +1,4 @@
-"""The verbs that find cells, steps 1 to 3 of the search: buffers for the Numba kernels and their calls."""
+"""Steps 1 to 3 of the search on the CPU: the buffers of the Numba kernels and the calls of the kernels."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .select import BINS
 from .threads import CpuThreads
 
 CACHE_LINE = 64
-"""Bytes of a cache line; also the width of the widest vector registers."""
+"""Bytes of a cache line, which is also the width of the widest vector registers."""
 
 
 def aligned(shape: int | tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros in float32 that begin on a cache line: vectors that straddle two cost half as much again."""
+    """A float32 array of zeros that begins on a cache line: vectors across two lines take half as long again."""
     size = 4 * math.prod(np.atleast_1d(shape).tolist())
     raw = np.zeros(size + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
@@ -33,7 +33,7 @@ def aligned(shape: int | tuple[int, ...]) -> NDArray[np.float32]:
 
 @functools.lru_cache(maxsize=4)
 def _directions(n_points: int) -> tuple[Any, Any]:
-    """Directions (P, 3) float64, and (3, P padded) float32 for the kernels."""
+    """Directions (P, 3) float64, and the same (3, P padded) float32 for the kernels."""
     points = half_sphere(n_points)
     tiled = aligned((3, -(-n_points // TILE) * TILE))
     tiled[:, :n_points] = points.T
@@ -41,14 +41,14 @@ def _directions(n_points: int) -> tuple[Any, Any]:
 
 
 def largest_frame(spots: SpotBatch) -> int:
-    """Number of spots of the frame that has most."""
+    """Number of spots on the frame with the most spots."""
     return int(spots.counts.max(initial=0))
 
 
 def sort_spots(spots: Any, offsets: Any, first: int, last: int, xyz: Any) -> None:
-    """Fill xyz (3, N) with the spots (N, 3) of frames first to last, each frame's sorted by (|s|^2, x, y, z).
+    """Fill xyz (3, N) with the spots (N, 3) of frames `first` to `last`, sorted within each frame by (|s|^2, x, y, z).
 
-    So the order of the input never matters.
+    The sorting makes results independent of the order of spots in the input.
     """
     for f in range(first, last):
         mine = slice(offsets[f], offsets[f + 1])
@@ -61,10 +61,10 @@ def sort_spots(spots: Any, offsets: Any, first: int, last: int, xyz: Any) -> Non
 
 
 class CpuSearch(CpuThreads):
-    """Steps 1 to 3 on all cores."""
+    """Steps 1 to 3 of the search on the threads of the processor."""
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
-        """Pack and sort; see `Backend.load`."""
+        """See `Backend.load`."""
         spots = np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3)
         offsets = np.ascontiguousarray(offsets, dtype=np.int64)
         xyz = np.empty((3, len(spots)), np.float32)
@@ -72,7 +72,7 @@ class CpuSearch(CpuThreads):
         return SpotBatch(xyz, offsets)
 
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
-        """Step 1; see `Backend.find_candidate_vectors`."""
+        """See `Backend.find_candidate_vectors`."""
         directions, tiled = _directions(n_points)
         out = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
         pool, largest = p.num_candidate_vectors, 2.0
@@ -114,7 +114,7 @@ class CpuSearch(CpuThreads):
         return out
 
     def refine_vectors(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> Any:
-        """Step 2; see `Backend.refine_vectors`."""
+        """See `Backend.refine_vectors`."""
         out = np.array(vectors_, order="C")
         if p.vr_min_spots == 0:
             return out
@@ -135,7 +135,7 @@ class CpuSearch(CpuThreads):
         return out
 
     def find_oriented_cells(self, spots: SpotBatch, vectors_: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
-        """Step 3; see `Backend.find_oriented_cells`."""
+        """See `Backend.find_oriented_cells`."""
         shape = (spots.n_frames, p.n_output_cells)
         found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
         vectors_ = np.ascontiguousarray(vectors_)
@@ -179,6 +179,6 @@ class CpuSearch(CpuThreads):
             )
 
         self._each(spots.n_frames, task)
-        # The order of the float32 keys is that of the scores up to rounding.
+        # The float32 keys are in the order of the scores only up to rounding.
         order, frames = np.argsort(found.scores, axis=1, kind="stable"), np.arange(spots.n_frames)[:, None]
         return OrientedCells(*(array[frames, order] for array in found))

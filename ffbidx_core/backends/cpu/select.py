@@ -1,4 +1,4 @@
-"""The best of many keys, exactly and in a fixed order."""
+"""Selection of the smallest of many keys, exactly and in a reproducible order."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from .formula import formula, single, whole
 from .jit import exact_part
 
 BINS = 8192
+"""Number of bins of the histogram by which keys are selected."""
 
 
 @exact_part
 def best_keys(
     keys: Any, n: int, lowest: float, wanted: int, histogram: Any, out_keys: Any, out_ids: Any, ordered: bool
 ) -> int:
-    """The `wanted` smallest of n keys in (lowest, 1], ties to the smaller index; how many there are.
+    """Select the `wanted` smallest of n keys in (lowest, 1], with ties to the smaller index; return their number.
 
     Parameters
     ----------
     histogram : (BINS,) int64
-        Scratch.
+        Scratch array.
     out_keys, out_ids : (n,)
-        Receive the keys and their indices, sorted where `ordered`.
+        Arrays that receive the keys and their indices, sorted if `ordered`.
     """
     for b in range(BINS):
         histogram[b] = 0
@@ -32,7 +33,7 @@ def best_keys(
     while cut < BINS - 1 and below + histogram[cut] < wanted:
         below += histogram[cut]
         cut += 1
-    # Keys of the last bin come behind those that are certain of their place.
+    # Keys of the last bin follow the keys of lower bins, all of which are selected.
     sure, tied = 0, below
     for k in range(n):
         b = bin_of(keys, k, lowest, scale)
@@ -43,7 +44,7 @@ def best_keys(
             put(out_keys, out_ids, tied, keys[k], k)
             tied += 1
     first = 0 if ordered else below
-    # Shell's sort: short, no allocation.
+    # Shell sort, which is short and allocates nothing.
     gap = 1
     while 3 * gap < tied - first:
         gap = 3 * gap + 1
@@ -59,29 +60,30 @@ def best_keys(
 
 
 def _bin(keys: Any, k: Any, lowest: Any, scale: Any) -> Any:
+    """The bin of key k."""
     return whole((keys[k] - single(lowest)) * single(scale))
 
 
 @formula
 def bin_of(keys: Any, k: int, lowest: float, scale: float) -> Any:
-    """The bin of a key."""
+    """The bin of key k."""
     return _bin(keys, k, lowest, scale)
 
 
 @formula
 def count_key(histogram: Any, keys: Any, k: int, lowest: float, scale: float) -> None:
-    """One more key in its bin."""
+    """Add 1 to the bin of key k."""
     b = _bin(keys, k, lowest, scale)
     histogram[b] = histogram[b] + 1
 
 
 @formula
 def put(keys: Any, ids: Any, place: int, key: Any, k: int) -> None:
-    """Store a key with its index."""
+    """Store a key and its index at a place."""
     keys[place], ids[place] = key, k
 
 
 @formula
 def is_after(keys: Any, ids: Any, place: int, key: Any, k: int) -> Any:
-    """Whether what stands at a place belongs behind a key with its index."""
+    """Whether the key at a place sorts after a given key with the index k."""
     return (keys[place] > key) | ((ids[place] > k) & (keys[place] >= key))

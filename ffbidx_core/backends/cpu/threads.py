@@ -1,4 +1,4 @@
-"""The threads that share out the frames of a batch."""
+"""The threads over which the frames of a batch are distributed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from ..shared import OnHost
 
 FEWEST_PER_TASK, MOST_PER_TASK = 4, 32
-"""Frames that a thread takes at a time: enough to hide the hand-over, few enough to share out evenly."""
+"""Number of frames that a thread takes at a time: enough to hide the overhead, few enough for an even distribution."""
 
 
 def available_threads() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class CpuThreads(OnHost):
-    """The processors of this machine.
+    """Base class of verbs that run on the processors of this machine.
 
     Parameters
     ----------
     threads
-        Threads that share out the frames of a batch; None: one for each processor that may be used.
+        Number of threads over which the frames of a batch are distributed; None for one on each usable processor.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -36,18 +36,18 @@ class CpuThreads(OnHost):
 
     @property
     def device(self) -> str:
-        """What it runs on, in words."""
+        """Description of the device: the number of threads."""
         return f"{self.threads} thread{'s' * (self.threads > 1)}"
 
     def _each(self, n_frames: int, task: Callable[[int, int], None], fewest: int = FEWEST_PER_TASK) -> None:
-        """Call task(first, last) on ranges of frames, `fewest` at least, in the threads."""
+        """Call task(first, last) in the threads, on ranges of at least `fewest` frames."""
         if self._process != os.getpid():
-            # Threads do not come along in a fork.
+            # A forked process has none of its parent's threads.
             self._pool, self._process = self._new_pool(), os.getpid()
         if self._pool is None or n_frames <= fewest:
             task(0, n_frames)
             return
-        # Two rounds for each thread, so that none waits long for the last.
+        # Two ranges for each thread, so that no thread waits long for the last one.
         size = min(max(-(-n_frames // (2 * self.threads)), fewest), MOST_PER_TASK)
         for _ in self._pool.map(lambda first: task(first, min(first + size, n_frames)), range(0, n_frames, size)):
             pass

@@ -12,6 +12,7 @@ from .scores import UNROLLED, direction_keys
 from .select import best_keys
 
 SMALLEST_DETERMINANT = 1e-9
+"""Determinant of a normal matrix, divided by its trace, below which no vector is fitted."""
 NO_SUMS = (0.0,) * 10
 
 
@@ -49,9 +50,9 @@ def find_candidates(
     trims, every
         See `scores.Trims`.
     largest_cosine
-        Candidates lie further apart than this; above 1: no matter.
+        Upper limit of the |cosine| between two candidates; above 1 there is no limit.
     scaled_spots, work, keys, order, ids, racers, racer_ids, histogram
-        Scratch; see `CpuBackend.find_candidate_vectors`.
+        Scratch arrays; see `CpuSearch.find_candidate_vectors`.
     """
     for f in range(first, last):
         begin = offsets[f]
@@ -92,39 +93,40 @@ def find_candidates(
 
 @formula
 def scale_spot(xyz: Any, i: int, length: float, out: Any, j: int) -> None:
-    """Spot i times the length as column j."""
+    """Store spot i times a length as column j."""
     for r in range(3):
         out[r, j] = xyz[r, i] * length
 
 
 @formula
 def clear_spot(out: Any, j: int) -> None:
-    """A spot at the origin."""
+    """Store a spot at the origin as column j."""
     for r in range(3):
         out[r, j] = 0.0
 
 
 @formula
 def copy_direction(directions: Any, i: int, out: Any, k: int) -> None:
-    """Column i of the directions as column k."""
+    """Copy column i of the directions to column k."""
     for r in range(3):
         out[r, k] = directions[r, i]
 
 
 @formula
 def alignment(directions: Any, i: int, vectors: Any, f: int, g: int, c: int) -> Any:
-    """Cosine between a direction and a vector, whatever the sign, times the vector's length."""
+    """The |cosine| of the angle between a direction and a vector, times the length of the vector."""
     return abs(dot(tuple(directions[i, r] for r in range(3)), _vector(vectors, f, g, c)))
 
 
 @formula
 def put_scaled(directions: Any, i: int, length: float, vectors: Any, f: int, g: int, c: int) -> None:
-    """A direction times the length as a vector."""
+    """Store direction i times a length as a vector."""
     for r in range(3):
         vectors[f, g, c, r] = length * directions[i, r]
 
 
 def _vector(vectors: Any, f: Any, g: Any, c: Any) -> Any:
+    """Vector c of group g on frame f."""
     return tuple(vectors[f, g, c, r] for r in range(3))
 
 
@@ -140,7 +142,7 @@ def refine_candidates(
     tolerance: float,
     vectors: Any,
 ) -> None:
-    """Refine vectors[first:last] (F, G, C, 3) in place; merge equal ones where tolerance > 0."""
+    """Refine vectors[first:last] (F, G, C, 3) in place, and merge equal ones if `tolerance` is above 0."""
     for f in range(first, last):
         begin = offsets[f]
         end = min(offsets[f + 1], begin + max_spots)
@@ -175,21 +177,24 @@ def refine_candidates(
 
 @formula
 def vector_of(vectors: Any, f: int, g: int, c: int) -> Any:
-    """Whether there is a vector, and the vector."""
+    """Whether a slot holds a vector, and the vector."""
     v = _vector(vectors, f, g, c)
     return dot(v, v) > 0, v
 
 
 @formula
 def put_vector(vectors: Any, f: int, g: int, c: int, v: Any) -> None:
-    """Store a vector."""
+    """Store a vector as vector c of group g on frame f."""
     for r in range(3):
         vectors[f, g, c, r] = v[r]
 
 
 @formula
 def add_plane(sums: Any, xyz: Any, j: int, start: Any, v: Any, threshold: float) -> Any:
-    """Add a spot near its lattice plane: count, normal matrix (6), right side (3) of v . s = round(start . s)."""
+    """Add a spot close to its lattice plane to the sums for v . s = m, with m = round(start . s).
+
+    The sums are the count, the normal matrix (6) and the right side (3).
+    """
     s = double(spot(xyz, j))
     m = nearest(dot(start, s))
     w = double(abs(dot(v, s) - m) < threshold)
@@ -204,13 +209,13 @@ def fitted_vector(sums: Any) -> Any:
 
 @formula
 def kept_in_length(v: Any, start: Any, length: float, tolerance: float) -> Any:
-    """The vector, or the one it started from where its length is off by more than a share of it."""
+    """The vector v, or the vector `start` if the length of v differs from `length` by more than the tolerance."""
     return where(abs(root(dot(v, v)) - length) > tolerance * length, start, v)
 
 
 @formula
 def distance_to(vectors: Any, f: int, g: int, k: int, v: Any) -> Any:
-    """How far a vector is from another one or from its negative."""
+    """Distance of a vector from vector k or from the negative of vector k, whichever is smaller."""
     other = _vector(vectors, f, g, k)
     minus, plus = (tuple(a + sign * b for a, b in zip(v, other, strict=True)) for sign in (-1.0, 1.0))
     a, b = dot(minus, minus), dot(plus, plus)

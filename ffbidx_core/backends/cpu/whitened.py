@@ -1,4 +1,4 @@
-"""The last fit with weighed residuals on the CPU; what it computes is told in `backends.generic.fit_whitened`."""
+"""The last fit with weighted residuals on the CPU; `backends.generic.fit_whitened` describes the method."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .jit import kernel
 
 STEPS = WEIGHED_STEPS
 N = 9
-"""Parameters: three of rotation, six of strain."""
+"""Number of parameters: three of the rotation, six of the strain."""
 NO_SUMS = (0.0,) * (2 + N * (N + 1) // 2 + N)
 NO_SPHERE, NO_NOISE = (0.0, 0.0, 0.0), (0.0, 0.0)
 
@@ -48,18 +48,18 @@ def fit_whitened(
     stiffness: float,
     cells: Any,
 ) -> None:
-    """Fit rotation and strain to cells[first:last] (F, 1, 3, 3) in place.
+    """Fit rotation and strain of cells[first:last] (F, 1, 3, 3) in place.
 
     Parameters
     ----------
     reference : (F, 3, 3)
-        Cells of no strain.
+        Cells without strain, rows a, b, c, angstrom.
     cutoff : (F,)
-        Distance within which the start explains its spots.
+        Distance within which the initial cell explains its spots, 1/angstrom.
     across, along
-        Standard deviations of the residuals.
+        Standard deviations of the residuals across and along the ray, 1/angstrom.
     stiffness
-        1 / prior^2.
+        Weight of the prior, 1 / prior^2.
     """
     for f in range(first, last):
         regular, pair = pair_of(cells, f, 0)
@@ -82,7 +82,7 @@ def fit_whitened(
 
 @formula
 def add_sphere(sums: Any, xyz: Any, j: int) -> Any:
-    """Add a spot to what tells the Ewald sphere: with its square s and depth d, the sums of s d, d d and s s."""
+    """Add a spot with the squared length s and the depth d to the sums of s d, d d and s s that fit an Ewald sphere."""
     s = double(spot(xyz, j))
     square, depth = dot(s, s), 0.0 - s[2]
     return added(sums, (square * depth, depth * depth, square * square))
@@ -90,7 +90,7 @@ def add_sphere(sums: Any, xyz: Any, j: int) -> Any:
 
 @formula
 def sphere_of(sums: Any, across: float, along: float) -> Any:
-    """The wavelength, and one over the residuals' sigma across and along the ray; without a sphere they are alike."""
+    """The wavelength, and 1 / sigma of the residuals across and along the ray, which are equal if no sphere fits."""
     mixed, depths, squares = sums
     some = depths > 0
     radius = mixed / where(some, 2 * depths, 1.0)
@@ -100,7 +100,7 @@ def sphere_of(sums: Any, across: float, along: float) -> Any:
 
 
 def _whitened(xyz: Any, j: Any, pair: Any, seen: Any) -> Any:
-    """The predicted spot, its residual, three axes over sigma, and the residual along them."""
+    """The predicted spot, its residual, three axes divided by sigma, and the components of the residual along them."""
     wavelength, across, along = seen
     s = double(spot(xyz, j))
     e = residual(s, pair)
@@ -117,7 +117,7 @@ def _whitened(xyz: Any, j: Any, pair: Any, seen: Any) -> Any:
 
 @formula
 def add_noise(sums: Any, xyz: Any, j: int, pair: Any, seen: Any, cutoff: float) -> Any:
-    """Add a spot that is near to its predicted one: count, squared residual in sigma."""
+    """Add a spot within the cut-off of its predicted spot to the sums: count, squared residual in units of sigma."""
     _, e, _, r = _whitened(xyz, j, pair, seen)
     w = double(dot(e, e) < cutoff * cutoff)
     return added(sums, (w, w * dot(r, r)))
@@ -125,13 +125,13 @@ def add_noise(sums: Any, xyz: Any, j: int, pair: Any, seen: Any, cutoff: float) 
 
 @formula
 def noise_of(weights: float, squares: float) -> Any:
-    """Variance of the residuals in units of the run's, drawn to 1."""
+    """Variance of the residuals in units of the run's, with a prior weight on the value 1."""
     return (squares / 3 + TYPICAL_WEIGHT) / (weights + TYPICAL_WEIGHT)
 
 
 @formula
 def add_weighed(sums: Any, xyz: Any, j: int, pair: Any, seen: Any, scale: float) -> Any:
-    """Add a spot with its biweight: weight, squared residual, products of derivatives (45), these by residuals (9)."""
+    """Add a spot to the sums: biweight, weighted squared residual, normal matrix (45) and right side (9)."""
     q, _, axes, r = _whitened(xyz, j, pair, seen)
     square = dot(r, r)
     share = 1 - square / (BIWEIGHT * BIWEIGHT * scale)
@@ -151,7 +151,7 @@ def add_weighed(sums: Any, xyz: Any, j: int, pair: Any, seen: Any, scale: float)
 
 
 def sum_of(terms: Any) -> Any:
-    """The sum of some numbers."""
+    """The sum of at least one number."""
     first, *others = terms
     for other in others:
         first = first + other
@@ -160,7 +160,7 @@ def sum_of(terms: Any) -> Any:
 
 @formula
 def moved(pair: Any, sums: Any, reference: Any, f: int, stiffness: float) -> Any:
-    """The pair after one Gauss-Newton step, where there are spots enough."""
+    """The pair of cells after one Gauss-Newton step; unchanged if there are too few spots."""
     values = iter(sums[2:])
     normal: list[list[Any]] = [[None] * N for _ in range(N)]
     for i in range(N):

@@ -1,1 +1,1 @@
-"""The verbs on an NVIDIA GPU: CuPy, and the kernels of `kernels/`."""
+"""The GPU backend: the verbs on an NVIDIA GPU, through CuPy and the kernels of `backends/kernels`."""

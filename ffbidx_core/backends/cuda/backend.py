@@ -1,4 +1,4 @@
-"""The GPU backend: buffers and launches of whole batches; the science is in `kernels`."""
+"""The GPU backend: buffers and launches for whole batches; the computations are in `backends/kernels`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
 
 
 class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
-    """One GPU; see `CudaDevice` for the parameter. The verbs here refine, fit and count."""
+    """The backend of one GPU; see `CudaDevice` for its parameter. The verbs defined here refine, fit and count."""
 
     name = "cuda"
 
     def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, **arguments: Any) -> None:
-        """Launch a kernel with one warp for each of cells (F, Q, 3, 3)."""
+        """Launch a kernel with one warp for each of the cells (F, Q, 3, 3)."""
         n_cells, per_frame = cells.shape[0] * cells.shape[1], cells.shape[1]
         self._launch(
             kernel,
@@ -37,7 +37,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
         )
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
-        """Step 4; see `Backend.refine_cells`."""
+        """See `Backend.refine_cells`."""
         cells = cp.array(cells, dtype=cp.float64, order="C")
         scores = cp.array(scores, dtype=cp.float64, order="C")
         if p.method != "raw":
@@ -55,13 +55,13 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
         return cells, scores
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
-        """Turn cells onto the spots; see `Backend.fit_rigid`."""
+        """See `Backend.fit_rigid`."""
         cells = cp.array(cells, dtype=cp.float64, order="C")
         self._per_cell("fit_rigid", spots, cells, steps=p.rigid_steps)
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
-        """Spots within each radius; see `Backend.count_within`."""
+        """See `Backend.count_within`."""
         radii = contiguous(radii)
         out = cp.empty(radii.shape, cp.int32)
         self._per_cell("count_within", spots, contiguous(cells), radii=radii, n_radii=radii.shape[2], counts=out)
@@ -70,7 +70,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
     def fit_constrained(
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
-        """The last fit; see `Backend.fit_constrained`."""
+        """See `Backend.fit_constrained`."""
         cells, cutoff = cp.array(cells, dtype=cp.float64, order="C"), cp.empty(len(cells))
         self._per_frame(
             "fit_constrained",
@@ -93,7 +93,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
         prior: float,
         symmetry: Any = None,
     ) -> Any:
-        """Rotation and strain, residuals weighed; see `Backend.fit_whitened`."""
+        """See `Backend.fit_whitened`."""
         if symmetry is not None:
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
         cells = cp.array(cells, dtype=cp.float64, order="C")
@@ -117,7 +117,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
     def expected_false(
         self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
     ) -> Any:
-        """False crystals expected; see `Backend.expected_false`."""
+        """See `Backend.expected_false`."""
         counts = cp.ascontiguousarray(cp.asarray(counts, dtype=cp.int64))
         input_cell = cp.ascontiguousarray(cp.asarray(input_cell, dtype=cp.int64))
         out = cp.empty(counts.shape)
@@ -143,7 +143,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
         return out
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
-        """Distances of all spots to their predicted ones; see `Backend.distances`."""
+        """See `Backend.distances`."""
         cells = contiguous(cells)
         out = cp.empty((cells.shape[1], spots.xyz.shape[1]), cp.float32)
         self._launch(

@@ -1,4 +1,4 @@
-"""A GPU as a backend holds it: its kernels, streams, and what stays in its memory."""
+"""A GPU with its compiled kernels, its streams, and the arrays that stay in its memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..kernels.signatures import Signature, signatures
 
 @functools.lru_cache(maxsize=8)
 def _kernels(device: int) -> dict[str, tuple[Any, Signature]]:
-    """Each kernel compiled, and what it is launched with."""
+    """Each compiled kernel and its signature, by name."""
     with cp.cuda.Device(device):
         module = cp.RawModule(code=kernels.source(), options=kernels.OPTIONS)
         return {
@@ -29,12 +29,12 @@ def _kernels(device: int) -> dict[str, tuple[Any, Signature]]:
 
 
 def of_spots(spots: SpotBatch) -> dict[str, Any]:
-    """The arguments by which a kernel takes a batch of spots."""
+    """The arguments with which a kernel takes a batch of spots."""
     return {"xyz": spots.xyz, "n_spots": spots.xyz.shape[1], "offsets": spots.offsets}
 
 
 def contiguous(array: Any) -> Any:
-    """An array as kernels take it: float64, C order."""
+    """An array converted to float64 in C order, as kernels take it."""
     return cp.ascontiguousarray(cp.asarray(array, dtype=cp.float64))
 
 
@@ -44,7 +44,7 @@ class CudaDevice:
     Parameters
     ----------
     device
-        Its number; None: the current one.
+        Number of the GPU; None for the current one.
     """
 
     lanes = 3
@@ -66,9 +66,9 @@ class CudaDevice:
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[None]:
-        """A stream of its own, so that copies and kernels overlap with those of other threads.
+        """A context with a stream of its own, so that copies and kernels overlap with those of other threads.
 
-        Streams are used again, and with them the memory that CuPy keeps for each.
+        Streams are reused, together with the memory that CuPy keeps for each stream.
         """
         with cp.cuda.Device(self.number):
             try:
@@ -82,7 +82,7 @@ class CudaDevice:
                 self._streams.append(stream)
 
     def close(self) -> None:
-        """Give the GPU all memory that no array uses; CuPy's pool would keep it for later."""
+        """Return all unused memory to the GPU, which CuPy's pools would otherwise keep."""
         self._plans.clear()
         self._streams.clear()
         with cp.cuda.Device(self.number):
@@ -90,18 +90,18 @@ class CudaDevice:
             cp.get_default_pinned_memory_pool().free_all_blocks()
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
-        """Launch on the current stream, with arguments by the names that the kernel's parameters have in its source."""
+        """Launch a kernel on the current stream, with arguments by the names of its parameters in the source."""
         if 0 not in grid:
             function, signature = self._functions[kernel]
             function(grid, (block,), signature.arguments(arguments), shared_mem=shared)
 
     def _cached(self, key: Any, make: Any) -> Any:
-        """Arrays on the device that many batches share, the last few of them."""
+        """Arrays on the device that many batches share, made on first use; only a few recent ones are kept."""
         with self._plans_lock:
             if key not in self._plans:
                 if len(self._plans) > 16:
                     self._plans.clear()
                 self._plans[key] = make()
-                # Other lanes may use it before this one's stream has come to it.
+                # Another lane might use the arrays before the stream of this one has filled them.
                 cp.cuda.get_current_stream().synchronize()
             return self._plans[key]

@@ -1,4 +1,4 @@
-"""What GPUs there are, found without importing CuPy."""
+"""The GPUs of this machine, found through the NVIDIA driver without importing CuPy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from ...errors import BackendUnavailable, ParameterError
 
 DRIVER, MANAGEMENT = ("nvcuda.dll", "nvml.dll") if sys.platform == "win32" else ("libcuda.so.1", "libnvidia-ml.so.1")
-"""The driver's libraries: of computing, and of what is known of itself."""
+"""Libraries of the driver, for computing and for management (NVML)."""
 NO_DEVICE = 100
-"""What cuInit says where the driver shows no GPU."""
+"""Status of cuInit if the driver shows no GPU (CUDA_ERROR_NO_DEVICE)."""
 CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76
-"""Attributes of a device in the driver's counting."""
+"""Numbers of the device attributes that give the compute capability."""
 OLDEST_CUDA = 12
-"""Oldest version that there is a CuPy for."""
+"""Oldest major version of CUDA for which there is a CuPy package."""
 
 
 class Gpu(NamedTuple):
@@ -29,10 +29,13 @@ class Gpu(NamedTuple):
     Attributes
     ----------
     number : int
+        Number of the GPU, counted from 0.
     name : str
+        Name of the model.
     memory : int
-        Bytes in all.
+        Total memory, bytes.
     compute_capability : (2,) int
+        Major and minor compute capability.
     """
 
     number: int
@@ -43,7 +46,7 @@ class Gpu(NamedTuple):
 
 @functools.cache
 def _driver() -> tuple[Any, str]:
-    """The driver's library, ready for use, or None and why not."""
+    """The initialised library of the driver and an empty text, or None and the reason why there is none."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
@@ -55,6 +58,7 @@ def _driver() -> tuple[Any, str]:
 
 
 def _error_name(driver: Any, status: int) -> str:
+    """Name of a status of the driver."""
     name = ctypes.c_char_p()
     driver.cuGetErrorName(status, ctypes.byref(name))
     return name.value.decode() if name.value else f"error {status}"
@@ -62,7 +66,7 @@ def _error_name(driver: Any, status: int) -> str:
 
 @functools.cache
 def gpu_count() -> tuple[int, str]:
-    """Number of GPUs that the driver shows, and why there is none."""
+    """Number of GPUs that the driver shows, and the reason if there is none."""
     driver, reason = _driver()
     if driver is None:
         return 0, reason
@@ -80,6 +84,7 @@ def gpus() -> list[Gpu]:
 
 
 def _gpu(driver: Any, number: int) -> Gpu:
+    """The description of the GPU with a number."""
     device, name, memory = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_size_t()
     driver.cuDeviceGet(ctypes.byref(device), number)
     driver.cuDeviceGetName(name, len(name), device)
@@ -91,7 +96,7 @@ def _gpu(driver: Any, number: int) -> Gpu:
 
 
 def driver_cuda() -> tuple[int, int] | None:
-    """The newest CUDA that the driver can do; None without a driver."""
+    """The newest version of CUDA that the driver supports, major and minor; None without a driver."""
     driver, _ = _driver()
     version = ctypes.c_int(0)
     if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
@@ -100,7 +105,7 @@ def driver_cuda() -> tuple[int, int] | None:
 
 
 def driver_version() -> str:
-    """The driver's own version, such as 580.95.05; empty where it does not say."""
+    """Version of the driver, such as 580.95.05; empty if it is not known."""
     try:
         management = ctypes.CDLL(MANAGEMENT)
     except OSError:
@@ -120,32 +125,34 @@ def has_cupy() -> bool:
 
 
 def cupy_packages() -> dict[str, str]:
-    """Installed packages of CuPy with their versions; more than one disturb each other."""
+    """Versions of the installed CuPy packages by name; more than one package conflict with each other."""
     names = (d.metadata["Name"] for d in importlib.metadata.distributions())
     found = {name for name in names if name and re.fullmatch(r"cupy(-cuda\d+x?)?", name.lower())}
     return {name: importlib.metadata.version(name) for name in sorted(found)}
 
 
 def why_no_cuda() -> str:
-    """Why the GPU backend cannot be used, and what to do; empty where it can."""
+    """The reason why the GPU backend cannot be used, with its remedy; empty if it can be used."""
     count, reason = gpu_count()
     if count == 0:
         return reason
     cuda = driver_cuda() or (0, 0)
     if cuda[0] < OLDEST_CUDA:
-        return f"the NVIDIA driver does CUDA {cuda[0]}.{cuda[1]} only: install one that does {OLDEST_CUDA} or newer"
+        return f"the NVIDIA driver supports only CUDA {cuda[0]}.{cuda[1]}: install one for {OLDEST_CUDA} or newer"
     if not has_cupy():
         return f"CuPy is not installed: pip install 'ffbidx[cuda{min(cuda[0], 13)}]'"
     return ""
 
 
 def device_numbers(device: str | int | None) -> list[int]:
-    """The GPUs that a user names: `all`, or numbers with commas between them; empty where none is named.
+    """Numbers of the GPUs that a user names, as `all` or as numbers separated by commas; empty if none is named.
 
     Raises
     ------
-    BackendUnavailable, ParameterError
-        As `device_number`; also when a GPU is named twice, or `all` and there is none.
+    BackendUnavailable
+        If there is no GPU of a given number, or `all` is given and there is no GPU.
+    ParameterError
+        If a part is not a number, or a GPU is named twice.
     """
     given = os.environ.get("INDEXER_GPU_DEVICE") if device is None else device
     if given == "all":
@@ -161,14 +168,14 @@ def device_numbers(device: str | int | None) -> list[int]:
 
 
 def device_number(device: str | int | None) -> int | None:
-    """A GPU's number from what a user gave, else from `INDEXER_GPU_DEVICE`; None for the current one.
+    """Number of the GPU that a user names, else of the one in `INDEXER_GPU_DEVICE`; None for the current one.
 
     Raises
     ------
     BackendUnavailable
-        When there is no such GPU.
+        If there is no GPU with this number.
     ParameterError
-        When it is not a number.
+        If the text is not a number.
     """
     given = os.environ.get("INDEXER_GPU_DEVICE") if device is None else device
     if given is None or given == "":

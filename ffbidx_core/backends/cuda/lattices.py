@@ -1,4 +1,4 @@
-"""The search for lattices of unknown cells beside a GPU: on the processors of its machine."""
+"""The search for lattices of unknown cells in the GPU backend, which computes it on the processors of the host."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from .device import CudaDevice
 
 @functools.cache
 def _processors() -> CpuLattices:
+    """The verbs on the host, whose threads are started once."""
     return CpuLattices()
 
 
 def _on_host(spots: SpotBatch) -> SpotBatch:
+    """A batch with its arrays copied to host memory."""
     return SpotBatch(to_host(spots.xyz), to_host(spots.offsets))
 
 
 class CudaLattices(CudaDevice):
-    """These verbs take and give arrays of the device, and compute with Numba; verdicts on lattices are the GPU's."""
+    """Verbs that take and return arrays of the device but compute with Numba on the host."""
 
     def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> Any:
-        """Local maxima of C; see `Backend.scan_vectors`."""
+        """See `Backend.scan_vectors`."""
         return self.xp.asarray(_processors().scan_vectors(_on_host(spots), scan))
 
     def refine_scanned(self, spots: SpotBatch, hits: Any, scan: VectorScan) -> Any:
-        """Refined vectors; see `Backend.refine_scanned`."""
+        """See `Backend.refine_scanned`."""
         return self.xp.asarray(_processors().refine_scanned(_on_host(spots), to_host(hits), scan))
 
     def join_vectors(self, spots: SpotBatch, vectors: Any) -> tuple[Any, Any]:
-        """Lattices of three vectors; see `Backend.join_vectors`."""
+        """See `Backend.join_vectors`."""
         cells, scores = _processors().join_vectors(_on_host(spots), to_host(vectors))
         return self.xp.asarray(cells), self.xp.asarray(scores)

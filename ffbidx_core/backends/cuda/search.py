@@ -1,6 +1,6 @@
-"""The verbs that find cells, steps 1 to 3 of the search: buffers and launches.
+"""Steps 1 to 3 of the search on the GPU: the buffers and launches of the kernels.
 
-The two verbs that keep a score for each direction or angle go over a batch in parts, so that their scratch memory
+The two verbs that keep a score for each direction or angle process a batch in parts, so that their scratch memory
 stays below `SCRATCH_BYTES`.
 """
 
@@ -21,28 +21,30 @@ from .device import CudaDevice, contiguous, of_spots
 from .tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
+"""Upper limit of the scratch memory of one part of a batch, bytes."""
 SHARED_BYTES = 36 * 1024
-"""Dynamic shared memory per block up to which kernels do without scratch memory."""
+"""Dynamic shared memory of a block, bytes, up to which kernels need no scratch memory."""
 WORD_ITEMS = 2048
-"""Items that a block of 256 threads may add at once when it gathers eight counts a thread."""
+"""Number of items that a block of 256 threads may append at once, since each thread reads eight counts."""
 
 
 def _power_of_two(n: int) -> int:
+    """The smallest power of two that is at least n."""
     return 1 << max(0, int(n - 1).bit_length())
 
 
 class CudaSearch(CudaDevice):
-    """Steps 1 to 3 on one GPU; see `CudaDevice` for the parameter."""
+    """Steps 1 to 3 of the search on one GPU; see `CudaDevice` for the parameter."""
 
     def _trims(self, p: Parameters) -> Any:
         return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: trims_on_device(p))
 
     def _plan(self, plan: SearchPlan) -> Any:
-        # The plan itself is kept, so that its identity is not used again.
+        # The plan is kept as well, so that no other object gets its id.
         return self._cached(("plan", id(plan)), lambda: (plan, *plan_on_device(plan)))
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
-        """Pack and sort; see `Backend.load`."""
+        """See `Backend.load`."""
         spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
         host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
         offsets = cp.asarray(host_offsets)
@@ -66,13 +68,13 @@ class CudaSearch(CudaDevice):
         return SpotBatch(xyz, offsets, cp)
 
     def _parts(self, n_frames: int, bytes_per_frame: int) -> Iterator[tuple[int, int]]:
-        """First frame and number of frames of each part of a batch."""
+        """The first frame and the number of frames of each part of a batch."""
         step = max(1, min(n_frames, SCRATCH_BYTES // bytes_per_frame, 32768))
         for first in range(0, n_frames, step):
             yield first, min(step, n_frames - first)
 
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Any:
-        """Step 1; see `Backend.find_candidate_vectors`."""
+        """See `Backend.find_candidate_vectors`."""
         _, lengths, lengths32, *_ = self._plan(plan)
         exact, directions = self._cached(("directions", n_points), lambda: directions_on_device(n_points))
         n_groups, trims = len(plan.lengths), self._trims(p)
@@ -127,7 +129,7 @@ class CudaSearch(CudaDevice):
         return vectors
 
     def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
-        """Step 2; see `Backend.refine_vectors`."""
+        """See `Backend.refine_vectors`."""
         vectors = cp.array(vectors, dtype=cp.float64, order="C")
         if p.vr_min_spots:
             _, lengths, *_ = self._plan(plan)
@@ -146,7 +148,7 @@ class CudaSearch(CudaDevice):
         return vectors
 
     def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
-        """Step 3; see `Backend.find_oriented_cells`."""
+        """See `Backend.find_oriented_cells`."""
         _, _, _, seeds, turns = self._plan(plan)
         vectors = contiguous(vectors)
         n_frames, n_cells, trims = spots.n_frames, p.n_output_cells, self._trims(p)

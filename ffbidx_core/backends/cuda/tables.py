@@ -1,4 +1,4 @@
-"""Arrays on the GPU that many batches share, laid out as the structs of the kernels."""
+"""Arrays on the GPU that many batches share, in the layout of the kernels' structs."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from ...parameters import Parameters
 SEED = np.dtype(
     [("base", "f8", 9), ("turn", "f8"), ("group", "i4"), ("n_angles", "i4"), ("axis", "i4"), ("input_cell", "i4")]
 )
+"""Layout of the struct `Seed` of the kernels."""
 TRIMS = np.dtype([(name, "i4" if name == "every" else "f4") for name in Factors._fields])
+"""Layout of the struct `Trims` of the kernels."""
 
 
 def trims_on_device(p: Parameters) -> Any:
-    """The struct `Trims` of the kernels."""
+    """The constants of the factors on the device, as the struct `Trims` of the kernels."""
     return cp.asarray(np.array([factors(p)], TRIMS).view(np.uint8))
 
 
 def directions_on_device(n_points: int) -> tuple[Any, Any]:
-    """Directions (3, P) in float64 and float32."""
+    """The search directions (3, P) on the device, in float64 and in float32."""
     points = np.ascontiguousarray(half_sphere(n_points).T)
     return cp.asarray(points), cp.asarray(points.astype(np.float32))
 
 
 def plan_on_device(plan: SearchPlan) -> tuple[Any, ...]:
-    """Lengths in float64 and float32, seeds, and what multiplies a spot at each angle, (S, A, 4)."""
+    """The parts of a plan on the device: lengths in float64 and float32, structs `Seed`, and angle tables (S, A, 4)."""
     seeds = np.zeros(len(plan.group), SEED)
     seeds["base"] = plan.base.reshape(-1, 9)
     seeds["turn"], seeds["group"], seeds["n_angles"] = plan.turn, plan.group, plan.n_angles

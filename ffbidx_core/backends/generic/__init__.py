@@ -1,1 +1,1 @@
-"""Verbs as array code that runs on any backend."""
+"""Verbs in plain array code, which runs with the arrays of any backend."""

@@ -1,4 +1,4 @@
-"""The number of false crystals expected that are as good as cells of a batch, for any backend."""
+"""Expected numbers of false crystals that are as good as the cells of a batch, for any backend."""
 
 from __future__ import annotations
 
@@ -19,21 +19,27 @@ def expected_false(
     orders: XpArray,
     p: Parameters,
 ) -> XpArray:
-    """log10 of the numbers for cells that explain so many spots within a radius; infinite for too few for a crystal.
+    """log10 of the expected number of false crystals that are as good as given cells.
 
-    All input cells compete, so that what one of them does by chance is multiplied by their number.
+    All input cells compete, so the number that one cell reaches by chance is multiplied by the number of input cells.
 
     Parameters
     ----------
+    spots
+        Batch of spots.
     counts, radii : (F, Q)
+        Number of spots that each cell explains, and the radius within which it does, 1/angstrom.
     input_cell : (F, Q) or (F, 1)
-        The input cell that each is a copy of.
+        Number of the input cell of which each cell is a copy.
     volumes, orders : (M,) float64
-        Of the input cells: cubic angstrom, and the number of their lattice's rotations.
+        Volume of each input cell, cubic angstrom, and number of proper rotations in the symmetry of its lattice.
+    p
+        Parameters of the method.
 
     Returns
     -------
     (F, Q) float64
+        +inf for a cell with fewer spots than a crystal must have.
     """
     xp = spots.xp
     numbers = log10_expected(
@@ -51,7 +57,10 @@ def expected_false(
 
 
 def _resolution(spots: SpotBatch) -> XpArray:
-    """|s| inside which `RESOLUTION_RANK` of a frame's spots lie, (F,) 1/angstrom; 1 where there are none."""
+    """Distance (F,) from the origin within which the fraction `RESOLUTION_RANK` of a frame's spots lies, 1/angstrom.
+
+    The value is 1 for a frame without spots.
+    """
     xp = spots.xp
     if spots.xyz.shape[1] == 0:
         return xp.ones(spots.n_frames)

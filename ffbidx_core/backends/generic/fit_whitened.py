@@ -1,13 +1,14 @@
-"""The last fit with residuals weighed by what they are: small across the diffracted ray, larger along it.
+"""The last fit with residuals weighted by their scatter, which is small across the diffracted ray and larger along it.
 
-Across the ray a residual is the error of a spot's place on the detector; along it, how far the lattice point was from
-the Ewald sphere when it was seen, which says less of the orientation. Both are known from the run's first frames, as
-is the scatter of the crystals' strains (`model.misfit`). A spot is given up at six standard deviations only: lattice
-points are seen over the whole width of a shell, and its edges, which a fit with a narrower cut-off takes for outliers,
-say most. On simulated stills this halves the error of the orientation.
+The residual across the ray is the error of the spot's position on the detector. The residual along the ray is the
+excitation error, the distance of the lattice point from the Ewald sphere, which is less informative on the orientation.
+The scatter of both, and of the crystals' strains, is known from the run's first frames (`model.misfit`). A spot is
+rejected only beyond six standard deviations, because lattice points diffract over the whole width of a shell, whose
+edges are the most informative and would be outliers to a fit with a narrower cut-off. On simulated stills this halves
+the error of the orientation.
 
-This is the fit for any backend; the CPU has the same as a kernel (`backends/cpu/whitened.py`). Frames are padded to
-numbers of spots that depend on their own number alone, so that no sum depends on the frames beside one.
+The code here runs on any backend; the CPU backend has the same fit as a kernel (`backends/cpu/whitened.py`). A frame is
+padded to a length that depends only on its own number of spots, so that no sum depends on the other frames.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from ...model.vectors import axes_of_rays, cross_matrix
 from ...model.xp import XpArray
 
 STIFF = 1e12
-"""What holds the strain to the symmetry of its lattice, in the place of 1 / prior^2."""
+"""Stiffness, in place of 1 / prior^2, that suppresses strains which break the symmetry of the lattice."""
 SMALLEST, PADDING = 16, 64
-"""Frames are padded to the first number of spots, or it doubled, and above the second to multiples of that."""
+"""Smallest padded length, which is doubled up to the second number; longer frames are padded to its multiples."""
 CHUNK = {True: 1 << 13, False: 1 << 19}
-"""Padded spots that are worked on at once, on the host and on a device."""
+"""Number of padded spots that are processed at once: on the host (True) and on a device (False)."""
 
 
 def fit_whitened(
@@ -42,26 +43,29 @@ def fit_whitened(
     prior: float,
     symmetry: XpArray | None = None,
 ) -> XpArray:
-    """Rotation and strain of one cell a frame, by all three components of the residuals with their own weights.
+    """Fit the rotation and strain of one cell a frame, with separate weights for the components of the residuals.
 
     Parameters
     ----------
+    spots
+        Batch of spots.
     cells, reference : (F, 3, 3)
-        Where to start, and the cell of no strain. Zero cells stay.
+        Initial cells, and the cells without strain, rows a, b, c, angstrom. Zero cells are unchanged.
     cutoff : (F,)
-        Distance within which the start explains its spots, 1/angstrom.
+        Distance within which the initial cell explains its spots, 1/angstrom.
     spread
-        Of the run's residuals; a frame's own are a multiple of it. On frames without an Ewald sphere around the beam
-        +z both are `spread.along`.
+        Scatter of the run's residuals across and along the ray; the scatter on a frame is a multiple of it. On a frame
+        whose spots fit no Ewald sphere about a beam along +z, `spread.along` holds for all directions.
     prior
-        Standard deviation of each component of strain.
+        Standard deviation of each component of the strain.
     symmetry : (F, 6, 6)
-        What makes the part of a strain that keeps the lattice's symmetry of its six numbers, in the axes of the
-        reference; None: all strains are free.
+        Projection of the six strain components, on the axes of the reference, onto the strains that keep the symmetry
+        of the lattice; None if all strains are allowed.
 
     Returns
     -------
     (F, 3, 3) float64
+        Fitted cells, rows a, b, c, angstrom.
     """
     xp = spots.xp
     fitted = xp.array(cells, dtype=xp.float64)
@@ -76,7 +80,17 @@ def fit_whitened(
 
 
 def _padded(spots: SpotBatch) -> Iterator[tuple[XpArray, XpArray, XpArray]]:
-    """Frames of about equally many spots: their numbers (f,), the columns of their spots (f, n), which are real."""
+    """Groups of f frames that are padded to the same length n.
+
+    Yields
+    ------
+    frames : (f,)
+        Numbers of the frames.
+    columns : (f, n)
+        Columns of the frames' spots in the batch.
+    inside : (f, n) bool
+        Whether each is a spot of the frame and not padding.
+    """
     xp = spots.xp
     counts = to_host(spots.counts)
     if spots.xyz.shape[1] == 0:
@@ -94,7 +108,7 @@ def _padded(spots: SpotBatch) -> Iterator[tuple[XpArray, XpArray, XpArray]]:
 
 
 class _Fit:
-    """Gauss-Newton steps for f frames of n padded spots, (f, 3, n)."""
+    """Gauss-Newton steps on f frames, whose spots (f, 3, n) are padded to the length n."""
 
     def __init__(
         self,
@@ -110,7 +124,7 @@ class _Fit:
     ) -> None:
         self.xp, self.xyz, self.inside, self.symmetry = xp, xyz, inside, symmetry
         self.is_cell = (cells != 0).any(axis=(1, 2))
-        # A zero cell has no inverse, and no spots near its points.
+        # A zero cell has no inverse and explains no spots.
         eye = xp.eye(3)
         self.start = cells
         self.stars = _inverse_transposed(xp.where(self.is_cell[:, None, None], cells, eye), xp)
@@ -126,28 +140,29 @@ class _Fit:
         self.scale = self.noise((whitened**2).sum(axis=1), xp.where(near, 1.0, 0.0))
 
     def residuals(self) -> tuple[XpArray, XpArray]:
-        """Predicted spots and residuals, (f, 3, n)."""
+        """Predicted spots and residuals, both (f, 3, n), 1/angstrom."""
         xp = self.xp
         stars = xp.swapaxes(self.stars, 1, 2)
         q = stars @ xp.rint(xp.linalg.inv(stars) @ self.xyz)
         return q, self.xyz - q
 
     def axes(self, q: XpArray) -> list[list[XpArray]]:
-        """Two unit vectors across the rays and the rays' own: x, y, z of each, (f, n)."""
+        """Components x, y, z, each (f, n), of two unit vectors across the rays of predicted spots and one along."""
         wave = self.wavelength[:, None]
         return axes_of_rays(q[:, 0] * wave, q[:, 1] * wave, q[:, 2] * wave + 1, self.xp)
 
     def noise(self, squared: XpArray, weights: XpArray) -> XpArray:
-        """How much larger than the run's the residuals of each frame are, (f, 1), by their squares in sigma, (f, n)."""
+        """Ratio (f, 1) of each frame's scatter to the run's, from squared residuals (f, n) in units of the run's."""
         scale = ((weights * squared).sum(axis=1) / 3 + TYPICAL_WEIGHT) / (weights.sum(axis=1) + TYPICAL_WEIGHT)
         return self.xp.sqrt(scale)[:, None]
 
     def step(self) -> None:
-        """One step of all frames that have spots enough."""
+        """Take one step on every frame with enough spots."""
         xp = self.xp
         q, residuals = self.residuals()
         axes = self.axes(q)
-        # Derivatives and residuals side by side: one matrix product gives the normal equations and their right side.
+        # Derivatives and residuals stand in one table, whose product with itself gives the normal equations and the
+        # right side.
         table = _table(q, axes, _along(axes, residuals, xp), xp)
         table /= self.sigma[:, None]
         squared = (table[:, 9] ** 2).sum(axis=1)
@@ -170,7 +185,7 @@ class _Fit:
         self.scale = self.noise(squared, weights)
 
     def prior_terms(self) -> tuple[XpArray, XpArray]:
-        """What the prior adds to the strain's equations, (f, 6, 6), and takes from their right side, (f, 6)."""
+        """Terms (f, 6, 6) that the prior adds to the strain's equations, and (f, 6) to subtract from the right side."""
         xp = self.xp
         multiplicity = xp.asarray(MULTIPLICITY)
         deformation = xp.swapaxes(self.to_reference @ self.stars, 1, 2)
@@ -186,17 +201,18 @@ class _Fit:
         return stiffness, (stiffness @ numbers[..., None])[..., 0]
 
     def cells(self) -> XpArray:
-        """The cells (f, 3, 3) as they are now."""
+        """The present cells (f, 3, 3), rows a, b, c, angstrom."""
         xp = self.xp
         return xp.where(self.is_cell[:, None, None], _inverse_transposed(self.stars, xp), self.start)
 
 
 def _inverse_transposed(matrices: XpArray, xp: ModuleType) -> XpArray:
+    """Transposes of the inverses of matrices (f, 3, 3)."""
     return xp.swapaxes(xp.linalg.inv(matrices), 1, 2)
 
 
 def _spheres(xyz: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
-    """The wavelength of each frame, (f,), by the Ewald sphere of its spots, and whether they lie on one."""
+    """Wavelength (f,), angstrom, of the Ewald sphere that fits each frame's spots, and whether one fits them."""
     squared, depth = (xyz**2).sum(axis=1), -xyz[:, 2]
     radius = (squared * depth).sum(axis=1) / xp.maximum(2 * (depth**2).sum(axis=1), 1e-300)
     off = ((squared - 2 * radius[:, None] * depth) ** 2).sum(axis=1)
@@ -205,13 +221,16 @@ def _spheres(xyz: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
 
 
 def _along(axes: list[list[XpArray]], vectors: XpArray, xp: ModuleType) -> XpArray:
-    """Vectors (f, 3, n) along three axes."""
+    """Components (f, 3, n) of vectors (f, 3, n) along three axes of each spot."""
     x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
     return xp.stack([a * x + b * y + c * z for a, b, c in axes], axis=1)
 
 
 def _table(q: XpArray, axes: list[list[XpArray]], residuals: XpArray, xp: ModuleType) -> XpArray:
-    """Derivatives by three rotations and six strains, and the residuals, along each axis: (f, 10, 3, n)."""
+    """Table (f, 10, 3, n) of derivatives with respect to three rotations and six strains, then the residuals.
+
+    The third dimension counts the axes across and along the ray.
+    """
     x, y, z = q[:, 0], q[:, 1], q[:, 2]
     table = xp.empty((len(q), 10, *residuals.shape[1:]))
     table[:, 9] = residuals
@@ -233,18 +252,18 @@ def _table(q: XpArray, axes: list[list[XpArray]], residuals: XpArray, xp: Module
 
 
 def _matrices(numbers: XpArray, xp: ModuleType) -> XpArray:
-    """Symmetric matrices (f, 3, 3) of six numbers (f, 6)."""
+    """Symmetric matrices (f, 3, 3) with the given six components (f, 6)."""
     return (numbers @ xp.asarray(MATRICES.reshape(6, 9))).reshape(-1, 3, 3)
 
 
 def _stretch(deformation: XpArray, xp: ModuleType) -> XpArray:
-    """E (f, 3, 3) of F = (I + E) R: the square root of F F^T as a series, for small E."""
+    """The strain E (f, 3, 3) in F = (I + E) R, by the series for the square root of F F^T, for small E."""
     x = deformation @ xp.swapaxes(deformation, 1, 2) - xp.eye(3)
     square = x @ x
     return x / 2 - square / 8 + square @ x / 16
 
 
 def _on_components(rotations: XpArray, xp: ModuleType) -> XpArray:
-    """What R E R^T does to the six numbers of E, (f, 6, 6)."""
+    """Matrices (f, 6, 6) by which the rotation R E R^T acts on the six components of a strain E."""
     turned = rotations[:, None] @ xp.asarray(MATRICES) @ xp.swapaxes(rotations, 1, 2)[:, None]
     return xp.stack([turned[:, :, i, j] for i, j in COMPONENTS], axis=1)

@@ -1,6 +1,6 @@
-"""The CUDA C of the GPU backend: files without headers, concatenated in a fixed order.
+"""The CUDA C sources of the GPU backend: files without headers that are concatenated in a fixed order.
 
-CuPy's cache of compiled kernels hashes the source text, so that an edited file is never run stale.
+CuPy's cache of compiled kernels hashes the source text, so that an edited file is always compiled anew.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ OPTIONS = ("--std=c++17",)
 
 
 def constants() -> str:
-    """The constants of `model` that kernels need, as macros."""
+    """Macro definitions of the constants in `model` that kernels need."""
     values = {
         "VECTOR_THRESHOLDS": ", ".join(repr(t) for t in fits.VECTOR_THRESHOLDS),
         "RIGID_START": repr(fits.RIGID_START),
@@ -90,6 +90,6 @@ def constants() -> str:
 
 @functools.cache
 def source() -> str:
-    """All kernels as one text; `#line` keeps the compiler's messages at their places."""
+    """The text of all kernels; `#line` directives make the compiler's messages name the file and line."""
     parts = [f'#line 1 "{name}"\n{(files(__package__) / name).read_text()}' for name in FILES]
     return constants() + "\n".join(parts)

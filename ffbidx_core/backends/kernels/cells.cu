@@ -1,22 +1,22 @@
-// Step 3: input cells turned about candidate vectors.
+// Step 3: input cells laid on candidate vectors at all angles.
 //
-// The spots are turned once into a candidate's own frame (u, w, z); an angle then costs four products and two roundings
-// a spot. A spot too far from the lattice planes of the axis can neither count nor change its factor at any angle, so
-// only the near ones, about a third, go through the loop over angles.
+// The spots are rotated once onto a candidate's own axes (u, w, z), after which an angle costs four products and two
+// roundings a spot. A spot far from the lattice planes of the axis neither counts nor changes its factor at any angle,
+// so that only the near spots, about a third, take part in the loop over angles.
 
 #define ANGLES 4
 #define ANGLE_THREADS 64
 #define COUNT_ANGLES 8
 #define NEAR_SPOTS 512
 
-// One way to lay an input cell on a candidate; see SearchPlan. base is the cell at angle 0 in the candidate's frame.
+// One way to lay an input cell on a candidate; see SearchPlan. `base` is the cell at angle 0 on the candidate's axes.
 struct Seed {
   double base[9];
   double turn;
   int group, n_angles, axis, input_cell;
 };
 
-// Rows u, w, z with z along v.
+// The axes of a candidate v as rows u, w, z, with z along v.
 __device__ __forceinline__ void candidate_frame(const double* v, double* frame) {
   double norm = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
   double z0 = v[0] / norm, z1 = v[1] / norm, z2 = v[2] / norm;
@@ -37,7 +37,7 @@ __device__ __forceinline__ void candidate_frame(const double* v, double* frame) 
   frame[8] = z2;
 }
 
-// frames[F][G][C][9] of the candidates in float32, a thread each; not a number where there is none.
+// Fills frames[F][G][C][9] with the axes of the candidates in float32, one thread each; nan if there is no candidate.
 extern "C" __global__ void frame_candidates(const double* vectors, i64 n, float* frames) {
   i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;
@@ -46,10 +46,10 @@ extern "C" __global__ void frame_candidates(const double* vectors, i64 n, float*
   for (int k = 0; k < 9; k++) frames[9 * i + k] = (float)frame[k];
 }
 
-// The near spots of this block's two warps: each warp keeps its half of the spots in their order.
+// The near spots of this block's two warps; each warp stores those of its half of the spots, in their order.
 struct Near {
-  float4 rows[NEAR_SPOTS];   // along u, along w, what the axis adds to the two other indices
-  float squared[NEAR_SPOTS]; // squared distance along the axis
+  float4 rows[NEAR_SPOTS];   // coordinates along u and w, contribution of the one along z to the two other indices
+  float squared[NEAR_SPOTS]; // squared deviation along the axis
   int count[2];
 };
 
@@ -86,8 +86,8 @@ struct Sum {
   int count;
 };
 
-// Adds the near spots to the sums of K angles. `turn` is what multiplies a spot's u and w for the two vectors across the
-// axis at an angle.
+// Adds the near spots to the sums of K angles. `turn` holds the components along u and w, at each angle, of the two
+// cell vectors after the axis.
 template <int K>
 __device__ __forceinline__ void add_near(const Near* near, const float4* turn, float squared_limit, Trims t, Sum* sum) {
   for (int half = 0; half < 2; half++) {
@@ -118,7 +118,7 @@ __device__ __forceinline__ void add_near(const Near* near, const float4* turn, f
   }
 }
 
-// Keys of K angles a thread, from angle `first` on, into keys[]: the loop over tiles of spots.
+// Computes the keys of K angles per thread, from angle `first` on, in a loop over tiles of spots.
 template <int K>
 __device__ void keys_of_angles(const Seed* seed, const float4* turns, const float* frame, const float* xyz, i64 n_spots, i64 begin, int n,
                                float reach, float limit, Trims t, int first, Near* near, float* keys) {
@@ -133,7 +133,7 @@ __device__ void keys_of_angles(const Seed* seed, const float4* turns, const floa
   float length = seed->base[3 * axis + 2];
   float a = seed->base[3 * ((axis + 1) % 3) + 2], b = seed->base[3 * ((axis + 2) % 3) + 2];
   for (int start = 0; start < n; start += NEAR_SPOTS) {
-    // With one tile and more angles than a pass takes, the spots of the pass before serve again.
+    // If all spots fit in one tile, those that the first pass over the angles has gathered serve the later passes.
     if (first == 0 || n > NEAR_SPOTS) {
       __syncthreads();
       gather_near(xyz, n_spots, begin + start, min(n - start, NEAR_SPOTS), frame, length, a, b, reach, near);
@@ -152,8 +152,9 @@ __device__ void keys_of_angles(const Seed* seed, const float4* turns, const floa
 
 #define NO_KEY 1.0f
 
-// Grid (S * C, F): one block turns one input cell about one candidate. The best `width` local minima over the circle go
-// out with their angles. `scratch` takes the keys of a circle where shared memory is too small for them.
+// The grid is (S * C, F): one block lays one input cell on one candidate at all angles. It returns the best `width`
+// local minima over the circle with their angles. `scratch` holds the keys of a circle if shared memory is too small
+// for them.
 extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
     const Seed* seeds, const float4* turns, const float* frames, int n_groups, int n_candidates, const float* xyz,
     i64 n_spots, const i64* offsets, int first_frame, int max_spots, float reach, float limit, const Trims* trims, int width,
@@ -191,7 +192,7 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
     }
   }
   __syncthreads();
-  // The best minima one after another: each the smallest (key, angle) above the one before.
+  // The best minima are found one after another: each is the smallest (key, angle) above the previous one.
   u64 last = 0;
   for (int k = 0; k < width; k++) {
     u64 best = NO_ITEM;
@@ -214,8 +215,9 @@ extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void turn_cells(
   }
 }
 
-// counts[F][S * C][stride] of near spots at every angle, for the published way in which every angle competes. The count
-// decides, so that only spots within `limit` of a lattice plane of the axis matter. Grid (S * C, frames).
+// Fills counts[F][S * C][stride] with the numbers of near spots at every angle, for the published method, in which
+// every angle competes. Only spots within `limit` of a lattice plane of the axis can count. The grid is (S * C,
+// frames).
 extern "C" __global__ __launch_bounds__(ANGLE_THREADS) void count_angles(
     const Seed* seeds, const float4* turns, const float* frames, int n_groups, int n_candidates, const float* xyz,
     i64 n_spots, const i64* offsets, int first_frame, int max_spots, float limit, int stride, int largest,

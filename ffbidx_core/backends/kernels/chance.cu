@@ -1,6 +1,6 @@
-// How many false crystals as good as a cell are expected: model/chance.py and model/false_hits.py, in float64.
+// Expected number of false crystals as good as a cell, in float64; see model/chance/level.py and false_hits.py.
 
-// ln n! less Stirling's formula for it.
+// The error ln n! - ln(Stirling's formula for n!).
 __device__ __forceinline__ double stirling_error(double n) {
   double m = fmax(n, 1.0), square = m * m;
   return (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / (1260.0 * square)) / square) / m;
@@ -14,7 +14,7 @@ __device__ __forceinline__ double log10_bound(double k, double n, double p) {
   return -n * divergence / LN10;
 }
 
-// log10 of that probability.
+// log10 of the exact probability that k or more of n spots count, each with probability p.
 __device__ double log10_exact_tail(double k, double n, double p) {
   if (!(k > n * p)) return 0.0;
   double rest = n - k, first = 0.0, odds = p / (1.0 - p), term = 1.0, total = 1.0;
@@ -29,7 +29,8 @@ __device__ double log10_exact_tail(double k, double n, double p) {
   return fmin(log10_bound(k, n, p) + (first + log(total)) / LN10, 0.0);
 }
 
-// expected[F][Q]: of counts[F][Q] within radii[F][Q]; input_cell[F][Q], or [F] where there is one a frame.
+// Fills expected[F][Q] with log10 of the numbers, for counts[F][Q] of spots within radii[F][Q]. The input cells are
+// input_cell[F][Q], or input_cell[F] if each frame has one.
 extern "C" __global__ void expected_false(const float* xyz, i64 n_spots, const i64* offsets, i64 n_items, int n_cells,
                                           const i64* counts, const double* radii, const i64* input_cell,
                                           int one_a_frame, const double* volumes, const double* orders, int n_input,

@@ -1,6 +1,6 @@
-// Step 3, its end: the best of the cells that were turned, exactly and in a fixed order.
+// The end of step 3: selection of the best oriented cells, exactly and in a reproducible order.
 
-// The score of one cell over the n spots from `begin` on, in float64, by one warp.
+// The score of one cell over the n spots from `begin` on, in float64, computed by one warp.
 __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, i64 begin, int n, double triml,
                              double trimh, double delta, double limit) {
   double logarithm = 0.0;
@@ -20,7 +20,8 @@ __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, 
   return exp(warp_sum(logarithm) / n) - delta - warp_sum(count) - 1.0;
 }
 
-// The cell of item `at` of a frame's rows of `width`: candidate at / width, its angle from `angles` or at % width.
+// The cells among which a frame's items choose: item `at` belongs to the seed and candidate at / width, and its angle
+// is angles[at], or at % width if there are no `angles`.
 struct Choice {
   const Seed* seeds;
   const double* vectors;
@@ -42,7 +43,7 @@ __device__ int cell_of(const Choice& choice, int at, double* cell) {
   return seed->input_cell;
 }
 
-// A frame's spots and how they are scored.
+// The spots of a frame and the constants of the score.
 struct Scoring {
   const float* xyz;
   i64 n_spots, begin;
@@ -54,7 +55,7 @@ __device__ __forceinline__ double score_of(const Scoring& s, const double* cell)
   return warp_score(cell, s.xyz, s.n_spots, s.begin, s.n, s.triml, s.trimh, s.delta, s.limit);
 }
 
-// Writes the best of items[found], a warp a cell, with their exact scores and in their order.
+// Writes the cells of items[found] with their exact scores and in the order of these scores, one warp a cell.
 __device__ void write_cells(const Scoring& scoring, const Choice& choice, const u64* items, int found, int n_cells,
                             double* exact, double* cells, double* scores, int* input_cell) {
   int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, n_warps = blockDim.x >> 5;
@@ -89,8 +90,8 @@ __device__ void write_cells(const Scoring& scoring, const Choice& choice, const 
   }
 }
 
-// Grid frames: the best Q of the minima of a frame's circles. room = 2^k >= n_items in shared memory or in `scratch`,
-// and Q scores behind them.
+// Selects the best Q minima of a frame's circles, one block a frame. There is room for `room` = 2^k >= n_items items,
+// and for Q scores after them, in shared memory or in `scratch`.
 extern "C" __global__ __launch_bounds__(256) void choose_minima(
     const float* keys, const int* angles, int n_items, int width, const Seed* seeds, const double* vectors,
     int n_groups, int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots,
@@ -116,7 +117,7 @@ extern "C" __global__ __launch_bounds__(256) void choose_minima(
               scores + f * n_cells, input_cell + f * n_cells);
 }
 
-// Replaces items[first:last] by (key, index) with the key the exact score; a warp an item.
+// Replaces items[first:last] by (key, index), where the key is the exact score; one warp an item.
 __device__ void score_items(const Scoring& scoring, const Choice& choice, u64* items, int first, int last) {
   __syncthreads();
   double cell[9];
@@ -130,8 +131,8 @@ __device__ void score_items(const Scoring& scoring, const Choice& choice, u64* i
   __syncthreads();
 }
 
-// Grid frames: the best Q of all angles of a frame, from their counts. room = 2^k >= Q + 2048 items in shared memory or
-// in `scratch`, and Q scores behind them.
+// Selects the best Q of all angles of a frame from their counts, one block a frame. There is room for `room` = 2^k >=
+// Q + 2048 items, and for Q scores after them, in shared memory or in `scratch`.
 extern "C" __global__ __launch_bounds__(256) void choose_counted(
     const unsigned short* counts, int n_items, int width, const Seed* seeds, const double* vectors, int n_groups,
     int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots, double triml,

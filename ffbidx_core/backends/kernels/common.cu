@@ -1,10 +1,11 @@
-// Shared by all kernels. Letters as in ffbidx_core/batch.py: F frames, N spots, G length groups, C candidates, Q cells.
-// Spots are xyz[3][N]; frame f owns columns offsets[f] to offsets[f + 1]. Cells are rows a, b, c in float64.
+// Definitions that all kernels share. The letters of array shapes are those of model/records/batch.py: F frames, N
+// spots, G length groups, C candidates, Q cells. Spots are xyz[3][N], of which frame f owns the columns offsets[f] to
+// offsets[f + 1]. Cells are rows a, b, c in float64.
 
 typedef long long i64;
 typedef unsigned long long u64;
 
-// Nearest integer of |x| < 2^22 by two full-rate additions; the intrinsics keep the compiler from folding them away.
+// Nearest integer for |x| < 2^22, by two full-rate additions, which intrinsics keep the compiler from folding away.
 __device__ __forceinline__ float nearest(float x) {
   return __fadd_rn(__fadd_rn(x, 12582912.0f), -12582912.0f);
 }
@@ -18,7 +19,7 @@ __device__ __forceinline__ float fast_sqrt(float x) {
   return root;
 }
 
-// An unsigned number of the same order as the float.
+// Maps a float to an unsigned integer such that the order is kept; `unordered` is the inverse.
 __device__ __forceinline__ unsigned ordered(float x) {
   unsigned u = __float_as_uint(x);
   return (u & 0x80000000u) ? ~u : (u | 0x80000000u);
@@ -28,7 +29,7 @@ __device__ __forceinline__ float unordered(unsigned u) {
   return __uint_as_float((u & 0x80000000u) ? (u & 0x7fffffffu) : ~u);
 }
 
-// Sums over a warp in a fixed order; every lane gets the same bits.
+// Sum over the lanes of a warp, in a fixed order; every lane gets the same bits.
 __device__ __forceinline__ float warp_sum(float x) {
   for (int lane = 16; lane; lane >>= 1) x += __shfl_xor_sync(0xffffffffu, x, lane);
   return x;
@@ -52,7 +53,7 @@ __device__ __forceinline__ u64 warp_min(u64 x) {
   return x;
 }
 
-// Sorts n = 2^k numbers, in shared or global memory, by one block.
+// Sorts n = 2^k numbers in shared or global memory; one block takes part.
 __device__ void block_sort(u64* items, int n) {
   for (int size = 2; size <= n; size <<= 1) {
     for (int stride = size >> 1; stride; stride >>= 1) {
@@ -76,13 +77,13 @@ __device__ __forceinline__ int power_of_two(int n) {
   return p;
 }
 
-// Constants of the product of factors: model.factors.Factors, in its order.
+// Constants of the product of factors, in the order of model.factors.Factors.
 struct Trims {
   float low, high, scale, shift, half, span;
   int every;
 };
 
-// The reciprocal cell, rows a*, b*, c*; false for a singular cell.
+// Computes the reciprocal cell, rows a*, b*, c*; returns false for a singular cell.
 template <typename T>
 __device__ __forceinline__ bool reciprocal(const T* cell, T* out) {
 #pragma unroll
@@ -101,7 +102,8 @@ __device__ __forceinline__ bool reciprocal(const T* cell, T* out) {
   return true;
 }
 
-// Solves the symmetric system (xx, xy, xz, yy, yz, zz) x = right; false where its determinant is too small.
+// Solves m x = right for the symmetric matrix m = (xx, xy, xz, yy, yz, zz); returns false if its determinant, divided
+// by its trace, does not exceed `smallest`.
 __device__ __forceinline__ bool solve3(const double* normal, const double* right, double smallest, double* x) {
   double a = normal[0], b = normal[1], c = normal[2], d = normal[3], e = normal[4], f = normal[5];
   double c00 = d * f - e * e, c01 = c * e - b * f, c02 = b * e - c * d;

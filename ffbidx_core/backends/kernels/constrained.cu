@@ -1,11 +1,11 @@
-// The last fit: rotation and a small strain with a prior, a warp a frame, in float64.
+// The last fit: rotation and a small strain with a prior, in float64, one warp a frame.
 
 __device__ __forceinline__ void load_spot(const float* xyz, i64 n_spots, i64 j, double* s) {
 #pragma unroll
   for (int r = 0; r < 3; r++) s[r] = xyz[r * n_spots + j];
 }
 
-// Spot minus predicted spot, and the predicted spot.
+// Computes the spot minus its predicted spot (e), and the predicted spot (q).
 __device__ __forceinline__ void exact_residual(const double* cell, const double* recip, const double* s, double* e,
                                                double* q) {
   double h[3];
@@ -28,7 +28,7 @@ __device__ __forceinline__ void product3(const double* a, const double* b, doubl
     for (int q = 0; q < 3; q++) out[3 * r + q] = a[3 * r] * b[q] + a[3 * r + 1] * b[3 + q] + a[3 * r + 2] * b[6 + q];
 }
 
-// Strain so far: E = X/2 - X^2/8 + X^3/16 with X = F F^T - I, where recip = (reciprocal cell of no strain) F^T.
+// The present strain E = X/2 - X^2/8 + X^3/16 with X = F F^T - I, where recip = (reciprocal of reference) F^T.
 __device__ __forceinline__ void strain_of(const double* recip, const double* reference, double* strain) {
   double transposed[9], f[9], x[9], squared[9], cubed[9];
 #pragma unroll
@@ -47,7 +47,8 @@ __device__ __forceinline__ void strain_of(const double* recip, const double* ref
 
 #define LOWER(p, s) ((p) * ((p) + 1) / 2 + (s))
 
-// Cholesky's solution of a positive system of nine, the lower triangle packed; the solution replaces `right`.
+// Solves nine equations with a positive definite matrix, whose lower triangle is packed, by Cholesky decomposition. The
+// solution replaces `right`; the result is false if the matrix is not positive definite.
 __device__ __forceinline__ bool solve9(double* m, double* right) {
 #pragma unroll
   for (int i = 0; i < 9; i++) {
@@ -79,7 +80,8 @@ __device__ __forceinline__ bool solve9(double* m, double* right) {
   return true;
 }
 
-// Adds to the normal equations that the strain so far has a standard deviation of 1 / sqrt(weight) around none.
+// Adds to the normal equations the prior on the strain, which has the mean 0 and the standard deviation 1 /
+// sqrt(weight).
 __device__ __forceinline__ void add_prior(double* m, double* right, const double* recip, const double* reference,
                                           double weight) {
   double strain[9];
@@ -95,7 +97,7 @@ __device__ __forceinline__ void add_prior(double* m, double* right, const double
   right[8] -= 2.0 * weight * strain[5];
 }
 
-// The reciprocal cell turned and strained by the nine parameters x.
+// Rotates and strains the reciprocal cell by the nine parameters x.
 __device__ __forceinline__ void move_by(const double* x, double* recip) {
   const double move[9] = {1.0 + x[3],  x[6] - x[2], x[7] + x[1], x[6] + x[2], 1.0 + x[4],
                           x[8] - x[0], x[7] - x[1], x[8] + x[0], 1.0 + x[5]};
@@ -109,7 +111,7 @@ __device__ __forceinline__ void move_by(const double* x, double* recip) {
   for (int i = 0; i < 9; i++) recip[i] = moved[i];
 }
 
-// One Gauss-Newton step; moves recip. False where too few spots are near.
+// Takes one Gauss-Newton step, which changes `recip`; returns false if too few spots are within the cut-off.
 __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, i64 begin, int n, const double* cell,
                                                  double* recip, const double* reference, double t, double prior) {
   double m[45] = {}, right[9] = {}, total = 0.0, a = 9.0 / (t * t);
@@ -121,7 +123,7 @@ __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, 
     if (w <= 0.0) continue;
     w *= w;
     total += w;
-    // Derivatives of the predicted spot: three of the rotation, xx yy zz xy xz yz of the strain.
+    // Derivatives of the predicted spot with respect to three rotations and the strains xx, yy, zz, xy, xz, yz.
     const double jacobian[9][3] = {{0.0, -q[2], q[1]}, {q[2], 0.0, -q[0]}, {-q[1], q[0], 0.0},
                                    {q[0], 0.0, 0.0},   {0.0, q[1], 0.0},   {0.0, 0.0, q[2]},
                                    {q[1], q[0], 0.0},  {q[2], 0.0, q[0]},  {0.0, q[2], q[1]}};
@@ -148,7 +150,7 @@ __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, 
   return true;
 }
 
-// cells[F] in place, cutoff[F]. A warp a frame.
+// Fits cells[F] in place and stores the last cut-offs in cutoff[F]; one warp a frame.
 extern "C" __global__ __launch_bounds__(64) void fit_constrained(const float* xyz, i64 n_spots, const i64* offsets,
                                                                  int n_frames, const double* reference,
                                                                  const double* radius, double prior, double* cells,

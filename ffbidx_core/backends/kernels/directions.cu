@@ -1,8 +1,8 @@
-// Step 1: the best directions of every length group.
+// Step 1: selection of the best directions of every length group.
 //
-// The score is gmean - count - 1 with gmean < 1: the number of near spots decides, the geometric mean breaks ties. So
-// all directions are only counted, and the full key is computed for those that the count does not rule out. The key has
-// the order of the score; see backends/cpu/scores.py.
+// The score is gmean - count - 1 with gmean < 1, so that the count of near spots decides and the geometric mean breaks
+// ties. Near spots are therefore counted for all directions, and the full key is computed only for the directions that
+// the count does not rule out. The key has the same order as the score; see backends/cpu/scores.py.
 
 #define TILE_SPOTS 512
 #define PER_THREAD 4
@@ -11,7 +11,7 @@
 
 __device__ __forceinline__ u64 item_of(float key, int index) { return ((u64)ordered(key) << 32) | (unsigned)index; }
 
-// Brings `here` spots from `first` on into shared memory.
+// Loads `here` spots, beginning with spot `first`, into shared memory.
 __device__ __forceinline__ void load_tile(const float* xyz, i64 n_spots, i64 first, int here, float4* tile) {
   __syncthreads();
   for (int i = threadIdx.x; i < here; i += blockDim.x) {
@@ -21,13 +21,13 @@ __device__ __forceinline__ void load_tile(const float* xyz, i64 n_spots, i64 fir
   __syncthreads();
 }
 
-// Over how many of its n spots a frame's directions are judged first; all of them where they do not race.
+// Number of a frame's n spots on which its directions are scored first: all of them if there is no race.
 __device__ __forceinline__ int first_spots(int n, int race_spots, int race_directions, int n_directions) {
   return race_spots > 0 && n >= 2 * race_spots && n_directions > race_directions ? race_spots : n;
 }
 
-// counts[frames][G][stride] of near spots. Grid (stride / (256 * PER_THREAD), G, frames): a block reads the spots once
-// for 1024 directions; a spot in registers serves PER_THREAD of them.
+// Fills counts[frames][G][stride] with the numbers of near spots. The grid is (stride / (256 * PER_THREAD), G, frames):
+// a block reads the spots once for 1024 directions, and a spot in registers serves PER_THREAD of them.
 extern "C" __global__ __launch_bounds__(256) void count_directions(
     const float* directions, int n_directions, int stride, const float* lengths, const float* xyz, i64 n_spots,
     const i64* offsets, int first_frame, int max_spots, int race_spots, int race_directions, float limit,
@@ -66,7 +66,7 @@ extern "C" __global__ __launch_bounds__(256) void count_directions(
 
 #define COUNT_BINS 2048
 
-// The lowest bin (count >> shift) such that at least `wanted` of the counts lie in it or above; 0 where there are fewer.
+// The highest bin (count >> shift) such that at least `wanted` counts lie in it or above; 0 if there are fewer counts.
 __device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int wanted, int* histogram) {
   __shared__ int cut;
   for (int b = threadIdx.x; b < COUNT_BINS; b += blockDim.x) histogram[b] = 0;
@@ -83,7 +83,7 @@ __device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int
   }
   __syncthreads();
   if (threadIdx.x < 32) {
-    // A warp walks the bins from the top, 32 at a time.
+    // A warp sums the bins from the top, 32 at a time.
     int sum = 0, top = COUNT_BINS;
     for (; top > 0; top -= 32) {
       int total = warp_sum(histogram[top - 32 + threadIdx.x]);
@@ -102,14 +102,14 @@ __device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int
   return result;
 }
 
-// What counts have to be shifted by so that counts up to n fall into COUNT_BINS.
+// Number of bits by which counts up to n must be shifted to fall into COUNT_BINS.
 __device__ __forceinline__ int shift_for(int n) {
   int shift = 0;
   while (n >> shift >= COUNT_BINS) shift++;
   return shift;
 }
 
-// Which of the eight counts of word `i` reach the cut, as bits; none beyond the row.
+// Bits that say which of the eight counts in word `i` reach the cut; 0 beyond the end of the row.
 __device__ __forceinline__ unsigned chosen_of(const unsigned short* counts, int n, int i, int shift, int cut) {
   if (i >= n / 8) return 0;
   uint4 word = ((const uint4*)counts)[i];
@@ -123,7 +123,7 @@ __device__ __forceinline__ unsigned chosen_of(const unsigned short* counts, int 
   return chosen;
 }
 
-// Whether the block's chosen entries fit behind the n_items held: -1, or else the number held.
+// Returns -1 if the block's chosen entries fit after the n_items that are held, else the number held.
 __device__ __forceinline__ int reserve(unsigned chosen, const int* n_items, int room) {
   __shared__ int pending;
   __syncthreads();
@@ -136,7 +136,7 @@ __device__ __forceinline__ int reserve(unsigned chosen, const int* n_items, int 
   return held + pending > room ? held : -1;
 }
 
-// Pads items[n] to the next power of two and sorts them; returns how many of the best `wanted` there are.
+// Pads items[n] to the next power of two and sorts them; returns the number of items that are kept, at most `wanted`.
 __device__ __forceinline__ int sort_and_cut(u64* items, int n, int wanted) {
   int padded = power_of_two(n);
   for (int i = n + threadIdx.x; i < padded; i += blockDim.x) items[i] = NO_ITEM;
@@ -144,7 +144,7 @@ __device__ __forceinline__ int sort_and_cut(u64* items, int n, int wanted) {
   return min(n, wanted);
 }
 
-// A length group's directions on their way through choose_candidates.
+// The directions and spots that choose_candidates uses for one length group of a frame.
 struct Group {
   const float *directions, *xyz;
   int n_directions;
@@ -152,7 +152,7 @@ struct Group {
   float length, limit;
 };
 
-// Replaces the keys of items[first:last] by those over n spots. All threads of the block take part.
+// Replaces the keys of items[first:last] by the keys over n spots. All threads of the block take part.
 __device__ void key_items(const Group& g, int n, Trims t, float4* tile, u64* items, int first, int last) {
   for (int start = first; start < last; start += blockDim.x * PER_THREAD) {
     float v[PER_THREAD][3], product[PER_THREAD], logarithm[PER_THREAD];
@@ -187,7 +187,7 @@ __device__ void key_items(const Group& g, int n, Trims t, float4* tile, u64* ite
         }
       }
     }
-    // Every thread has read its items before any is replaced: the last tile's barriers lie between.
+    // Every thread has read its items before any of them is replaced, because of the barriers in the loop over tiles.
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < PER_THREAD; k++) {
@@ -198,7 +198,8 @@ __device__ void key_items(const Group& g, int n, Trims t, float4* tile, u64* ite
   }
 }
 
-// Keeps in out[C][3] those of the sorted directions that lie apart; one warp, its lanes compare with the kept ones.
+// Stores in out[C][3] the sorted directions that are far enough apart. One warp takes part; its lanes compare a
+// direction with those that are kept.
 __device__ void keep_apart(const u64* items, int n, const double* directions, int n_directions, double length,
                            double largest_cosine, int n_candidates, double* out) {
   int kept = 0;
@@ -215,8 +216,9 @@ __device__ void keep_apart(const u64* items, int n, const double* directions, in
   }
 }
 
-// Grid (G, frames), one block a length group of a frame: from counts to candidates in vectors[F][G][C][3].
-// `room` = 2^k > `wanted` items, at least 2048 more: in shared memory, or in `scratch` where they do not fit.
+// Selects the candidates vectors[F][G][C][3] from the counts. The grid is (G, frames), one block for each length group
+// of a frame. There is room for `room` = 2^k items, at least 2048 more than `wanted`, in shared memory, or in `scratch`
+// if they do not fit there.
 extern "C" __global__ __launch_bounds__(256) void choose_candidates(
     const unsigned short* counts, int stride, const float* directions, const double* exact_directions,
     int n_directions, const double* lengths, const float* xyz, i64 n_spots, const i64* offsets, int first_frame,
@@ -246,7 +248,7 @@ extern "C" __global__ __launch_bounds__(256) void choose_candidates(
     unsigned chosen = chosen_of(mine, stride, first + threadIdx.x, shift, cut);
     int held = reserve(chosen, &n_items, room);
     if (held >= 0) {
-      // No room: only the best so far stay.
+      // There is no room for more items, so that only the best so far are kept.
       key_items(g, judged, t, work.tile, items, keyed, held);
       keyed = sort_and_cut(items, held, wanted);
       if (threadIdx.x == 0) n_items = keyed;

@@ -1,6 +1,6 @@
-// Distances of spots to cells, and the rigid fit: a warp a cell.
+// Distances of spots from the lattice points of cells, and the rigid fit.
 
-// A cell and its reciprocal in float32, for the loops over spots.
+// A cell and its reciprocal cell in float32, for the loops over spots.
 struct Pair {
   float cell[9], recip[9];
 };
@@ -15,7 +15,7 @@ __device__ __forceinline__ Pair pair_of(const double* cell, const double* recip)
   return p;
 }
 
-// Spot minus predicted spot in the laboratory.
+// A spot minus its predicted spot, in the laboratory frame.
 __device__ __forceinline__ float3 residual(const Pair& p, float s0, float s1, float s2) {
   float h = from_nearest(fmaf(p.cell[0], s0, fmaf(p.cell[1], s1, p.cell[2] * s2)));
   float k = from_nearest(fmaf(p.cell[3], s0, fmaf(p.cell[4], s1, p.cell[5] * s2)));
@@ -29,7 +29,7 @@ __device__ __forceinline__ float square(float3 v) { return fmaf(v.x, v.x, fmaf(v
 
 #define MOST_RADII 8
 
-// counts[F * Q][T] of the spots within radii[F * Q][T]; a warp a cell, grid over all cells.
+// Fills counts[F * Q][T] with the numbers of spots within radii[F * Q][T]; one warp a cell, the grid covers all cells.
 extern "C" __global__ __launch_bounds__(128) void count_within(const float* xyz, i64 n_spots, const i64* offsets,
                                                                const double* cells, const double* radii, i64 n_cells,
                                                                int per_frame, int n_radii, int* counts) {
@@ -64,7 +64,7 @@ extern "C" __global__ __launch_bounds__(128) void count_within(const float* xyz,
   }
 }
 
-// out[Q][N]; grid (Q, F), a block a cell.
+// Fills out[Q][N] with the distances of spots from their predicted spots. The grid is (Q, F), one block a cell.
 extern "C" __global__ __launch_bounds__(128) void distances(const float* xyz, i64 n_spots, const i64* offsets,
                                                             const double* cells, int fractional, float* out) {
   i64 begin = offsets[blockIdx.y];
@@ -88,7 +88,7 @@ extern "C" __global__ __launch_bounds__(128) void distances(const float* xyz, i6
   }
 }
 
-// Turns the rows of a matrix by the rotation vector x.
+// Rotates the rows of a matrix by the rotation vector x (radian).
 __device__ __forceinline__ void rotate_rows(double* rows, const double* x) {
   double angle = sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2]);
   if (angle < 1e-12) return;
@@ -104,7 +104,7 @@ __device__ __forceinline__ void rotate_rows(double* rows, const double* x) {
   }
 }
 
-// Turns cells[F * Q] onto the spots in place, a warp a cell. Cut-offs fall geometrically; see model.fits.rigid_cutoffs.
+// Rotates cells[F * Q] onto the spots in place, one warp a cell. Cut-offs are those of model.fits.rigid_cutoffs.
 extern "C" __global__ __launch_bounds__(128) void fit_rigid(const float* xyz, i64 n_spots, const i64* offsets,
                                                             i64 n_cells, int per_frame, int steps, double* cells) {
   i64 index = ((i64)blockIdx.x * blockDim.x + threadIdx.x) >> 5;

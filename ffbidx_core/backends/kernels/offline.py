@@ -1,4 +1,4 @@
-"""The kernels compiled without a GPU or its driver, and what the assembler says of them."""
+"""Compilation of the kernels without a GPU or its driver, and the resources that the assembler reports for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import OPTIONS, source
 
 CUPY_ADDS = ("-ftz=true",)
-"""What CuPy gives the compiler besides."""
+"""Options that CuPy adds for the compiler."""
 REPORT = re.compile(
     r"Compiling entry function '(?P<name>\w+)'.*?"
     r"(?P<spilled>\d+) bytes spill stores, (?P<reloaded>\d+) bytes spill loads\n"
@@ -24,14 +24,14 @@ class CompilerMissing(Exception):
 
 @dataclass(frozen=True)
 class Usage:
-    """What a thread or a block of a kernel takes.
+    """Resources that a kernel uses.
 
     Attributes
     ----------
     registers : int
-        Of a thread.
+        Number of registers of a thread.
     spilled : int
-        Bytes that a thread stores to and loads from memory for want of registers, both together.
+        Bytes of spill stores and spill loads of a thread together, for lack of registers.
     shared : int
         Static shared memory of a block, bytes.
     """
@@ -42,13 +42,19 @@ class Usage:
 
 
 def compile_kernels(arch: str) -> dict[str, Usage]:
-    """Compile all kernels for an architecture such as sm_90, with the options that CuPy gives.
+    """Compile all kernels for an architecture such as sm_90, with the options that CuPy uses.
+
+    Returns
+    -------
+    dict
+        Resources of each kernel by its name.
 
     Raises
     ------
     CompilerMissing
+        If NVRTC or its Python binding is not installed.
     ValueError
-        With the compiler's messages, when the kernels do not compile.
+        If the kernels do not compile; the message holds those of the compiler.
     """
     try:
         from cuda.bindings import nvrtc
@@ -56,7 +62,7 @@ def compile_kernels(arch: str) -> dict[str, Usage]:
         raise CompilerMissing("NVRTC is not installed: pip install cuda-bindings nvidia-cuda-nvrtc") from error
     try:
         _, program = nvrtc.nvrtcCreateProgram(source().encode(), b"kernels.cu", 0, None, None)
-    except RuntimeError as error:  # the binding is here, its library is not
+    except RuntimeError as error:  # the binding is installed, but its library is not
         raise CompilerMissing(f"NVRTC cannot be loaded: {error}") from error
     try:
         options = [o.encode() for o in (*OPTIONS, *CUPY_ADDS, f"--gpu-architecture={arch}", "--ptxas-options=-v")]
@@ -73,7 +79,7 @@ def compile_kernels(arch: str) -> dict[str, Usage]:
 
 
 def usages(log: str) -> Iterator[tuple[str, Usage]]:
-    """Each kernel with its usage, from what ptxas writes under -v."""
+    """The name and the resources of each kernel in the log that ptxas writes with -v."""
     for found in REPORT.finditer(log):
         numbers = {name: int(value or 0) for name, value in found.groupdict().items() if name != "name"}
         yield found["name"], Usage(numbers["registers"], numbers["spilled"] + numbers["reloaded"], numbers["shared"])

@@ -1,17 +1,17 @@
-// Step 4: the published refinement methods, a warp a cell, in float64.
+// Step 4: the published refinement methods in float64, one warp a cell.
 
 #define IFSS 1
 #define IFSE 2
 #define IFSSR 3
 
-// A spot's difference to its integer indices, and its distance in the method's own measure.
+// Computes the deviation `delta` of a spot's indices from integers; returns its distance in the measure of the method.
 __device__ __forceinline__ double measure(int method, const double* cell, const double* recip, const double* first,
                                           const double* s, double* delta) {
   double d[3];
 #pragma unroll
   for (int r = 0; r < 3; r++) {
     double h = cell[3 * r] * s[0] + cell[3 * r + 1] * s[1] + cell[3 * r + 2] * s[2];
-    // ifss keeps the indices that the cell had at first.
+    // The method ifss keeps the indices that the initial cell assigns.
     double m = method == IFSS ? rint(first[3 * r] * s[0] + first[3 * r + 1] * s[1] + first[3 * r + 2] * s[2]) : rint(h);
     d[r] = delta[r] = h - m;
   }
@@ -22,7 +22,7 @@ __device__ __forceinline__ double measure(int method, const double* cell, const 
   return sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
 }
 
-// Pseudo-inverse of the symmetric matrix (xx, xy, xz, yy, yz, zz), packed alike; see Backend.refine_cells.
+// Pseudo-inverse, in the same packing, of the symmetric matrix (xx, xy, xz, yy, yz, zz); see Backend.refine_cells.
 __device__ __forceinline__ void pseudo_inverse(const double* normal, double* out) {
   double trace = normal[0] + normal[3] + normal[5], m[6];
   const double identity[6] = {1.0, 0.0, 0.0, 1.0, 0.0, 1.0};
@@ -43,7 +43,7 @@ __device__ __forceinline__ void pseudo_inverse(const double* normal, double* out
   }
 }
 
-// cells[F * Q] in place; scores[F * Q] from raw scores to the method's.
+// Refines cells[F * Q] in place and replaces their raw scores[F * Q] by those of the method.
 extern "C" __global__ __launch_bounds__(128) void refine_cells(const float* xyz, i64 n_spots, const i64* offsets,
                                                                i64 n_cells, int per_frame, int method,
                                                                double contraction, double max_dist, int min_spots,
@@ -103,8 +103,8 @@ extern "C" __global__ __launch_bounds__(128) void refine_cells(const float* xyz,
       cell[3 * r + 2] -= inverse[2] * b[0] + inverse[4] * b[1] + inverse[5] * b[2];
     }
   }
-  // The min_spots-th smallest distance: in each round the smallest (distance, spot) above the last. A distance of
-  // float32 precision and the spot's number fit in one word.
+  // The min_spots-th smallest distance: each round finds the smallest (distance, spot) above the previous one. A
+  // distance in float32 and the number of the spot fit in one word.
   reciprocal(cell, recip);
   u64 last = 0;
   for (int rank = 0; rank < min_spots; rank++) {

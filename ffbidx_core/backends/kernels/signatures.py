@@ -1,6 +1,6 @@
-"""The parameters of the kernels, read once from their source, so that a kernel is launched with arguments by name.
+"""The parameters of the kernels, parsed once from their source, so that a kernel is launched with arguments by name.
 
-The source is the one place where the order and the types of a kernel's parameters are written down.
+The source is the only place that defines the order and the types of a kernel's parameters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 PARAMETER = re.compile(r"(?P<kind>[\w ]+?)\s*(?P<star>\*?)\s*(?P<name>\w+)$")
 
 SCALARS: dict[str, Any] = {"int": np.int32, "i64": np.int64, "float": np.float32, "double": np.float64}
-"""NumPy's type for each C type of a number."""
+"""NumPy type of each C type of a number."""
 ITEMS: dict[str, Any] = SCALARS | {
     "u64": np.uint64,
     "unsigned short": np.uint16,
@@ -28,16 +28,17 @@ ITEMS: dict[str, Any] = SCALARS | {
     "Trims": np.uint8,
     "Seed": np.uint8,
 }
-"""NumPy's type of the arrays that a kernel takes for each C type behind a pointer; structs are bytes or doubles."""
+"""NumPy type of the array that a kernel takes for each C type behind a pointer; a struct is bytes or doubles."""
 CASTS: dict[str, Any] = SCALARS | {kind: functools.lru_cache(maxsize=1024)(SCALARS[kind]) for kind in ("int", "i64")}
-"""What makes an argument of a number. Whole numbers come again and again, and to look one up is faster than a cast."""
+"""Conversion of a number to each C type; integers recur, and looking one up in a cache is faster than converting it."""
 TAKEN = dict.fromkeys(("int", "i64"), frozenset({int, bool})) | dict.fromkeys(
     ("float", "double"), frozenset({float, int, np.float64, np.float32})
 )
-"""Types of the values that are cast to each C type of a number; NumPy's whole numbers would wrap around in silence."""
+"""Python types that are converted to each C type; NumPy integers are not, since they would wrap around silently."""
 MAY_BE_NULL = "scratch"
-"""A kernel takes its scratch memory from its block's shared memory when this parameter is null."""
+"""Name of the only parameter that may be null; the kernel then uses the shared memory of its block instead."""
 NULL = np.uint64(0)
+"""Argument for a null pointer."""
 
 
 class Parameter(NamedTuple):
@@ -46,6 +47,7 @@ class Parameter(NamedTuple):
     Attributes
     ----------
     name : str
+        Name of the parameter in the source.
     kind : str
         C type of the number, or of the items behind the pointer.
     is_array : bool
@@ -58,18 +60,19 @@ class Parameter(NamedTuple):
 
 
 def parsed(text: str) -> dict[str, tuple[Parameter, ...]]:
-    """Parameters of each kernel in a CUDA source, in the order of the source.
+    """Parameters of each kernel in a CUDA source, by its name, in the order of the source.
 
     Raises
     ------
     ValueError
-        For a declaration that is not a number, or a pointer to items, of a type in `SCALARS` or `ITEMS`.
+        If a parameter is neither a number of a type in `SCALARS` nor a pointer to a type in `ITEMS`.
     """
     kernels = KERNEL.findall(COMMENT.sub("", text))
     return {name: tuple(_parameter(name, part) for part in declared.split(",")) for name, declared in kernels}
 
 
 def _parameter(kernel: str, declaration: str) -> Parameter:
+    """The parameter that a declaration in a kernel's source describes."""
     words = re.sub(r"\b(?:const|__restrict__)\b", " ", declaration).strip()
     found = PARAMETER.match(words)
     kind = " ".join(found["kind"].split()) if found else ""
@@ -79,16 +82,16 @@ def _parameter(kernel: str, declaration: str) -> Parameter:
 
 
 class Signature:
-    """What a kernel is launched with.
+    """The arguments with which a kernel is launched.
 
     Parameters
     ----------
     kernel
         Name of the kernel, for messages.
     parameters
-        Its parameters in their order.
+        Parameters of the kernel, in order.
     array_type
-        Class of the arrays in the device's memory.
+        Class of arrays in the memory of the device.
     """
 
     def __init__(self, kernel: str, parameters: tuple[Parameter, ...], array_type: type[Any]) -> None:
@@ -99,15 +102,20 @@ class Signature:
         )
 
     def arguments(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Arguments in the order of the source, each of its parameter's type.
+        """Arrange and convert the arguments given by name.
+
+        Returns
+        -------
+        tuple
+            Arguments in the order of the source, each with the type of its parameter.
 
         Raises
         ------
         TypeError
-            For an argument that is missing, that the kernel does not have, or that is not of its parameter's type: a
-            whole number, a number, or a C-contiguous array of the type in `ITEMS`.
+            If an argument is missing or unknown, or does not fit the type of its parameter: an integer, a number, or a
+            C-contiguous array of the type in `ITEMS`.
         OverflowError
-            For a whole number that does not fit its parameter.
+            If an integer is too large for the type of its parameter.
         """
         if len(given) != len(self._casts):
             raise self._other_names(given)
@@ -141,5 +149,5 @@ class Signature:
 
 @functools.cache
 def signatures() -> dict[str, tuple[Parameter, ...]]:
-    """Parameters of each kernel of this package."""
+    """Parameters of each kernel of this package, by its name."""
     return parsed(source())

@@ -1,5 +1,5 @@
-// The order of a frame's spots: one block a frame, by (|s|^2, x, y, z), |s|^2 in float64 where it is exact enough that
-// contraction does not matter.
+// Sorting of each frame's spots by (|s|^2, x, y, z), one block a frame. |s|^2 is in float64, whose precision is enough
+// for the contraction of products and sums not to matter.
 
 struct SpotOrder {
   double square;
@@ -16,7 +16,7 @@ __device__ __forceinline__ bool after(SpotOrder a, SpotOrder b, const float* spo
   return false;
 }
 
-// spots[N][3] -> xyz[3][N]. `scratch` holds `largest` = 2^k entries a frame where shared memory is too small for them.
+// Sorts spots[N][3] into xyz[3][N]. `scratch` holds `largest` = 2^k entries a frame if shared memory is too small.
 extern "C" __global__ void sort_spots(const float* spots, const i64* offsets, i64 n_spots, int largest,
                                       SpotOrder* scratch, float* xyz) {
   extern __shared__ double shared_order[];

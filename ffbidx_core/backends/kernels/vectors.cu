@@ -1,4 +1,4 @@
-// Step 2: candidate vectors fitted to the spots near their lattice planes, a warp each; then equal ones merged.
+// Step 2: one warp fits each candidate vector to the spots close to its lattice planes; then equal vectors are merged.
 
 __device__ void fit_vector(const float* xyz, i64 n_spots, i64 begin, int n, const double* start, int min_spots,
                            double* v) {
@@ -30,7 +30,7 @@ __device__ void fit_vector(const float* xyz, i64 n_spots, i64 begin, int n, cons
   }
 }
 
-// Grid (G, F), vectors[F][G][C][3] in place.
+// Refines vectors[F][G][C][3] in place. The grid is (G, F).
 extern "C" __global__ __launch_bounds__(256) void refine_vectors(const float* xyz, i64 n_spots, const i64* offsets,
                                                                  int max_spots, const double* lengths, int min_spots,
                                                                  double tolerance, int n_candidates, double* vectors) {

@@ -1,11 +1,12 @@
-// The last fit with residuals weighed across and along the diffracted ray, a warp a frame, in float64: see whitened.py.
+// The last fit with residuals weighted across and along the diffracted ray, in float64, one warp a frame; see
+// backends/generic/fit_whitened.py.
 
-// The wavelength, and one over the standard deviation of residuals across and along the ray.
+// The wavelength, and 1 / sigma of the residuals across and along the ray.
 struct Sight {
   double wavelength, across, along;
 };
 
-// The Ewald sphere of the frame's spots; without one, residuals are alike in all directions.
+// Fits the Ewald sphere to a frame's spots; if none fits, the residuals have the same sigma in all directions.
 __device__ __forceinline__ Sight sight_of(const float* xyz, i64 n_spots, i64 begin, int n, double across, double along) {
   double mixed = 0.0, depths = 0.0, squares = 0.0;
   for (int j = threadIdx.x & 31; j < n; j += 32) {
@@ -25,14 +26,14 @@ __device__ __forceinline__ Sight sight_of(const float* xyz, i64 n_spots, i64 beg
   return {on_sphere ? 1.0 / radius : 1.0, 1.0 / (on_sphere ? across : along), 1.0 / along};
 }
 
-// Two unit vectors across the ray to a predicted spot q, and the ray's own, each over its sigma.
+// Two unit vectors across the ray of a predicted spot q, and one along the ray, each divided by sigma.
 __device__ __forceinline__ void whitening_axes(const double* q, const Sight& sight, double axes[3][3]) {
   double x = q[0] * sight.wavelength, y = q[1] * sight.wavelength, z = q[2] * sight.wavelength + 1.0;
   double scale = 1.0 / sqrt(x * x + y * y + z * z);
   x *= scale;
   y *= scale;
   z *= scale;
-  // The cross product with x, or with y where the ray is near to x.
+  // The first is the vector product of the ray with x, or with y if the ray is close to x.
   bool flat = fabs(x) < 0.6;
   double a = flat ? 0.0 : -z, b = flat ? z : 0.0, c = flat ? -y : x;
   scale = 1.0 / sqrt(a * a + b * b + c * c);
@@ -50,12 +51,13 @@ __device__ __forceinline__ double dot3(const double* a, const double* b) {
   return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-// Variance of residuals in units of the run's, drawn to 1; from sums over the lanes.
+// Variance of the residuals in units of the run's, with a prior weight on the value 1, from sums over the lanes.
 __device__ __forceinline__ double noise_of(double weights, double squares) {
   return (warp_sum(squares) / 3.0 + TYPICAL_WEIGHT) / (warp_sum(weights) + TYPICAL_WEIGHT);
 }
 
-// One Gauss-Newton step: moves recip, and takes the frame's noise from the residuals before it.
+// Takes one Gauss-Newton step, which changes `recip`, and estimates the frame's noise from the residuals before the
+// step.
 __device__ __forceinline__ bool weighed_step(const float* xyz, i64 n_spots, i64 begin, int n, const Sight& sight,
                                              const double* cell, double* recip, const double* reference,
                                              double stiffness, double* noise) {
@@ -74,7 +76,8 @@ __device__ __forceinline__ bool weighed_step(const float* xyz, i64 n_spots, i64 
     double u = w / *noise;
 #pragma unroll
     for (int k = 0; k < 3; k++) {
-      // Derivatives of the predicted spot along the axis: three of the rotation, xx yy zz xy xz yz of the strain.
+      // Derivatives of the predicted spot along the axis with respect to three rotations and the strains xx, yy, zz,
+      // xy, xz, yz.
       const double* axis = axes[k];
       const double row[9] = {q[1] * axis[2] - q[2] * axis[1], q[2] * axis[0] - q[0] * axis[2],
                              q[0] * axis[1] - q[1] * axis[0], axis[0] * q[0], axis[1] * q[1], axis[2] * q[2],
@@ -103,7 +106,7 @@ __device__ __forceinline__ bool weighed_step(const float* xyz, i64 n_spots, i64 
   return true;
 }
 
-// cells[F] in place. A warp a frame.
+// Fits cells[F] in place; one warp a frame.
 extern "C" __global__ __launch_bounds__(64) void fit_whitened(const float* xyz, i64 n_spots, const i64* offsets,
                                                               int n_frames, const double* reference,
                                                               const double* cutoff, double across, double along,

@@ -1,1 +1,1 @@
-"""The verbs in plain NumPy, float64: the oracle that all other backends are held to."""
+"""The verbs in plain NumPy with float64: the oracle against which the other backends are tested."""

@@ -1,6 +1,6 @@
-"""The method in float64 NumPy, read aloud: the oracle that the other backends are tested against.
+"""The reference backend: the verbs in float64 NumPy, against which the other backends are tested.
 
-Every formula is written as the verbs of `Backend` state it, one frame at a time, without a shortcut.
+Every formula is written as `Backend` states it, one frame at a time and without shortcuts.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = ["ReferenceBackend"]
 
 
 def _spots_of_frames(spots: SpotBatch, most: int | None = None) -> Iterator[Array]:
-    """The spots (n, 3) of each frame, at most the `most` first ones."""
+    """The spots (n, 3) of each frame, at most the first `most` of them."""
     for first, last in zip(spots.offsets[:-1], spots.offsets[1:], strict=True):
         yield spots.xyz[:, first:last].T.astype(np.float64)[:most]
 
 
 class ReferenceBackend(OnHost):
-    """The oracle: see `Backend` for what each verb does."""
+    """The oracle of the tests; `Backend` defines each verb."""
 
     name = "reference"
     device = "NumPy float64"
 
     def load(self, spots: ArrayLike, offsets: ArrayLike) -> SpotBatch:
-        """Pack and sort the spots."""
+        """See `Backend.load`."""
         packed, bounds = np.asarray(spots, dtype=np.float32).reshape(-1, 3), np.asarray(offsets, dtype=np.int64)
         x, y, z = packed.T.astype(np.float64)
         frame = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
@@ -46,7 +46,7 @@ class ReferenceBackend(OnHost):
         return SpotBatch(np.ascontiguousarray(packed[order].T), bounds)
 
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> Array:
-        """Step 1."""
+        """See `Backend.find_candidate_vectors`."""
         vectors = np.zeros((spots.n_frames, len(plan.lengths), p.num_candidate_vectors, 3))
         for f, s in enumerate(_spots_of_frames(spots, p.max_spots)):
             for g, length in enumerate(plan.lengths):
@@ -55,7 +55,7 @@ class ReferenceBackend(OnHost):
         return vectors
 
     def refine_vectors(self, spots: SpotBatch, vectors: Array, plan: SearchPlan, p: Parameters) -> Array:
-        """Step 2."""
+        """See `Backend.refine_vectors`."""
         if p.vr_min_spots == 0:
             return vectors
         refined = np.zeros_like(vectors)
@@ -67,7 +67,7 @@ class ReferenceBackend(OnHost):
         return refined
 
     def find_oriented_cells(self, spots: SpotBatch, vectors: Array, plan: SearchPlan, p: Parameters) -> OrientedCells:
-        """Step 3."""
+        """See `Backend.find_oriented_cells`."""
         shape = (spots.n_frames, p.n_output_cells)
         cells, scores = np.zeros((*shape, 3, 3)), np.full(shape, np.inf)
         input_cell = np.full(shape, -1, dtype=np.int32)
@@ -78,7 +78,7 @@ class ReferenceBackend(OnHost):
         return OrientedCells(cells, scores, input_cell)
 
     def refine_cells(self, spots: SpotBatch, cells: Array, scores: Array, p: Parameters) -> tuple[Array, Array]:
-        """Step 4."""
+        """See `Backend.refine_cells`."""
         cells, scores = cells.copy(), scores.copy()
         for f, s in enumerate(_spots_of_frames(spots)):
             for q in range(cells.shape[1]):
@@ -86,7 +86,7 @@ class ReferenceBackend(OnHost):
         return cells, scores
 
     def fit_rigid(self, spots: SpotBatch, cells: Array, p: Parameters) -> Array:
-        """Rotation only."""
+        """See `Backend.fit_rigid`."""
         cells = cells.copy()
         for f, s in enumerate(_spots_of_frames(spots)):
             for q in range(cells.shape[1]):
@@ -94,7 +94,7 @@ class ReferenceBackend(OnHost):
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Array, radii: Array) -> NDArray[np.int32]:
-        """Spots nearer than each radius."""
+        """See `Backend.count_within`."""
         counts = np.zeros(radii.shape, dtype=np.int32)
         for f, s in enumerate(_spots_of_frames(spots)):
             for q in range(cells.shape[1]):
@@ -104,14 +104,14 @@ class ReferenceBackend(OnHost):
     def fit_constrained(
         self, spots: SpotBatch, cells: Array, reference: Array, radius: Array, prior: float
     ) -> tuple[Array, Array]:
-        """Rotation and a small strain."""
+        """See `Backend.fit_constrained`."""
         cells, cutoff = cells.copy(), np.empty(len(cells))
         for f, s in enumerate(_spots_of_frames(spots)):
             cells[f], cutoff[f] = fit_constrained(s, cells[f], reference[f], float(radius[f]), prior)
         return cells, cutoff
 
     def distances(self, spots: SpotBatch, cells: Array, *, fractional: bool = False) -> NDArray[np.float32]:
-        """Distance of every spot to its predicted one."""
+        """See `Backend.distances`."""
         out = np.empty((cells.shape[1], spots.xyz.shape[1]), dtype=np.float32)
         for f, s in enumerate(_spots_of_frames(spots)):
             for q in range(cells.shape[1]):
@@ -119,7 +119,7 @@ class ReferenceBackend(OnHost):
         return out
 
     def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> NDArray[np.float32]:
-        """Unknown cells, step 1."""
+        """See `Backend.scan_vectors`."""
         hits = np.zeros((spots.n_frames, sum(octave.most for octave in scan.octaves), 3), np.float32)
         for f, (s, n_low) in enumerate(zip(_spots_of_frames(spots), _low_counts(spots, scan), strict=True)):
             slot = 0
@@ -130,7 +130,7 @@ class ReferenceBackend(OnHost):
         return hits
 
     def refine_scanned(self, spots: SpotBatch, hits: NDArray[np.float32], scan: VectorScan) -> Array:
-        """Unknown cells, step 2."""
+        """See `Backend.refine_scanned`."""
         vectors = np.zeros((spots.n_frames, VECTORS, 3))
         for f, (s, n_low) in enumerate(zip(_spots_of_frames(spots), _low_counts(spots, scan), strict=True)):
             found = best_vectors(s, n_low, hits[f][hits[f].any(axis=1)].astype(np.float64), scan)
@@ -138,7 +138,7 @@ class ReferenceBackend(OnHost):
         return vectors
 
     def join_vectors(self, spots: SpotBatch, vectors: Array) -> tuple[Array, Array]:
-        """Unknown cells, step 3."""
+        """See `Backend.join_vectors`."""
         cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
         scores = np.full((spots.n_frames, LATTICES), -np.inf)
         for f, s in enumerate(_spots_of_frames(spots)):
@@ -148,4 +148,5 @@ class ReferenceBackend(OnHost):
 
 
 def _low_counts(spots: SpotBatch, scan: VectorScan) -> NDArray[np.int64]:
+    """Number of spots on each frame (F,) over which the scan sums."""
     return scan.low_counts((spots.xyz.astype(np.float64) ** 2).sum(axis=0), spots.offsets)

@@ -1,4 +1,7 @@
-"""The last fit for one cell B (3, 3) on the spots (n, 3) of one frame: rotation and a small strain with a prior."""
+"""The last fit of one cell to the spots of one frame: rotation and a small strain with a prior.
+
+A cell is (3, 3) with rows a, b, c, angstrom; spots are (n, 3), 1/angstrom.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from ...model.vectors import cross_matrix
 from .fits import biweight, predicted
 
 STRAINS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-"""Row and column of the strain's six components."""
+"""Row and column of each of the six strain components."""
 
 
 def fit_constrained(spots: Array, cell: Array, reference: Array, radius: float, prior: float) -> tuple[Array, float]:
-    """The cell after the fit, and the last cut-off."""
+    """The fitted cell (3, 3), and the last cut-off in 1/angstrom; see `Backend.fit_constrained`."""
     cutoff = 1.3 * max(radius, CONSTRAINED_SMALLEST_START)
     if not cell.any():
         return cell, cutoff
@@ -38,19 +41,20 @@ def fit_constrained(spots: Array, cell: Array, reference: Array, radius: float, 
 
 
 def _sigma(squares: Array) -> float:
-    """Standard deviation of a component of the residuals from their squared lengths (k,), drawn to the typical one."""
+    """Standard deviation of a component of the residuals, from their squared lengths (k,) and the typical value."""
     w = TYPICAL_WEIGHT / (len(squares) + TYPICAL_WEIGHT)
     return float(np.sqrt((1 - w) * np.mean(squares) / 3 + w * TYPICAL_SIGMA**2))
 
 
 def _steps(spots: Array, cell: Array, reference: Array, cutoff: float, prior: float) -> Array:
+    """The cell after the Gauss-Newton steps of one round."""
     for _ in range(CONSTRAINED_STEPS):
         cell = _step(spots, cell, reference, cutoff, prior)
     return cell
 
 
 def _step(spots: Array, cell: Array, reference: Array, cutoff: float, prior: float) -> Array:
-    """One Gauss-Newton step."""
+    """The cell after one Gauss-Newton step."""
     q = predicted(spots, cell)
     e = spots - q
     weights = biweight(e, cutoff)
@@ -67,12 +71,12 @@ def _step(spots: Array, cell: Array, reference: Array, cutoff: float, prior: flo
         normal[p, p] += stiffness
         right[p] -= stiffness * strain[i, k]
     change = np.eye(3) + _deformation(np.linalg.solve(normal, right))
-    # K' = K change^T, and B is the inverse transpose of K.
+    # The reciprocal cell becomes K change^T, and the cell is its inverse transpose.
     return np.asarray(cell @ np.linalg.inv(change))
 
 
 def _jacobian(q: Array) -> Array:
-    """Derivatives (n, 3, 9) of predicted spots (n, 3) by the rotation and the strain."""
+    """Derivatives (n, 3, 9) of predicted spots (n, 3) with respect to three rotations and six strain components."""
     columns = []
     for i, k in STRAINS:
         unit = np.zeros((3, 3))
@@ -82,7 +86,7 @@ def _jacobian(q: Array) -> Array:
 
 
 def _deformation(x: Array) -> Array:
-    """The matrix [omega]_x + E of parameters (9,)."""
+    """The matrix (3, 3) of [omega]_x + E, for the rotation vector omega and strain E in the parameters (9,)."""
     matrix: Array = cross_matrix(x[:3])
     for value, (i, k) in zip(x[3:], STRAINS, strict=True):
         matrix[i, k] += value
@@ -92,7 +96,7 @@ def _deformation(x: Array) -> Array:
 
 
 def _strain(cell: Array, reference: Array) -> Array:
-    """Strain (3, 3) of the reciprocal lattice of a cell against that of the reference, whatever the rotation."""
+    """Strain (3, 3) of the reciprocal lattice of a cell relative to that of the reference, without the rotation."""
     # K = K_ref F^T with K = B^-T gives F = B^-1 B_ref; F F^T is free of the rotation.
     f = np.linalg.inv(cell) @ reference
     x = f @ f.T - np.eye(3)

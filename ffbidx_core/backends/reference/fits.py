@@ -1,4 +1,7 @@
-"""Step 4 and the fit by rotation for one cell B (3, 3) on the spots (n, 3) of one frame, and the distances of spots."""
+"""Step 4, the rigid fit, and the distances of spots, for one cell and the spots of one frame.
+
+A cell is (3, 3) with rows a, b, c, angstrom; spots are (n, 3), 1/angstrom.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from ...parameters import Parameters
 
 
 def predicted(spots: Array, cell: Array, indices: Array | None = None) -> Array:
-    """Lattice points (n, 3) with these Miller indices, by default the ones nearest to the spots in index space.
+    """Predicted spots (n, 3), 1/angstrom: the lattice points with given Miller indices; nan for a singular cell.
 
-    nan for a cell that has no inverse.
+    By default the indices are those closest to the spots in index space.
     """
     if indices is None:
         indices = np.rint(spots @ cell.T)
@@ -24,7 +27,7 @@ def predicted(spots: Array, cell: Array, indices: Array | None = None) -> Array:
 
 
 def distances(spots: Array, cell: Array, *, fractional: bool = False) -> Array:
-    """Distance of each spot to its predicted one, (n,): 1/angstrom, or in fractional indices; +inf for a zero cell."""
+    """Distance (n,) of each spot from its predicted spot, 1/angstrom or in fractional indices; +inf for a zero cell."""
     if not cell.any():
         return np.full(len(spots), np.inf)
     indices = np.rint(spots @ cell.T)
@@ -32,13 +35,13 @@ def distances(spots: Array, cell: Array, *, fractional: bool = False) -> Array:
 
 
 def _distances(spots: Array, cell: Array, indices: Array, fractional: bool) -> Array:
-    """The same for given Miller indices (n, 3); +inf where it is no number."""
+    """Distance (n,) of each spot from the lattice point with given Miller indices (n, 3); +inf in place of nan."""
     difference = spots @ cell.T - indices if fractional else spots - predicted(spots, cell, indices)
     return np.asarray(np.nan_to_num(np.linalg.norm(difference, axis=1), nan=np.inf))
 
 
 def refine_cell(spots: Array, cell: Array, score: float, p: Parameters) -> tuple[Array, float]:
-    """A cell and its score after `p.method`."""
+    """The cell and its score after refinement by `p.method`; see `Backend.refine_cells`."""
     if p.method == "raw" or not np.isfinite(score):
         return cell, score
     if len(spots) < p.min_spots:
@@ -63,7 +66,7 @@ def refine_cell(spots: Array, cell: Array, score: float, p: Parameters) -> tuple
 
 
 def _least_squares(s: Array, r: Array) -> Array:
-    """The shortest Y (3, 3) that minimises |s Y - r| for s, r (n, 3)."""
+    """The matrix Y (3, 3) of smallest norm that minimises |s Y - r| for s and r (n, 3)."""
     normal = s.T @ s
     trace = np.trace(normal)
     if trace == 0:
@@ -72,19 +75,19 @@ def _least_squares(s: Array, r: Array) -> Array:
 
 
 def _pseudo_inverse(d: Array) -> Array:
-    """Pseudo-inverse of a symmetric, positive matrix (3, 3) of trace 1."""
+    """Pseudo-inverse of a symmetric, positive semidefinite matrix (3, 3) of trace 1."""
     adjugate = np.stack([np.cross(d[1], d[2]), np.cross(d[2], d[0]), np.cross(d[0], d[1])])
     determinant, minors = d[0] @ adjugate[0], np.trace(adjugate)
     if determinant > UNDETERMINED:
         return np.asarray(adjugate / determinant)
     if minors > UNDETERMINED:
-        # Rank 2: adjugate / minors projects on the direction left out, and on the others d^2 - d + minors = 0.
+        # At rank 2, adjugate / minors projects on the null direction, and d^2 - d + minors = 0 holds on the others.
         return np.asarray((np.eye(3) - adjugate / minors - d) / minors)
     return d
 
 
 def fit_rigid(spots: Array, cell: Array, steps: int) -> Array:
-    """A cell turned, its shape fixed, onto the spots."""
+    """The cell after rotation, as a rigid body, onto the spots; see `Backend.fit_rigid`."""
     if not cell.any():
         return cell
     for cutoff in rigid_cutoffs(float(np.linalg.norm(cell, axis=1).max()), steps):
@@ -104,12 +107,12 @@ def fit_rigid(spots: Array, cell: Array, steps: int) -> Array:
 
 
 def biweight(e: Array, cutoff: float) -> Array:
-    """Tukey's weights (n,) of residuals (n, 3): (1 - |e|^2 / cutoff^2)^2 inside the cut-off, else 0."""
+    """Tukey's biweights (n,) of residuals (n, 3): (1 - |e|^2 / cutoff^2)^2 inside the cut-off, else 0."""
     return np.asarray(np.maximum(0, 1 - np.sum(e * e, axis=1) / cutoff**2) ** 2)
 
 
 def _rotation(x: Array) -> Array:
-    """Rotation matrix (3, 3) of the rotation vector x (radians)."""
+    """Rotation matrix (3, 3) of a rotation vector (3,) in radian."""
     angle = np.linalg.norm(x)
     if angle == 0:
         return np.eye(3)

@@ -1,6 +1,6 @@
-"""Lattices of unknown cells for one frame in float64 NumPy: the scan, the refinement, triples of vectors.
+"""Search for the lattice of an unknown cell on one frame: the scan, the refinement of vectors, triples of vectors.
 
-Spots are (n, 3) float64, 1/angstrom, ascending in |s|.
+Spots are (n, 3) float64, 1/angstrom, ascending in |s|; vectors are in angstrom. `Backend` states the formulas.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...model.unknown.selling import selling_bases, voronoi_lengths
 
 
 def octave_maxima(spots: Array, octave: Octave) -> tuple[Array, Array]:
-    """All local maxima of C in length that are above the floor: vectors (m, 3) and C (m,), highest first."""
+    """All local maxima of C in length that exceed the floor: vectors (m, 3) and values of C (m,), highest first."""
     lengths = octave.first + octave.step * np.arange(octave.n_lengths)
     directions = octave.directions.astype(np.float64)
     sums = np.stack([np.cos(2 * np.pi * length * (directions @ spots.T)).sum(axis=1) for length in lengths], axis=1)
@@ -29,29 +29,29 @@ def octave_maxima(spots: Array, octave: Octave) -> tuple[Array, Array]:
 
 
 def width_of(v: Array, factor: float = 1.0) -> float:
-    """Standard deviation of a true spot's phase, in turns."""
+    """Standard deviation of the phase of a spot that belongs to the lattice, times a factor, turns."""
     squared = constants.WIDTH_FLOOR**2 + constants.WIDTH_ACROSS**2 * (v @ v) + (constants.WIDTH_ALONG * v[2]) ** 2
     return float(factor * np.sqrt(squared))
 
 
 def normal(phases: Array, width: float) -> Array:
-    """The normal density."""
+    """Normal density (n,) at phases (n,) for a standard deviation `width`, 1/turn."""
     return np.asarray(np.exp(-0.5 * (phases / width) ** 2) / (np.sqrt(2 * np.pi) * width))
 
 
 def densities(spots: Array, v: Array, factor: float = 1.0) -> Array:
-    """Density of a true spot's phase error at each spot, 1 on average for a chance spot."""
+    """Density (n,), at each spot's phase, of the phases of spots that belong to the lattice; 1 on average by chance."""
     width, phases = width_of(v, factor), _phases(spots, v)
     return np.asarray(normal(phases, width) + normal(phases - 1, width) + normal(phases + 1, width))
 
 
 def vector_score(spots: Array, v: Array) -> float:
-    """Log-likelihood of a vector against chance, less 3 ln |v|."""
+    """Log-likelihood of a vector relative to chance, minus 3 ln |v|."""
     return float(np.log(1 - TRUE + TRUE * densities(spots, v)).sum() - 3 * np.log(np.linalg.norm(v)))
 
 
 def refine(spots: Array, v: Array) -> Array:
-    """A vector after its robust steps."""
+    """The vector after its robust refinement steps."""
     for factor in constants.WIDTHS:
         width = min(constants.WIDEST, width_of(v, factor))
         true = TRUE * normal(_phases(spots, v), width)
@@ -60,7 +60,7 @@ def refine(spots: Array, v: Array) -> Array:
 
 
 def best_vectors(spots: Array, n_low: int, hits: Array, plan: VectorScan) -> Array:
-    """The best distinct vectors (k, 3) among refined hits, best first."""
+    """The best distinct vectors (k, 3) among the refined hits, the best first."""
     fitted = []
     for hit in hits:
         v = refine(spots[:n_low], hit) if n_low < len(spots) else hit
@@ -74,7 +74,7 @@ def best_vectors(spots: Array, n_low: int, hits: Array, plan: VectorScan) -> Arr
 
 
 def best_lattices(spots: Array, vectors: Array) -> tuple[Array, Array]:
-    """The best distinct lattices of three of some vectors (k, 3): rows (t, 3, 3) and scores (t,), best first."""
+    """The best distinct lattices (t, 3, 3) that three of the vectors (k, 3) span, and scores (t,), the best first."""
     density = np.array([densities(spots, v) for v in vectors])
     lengths = np.linalg.norm(vectors, axis=1)
     scored = []
@@ -106,7 +106,7 @@ def best_lattices(spots: Array, vectors: Array) -> tuple[Array, Array]:
 
 
 def joint_fit(spots: Array, cell: Array) -> tuple[Array, float]:
-    """Three vectors (3, 3) fitted to the spots that all of them explain, and their joint score."""
+    """Three vectors (3, 3) after the fit to the spots that all three explain, and their joint score."""
     cell = cell.copy()
     for factor in constants.JOINT_WIDTHS:
         true = TRUE * np.prod([densities(spots, v, factor) for v in cell], axis=0)
@@ -116,16 +116,19 @@ def joint_fit(spots: Array, cell: Array) -> tuple[Array, float]:
 
 
 def _phases(spots: Array, v: Array) -> Array:
+    """Phases (n,) of spots for a vector, in turns between -0.5 and 0.5."""
     turns = spots @ v
     return np.asarray(turns - np.rint(turns))
 
 
 def _stepped(spots: Array, v: Array, weights: Array, ridge: float) -> Array:
+    """The vector after one weighted least-squares step, which is cut to `LONGEST_STEP`."""
     normal_matrix = (spots * weights[:, None]).T @ spots + ridge * np.eye(3)
     step = np.linalg.solve(normal_matrix, -(weights * _phases(spots, v)) @ spots)
     return np.asarray(v + step * (constants.LONGEST_STEP / max(float(np.linalg.norm(step)), constants.LONGEST_STEP)))
 
 
 def _is_multiple(v: Array, u: Array, apart: float) -> bool:
+    """Whether v is within |m| times a distance of m u, for an integer m other than 0."""
     m = np.rint((v @ u) / (u @ u))
     return bool(m != 0 and np.linalg.norm(v - m * u) < apart * abs(m))

@@ -1,6 +1,7 @@
-"""Steps 1 to 3 for one frame: candidate vectors, their fit, and the input cells turned about them.
+"""Steps 1 to 3 for one frame: candidate vectors, their refinement, and input cells laid on them.
 
-Spots are (n, 3) float64, 1/angstrom; the n of lowest resolution that the sampling uses.
+Spots are (n, 3) float64, 1/angstrom: the n spots of lowest resolution, which the sampling uses. `Backend` states the
+formulas.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from ...model.plan import SearchPlan, half_sphere
 from ...parameters import Parameters
 
 BLOCK = 1 << 18
-"""Numbers in a working array, to bound the memory."""
+"""Largest number of elements in a working array, which bounds the memory."""
 FLAT = 1e-9
-"""A vector is not fitted to spots whose normal matrix, divided by its trace, has a determinant below this."""
+"""Determinant of the spots' normal matrix, divided by its trace, below which no vector is fitted to the spots."""
 
 
 class FrameCells(NamedTuple):
-    """Oriented cells of one frame (q, 3, 3), best first, with their scores (q,) and input cells (q,)."""
+    """Oriented cells (q, 3, 3) of one frame, the best first, with their scores (q,) and input cells (q,)."""
 
     cells: Array
     scores: Array
@@ -31,21 +32,25 @@ class FrameCells(NamedTuple):
 
 
 def score(distances: Array, near: float, p: Parameters) -> Array:
-    """The objective of distances (..., n) of n spots: gmean - count - 1, (...); lower is better."""
+    """Scores (...) from the distances (..., n) of n spots: gmean - count - 1, lower is better.
+
+    `near` is the distance below which a spot counts.
+    """
     trimmed = np.clip(distances, p.triml, p.trimh)
     gmean = np.exp(np.log(trimmed + p.delta).mean(axis=-1)) - p.delta
-    # A last digit below 0 would turn the score's fraction, which refinement starts from, into nearly 1.
+    # A rounding error below 0 would turn the fraction of the score, from which refinement starts, into nearly 1.
     gmean = np.clip(gmean, p.triml, p.trimh)
     return np.asarray(gmean - (distances < near).sum(axis=-1) - 1)
 
 
 def _blocks(n_rows: int, row_size: int) -> Iterator[slice]:
+    """Slices of rows, each with at most `BLOCK` elements or one row."""
     step = max(1, BLOCK // row_size)
     return (slice(first, first + step) for first in range(0, n_rows, step))
 
 
 def direction_scores(spots: Array, directions: Array, length: float, p: Parameters) -> Array:
-    """Scores (m,) of directions (m, 3) for lattice vectors of this length."""
+    """Scores (m,) of directions (m, 3) for lattice vectors of a length in angstrom."""
     scores = np.empty(len(directions))
     for block in _blocks(len(directions), len(spots)):
         x = length * (directions[block] @ spots.T)
@@ -54,7 +59,7 @@ def direction_scores(spots: Array, directions: Array, length: float, p: Paramete
 
 
 def candidate_vectors(spots: Array, length: float, p: Parameters, n_points: int) -> Array:
-    """The best directions times the length, (c, 3), best first."""
+    """Candidate vectors (c, 3), angstrom: the best directions times the length, the best first."""
     if len(spots) == 0:
         return np.zeros((0, 3))
     directions = half_sphere(n_points)
@@ -69,12 +74,12 @@ def candidate_vectors(spots: Array, length: float, p: Parameters, n_points: int)
 
 
 def _best(scores: Array, n: int | None = None) -> NDArray[np.int64]:
-    """Indices of the n lowest scores, best first, ties to the lower index."""
+    """Indices of the n lowest scores, the lowest first; ties go to the lower index."""
     return np.argsort(scores, kind="stable")[:n]
 
 
 def _separate_directions(ranked: Array, largest_cosine: float) -> Array:
-    """Those of the directions, best first, whose cosine to every better one kept is small enough."""
+    """The directions, in order, whose |cosine| to every direction kept before is at most `largest_cosine`."""
     kept = np.zeros((0, 3))
     for direction in ranked:
         if (np.abs(kept @ direction) <= largest_cosine).all():
@@ -83,7 +88,7 @@ def _separate_directions(ranked: Array, largest_cosine: float) -> Array:
 
 
 def refine_vector(spots: Array, vector: Array, length: float, p: Parameters) -> Array:
-    """A candidate vector (3,) fitted to the spots near its lattice planes."""
+    """A candidate vector (3,), angstrom, after the fit to the spots close to its lattice planes."""
     indices = np.rint(spots @ vector)
     fitted = vector
     for threshold in VECTOR_THRESHOLDS:
@@ -99,7 +104,7 @@ def refine_vector(spots: Array, vector: Array, length: float, p: Parameters) -> 
 
 
 def separate_vectors(vectors: list[Array], nearest: float) -> Array:
-    """The vectors (n, 3), in order, without those within `nearest` of an earlier one kept or of its negative."""
+    """The vectors (n, 3), in order, without those within `nearest` of a vector kept before or of its negative."""
     kept = np.zeros((0, 3))
     for vector in vectors:
         apart = np.minimum(np.linalg.norm(kept - vector, axis=1), np.linalg.norm(kept + vector, axis=1))
@@ -109,7 +114,7 @@ def separate_vectors(vectors: list[Array], nearest: float) -> Array:
 
 
 def oriented_cells(spots: Array, vectors: Array, plan: SearchPlan, p: Parameters) -> FrameCells:
-    """The best of all input cells turned about all candidate vectors (G, C, 3)."""
+    """The best oriented cells among all input cells, laid on all candidate vectors (G, C, 3) at all angles."""
     cells, scores, origin = [np.zeros((0, 3, 3))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
     for seed, group in enumerate(plan.group):
         for vector in vectors[group]:
@@ -127,14 +132,14 @@ def oriented_cells(spots: Array, vectors: Array, plan: SearchPlan, p: Parameters
 
 
 def turned_cells(plan: SearchPlan, seed: int, vector: Array) -> Array:
-    """A seed's input cell laid on a candidate vector (3,) and turned about it, (n_angles, 3, 3)."""
+    """Oriented cells (n_angles, 3, 3): a seed's input cell laid on a candidate vector (3,) and rotated about it."""
     z = vector / np.linalg.norm(vector)
     u = np.array([0.0, z[2], -z[1]]) if abs(z[0]) < 0.6 else np.array([-z[2], 0.0, z[0]])
     u /= np.linalg.norm(u)
     w = np.cross(z, u)
     angle = plan.turn[seed] * np.arange(plan.n_angles[seed]) / plan.n_angles[seed]
     turn = np.zeros((len(angle), 3, 3))
-    # Row vectors: (x, y, z) @ turn.
+    # Vectors are rows, so that a rotated vector is (x, y, z) @ turn.
     turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)
     turn[:, 0, 1] = np.sin(angle)
     turn[:, 1, 0] = -np.sin(angle)
@@ -152,7 +157,7 @@ def cell_scores(spots: Array, cells: Array, p: Parameters) -> Array:
 
 
 def _peaks(scores: Array, most: int) -> NDArray[np.int64]:
-    """Indices, ascending, of the best local minima of scores (m,) round a circle."""
+    """Ascending indices of at most `most` of the lowest local minima of scores (m,) on a circle of angles."""
     if len(scores) == 1:
         return np.zeros(1, dtype=np.int64)
     minima = np.flatnonzero((scores <= np.roll(scores, 1)) & (scores < np.roll(scores, -1)))

@@ -1,1 +1,1 @@
-"""Lattices of unknown cells on the CPU: the scan for vectors, their refinement, and triples of them."""
+"""Search for the lattice of an unknown cell on the CPU: scan for vectors, their refinement, triples of vectors."""

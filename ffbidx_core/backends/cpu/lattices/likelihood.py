@@ -1,4 +1,4 @@
-"""The likelihood of a lattice vector, and Gauss-Newton steps on it."""
+"""The likelihood of a lattice vector, and the Gauss-Newton steps that increase it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..formula import double, formula, nearest, root, where
 from ..jit import part_of_kernel
 
 NORMAL = 0.3989422804014327
-"""1 / sqrt(2 pi)."""
+"""The factor 1 / sqrt(2 pi) of the normal density."""
 NO_SUMS = (0.0,) * 9
 
 
 @formula
 def width_of(v: Any) -> Any:
-    """Standard deviation of a true spot's phase, in turns."""
+    """Standard deviation, in turns, of the phase of a spot that belongs to the lattice."""
     return root(WIDTH_FLOOR**2 + WIDTH_ACROSS**2 * dot(v, v) + WIDTH_ALONG**2 * v[2] * v[2])
 
 
@@ -29,21 +29,21 @@ def length_of(v: Any) -> Any:
 
 @formula
 def phase_of(spots: Any, j: int, v: Any) -> Any:
-    """s . v less the nearest integer."""
+    """Phase of spot j in turns: s . v minus the nearest integer."""
     turns = dot(_spot(spots, j), v)
     return turns - nearest(turns)
 
 
 @formula
 def add_equation(sums: Any, spots: Any, j: int, phase: float, weight: float) -> Any:
-    """Add a spot to the normal matrix (6) and the right side (3)."""
+    """Add spot j to the normal matrix (6) and the right side (3)."""
     s = _spot(spots, j)
     return added(sums, (*scaled(weight, products(s)), *scaled(-weight * phase, s)))
 
 
 @formula
 def moved(v: Any, sums: Any, ridge: float) -> Any:
-    """The vector after a step, which is at most `LONGEST_STEP` long."""
+    """The vector after a Gauss-Newton step of at most `LONGEST_STEP` in length."""
     xx, xy, xz, yy, yz, zz = sums[:6]
     _, step = solution(symmetric((xx + ridge, xy, xz, yy + ridge, yz, zz + ridge)), sums[6:], 0.0)
     size = root(dot(step, step))
@@ -53,31 +53,32 @@ def moved(v: Any, sums: Any, ridge: float) -> Any:
 
 @formula
 def vector_at(table: Any, i: int) -> Any:
-    """Row i as a vector."""
+    """Row i of a table as a vector in float64."""
     return tuple(double(table[i, r]) for r in range(3))
 
 
 @formula
 def put_vector(table: Any, i: int, v: Any) -> None:
-    """A vector as row i."""
+    """Store a vector as row i of a table."""
     for r in range(3):
         table[i, r] = v[r]
 
 
 def _spot(spots: Any, j: Any) -> Any:
+    """Spot j in float64."""
     return tuple(double(spots[r, j]) for r in range(3))
 
 
 @part_of_kernel
 def density_of(phase: float, width: float) -> Any:
-    """Density of a true spot's phase error, 1 on average for a chance spot."""
+    """Density, at a phase, of the phases of spots that belong to the lattice; 1 on average for a random spot."""
     a, b, c = phase / width, (phase - 1) / width, (phase + 1) / width
     return (math.exp(-0.5 * a * a) + math.exp(-0.5 * b * b) + math.exp(-0.5 * c * c)) * NORMAL / width
 
 
 @part_of_kernel
 def log_likelihood(spots: Any, n: int, v: Any) -> Any:
-    """Log-likelihood of a vector against chance."""
+    """Log-likelihood of a vector relative to random spots."""
     width, total, product = width_of(v), 0.0, 1.0
     for j in range(n):
         product *= 1 - TRUE + TRUE * density_of(phase_of(spots, j, v), width)

@@ -9,11 +9,11 @@ from ..formula import formula, nearest, single
 from ..jit import kernel
 
 UNROLLED = 4
-"""Lengths that are taken at once; a column of the phases is loaded and stored once for them."""
+"""Number of lengths in one step of the inner loop, for which a spot's cosines are loaded and stored once."""
 
 
 def cosine_of(turns: Any) -> Any:
-    """cos(2 pi x) = 1 - 2 sin(pi x)^2 by a polynomial that vectorises, to 1e-5."""
+    """cos(2 pi x) for a phase x in turns, as 1 - 2 sin(pi x)^2 by a polynomial that vectorises, within 1e-5."""
     y = 3.14159265 * (turns - nearest(turns))
     z = y * y
     sine = y * (1.0 + z * (-1 / 6 + z * (1 / 120 + z * (-1 / 5040 + z * (1 / 362880)))))
@@ -24,7 +24,7 @@ def cosine_of(turns: Any) -> Any:
 def begin_lane(
     directions: Any, m: int, spots: Any, j: int, first: float, step: float, x: Any, y: Any, r: Any, b: int
 ) -> None:
-    """The cosines of spot j at the length before the first and at the first, and twice that of a step."""
+    """Store the cosines of spot j at the length before the first and at the first, and twice the cosine of a step."""
     turns = directions[0, m] * spots[0, j] + directions[1, m] * spots[1, j] + directions[2, m] * spots[2, j]
     first, step = single(first), single(step)
     x[j, b] = cosine_of(turns * (first - step))
@@ -34,14 +34,14 @@ def begin_lane(
 
 @formula
 def clear_lane(rows: Any, k: int, b: int) -> None:
-    """The sums of a lane at `UNROLLED` lengths are 0."""
+    """Set the sums of a lane at `UNROLLED` lengths to 0."""
     for i in range(UNROLLED):
         rows[k + i, b] = 0.0
 
 
 @formula
 def advance_lane(rows: Any, k: int, j: int, x: Any, y: Any, r: Any, b: int) -> None:
-    """Add spot j at `UNROLLED` lengths; cos(p (L + d)) = 2 cos(p d) cos(p L) - cos(p (L - d))."""
+    """Add spot j to the sums at `UNROLLED` lengths, by cos(p (L + d)) = 2 cos(p d) cos(p L) - cos(p (L - d))."""
     before, here, factor = x[j, b], y[j, b], r[j, b]
     for i in range(UNROLLED):
         rows[k + i, b] = rows[k + i, b] + here
@@ -52,7 +52,7 @@ def advance_lane(rows: Any, k: int, j: int, x: Any, y: Any, r: Any, b: int) -> N
 
 @formula
 def put_hit(directions: Any, m: int, length: float, value: Any, hits: Any, values: Any, n: int) -> None:
-    """A local maximum as hit n: its vector and its sum."""
+    """Store a local maximum as hit n: its vector and its sum."""
     for i in range(3):
         hits[n, i] = directions[i, m] * single(length)
     values[n] = value
@@ -76,20 +76,22 @@ def scan_directions(
     values: Any,
     found: int,
 ) -> Any:
-    """Local maxima in length above the threshold, from direction `begin` on, after the `found` hits that are there.
+    """Find local maxima in length above a threshold, from direction `begin` on, and append them to the hits.
 
     Parameters
     ----------
     directions : (3, M) float32;  spots : (3, n) float32
-    x, y, r : (n, LANES) float32, scratch
-    rows : (n_lengths rounded up to UNROLLED, LANES) float32, scratch
+        Unit vectors, and spots of low resolution in 1/angstrom.
+    x, y, r : (n, LANES) float32;  rows : (n_lengths rounded up to UNROLLED, LANES) float32
+        Scratch arrays.
     hits : (H, 3) float32;  values : (H,) float32
+        Vectors, angstrom, and sums at the local maxima, of which the first `found` are filled.
 
     Returns
     -------
     (int, int)
-        The direction to go on with, M at the end, and the number of hits. Where there may be no room for the hits of
-        `LANES` more directions the scan ends early.
+        The next direction to scan, M at the end, and the number of hits. The scan stops early if the arrays may have
+        no room for the hits of `LANES` more directions.
     """
     n_directions = directions.shape[1]
     room = hits.shape[0] - LANES * (n_lengths // 2 + 1)

@@ -1,4 +1,4 @@
-"""Triples of a frame's vectors by their joint likelihood, and the joint fit of the best ones."""
+"""Joint likelihood of triples of a frame's vectors, and the joint fit of the best triples."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from .likelihood import NO_SUMS, add_equation, density_of, length_of, moved, pha
 def score_triples(
     spots: Any, n: int, vectors: Any, n_vectors: int, density: Any, pair: Any, scores: Any, codes: Any
 ) -> Any:
-    """Score all triples that are not flat; returns their number.
+    """Score all triples that are not flat, and return their number.
 
     Parameters
     ----------
-    density : (K, n) float64;  pair : (n,) float64, scratch
+    density : (K, n) float64;  pair : (n,) float64
+        Scratch arrays.
     scores : (K (K - 1) (K - 2) / 6,) float32
-    codes : the same, int32
-        (i K + j) K + k.
+        Array that receives the score of each triple.
+    codes : (K (K - 1) (K - 2) / 6,) int32
+        Array that receives the code of each triple of rows i, j, k, which is (i K + j) K + k.
     """
     for i in range(n_vectors):
         v = vector_at(vectors, i)
@@ -54,7 +56,7 @@ def score_triples(
 
 @formula
 def flatness(vectors: Any, i: int, j: int, k: int) -> Any:
-    """Whether three vectors are nearly in a plane, and the product of their lengths."""
+    """Whether three vectors are nearly coplanar, and the product of their lengths."""
     a, b, c = (tuple(vectors[row, r] for r in range(3)) for row in (i, j, k))
     product = root(dot(a, a) * dot(b, b) * dot(c, c))
     return abs(dot(cross(a, b), c)) < FLATTEST * product, product
@@ -62,7 +64,7 @@ def flatness(vectors: Any, i: int, j: int, k: int) -> Any:
 
 @part_of_kernel
 def joint_fit(spots: Any, n: int, cell: Any, density: Any) -> Any:
-    """Fit the rows of a cell, in place, to the spots that all three explain; the joint score."""
+    """Fit the rows of a cell, in place, to the spots that all three explain, and return the joint score."""
     for factor in JOINT_WIDTHS:
         joint_densities(spots, n, cell, factor, density)
         for a in range(3):
@@ -82,7 +84,7 @@ def joint_fit(spots: Any, n: int, cell: Any, density: Any) -> Any:
 
 @part_of_kernel
 def joint_densities(spots: Any, n: int, cell: Any, factor: float, density: Any) -> None:
-    """Densities (3, n) of the phase errors along the three vectors, with their widths times a factor."""
+    """Densities (3, n) at the phases of the spots for the three rows of a cell, with widths times a factor."""
     for a in range(3):
         v = vector_at(cell, a)
         width = factor * width_of(v)
@@ -92,7 +94,7 @@ def joint_densities(spots: Any, n: int, cell: Any, factor: float, density: Any) 
 
 @part_of_kernel
 def reduce_selling(cell: Any, base: Any, lengths: Any) -> None:
-    """Selling-reduce a cell (3, 3) to `base` (4, 3), and write its seven Voronoi lengths, ascending."""
+    """Selling-reduce a cell (3, 3) to the four vectors `base` (4, 3), and store its Voronoi lengths, ascending."""
     put_superbase(cell, base)
     for _ in range(MOST_STEPS):
         done = True
@@ -121,7 +123,7 @@ def reduce_selling(cell: Any, base: Any, lengths: Any) -> None:
 
 @formula
 def put_superbase(cell: Any, base: Any) -> None:
-    """The rows of a cell and the negative of their sum."""
+    """Store the rows of a cell and the negative of their sum as `base`."""
     for r in range(3):
         for i in range(3):
             base[i, r] = cell[i, r]
@@ -130,7 +132,7 @@ def put_superbase(cell: Any, base: Any) -> None:
 
 @formula
 def dot_of(a: Any, b: Any) -> Any:
-    """The scalar product."""
+    """The scalar product of two vectors."""
     return dot(a, b)
 
 
@@ -148,7 +150,7 @@ def negative(v: Any) -> Any:
 
 @part_of_kernel
 def alike(lengths: Any, table: Any, n: int, tolerance: float) -> Any:
-    """The first of n rows of seven lengths that agrees with `lengths` to a share, or -1."""
+    """The first of n rows of seven lengths that agrees with `lengths` within a relative tolerance, or -1."""
     for e in range(n):
         same = True
         for i in range(7):
@@ -182,16 +184,16 @@ def fit_triples(
     cells: Any,
     scores: Any,
 ) -> None:
-    """Fit triples, best first, that are distinct lattices; keep the best distinct ones after the fit.
+    """Fit the triples that span distinct lattices, in the order of `codes`, and keep the best lattices after the fit.
 
     Parameters
     ----------
     codes : (n_tried,) int32
-        Of the triples, see `score_triples`.
+        Codes of the triples, the best first; see `score_triples`.
     cell : (3, 3);  base : (4, 3);  lengths : (7,);  density : (3, n);  seen : (n_tried, 7);  kept_lengths : (T, 7)
-        Scratch, float64.
+        Scratch arrays, float64.
     cells : (T, 3, 3);  scores : (T,)
-        Rows of the lattices; slots that stay empty are left as they are.
+        Arrays that receive the lattices and their scores; empty slots are unchanged.
     """
     size, n_seen, kept = vectors.shape[0], 0, 0
     for o in range(codes.shape[0]):

@@ -1,4 +1,4 @@
-"""Scanned vectors are refined, scored, and the best distinct ones kept."""
+"""Refinement and scoring of scanned vectors, and the selection of the best distinct ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .likelihood import (
 
 @part_of_kernel
 def refined(spots: Any, n: int, v: Any) -> Any:
-    """The vector after one robust step for each of `WIDTHS`."""
+    """The vector after one robust step for each factor of `WIDTHS`."""
     for factor in WIDTHS:
         width, sums = min(WIDEST, factor * width_of(v)), NO_SUMS
         for j in range(n):
@@ -39,7 +39,7 @@ def refined(spots: Any, n: int, v: Any) -> Any:
 def refine_hits(
     spots: Any, n_low: int, n: int, hits: Any, n_hits: int, shortest: float, longest: float, vectors: Any, scores: Any
 ) -> None:
-    """Refine hits (H, 3) to vectors (H, 3) and score them; a vector outside the lengths scores -inf."""
+    """Refine hits (H, 3) to vectors (H, 3) and score them; a vector outside the range of lengths scores -1e300."""
     for h in range(n_hits):
         v = vector_at(hits, h)
         if n_low < n:
@@ -54,7 +54,10 @@ def refine_hits(
 
 @exact
 def keep_distinct(vectors: Any, order: Any, apart: float, out: Any) -> Any:
-    """The first vectors (K, 3), in an order, that are neither near an earlier one nor near a multiple; their number."""
+    """Keep the first distinct vectors (K, 3) in an order, and return their number.
+
+    A vector is distinct if it is not close to a multiple of a kept vector, where the multiple may be 1 or -1.
+    """
     kept = 0
     for o in range(order.shape[0]):
         v, new = vector_at(vectors, order[o]), True
@@ -72,7 +75,7 @@ def keep_distinct(vectors: Any, order: Any, apart: float, out: Any) -> Any:
 
 @formula
 def is_multiple(v: Any, out: Any, k: int, apart: float) -> Any:
-    """Whether a vector is m times vector k, m another integer than 0, but for `apart` times m."""
+    """Whether a vector is within |m| times `apart` of m times vector k, for an integer m other than 0."""
     u = tuple(out[k, r] for r in range(3))
     m = nearest((v[0] * u[0] + v[1] * u[1] + v[2] * u[2]) / (u[0] * u[0] + u[1] * u[1] + u[2] * u[2]))
     rest = tuple(a - m * b for a, b in zip(v, u, strict=True))

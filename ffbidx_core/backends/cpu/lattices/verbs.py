@@ -1,4 +1,4 @@
-"""The verbs that find lattices of unknown cells, over the frames of a batch."""
+"""The verbs that find lattices of unknown cells, for the frames of a batch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .triples import fit_triples, score_triples
 from .vectors import keep_distinct, refine_hits
 
 ROOM = 1 << 15
-"""Hits that are held before the best ones are chosen, besides those of `LANES` directions."""
+"""Number of hits that are held before the best are selected, in addition to those of `LANES` directions."""
 
 
 class CpuLattices(CpuThreads):
-    """A frame is one task: it takes milliseconds."""
+    """The search for unknown cells on the CPU; each frame is a task of its own, since it takes milliseconds."""
 
     def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> Any:
-        """Local maxima of C; see `Backend.scan_vectors`."""
+        """See `Backend.scan_vectors`."""
         hits = np.zeros((spots.n_frames, sum(octave.most for octave in scan.octaves), 3), np.float32)
         low = _low_counts(spots, scan)
 
@@ -39,7 +39,7 @@ class CpuLattices(CpuThreads):
         return hits
 
     def refine_scanned(self, spots: SpotBatch, hits: Any, scan: VectorScan) -> Any:
-        """Refined vectors, best first; see `Backend.refine_scanned`."""
+        """See `Backend.refine_scanned`."""
         vectors = np.zeros((spots.n_frames, VECTORS, 3))
         low, hits = _low_counts(spots, scan), np.ascontiguousarray(hits, np.float32)
 
@@ -56,7 +56,7 @@ class CpuLattices(CpuThreads):
         return vectors
 
     def join_vectors(self, spots: SpotBatch, vectors: Any) -> tuple[Any, Any]:
-        """Lattices of three vectors, best first; see `Backend.join_vectors`."""
+        """See `Backend.join_vectors`."""
         vectors = np.ascontiguousarray(vectors)
         cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
         scores = np.full((spots.n_frames, LATTICES), -np.inf)
@@ -93,16 +93,18 @@ class CpuLattices(CpuThreads):
 
 
 def _low_counts(spots: SpotBatch, scan: VectorScan) -> Any:
+    """Number of spots on each frame (F,) over which the scan sums."""
     squares = (spots.xyz.astype(np.float64) ** 2).sum(axis=0)
     return scan.low_counts(squares, spots.offsets)
 
 
 def _spots_of(spots: SpotBatch, f: int) -> Any:
+    """The spots (3, n) of a frame as a contiguous array."""
     return np.ascontiguousarray(spots.xyz[:, spots.offsets[f] : spots.offsets[f + 1]])
 
 
 def _best(values: Any, most: int) -> Any:
-    """Indices of the highest values, highest first."""
+    """Indices of at most `most` of the highest values, the highest first."""
     chosen = np.arange(len(values))
     if len(values) > most:
         chosen = np.sort(np.argpartition(-values, most - 1)[:most])
@@ -110,7 +112,7 @@ def _best(values: Any, most: int) -> Any:
 
 
 def _scan_octave(spots: Any, octave: Octave) -> Any:
-    """The best local maxima (n, 3) of an octave for the low spots (3, n)."""
+    """The vectors (m, 3) at the highest local maxima of an octave, for the spots of low resolution (3, n)."""
     n, n_rows = spots.shape[1], -(-octave.n_lengths // UNROLLED) * UNROLLED
     room = ROOM + LANES * (octave.n_lengths // 2 + 1)
     hits, values = np.empty((room, 3), np.float32), np.empty(room, np.float32)
@@ -139,6 +141,6 @@ def _scan_octave(spots: Any, octave: Octave) -> Any:
         best = _best(values[:found], octave.most)
         if begin == len(octave.directions):
             return hits[best]
-        # What is below the last of the best so far is not among the best of all.
+        # A maximum below the lowest of the best so far cannot be among the best of all.
         hits[: len(best)], values[: len(best)] = hits[best], values[best]
         found, threshold = len(best), float(values[len(best) - 1]) if len(best) == octave.most else threshold
