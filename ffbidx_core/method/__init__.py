@@ -1,1 +1,1 @@
-"""One batch of frames in, its crystals out: search, acceptance, last fit, reasons, further tries."""
+"""The method, which finds the crystals on a batch of frames: search, acceptance, last fit, reasons, further tries."""

@@ -1,9 +1,9 @@
-"""A frame's crystals one after another (`--accept chance`).
+"""Acceptance by chance: the crystals of a frame are found one after another (`--accept chance`).
 
-Every cell of a search is turned onto the spots. The one of which the fewest false crystals are expected is refined, is
-a crystal if they are few enough, and takes its spots with it; the other cells are judged again on what is left. When
-none passes, the rest is searched again. All frames of a batch go through the passes together; those that are done drop
-out.
+Every cell of a search is rotated onto the spots. The cell with the lowest expected number of false crystals is refined;
+it becomes a crystal if that number is low enough, and its spots are removed. The other cells are then judged again on
+the remaining spots. If no cell passes, the remaining spots are searched again. All frames of a batch go through the
+passes together, and a frame drops out when it is finished.
 """
 
 from __future__ import annotations
@@ -26,24 +26,33 @@ from .reasons import reason_of_level, with_vectors
 from .search import CellTable, search
 
 LOST = 3.0
-"""A refined cell has lost its spots when 10^LOST times as many false ones as it are expected as are allowed."""
+"""log10 of the factor above the limit from which the expected number of false crystals shows that a cell is lost."""
 
 
 def find_by_chance(
     backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray
 ) -> tuple[CellTable, XpArray]:
-    """All crystals of a batch, by search, removal of their spots, and search again.
+    """Find all crystals on a batch by repeated search and removal of their spots.
 
     Parameters
     ----------
+    backend
+        Backend that computes.
+    spots
+        Batch of frames to search.
+    plan
+        Plan of the search for the batch's input cells.
+    p
+        Parameters of the method.
     given : (M, 3, 3)
-        The cells that drift is judged against.
+        Primitive input cells against which drift is judged, rows a, b, c, angstrom.
 
     Returns
     -------
     found : CellTable
+        Cells that were found.
     reason : (F,) uint8
-        As `FrameReason`: why a frame has no crystal.
+        Reason why a frame has no crystal, as `FrameReason`.
     """
     xp = backend.xp
     passes = _Passes(backend, spots.n_frames, plan, p, given)
@@ -68,7 +77,7 @@ def find_by_chance(
 
 
 class _Passes:
-    """Passes over a batch, with the cells that they have found so far."""
+    """The passes over a batch, with the cells that they have found so far."""
 
     def __init__(self, backend: Backend, n_frames: int, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
@@ -78,30 +87,34 @@ class _Passes:
         self.radii = chance.radii(self.shortest, xp)
         self.false_rate, self.limit = FalseRate(backend, plan, p), log10(p.max_false_rate)
         self.n_frames = n_frames
-        # Crystals of earlier passes by frame; a cell far too small to equal any stands for none.
+        # The crystal that each earlier pass found on each frame; a cell that is too small to equal any stands for none.
         self.known: list[XpArray] = []
         self.rows: list[CellTable] = []
 
     def take_crystals(
         self, frames: XpArray, spots: SpotBatch, cells: XpArray, raw_scores: XpArray, input_cell: XpArray
     ) -> tuple[XpArray, SpotBatch, XpArray]:
-        """Take crystals from a pool of cells (F, Q, 3, 3) until none passes.
+        """Take crystals from a pool of cells until no cell passes.
 
         Parameters
         ----------
         frames : (F,)
-            The whole batch's numbers of these frames.
+            Numbers of these frames in the whole batch.
+        spots
+            Spots of these frames.
+        cells : (F, Q, 3, 3)
+            Pool of oriented cells, rows a, b, c, angstrom.
         raw_scores, input_cell : (F, Q)
-            Score and input cell of each cell, as the search gave them.
+            Score and input cell of each cell, from the search.
 
         Returns
         -------
         hit : (F,) bool
-            Frames in which a new crystal was found.
+            Whether a new crystal was found on the frame.
         rest : SpotBatch
             The same frames without the spots of their crystals.
         reason : (F,) uint8
-            As `FrameReason`, NO_CELL wherever no cell stands out.
+            Reason why a frame has no crystal, as `FrameReason`; NO_CELL if no cell stands out.
         """
         xp, p = self.xp, self.p
         cells = cells.copy()
@@ -137,25 +150,25 @@ class _Passes:
         return hit, spots.keep(free), reason
 
     def lost(self, spots: SpotBatch, cells: XpArray, source: XpArray) -> XpArray:
-        """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,).
+        """Whether refined cells (F, 3, 3) no longer explain the spots that made them pass, (F,) bool.
 
-        They need not pass again: their numbers scatter, and the spots of a true crystal are as likely to fall behind a
-        radius as before it.
+        A refined cell need not pass again, because its expected number of false crystals scatters: the spots of a true
+        crystal are as likely to lie just outside a radius as just inside.
         """
         return self.false_rate.of_cells(spots, cells, source) > self.limit + LOST
 
     def significance(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> tuple[XpArray, XpArray, XpArray]:
-        """Chance level of cells (F, Q, 3, 3), its radius, and log10 of the false crystals expected, each (F, Q)."""
+        """Properties (F, Q) of cells (F, Q, 3, 3): log10 of the chance level, its radius, log10 of false crystals."""
         xp = self.xp
         radii, counts, levels = self.levels(spots, cells, input_cell)
         level, radius = _at_lowest(levels, (levels, radii), xp)
-        # One radius a cell is enough to choose the cell that is looked at closely.
+        # One radius per cell suffices to select the cell that is then examined at many radii.
         enough = xp.where(counts >= self.p.min_new_spots, levels, 0.0)
         k, within = _at_lowest(enough, (counts, radii), xp)
         return level, radius, self.false_rate.of_counts(spots, k, within, input_cell)
 
     def levels(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> tuple[XpArray, XpArray, XpArray]:
-        """Radii, the spots of cells (F, Q, 3, 3) within them, and the chance levels of these, each (F, Q, T)."""
+        """Radii tried, numbers of spots within them of cells (F, Q, 3, 3), and log10 chance levels, each (F, Q, T)."""
         radii = self.radii[input_cell]
         counts = self.backend.count_within(spots, cells, radii)
         n, volumes = spots.counts[:, None, None], self.volumes[input_cell][..., None]
@@ -164,7 +177,7 @@ class _Passes:
     def refined(
         self, spots: SpotBatch, cells: XpArray, source: XpArray, raw_scores: XpArray, level: XpArray, radius: XpArray
     ) -> tuple[XpArray, XpArray]:
-        """The method and the last fit applied to one cell a frame; the cells and the radius of their spots."""
+        """One cell a frame after the method and the last fit, (F, 3, 3), and the radius (F,) of its spots."""
         xp, p = self.xp, self.p
         refined = self.backend.refine_cells(spots, cells[:, None], raw_scores[:, None], p)[0]
         if p.polish == "none":
@@ -178,13 +191,13 @@ class _Passes:
         return cells, xp.maximum(radius, self.largest_cutoff(source, cutoff))
 
     def largest_cutoff(self, source: XpArray, cutoff: XpArray) -> XpArray:
-        """A cut-off, limited so that spheres of this radius do not fill reciprocal space."""
+        """A cut-off (F,), 1/angstrom, limited so that spheres of this radius do not fill reciprocal space."""
         return self.xp.minimum(cutoff, chance.LARGEST_SHARE * self.shortest[source])
 
     def record(
         self, frames: XpArray, cells: XpArray, source: XpArray, level: XpArray, false: XpArray, is_crystal: XpArray
     ) -> XpArray:
-        """Keep one cell for each of these frames; which are new crystals."""
+        """Record one cell for each of some frames, and return which of the cells are new crystals."""
         xp, p = self.xp, self.p
         is_new = is_crystal.copy()
         if p.merge_tolerance > 0:
@@ -207,18 +220,24 @@ class _Passes:
         return is_new
 
     def found(self) -> CellTable:
-        """Everything recorded, in one."""
+        """All recorded cells in one table."""
         return CellTable.joined([CellTable.empty(xp=self.xp), *self.rows], self.xp)
 
 
 def _at_lowest(levels: XpArray, others: tuple[XpArray, ...], xp: ModuleType) -> Iterator[XpArray]:
-    """Values of arrays (F, Q, T) at the radius of the lowest level, each (F, Q)."""
+    """Values (F, Q) of arrays (F, Q, T) at the radius with the lowest level."""
     best = xp.argmin(levels, axis=-1)[..., None]
     return (xp.take_along_axis(array, best, axis=-1)[..., 0] for array in others)
 
 
 def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parameters) -> XpArray:
-    """Scores of cells in the method's measure, on all spots of their frames, without another fit."""
+    """Scores of cells in the measure of `p.method`, on all spots of their frames and without another fit.
+
+    Returns
+    -------
+    (n,) float64
+        Score of each cell of `found`; lower is better.
+    """
     xp = backend.xp
     if len(found.frame) == 0:
         return found.scores
@@ -230,7 +249,7 @@ def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parame
 
 
 def _raw_scores(backend: Backend, spots: SpotBatch, cells: XpArray, p: Parameters) -> XpArray:
-    """The published score gmean - count - 1 of one cell a frame, over the sampled spots."""
+    """The published score gmean - count - 1 (F,) of one cell a frame, over the sampled spots."""
     xp = backend.xp
     distance = backend.distances(spots, cells[:, None], fractional=True)[0].astype(xp.float64)
     rank = xp.arange(len(distance)) - spots.offsets[:-1][spots.frame_of_spot]

@@ -1,4 +1,4 @@
-"""Which of a frame's cells are crystals, by the number of spots that only they explain (`--accept count`)."""
+"""Acceptance by count: a cell is a crystal if enough spots are indexed by no better crystal (`--accept count`)."""
 
 from __future__ import annotations
 
@@ -26,19 +26,27 @@ def accept_by_count(
     *,
     fractional: bool,
 ) -> XpArray:
-    """Cells that cover at least `min_spots` spots which no better crystal covers.
+    """Accept the cells that index at least `min_spots` spots which no better crystal indexes.
 
     Parameters
     ----------
-    cells, scores : (F, Q, 3, 3), (F, Q)
-        Cells and their scores; each frame's cells are taken by ascending score, nan and infinite ones last.
+    backend
+        Backend that computes.
+    spots
+        Batch of spots.
+    cells : (F, Q, 3, 3)
+        Oriented cells, rows a, b, c, angstrom.
+    scores : (F, Q)
+        Scores of the cells, lower is better; nan and infinite scores come last.
     threshold
-        A spot is covered when its distance is below this: 1/angstrom, or in fractional indices where `fractional`.
+        Distance below which a spot is indexed: in 1/angstrom, or with `fractional` in fractional indices.
+    min_spots
+        Smallest number of spots that a cell must add to those of better crystals.
 
     Returns
     -------
     (F, Q) bool
-        Which are crystals, in the order of the cells given.
+        Whether each cell is a crystal.
     """
     xp = backend.xp
     covered = backend.distances(spots, cells, fractional=fractional) < threshold
@@ -66,9 +74,12 @@ def separate(
     *,
     fractional: bool,
 ) -> list[NDArray[np.int64]]:
-    """The published `crystals` for a batch: indices of the crystals' cells in each frame, best score first.
+    """The published function `crystals` for a batch; the parameters are those of `accept_by_count`.
 
-    See `accept_by_count` for the parameters.
+    Returns
+    -------
+    list of (k,) int64
+        Indices of the cells on each frame that are crystals, the best score first.
     """
     accepted = accept_by_count(backend, spots, cells, scores, threshold, min_spots, fractional=fractional)
     found = []
@@ -81,9 +92,9 @@ def separate(
 def find_by_count(
     backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray
 ) -> tuple[CellTable, XpArray]:
-    """The published way: refine all cells, accept by the number of spots that only a cell explains.
+    """Find crystals by the published method: refine all cells, and accept crystals by their count of spots.
 
-    Parameters and returns are those of `by_chance.find_by_chance`.
+    The parameters and the result are those of `by_chance.find_by_chance`.
     """
     xp = backend.xp
     pool, vectors = search(backend, spots, plan, p, p.num_halfsphere_points)
@@ -125,14 +136,14 @@ def _why_none(
     plan: SearchPlan,
     p: Parameters,
 ) -> XpArray:
-    """Reasons (F,) of frames without a crystal.
+    """Reasons (F,) why frames have no crystal.
 
     Parameters
     ----------
     raw, cells : (F, Q, 3, 3)
-        Before and after the refinement.
+        Cells before and after the refinement.
     off : (F, Q)
-        Whether they have drifted.
+        Whether each refined cell has drifted from its input cell.
     """
     xp = backend.xp
     threshold, fractional = p.coverage

@@ -1,4 +1,4 @@
-"""How many false crystals as good as a cell are to be expected on its frame: what accepts crystals."""
+"""The expected number of false crystals as good as a cell on its frame, by which crystals are accepted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..model.xp import XpArray
 from ..parameters import Parameters
 
 MOST_RADII = 32
-"""Radii at which a cell is looked at closely."""
+"""Largest number of radii at which a single cell is examined."""
 
 
 class FalseRate:
@@ -24,17 +24,29 @@ class FalseRate:
         self.largest_radius = chance.radii(xp.asarray(plan.shortest_reciprocal), xp)[:, -1]
 
     def of_counts(self, spots: SpotBatch, counts: XpArray, radii: XpArray, input_cell: XpArray) -> XpArray:
-        """The numbers for cells that explain so many spots within a radius, (F, Q); see `Backend.expected_false`."""
+        """log10 of the numbers (F, Q) for cells with given counts of spots within given radii.
+
+        See `Backend.expected_false`.
+        """
         return self.backend.expected_false(spots, counts, radii, input_cell, self.volumes, self.orders, self.p)
 
     def of_cells(self, spots: SpotBatch, cells: XpArray, input_cell: XpArray) -> XpArray:
-        """The lowest number over all radii for one cell a frame, (F,): its spots take turns as the last one.
+        """The lowest expected number of false crystals over all radii, for one cell a frame.
 
-        Of more than `MOST_RADII` spots so many take a turn, evenly spread, with the farthest one among them.
+        The distance of each of the cell's spots serves as a radius. Of more than `MOST_RADII` spots, that many are
+        used, evenly spread and with the farthest spot among them.
 
         Parameters
         ----------
-        cells : (F, 3, 3);  input_cell : (F,)
+        cells : (F, 3, 3)
+            Oriented cells, rows a, b, c, angstrom.
+        input_cell : (F,)
+            Number of the input cell of each.
+
+        Returns
+        -------
+        (F,) float64
+            log10 of the numbers.
         """
         xp = self.backend.xp
         distance = self.backend.distances(spots, cells[:, None])[0].astype(xp.float64)
@@ -43,7 +55,7 @@ class FalseRate:
         if len(near) == 0:
             return xp.full(spots.n_frames, xp.inf)
         frame, distance = frame[near], distance[near]
-        # In order of frame and distance. Distances that rounding may exchange are below the smallest radius.
+        # Sorts by frame and distance. Rounding can only swap distances that are below the smallest radius.
         distance = distance[xp.argsort(frame + distance)]
         ends = xp.searchsorted(frame, xp.arange(spots.n_frames + 1))
         total = xp.diff(ends)

@@ -1,4 +1,4 @@
-"""The way of a batch of frames through the steps of the method, on any backend."""
+"""The sequence of the method's steps for a batch of frames, on any backend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .search import CellTable, search_and_refine
 _log = logging.getLogger("ffbidx")
 
 LEFT_OUT, FEWEST_LEFT_OUT = 50, 2
-"""A crystal's resolution leaves out one in LEFT_OUT of its spots, and so many at least, as CrystFEL's estimate does."""
+"""A crystal's resolution leaves out one spot in LEFT_OUT, but at least FEWEST_LEFT_OUT, as CrystFEL's estimate does."""
 
 __all__ = [
     "BACKENDS",
@@ -51,27 +51,36 @@ def index_frames(
     keep_all: bool = False,
     by_intensity: NDArray[np.bool_] | None = None,
 ) -> BatchResult:
-    """Index a batch of frames: the command's whole work on them.
+    """Index a batch of frames, with all the steps of the method.
+
+    Spots closer to the origin than `plan.origin_radius` are left out, since they have the Miller indices (0, 0, 0) in
+    every orientation and carry no information on a crystal. A batch that does not fit in memory is processed in
+    halves, and so are all later batches of its size.
 
     Parameters
     ----------
+    backend
+        Backend that computes.
     spots : (N, 3)
-        Reciprocal space, 1/angstrom.
+        Spots in reciprocal space, 1/angstrom.
     offsets : (F + 1,) int64
-        Frame f owns rows offsets[f]:offsets[f + 1]. Frames with fewer than `p.fewest_spots` are not searched.
+        Frame f owns the spots offsets[f]:offsets[f + 1]. A frame with fewer spots than `p.fewest_spots` is not
+        searched.
     plan
-        The search for the batch's input cells.
+        Plan of the search for the batch's input cells.
+    p
+        Parameters of the method.
     given_cells : (M, 3, 3)
-        The cells that drift is judged against, where the plan's own were learned.
+        Input cells against which drift is judged, if those of the plan were learned; None for those of the plan.
     keep_all
-        Keep every cell that was refined, not the crystals' only.
+        Whether to return every cell that was refined, or only the crystals.
     by_intensity : (F,) bool
-        Frames whose spots come in the order of falling intensity, for `p.retry`; None: no frame's do.
+        Whether the spots of each frame are in the order of falling intensity, for `p.retry`; None if on no frame.
 
-    Spots nearer to the origin than `plan.origin_radius` have the indices (0,0,0) of every orientation and say nothing
-    of a crystal: the batch is indexed, and its crystals are measured, as if they were not there.
-
-    A batch that the memory has no room for is done in halves, and so are all later ones of its size.
+    Returns
+    -------
+    BatchResult
+        Cells and crystals of the F frames, in host memory.
     """
     n_frames = len(offsets) - 1
     ranked = np.zeros(n_frames, dtype=bool) if by_intensity is None else by_intensity
@@ -100,6 +109,7 @@ def index_frames(
 def _index_frames(
     backend: Backend, host: HostSpots, plan: SearchPlan, p: Parameters, given_cells: Array | None, keep_all: bool
 ) -> BatchResult:
+    """Index a batch that fits in memory."""
     xp = backend.xp
     n_given, host = np.diff(host.offsets), host.beyond(plan.origin_radius)
     batch = backend.load(host.spots, host.offsets)
@@ -123,7 +133,7 @@ def _index_frames(
 
 
 def _in_canonical_setting(found: CellTable, plan: SearchPlan, xp: ModuleType) -> XpArray:
-    """The cells with those of crystals in their canonical setting."""
+    """The cells (n, 3, 3), of which those of crystals are in their canonical setting."""
     cells = found.cells.copy()
     for m, operators in enumerate(plan.operators):
         mine = xp.flatnonzero(found.is_crystal & (found.input_cell == m))
@@ -141,12 +151,12 @@ def _gather(
     rung: XpArray,
     p: Parameters,
 ) -> BatchResult:
-    """Sort what was found, measure the crystals on all spots of their frames, bring everything to the host."""
+    """Copy the cells to the host, sort them, and measure the crystals on all spots of their frames."""
     found = found.on_host()
     found = found.take(np.lexsort((found.scores, found.frame)))
     frame, cells = found.frame, found.cells.astype(np.float32)
     crystals = np.flatnonzero(found.is_crystal)
-    # Within a frame by chance level where there is one, else by score, which is the order already.
+    # Crystals of a frame are sorted by chance level if there is one; else they keep the order of the scores.
     crystals = crystals[np.lexsort((np.nan_to_num(found.log10_chance[crystals]), frame[crystals]))]
     n_indexed, rmsd, resolution = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
@@ -172,7 +182,7 @@ def _gather(
 def _coverage(
     backend: Backend, batch: SpotBatch, frame: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Spots of its frame that each crystal covers, their rms distance, and the resolution up to which they reach."""
+    """Number of spots that each crystal indexes, their rms distance (1/angstrom), and its resolution (angstrom)."""
     xp = backend.xp
     slots = slots_of(frame)
     shape = (batch.n_frames, int(slots.max(initial=0)) + 1)
@@ -192,17 +202,17 @@ def _coverage(
 def _resolution(
     batch: SpotBatch, inside: Any, n_indexed: NDArray[np.int64], slots: NDArray[np.int64], frame: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Resolution up to which each of k crystals covers spots, (k,) angstrom; nan where it covers too few.
+    """Resolution (k,), angstrom, up to which each of k crystals indexes spots; nan if it indexes too few.
 
-    One in `LEFT_OUT` of its spots, and at least `FEWEST_LEFT_OUT`, are left out, those of highest resolution: a stray
-    spot that a crystal covers by chance does not move the limit.
+    The outermost spots of a crystal, one in `LEFT_OUT` and at least `FEWEST_LEFT_OUT`, are left out, so that a stray
+    spot that is indexed by chance does not change the resolution.
 
     Parameters
     ----------
     inside : (Q, N) bool
-        Spots that the crystal of each slot covers; an array of the backend. The spots of a frame ascend in |s|.
+        Whether the crystal in each slot indexes each spot; an array of the backend. A frame's spots ascend in |s|.
     n_indexed, slots, frame : (k,)
-        Number of spots of each crystal, its slot and its frame.
+        Number of indexed spots, slot and frame of each crystal.
     """
     xp = batch.xp
     left_out = np.maximum(FEWEST_LEFT_OUT, n_indexed // LEFT_OUT)
@@ -217,19 +227,19 @@ def _resolution(
         mine = enough[slots[enough] == slot]
         wanted = before[slot, frame[mine]] + n_indexed[mine] - left_out[mine]
         spots = xp.searchsorted(running[slot], xp.asarray(wanted))
-        # On the host: a device may round the sum of squares in another way.
+        # Computed on the host, since a device may round the sum of squares differently.
         x, y, z = to_host(batch.xyz[:, spots]).astype(np.float64)
         resolution[mine] = 1 / np.sqrt(x * x + y * y + z * z)
     return resolution
 
 
 def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:
-    """Spots of its frame that each crystal (k, 3, 3) would cover by chance."""
+    """Number (k,) of spots on its frame that each crystal (k, 3, 3) would index by chance."""
     threshold, fractional = p.coverage
     volumes = np.ones(len(cells)) if fractional else np.abs(np.linalg.det(cells.astype(np.float64)))
     return (n_spots * np.minimum(4 / 3 * np.pi * threshold**3 * volumes, 1)).astype(np.float32)
 
 
 def slots_of(frame: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Running number of each entry within its frame; frame is sorted."""
+    """Running number of each entry within its frame, from the sorted numbers of the frames."""
     return np.arange(len(frame)) - np.searchsorted(frame, frame)

@@ -1,7 +1,7 @@
-"""The last fit of a crystal: rotation and small strain, in the setting that explains the spots best.
+"""The last fit of a crystal: rotation and small strain, in the setting of the cell that explains the spots best.
 
-The setting is chosen by a fit that gives all residuals the same weight; the chosen one is fitted again with residuals
-weighed as the run's first frames say.
+The setting is chosen by a fit in which all residuals have the same weight. The crystal is then fitted again in this
+setting, with residuals weighted by the scatter that the run's first frames show.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..model.xp import XpArray
 from ..parameters import Parameters
 
 FARTHEST = 3.0
-"""Residuals of a spot in sigma at which it no longer speaks for or against a setting."""
+"""Length of a spot's residual, in sigma, beyond which the spot no longer distinguishes between settings."""
 TYPICAL = Spread(across=TYPICAL_SIGMA, along=TYPICAL_SIGMA, scatter=0.002)
-"""What is reckoned with where nothing was learned."""
+"""Scatter of residuals and strains that is assumed if none was learned."""
 SCATTER_LIMITS = (1e-4, 6e-3)
-"""Within these a learned scatter is the prior: no cell is surer than the first, and some crystals are bad ones."""
+"""Range to which a learned scatter is clipped when it serves as the prior of the strain."""
 
 
 def last_fit(
@@ -37,20 +37,31 @@ def last_fit(
     plan: SearchPlan,
     p: Parameters,
 ) -> tuple[XpArray, XpArray]:
-    """Fit one cell a frame with a prior on its strain; try the input cell's other settings.
+    """Fit one cell a frame with a prior on its strain, and try the other settings of its input cell.
 
     Parameters
     ----------
-    cells : (F, 3, 3);  input_cell : (F,)
-        Where to start, and the input cell each comes from, which has no strain.
+    backend
+        Backend that computes.
+    spots
+        Batch of spots.
+    cells : (F, 3, 3)
+        Initial oriented cells, rows a, b, c, angstrom.
+    input_cell : (F,)
+        Number of the input cell of each, relative to which strain is measured.
     radius : (F,)
-        Distance within which a cell explains its spots, 1/angstrom.
+        Distance within which the initial cell explains its spots, 1/angstrom.
+    plan
+        Plan of the search, with the input cells.
+    p
+        Parameters of the method.
 
     Returns
     -------
     cells : (F, 3, 3)
+        Fitted cells, rows a, b, c, angstrom.
     cutoff : (F,)
-        About three sigma of the residuals, 1/angstrom.
+        Cut-off of the fit, about three sigma of the residuals, 1/angstrom.
     """
     xp = backend.xp
     reference, prior = xp.asarray(plan.cells)[input_cell], strain_prior(plan, p)
@@ -78,7 +89,7 @@ def last_fit(
 
 
 def strain_prior(plan: SearchPlan, p: Parameters) -> float:
-    """The prior on strain: the one given, or the learned scatter within its limits, or the typical one."""
+    """Standard deviation of the prior on strain: the given one, else the learned scatter in its range, else typical."""
     if p.strain_prior > 0:
         return p.strain_prior
     if plan.spread is None:
@@ -87,7 +98,7 @@ def strain_prior(plan: SearchPlan, p: Parameters) -> float:
 
 
 def _symmetry(plan: SearchPlan, xp: ModuleType) -> XpArray:
-    """Matrices that project the six numbers of a strain on the symmetric strains of each input cell, (M, 6, 6)."""
+    """Matrices (M, 6, 6) that project the six components of a strain onto the symmetric strains of each input cell."""
     pairs = zip(plan.cells, plan.operators, strict=True)
     return xp.asarray(np.stack([components(symmetric(MATRICES, *pair)).T for pair in pairs]))
 
@@ -103,7 +114,7 @@ def _best_setting(
     prior: float,
     p: Parameters,
 ) -> XpArray:
-    """The cells, or what they become in another setting where that leaves less residual and strain."""
+    """The cells (F, 3, 3), each in the setting that leaves the least residuals and strain."""
     xp = backend.xp
     reference = xp.broadcast_to(input_cell, cells.shape)
     lowest = _cost(backend, spots, cells, input_cell, cutoff, prior)
@@ -121,7 +132,7 @@ def _best_setting(
 def _cost(
     backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, cutoff: XpArray, prior: float
 ) -> XpArray:
-    """Squared residuals in sigma, each at most FARTHEST^2, plus the squared strain in units of its prior, (F,)."""
+    """Sum (F,) of squared residuals in units of sigma, each at most FARTHEST^2, and squared strain in prior units."""
     xp = backend.xp
     distance = backend.distances(spots, cells[:, None])[0].astype(xp.float64)
     scaled = FARTHEST * distance / cutoff[spots.frame_of_spot]

@@ -1,4 +1,4 @@
-"""Why a frame has no crystal, from what the steps leave behind; `model.reason` defines the reasons."""
+"""The reason why a frame has no crystal, from the results of the steps; `model.records.reason` defines the reasons."""
 
 from __future__ import annotations
 
@@ -14,22 +14,34 @@ from ..model.xp import XpArray
 from ..parameters import Parameters
 
 LEAST_LEVEL = STANDS_OUT - chance.LOG10_ORIENTATIONS
-"""Highest log10 level of chance of a cell that stands out."""
+"""Highest log10 chance level of a cell that stands out."""
 
 
 def reason_of_level(level: XpArray, xp: ModuleType) -> XpArray:
-    """EXPLAINED_BY_CHANCE where a cell of this log10 level of chance stands out, else NO_CELL; uint8."""
+    """EXPLAINED_BY_CHANCE if a cell of the given log10 chance level stands out, else NO_CELL, as uint8."""
     stands_out = level <= LEAST_LEVEL
     return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
 
 
 def with_vectors(reason: XpArray, spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int) -> XpArray:
-    """Reasons (F,) with NO_VECTOR in place of NO_CELL where no vector stands out.
+    """Replace the reason NO_CELL by NO_VECTOR for frames on which no vector stands out.
 
     Parameters
     ----------
+    reason : (F,) uint8
+        Reasons, as `FrameReason`.
+    spots
+        Batch of spots.
     vectors : (F, G, C, 3)
-        Candidate vectors of each length, the best first, that were searched for in `n_points` directions.
+        Candidate vectors of each length group, angstrom, the best first.
+    p
+        Parameters of the method.
+    n_points
+        Number of directions on which the vectors were searched.
+
+    Returns
+    -------
+    (F,) uint8
     """
     xp = spots.xp
     rows = xp.flatnonzero(reason == FrameReason.NO_CELL.value)
@@ -42,7 +54,7 @@ def with_vectors(reason: XpArray, spots: SpotBatch, vectors: XpArray, p: Paramet
 
 
 def vectors_stand_out(spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int) -> XpArray:
-    """Whether any of a frame's vectors (F, G, 3) has more of the sampled spots near its planes than chance, (F,)."""
+    """Whether any of a frame's vectors (F, G, 3) has more sampled spots close to its planes than chance, (F,) bool."""
     xp = spots.xp
     frame = spots.frame_of_spot
     own = vectors[frame]
@@ -51,13 +63,13 @@ def vectors_stand_out(spots: SpotBatch, vectors: XpArray, p: Parameters, n_point
     distance = xp.where(sampled[:, None], xp.abs(position - xp.rint(position)), 1.0).T
     n = xp.minimum(spots.counts, p.max_spots)
     levels = [chance.log10_bound(spots.sum_per_frame(distance < t), n, 2 * t, xp) for t in chance.PLANE_DISTANCES]
-    # Empty slots are zero vectors, on whose one plane everything lies.
+    # An empty slot is a zero vector, to which all spots would be close.
     level = xp.where((vectors != 0).any(axis=-1).T, xp.stack(levels).min(axis=0), 0.0).min(axis=0)
     return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT
 
 
 def best_levels(backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan) -> XpArray:
-    """The lowest log10 level of chance of cells (F, Q, 3, 3), (F,)."""
+    """The lowest log10 chance level (F,) of any of a frame's cells (F, Q, 3, 3) of input cells (F, Q)."""
     xp = spots.xp
     shortest, volumes = xp.asarray(plan.shortest_reciprocal), xp.asarray(plan.volumes)
     radii = chance.radii(shortest[input_cell], xp)

@@ -1,4 +1,4 @@
-"""Frames without a crystal are tried again with other settings, rung by rung (`--retry`)."""
+"""Further tries: frames without a crystal are indexed again with other settings, rung by rung (`--retry`)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from .near_beam import any_near
 from .search import CellTable
 
 FEWEST_STRONGEST = 15
-"""Spots of a frame that are kept at least when the weakest are dropped."""
+"""Smallest number of a frame's spots that are kept when the weakest are dropped."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """The changes that a rung makes.
+    """The changes that a rung of the ladder makes.
 
     Attributes
     ----------
     rung : Rung
+        Name of the rung in the results.
     changes : mapping
-        Parameters of this try. None of those that make the `SearchPlan`, which all tries share.
+        Parameters that this try changes. They must not affect the `SearchPlan`, which all tries share.
     strongest : float
-        Share of a frame's spots that are used, by falling intensity; 1 for all.
+        Fraction of a frame's spots that are used, the most intense ones; 1 for all.
     """
 
     rung: Rung
@@ -69,19 +70,21 @@ LADDER = (
         },
     ),
 )
-"""The rungs, in the order in which they are climbed; `python -m tests.bench.retry` measures what each gains."""
+"""The rungs in the order of the tries; `python -m tests.bench.retry` measures the gain of each."""
 
 
 @dataclass(frozen=True)
 class HostSpots:
-    """The spots of a batch as they came.
+    """The spots of a batch in host memory, in the order of the input.
 
     Attributes
     ----------
     spots : (N, 3)
+        Spots in reciprocal space, 1/angstrom.
     offsets : (F + 1,) int64
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     by_intensity : (F,) bool
-        Frames whose spots are in the order of falling intensity.
+        Whether the spots of each frame are in the order of falling intensity.
     """
 
     spots: NDArray[Any]
@@ -89,9 +92,9 @@ class HostSpots:
     by_intensity: NDArray[np.bool_]
 
     def beyond(self, radius: float) -> HostSpots:
-        """The spots whose |s| is at least `radius` (1/angstrom), in the order in which they came."""
-        # Most batches have none, and looking is to cost no time beside a GPU. Sums that are rounded otherwise differ by
-        # less than the margin; the spots themselves are compared below.
+        """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input."""
+        # Most batches have no spot to leave out, and the check must cost little beside a GPU. Its sums may be rounded
+        # differently, by less than the margin; the exact selection follows below.
         if not any_near(self.spots, radius * radius * (1 + 1e-12)):
             return self
         squared = (self.spots.astype(np.float64) ** 2).sum(axis=1)
@@ -101,7 +104,24 @@ class HostSpots:
     def strongest(
         self, frames: NDArray[np.int64], share: float
     ) -> tuple[NDArray[np.int64], XpArray, NDArray[np.int64]]:
-        """Frames among the given ones that have weaker spots to drop; the spots that these keep, with offsets."""
+        """Select the strongest spots of frames.
+
+        Parameters
+        ----------
+        frames : (n,)
+            Numbers of the frames.
+        share
+            Fraction of a frame's spots that is kept.
+
+        Returns
+        -------
+        frames : (m,)
+            The given frames that have weaker spots to drop, and whose spots are known to be in order of intensity.
+        spots : (k, 3)
+            Spots that these frames keep, 1/angstrom.
+        offsets : (m + 1,)
+            Offsets of these frames in `spots`.
+        """
         n = np.diff(self.offsets)[frames]
         kept = np.maximum(np.ceil(share * n).astype(np.int64), FEWEST_STRONGEST)
         some = self.by_intensity[frames] & (kept < n)
@@ -121,26 +141,34 @@ def try_again(
     p: Parameters,
     given: XpArray,
 ) -> tuple[CellTable, XpArray, XpArray]:
-    """Climb the ladder with the frames that have no crystal.
+    """Index the frames without a crystal again, with the settings of each rung in turn.
 
-    Crystals are accepted by chance (`accept` = chance), with a limit that is stricter by the number of tries: all rungs
-    together make no more false crystals than the first try does.
+    Crystals are accepted by chance (`accept` is `chance`) with a limit that is divided by the number of tries, so that
+    all rungs together add no more false crystals than the first try.
 
     Parameters
     ----------
+    backend
+        Backend that computes.
     batch, host
-        All frames, on the backend and as they came.
-    found, reason
-        The cells of the first try, with the frames' numbers in the batch, and the reasons (F,) of the other frames.
+        All frames, on the backend and in the order of the input.
+    found : CellTable
+        Cells of the first try, with the frames' numbers in the batch.
+    reason : (F,) uint8
+        Reasons after the first try, as `FrameReason`.
+    plan
+        Plan of the search for the batch's input cells.
+    p
+        Parameters of the first try.
     given : (M, 3, 3)
-        The cells that drift is judged against.
+        Input cells against which drift is judged, rows a, b, c, angstrom.
 
     Returns
     -------
     found : CellTable
-        The cells of all tries.
+        Cells of all tries.
     reason : (F,) uint8
-        Why a frame has no crystal after all tries, as `FrameReason`.
+        Reason why a frame has no crystal after all tries, as `FrameReason`.
     rung : (F,) uint8
         The try that indexed a frame, as `Rung`.
     """
@@ -157,7 +185,7 @@ def try_again(
         if len(frames) == 0:
             continue
         more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_false_rate=limit), given)
-        # On all spots of the frames and in one measure, whatever the try used.
+        # Scores are computed on all spots of the frames and in the same measure, whichever spots the try used.
         more.scores = final_scores(backend, batch.take(frames), more, p)
         solved = why == FrameReason.NONE.value
         # Whether a cell stands out is decided in the first try, which looks at fewer orientations.

@@ -1,4 +1,4 @@
-"""Steps 1 to 4 of the method in their order, on any backend, and what they find."""
+"""Steps 1 to 4 of the method in their order, on any backend, and the table of the cells that they find."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from ..parameters import Parameters
 def search(
     backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int
 ) -> tuple[OrientedCells, XpArray]:
-    """Steps 1 to 3: candidate vectors, their refinement, oriented cells; the cells, and the vectors (F, G, C, 3)."""
+    """Steps 1 to 3: find candidate vectors, refine them, and lay the input cells on them.
+
+    Returns
+    -------
+    found : OrientedCells
+        The best oriented cells of each frame.
+    vectors : (F, G, C, 3)
+        Refined candidate vectors of each length group, angstrom.
+    """
     vectors = backend.find_candidate_vectors(spots, plan, p, n_points)
     vectors = backend.refine_vectors(spots, vectors, plan, p)
     return backend.find_oriented_cells(spots, vectors, plan, p), vectors
 
 
 def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
-    """Steps 1 to 4 as published: the cells of each frame in the order of their raw scores, with their final ones."""
+    """Steps 1 to 4 as published: the refined cells of each frame, in the order of their raw scores."""
     found, _ = search(backend, spots, plan, p, p.num_halfsphere_points)
     cells, scores = backend.refine_cells(spots, found.cells, found.scores, p)
     return OrientedCells(cells, scores, found.input_cell)
@@ -31,23 +39,23 @@ def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: P
 
 @dataclass(kw_only=True)
 class CellTable(ArrayTable):
-    """n cells found on a batch, in any order; arrays of the backend.
+    """n cells found on a batch, in any order, as arrays of the backend.
 
     Attributes
     ----------
     frame : (n,) int64
-        The batch's number of each cell's frame.
+        Number of each cell's frame in the batch.
     cells : (n, 3, 3) float64
         Oriented cells, rows a, b, c, angstrom.
     input_cell : (n,) int32
-        The plan's input cell that each cell came from.
+        Number of the input cell, in the plan, from which each cell was found.
     scores : (n,) float64
         Score of each cell; lower is better.
     log10_chance : (n,) float64
-        log10 of the chance level.
+        log10 of the chance level; nan if crystals are not accepted by chance.
     log10_false : (n,) float64
-        log10 of the number of false crystals as good as this one that are expected on its frame. Both are nan where
-        crystals are not judged by chance.
+        log10 of the expected number of false crystals on the frame that are as good as this cell; nan in the same
+        case.
     is_crystal : (n,) bool
         Whether a cell is a crystal.
     """
@@ -61,5 +69,5 @@ class CellTable(ArrayTable):
     is_crystal: Annotated[XpArray, Column("cells", dtype="?")]
 
     def on_host(self) -> CellTable:
-        """The same in host memory."""
+        """The same table with its arrays in host memory."""
         return CellTable(**{name: to_host(array) for name, array in self.only(CellTable).items()})
