@@ -1,4 +1,4 @@
-"""Reading: spot files of every format, recognised by their content, and input cells."""
+"""Reading of spot files, whose format is recognised by their content, and of input cells."""
 
 from .blocks import count_frames, read_blocks, read_frames
 from .cells.input_cell import read_cell

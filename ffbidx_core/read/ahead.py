@@ -1,4 +1,4 @@
-"""Reading in threads of its own, a few blocks ahead of the computation."""
+"""Reading in a separate thread, a few blocks ahead of the computation."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ R = TypeVar("R")
 
 _END = object()
 _PATIENCE = 0.1
+"""Time between two checks of whether to stop, seconds."""
 
 
 class ReadAhead(Generic[T], Iterator[T]):
-    """The items of an iterable, made by another thread that is at most `depth` items ahead.
+    """The items of an iterable, produced by another thread that is at most `depth` items ahead.
 
-    An exception of the iterable is raised here, after the items before it. `close` ends the thread as soon as the item
-    in its hands is made.
+    An exception of the iterable is raised here, after the items before it. `close` ends the thread as soon as it has
+    produced its current item.
 
     Parameters
     ----------
+    items
+        The iterable.
+    depth
+        Largest number of items that wait.
     stop
-        Once this event is set the iterator waits for no further item: it stops, and `ended` stays false.
+        Event after which the iterator waits for no further item: it stops, and `ended` stays false.
 
     Attributes
     ----------
     ended : bool
-        Whether all items of the iterable have come.
+        Whether all items of the iterable have been delivered.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> None:
@@ -39,13 +44,13 @@ class ReadAhead(Generic[T], Iterator[T]):
         self._made: queue.Queue[object] = queue.Queue(depth)
         self._closed = threading.Event()
         self.ended = False
-        # A daemon: a reader that hangs on a dead file system must not keep the program from leaving.
+        # The thread is a daemon, so that a reader that hangs on a dead file system does not keep the program alive.
         self._thread = threading.Thread(target=self._work, name="ffbidx-reader", daemon=True)
         self._thread.start()
 
     @property
     def fill(self) -> float:
-        """Share of the queue that is filled, 0 to 1."""
+        """Fraction of the queue that is filled, from 0 to 1."""
         return self._made.qsize() / self._made.maxsize
 
     def __iter__(self) -> Self:
@@ -70,7 +75,7 @@ class ReadAhead(Generic[T], Iterator[T]):
                 return None
 
     def close(self, seconds: float | None = 1.0) -> None:
-        """End the thread, and wait for its end, at most for some seconds; None: without a limit."""
+        """Stop the thread, and wait for its end for at most some seconds, or without a limit for None."""
         self._closed.set()
         self._thread.join(timeout=seconds)
 
@@ -92,19 +97,31 @@ class ReadAhead(Generic[T], Iterator[T]):
 
 
 class _Failure:
+    """An exception of the iterable, on its way through the queue."""
+
     def __init__(self, error: BaseException) -> None:
         self.error = error
 
 
 def read_ahead(items: Iterable[T], depth: int = 2, stop: threading.Event | None = None) -> ReadAhead[T]:
-    """Read items ahead, see `ReadAhead`."""
+    """The items of an iterable, read ahead by another thread; see `ReadAhead`."""
     return ReadAhead(items, depth, stop)
 
 
 def in_order(items: Iterable[T], work: Callable[[T], R], threads: int) -> Iterator[R]:
-    """The results of work on items, in their order, which some threads do while the next items are taken.
+    """Apply a function to items in several threads, and yield the results in the order of the items.
 
-    An exception of the items is raised behind the results of those before it. With one thread the caller works.
+    An exception of the iterable is raised after the results of the items before it. With one thread the function is
+    called in the caller's thread.
+
+    Parameters
+    ----------
+    items
+        The items, which are taken in the caller's thread.
+    work
+        Function of an item.
+    threads
+        Number of threads that call the function.
     """
     if threads == 1:
         yield from map(work, items)

@@ -1,4 +1,4 @@
-"""Frames in memory, read as those of a spot file are."""
+"""Frames that are given as arrays in memory, with the same interface as a spot file."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ from .frames import RawFrames
 from .selection import Selection, readable_frames
 
 NAME = "memory"
-"""The input file of these frames in results."""
+"""Name that stands for the input file of these frames in results."""
 
 
 class SpotArrays:
-    """The spots of F frames in memory. It reads as a spot file without pixels and without cells of its own does.
+    """The spots of F frames in memory, which are read like a spot file without pixels and without cells of its own.
 
     Parameters
     ----------
     spots : (n, 3) array, or sequence of (n, 3) arrays
-        Spots in 1/angstrom, of all frames one after the other, or an array for each frame. Numbers of any real type;
-        a frame with a spot that is not finite gets the status `bad_spots`.
+        Spots in reciprocal space, 1/angstrom, of any real type: those of all frames one after the other, or an array
+        for each frame. A frame with a spot that is not finite gets the status `bad_spots`.
     offsets : (F + 1,) array of integers, optional
-        Frame f owns rows offsets[f]:offsets[f + 1] of `spots`. Without offsets a single array is one frame.
+        Frame f owns the rows offsets[f]:offsets[f + 1] of `spots`. Without offsets a single array is one frame.
 
     Attributes
     ----------
     n_frames : int
+        Number of frames.
 
     Raises
     ------
     ArrayError
-        For arrays of another shape or type, and offsets that do not fit the spots.
+        If an array has another shape or type, or the offsets do not fit the spots.
     """
 
     path, format = NAME, "arrays in memory"
@@ -63,40 +64,46 @@ class SpotArrays:
         self.n_frames = len(self._offsets) - 1
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending."""
+        """The frames with the given ascending numbers."""
         rows, offsets = rows_of(self._offsets, frames)
         yield RawFrames(NAME, frames, [""] * len(frames), self._spots[rows], offsets)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file is open."""
 
     def frames(
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames]:
-        """The selected frames from a place on, with the beam shifted where the geometry says so."""
+        """The selected frames from a place on, with the beam shifted if `geometry` is a shift of the beam."""
         file = ShiftedSpots(self, geometry.beam_shift) if isinstance(geometry, ShiftAlone) else self
         yield from readable_frames(file, Source(NAME), start, selection, at_once)
 
     @property
     def identity(self) -> InputIdentity:
-        """How the arrays are recognised: their size and the hash of their content."""
+        """Identity of the arrays: their size and the hash of their content."""
         hasher = hashlib.blake2b(self._offsets.tobytes(), digest_size=16)
         hasher.update(np.ascontiguousarray(self._spots).data)
         return InputIdentity(NAME, -1, self._spots.nbytes, 0, f"{self._spots.nbytes}:{hasher.hexdigest()}")
 
 
 def checked(values: Any, name: str) -> NDArray[np.floating[Any]]:
-    """Spots as an (n, 3) array of floating-point numbers.
+    """Convert spots to an array of floating-point numbers.
 
     Parameters
     ----------
+    values : (n, 3)
+        Spots, 1/angstrom.
     name
-        What an error calls them.
+        Name of the argument in error messages.
+
+    Returns
+    -------
+    (n, 3) float32 or float64
 
     Raises
     ------
     ArrayError
-        For another shape or type.
+        If the shape or type is another.
     """
     array = _as_array(values, name)
     if array.ndim != 2 or array.shape[1] != 3:
@@ -106,17 +113,19 @@ def checked(values: Any, name: str) -> NDArray[np.floating[Any]]:
 
 
 def _as_array(values: Any, name: str, kinds: str = "fiu", wanted: str = "real numbers") -> NDArray[Any]:
+    """Values as an array of one of some kinds of numbers."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise ArrayError(name, f"what is no array ({error})", f"an array of {wanted}") from None
-    # An empty list has no numbers from which a type could follow.
+        raise ArrayError(name, f"content that is not an array ({error})", f"an array of {wanted}") from None
+    # An empty list has no numbers that could determine a type.
     if array.dtype.kind not in kinds and array.size:
         raise ArrayError(name, f"the type {array.dtype}", f"an array of {wanted}")
     return array
 
 
 def _frames(spots: Any) -> Sequence[NDArray[Any]]:
+    """The spots of each frame from a sequence of arrays."""
     if not isinstance(spots, (list, tuple, np.ndarray)):
         given = f"a {type(spots).__name__}"
         raise ArrayError("spots", given, "an (n, 3) array with offsets, or a list of (n, 3) arrays, one for each frame")
@@ -124,6 +133,7 @@ def _frames(spots: Any) -> Sequence[NDArray[Any]]:
 
 
 def _checked_offsets(offsets: Any, n_spots: int) -> NDArray[np.int64]:
+    """Offsets as an array of integers that fit a number of spots."""
     array = _as_array(offsets, "offsets", "iu", "integers")
     if array.ndim != 1 or len(array) == 0:
         raise ArrayError("offsets", f"the shape {array.shape}", "(n_frames + 1,)")

@@ -1,4 +1,4 @@
-"""Blocks of frames joined and cut to batches, which are computed together."""
+"""Division of blocks of frames into batches, whose frames are computed together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from ..model.records.frame import FrameBlock
 
 
 def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iterator[FrameBlock]:
-    """Blocks joined and cut to batches of `size` frames.
+    """Join and cut blocks to batches of `size` frames.
 
-    With `own_cells` the frames of a batch share their input cells; frames that cannot be used go with any. Where a
-    block has no frames, since there are no more for now, no frame waits for others; it comes after them.
+    A block without frames means that there are no new frames yet; the frames that wait then form a smaller batch, which
+    comes before that block.
+
+    Parameters
+    ----------
+    blocks
+        Blocks of frames.
+    size
+        Number of frames in a batch.
+    own_cells
+        Whether the input cells come from the files. The frames of a batch then share their input cells; frames that
+        cannot be used go with any cells.
     """
     waiting: list[FrameBlock] = []
     for block in blocks:
@@ -38,6 +48,7 @@ def batches(blocks: Iterable[FrameBlock], size: int, *, own_cells: bool) -> Iter
 
 
 def _cells_differ(waiting: Sequence[FrameBlock], block: FrameBlock) -> bool:
+    """Whether the input cells of a block differ from those of the blocks that wait."""
     if not block.has_usable_frames:
         return False
     first = next((part for part in waiting if part.has_usable_frames), None)

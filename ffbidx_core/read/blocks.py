@@ -1,4 +1,4 @@
-"""Spot files as blocks of frames, in the order of the input and with bounded memory."""
+"""Reading of spot files as blocks of frames, in the order of the input and with bounded memory."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from .growing.follow import Follower
 
 FRAMES_PER_BLOCK = 1024
+"""Default of the largest number of frames in a block."""
 START = Place()
+"""The place before the first frame of the input."""
 MOST_FILES_COUNTED = 1000
+"""Number of files above which their frames are not counted in advance."""
 GROWS = "is open for writing, or was when its writer died: frames that are not whole yet are left out"
 UNITS_ASSUMED = "no attribute units, 1/angstrom assumed (not said again)"
 
@@ -46,44 +49,51 @@ def read_blocks(
     arrays: SpotArrays | None = None,
     threads: int = 1,
 ) -> Iterator[FrameBlock]:
-    """The frames of the sources, in their order.
+    """Read the frames of the sources in their order, as blocks.
 
-    Frames that follow each other and have the same own cells share a block, from whatever files they are. A file that
-    cannot be used becomes one row with status UNREADABLE and a line in `problems`; so does a frame that cannot be read,
-    with its index.
+    Consecutive frames with the same input cells of their own share a block, even if they come from several files. A
+    file that cannot be used becomes one row with the status UNREADABLE and a line in `problems`; a frame that cannot be
+    read becomes such a row with its index.
 
     Parameters
     ----------
+    sources
+        Input files, or single frames of them.
     frames_per_block
         Largest number of frames in a block.
     d_min, d_max
-        Spots of a resolution outside these limits, angstrom, are dropped.
+        Limits of resolution, angstrom; spots outside are dropped. None for no limit.
     every
-        Take frames 0, every, 2 every, ... of the whole input.
+        Step of the selection: the frames 0, every, 2 every, ... of the whole input are taken.
     max_frames
-        Stop after so many frames were taken.
+        Largest number of frames that are taken; None for no limit.
     geometry
-        Geometry for files that hold peaks in detector pixels; None: each file's own.
+        Geometry for files that hold peaks in detector pixels; None for each file's own.
     start
-        Where to begin: the start of the input, or the place behind a frame of earlier blocks.
+        Place where reading begins: the start of the input, or the place after a frame of earlier blocks.
     end
-        Position in the whole input to stop before.
+        Position in the whole input before which reading stops; None for the end of the input.
     by_intensity
-        Sort the spots of each frame by falling intensity, where its file has it.
+        Whether to sort the spots of each frame by falling intensity, if its file has intensities.
     follow
-        Follows files that grow or appear; the sources are its files then. While no frame is there yet, blocks
-        without frames come, see `FrameBlock.pause`.
+        Follower of files that grow or appear, whose files the sources are then. It yields blocks without frames while
+        there is no new frame, see `FrameBlock.pause`.
     arrays
-        Frames in memory, which are read instead of sources.
+        Frames in memory, which are read instead of the sources.
     threads
-        Threads that sift the spots of blocks, while the one that takes the blocks reads the files; 1: it sifts, too.
+        Number of threads that sift the spots of blocks, while the caller's thread reads the files; with 1 the caller's
+        thread does both.
+
+    Yields
+    ------
+    FrameBlock
 
     Raises
     ------
     InputError
-        While blocks are taken: when the only source cannot be used.
+        While blocks are taken, if the only source cannot be used.
     ParameterError
-        At once: for a limit or number that makes no sense.
+        At once, if a limit or number is out of its range.
     """
     _check("frames_per_block", frames_per_block, 1)
     _check("every", every, 1)
@@ -108,7 +118,7 @@ def read_blocks(
             return FrameBlock.pause(parts.problems)
         return frame_block(parts, limits, by_intensity, sieve)
 
-    # A frame that has come does not wait for the next ones.
+    # A run that follows its input sifts in one thread, so that a frame does not wait for later ones.
     return in_order(_gathered(frames, frames_per_block), made, threads if follow is None else 1)
 
 
@@ -120,7 +130,7 @@ def read_frames(
     max_frames: int | None = None,
     frames_at_once: int = FRAMES_PER_BLOCK,
 ) -> Iterator[RawFrames]:
-    """The frames of the sources as they are in their files; see `read_blocks`."""
+    """Read the frames of the sources as they are in their files; see `read_blocks` for the parameters."""
     _check("every", every, 1)
     _check("max_frames", max_frames, 1)
     return _all_frames(sources, Selection(every, max_frames, START, None), START, frames_at_once, geometry)
@@ -134,7 +144,7 @@ def _check(name: str, value: int | None, low: int) -> None:
 def _all_frames(
     sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
 ) -> Iterator[RawFrames]:
-    """The frames of all sources, with a row for each file, or rest of a file, that cannot be read."""
+    """The frames of all sources, with one row for each file, or rest of a file, that cannot be read."""
     only = len(sources) == 1
     units_noted = False
     begin = start.frame
@@ -147,7 +157,7 @@ def _all_frames(
         except InputError as error:
             if only:
                 raise
-            # One row stands for the file, however many of its frames were wanted.
+            # One row stands for the file, however many of its frames were selected.
             number = max(number for number, _ in group)
             yield unreadable_row(path, str(error), Place(number + 1, 0, selection.position, selection.taken))
             begin = 0
@@ -159,7 +169,7 @@ def _all_frames(
                 begin = 0
                 for raw in _frames(file, source, place, selection, at_once, only):
                     if file.units_assumed and not units_noted:
-                        # In the same words wherever in the input a run is taken up.
+                        # The words are the same wherever in the input a run is resumed.
                         where = f"{path}, /spots" if only else "an input's /spots"
                         raw.problems.append(f"{where}: {UNITS_ASSUMED}")
                         units_noted = True
@@ -172,7 +182,7 @@ def _all_frames(
 def _frames(
     file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int, only: bool
 ) -> Iterator[RawFrames]:
-    """The selected frames of a source from a place on; an error becomes one row, unless it is all that there is."""
+    """The selected frames of a source from a place on; an error becomes one row, unless the source is the only one."""
     first = place.frame if source.index is None else source.index
     any_read, taken = place.frame > 0, place.taken
     try:
@@ -182,7 +192,7 @@ def _frames(
     except InputError as error:
         if only and not any_read:
             raise
-        # The frames that are left out count as passed, and as not taken, wherever the slices begin.
+        # The frames that are left out count as passed but not taken, wherever the slices begin.
         selection.position = place.position + (1 if source.index is not None else file.n_frames - first)
         selection.taken = taken
         rest = "; the rest of the file is left out" if any_read else ""
@@ -191,7 +201,7 @@ def _frames(
 
 
 def _gathered(frames: Iterable[RawFrames | Pause], at_once: int) -> Iterator[list[RawFrames] | Pause]:
-    """Consecutive frames with the same own cells, which make a block."""
+    """Groups of consecutive frames with the same input cells of their own, each of which becomes a block."""
     parts: list[RawFrames] = []
     n_frames = n_spots = 0
     cells: bytes | None = None
@@ -215,16 +225,16 @@ def _gathered(frames: Iterable[RawFrames | Pause], at_once: int) -> Iterator[lis
 
 
 def _cells_key(raw: RawFrames) -> bytes | None:
-    """Equal for equal own cells; None for rows that go with any."""
+    """A key that is equal for equal input cells of the file; None for rows that go with any cells."""
     if not raw.readable:
         return None
     return b"" if raw.cells is None else raw.cells.tobytes()
 
 
 def count_frames(sources: Sequence[Source], geometry: GivenGeometry | None = None) -> int | None:
-    """Number of frames that the sources hold; None for more than `MOST_FILES_COUNTED` files, which would take long.
+    """Number of frames in the sources; None for more than `MOST_FILES_COUNTED` files, which would take too long.
 
-    Files that cannot be used are counted as empty; the run reports what is wrong with them.
+    A file that cannot be used counts as empty; the run reports the fault of the file.
     """
     whole = [source.path for source in sources if source.index is None]
     if len(whole) > MOST_FILES_COUNTED:

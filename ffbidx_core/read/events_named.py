@@ -1,4 +1,4 @@
-"""Frames that inputs name by their events, as CrystFEL's list_events writes them."""
+"""Frames that are named by their events, as in the lists of CrystFEL's list_events."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from .formats.open import open_spots
 
 
 def with_events_found(sources: Sequence[Source], geometry: GivenGeometry | None) -> list[Source]:
-    """Sources with the number of the frame for each event that is named; files are opened where one of theirs is.
+    """Find the frame numbers of the events that sources name; only files with a named event are opened.
 
     Parameters
     ----------
+    sources
+        Input files, or frames of them by number or event.
     geometry
-        Says where events are in the files.
+        Geometry that says where events are in the files.
 
     Returns
     -------
     list of Source
-        An event that the file has not gets a number that no frame has, so that it is reported with all else that
-        cannot be read.
+        Sources with frame numbers. An event that its file lacks gets a number that no frame has, so that it is reported
+        together with everything else that cannot be read.
     """
     known: dict[str, Mapping[str, int]] = {}
     found = []
@@ -38,8 +40,9 @@ def with_events_found(sources: Sequence[Source], geometry: GivenGeometry | None)
 
 
 def _events_of(path: str, geometry: GivenGeometry | None) -> Mapping[str, int]:
+    """Frame number of each event in a file; empty for a file without events or one that cannot be read."""
     with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
-        # Only files of events have them; their reader needs h5py, which text is read without.
+        # Looked up by name, since importing the class would load h5py, which text files do not need.
         numbers: Mapping[str, int] = getattr(file, "event_numbers", {})
         return numbers
     return {}
