@@ -14,6 +14,8 @@ from tests.helpers.paths import ROOT
 MODULES = sorted(path for top in ("ffbidx", "ffbidx_core", "ffbidx_cli") for path in (ROOT / top).rglob("*.py"))
 MOST_MODULES = 16
 """A folder with more modules is one in which nothing is found."""
+MOST_LINES = 300
+"""A file with more lines has more than one trade."""
 
 GROUND = {"errors", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time"}
 """Modules at the top of the core that every room stands on."""
@@ -125,3 +127,11 @@ def test_no_folder_has_more_modules_than_one_finds_one_s_way_in():
         str(folder.relative_to(ROOT)): n for folder in folders if (n := len(list(folder.glob("*.py")))) > MOST_MODULES
     }
     assert crowded == {}
+
+
+def test_no_file_has_more_lines_than_are_read_at_a_time():
+    tops = ("ffbidx", "ffbidx_core", "ffbidx_cli", "tests", "docs")
+    files = [path for top in tops for path in (ROOT / top).rglob("*") if path.suffix in (".py", ".cu", ".cuh")]
+    assert any(path.suffix == ".cu" for path in files)
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+    assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
