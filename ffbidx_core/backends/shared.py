@@ -8,42 +8,18 @@ from types import ModuleType
 
 import numpy as np
 
-from ..model.misfit.equations import Spread
-from ..model.records.batch import SpotBatch
-from ..model.xp import XpArray
-from ..parameters import Parameters
 from .generic.expected_false import expected_false
 from .generic.fit_whitened import fit_whitened
 
 
 class GenericVerbs:
-    """Verbs in plain array code, for backends without a kernel of their own for these verbs."""
+    """Verbs in plain array code, for backends without a kernel of their own for these verbs.
 
-    def fit_whitened(
-        self,
-        spots: SpotBatch,
-        cells: XpArray,
-        reference: XpArray,
-        cutoff: XpArray,
-        spread: Spread,
-        prior: float,
-        symmetry: XpArray | None = None,
-    ) -> XpArray:
-        """See `Backend.fit_whitened`."""
-        return fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
+    They need nothing of the backend: the module of the arrays is `spots.xp`.
+    """
 
-    def expected_false(
-        self,
-        spots: SpotBatch,
-        counts: XpArray,
-        radii: XpArray,
-        input_cell: XpArray,
-        volumes: XpArray,
-        orders: XpArray,
-        p: Parameters,
-    ) -> XpArray:
-        """See `Backend.expected_false`."""
-        return expected_false(spots, counts, radii, input_cell, volumes, orders, p)
+    fit_whitened = staticmethod(fit_whitened)
+    expected_false = staticmethod(expected_false)
 
 
 class OnHost(GenericVerbs):
