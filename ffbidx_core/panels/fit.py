@@ -36,7 +36,7 @@ KINDS = np.array([0, 0, 1, 3, 3, 2])
 FIRST = np.array([1.5, 1.0, 5.0, 2.0])
 """Sizes of the motions of each kind in the first round: pixels, pixels, milliradian, milliradian."""
 USUAL = np.array([0.5, 0.5, 1.5, 1.5])
-AS_MANY = 2.0
+AS_MANY = 0.5
 """Sizes are drawn to the usual ones as if so many motions more had these."""
 WHOLE = np.array([20.0, 20.0, 20.0, 5.0, 5.0, 1e-6])
 """Sizes of the motions of the whole detector, which does not turn about the beam."""
