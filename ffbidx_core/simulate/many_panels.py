@@ -98,6 +98,24 @@ class ManyPanels:
         farther = self.distance / (1 + distance) - self.distance
         return replace(self, true=replace(self.true, corner=self.true.corner + np.array([x, y, farther])))
 
+    def shares(self, *, alone: bool = False) -> Array:
+        """How much the nodes of the tree (n,) move in a disturbance, in relation to each other.
+
+        Parameters
+        ----------
+        alone
+            Panels move each by itself, and groups not.
+        """
+        levels = self.tree.level
+        deepest = int(levels.max())
+        shares = np.zeros(len(levels))
+        for node, level in enumerate(levels.tolist()):
+            if level == deepest:
+                shares[node] = 1.0 if alone or deepest <= 1 else LEVELS[-1]
+            elif level:
+                shares[node] = 0.0 if alone else LEVELS[min(level, 2) - 1] if deepest > 2 else 1.0
+        return shares
+
     def disturbed(self, size: float, rng: np.random.Generator, *, alone: bool = False) -> ManyPanels:
         """The detector with its panels elsewhere than the file has them.
 
@@ -117,15 +135,8 @@ class ManyPanels:
         """
         if not 0 <= size < LARGEST:
             raise ParameterError("panels_off", size, f"at least 0 and below {LARGEST:g} pixels")
-        tree = self.tree
-        deepest = int(tree.level.max())
-        weight = np.zeros(tree.n_nodes)
-        for node, level in enumerate(tree.level.tolist()):
-            if level == deepest:
-                weight[node] = 1.0 if alone or deepest <= 1 else LEVELS[-1]
-            elif level:
-                weight[node] = 0.0 if alone else LEVELS[min(level, 2) - 1] if deepest > 2 else 1.0
-        motion = tree.of_panels(rng.standard_normal((tree.n_nodes, 6)) * MOTION * weight[:, None])
+        shares = self.shares(alone=alone)
+        motion = self.tree.of_panels(rng.standard_normal((len(shares), 6)) * MOTION * shares[:, None])
         # Seen shifts grow a little faster or slower than motions.
         for _ in range(3):
             moved = without_turn(self.true.moved(motion), self.true)

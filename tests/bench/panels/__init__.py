@@ -1,0 +1,1 @@
+"""Where the panels of simulated detectors are found to be."""
