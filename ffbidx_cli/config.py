@@ -92,7 +92,7 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
     try:
         return options_among(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(path, f"is no TOML: {error}") from None
+        raise InputError(path, f"is not TOML: {error}") from None
 
 
 def key_of(parameter: click.Parameter) -> str:

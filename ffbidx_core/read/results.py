@@ -54,7 +54,7 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
     Raises
     ------
     InputError
-        When it is no results file, or is damaged.
+        When it is not a results file, or is damaged.
     """
     with open_file(path) as file:
         pieces = _Pieces(file, path)
@@ -73,7 +73,7 @@ def read_frames(path: str, frames: slice) -> Results:
     Raises
     ------
     InputError
-        When it is no results file, or what is read is damaged.
+        When it is not a results file, or what is read is damaged.
     """
     with open_file(path) as file:
         return _Pieces(file, path).frames(frames)
@@ -105,7 +105,7 @@ def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
     Raises
     ------
     InputError
-        When it is no results file, or lacks a dataset.
+        When it is not a results file, or lacks a dataset.
     """
     if read_text(path) is not None:
         raise InputError(path, IS_TEXT)
@@ -214,7 +214,7 @@ def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
 
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
     if attributes.get("format") != FORMAT:
-        raise InputError(path, f"is no results file: its attribute format is not {FORMAT}")
+        raise InputError(path, f"is not a results file: its attribute format is not {FORMAT}")
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
         raise InputError(path, f"has the format version {version}; this program reads {FORMAT_VERSION}")
     names = [f.name for f in fields(ResultsHeader) if f.default is MISSING or f.name in attributes]

@@ -44,7 +44,7 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways
             if os.path.samestat(found, os.stat(name)):
                 raise UsageError(f"{path}: the output is the input {name}: give another name with -o")
     if not stat.S_ISREG(found.st_mode):
-        raise OutputError(path, "is a directory" if stat.S_ISDIR(found.st_mode) else "is no regular file")
+        raise OutputError(path, "is a directory" if stat.S_ISDIR(found.st_mode) else "is not a regular file")
     if not overwrite:
         raise OutputError(path, f"is already there: give another name with -o, or {ways_on}")
     _check_directory(path)
@@ -54,7 +54,7 @@ def _check_directory(path: str) -> None:
     # What a symbolic link points to is replaced, not the link.
     directory = os.path.dirname(os.path.realpath(path)) or "."
     if path == "" or path.endswith("/"):
-        raise OutputError(path or "''", "is no file name")
+        raise OutputError(path or "''", "is not a file name")
     if not os.path.isdir(directory):
         raise OutputError(path, f"its directory {directory} does not exist")
     if not os.access(directory, os.W_OK | os.X_OK):

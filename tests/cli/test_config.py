@@ -74,7 +74,7 @@ def test_results_repeat_their_run(run, config, tmp_path):
     [
         ("nonsense = 1\n", "there is no option nonsense"),
         ("resume = true\n", "there is no option resume"),
-        ("every = \n", "is no TOML"),
+        ("every = \n", "is not TOML"),
         ("every = 'x'\n", "--every"),
         ("max-drift = '4'\n", "LENGTH,ANGLE"),
     ],
@@ -85,7 +85,7 @@ def test_bad_files_are_one_line(run, tmp_path, spots_file, text, says):
 
 
 def test_files_that_know_no_options(run, spots_file):
-    assert run("index", "--config", spots_file).is_one_line_error(2, "is no results file")
+    assert run("index", "--config", spots_file).is_one_line_error(2, "is not a results file")
     assert run("index", "--config", "nowhere.toml").is_one_line_error(2, "nowhere.toml")
     assert run("index").is_one_line_error(2, "Missing argument 'INPUT...'")
 

@@ -117,7 +117,7 @@ def test_outputs_have_the_beam_where_the_run_moved_it(run, shifted, own):
 
 
 def test_what_cannot_be_diagnosed(run, shifted):
-    assert run("diagnose", "s.h5").is_one_line_error(2, "s.h5", "no results file")
+    assert run("diagnose", "s.h5").is_one_line_error(2, "s.h5", "not a results file")
     assert run("diagnose", "none.h5").is_one_line_error(2, "none.h5")
     Path("s.h5").unlink()
     ran = run("diagnose", shifted)

@@ -87,7 +87,7 @@ def test_bad_requests_are_one_line(wrong, tmp_path, capsys):
         ([str(results), "-o", str(taken)], 6, "already there"),
         ([str(results), "-o", str(results), "--overwrite"], 2, "is the input"),
         ([str(results), "-o", str(tmp_path / "x.expt")], 2, "name the output .geom"),
-        ([str(spots)], 2, "no results file"),
+        ([str(spots)], 2, "not a results file"),
         ([str(tmp_path / "none.h5")], 2, "none.h5"),
     ):
         assert main(["geometry", *arguments, "--no-try"]) == status, arguments

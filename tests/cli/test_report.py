@@ -86,7 +86,11 @@ def test_spots_that_the_results_keep_need_no_input(run, index, spots_file):
 
 
 def test_files_that_are_no_results(run, spots_file, text_file):
-    problems = {spots_file: "", text_file: "is no HDF5 file", "nowhere.h5": "cannot be read: no such file or directory"}
+    problems = {
+        spots_file: "",
+        text_file: "is not an HDF5 file",
+        "nowhere.h5": "cannot be read: no such file or directory",
+    }
     for bad, problem in problems.items():
         assert run("report", bad).is_one_line_error(2, bad, problem)
         assert run("show", bad, 0).is_one_line_error(2, bad, problem)

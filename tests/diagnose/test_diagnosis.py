@@ -242,5 +242,5 @@ def test_it_is_the_same_every_time():
 
 
 def test_what_is_no_results_file():
-    with pytest.raises(InputError, match="no results file"):
+    with pytest.raises(InputError, match="not a results file"):
         make_diagnosis(spots_of(), cpu())

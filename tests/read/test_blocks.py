@@ -70,7 +70,7 @@ def problem_files(folder: Path) -> dict[str, str]:
         str(folder / "pipe"): "is a named pipe",
         "/dev/zero": "is a device",
         str(folder / "empty"): "is empty",
-        "a\0b": "is no file name",
+        "a\0b": "is not a file name",
     }
 
 

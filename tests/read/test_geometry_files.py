@@ -215,8 +215,8 @@ def test_lines_without_effect_get_a_note():
     text = SIMPLE + "p0/cofset = 0.1\ncorner_x = -60\nadu_per_photon = 1\n; a comment\ngroup_a = p0\nphoton_enrgy = 1\n"
     found = parse_geometry("det.geom", text).notes
     assert found == (
-        "det.geom, line 10: cofset is no key of a geometry, the line has no effect",
-        "det.geom, line 15: photon_enrgy is no key of a geometry, the line has no effect",
+        "det.geom, line 10: cofset is not a key of a geometry, the line has no effect",
+        "det.geom, line 15: photon_enrgy is not a key of a geometry, the line has no effect",
         "det.geom, line 11: corner_x is a default for panels that are mentioned after it, and none is: the line has no "
         "effect",
     )

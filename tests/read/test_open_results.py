@@ -90,7 +90,7 @@ def test_files_that_hold_no_results_are_refused(tmp_path: Path) -> None:
         open_results(tmp_path / "x.txt")
     with h5py.File(tmp_path / "y.h5", "w"):
         pass
-    with pytest.raises(InputError, match="is no results file"):
+    with pytest.raises(InputError, match="is not a results file"):
         open_results(tmp_path / "y.h5")
 
 

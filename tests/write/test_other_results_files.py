@@ -36,7 +36,7 @@ def replace(path: str, value: object) -> Callable[[h5py.File], None]:
 
 
 BAD = {
-    "no results file": (lambda f: f.attrs.__delitem__("format"), "is no results file"),
+    "no results file": (lambda f: f.attrs.__delitem__("format"), "is not a results file"),
     "newer": (lambda f: f.attrs.__setitem__("format_version", 2), "has the format version 2; this program reads 1"),
     "no method": (lambda f: f.attrs.__delitem__("method"), "lacks the attribute method"),
     "no scores": (lambda f: f.__delitem__("scores"), "has no dataset /scores"),

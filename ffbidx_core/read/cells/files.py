@@ -52,7 +52,7 @@ def _float(path: str, key: str, word: str) -> float:
     try:
         return float(word)
     except ValueError:
-        raise InputError(path, f"{key} = {word[:40]} is no number") from None
+        raise InputError(path, f"{key} = {word[:40]} is not a number") from None
 
 
 def _pdb(path: str, text: str) -> InputCell:

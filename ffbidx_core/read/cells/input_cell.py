@@ -68,7 +68,7 @@ def cell_written_out(text: str) -> InputCell:
         raise UsageError(f"--cell {text}: expected a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
     centring = (match["centring"] or "P").upper()
     if centring not in CENTRINGS:
-        raise UsageError(f"--cell {text}: {centring} is no centring; there are {', '.join(CENTRINGS)}")
+        raise UsageError(f"--cell {text}: {centring} is not a centring; there are {', '.join(CENTRINGS)}")
     values = [float(word) for word in text.replace(",", " ").split() if not word.isalpha()]
     if missing := _NUMBERS_WANTED.get(len(values)):
         raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: {missing} are missing")

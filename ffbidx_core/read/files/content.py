@@ -41,7 +41,7 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
         # A named pipe nobody writes to would keep a blocking open waiting for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
-        raise InputError(repr(path), "is no file name") from None
+        raise InputError(repr(path), "is not a file name") from None
     except OSError as error:
         raise _unreadable(path, error) from None
     try:
@@ -87,7 +87,7 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
         while len(data) <= largest and (more := os.read(descriptor, 2**20)):
             data += more
     if len(data) > largest:
-        raise InputError(path, f"is no HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
+        raise InputError(path, f"is not an HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if data.startswith(_PICKLES) or _PICKLED_TABLE in data[:_HEAD]:

@@ -46,7 +46,7 @@ def open_file(path: str) -> h5py.File:
             if error.errno:
                 raise InputError(path, f"cannot be read: {os.strerror(error.errno).lower()}") from None
             if not h5py.is_hdf5(path):
-                raise InputError(path, "is no HDF5 file") from None
+                raise InputError(path, "is not an HDF5 file") from None
             raise
 
 

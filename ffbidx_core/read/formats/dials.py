@@ -81,7 +81,7 @@ class DialsFile:
         if wrong.sum() > MOST_WRONG_ROWS * len(wrong):
             raise InputError(self.path, f"has the panel {panel[wrong][0]}; the detector has {n_panels}", "panel")
         if wrong.any():
-            # A place that is no number makes its frame a bad one.
+            # A place that is not a number makes its frame a bad one.
             places, panel = np.where(wrong[:, None], (np.nan, np.nan, 1.0) * places, places), np.where(wrong, 0, panel)
             row = int(wrong.argmax())
             what = f"{int(wrong.sum())} rows, the first of them {row}, are on panels that the detector has not"

@@ -255,7 +255,7 @@ class StreamFile:
     def _peak(self, line: str, chunk: _Chunk, place: str) -> None:
         words = line.split()
         if len(words) not in (4, 5):
-            raise InputError(self.path, f"{line.strip()[:40]!r} is no peak: fs ss 1/d intensity panel", place)
+            raise InputError(self.path, f"{line.strip()[:40]!r} is not a peak: fs ss 1/d intensity panel", place)
         values = [self._number(word, place) for word in words[:4]]
         chunk.fs.append(values[0])
         chunk.ss.append(values[1])
@@ -270,7 +270,7 @@ class StreamFile:
         try:
             return float(word)
         except ValueError:
-            raise InputError(self.path, f"{word[:40]!r} is no number", place) from None
+            raise InputError(self.path, f"{word[:40]!r} is not a number", place) from None
 
     def close(self) -> None:
         """Close the file."""

@@ -105,7 +105,7 @@ class SpotXdsFile:
 
 
 def _numbers(path: str, text: str) -> tuple[Array, list[str]]:
-    """The numbers of all lines, and notes on those that are no spots: their images get one that is no number.
+    """The numbers of all lines, and notes on those that are no spots: their images get one that is not a number.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def _numbers(path: str, text: str) -> tuple[Array, list[str]]:
         if len(values) == n_columns and np.isfinite(values).all():
             rows.append(values)
         elif words:
-            notes.append(f"{path}, line {number}: {' '.join(words)[:40]!r} is no spot: x y z intensity")
+            notes.append(f"{path}, line {number}: {' '.join(words)[:40]!r} is not a spot: x y z intensity")
             if len(values) > 2 and np.isfinite(values[2]):
                 rows.append([np.nan, np.nan, values[2], *[0.0] * (n_columns - 3)])
     if len(notes) > MOST_WRONG_LINES * len(lines):

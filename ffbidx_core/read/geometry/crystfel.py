@@ -120,7 +120,7 @@ def _number(path: str, fields: dict[str, str], key: str, place: str, default: fl
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(path, f"{key} = {fields[key][:40]} is no number", place)
+        raise InputError(path, f"{key} = {fields[key][:40]} is not a number", place)
     return value
 
 
@@ -240,13 +240,13 @@ def _direction(path: str, text: str, size: float, place: str) -> Vector:
     squeezed = "".join(text.split())
     terms = list(_TERM.finditer(squeezed))
     if not terms or "".join(term.group() for term in terms) != squeezed:
-        raise InputError(path, f"{text[:40]!r} is no direction such as -0.99x +0.01y", place)
+        raise InputError(path, f"{text[:40]!r} is not a direction such as -0.99x +0.01y", place)
     vector = dict.fromkeys("xyz", 0.0)
     for term in terms:
         sign, digits, axis = term.groups()
         vector[axis] += (-1 if sign == "-" else 1) * float(digits or 1) * size
     if math.hypot(*vector.values()) == 0:
-        raise InputError(path, f"{text[:40]!r} is no direction: it is zero", place)
+        raise InputError(path, f"{text[:40]!r} is not a direction: it is zero", place)
     return vector["x"], vector["y"], vector["z"]
 
 

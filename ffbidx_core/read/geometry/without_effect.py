@@ -35,7 +35,7 @@ def lines_without_effect(path: str, text: str) -> tuple[str, ...]:
             known.add(name)
             last_panel = number
         if not (_PANEL_KEY if slash else _KEY).fullmatch(panel_key):
-            notes.append(f"{path}, line {number}: {panel_key[:40]} is no key of a geometry, the line has no effect")
+            notes.append(f"{path}, line {number}: {panel_key[:40]} is not a key of a geometry, the line has no effect")
         elif not slash:
             bare.append((number, key))
     late = "is a default for panels that are mentioned after it, and none is: the line has no effect"

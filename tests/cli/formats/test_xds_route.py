@@ -152,8 +152,8 @@ def test_spots_in_reciprocal_space_with_intensities_are_no_pixels(run, text_file
     (lambda text: text.replace("NX=700", "NX=inf"), "OverflowError"),
     (lambda text: text.replace("NX=700", "NX=nan"), "cannot be read"),
     (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "none"),
-    (lambda text: text.replace("Y-AXIS= ", "Y-AXIS= 0 0 0 !"), "no direction"),
-    (lambda text: text.replace("BEAM_DIRECTION= ", "BEAM_DIRECTION= 1 2 !"), "no vector"),
+    (lambda text: text.replace("Y-AXIS= ", "Y-AXIS= 0 0 0 !"), "not a direction"),
+    (lambda text: text.replace("BEAM_DIRECTION= ", "BEAM_DIRECTION= 1 2 !"), "not a vector"),
 ])  # fmt: skip
 def test_bad_geometry(run, spots, tmp_path, change, problem):
     (tmp_path / "XDS.INP").write_text(change(XDS_INP))
@@ -166,5 +166,5 @@ def test_bad_xparm_and_bad_spots(run, spots, tmp_path):
     lines = spots.read_text().splitlines() * 4
     spots.write_text("\n".join([*lines, "1 2 words 4"]))
     # One line of many costs itself, most lines the file.
-    assert f"line {len(lines) + 1}: '1 2 words 4' is no spot" in run("inspect", "SPOT.XDS", "-g", "XDS.INP").out
+    assert f"line {len(lines) + 1}: '1 2 words 4' is not a spot" in run("inspect", "SPOT.XDS", "-g", "XDS.INP").out
     assert run("index", "SPOT.XDS", "--cell", MONO).is_one_line_error(2, "SPOT.XDS", "-g")
