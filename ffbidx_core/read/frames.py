@@ -1,4 +1,4 @@
-"""Frames as files have them, and what is left out before they are indexed."""
+"""Frames as their files hold them, and the removal of spots that are not indexed."""
 
 from __future__ import annotations
 
@@ -20,37 +20,41 @@ from ..model.records.ragged import offsets_of
 from .sift import ResolutionLimits, Sifted, sift_by_numpy
 
 Sift = Callable[[NDArray[Any], NDArray[np.int64], NDArray[Any] | None, ResolutionLimits], Sifted]
-"""As `sift.Sieve`: spots (N, 3), offsets (F + 1,), intensities (N,) or None, limits."""
+"""A function like `sift.Sieve` of spots (N, 3), offsets (F + 1,), intensities (N,) or None, and limits."""
 MOST_SPOTS = 1_000_000
-"""Most spots of one frame, and of several frames that are held in memory at once."""
+"""Largest number of spots on one frame, and on several frames that are held in memory at once."""
 
 
 @dataclass
 class RawFrames:
-    """Consecutive frames of one file, as they are in it.
+    """F consecutive frames of one file with N spots in all, as the file holds them.
 
     Attributes
     ----------
     source
-        The file as the user named it.
+        The file, as the user named it.
     indices : (F,) int64
+        Index of each frame in the file.
     ids : list of str, F
+        Name of each frame in the file, or empty.
     spots : (N, 3) floating
-        1/angstrom; may hold nan and inf.
+        Spots in reciprocal space, 1/angstrom; they may be nan or inf.
     offsets : (F + 1,) int64
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     cells : (M, 3, 3) float64 or None
-        The file's own input cells.
+        Input cells that the file itself provides, rows a, b, c, angstrom; None if it provides none.
     problems : list of str
+        One line for each problem or assumption.
     readable : bool
         False for the row that stands for a frame, a file, or the rest of a file, that cannot be read.
     peaks : DetectorPeaks or None
-        Positions of the spots on the detector, in files that have them.
+        Positions of the spots on the detector; None for a file without pixels.
     places : (F, 4) int64
-        The `Place` behind each frame.
+        The `Place` after each frame.
     intensity : (N,) floating or None
-        Intensity of each spot, in files that have intensities and no `peaks`.
+        Intensity of each spot, for a file that has intensities but no `peaks`.
     n_off_panels : int
-        Number of peaks that lie on no panel, or on several, and are no spots.
+        Number of peaks that are no spots because they lie on no panel, or on several.
     """
 
     source: str
@@ -73,7 +77,7 @@ class RawFrames:
 
     @classmethod
     def unreadable(cls, source: str, problem: str, index: int = -1) -> RawFrames:
-        """The row of a frame with this index that cannot be read; -1 for a file or the rest of one."""
+        """The row of a frame, with its index, that cannot be read; the index is -1 for a file or the rest of a file."""
         return cls(
             source, np.array([index]), [""], np.zeros((0, 3)), np.zeros(2, np.int64), problems=[problem], readable=False
         )
@@ -81,7 +85,7 @@ class RawFrames:
 
 @dataclass
 class Pause:
-    """Stands between frames that are followed as they come: no further frame is there yet.
+    """An item among frames that are followed as they arrive, which means that there is no new frame yet.
 
     Attributes
     ----------
@@ -97,7 +101,14 @@ def read_parts(
 ) -> Iterator[RawFrames]:
     """Read frames part by part; a part that cannot be read is read frame by frame, up to the bad one.
 
-    The frames that are read do not depend on how they are cut to parts.
+    The frames that are read do not depend on their division into parts.
+
+    Parameters
+    ----------
+    parts
+        Numbers of the frames in each part.
+    read
+        Function that reads the frames of a part.
 
     Raises
     ------
@@ -118,10 +129,21 @@ def read_parts(
 def frame_block(
     parts: Sequence[RawFrames], limits: ResolutionLimits, by_intensity: bool = False, sift: Sift = sift_by_numpy
 ) -> FrameBlock:
-    """Frames of one or more files as one block, without padding, exact duplicates and spots outside the limits.
+    """Make one block of frames from one or more files, without padding, exact duplicates and spots outside the limits.
 
-    A frame with a spot that is not finite or too far out is BAD_SPOTS and gets a line in `problems`.
-    With `by_intensity` the spots of a frame are sorted by falling intensity, where their file has it.
+    A frame with a spot that is not finite, or too far from the origin, gets the status BAD_SPOTS and a line in
+    `problems`.
+
+    Parameters
+    ----------
+    parts
+        Frames as read.
+    limits
+        Limits of resolution of the spots.
+    by_intensity
+        Whether to sort the spots of each frame by falling intensity, if its file has intensities.
+    sift
+        Function that selects the spots.
     """
     spots = parts[0].spots if len(parts) == 1 else np.concatenate([part.spots for part in parts])
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
@@ -151,9 +173,9 @@ def frame_block(
 
 
 def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray[np.float64] | None]:
-    """Whether each frame has intensities (F,), and those of all spots (N,): -inf for nan, 0 where there is none.
+    """Whether each frame has intensities (F,), and the intensities of all spots (N,), or None if no frame has any.
 
-    None where there is none at all.
+    An intensity is -inf in place of nan, and 0 for a spot on a frame without intensities.
     """
     own = [part.intensity if part.peaks is None else part.peaks.intensity for part in parts]
     known = np.repeat([each is not None for each in own], [len(part.indices) for part in parts])
@@ -167,13 +189,14 @@ def _intensities(parts: Sequence[RawFrames]) -> tuple[NDArray[np.bool_], NDArray
 
 
 def _floating(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers of any type as float32 or float64: of unsigned ones there is no negative, by which they are sorted."""
+    """Numbers of any type as float32 or float64; the sorting negates them, which unsigned numbers do not allow."""
     return values.astype(np.float32 if values.dtype in (np.float32, np.float16) else np.float64, copy=False)
 
 
 def _bad_spots(
     parts: Sequence[RawFrames], spots: NDArray[Any], offsets: NDArray[np.int64], usable: NDArray[np.bool_]
 ) -> list[str]:
+    """One line for each frame with a spot that is not finite or too far from the origin."""
     if usable.all():
         return []
     names = [(part.source, index) for part in parts for index in part.indices]

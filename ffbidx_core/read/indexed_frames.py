@@ -1,4 +1,4 @@
-"""The frames of results with their spots, which are read again from the input."""
+"""The frames of results together with their spots, which are read again from the input."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from .formats.spot_file import SpotFile
 from .geometry.any import parse_given
 
 FRAMES_AT_ONCE = 256
+"""Number of frames whose spots are read at once."""
 NO_PIXELS = "its spots have no pixels on a detector, which this output needs: give peaks, and a geometry with -g FILE"
 
 _IMAGE = re.compile(r"(?P<image>.+) (?P<event>\S*//\S*)", re.DOTALL)
@@ -44,25 +45,27 @@ class IndexedFrame:
     Attributes
     ----------
     source : str
-        File that it was read from.
+        File from which the frame was read.
     index : int
-        Number of the frame in that file, from 0.
+        Index of the frame in that file, from 0.
     name : str
         Name of the frame in the file, or empty.
     status : FrameStatus
+        Outcome of the frame.
     spots : (n, 3) float64
-        Spots as they are in the file, 1/angstrom.
+        Spots as the file has them, 1/angstrom; zeros in place of numbers that are not finite.
     peaks : DetectorPeaks or None
-        Positions of the spots on the detector; None where the file has none.
+        Positions of the spots on the detector; None if the file has none.
     cells : (k, 3, 3) float64
-        Crystals, best first, rows a, b, c, angstrom; conventional cells.
+        Oriented conventional cells of the crystals, the best first; rows a, b, c, angstrom.
     lattices : list of Lattice, k
+        Lattice of each crystal.
     resolution : (k,) float32
-        Resolution up to which each crystal indexes spots, angstrom; nan where it is not known.
+        Resolution up to which each crystal indexes spots, angstrom; nan if it is not known.
     crystal : (n,) int64
-        Number of the crystal that a spot belongs to, or -1.
+        Number of the crystal that indexes each spot, or -1.
     hkl : (n, 3) int64
-        Miller indices, zeros for a spot of no crystal.
+        Miller indices of each spot; zeros for a spot of no crystal.
     """
 
     source: str
@@ -79,13 +82,13 @@ class IndexedFrame:
 
     @property
     def image(self) -> tuple[str, str]:
-        """Image file and event, as CrystFEL names them; bytes that are no text are escaped."""
+        """Image file and event, as CrystFEL names them; bytes that are not valid text are escaped."""
         image, event = image_of(self.source, self.index, self.name)
         return text_of(image), text_of(event)
 
 
 def image_of(source: str, index: int, name: str) -> tuple[str, str]:
-    """Image file and event of a frame, from a name such as `image.cxi //3`, else its place in the input."""
+    """Image file and event of a frame, from a name such as `image.cxi //3`, else from its file and index."""
     match = _IMAGE.fullmatch(name)
     return (match["image"], match["event"]) if match else (source, f"//{index}")
 
@@ -97,21 +100,21 @@ class RunInputs:
     Attributes
     ----------
     geometry : Geometry, ShiftAlone or None
-        The geometry given for the inputs; None: each input's own serves.
+        Geometry that was given for the inputs; None for each input's own.
     lattices : tuple of Lattice
         Lattices of the first input cells; those of further cells follow from their axes and angles.
     identities : dict
-        Identity of each input, by its name, when it was indexed; empty: inputs are not compared with it.
+        Identity that each input had when it was indexed, by its name; empty if inputs are not to be compared.
     folder : str
-        Folder in which inputs are looked for besides the current directory.
+        Folder in which inputs are sought besides the current directory.
     kept : str
-        Results file that keeps the spots, or empty: they are read from the inputs.
+        Results file that keeps the spots; empty if they are read from the inputs.
     scratch : str
-        Folder for bytes that wait to be written; empty: that of temporary files.
+        Folder for bytes that wait to be written; empty for the system's folder of temporary files.
     unchanged : set of str
-        Names in `identities` that were compared with their files already.
+        Names in `identities` of inputs that were compared already.
     made : dict
-        The record of the run that an output holds, as `record_of` gives it.
+        Record of the run for the output, as `record_of` gives it.
     """
 
     geometry: GivenGeometry | None = None
@@ -127,20 +130,20 @@ class RunInputs:
     def of_header(
         cls, header: ResultsHeader, geometry: GivenGeometry | None, record: RunRecord, path: str
     ) -> RunInputs:
-        """The inputs that a results file records; a geometry that is given takes the place of the recorded one."""
+        """The inputs that a results file records; a geometry that is given replaces the recorded one."""
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
-        # Another geometry makes other spots of the inputs' peaks.
+        # Another geometry converts the inputs' peaks to other spots.
         kept = path if geometry is None and keeps_spots(path) else ""
         geometry = geometry or _recorded_geometry(header)
         return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
 
     def as_recorded(self, header: ResultsHeader) -> RunInputs:
-        """The same with the geometry that the run had in the end: it may have moved the beam."""
+        """A copy with the geometry that the run had at its end, since the run may have shifted the beam."""
         known = "" if self.geometry is None else self.geometry.text
         return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
 
     def beside(self, output: str) -> RunInputs:
-        """The same with scratch files on the file system of an output, which has to have room for them."""
+        """A copy with scratch files beside an output, whose file system must have room for them anyway."""
         return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
 
     def lattice(self, results: Results, row: int) -> Lattice:
@@ -152,11 +155,12 @@ class RunInputs:
         return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
 
     def input_cell(self, results: Results) -> InputCell | None:
-        """The run's input cell, when it has just one."""
+        """The run's input cell, or None if the run has several."""
         return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
 
 
 def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
+    """The geometry that the header of results records; None if there is none."""
     if not header.geometry:
         return None
     geometry, shift = parse_given("the geometry in the results", header.geometry), header.half_pixel_shift
@@ -166,12 +170,12 @@ def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
 
 
 def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[IndexedFrame]:
-    """The frames of results that come in pieces, without those that could not be read.
+    """The frames of results, in pieces of consecutive frames, with their spots, without frames that were unreadable.
 
     Raises
     ------
     InputError
-        When an input is no longer there or has not got the frame any more.
+        If an input no longer exists, has changed, or has lost a frame.
     """
     for results in pieces:
         coverage = _coverage(results)
@@ -182,19 +186,19 @@ def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[Ind
 
 
 def _coverage(results: Results) -> tuple[float, bool]:
-    """How near a spot must be to a predicted one to belong to a crystal, as `Parameters.coverage`."""
+    """Threshold below which a crystal of the results indexes a spot; see `Parameters.coverage`."""
     values: dict[str, Any] = json.loads(results.header.parameters)
     names = ("accept", "method", "crystals_threshold")
     return Parameters(**{name: values[name] for name in names if name in values}).coverage
 
 
 def geometry_of(results: Results, inputs: RunInputs) -> Geometry:
-    """The geometry of the first frame that can be read, else the one that was given.
+    """The geometry of the first frame that can be read, else the geometry that was given.
 
     Raises
     ------
     UsageError
-        When there is neither.
+        If there is neither.
     """
     for source, status in zip(results.source, results.status, strict=True):
         if status != FrameStatus.UNREADABLE:
@@ -206,19 +210,19 @@ def geometry_of(results: Results, inputs: RunInputs) -> Geometry:
 
 
 def file_geometry(file: SpotFile) -> Geometry:
-    """The geometry of an open spot file, or a `UsageError` that says what is missing."""
+    """The geometry of an open spot file, or a `UsageError` if its spots have no pixels."""
     if file.geometry is None:
         raise UsageError(f"{file.path}: {NO_PIXELS}")
     return file.geometry
 
 
 def open_again(source: str, inputs: RunInputs) -> SpotFile:
-    """Open an input of a run once more, where it is what it was.
+    """Open an input of a run again.
 
     Raises
     ------
     InputError
-        When it is not there or has changed.
+        If the file no longer exists, or has changed since it was indexed.
     """
     if inputs.kept:
         return KeptSpots(inputs.kept, source)
@@ -238,6 +242,7 @@ def open_again(source: str, inputs: RunInputs) -> SpotFile:
 def _frames_of_file(
     file: SpotFile, results: Results, frames: Sequence[int], inputs: RunInputs, coverage: tuple[float, bool]
 ) -> Iterator[IndexedFrame]:
+    """Some frames of results, given by their rows, whose spots are in one file."""
     for begin in range(0, len(frames), FRAMES_AT_ONCE):
         part = frames[begin : begin + FRAMES_AT_ONCE]
         wanted = results.index[part]
@@ -264,6 +269,7 @@ def _indexed_frame(
     peaks: DetectorPeaks | None,
     name: str,
 ) -> IndexedFrame:
+    """A frame of results with its spots assigned to its crystals."""
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
     cells = results.cells[rows].astype(np.float64)
     lattices = [inputs.lattice(results, int(row)) for row in results.input_cell[rows]]

@@ -1,4 +1,4 @@
-"""Summaries of spot files and results files, in numbers."""
+"""Numerical summaries of spot files and results files."""
 
 from __future__ import annotations
 
@@ -33,25 +33,27 @@ class SpotsReport:
     Attributes
     ----------
     formats : list of str
-        The formats of the files, each once.
+        Formats of the files, each once.
     frames, bad_frames, spots, left_out : int
-        Numbers in all files; `left_out` counts spots that are padding or duplicates.
+        Numbers of frames, bad frames, spots, and spots left out as padding or duplicates, in all files.
     off_panels : int
         Number of peaks that lie on no panel of the geometry, or on several.
     spots_per_frame : list of int or None
-        Least, median and largest number of spots of a frame.
+        Smallest, median and largest number of spots on a usable frame; None if there is none.
     histogram : list of (int, int, int)
-        From and to how many spots, both included, and the frames that have as many.
+        Smallest and largest number of spots in each bin, both included, and the number of frames in the bin.
     resolution : list of float or None
-        Lowest and highest resolution, angstrom.
+        Lowest and highest resolution of a spot, angstrom; None if there are no spots.
     cells : list of 6 float
-        The files' own input cells.
+        Cell parameters of the input cells that the files provide: lengths in angstrom, angles in degrees.
     panels : int
-        Number of panels of the detector; 0 where there is no geometry.
+        Number of panels of the detector; 0 if there is no geometry.
     wavelength, distance : float or None
         Wavelength, angstrom, and detector distance, mm, of the first frame with a detector.
     half_pixel_shift : bool or None
+        Whether half a pixel is added to peak positions; None for spots without pixels.
     problems : list of str
+        One line for each problem or assumption.
     """
 
     formats: list[str]
@@ -71,14 +73,14 @@ class SpotsReport:
     problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
+        """All fields as a dictionary that JSON can hold."""
         return asdict(self)
 
 
 def inspect_spots(
     sources: Sequence[Source], geometry: GivenGeometry | None = None, max_frames: int | None = None
 ) -> SpotsReport:
-    """Summarise spot files; see `read_blocks` for the errors."""
+    """Summarise spot files; the parameters and errors are those of `read_blocks`."""
     formats, detector = _files(sources, geometry)
     counts: list[NDArray[np.int64]] = []
     lengths = [np.inf, 0.0]
@@ -115,7 +117,7 @@ def inspect_spots(
 
 
 def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[list[str], dict[str, Any]]:
-    """Formats of the files that can be opened, and detector and beam of the first frame that has them."""
+    """Formats of the files that can be opened, and detector and beam of the first frame with a detector."""
     formats: dict[str, None] = {}
     detector: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
     for path in dict.fromkeys(source.path for source in sources):
@@ -135,7 +137,7 @@ def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[l
 
 
 def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Bins of counts: lowest and highest count of the bin, both included, and how many counts fall into it."""
+    """Histogram of counts: for each bin its smallest and largest count, both included, and the number of entries."""
     if len(counts) == 0:
         return []
     low, high = int(counts.min()), int(counts.max())
@@ -151,20 +153,24 @@ class ResultsReport:
     Attributes
     ----------
     complete : bool
-    method, backend, device, ffbidx_version : str
+        Whether the run reached its end.
+    method, backend, device, ffbidx_version, half_pixel_shift : str
+        Attributes of the `ResultsHeader`.
     frames, crystals : int
+        Numbers of frames and of crystals.
     status : dict
-        Number of frames of each status.
+        Number of frames with each status.
     crystals_per_frame : list of (int, int)
-        A number of crystals, and the frames that have as many.
+        A number of crystals, and the number of frames with as many.
     cells : list of dict
-        Of each input cell its `lattice` where it is known, `given`, `learned`, the number of its `crystals` and their
-        `median`; six numbers each.
+        For each input cell its `lattice` (empty if unknown), the cell parameters `given`, `learned` and `median` (of
+        the crystals; lengths in angstrom, angles in degrees), and the number of `crystals`.
     histogram : list of (int, int, int)
-        Bins of the number of spots that a crystal covers, as in `SpotsReport`.
+        Histogram of the number of spots that a crystal indexes, as in `SpotsReport`.
     panels : int
-        Number of panels of the geometry that was given; 0 where none was.
+        Number of panels of the geometry that was given; 0 if none was.
     keeps_spots : bool
+        Whether the file holds the spots of its frames.
     problems : list of str
         Notes of the run on its inputs.
     """
@@ -186,12 +192,18 @@ class ResultsReport:
     problems: list[str]
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
+        """All fields as a dictionary that JSON can hold."""
         return asdict(self)
 
 
 def inspect_results(path: str) -> ResultsReport:
-    """Summarise a results file; an `InputError` when it is damaged."""
+    """Summarise a results file.
+
+    Raises
+    ------
+    InputError
+        If the file is not a results file, is damaged, or has no frames.
+    """
     pieces = list(results_in_pieces(path))
     if not pieces:
         raise InputError(path, "has no frames")
@@ -237,6 +249,7 @@ def inspect_results(path: str) -> ResultsReport:
 
 
 def _panels(geometry: str) -> int:
+    """Number of panels in the text of a geometry; 0 for a beam shift or no geometry."""
     with contextlib.suppress(InputError):
         given = parse_given("the geometry in the results", geometry) if geometry else None
         return len(given.detector.panels) if isinstance(given, Geometry) else 0
@@ -244,7 +257,7 @@ def _panels(geometry: str) -> int:
 
 
 def _problems(path: str) -> list[str]:
-    # Results of another program need not say it.
+    """Notes of a run on its inputs; none for results of a program that does not record them."""
     with contextlib.suppress(InputError):
         return list(read_run(path)[3].problems)
     return []

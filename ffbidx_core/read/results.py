@@ -1,4 +1,4 @@
-"""Results files back to Python."""
+"""Reading of results files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ IS_TEXT = "is text: Python reads the HDF5 results file of a run"
 
 
 def read_results(path: str | os.PathLike[str]) -> Results:
-    """The results of a run.
+    """Read the results of a run.
 
     Parameters
     ----------
     path
         A results file that `ffbidx index` wrote.
 
+    Returns
+    -------
+    Results
+        The results of all frames, in memory.
+
     Raises
     ------
     InputError
-        When it is none, is damaged, or its parts do not fit each other.
+        If the file is not a results file, is damaged, or its parts do not fit each other.
     """
     name = os.fspath(path)
     if read_text(name) is not None:
@@ -49,12 +54,17 @@ def read_results(path: str | os.PathLike[str]) -> Results:
 
 
 def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results]:
-    """The results of a run, some frames at a time; each piece has all input cells.
+    """Read the results of a run, at most `frames_at_once` frames at a time.
+
+    Yields
+    ------
+    Results
+        The results of consecutive frames, with all input cells.
 
     Raises
     ------
     InputError
-        When it is not a results file, or is damaged.
+        If the file is not a results file, or is damaged.
     """
     with open_file(path) as file:
         pieces = _Pieces(file, path)
@@ -63,29 +73,31 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
 
 
 def read_frames(path: str, frames: slice) -> Results:
-    """The results of consecutive frames, with all input cells; nothing else is read.
+    """Read the results of consecutive frames, with all input cells; nothing else is read.
 
     Parameters
     ----------
+    path
+        The results file.
     frames
-        Begin and end, both inside of the file.
+        First frame and end of the frames, which must lie inside the file.
 
     Raises
     ------
     InputError
-        When it is not a results file, or what is read is damaged.
+        If the file is not a results file, or the parts that are read are damaged.
     """
     with open_file(path) as file:
         return _Pieces(file, path).frames(frames)
 
 
 def some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
-    """The results of some frames, ascending, one input file at a time.
+    """Read the results of a selection of frames (ascending numbers), one piece for each input file.
 
     Raises
     ------
     InputError
-        As `results_in_pieces` does.
+        If the file is not a results file, or is damaged.
     """
     before, parts = 0, []
     for piece in results_in_pieces(path):
@@ -93,19 +105,19 @@ def some_frames(path: str, chosen: NDArray[np.int64]) -> Iterator[Results]:
         before += piece.n_frames
         parts.append(piece.take(mine))
     if parts:
-        # As one, so that each file is opened once.
+        # The pieces are joined first, so that each input file is opened only once.
         whole = Results.joined(parts)
         ends = np.flatnonzero(whole.source[1:] != whole.source[:-1]) + 1
         yield from (whole.take(part) for part in np.split(np.arange(whole.n_frames), ends) if len(part))
 
 
 def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
-    """How the results of a file were made, whether they are complete, and the number of their frames.
+    """The header of a results file, whether its run reached the end, and its number of frames.
 
     Raises
     ------
     InputError
-        When it is not a results file, or lacks a dataset.
+        If the file is not a results file, or lacks a dataset.
     """
     if read_text(path) is not None:
         raise InputError(path, IS_TEXT)
@@ -115,12 +127,12 @@ def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
 
 
 def read_column(path: str, name: str) -> Any:
-    """One array of the results in a file, by the name of its attribute; None where the file lacks it.
+    """Read one array of the results in a file, by the name of its attribute; None if the file lacks it.
 
     Raises
     ------
     InputError
-        When it is damaged.
+        If the dataset is damaged.
     """
     with open_file(path) as file:
         column = COLUMNS[name]
@@ -131,7 +143,7 @@ def read_column(path: str, name: str) -> Any:
 
 
 class _Pieces:
-    """An open results file, read by frames."""
+    """An open results file, from which ranges of frames are read."""
 
     def __init__(self, file: h5py.File, path: str) -> None:
         self._path = path
@@ -156,20 +168,32 @@ class _Pieces:
 
 
 def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Columns, with the fill value of those that the file lacks."""
+    """Columns by name, in which those that the file lacks have their fill value."""
     n_rows = {COLUMNS[name].rows: len(values) for name, values in arrays.items() if values is not None}
     lacking = {name: COLUMNS[name] for name, values in arrays.items() if values is None}
     return arrays | {name: c.filled(n_rows[c.rows]) for name, c in lacking.items() if c.fill is not None}
 
 
 def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Learned] | None]:
-    """What a results file says of its run: header, whether it is complete, settings and inputs, how far it came, and
-    the learned cells (None: nothing was learned yet).
+    """Read the record of a run from its results file.
+
+    Returns
+    -------
+    header : ResultsHeader
+        Header of the results.
+    complete : bool
+        Whether the run reached its end.
+    record : RunRecord
+        Settings and inputs.
+    mark : Mark
+        Progress of the run.
+    learned : list of Learned or None
+        Learned cells; None if nothing has been learned yet.
 
     Raises
     ------
     InputError
-        When the file is none, or is of a program that did not write this.
+        If the file is not a results file, or was written by a program that keeps no record.
     """
     if read_text(path) is not None:
         raise InputError(path, "is text: only a results file (HDF5) knows its run")
@@ -198,12 +222,12 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
 
 
 def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
-    """What any results file says of how it was made, if it is no more than its header.
+    """The header of a results file, and the record of its run, which is empty if the file has none.
 
     Raises
     ------
     InputError
-        When the file is none.
+        If the file is not a results file.
     """
     with open_file(path) as file:
         with errors_of(path, "attributes"):
@@ -213,6 +237,7 @@ def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
 
 
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
+    """The header in the attributes of a file, and whether its run reached the end."""
     if attributes.get("format") != FORMAT:
         raise InputError(path, f"is not a results file: its attribute format is not {FORMAT}")
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
@@ -224,11 +249,13 @@ def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]
 
 
 def _read_column(file: h5py.File, path: str, column: Column) -> NDArray[Any] | None:
+    """All rows of a column; None if the file lacks it."""
     values: NDArray[Any] | None = _values(_column(file, path, column), path, column)
     return values
 
 
 def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
+    """The dataset of a column; None if the file lacks an optional one."""
     kind = {"f": "f", "i": "iu", "u": "iu", "O": "text"}[column.dtype.kind]
     dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
     if dataset is None and not column.optional:
@@ -237,6 +264,7 @@ def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
 
 
 def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice = slice(None)) -> Any:
+    """Rows of a dataset with the dtype of its column."""
     if dataset is None:
         return None
     with errors_of(path, column.path):
@@ -246,7 +274,7 @@ def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice
 
 
 def _check(results: Results, path: str) -> None:
-    """Refuse arrays whose lengths, offsets or row numbers do not fit each other."""
+    """Check that the lengths, offsets and row numbers of all arrays fit each other."""
     n_rows = {SHARED: len(results.input_cells), "frames": results.n_frames, OFFSETS: results.n_frames + 1}
     columns = {name: column for name, column in COLUMNS.items() if getattr(results, name) is not None}
     for name, column in columns.items():
@@ -258,7 +286,7 @@ def _check(results: Results, path: str) -> None:
     for name, column in columns.items():
         n = len(getattr(results, name))
         if n != n_rows[column.rows]:
-            raise InputError(path, f"has {n} rows, wanted are {n_rows[column.rows]}", column.path)
+            raise InputError(path, f"has {n} rows, expected {n_rows[column.rows]}", column.path)
     for name, column in columns.items():
         most = len(column.names) if column.names is not None else n_rows.get(column.points_to)
         values = getattr(results, name)

@@ -1,4 +1,4 @@
-"""A results file whose arrays are read when they are asked for, frames by themselves."""
+"""A results file whose arrays and frames are read only when they are accessed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .results import read_column, read_frames, read_header, read_results
 
 
 def open_results(path: str | os.PathLike[str]) -> ResultsFile:
-    """The results of a run, which stay in their file until they are asked for.
+    """Open the results of a run, which are read from their file only when they are accessed.
 
     Parameters
     ----------
@@ -26,28 +26,29 @@ def open_results(path: str | os.PathLike[str]) -> ResultsFile:
     Returns
     -------
     ResultsFile
-        `results[10:20]` reads ten frames, `results.rmsd` one array of all.
+        `results[10:20]` reads ten frames, `results.rmsd` reads one array for all frames.
 
     Raises
     ------
     InputError
-        When the file is none, or lacks what all results have.
+        If the file is not a results file, or lacks a dataset that all results have.
     """
     return ResultsFile(os.fspath(path))
 
 
 class ResultsFile:
-    """The results of F frames in a file. It has the attributes of `Results`, each read when it is asked for first.
+    """The results of F frames in a file, with the attributes of `Results`, each of which is read on first access.
 
     Attributes
     ----------
     path : str
+        The results file.
     header : ResultsHeader
-        How the results were made.
+        Record of how the results were made.
     complete : bool
-        False when the run was stopped before its end.
+        Whether the run reached its end.
     n_frames : int
-        F.
+        The number F of frames.
     """
 
     def __init__(self, path: str) -> None:
@@ -68,7 +69,7 @@ class ResultsFile:
         return self.n_frames
 
     def __getitem__(self, frames: int | slice) -> Results:
-        """Some frames, read from the file: those of a slice, or one."""
+        """Read the results of one frame, or of the frames of a slice."""
         span, step = frames_of(frames, self.n_frames)
         self._check_same()
         return every(read_frames(self.path, span), step)
@@ -78,18 +79,19 @@ class ResultsFile:
 
     @property
     def frame_of_crystal(self) -> NDArray[np.int64]:
-        """Frame of each crystal, (k,)."""
+        """Number of the frame of each crystal, (k,)."""
         return np.repeat(np.arange(self.n_frames), np.diff(self.crystal_offsets))
 
     def read(self) -> Results:
-        """All frames in memory."""
+        """Read the results of all frames into memory."""
         self._check_same()
         return read_results(self.path)
 
     def to_pandas(self, rows: str = "crystals") -> Any:
-        """A pandas DataFrame with a row for each of the crystals or frames; see `Results.to_pandas`."""
+        """A pandas DataFrame with one row for each crystal or for each frame; see `Results.to_pandas`."""
         return data_frame(self.read(), rows)
 
     def _check_same(self) -> None:
+        """Check that the file has not changed since it was opened."""
         if size_and_time(self.path) != self._then:
             raise InputError(self.path, "has changed since it was opened: open it again")

@@ -1,4 +1,4 @@
-"""Which frames of the input are taken, and the frames of one file with the places behind them."""
+"""The selection of frames of the input, and the selected frames of one file with the places after them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ from .frames import RawFrames
 
 
 class Selection:
-    """Which frames of the whole input are taken: every n-th, up to a number of frames or a position."""
+    """A selection of frames of the whole input: every n-th frame, up to a number of frames or a position.
+
+    Parameters
+    ----------
+    every
+        Step of the selection.
+    max_frames
+        Largest number of selected frames; None for no limit.
+    start
+        Place where reading begins.
+    end
+        Position in the whole input before which the selection stops; None for the end of the input.
+    """
 
     def __init__(self, every: int, max_frames: int | None, start: Place, end: int | None) -> None:
         self._every, self._most, self._end = every, max_frames, end
@@ -24,11 +36,11 @@ class Selection:
 
     @property
     def finished(self) -> bool:
-        """Whether no further frames are taken."""
+        """Whether no further frames are selected."""
         return self.taken == self._most or (self._end is not None and self.position >= self._end)
 
     def take(self, n: int) -> NDArray[np.int64]:
-        """Numbers (k,) of the frames taken among the next n frames of the input, counted from the first of these n."""
+        """Numbers (k,) of the selected frames among the next n frames of the input, counted from the first of them."""
         inside = n if self._end is None else min(n, max(0, self._end - self.position))
         chosen = np.arange(-self.position % self._every, inside, self._every)
         if self._most is not None:
@@ -41,17 +53,27 @@ class Selection:
 def readable_frames(
     file: SpotFile, source: Source, place: Place, selection: Selection, at_once: int, *, whole: bool = True
 ) -> Iterator[RawFrames]:
-    """The selected frames of a source from a place on; a frame that cannot be read is a row of its own.
+    """Read the selected frames of a source from a place on; a frame that cannot be read becomes a row of its own.
 
     Parameters
     ----------
+    file
+        The open spot file of the source.
+    source
+        The source: all frames of the file, or one of them.
+    place
+        Place where reading begins.
+    selection
+        Selection of frames.
+    at_once
+        Number of frames that are read at once.
     whole
-        Whether the file is all there; of one that is not, a frame that cannot be read now may be read later.
+        Whether the file is complete; a frame of a growing file that cannot be read now may be readable later.
 
     Raises
     ------
     InputError
-        For a file of one frame that cannot be read, and for one that is not whole, after all that could be read.
+        If a frame cannot be read in a file of one frame or in one that is not whole, after the frames before it.
     """
     first, taken = place.frame if source.index is None else source.index, place.taken
     read = _with_bad_frames if whole and file.n_frames > 1 else type(file).read
@@ -64,7 +86,7 @@ def readable_frames(
 
 
 def _with_bad_frames(file: SpotFile, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-    """Some of the frames of a file, ascending, with a row for each that cannot be read in its place."""
+    """The frames of a file with ascending numbers, in which a row stands for each frame that cannot be read."""
     at_once = len(frames)
     while len(frames):
         n_read = 0
@@ -74,7 +96,7 @@ def _with_bad_frames(file: SpotFile, frames: NDArray[np.int64]) -> Iterator[RawF
                 yield raw
         except InputError as error:
             yield RawFrames.unreadable(file.path, str(error), int(frames[n_read]))
-            # Bad frames come in crowds: what lies behind one is tried with care.
+            # Bad frames often come together, so that the frames after one are read one by one at first.
             n_read, at_once = n_read + 1, 1
         else:
             at_once *= 2
@@ -82,7 +104,7 @@ def _with_bad_frames(file: SpotFile, frames: NDArray[np.int64]) -> Iterator[RawF
 
 
 def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -> NDArray[np.int64]:
-    """The places behind frames of a file, whose frame 0 has the position `offset`."""
+    """The places (F, 4) after the frames of a file whose frame 0 has the position `offset` in the whole input."""
     places = np.empty((len(indices), 4), np.int64)
     places[:, 0] = place.source
     places[:, 1] = indices + 1
@@ -92,14 +114,14 @@ def _places(indices: NDArray[np.int64], place: Place, offset: int, taken: int) -
 
 
 def unreadable_row(path: str, problem: str, place: Place) -> RawFrames:
-    """The row that stands for a file, or the rest of a file, that cannot be read; `place` is the place behind it."""
+    """The row that stands for a file, or the rest of a file, that cannot be read; `place` is the place after it."""
     raw = RawFrames.unreadable(path, problem)
     raw.places = np.array([astuple(place)])
     return raw
 
 
 def _slices(file: SpotFile, source: Source, first: int, at_once: int) -> Iterator[tuple[int, int]]:
-    """First frame and number of frames of each slice of a source, from its frame `first` on."""
+    """The first frame and the number of frames of each slice of a source, from its frame `first` on."""
     if source.index is None:
         yield from ((begin, min(at_once, file.n_frames - begin)) for begin in range(first, file.n_frames, at_once))
     elif source.index < file.n_frames:

@@ -1,4 +1,4 @@
-"""One pass over the spots of a block in machine code, without the interpreter's lock; see `sift.py`."""
+"""The sifting of a block's spots in one pass of machine code, without the interpreter's lock; see `sift`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..compiled import cache_folder, called_from_python, compiled
 
 RUN = 16
-"""Rows that are sorted by insertion before runs are merged."""
+"""Number of rows that are sorted by insertion before runs are merged."""
 _FOLDER = cache_folder((Path(__file__),))
 
 
@@ -23,9 +23,10 @@ def _slot_of(x: Any, y: Any, z: Any) -> Any:
 
 
 def _is_new(bits: Any, row: Any, first: Any, table: Any, mask: Any) -> Any:
-    """Whether no earlier spot of the frame, which begins in row `first`, equals that in `row`; it is noted, then.
+    """Whether no earlier spot of the frame equals the spot in `row`; a new spot is entered in the table.
 
-    `bits` (n, 3) uint32 are those of the frame. Entries of the table below `first` are those of frames before.
+    The frame begins at spot `first`, and `bits` (n, 3) uint32 are the bits of its coordinates. Entries of the table
+    below `first` belong to earlier frames.
     """
     x, y, z = bits[row, 0], bits[row, 1], bits[row, 2]
     slot = slot_of(x, y, z) & mask
@@ -39,7 +40,7 @@ def _is_new(bits: Any, row: Any, first: Any, table: Any, mask: Any) -> Any:
 
 
 def _order(keys: Any, n: Any, order: Any, other: Any) -> None:
-    """Write to `order` the numbers 0 to n - 1 by falling keys, equal ones as they stand; `other` is scratch, (n,)."""
+    """Write to `order` the numbers 0 to n - 1 by falling keys, in a stable sort; `other` (n,) is a scratch array."""
     for begin in range(0, n, RUN):
         for i in range(begin, min(begin + RUN, n)):
             key, j = keys[i], i
@@ -79,29 +80,31 @@ def _sift(
     keys: Any,
     order: Any,
 ) -> Any:
-    """Sift the spots of all frames; returns the number of those that are left out as padding or duplicates.
+    """Sift the spots of all frames, and return the number of spots that are left out as padding or duplicates.
 
     Parameters
     ----------
     numbers : (3 N,) floating
-        The coordinates x, y, z of each spot.
+        Coordinates x, y, z of each spot, 1/angstrom.
     offsets : (F + 1,) int64
+        Frame f owns the spots offsets[f]:offsets[f + 1].
     intensity : (N,) floating
-        By which the spots of a frame are sorted, falling; (0,): they stay in their order.
+        Intensities by which the spots of a frame are sorted, falling; an empty array to keep their order.
     limits : (4,) float64
-        Largest coordinate of a spot; smallest |s|^2 of one that is no padding; smallest and largest |s|^2 to be used.
+        Upper limit of a coordinate, 1/angstrom; smallest |s|^2 that is not padding; smallest and largest |s|^2 that
+        are used, 1/angstrom^2.
     out : (N, 3) float32
-        Takes the spots that are used.
+        Array that receives the spots that are used.
     kept : (F,) int64
-        Takes the number of these of each frame.
+        Array that receives the number of spots used on each frame.
     usable : (F,) bool
-        Takes whether all spots of a frame are finite and not too far out.
-    table : (a power of 2 above n,) int64
-        For the largest number n of spots of a frame; all entries -1.
+        Array that receives whether all spots of a frame are finite and within the limit.
+    table : (a power of 2 of at least 2 n,) int64
+        Hash table for a frame of n spots, the largest one; all entries are -1.
     frame_numbers, frame, bits : (3 n,) float32, (n, 3) float32, (n, 3) uint32
-        The same memory, scratch for the spots of a frame.
+        Three views of the same scratch memory for the spots of a frame.
     keys, order : (1, n) floating, (2, n) int64
-        Scratch for the sorting.
+        Scratch arrays for the sorting.
     """
     written = left_out = 0
     for f in range(len(offsets) - 1):
@@ -109,7 +112,7 @@ def _sift(
         n = offsets[f + 1] - first
         good = True
         for i in range(3 * n):
-            # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
+            # Adding 0 turns -0 into 0, so that all duplicates have the same bits.
             value = np.float32(numbers[3 * first + i]) + np.float32(0)
             frame_numbers[i] = value
             good &= abs(value) < limits[0]

@@ -1,4 +1,4 @@
-"""Shares of the input for several jobs, and stretches for the tasks of a cluster."""
+"""Division of the input into shares for several jobs, and into stretches for the tasks of a cluster."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .formats.open import open_spots
 
 @dataclass(frozen=True)
 class Stretch:
-    """Consecutive frames of the input.
+    """A stretch of consecutive frames of the input.
 
     Attributes
     ----------
     start
         Place at which the stretch begins.
     end
-        Position in the input before which it stops; None for the end of the input.
+        Position in the input before which the stretch stops; None for the end of the input.
     n_frames
-        Number of frames taken in it.
+        Number of selected frames in the stretch.
     """
 
     start: Place
@@ -36,14 +36,14 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Span(Stretch):
-    """The share that one of several jobs has of the input.
+    """The share of the input that one of several jobs processes.
 
     Attributes
     ----------
     number, of
         Number of the share, from 1, and number of shares.
     positions
-        Number of frames of the whole input, taken or not.
+        Number of frames of the whole input, whether selected or not.
     """
 
     number: int
@@ -52,19 +52,25 @@ class Span(Stretch):
 
     @property
     def name(self) -> str:
-        """Number and count of the share, such as 3/8."""
+        """Number of the share and number of shares, such as 3/8."""
         return f"{self.number}/{self.of}"
 
 
 def parse_share(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Number, from 1, and count of shares: from K/N, or for `slurm` from the place of the task in its job array or job.
+    """Number of a share, from 1, and number of shares.
 
-    `slurm/N` is task K of an array 1-N, whichever of its tasks were submitted.
+    Parameters
+    ----------
+    text
+        K/N for share K of N; `slurm` for the position of the task in its Slurm job array or job; `slurm/N` for task K
+        of a job array 1-N, whichever of its tasks were submitted.
+    environment
+        Environment variables, in which Slurm describes the task.
 
     Raises
     ------
     UsageError
-        When the text is neither, or the variables are not there.
+        If the text has another form, or the variables of Slurm are missing.
     """
     if text == "slurm":
         return _slurm(environment)
@@ -80,6 +86,8 @@ def parse_share(text: str, environment: Mapping[str, str] = os.environ) -> tuple
 
 
 def _slurm(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Number of the share, from 1, and number of shares, by the variables of Slurm."""
+
     def number(name: str) -> int | None:
         return int(environment[name]) if environment.get(name, "").isdecimal() else None
 
@@ -106,9 +114,10 @@ def span_of(
     every: int = 1,
     max_frames: int | None = None,
 ) -> Span:
-    """The share `number`, from 1, of the frames of the sources; each file is opened to count its frames.
+    """Share `number` (from 1) of `of` shares of the frames of the sources; each file is opened to count its frames.
 
-    A file that cannot be used belongs to the share in which it would begin.
+    A file that cannot be used belongs to the share in which it would begin. The other parameters are those of
+    `read_blocks`.
     """
     counts = list(map(_Counts(geometry), sources))
     total = sum(counts)
@@ -133,26 +142,26 @@ class Cut(Stretch):
     Attributes
     ----------
     last
-        The place behind the last frame that is taken, if the files are what they were when their frames were counted.
+        Place after the last selected frame, provided that no file has changed since its frames were counted.
     """
 
     last: Place
 
 
 class Cutter:
-    """Cuts the input, from a place on, to stretches that follow each other.
+    """Division of the input, from a place on, into consecutive stretches.
 
-    A file is opened, to count its frames, when the first stretch comes to it. One that cannot be used belongs to the
-    stretch that begins before the frames after it.
+    A file is opened to count its frames when the first stretch reaches it. A file that cannot be used belongs to the
+    same stretch as the frames after it.
 
     Parameters
     ----------
     sources, geometry, every, max_frames
-        As `read_blocks` takes them.
+        Parameters of `read_blocks`.
     start
-        Place to begin at.
+        Place where the first stretch begins.
     end
-        Position to stop before; None for the end of the input.
+        Position in the input before which the last stretch stops; None for the end of the input.
     """
 
     def __init__(
@@ -170,9 +179,9 @@ class Cutter:
         self._next: Place | None = start
 
     def cut(self, n_frames: int) -> Cut | None:
-        """The next stretch, of at most `n_frames` (1 or more) frames to take; None when there are no more.
+        """The next stretch, with at most `n_frames` (1 or more) selected frames; None if there are no more frames.
 
-        The last one has the files without frames, too, that the input ends with.
+        The last stretch includes the files without frames at the end of the input.
         """
         start = self._next
         most = n_frames if start is None or self._most is None else min(n_frames, self._most - start.taken)
@@ -195,12 +204,12 @@ class Cutter:
             index = self._sources[source].index
             frame = frame + passed if index is None else index + 1
             last = Place(source, frame, position, start.taken + taken)
-        # Not where the frames after it begin: the files between that cannot be used belong to the next stretch.
+        # The next stretch begins directly after the last frame, so that unusable files in between belong to it.
         self._next = None if is_last else last
         return Cut(start, self._end if is_last else last.position, taken, last)
 
     def _left(self, source: int, frame: int) -> int:
-        """Frames of a source from one of them on."""
+        """Number of frames of a source from a given frame on."""
         index = self._sources[source].index
         if index is not None and frame > index:
             return 0
@@ -208,7 +217,7 @@ class Cutter:
 
 
 class _Counts:
-    """Counts the frames of sources; a file that cannot be used has 0."""
+    """Counter of the frames of sources, which opens each file once; a file that cannot be used has 0 frames."""
 
     def __init__(self, geometry: GivenGeometry | None) -> None:
         self._geometry = geometry

@@ -1,1 +1,1 @@
-"""Input cells: from text, from the files of other programs, from the inputs themselves."""
+"""Reading of input cells: from text, from files of other programs, and from the inputs themselves."""

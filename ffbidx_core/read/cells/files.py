@@ -1,4 +1,4 @@
-"""Cells in the files of other programs: CrystFEL, PDB, mmCIF, XDS, DIALS."""
+"""Reading of unit cells from files of other programs: CrystFEL, PDB, mmCIF, XDS and DIALS."""
 
 from __future__ import annotations
 
@@ -19,11 +19,19 @@ _LENGTHS = {"A": 1.0, "nm": 10.0}
 _ANGLES = {"deg": 1.0, "rad": 180 / np.pi}
 _XDS_CELL, _XDS_GROUP = "UNIT_CELL_CONSTANTS", "SPACE_GROUP_NUMBER"
 _DUMMY_OF_XDS = (70.0, 80.0, 90.0, 90.0, 90.0, 90.0)
-"""The cell of XDS's templates, which stands for an unknown one where the number of the space group is 0."""
+"""Cell in the templates of XDS.INP, which means an unknown cell if the space group number is 0."""
 
 
 def crystfel_cell(path: str, text: str) -> InputCell:
-    """The cell of a CrystFEL unit cell file."""
+    """The cell in a CrystFEL unit cell file with the given path and text.
+
+    Raises
+    ------
+    InputError
+        If a line is missing or has an unknown value or unit.
+    CellError
+        If no cell has these parameters.
+    """
     fields: dict[str, list[str]] = {}
     for line in text.splitlines()[1:]:
         words = line.split()
@@ -49,6 +57,7 @@ def crystfel_cell(path: str, text: str) -> InputCell:
 
 
 def _float(path: str, key: str, word: str) -> float:
+    """The number that a word represents, the value of a key."""
     try:
         return float(word)
     except ValueError:
@@ -56,6 +65,7 @@ def _float(path: str, key: str, word: str) -> float:
 
 
 def _pdb(path: str, text: str) -> InputCell:
+    """The cell in the CRYST1 record of a PDB file."""
     line = next(line for line in text.splitlines() if line.startswith("CRYST1"))
     columns = [(6, 15), (15, 24), (24, 33), (33, 40), (40, 47), (47, 54)]
     parameters = [_float(path, "CRYST1", line[begin:end].strip()) for begin, end in columns]
@@ -74,10 +84,11 @@ _GROUP_NUMBERS = (
     "_symmetry_Int_Tables_number",
     "_space_group_IT_number",
 )
-"""Tags of the space group: of macromolecules, in mmCIF's present and former words, and of small molecules."""
+"""CIF tags of the space group: the old and new ones of mmCIF for macromolecules, then those for small molecules."""
 
 
 def _mmcif(path: str, text: str) -> InputCell:
+    """The cell in the first block of a CIF or mmCIF file that has one."""
     gemmi = _gemmi(path)
     try:
         blocks = list(gemmi.cif.read_string(text))
@@ -85,7 +96,7 @@ def _mmcif(path: str, text: str) -> InputCell:
         raise InputError(path, f"cannot be read as CIF: {' '.join(str(error).split())[:80]}") from None
     tags = [f"_length_{axis}" for axis in "abc"] + [f"_angle_{angle}" for angle in ("alpha", "beta", "gamma")]
     for block in blocks:
-        # Small molecules have _cell_length_a for _cell.length_a.
+        # CIF of small molecules has _cell_length_a in place of _cell.length_a.
         values = [block.find_value("_cell." + tag[1:]) or block.find_value("_cell" + tag) for tag in tags]
         if all(values):
             parameters = [_float(path, tag, value.partition("(")[0]) for tag, value in zip(tags, values, strict=True)]
@@ -94,7 +105,7 @@ def _mmcif(path: str, text: str) -> InputCell:
 
 
 def _group_of_block(gemmi: Any, block: Any) -> str:
-    """The space group's symbol in a block of CIF: its own, or that of its number, or empty."""
+    """Symbol of the space group in a block of CIF: the symbol given, else that of the number given, else empty."""
 
     def first(names: Sequence[str]) -> str:
         values = (gemmi.cif.as_string(value) for name in names if (value := block.find_value(name)))
@@ -108,6 +119,7 @@ def _group_of_block(gemmi: Any, block: Any) -> str:
 
 
 def _xds(path: str, text: str) -> InputCell:
+    """The cell in an input file or a reflection file of XDS."""
     fields = _xds_fields(text)
     words, group = fields[_XDS_CELL].split(), fields.get(_XDS_GROUP, "").split()[:1]
     parameters = [_float(path, _XDS_CELL, word) for word in words[:6]]
@@ -119,9 +131,10 @@ def _xds(path: str, text: str) -> InputCell:
 
 
 def _xds_fields(text: str) -> dict[str, str]:
-    """Values of the keywords of XDS; what stands behind a `!` is a comment, in the headers of reflection files, too.
+    """Values of XDS keywords in a text, without comments, which begin with `!`.
 
-    A line `!UNIT_CELL_CONSTANTS=` counts in reflection files only (XDS_ASCII.HKL), whose header is made of comments.
+    The header of a reflection file (XDS_ASCII.HKL) consists of comment lines such as `!UNIT_CELL_CONSTANTS=`, which
+    count only in such files.
     """
     if text.startswith(("!FORMAT=", "!OUTPUT_FILE=")):
         text = re.sub(r"^!", "", text.partition("!END_OF_HEADER")[0], flags=re.MULTILINE)
@@ -129,16 +142,20 @@ def _xds_fields(text: str) -> dict[str, str]:
 
 
 def _xparm(path: str, text: str) -> InputCell:
+    """The cell in the file XPARM.XDS."""
     lines = text.splitlines()
     try:
         words = lines[3].split()
         group, parameters = int(words[0]), [float(word) for word in words[1:7]]
     except (IndexError, ValueError):
-        raise InputError(path, "is no XPARM.XDS: a space group and six cell parameters are wanted", "line 4") from None
+        raise InputError(
+            path, "is not an XPARM.XDS: expected a space group and six cell parameters", "line 4"
+        ) from None
     return cell_with_group(path, parameters, group)
 
 
 def _dials(path: str, text: str) -> InputCell:
+    """The cell of the first crystal in a DIALS experiment list."""
     try:
         crystals = json.loads(text)["crystal"]
         crystal = crystals[0]
@@ -164,18 +181,35 @@ FOREIGN_FORMATS: Sequence[tuple[Callable[[str], bool], Callable[[str, str], Inpu
     (lambda text: re.search(r"^CRYST1", text, re.MULTILINE) is not None, _pdb),
     (lambda text: re.search(r"^data_", text, re.MULTILINE) is not None, _mmcif),
 )
-"""For each format: whether a text is in it, and its reader. The first that matches reads the cell."""
+"""A test whether a text has a format, and the reader of the format; the first format that matches is read."""
 
 
 def cell_with_group(path: str, parameters: Sequence[float], group: str | int) -> InputCell:
-    """A cell with the lattice of a space group, given by symbol or number; without one, that of its axes and angles."""
+    """The cell with given parameters and the lattice of a space group.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    parameters
+        a, b, c in angstrom, alpha, beta, gamma in degrees.
+    group
+        Symbol or number of the space group; if it is empty or 0, the lattice follows from the axes and angles.
+
+    Raises
+    ------
+    CellError
+        If no cell has these parameters.
+    InputError
+        If the space group is not known.
+    """
     cell = cell_from_parameters(parameters)
     if group in ("", "?", ".", 0):
         return InputCell(cell, Lattice.of_cell(cell))
     gemmi = _gemmi(path)
     if isinstance(group, int):
         found = gemmi.find_spacegroup_by_number(group)
-        # XDS has rhombohedral crystals on hexagonal axes.
+        # XDS describes rhombohedral crystals on hexagonal axes.
         if found is not None and found.centring_type() == "R":
             found = gemmi.find_spacegroup_by_name(f"{found.hm}:H")
     else:
@@ -201,6 +235,7 @@ def _lattice(group: Any) -> Lattice:
 
 
 def _gemmi(path: str) -> Any:
+    """The module gemmi, which is an optional dependency."""
     try:
         import gemmi
     except ImportError:

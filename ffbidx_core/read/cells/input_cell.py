@@ -1,4 +1,4 @@
-"""Input cells: written out, as numbers in a text file, or in the files of other programs."""
+"""Input cells, given as numbers in an option, as numbers in a text file, or in a file of another program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
 from .files import FOREIGN_FORMATS
 
 LARGEST_CELL_FILE = 16 * 2**20
-"""Bytes of the largest file with a cell: coordinate files and experiment lists may be large."""
+"""Size limit of a file with a cell, bytes; coordinate files and experiment lists may be large."""
 
 _WANTED = (
     "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
@@ -37,18 +37,23 @@ _NUMBERS_WANTED = {
     7: "two more for three vectors",
     8: "one more for three vectors",
 }
-"""The numbers that are missing behind so many of a cell that is written out."""
+"""The missing numbers of a cell, in words, by the number of numbers that are given."""
 
 
 def read_input_cell(text: str) -> InputCell:
-    """The cell that a `--cell` names: a file, or numbers and perhaps a centring letter, commas or blanks between them.
+    """The cell that the value of `--cell` describes.
+
+    Parameters
+    ----------
+    text
+        Path of a file, or 6 or 9 numbers and an optional centring letter, separated by commas or blanks.
 
     Raises
     ------
     InputError
-        When the file holds no cell.
+        If the file contains no cell.
     UsageError
-        When the numbers make no cell.
+        If no cell has these numbers.
     """
     if _WRITTEN_OUT.fullmatch(text) is None or os.path.lexists(text):
         return read_cell_file(text)
@@ -56,12 +61,12 @@ def read_input_cell(text: str) -> InputCell:
 
 
 def cell_written_out(text: str) -> InputCell:
-    """The cell of 6 or 9 numbers and perhaps a centring letter; no file is looked for.
+    """The cell that 6 or 9 numbers and an optional centring letter describe; the text is not taken for a file name.
 
     Raises
     ------
     UsageError
-        When they make no cell.
+        If no cell has these numbers, or the text has another form.
     """
     match = _WRITTEN_OUT.fullmatch(text)
     if match is None:
@@ -82,21 +87,21 @@ def cell_written_out(text: str) -> InputCell:
 
 
 def input_cell_of(values: Any, name: str) -> InputCell:
-    """The cell that an array has, taken for primitive.
+    """The cell that an array describes, which is taken to be primitive.
 
     Parameters
     ----------
     values : (3, 3) or (6,)
         Rows a, b, c in angstrom; or a, b, c in angstrom and alpha, beta, gamma in degrees.
     name
-        What an error calls the array.
+        Name of the array in error messages.
 
     Raises
     ------
     ArrayError
-        For another shape or type.
+        If the array has another shape or type.
     CellError
-        When the numbers make no cell.
+        If no cell has these numbers.
     """
     wanted = "rows a, b, c in angstrom, (3, 3); or a, b, c in angstrom, alpha, beta, gamma in degrees, (6,)"
     try:
@@ -113,7 +118,7 @@ def input_cell_of(values: Any, name: str) -> InputCell:
 
 
 def check_lattices(cells: Sequence[InputCell]) -> None:
-    """Refuse a cell that is given with several lattices: results distinguish input cells by their vectors.
+    """Check that no cell is given with several lattices, since results distinguish input cells only by their vectors.
 
     Raises
     ------
@@ -128,9 +133,10 @@ def check_lattices(cells: Sequence[InputCell]) -> None:
 
 
 def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
-    """The centred cell that all of some streams have; None where they differ or have none.
+    """The centred cell that all of the input files, if they are streams, have in common; else None.
 
-    The own cells of inputs are taken for primitive: one with a centring serves when it can serve for all of them.
+    Cells that inputs provide are taken to be primitive. A cell with a centring can be used only if it holds for all
+    inputs.
     """
     found: InputCell | None = None
     for path in dict.fromkeys(paths):
@@ -145,17 +151,17 @@ def centred_cell_of(paths: Iterable[str]) -> InputCell | None:
 
 
 def read_cell(text: str) -> Array:
-    """The cell that `read_input_cell` reads, without its lattice: rows a, b, c in angstrom, (3, 3) float64."""
+    """The cell (3, 3) float64 that `read_input_cell` reads, rows a, b, c in angstrom, without its lattice."""
     return read_input_cell(text).cell
 
 
 def read_cell_file(path: str) -> InputCell:
-    """The cell of a file in any known format, recognised by its content.
+    """The cell in a file of any known format, which is recognised by the content.
 
     Raises
     ------
     InputError
-        When the file holds anything else, or numbers that make no cell.
+        If the format is not known, or no cell has the numbers in the file.
     """
     head = read_head(path, LARGEST_CELL_FILE)
     if head.startswith(SIGNATURE.encode()):
@@ -181,12 +187,13 @@ def read_cell_file(path: str) -> InputCell:
 
 
 def _refuse_placeholder(cell: Array) -> None:
-    """Refuse the cell that files of structures without a crystal have: predicted ones, or those of cryo-EM."""
+    """Reject the placeholder cell in coordinate files of structures without a crystal, predicted or from cryo-EM."""
     if np.allclose(cell_parameters(cell), _PLACEHOLDER, atol=1e-3):
         raise CellError("1 1 1 90 90 90 is the placeholder cell of a structure without a crystal")
 
 
 def _cell_of_numbers(path: str, text: str) -> Array:
+    """The cell that the 6 or 9 numbers in a text file describe."""
     values: list[float] = []
     for number, line in enumerate(data_lines(path, text), start=1):
         values += numbers(path, line.split(), number)
@@ -198,6 +205,7 @@ def _cell_of_numbers(path: str, text: str) -> Array:
 
 
 def _cell_of(values: list[float]) -> Array:
+    """The cell that 6 or 9 numbers describe."""
     if len(values) not in (6, 9):
         raise CellError(f"has {len(values)} numbers, a cell has 6 or 9")
     return cell_from_parameters(values) if len(values) == 6 else check_cell(np.reshape(values, (3, 3)))
