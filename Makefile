@@ -1,17 +1,18 @@
 # make demo     install into .venv-demo, index the sample frames, show the crystals
 # make test     install into .venv-test, then ruff, mypy and pytest
-# make test-haswell  the tests of the numbers once more, with kernels compiled for a processor without AVX-512
-# make lint     ruff and mypy alone
-# make docs     the documentation as a site, and the manual pages: docs-site/
-# make quality  the benchmark of the indexing quality      make speed  that of the speed
-# make cells    how many unknown cells are found
-# make calibration  whether as many false crystals are found as are claimed to be expected, and wrong runs doubted
-# make real     how well crystals of the real frames in ../shared/data predict spots that their fit has not seen
-# make geometry     panels that are not where the file says: frames indexed, panels, errors, the gate
-# make live     delays of a live server at steady rates, and many messages with a server that is killed
-# make soak     a long run without the computation: memory, open files, speed of reading and writing
-# make gpu-test, make gpu-bench: tests and benchmark of the GPU, with $(PYTHON) as it is; they install nothing
-# make clean    remove what the above made
+# make test-haswell  repeat the numerical tests with kernels compiled for a processor without AVX-512
+# make lint     run ruff and mypy only
+# make docs     build the documentation as a site, and the manual pages, in docs-site/
+# make quality  measure the indexing quality
+# make speed    measure the speed
+# make cells    measure how many unknown cells are found
+# make calibration  compare the number of false crystals found with the number expected; test that wrong runs are doubted
+# make real     measure how well crystals of the real frames in ../shared/data predict spots that their fit has not seen
+# make geometry measure the refinement of misplaced panels: frames indexed, panel positions, errors, the gate
+# make live     measure the delays of a live server at steady rates; send many messages to a server that is killed
+# make soak     measure memory, open files and the speed of reading and writing in a long run without the computation
+# make gpu-test, make gpu-bench  test and measure the GPU with $(PYTHON) as it is; they install nothing
+# make clean    remove everything that the other targets made
 
 PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
@@ -32,13 +33,13 @@ demo: .venv-demo/installed
 	@echo "    ffbidx show demo-output/lysozyme.h5 0     # the first frame as a picture: lysozyme.frame0.png"
 	@echo "    ffbidx index YOUR_SPOTS.h5 --cell 'a b c alpha beta gamma'"
 
-# A process for each core; the tests of a file share their fixtures, so they stay in one.
+# Tests run in one process per core; the tests of a file share their fixtures, so they stay in one process.
 PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile
 
 test: lint
 	$(PYTEST)
 
-# No features besides the processor's own: Numba would add those of this machine.
+# The features are empty because Numba would otherwise add those of this machine's processor.
 HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parity/test_whitened_fit.py tests/properties \
 	tests/published tests/learn/test_multiples.py tests/diagnose/test_sample.py \
 	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn

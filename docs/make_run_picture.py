@@ -20,7 +20,7 @@ PICTURE = Path("docs/run.svg")
 
 
 def main() -> None:
-    """Run the command's own steps with a console that records."""
+    """Run the steps of the command with a console that records its output."""
     console = Console(record=True, force_terminal=True, width=136, **PLAIN)
     cells = np.stack([read_cell(CELL)])
     job = Job(expand_inputs([SPOTS]), Parameters.preset("best"), cells, backend="cpu", output=OUTPUT)

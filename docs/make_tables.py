@@ -25,13 +25,13 @@ Column = str | Callable[[Row], str]
 
 @dataclass(frozen=True)
 class Table:
-    """A file of numbers, and the columns that are made of each row: a format string, or a function of the row."""
+    """A file of numbers and the columns of its table: each is a format string, or a function of the row."""
 
     file: str
     columns: dict[str, Column]
 
     def lines(self) -> list[str]:
-        """The table in Markdown, and below it where and when it was measured."""
+        """The table in Markdown, and below it a line with machine, date, commit and command."""
         measured = json.loads((MEASURED / f"{self.file}.json").read_text())
         cells = [[cell(column, row) for column in self.columns.values()] for row in measured["rows"]]
         table = [f"| {' | '.join(row)} |" for row in (list(self.columns), ["---"] * len(self.columns), *cells)]
@@ -39,7 +39,7 @@ class Table:
 
 
 def cell(column: Column, row: Row) -> str:
-    """The entry of a column; empty where the row lacks the number."""
+    """The entry of a column; it is empty if the row lacks the number."""
     if callable(column):
         return column(row)
     needed = re.findall(r"{(\w+)", column)
@@ -47,7 +47,7 @@ def cell(column: Column, row: Row) -> str:
 
 
 def source(measured: Row) -> str:
-    """Machine, date, commit and command of some numbers."""
+    """The machine, date, commit and command with which a file of numbers was measured."""
     machine = measured["machine"] or "machine not recorded"
     return (
         f"{machine[0].upper()}{machine[1:]}; {measured['date']}, commit {measured['commit']}: `{measured['command']}`"
@@ -55,27 +55,27 @@ def source(measured: Row) -> str:
 
 
 def with_error(name: str) -> Column:
-    """A share with its standard error."""
+    """A column of a share with its standard error."""
     return lambda row: "" if row.get(name) is None else f"{row[name]:.2f} ± {row[name + '_error']:.2f}"
 
 
 def within(name: str) -> Column:
-    """A number with its standard error over the runs."""
+    """A column of a number with its standard error over the runs."""
     return lambda row: "" if row.get(name) is None else f"{row[name]:.3f} ± {row[f'{name}_se']:.3f}"
 
 
 def thousands(name: str) -> Column:
-    """A whole number with spaces between its thousands."""
+    """A column of a whole number with spaces between its thousands."""
     return lambda row: "" if row.get(name) is None else f"{row[name]:,}".replace(",", " ")
 
 
 def asked(row: Row) -> str:
-    """What a rate must reach; on blank frames what it must stay below."""
+    """The rate that must be reached, or on blank frames the rate that must not be reached."""
     return f"below {row['target']:g}" if row["measure"] == "blank" else f"{row['target']:.2f}"
 
 
 def percent(found: list[float], most: list[float]) -> str:
-    """Shares found at one limit, percent, with the most that can be found where that is less than the limit."""
+    """The shares found at one limit in percent, with the largest possible share if it is less than the limit."""
     texts = [
         f"{value:.1f}" + ("" if limit is None else f" (≤ {limit:g})") for value, limit in zip(found, most, strict=True)
     ]
@@ -88,7 +88,7 @@ def claimed(name: str) -> Column:
 
 
 def speeds(preset: str) -> Column:
-    """Frames a second of a preset, one call after another, and several at a time in brackets."""
+    """The frames per second of a preset, one call after another, and in brackets with several calls at a time."""
     one, several = thousands(f"{preset}_one"), thousands(f"{preset}_three")
     return lambda row: f"{cell(one, row)} ({cell(several, row)})"
 
@@ -170,12 +170,12 @@ TABLES = {
 
 
 def rendered(text: str) -> str:
-    """A page with its tables as the files of numbers have them."""
+    """The text of a page with its tables made anew from the files of numbers."""
     return MARK.sub(lambda mark: mark[1] + "\n".join(TABLES[mark[2]].lines()) + "\n" + mark[3], text)
 
 
 def main() -> int:
-    """Write the pages, or with `--check` name those that are out of date."""
+    """Write the pages; with `--check`, only name those that are out of date."""
     stale = [page for page in PAGES if rendered(page.read_text()) != page.read_text()]
     for page in stale:
         if "--check" in sys.argv[1:]:
