@@ -1,4 +1,4 @@
-"""The command line: options in, exit status out. No science."""
+"""The command line: it turns options into requests and results into an exit status, and contains no science."""
 
 ARGUMENTS = "ffbidx.arguments"
-"""Key in `click.Context.meta` of the arguments that the program was called with."""
+"""Key in `click.Context.meta` under which the arguments of the program are kept."""

@@ -1,4 +1,4 @@
-"""Tables of text that lose no digit where a terminal is narrow: names are shortened first, then rows are folded."""
+"""Text tables that lose no digit on a narrow terminal: names are shortened first, then rows are folded."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Column:
     Attributes
     ----------
     title
-        One line.
+        The title of the column, one line.
     values
         The text of each row.
     is_name
-        Whether values are names, which stand at the left and may be shortened; numbers stand at the right.
+        Whether the values are names, which are left-aligned and may be shortened; numbers are right-aligned.
     is_text
-        Whether values are words, which stand at the left and stay whole.
+        Whether the values are words, which are left-aligned and are never shortened.
     begins
-        Whether a folded row begins a new line here.
+        Whether a folded row begins a new line at this column.
     """
 
     title: str
@@ -46,14 +46,14 @@ class Column:
         return max(map(cell_len, (self.title, *self.values)))
 
     def line(self, text: str, width: int) -> str:
-        """A value of the column in so many characters."""
+        """A value of the column, shortened or padded to `width` characters."""
         if self.is_name or self.is_text:
             return set_cell_size(shortened(text, width), width)
         return " " * (width - cell_len(text)) + text
 
 
 def shortened(name: str, width: int) -> str:
-    """A name in at most so many characters: its end, which distinguishes frames of a file, behind an ellipsis."""
+    """A name in at most `width` characters: an ellipsis, and the end of the name, which identifies the frame."""
     if cell_len(name) <= width:
         return name
     kept = name
@@ -63,20 +63,20 @@ def shortened(name: str, width: int) -> str:
 
 
 def print_columns(console: Console, columns: Sequence[Column]) -> None:
-    """Print a table; off a terminal each row is one line, however long."""
+    """Print a table; if the output is not a terminal, each row is one line, however long."""
     rows = table_lines(columns, console.width if console.is_terminal else None)
     for text, is_title in rows:
         console.print(text, style="bold" if is_title else None, no_wrap=True, overflow="ignore", crop=False)
 
 
 def table_lines(columns: Sequence[Column], width: int | None) -> Iterator[tuple[str, bool]]:
-    """The lines of a table, and whether each is one of titles.
+    """The lines of a table, each with a flag that is true for a line of titles.
 
     Parameters
     ----------
     width
-        Number of characters that a line may have. Where the columns take more, names are shortened, to `SHORT_NAME`
-        characters at least; where that does not suffice, each row is folded to several lines. None: no limit.
+        Largest number of characters of a line. If the columns need more, names are shortened, to `SHORT_NAME`
+        characters at least; if that does not suffice, each row is folded to several lines. None: no limit.
     """
     lines = _folded(columns, width)
     titles = [[column.title for column in columns]] if any(column.title for column in columns) else []
@@ -89,11 +89,11 @@ def table_lines(columns: Sequence[Column], width: int | None) -> Iterator[tuple[
 
 
 Line = tuple[int, list[tuple[Column, int]]]
-"""The indent of a line, and its columns with their widths."""
+"""The indent of a line in characters, and its columns with their widths."""
 
 
 def _folded(columns: Sequence[Column], width: int | None) -> list[Line]:
-    """The lines that each row takes: begun anew where columns begin a line, unless that takes more lines."""
+    """The lines of each row; columns marked `begins` start a new line, unless that makes more lines."""
     least = [min(column.width, SHORT_NAME) if column.is_name else column.width for column in columns]
     if width is None or sum(least) + GAP * (len(columns) - 1) <= width:
         lines: list[Line] = [(0, list(zip(columns, least, strict=True)))]
@@ -104,7 +104,7 @@ def _folded(columns: Sequence[Column], width: int | None) -> list[Line]:
 
 
 def _filled(columns: Sequence[Column], least: Sequence[int], width: int, *, breaks: bool) -> list[Line]:
-    """Columns of these widths in lines, as many in each as there is room for."""
+    """The columns arranged in lines, with as many columns of these widths in each line as fit."""
     lines: list[Line] = [(0, [])]
     for column, room in zip(columns, least, strict=True):
         indent, line = lines[-1]
@@ -117,7 +117,7 @@ def _filled(columns: Sequence[Column], least: Sequence[int], width: int, *, brea
 
 
 def _widened(line: list[tuple[Column, int]], width: int | None) -> list[tuple[Column, int]]:
-    """Give names the room that is left in a line."""
+    """Give the names in a line the width that is left over."""
     spare = None if width is None else max(0, width - sum(room + GAP for _, room in line) + GAP)
     wider = []
     for column, room in line:

@@ -1,4 +1,4 @@
-"""Options from a file: TOML, or a results file, which holds those of its run."""
+"""Options from a file: a TOML file, or a results file, which holds the options of its run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_SETTINGS = (
     "verbose",
     *(field.name for field in dataclasses.fields(RunRequest) if not field.metadata.get("is_setting", True)),
 )
-"""Parameters of the command on which the results of a run do not depend, so that no file of options sets them."""
+"""Parameters on which the results of a run do not depend, so that a file of options does not set them."""
 
 
 def config_options(function: Any) -> Any:
@@ -32,7 +32,7 @@ def config_options(function: Any) -> Any:
     function = click.option(
         "--print-config",
         is_flag=True,
-        help=("Write the options in force to standard output as TOML, for --config, and leave."),
+        help=("Write the options in force to standard output as TOML, for --config, and exit."),
     )(function)
     return click.option(
         "--config",
@@ -41,9 +41,9 @@ def config_options(function: Any) -> Any:
         expose_value=False,
         callback=_use_config,
         help=(
-            "Options from a TOML file, named as on the command line, or those of the run that made a results file, or "
-            "the output OUTPUT of OUTPUT.toml. The command line wins, then variables such as FFBIDX_BATCH_SIZE, then "
-            "the file."
+            "Options from a TOML file, named as on the command line, or those of the run that made a results file or "
+            "the output OUTPUT of OUTPUT.toml. The command line takes precedence, then variables such as "
+            "FFBIDX_BATCH_SIZE, then the file."
         ),
     )(function)
 
@@ -54,14 +54,14 @@ def _use_config(context: click.Context, parameter: click.Parameter, path: str | 
 
 
 def load_config(path: str, command: click.Command) -> dict[str, Any]:
-    """The options of a file, by the names of the command's parameters.
+    """The options in a file, keyed by the names of the command's parameters.
 
     Raises
     ------
     InputError
-        When it is neither TOML nor a results file that knows its options.
+        If the file is neither TOML nor a results file that holds the options of its run.
     UsageError
-        For an option that the command has not got.
+        If the file sets an option that the command does not have.
     """
     from ffbidx_core.read.files.content import read_text
 

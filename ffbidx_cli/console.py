@@ -1,4 +1,4 @@
-"""What the user sees: progress, messages and the summary on standard error, data on standard output."""
+"""Output for the user: progress, messages and the summary on standard error, data on standard output."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
 
 LATELY = 60.0
-"""Length in seconds of the time over which the present frames/s are averaged."""
+"""Time in seconds over which the present frames/s are averaged."""
 HEARTBEAT = 30.0
-"""Seconds between progress lines where there is no terminal."""
+"""Time in seconds between progress lines if the output is not a terminal."""
 MOST_CELLS = 5
-"""Number of input cells that the summary shows at most; --json has all."""
+"""Largest number of input cells that the summary shows; --json has all."""
 PLAIN: Any = {"highlight": False, "markup": False, "emoji": False}
 """Arguments of a console that shows names of files as they are, without markup."""
 
 
 class Rate:
-    """Frames/s over the last minute.
+    """The speed over the last minute, in frames/s.
 
     Attributes
     ----------
     indexed : float or None
-        Share of the frames of the last minute that were indexed; None without any.
+        Share of the frames of the last minute that were indexed; None if there were no frames.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Rate:
         self.indexed: float | None = None
 
     def __call__(self, event: Progress) -> float | None:
-        """Frames/s of the last minute, with this event as its end; None at the first event."""
+        """The frames/s of the minute that ends with this event; None at the first event."""
         self._events.append((event.seconds, event.frames, event.indexed))
         while len(self._events) > 2 and event.seconds - self._events[1][0] >= LATELY:
             self._events.popleft()
@@ -61,14 +61,14 @@ class Rate:
 
 
 class JsonLog:
-    """A file of JSON lines: how far a run is, about once a second, and its summary.
+    """A file of JSON lines with the progress of a run, about once a second, and its summary.
 
     Parameters
     ----------
     path
-        A file that is there is continued or replaced only where an option asks for that.
+        Name of the file; an existing file is continued or replaced only if an option asks for that.
     resume, overwrite
-        Whether to continue it, or to replace it.
+        Whether to continue an existing file, or to replace it.
     """
 
     def __init__(self, path: str, *, resume: bool, overwrite: bool) -> None:
@@ -82,7 +82,7 @@ class JsonLog:
             self._last = event.seconds
             rates = {"frames_per_second_now": now, "indexed_share_now": indexed}
             self._file.add({"event": "progress"} | rates | asdict(event))
-            # What is written is not needed here any more.
+            # Lines that are written are no longer needed in memory.
             self._file.lines.clear()
 
     def summary(self, summary: Summary) -> None:
@@ -91,7 +91,7 @@ class JsonLog:
 
 
 class Reporter:
-    """Shows how far a run is: a bar on a terminal, a line now and then elsewhere. A context manager."""
+    """A context manager that shows the progress of a run: a bar on a terminal, otherwise a line from time to time."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False, log: JsonLog | None = None) -> None:
         self.log, self._rate = log, Rate()
@@ -130,7 +130,7 @@ class Reporter:
         now = self._rate(event)
         if self.log is not None:
             self.log.progress(event, now, self._rate.indexed)
-        # A spinner and a bar stand before the text, with a blank behind each.
+        # A spinner and a bar precede the text, each followed by a blank.
         room = self.console.width - self._bar_width - 3
         shown = progress_line(event, now, self._rate.indexed, room)
         self._bar.update(self._task, description=shown, completed=event.frames, total=event.total)
@@ -151,15 +151,15 @@ def progress_line(
     Parameters
     ----------
     now, indexed
-        Frames/s and share indexed over the last minute, to stand beside those of the whole run.
+        Frames/s and share indexed over the last minute, shown beside those of the whole run.
     width
-        Number of characters that there is room for. The least important parts are left out: the queues first, then
-        crystals, the second numbers in brackets, the time left, the speed, the share. None: all are shown.
+        Number of characters available. If they do not suffice, the least important parts are left out: the queues
+        first, then crystals, the numbers in brackets, the time left, the speed, the share. None: all are shown.
     """
     if event.to_learn is not None:
         return f"{event.to_learn} frames, waiting for more to learn the cell from"
     rate = (event.frames - event.before) / event.seconds if event.seconds > 0 else 0.0
-    # The importance of each part, 0 the highest, in the order in which they are shown.
+    # Each part has its rank of importance, 0 the highest; the parts are in the order in which they are shown.
     parts = [(0, f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames")]
     if event.frames:
         lately = "" if indexed is None else f" ({indexed:.1%} in the last minute)"
@@ -171,7 +171,7 @@ def progress_line(
     if event.total is not None and rate > 0:
         parts.append((3, f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left"))
     if event.frames:
-        # A full queue waits for what comes after it, an empty one for what comes before.
+        # A full queue waits for the stage after it, an empty queue for the stage before it.
         parts.append((7, f"queues: read {event.to_compute:.0%}, write {event.to_write:.0%} full"))
     for least in range(7, 0, -1):
         line = _joined(text for importance, text in parts if importance <= least)
@@ -181,7 +181,7 @@ def progress_line(
 
 
 def _joined(parts: Iterable[str]) -> str:
-    """Parts with commas between them; what is in brackets belongs to the part before."""
+    """The parts joined by commas; a part in brackets follows the part before it without a comma."""
     return "".join(text if text.startswith(" ") else f", {text}" for text in parts if text).removeprefix(", ")
 
 
@@ -236,7 +236,10 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"
     if summary.spots_at_origin:
-        yield "", f"{summary.spots_at_origin} inside the first shell of reciprocal space: left out, they index anything"
+        yield (
+            "",
+            f"{summary.spots_at_origin} inside the first shell of reciprocal space: left out, they fit any orientation",
+        )
     if summary.spots_not_sampled:
         yield "", f"{summary.spots_not_sampled} beyond max_spots: not in the sampling, but in the fits"
     once = f"; compiling, once: {summary.seconds_compiling:.1f} s more" if summary.seconds_compiling >= 0.1 else ""
@@ -245,14 +248,14 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
 
 
 def _counted(counts: dict[str, int]) -> str:
-    """Counts by name in words, the largest first."""
+    """Counts and their names as text, the largest count first."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in ordered)
 
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show on a terminal that something is under way, and for how long."""
+    """Show on a terminal that something is in progress, and for how long."""
     console = Console(stderr=True, **PLAIN)
     with Bar(
         SpinnerColumn(),
@@ -267,7 +270,7 @@ def working(text: str) -> Iterator[None]:
 
 
 def data_console() -> Console:
-    """The console of standard output; as wide as its content needs where that is no terminal."""
+    """The console of standard output, which is as wide as its content needs if that is not a terminal."""
     console = Console(**PLAIN)
     return console if console.is_terminal else Console(width=200, **PLAIN)
 

@@ -1,4 +1,4 @@
-"""The help of a command with many options: those that matter first, the rest by groups."""
+"""The help of a command with many options: the most important ones first, the others in groups."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ GROUPS = {
     "machine": "Machine",
     "messages": "Messages",
 }
-"""Title of each group of options, by the word that names it in `ffbidx help`."""
+"""The title of each group of options, keyed by its name in `ffbidx help`."""
 
 FIRST = (
     "cells", "geometry", "outputs", "overwrite", "resume", "d_min", "max_frames", "shard", "preset", "backend",
 )  # fmt: skip
-"""Names of the options that matter most."""
+"""Names of the most important options."""
 
 _OF_SECTION: dict[Any, str] = {
     Inputs: "input",
@@ -45,23 +45,23 @@ _OF_NAME = {
     "dry_run": "output",
     "print_config": "output",
 }
-"""The word of an option's group by the option's name; all others are about messages."""
+"""The group of each option, keyed by the option's name; options that are not listed are about messages."""
 COLUMN = 34
-"""Width of the longest option beside which its help stands."""
+"""Largest width, in characters, of an option whose help is on the same line."""
 
 
 def group_of(parameter: click.Parameter) -> str:
-    """The word of the group that an option of `ffbidx index` belongs to."""
+    """The name of the group to which an option of `ffbidx index` belongs."""
     return _OF_NAME.get(str(parameter.name), "messages")
 
 
 class GroupedCommand(click.Command):
-    """A command whose help shows the options that matter first, and all of them by groups with --help-all.
+    """A command whose help shows the most important options, and with --help-all all options in groups.
 
     Parameters
     ----------
     example
-        A command line that the help begins with.
+        A command line with which the help begins.
     """
 
     def __init__(self, *args: Any, example: str = "", **kwargs: Any) -> None:
@@ -69,13 +69,13 @@ class GroupedCommand(click.Command):
         self.example = example
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the usage, and the example under it."""
+        """Write the usage, and the example below it."""
         super().format_usage(ctx, formatter)
         if self.example:
             formatter.write_usage(self.example, prefix="Example: ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options that matter first, or all of them where the context asks for all."""
+        """Write the most important options, or all options if the context asks for them."""
         if ctx.meta.get(HELP_ALL):
             for title, rows in groups_of(self, ctx):
                 with formatter.section(title):
@@ -84,16 +84,16 @@ class GroupedCommand(click.Command):
         parameters = {parameter.name: parameter for parameter in self.params}
         shown = [*(parameters[name] for name in (*FIRST, "help_all")), self.get_help_option(ctx)]
         rows = [row for each in shown if each is not None and (row := each.get_help_record(ctx)) is not None]
-        with formatter.section("Options that matter most"):
+        with formatter.section("The most important options"):
             formatter.write_dl(rows, col_max=COLUMN)
         formatter.write_paragraph()
         formatter.write_text(
-            f"All options are shown by --help-all, those of one group by 'ffbidx help GROUP': {', '.join(GROUPS)}."
+            f"--help-all shows all options, 'ffbidx help GROUP' those of one group: {', '.join(GROUPS)}."
         )
 
 
 def groups_of(command: click.Command, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Title and help records of each group of a command's options."""
+    """Yield the title and the help records of each group of a command's options."""
     rows: dict[str, list[tuple[str, str]]] = {word: [] for word in GROUPS}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
@@ -103,7 +103,7 @@ def groups_of(command: click.Command, ctx: click.Context) -> Iterator[tuple[str,
 
 
 HELP_ALL = "ffbidx.help_all"
-"""Key in `click.Context.meta` by which the help of a command shows all options."""
+"""Key in `click.Context.meta` that makes the help of a command show all options."""
 
 
 def _show_all(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -119,6 +119,6 @@ help_all_option = click.option(
     is_eager=True,
     expose_value=False,
     callback=_show_all,
-    help="Show all options, by groups.",
+    help="Show all options, in groups.",
 )
-"""Declares --help-all of a `GroupedCommand`."""
+"""The decorator that declares --help-all of a `GroupedCommand`."""

@@ -1,4 +1,4 @@
-"""What files hold, shown in the terminal."""
+"""The output of `ffbidx inspect`: the content of files, shown in the terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.table import Table
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
 
 WIDTH = 40
-"""Length of the longest bar of a histogram, characters."""
+"""Length of the longest bar of a histogram, in characters."""
 
 
 def show_spots(console: Console, report: SpotsReport) -> None:
-    """Show what spot files hold."""
+    """Show the content of spot files."""
     facts = Table.grid(padding=(0, 2))
     facts.add_row("format", ", ".join(report.formats))
     bad = f", {report.bad_frames} of them bad" if report.bad_frames else ""
@@ -48,7 +48,7 @@ def _geometry(report: SpotsReport) -> str:
 
 
 def show_results(console: Console, report: ResultsReport) -> None:
-    """Show what a results file holds."""
+    """Show the content of a results file."""
     facts = Table.grid(padding=(0, 2))
     facts.add_row("format", "results of ffbidx" + ("" if report.complete else ", stopped before the end"))
     indexed = report.status["indexed"]
@@ -87,6 +87,6 @@ def _bars(console: Console, title: str, histogram: Sequence[tuple[int, int, int]
     full, half = ("█", "▌") if console.encoding.startswith("utf") else ("#", ".")
     for low, high, n in histogram:
         label = str(low) if low == high else f"{low}-{high}"
-        # The least there is to see is half a cell.
+        # The smallest visible bar is half a character cell.
         bar = full * (n * WIDTH // most) + (half if n and n * WIDTH // most == 0 else "")
         console.print(f"{label:>11} {bar} {n}")

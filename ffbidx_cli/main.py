@@ -1,4 +1,4 @@
-"""The `ffbidx` program: finds the commands, turns exceptions into exit statuses. Loads click only."""
+"""The `ffbidx` program: it finds the commands and turns exceptions into exit statuses, and imports only click."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from ffbidx_core.errors import FfbidxError, OutputError, ParameterError
 
 COMMANDS = {
     "index": "Index frames: spots and input cells in, crystals out.",
-    "cell": "Find the unit cell of spots when nobody knows it.",
-    "serve": "Index spot lists that come as messages while the detector runs.",
+    "cell": "Find the unknown unit cell of spots.",
+    "serve": "Index spot lists that arrive as messages while the detector runs.",
     "replay": "Send the frames of files to a live server, and measure its delays.",
     "merge": "Join the results of shares, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
-    "convert": "Spot files of any format to HDF5, results to the formats of other programs.",
+    "convert": "Convert spots of any format to HDF5, results to the formats of other programs.",
     "inspect": "Show what a spot file or a results file holds.",
     "report": "Report on a run in pictures and words, as one HTML page.",
     "diagnose": "Say what is wrong with a run, and what to type next.",
-    "geometry": "Refine where the panels of a detector are, and write the geometry file.",
-    "show": "Draw one frame: its spots and those that its crystals predict.",
-    "doctor": "Examine the installation: GPU, backends, files, and what to mend.",
-    "bench": "Measure frames a second and the share indexed, on simulated stills.",
-    "help": "Help on a command, on a group of options, or on a topic.",
-    "completion": "What a shell needs to complete commands, options and files.",
-    "simulate": "Make stills with known truth: a spot file and the crystals behind it.",
+    "geometry": "Refine the positions of detector panels, and write the geometry file.",
+    "show": "Draw a frame with its observed and predicted spots, or a page of frames.",
+    "doctor": "Examine the installation (GPU, backends, files) and say how to fix it.",
+    "bench": "Measure frames per second and the share indexed, on simulated stills.",
+    "help": "Show help on a command, a group of options, or a topic.",
+    "completion": "Print or install the script that completes commands, options and files.",
+    "simulate": "Simulate stills: a spot file together with its true crystals.",
 }
-"""Every command with its line in the group's help, so that the help imports none of them."""
+"""Every command with its line in the help of the program, so that this help imports none of them."""
 
 FOLDERS = {"serve": "live.", "replay": "live."}
-"""The folder, where it is not the commands' own, that a command's module is in."""
+"""The subfolder of each command whose module is not directly in the folder of commands."""
 
 DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Numbers of system errors that are the fault of the disk under the output, wherever they are raised."""
+"""System errors that are caused by the disk of the output, wherever they are raised."""
 
 
 NAMES_OF_FILES = ("INPUT...", "SPOTS...", "RESULTS", "RESULTS...", "FILE", "CELL", "DIR")
-"""What stands for names of files and directories in the help."""
+"""Placeholders for names of files and directories in the help."""
 
 
 class FileName(click.types.StringParamType):
-    """Text that is the name of a file or directory: a shell completes it as such."""
+    """The type of a parameter that is the name of a file or directory, which a shell completes as such."""
 
     def __init__(self, metavar: str) -> None:
         self._kind = "dir" if metavar == "DIR" else "file"
@@ -59,7 +59,7 @@ class FileName(click.types.StringParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
-        """Have the shell complete the name itself."""
+        """Leave the completion of the name to the shell."""
         return [click.shell_completion.CompletionItem(incomplete, type=self._kind)]
 
 
@@ -83,14 +83,14 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; the context keeps them for commands that say how they were called."""
+        """Parse the arguments; the context keeps them for commands that report how they were called."""
         ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the first argument names; where there is none, an error that suggests one like it."""
+        """The command that the first argument names; an unknown name is an error that suggests a similar one."""
         name = click.utils.make_str(args[0])
         if name not in COMMANDS and not name.startswith("-"):
             import difflib
@@ -116,7 +116,7 @@ def cli(ctx: click.Context) -> None:
 
 
 def _speak_any_locale() -> None:
-    """Have streams whose encoding lacks a character write it as an escape, not end the program."""
+    """Make streams escape characters that their encoding lacks, instead of ending the program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
             stream.reconfigure(errors="backslashreplace")
@@ -128,7 +128,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     args
-        The arguments; those of the process unless given.
+        The arguments; by default those of the process.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def main(args: Sequence[str] | None = None) -> int:
     _speak_any_locale()
     with warnings.catch_warnings():
         if "--debug" not in args:
-            # What libraries have to say to programmers is nothing for a user's terminal.
+            # Warnings of libraries address programmers and do not belong on a user's terminal.
             warnings.simplefilter("ignore")
         return _run(args)
 
@@ -153,7 +153,7 @@ def _run(args: Sequence[str]) -> int:
     except Leave as leave:
         _leave(leave.status)
     except (BrokenPipeError, SystemExit):
-        # Nobody reads our output any more; click raises SystemExit where it notices first.
+        # The reader of our output has gone; click raises SystemExit if it notices first.
         _drop_output()
         return 0
     except click.Abort:
@@ -170,7 +170,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _explain(error: Exception, debug: bool) -> tuple[str, int]:
-    """One line for an exception, and its exit status; under --debug the traceback goes first."""
+    """One line for an exception, and its exit status; with --debug the traceback is printed first."""
     if debug:
         import traceback
 
@@ -200,12 +200,12 @@ def _shown(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """The text without the line breaks and other control characters that names of files may contain."""
+    """The text without line breaks and other control characters, which names of files may contain."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 def _drop_output() -> None:
-    """Let the interpreter's own flush at exit go nowhere."""
+    """Redirect standard output so that the interpreter's flush at exit cannot fail."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError, AttributeError):
@@ -213,6 +213,6 @@ def _drop_output() -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process without waiting for threads at work."""
+    """End the process without waiting for running threads."""
     sys.stderr.flush()
     os._exit(status)

@@ -1,4 +1,4 @@
-"""The one thing to do after a run, as a whole command line, and why."""
+"""The next step after a run, as a whole command line with the reason."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ffbidx_core.run.summary import Summary
 
 RESULTS_SUFFIXES = (".h5", ".hdf5")
 FEW_INDEXED = 0.5
-"""Share of the usable frames below which the diagnosis comes before the report."""
+"""Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to type next.
+    """The command to type next, and why.
 
     Attributes
     ----------
     command
-        A whole command line; empty where the output is of a format that no command reads.
+        A whole command line; empty if no command reads the format of the output.
     why
-        One sentence; empty where nothing has to be explained.
+        One sentence; empty if nothing has to be explained.
     """
 
     command: str
@@ -50,7 +50,7 @@ def after_run(summary: Summary, arguments: Sequence[str]) -> NextStep:
 
 
 def _resumed(summary: Summary, arguments: Sequence[str]) -> NextStep:
-    """The command that goes on with a run that was stopped."""
+    """The command that resumes a run that was stopped."""
     if summary.output == "standard output":
         return NextStep("", "the run was stopped; what was written to standard output is all that is left of it")
     known = [argument for argument in arguments if argument != "--overwrite"]

@@ -1,4 +1,4 @@
-"""Options that commands share, made from `RunRequest` and `Parameters`: no default and no range is written here."""
+"""Options shared by commands, generated from `RunRequest` and `Parameters`, which hold all defaults and ranges."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class ShareType(click.ParamType):  # type: ignore[type-arg]
     name = "shard"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """The number of the share, from 1, and the number of shares."""
+        """The number of the share, counted from 1, and the number of shares."""
         from ffbidx_core.read.spans import parse_share
 
         return value if isinstance(value, tuple) else parse_share(value)
 
 
 class Drift(click.ParamType):  # type: ignore[type-arg]
-    """The type of --max-drift: a share of length (a fraction, or percent) and an angle (degrees): 0.05,3 or 5%,3."""
+    """The type of --max-drift: a relative length (a fraction or per cent) and an angle (degrees), as 0.05,3 or 5%,3."""
 
     name = "length,angle"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        """The share of length as a fraction, and the angle in degrees."""
+        """The relative length as a fraction, and the angle in degrees."""
         try:
             length, angle = (part.strip() for part in value.split(","))
             share = float(length.removesuffix("%")) / (100 if length.endswith("%") else 1)
@@ -55,7 +55,7 @@ def section_options(section: type) -> Decorator:
 
 
 TYPES = {"shard": ShareType(), "threads": click.IntRange(min=1)}
-"""Types of options that are checked as they are read, since commands without a request have them too."""
+"""Types of options that are checked when they are read, because commands without a request also have them."""
 
 
 def _request_option(field: dataclasses.Field[Any]) -> Decorator:
@@ -78,7 +78,7 @@ def _request_option(field: dataclasses.Field[Any]) -> Decorator:
 
 
 def parameter_options(function: Any) -> Any:
-    """Give a command the preset and one option for every parameter; those not given arrive as None."""
+    """Add the preset and one option per parameter to a command; options that are not given arrive as None."""
     for field in reversed(dataclasses.fields(Parameters)):
         function = _parameter_option(field)(function)
     return section_options(Method)(function)
@@ -88,12 +88,17 @@ R = TypeVar("R", bound=Method)
 
 
 def request_of(options: Mapping[str, Any], kind: type[R]) -> R:
-    """The request, of RunRequest or another kind, that the values of a command's options make.
+    """The request that the values of a command's options describe.
+
+    Parameters
+    ----------
+    kind
+        The class of the request, `RunRequest` or another one.
 
     Raises
     ------
     ParameterError
-        For a parameter out of its range.
+        If a parameter is out of its range.
     """
     _, given = chosen_parameters(options["preset"], options)
     names = {field.name for field in dataclasses.fields(kind) if field.metadata.get("kind") is not None}
@@ -101,12 +106,12 @@ def request_of(options: Mapping[str, Any], kind: type[R]) -> R:
 
 
 def chosen_parameters(preset: str, options: Mapping[str, Any]) -> tuple[Parameters, dict[str, Any]]:
-    """The preset's parameters with the options given by hand, and those options alone.
+    """The parameters of the preset changed by explicit options, and these options alone.
 
     Raises
     ------
     ParameterError
-        For a value out of its range.
+        If a value is out of its range.
     """
     names = {field.name for field in dataclasses.fields(Parameters)}
     given = {name: value for name, value in options.items() if name in names and value is not None}
@@ -134,7 +139,7 @@ def _sentence(text: str) -> str:
 
 
 def _values(field: dataclasses.Field[Any]) -> str:
-    """The value of a parameter in each preset, equal ones together."""
+    """The values of a parameter in the presets, as text; presets with equal values are grouped."""
     names: dict[str, list[str]] = {}
     for preset in PRESETS:
         names.setdefault(_value(getattr(Parameters.preset(preset), field.name)), []).append(preset)
@@ -152,7 +157,7 @@ def _value(value: Any) -> str:
 
 
 def _together(*options: Decorator) -> Decorator:
-    """Several option decorators as one, in the order of the help."""
+    """One decorator that adds several options, in the order of the help."""
 
     def decorate(function: Any) -> Any:
         for option in reversed(options):
@@ -172,13 +177,15 @@ machine_options = section_options(Machine)
 message_options = _together(
     click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output."),
     click.option(
-        "--log-json", metavar="FILE", help=("Write how far the run is to a file, a line of JSON about every second.")
+        "--log-json",
+        metavar="FILE",
+        help=("Write the progress of the run to a file, a line of JSON about every second."),
     ),
     click.option("-q", "--quiet", is_flag=True, help="Errors only."),
-    click.option("-v", "--verbose", is_flag=True, help="Say more: parameters, every problem as it comes."),
+    click.option("-v", "--verbose", is_flag=True, help="Print more: parameters, and every problem as it occurs."),
 )
 
 
 def debug_option(function: Any) -> Any:
-    """Declare --debug, which `main` looks for in the arguments itself."""
+    """Declare --debug, for which `main` itself looks in the arguments."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(function)

@@ -1,4 +1,4 @@
-"""Names of pictures' files, and a report in short for the terminal."""
+"""Names of picture files, and a short report for the terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def stem_of(results: str) -> str:
-    """The start of the names of a results file's pictures: `run.ffbidx.h5` gives `run`."""
+    """The stem of the picture names of a results file: `run` for `run.ffbidx.h5`."""
     return os.path.splitext(os.path.basename(results))[0].removesuffix(".ffbidx") or "results"
 
 
 def show_report(report: Report) -> None:
-    """Print a report's facts, its cells and what it remarks."""
+    """Print the facts, cells and remarks of a report."""
     from ffbidx_core.model.cell import PARAMETER_NAMES
 
     console = data_console()

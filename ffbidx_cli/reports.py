@@ -1,4 +1,4 @@
-"""Tables of `ffbidx doctor` and `ffbidx bench` on standard output, and their progress on standard error."""
+"""Output of `ffbidx doctor` and `ffbidx bench`: tables on standard output, progress on standard error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STYLES = {State.OK: "green", State.ABSENT: "dim", State.ATTENTION: "yellow", Sta
 
 
 def watched(items: Iterable[T], text: Callable[[T], str]) -> Iterator[T]:
-    """Yield the items, while a terminal shows the text of the item yielded last."""
+    """Yield the items; meanwhile a terminal shows the text of the item that was yielded last."""
     console = Console(stderr=True, **PLAIN)
     with console.status("starting") as status:
         for item in items:
@@ -28,7 +28,7 @@ def watched(items: Iterable[T], text: Callable[[T], str]) -> Iterator[T]:
 
 
 def show_findings(findings: Iterable[Finding]) -> None:
-    """Print what an examination found, a line each."""
+    """Print the findings of an examination, one per line."""
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for no_wrap in (True, True, False):
         table.add_column(no_wrap=no_wrap, overflow="fold")
@@ -38,7 +38,7 @@ def show_findings(findings: Iterable[Finding]) -> None:
 
 
 def show_measurements(rows: Iterable[Row]) -> None:
-    """Print measurements, a line each."""
+    """Print measurements, one per line."""
     titles = "frames/s", "slowest-fastest", "overlapped", "indexed", "lattices", "false", "calls", "frames/call"
     table: list[tuple[str, ...]] = []
     for row in rows:

@@ -9,11 +9,11 @@ import click
 from ffbidx_cli.config import NO_SETTINGS, key_of, takes_several
 
 KINDS = {"integer": "integer", "integer range": "integer", "float": "number", "float range": "number"}
-"""JSON types of click's types that are numbers."""
+"""The JSON types of click's numerical types."""
 
 
 def schema_of(command: click.Command) -> dict[str, Any]:
-    """The schema (JSON Schema 2020-12) of a command's options, by the names that a file has them under."""
+    """The schema (JSON Schema 2020-12) of a command's options, keyed by their names in a file of options."""
     properties = {
         key_of(parameter): _of_parameter(parameter) for parameter in command.params if parameter.name not in NO_SETTINGS
     }

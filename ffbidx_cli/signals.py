@@ -1,4 +1,4 @@
-"""Stop signals: the first one stops a run that can be stopped, the second one leaves at once."""
+"""Stop signals: the first one stops a stoppable run after its batch, the second one ends the program at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 75}
-"""Exit status of a run, by the signal that stopped it."""
+"""The exit status of a run, keyed by the signal that stopped it."""
 
 
 class Leave(BaseException):
-    """Leave the program now, with this exit status. No error: nothing catches it on the way."""
+    """Ends the program at once with an exit status; it is not an Exception, so no handler of errors catches it."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -22,14 +22,15 @@ class Leave(BaseException):
 
 
 class StopSignals:
-    """What the signals of this process do.
+    """The handlers of SIGINT and SIGTERM of this process.
 
     Attributes
     ----------
     stop : threading.Event
-        Set by the first signal while a run is `stoppable`. Outside of one, and at the second signal, `Leave` is raised.
+        The event that the first signal sets while a run is `stoppable`. Otherwise, and at the second signal, `Leave`
+        is raised.
     status : int
-        Exit status for the last signal, 0 without one.
+        Exit status for the last signal; 0 if there was none.
     """
 
     def __init__(self) -> None:
@@ -38,14 +39,14 @@ class StopSignals:
         self._stoppable = False
 
     def install(self) -> None:
-        """Take over SIGINT and SIGTERM; only the main thread can."""
+        """Install the handlers of SIGINT and SIGTERM, which only the main thread can do."""
         if threading.current_thread() is threading.main_thread():
             for number in STATUS:
                 signal.signal(number, self._arrived)
 
     @contextmanager
     def stoppable(self) -> Iterator[threading.Event]:
-        """A context in which the first signal sets the event and does nothing more."""
+        """A context in which the first signal only sets the event."""
         self._stoppable = True
         try:
             yield self.stop
@@ -58,5 +59,5 @@ class StopSignals:
         self.stop.set()
         if not (first and self._stoppable):
             raise Leave(self.status)
-        # Not print: the signal may have come in the middle of one.
+        # os.write and not print, because the signal may have interrupted a print.
         os.write(2, b"stopping after this batch; once more to leave at once\n")

@@ -1,4 +1,4 @@
-"""Tables of a run's crystals and frames, for the eye and for other programs."""
+"""Tables of the crystals and frames of a run, as text and for other programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ffbidx_core.model.records.results import Results
 
 
 def crystal_columns(results: Results, most: int | None = None) -> list[Column]:
-    """A table with a row for each crystal, of the first `most` of them."""
+    """The columns of a table with a row for each of the first `most` crystals."""
     frames = results.frame_of_crystal[:most]
     parameters = results.crystal_parameters[:most].T
     return [
@@ -37,7 +37,7 @@ def crystal_columns(results: Results, most: int | None = None) -> list[Column]:
 
 
 def frame_columns(results: Results, most: int | None = None, *, failed: bool = False) -> list[Column]:
-    """A table with a row for each frame, or for each frame without a crystal: its status, the reason, the try."""
+    """The columns of a table with a row for each frame (`failed`: each frame without a crystal), with the reason."""
     records = frame_records(results, chosen_frames(results, failed)[:most])
     return [
         Column("frame", [f"{s}//{i}" for s, i in zip(records["source"], records["index"], strict=True)], is_name=True),
@@ -55,7 +55,7 @@ def chosen_frames(results: Results, failed: bool) -> NDArray[np.int64]:
 
 
 def frame_records(results: Results, frames: NDArray[np.int64]) -> dict[str, list[Any]]:
-    """The columns of a table with a row for each of these frames, by their names; empty words where none are known."""
+    """The columns of a table with a row for each frame, by name; text that is not known is empty."""
     status = [FrameStatus(value) for value in results.status[frames].tolist()]
     reason = [0] * len(frames) if results.reason is None else results.reason[frames].tolist()
     rung = [None] * len(frames) if results.rung is None else results.rung[frames].tolist()
@@ -76,7 +76,7 @@ def frame_records(results: Results, frames: NDArray[np.int64]) -> dict[str, list
 
 
 def json_of(table: dict[str, list[Any]]) -> bytes:
-    """A table as a JSON array with an object for each row; numbers that are not known are null."""
+    """A table as a JSON array with an object for each row; unknown numbers are null."""
     rows = (dict(zip(table, map(_plain, row), strict=True)) for row in zip(*table.values(), strict=True))
     return b"[" + b",\n ".join(json.dumps(row).encode() for row in rows) + b"]\n"
 
@@ -90,7 +90,7 @@ def _names(results: Results, frames: Iterable[int]) -> list[str]:
 
 
 def numbers(values: Iterable[float], digits: int) -> list[str]:
-    """Numbers with so many digits behind the point."""
+    """The numbers as text, with `digits` digits after the decimal point."""
     return [f"{value:.{digits}f}" for value in values]
 
 

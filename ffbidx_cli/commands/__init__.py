@@ -1,1 +1,1 @@
-"""One file per command; each names its click command `command`."""
+"""The commands, one module each; the click command in each module is named `command`."""

@@ -1,4 +1,4 @@
-"""ffbidx bench: frames a second and the share of them that is indexed rightly."""
+"""ffbidx bench: frames per second and the share of them that is indexed correctly."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ffbidx_core.parameters import PRESETS
     type=click.Choice(PRESETS),
     default=PRESETS[:1],
     show_default=True,
-    help="What to measure; repeatable.",
+    help="Preset to measure; repeatable.",
 )
 @click.option(
-    "--frames", type=click.IntRange(min=1), metavar="N", help="Frames of a call.  [default: what gives steady numbers]"
+    "--frames", type=click.IntRange(min=1), metavar="N", help="Frames per call.  [default: enough for steady numbers]"
 )
-@click.option("--calls", type=click.IntRange(min=1), metavar="N", help="Timed calls.  [default: likewise]")
+@click.option(
+    "--calls", type=click.IntRange(min=1), metavar="N", help="Timed calls.  [default: enough for steady numbers]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on standard output.")
 @shared.debug_option
 def command(
@@ -34,12 +36,12 @@ def command(
     calls: int | None,
     as_json: bool,
 ) -> None:
-    """Measure speed and success on simulated stills, on each backend there is.
+    """Measure speed and success on simulated stills, on every available backend.
 
-    A call takes the spots of many frames from host memory and gives refined cells and crystals back to it; the figure
-    is the median over calls on different frames, one after another; `overlapped` is that of calls side by side, as a
-    run makes them where that is faster. An answer is right when it is less than 1 degree off the true
-    orientation, modulo the lattice's symmetry. One spot in ten is false.
+    A call takes the spots of many frames from host memory and returns refined cells and crystals to it; the figure is
+    the median over calls on different frames, one after another; `overlapped` is the figure for calls side by side, as
+    a run makes them if that is faster. An answer is correct if its misorientation is less than 1 degree, modulo the
+    symmetry of the lattice. One spot in ten is false.
     """
     import json
 

@@ -1,4 +1,4 @@
-"""ffbidx cell: spots in, the unit cell out that nobody knew."""
+"""ffbidx cell: finds the unknown unit cell of spots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ffbidx_core.run.sections import Experiment
     "--known",
     multiple=True,
     metavar="CELL",
-    help="A cell that is known, as --cell of `ffbidx index`: frames with a crystal of it are left out.",
+    help="A known cell, in the form of --cell of `ffbidx index`: frames with a crystal of this cell are left out.",
 )
 @click.option(
     "--longest",
@@ -37,13 +37,13 @@ from ffbidx_core.run.sections import Experiment
     default=300,
     show_default=True,
     metavar="A",
-    help="Longest primitive vector that is looked for; the time grows with its third power.",
+    help="Longest primitive vector that is searched for, in A; the time grows with its third power.",
 )
-@click.option("--symmetry", metavar="TYPE", help="Give the first cell this Bravais type of its table, such as tP.")
+@click.option("--symmetry", metavar="TYPE", help="Use this Bravais type, such as tP, from the table of the first cell.")
 @click.option(
     "--png", metavar="FILE", help="Draw the candidates, and the spots of the best frames on the cell's planes."
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @shared.where_options
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -64,10 +64,10 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Find the unit cell of the crystals in spot files, their Bravais type and how sure both are.
+    """Find the unit cell of the crystals in spot files, its Bravais type, and how sure both are.
 
-    SPOTS are spot files as `ffbidx index` takes them; frames must be of one beam time, in any orientations. Several
-    cells in one run are found one after another.
+    SPOTS are spot files as `ffbidx index` takes them; all frames must be from one beam time, in any orientations.
+    Several cells in one run are found one after another.
     """
     from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""ffbidx completion: what a shell needs to complete commands, options and files."""
+"""ffbidx completion: the script by which a shell completes commands, options and files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLACES = {
     "zsh": "~/.zfunc/_ffbidx",
     "fish": "~/.config/fish/completions/ffbidx.fish",
 }
-"""Where each shell looks for the completion of a command."""
+"""The file in which each shell looks for the completion of a command."""
 HINTS = {
     "bash": "it is used in new shells (package bash-completion)",
     "zsh": "it is used in new shells once ~/.zshrc has: fpath+=~/.zfunc; autoload -Uz compinit; compinit",
@@ -22,11 +22,11 @@ HINTS = {
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(list(PLACES)))
-@click.option("--install", is_flag=True, help="Write the script to where the shell looks for it.")
+@click.option("--install", is_flag=True, help="Write the script to the place where the shell looks for it.")
 def command(shell: str, install: bool) -> None:
     """Print the script that completes commands, options and files in a shell.
 
-    In a running shell: eval "$(ffbidx completion bash)". For all new ones: ffbidx completion bash --install.
+    For the running shell: eval "$(ffbidx completion bash)". For all new shells: ffbidx completion bash --install.
     """
     from click.shell_completion import get_completion_class
 

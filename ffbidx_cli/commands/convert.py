@@ -1,4 +1,4 @@
-"""ffbidx convert: spots of any format to HDF5, results to the formats of other programs."""
+"""ffbidx convert: converts spots of any format to HDF5, and results to the formats of other programs."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SOME_FRAMES_BAD = 3
     multiple=True,
     required=True,
     metavar="FILE",
-    help="Of spots: .h5 or .hdf5. Of results: .txt, .tsv, .csv, .parquet, .stream, .sol, .geom, .expt, .refl, or - for "
-    "standard output. Repeat it for several.",
+    help="For spots: .h5, .hdf5. For results: .txt, .tsv, .csv, .parquet, .stream, .sol, .geom, .expt, .refl; - "
+    "is standard output. Repeat it for several outputs.",
 )
 @click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")
 @shared.geometry_options
 @click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames of spots.")
 @click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only.")
-@click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @shared.debug_option
 def command(
     inputs: Sequence[str],
@@ -48,8 +48,8 @@ def command(
 ) -> int:
     """Convert spot files, or the results of a run.
 
-    INPUT is one results file, or spot files as `ffbidx index` takes them. Of results the spots are read again from the
-    inputs of the run, where an output needs them.
+    INPUT is one results file, or spot files as `ffbidx index` takes them. If an output of results needs spots, these
+    are read again from the inputs of the run.
     """
     from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results

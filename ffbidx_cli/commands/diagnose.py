@@ -1,4 +1,4 @@
-"""ffbidx diagnose: what a run's residuals say of beam, distance and cell, and what to type next."""
+"""ffbidx diagnose: determines beam centre, distance and cell from a run's residuals, and says what to type next."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ffbidx_cli import options as shared
     "tries",
     default=True,
     show_default=True,
-    help=("Index some frames again to see whether a correction helps; without it nothing is advised."),
+    help=("Index some frames again to test whether a correction helps; without this test nothing is advised."),
 )
 @shared.where_options
 @shared.debug_option
 def command(results: str, as_json: bool, tries: bool, backend: str, device: str | None, threads: int | None) -> None:
-    """Say what is wrong with a run: beam centre, detector distance, cell, settings, and the option that mends it.
+    """Say what is wrong with a run: beam centre, detector distance, cell, settings, and the option that corrects it.
 
-    The spots of up to 2000 frames are those that the results keep (--keep-spots), else they are read again from the
-    inputs of the run.
+    The spots of up to 2000 frames are taken from the results if these keep them (--keep-spots), and otherwise read
+    again from the inputs of the run.
     """
     from contextlib import closing, nullcontext
 

@@ -1,4 +1,4 @@
-"""ffbidx doctor: what is installed, what works, what to mend."""
+"""ffbidx doctor: reports what is installed, what works, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ffbidx_cli import options as shared
 
 @click.command("doctor")
 @shared.where_options
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON on standard output.")
 @shared.debug_option
 def command(backend: str, device: str | None, threads: int | None, as_json: bool) -> int:
     """Examine the installation.
 
-    Each backend there is indexes a few simulated frames, and its answers are compared with a slow and simple
-    implementation of the method. Exit status 4 when the backend asked for, or whatever --backend auto would take, does
-    not work.
+    Each available backend indexes a few simulated frames, and its answers are compared with a slow and simple
+    implementation of the method. The exit status is 4 if the backend that is asked for, or the one that --backend auto
+    would take, does not work.
     """
     import json
 

@@ -1,4 +1,4 @@
-"""`ffbidx geometry`: where the panels of a detector are, by the crystals of a run."""
+"""`ffbidx geometry`: refines the positions of detector panels with the crystals of a run."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="FILE",
-    help="Geometry file to write, of the kind that the run had: .geom or .expt. Without it nothing is written.",
+    help="Geometry file to write, in the format of the run's geometry: .geom or .expt. Without it nothing is written.",
 )
 @click.option(
     "-g",
     "--geometry",
     metavar="FILE",
-    help="The file in which panels are moved, which the run had.  [default: what the results or the inputs keep of it]",
+    help="Geometry file of the run, in which panels are moved.  [default: the copy in the results or the inputs]",
 )
 @click.option(
     "--try/--no-try",
     "tries",
     default=True,
     show_default=True,
-    help="Index frames again with moved panels, and go on until nothing gains; without it there is one round.",
+    help="Index frames again with moved panels, until nothing improves; without it there is one round.",
 )
-@click.option("--millepede", metavar="FILE", help="Write residuals and derivatives for Millepede's pede, too (.bin).")
-@click.option("--png", metavar="FILE", help="Draw the panels' motions, and residuals before and after.")
+@click.option("--millepede", metavar="FILE", help="Also write residuals and derivatives for Millepede's pede (.bin).")
+@click.option("--png", metavar="FILE", help="Draw the motions of the panels, and the residuals before and after.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @shared.where_options
 @shared.debug_option
 def command(
@@ -53,11 +53,11 @@ def command(
     device: str | None,
     threads: int | None,
 ) -> int:
-    """Refine where the panels of a detector are, by the crystals of a run, and write the geometry file.
+    """Refine the positions of detector panels with the crystals of a run, and write the geometry file.
 
-    Panels, and the rigid groups that the file names, are moved only where crystals that were not fitted agree clearly
-    better with that; else nothing is written, and the exit status is 5. All in the file but the changed numbers stays
-    as it is.
+    Panels, and the rigid groups that the file names, are moved only if crystals that were not fitted then agree clearly
+    better; otherwise nothing is written, and the exit status is 5. Everything in the file except the changed numbers
+    stays as it is.
     """
     from contextlib import closing, nullcontext
 

@@ -1,4 +1,4 @@
-"""ffbidx help: a command, a group of options, or a topic."""
+"""ffbidx help: explains a command, a group of options, or a topic."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command(ctx: click.Context, topic: str | None) -> None:
         click.echo(root.get_help())
         click.echo(f"\nffbidx help TOPIC: {', '.join([*COMMANDS, *TOPICS, 'schema'])}")
         return
-    # A group of options goes before the command of the same name, which has --help.
+    # A group of options takes precedence over the command of the same name, whose help --help shows.
     if topic in COMMANDS and topic not in TOPICS:
         found = cli.get_command(root, topic)
         assert found is not None
@@ -53,5 +53,5 @@ def command(ctx: click.Context, topic: str | None) -> None:
                         formatter.write_dl(rows, col_max=34)
     if topic in COMMANDS:
         formatter.write_paragraph()
-        formatter.write_text(f"There is a command of this name, too: ffbidx {topic} --help")
+        formatter.write_text(f"There is also a command of this name: ffbidx {topic} --help")
     click.echo(formatter.getvalue(), nl=False)

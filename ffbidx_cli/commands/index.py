@@ -1,4 +1,4 @@
-"""ffbidx index: spots and input cells in, crystals out."""
+"""ffbidx index: finds crystals of the input cells in the spots of frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SOL_ALONE = (
 @shared.follow_options
 @shared.geometry_options
 @shared.output_options
-@click.option("--dry-run", is_flag=True, help="List the frames and their batches, compute nothing.")
+@click.option("--dry-run", is_flag=True, help="List the frames and their batches without computing anything.")
 @shared.machine_options
 @shared.message_options
 @help_all_option
@@ -60,8 +60,8 @@ def command(
 ) -> int:
     """Index the frames of spot files.
 
-    INPUT is a spot file, a directory of them, a pattern such as 'run1*.h5', one frame of a file, FILE//INDEX with
-    INDEX counted from 0, or a list of all these, one a line: @frames.lst, frames.lst, or - for standard input.
+    INPUT is a spot file, a directory of spot files, a pattern such as 'run1*.h5', one frame of a file as FILE//INDEX
+    with INDEX counted from 0, or a list of all these, one per line: @frames.lst, frames.lst, or - for standard input.
     """
     context = click.get_current_context()
     options["inputs"] = options["inputs"] or context.lookup_default("inputs") or ()
@@ -123,7 +123,7 @@ def command(
 
 
 def list_batches(job: Job) -> None:
-    """Write the frames of each batch to standard output."""
+    """Write the names of the frames of each batch to standard output."""
     from ffbidx_core.model.records.frame import FrameStatus
 
     click.echo("# batch\tsource\tindex\tn_spots\tusable")

@@ -1,4 +1,4 @@
-"""ffbidx inspect: what a spot file or a results file holds."""
+"""ffbidx inspect: shows what a spot file or a results file holds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ffbidx_cli.options import debug_option, geometry_options
 from ffbidx_core.run.sections import Experiment
 
 SOME_FRAMES_BAD = 3
-"""Exit status where some frames or files could not be used."""
+"""Exit status if some frames or files could not be used."""
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @geometry_options
-@click.option("--max-frames", type=int, metavar="N", help="Look at the first N frames of spots only.")
+@click.option("--max-frames", type=int, metavar="N", help="Read only the first N frames of spot files.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @debug_option
 def command(

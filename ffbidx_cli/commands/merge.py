@@ -1,4 +1,4 @@
-"""ffbidx merge: the results of shares, or of several runs, in one file."""
+"""ffbidx merge: joins the results of shares, or of several runs, to one file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ffbidx_cli.options import debug_option
 @click.command("merge")
 @click.argument("results", nargs=-1, required=True, metavar="RESULTS...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Results file to write, .h5 or .hdf5.")
-@click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
-@click.option("--allow-gaps", is_flag=True, help="Join also where shares are missing or not complete.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option("--allow-gaps", is_flag=True, help="Join the results even if shares are missing or incomplete.")
 @debug_option
 def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bool) -> None:
     """Join results files to one.
 
     Shares (see `ffbidx index --shard`) are put in the order of the input, results of other runs in the order given.
-    Settings and versions must agree; shares that are missing or there twice are named.
+    Settings and versions must agree; missing and duplicate shares are named.
     """
     from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError

@@ -1,4 +1,4 @@
-"""ffbidx report: a run's results as one HTML page."""
+"""ffbidx report: shows the results of a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @click.command("report")
 @click.argument("results", metavar="RESULTS")
-@click.option("-o", "--output", metavar="FILE", help="The page.  [default: STEM.report.html in the current directory]")
-@click.option("--png", "folder", metavar="DIR", help="Write every picture to this directory too, as PNG.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Page to write.  [default: STEM.report.html in the current directory]"
+)
+@click.option("--png", "folder", metavar="DIR", help="Also write every picture to this directory, as PNG.")
 @click.option(
     "--diagnose/--no-diagnose",
     default=True,
     show_default=True,
-    help=("Say what is wrong with the run, as `ffbidx diagnose` does: some of its frames are indexed again."),
+    help=("Include the diagnosis of `ffbidx diagnose`, for which some frames are indexed again."),
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @where_options
 @debug_option
 def command(
@@ -36,7 +38,7 @@ def command(
     device: str | None,
     threads: int | None,
 ) -> None:
-    """Report on a run in pictures and words, as one HTML file that needs no network; in short in the terminal."""
+    """Report on a run in pictures and words, as one HTML file that needs no network, and briefly in the terminal."""
     from contextlib import closing, nullcontext
 
     from ffbidx_cli.console import working

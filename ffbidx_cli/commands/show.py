@@ -1,4 +1,4 @@
-"""ffbidx show: one frame in a picture, or a page to browse the frames of a run."""
+"""ffbidx show: draws one frame, or makes a page for browsing the frames of a run."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ KINDS = {".png": "png", ".svg": "svg"}
     "-o",
     "--output",
     metavar="FILE",
-    help="The picture, .png or .svg, or the page, .html.  [default: STEM.frameN.png or STEM.frames.html in the current "
-    "directory]",
+    help="Picture to write, .png or .svg, or page to write, .html.  [default: STEM.frameN.png or STEM.frames.html in "
+    "the current directory]",
 )
-@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Frames of the page.  [default: 300]")
+@click.option(
+    "--max-frames", type=click.IntRange(min=1), metavar="N", help="Number of frames in the page.  [default: 300]"
+)
 @click.option("--open/--no-open", "opens", default=None, help="Open the page in a browser.  [default: on a terminal]")
-@click.option("--overwrite", is_flag=True, help="Replace the picture or the page if it is there.")
+@click.option("--overwrite", is_flag=True, help="Replace the picture or the page if it exists.")
 @debug_option
 def command(
     results: str, frame: str | None, output: str | None, max_frames: int | None, opens: bool | None, overwrite: bool
 ) -> None:
-    """Draw one frame, or without FRAME make a page to browse the frames of the run.
+    """Draw one frame, or without FRAME make a page for browsing the frames of the run.
 
-    The picture and the page have a frame's spots, those that each crystal explains, and the ones that it predicts; the
-    page has the detector image behind them where the input holds it, and shows all frames, those without a crystal,
-    with several, or with doubtful ones. FRAME is its number in the results, counted from 0, or FILE//INDEX as `ffbidx
-    table` shows it. The spots are those that the results keep (--keep-spots), else they are read again from the input
-    of the run.
+    The picture and the page show the spots of a frame, the spots that each crystal explains, and the spots that it
+    predicts. The page also shows the detector image behind them if the input holds it, and can be restricted to frames
+    without a crystal, with several, or with doubtful crystals. FRAME is a number in the results, counted from 0, or
+    FILE//INDEX as `ffbidx table` shows it. The spots are taken from the results if these keep them (--keep-spots), and
+    otherwise read again from the input of the run.
     """
     from ffbidx_core.report import require_matplotlib
 

@@ -1,4 +1,4 @@
-"""`ffbidx simulate`: stills with known truth."""
+"""`ffbidx simulate`: makes stills whose true crystals are known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}
 
 
 def setting_options(function: Any) -> Any:
-    """Give a command one option for every setting of a `Scenario` but its cells; no default is written here."""
+    """Add one option to a command for every setting of a `Scenario` except its cells, with the setting's default."""
     for field in reversed(dataclasses.fields(Scenario)):
         if field.name not in ("cells", "panels"):
             function = _setting_option(field)(function)
@@ -56,8 +56,8 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
     "--geometry",
     metavar="FILE",
     help=(
-        "Geometry file of a detector of many panels, in any format that `ffbidx index -g` reads: it gives panels, "
-        "distance and wavelength, in the place of the options of a flat detector."
+        "Geometry file of a detector with many panels, in any format that `ffbidx index -g` reads; it gives panels, "
+        "distance and wavelength instead of the options of a flat detector."
     ),
 )
 @click.option(
@@ -66,13 +66,19 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
     show_default=True,
     type=click.FloatRange(min=0),
     metavar="PX",
-    help="With -g: panels are elsewhere than the file says, by so many pixels (rms), in their rigid groups.",
+    help="With -g: displace the panels from the positions in the file by PX pixels (rms), in their rigid groups.",
 )
 @click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Same seed, same frames.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Seed of the random numbers; the same seed gives the same frames.",
+)
 @setting_options
-@click.option("--all-spots", is_flag=True, help="All spots that are seen, whatever --n-spots says.")
-@click.option("--overwrite", is_flag=True, help="Replace the output if it is there.")
+@click.option("--all-spots", is_flag=True, help="Keep all visible spots, whatever --n-spots says.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @debug_option
 def command(
     output: str,
@@ -85,10 +91,10 @@ def command(
     overwrite: bool,
     **settings: Any,
 ) -> None:
-    """Simulate stills with known truth.
+    """Simulate stills with known crystals.
 
-    The spots go to an HDF5 file that `ffbidx index` reads, with the true crystals in /truth. Two numbers of an option
-    are the ends of a range from which each frame draws its own, unless the help says otherwise.
+    The spots go to an HDF5 file that `ffbidx index` reads, with the true crystals in /truth. If an option takes two
+    numbers, these are the ends of a range from which each frame draws its own value, unless the help says otherwise.
     """
     from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError
@@ -112,7 +118,7 @@ def command(
 
 
 def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario:
-    """The scenario on the detector of a geometry file, whose panels are elsewhere by so many pixels."""
+    """The scenario on the detector of a geometry file, with its panels displaced by `off` pixels (rms)."""
     import numpy as np
 
     from ffbidx_core.errors import UsageError
@@ -123,18 +129,18 @@ def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario
     given = read_geometry(path)
     if not isinstance(given, Geometry):
         raise UsageError(f"-g {path}: a detector's geometry is wanted, not a shift of the beam alone")
-    # Options of a flat detector serve where the file has the numbers elsewhere.
+    # If the file refers to numbers in another file, the options of the flat detector are used instead.
     if (wave := given.wavelength) is not None and wave.value is not None:
         scenario = dataclasses.replace(scenario, wavelength=wave.angstrom)
     detector = ManyPanels.of(given, scenario.distance)
     if off != 0:
-        # A stream of numbers of its own: the crystals of a seed are the same on any detector.
+        # The panels have random numbers of their own, so the crystals of a seed are the same on any detector.
         detector = detector.disturbed(off, np.random.default_rng((seed, 1)))
     return scenario.with_panels(detector)
 
 
 def _cell(text: str) -> tuple[float, ...]:
-    """The six parameters of a cell that is written out, or that a file holds."""
+    """The six parameters (angstrom, degrees) of a cell that is given as numbers or as a file."""
     from ffbidx_core.errors import UsageError
     from ffbidx_core.model.cell import cell_parameters
     from ffbidx_core.read.cells.input_cell import read_cell

@@ -1,4 +1,4 @@
-"""ffbidx table: the crystals of a results file, for the eye or for other programs."""
+"""ffbidx table: shows the crystals of a results file, as text or in a format for other programs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 @click.command("table")
 @click.argument("results", metavar="RESULTS")
 @click.option("--max-rows", type=click.IntRange(min=1), metavar="N", help="Show the first N lines only.")
-@click.option("--frames", is_flag=True, help="A line for each frame, with the reason why it has no crystal.")
-@click.option("--failed", is_flag=True, help="The same, of frames without a crystal only.")
+@click.option("--frames", is_flag=True, help="Show a line for each frame, with the reason why it has no crystal.")
+@click.option("--failed", is_flag=True, help="Show a line for each frame without a crystal, with the reason.")
 @click.option(
     "--format",
     "wanted",
     type=click.Choice(["text", "csv", "json"]),
     default="text",
     show_default=True,
-    help="text is for the eye; csv and json have every column, names of frames in full.",
+    help="text is for reading; csv and json have every column, and full names of frames.",
 )
 @debug_option
 def command(results: str, max_rows: int | None, frames: bool, failed: bool, wanted: str) -> None:
-    """Show the crystals of a results file, or its frames, a line each.
+    """Show the crystals of a results file, or its frames, one per line.
 
-    Standard output has the table alone; how many lines there are is said on standard error.
+    Standard output has the table only; the number of lines goes to standard error.
     """
     from ffbidx_cli.columns import print_columns
     from ffbidx_cli.console import data_console, write_data
@@ -55,7 +55,7 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
 
 
 def _records(path: str, found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
-    """The rows asked for, by the names of their columns."""
+    """The columns of the requested rows, by their names."""
     from ffbidx_cli.tables import chosen_frames, frame_records
     from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record

@@ -1,7 +1,7 @@
-"""What can be asked of a run, section by section: each field with its default, its range and its one-line help.
+"""The sections of a request for a run: each field has a default, a range and a one-line help.
 
-The command's options are made from these fields, in their order. Nothing heavy is imported here, since the command's
-help needs them.
+The options of the command are generated from these fields, in their order. This module imports nothing heavy, because
+the help of the command needs it.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from ..read.geometry.choose import GeometryChanges
 
 LARGEST_SHIFT = 200.0
-"""Beam shifts are smaller, mrad."""
+"""Largest possible beam shift along x or y, mrad."""
 
 FARTHEST_DETECTOR = 100_000.0
-"""Detectors are nearer, mm; what is farther is a distance in another unit."""
+"""Largest possible detector distance, mm; a larger number is a distance in another unit."""
 LONGEST_WAVELENGTH = 100.0
-"""Wavelengths that crystals diffract are shorter, angstrom; a larger number is an energy."""
+"""Largest possible wavelength, angstrom; a larger number is an energy."""
 
 Path = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The frames, from files or from arrays, and the cells that are looked for on them."""
+    """The frames, from files or from arrays, and the cells that are searched for on them."""
 
     inputs: Path | Sequence[Path] = asked((), option="INPUT...", kind=str, numbers=0)
     cells: Any = asked(
         (),
         "Unit cell: a file (CrystFEL .cell, PDB, mmCIF, XDS, DIALS .expt, or 6 or 9 numbers), or "
-        "a,b,c,alpha,beta,gamma in A and degrees, a centring letter after them if it is not P. Repeat it for cells "
-        "that compete on every frame. auto: what `ffbidx cell` finds on the first 200 frames, with other cells "
-        "on those that have no crystal of these. Without it each input's own cells serve.",
+        "a,b,c,alpha,beta,gamma in A and degrees, followed by a centring letter if it is not P. Repeat it for cells "
+        "that compete on every frame. auto: the cell that `ffbidx cell` finds on the first 200 frames, or if other "
+        "cells are given, on those without a crystal of these. Without --cell the cells of the inputs are used.",
         option="--cell",
         metavar="CELL",
         kind=str,
@@ -78,7 +78,7 @@ class Inputs:
     )
     open_timeout: float | None = asked(
         None,
-        "Of several inputs leave out one that does not open within S seconds; 0: wait for ever.  "
+        "With several inputs, leave out an input that does not open within S seconds; 0: wait for ever.  "
         f"[default: {OPEN_TIMEOUT:g}]",
         **at_least(0),
         metavar="S",
@@ -89,7 +89,7 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Following:
-    """Inputs that grow, and files that appear."""
+    """Options for inputs that grow, and for files that appear."""
 
     follow: bool | None = asked(
         None,
@@ -98,7 +98,7 @@ class Following:
         kind=bool,
     )
     stop_file: Path | None = asked(
-        None, "With --follow: once FILE exists, index what is there by then and end.", metavar="FILE", kind=str
+        None, "With --follow: once FILE exists, index the frames present and end.", metavar="FILE", kind=str
     )
     stop_after: float | None = asked(
         None,
@@ -112,7 +112,7 @@ class Following:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """The geometry of inputs that hold peaks in detector pixels, and what of it is otherwise."""
+    """The geometry of inputs with peaks in detector pixels, and changes to that geometry."""
 
     geometry: Path | None = asked(
         None,
@@ -124,20 +124,20 @@ class Experiment:
     )
     half_pixel_shift: bool | None = asked(
         None,
-        "Whether peaks are numbers of pixels, so that half a pixel is added.  [default: as is usual in their format]",
+        "Whether peaks are pixel numbers, to which half a pixel is added.  [default: as is usual in their format]",
         kind=bool,
     )
     beam_centre: tuple[float, float] | None = asked(
         None,
-        "Shift the detector so that the beam meets its first panel here, in pixels from the corner of the first.",
+        "Shift the detector so that the beam meets its first panel here, in pixels from the corner of its first pixel.",
         metavar="FS SS",
         kind=float,
         numbers=2,
     )
     beam_shift: tuple[float, float] | None = asked(
         None,
-        "The beam meets the detector so far from where it is taken to, in mrad along x and y; for spots without "
-        "pixels, too (`ffbidx diagnose` finds it).",
+        "Angle in mrad, along x and y, between the place where the beam meets the detector and the place where it is "
+        "assumed to; also for spots without pixels (`ffbidx diagnose` finds it).",
         f"two numbers below {LARGEST_SHIFT:g} mrad",
         check=lambda pair: all(abs(value) < LARGEST_SHIFT for value in pair),
         metavar="X Y",
@@ -146,7 +146,7 @@ class Experiment:
     )
     distance: float | None = asked(
         None,
-        "Distance of the detector where the beam meets it, offsets of its panels included; below 0: `clen` itself.",
+        "Distance at which the beam meets the detector, offsets of its panels included; below 0: `clen` itself.",
         f"within {FARTHEST_DETECTOR:g} mm, and not 0",
         check=lambda v: 0 < abs(v) <= FARTHEST_DETECTOR,
         metavar="MM",
@@ -163,7 +163,7 @@ class Experiment:
 
     @property
     def changes(self) -> GeometryChanges:
-        """What is otherwise than the geometry file has it."""
+        """The changes that these options make to the geometry of the file."""
         from ..model.detector.beam_shift import BeamShift
         from ..read.geometry.choose import GeometryChanges
 
@@ -172,7 +172,7 @@ class Experiment:
 
     @property
     def changes_geometry(self) -> bool:
-        """Whether beam, distance or wavelength are asked to be otherwise than in the geometry's file."""
+        """Whether beam, distance or wavelength are to differ from the geometry file."""
         return any(each is not None for each in (self.beam_centre, self.beam_shift, self.distance, self.wavelength))
 
     def chosen(self, inputs: Sequence[str]) -> tuple[GivenGeometry | None, bool | None]:
@@ -181,9 +181,9 @@ class Experiment:
         Raises
         ------
         ParameterError
-            For a value outside its range.
+            If a value is outside its range.
         InputError, UsageError
-            As `choose_geometry` does.
+            If `choose_geometry` raises it.
         """
         from ..read.geometry.choose import choose_geometry
 
@@ -193,13 +193,13 @@ class Experiment:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Where the results go, and what they hold."""
+    """The outputs of a run, and what they contain."""
 
     outputs: Path | Sequence[Path] = asked(
         (),
         "Results: .h5 or .hdf5 a results file, .txt or .tsv a text table, .csv, .parquet, .stream and .sol for "
         "CrystFEL, .geom its geometry, .expt and .refl for DIALS, - the text table on standard output. Repeat it for "
-        "several.  [default: STEM.ffbidx.h5, STEM of the first input]",
+        "several outputs.  [default: STEM.ffbidx.h5, STEM of the first input]",
         option="-o --output",
         metavar="FILE",
         kind=str,
@@ -207,22 +207,22 @@ class Outputs:
     )
     output_format: str | None = asked(
         None,
-        "Format of the first output, where its suffix does not say it: hdf5, table, csv, parquet, stream, sol, expt, "
+        "Format of the first output, if its suffix does not say it: hdf5, table, csv, parquet, stream, sol, expt, "
         "refl.",
         option="--format",
         metavar="WORD",
         kind=str,
     )
-    overwrite: bool = asked(False, "Replace the output if it is there.", kind=bool, is_setting=False)
+    overwrite: bool = asked(False, "Replace the output if it exists.", kind=bool, is_setting=False)
     resume: bool = asked(
         False,
-        "Go on with the run of the same arguments that was stopped or died; begin it if there is none.",
+        "Continue the run with the same arguments that was stopped or died; start it if there is none.",
         kind=bool,
         is_setting=False,
     )
     save_every: float | None = asked(
         None,
-        "Save finished frames to OUTPUT.parts so often, in seconds: so much work is lost at most.  "
+        "Save finished frames to OUTPUT.parts every S seconds, so at most so much work is lost.  "
         f"[default: {SAVE_SECONDS:g}]",
         **at_least(0),
         metavar="S",
@@ -231,34 +231,46 @@ class Outputs:
     keep_spots: bool = asked(
         False, "Keep all spots in the results file, with the crystal and the Miller indices of each.", kind=bool
     )
-    keep: str = asked("crystals", "Which cells a results file holds.", **one_of("crystals", "all"), kind=str)
+    keep: str = asked(
+        "crystals",
+        "Cells that a results file holds: crystals only, or all that were refined.",
+        **one_of("crystals", "all"),
+        kind=str,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Where:
-    """Where to compute."""
+    """The backend, device and threads of a computation."""
 
-    backend: str = asked("auto", "Where to compute.", metavar="auto|cuda|cpu", kind=str)
+    backend: str = asked(
+        "auto",
+        "Backend that computes: the GPU if there is one (auto), a GPU, or the CPU.",
+        metavar="auto|cuda|cpu",
+        kind=str,
+    )
     device: str | None = asked(
         None,
-        "GPU to use, or several.  [default: INDEXER_GPU_DEVICE, else the current one]",
+        "GPU to use, or several: N, N,N or all.  [default: INDEXER_GPU_DEVICE, else the current one]",
         metavar="N|N,N|all",
         kind=str,
     )
     threads: int | None = asked(
-        None, "Threads to compute with.  [default: all cores]", **at_least(1), metavar="N", kind=int
+        None, "Number of threads for the computation.  [default: all cores]", **at_least(1), metavar="N", kind=int
     )
 
 
 @dataclass(frozen=True, eq=False)
 class Machine(Where):
-    """Where to compute, and in what portions."""
+    """The backend, device, batches and workers of a computation."""
 
-    batch_size: int | None = asked(None, "Frames that are computed together.", **at_least(1), metavar="N", kind=int)
+    batch_size: int | None = asked(
+        None, "Number of frames that are computed together.", **at_least(1), metavar="N", kind=int
+    )
     dask: str | None = asked(
         None,
-        "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new ones on "
-        "this machine, one for each GPU.",
+        "Compute on the workers of a dask scheduler (its address, or the file that it wrote), or on N new workers on "
+        "this machine, each with a GPU of its own if GPUs are used.",
         metavar="ADDRESS|local:N",
         kind=str,
         is_setting=False,
@@ -267,11 +279,11 @@ class Machine(Where):
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """The parameters: a preset, and those that are given by hand, which win over it."""
+    """The parameters: a preset, and explicit parameters, which take precedence over it."""
 
     preset: str = asked(
         PRESETS[0],
-        "Values of the options below: what indexes most frames, nearly that in less time, or as published.",
+        "Values of the options below: to index the most frames, nearly as many in less time, or as published.",
         **one_of(*PRESETS),
         kind=str,
     )

@@ -1,4 +1,4 @@
-"""The packages that live runs need, which an installation may lack."""
+"""A check for the packages of live runs, which an installation may lack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGES = ("zmq", "cbor2", "msgpack")
 
 @contextmanager
 def live_packages() -> Iterator[None]:
-    """A context of imports in which a package that is missing is an error that names the extra."""
+    """A context for imports, in which a missing package raises an error that names the extra to install."""
     try:
         yield
     except ModuleNotFoundError as error:

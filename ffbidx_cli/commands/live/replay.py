@@ -1,4 +1,4 @@
-"""`ffbidx replay`: frames of files as messages at a steady rate, and the delays of their answers."""
+"""`ffbidx replay`: sends frames of files as messages at a steady rate, and measures the delays of their answers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     from ffbidx_core.live.replay import Replayed
 
 LOST = 3
-"""Exit status where frames are not accounted for, or were dropped or refused."""
+"""Exit status if frames were dropped, refused, or not answered."""
 
 
 @click.command("replay")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("--to", required=True, metavar="ADDRESS", help="Where the server takes spot lists, its --bind.")
 @click.option(
-    "--answers", metavar="ADDRESS", help="Where the server publishes answers.  [default: the port behind --to]"
+    "--to", required=True, metavar="ADDRESS", help="Address at which the server takes spot lists, its --bind."
+)
+@click.option(
+    "--answers",
+    metavar="ADDRESS",
+    help="Address at which the server publishes answers.  [default: the port of --to + 1]",
 )
 @click.option("--no-answers", is_flag=True, help="Send only.")
 @click.option(
     "--rate", default=100.0, show_default=True, type=click.FloatRange(min=0), metavar="N",
-    help="Frames a second; 0: as fast as they can be sent.",
+    help="Frames per second; 0: as fast as possible.",
 )  # fmt: skip
 @click.option(
     "--dialect", default="cbor", show_default=True, type=click.Choice(["cbor", "om", "stream2", "json"]),
@@ -36,7 +40,7 @@ LOST = 3
 )  # fmt: skip
 @click.option("--run", default="replay", show_default=True, metavar="NAME", help="Name of the run.")
 @click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after this many frames.")
-@click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Send the inputs so often.")
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Send the inputs N times.")
 @click.option("--keys", metavar="DIR", help="Folder with the keys of a client, made by `ffbidx serve --make-keys`.")
 @shared.geometry_options
 @click.option("--json", "as_json", is_flag=True, help="Print counts and delays as JSON on standard output.")
@@ -63,7 +67,7 @@ def command(
     """Send the frames of files to a live server, and measure how long each answer takes.
 
     INPUT is a spot file of any format that `ffbidx index` reads, or a results file, whose inputs are sent. The delay
-    is from sending a frame to the receipt of its answer.
+    is the time from sending a frame to receiving its answer.
     """
     with live_packages():
         from ffbidx_core.live.replay import replay

@@ -1,4 +1,4 @@
-"""`ffbidx serve`: spot lists come as messages while the detector runs, and each is answered."""
+"""`ffbidx serve`: indexes spot lists that arrive as messages while the detector runs, and answers each."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 @shared.geometry_options
 @shared.section_options(Kept)
 @shared.where_options
-@click.option("--make-keys", metavar="DIR", help="Make the CURVE keys of a server and a client in DIR, and end.")
+@click.option("--make-keys", metavar="DIR", help="Write CURVE keys for a server and a client to DIR, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary of each run as a line of JSON at the end.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 @shared.debug_option
 @shared.parameter_options
 @click.pass_obj
 def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet: bool, **options: Any) -> int:
-    """Index spot lists that come as messages, and answer each.
+    """Index spot lists that arrive as messages, and answer each.
 
     \b
     ffbidx serve --bind tcp://127.0.0.1:5555 --cell lysozyme.cell -o 'live/{run}.h5' --http 127.0.0.1:8080
     ffbidx replay spots.h5 --to tcp://127.0.0.1:5555 --rate 100
 
-    Messages and answers are described in docs/live.md. A run ends with the message that says so, with the end of
-    standard input, or with Ctrl-C; after the latter the same command with --resume goes on.
+    Messages and answers are described in docs/live.md. A run ends with an end message, with the end of standard input,
+    or with Ctrl-C; after Ctrl-C the same command with --resume continues it.
     """
     with live_packages():
         from ffbidx_core.live.keys import make_keys as make

@@ -25,7 +25,7 @@ def titles(text: str) -> list[str]:
 def test_the_help_begins_with_an_example_and_the_options_that_matter(run):
     text = run("index", "--help").out
     assert "\nExample: ffbidx index spots.h5 --cell lysozyme.cell" in text
-    assert titles(text) == ["Options that matter most"]
+    assert titles(text) == ["The most important options"]
     options = [line.split()[0].rstrip(",") for line in text.splitlines() if line.startswith("  -")]
     assert len(options) == len(FIRST) + 2
     assert len(text.splitlines()) <= 60
