@@ -1,1 +1,1 @@
-"""A whole run: from the request to the outcome."""
+"""A whole run, from the request to the outcome."""

@@ -1,4 +1,4 @@
-"""The account of a run: what was found on its frames, counted, and what a user should know."""
+"""The account of a run: it counts what was found on the frames, and collects notes for the user."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Account:
     Parameters
     ----------
     job
-        What the run is to do.
+        The work of the run.
     backend
-        Name of the backend that computes.
+        Name of the backend in use.
     store
-        Begins the run, or takes up the one that it has.
+        The store of the results, which begins the run or resumes a stopped one.
 
     Attributes
     ----------
     saved : Saved
-        What the store had of the run.
+        The state of the run in the store when it was resumed.
     start : Place
-        Where the frames begin that are not finished yet.
+        The place of the first frame that is not finished yet.
     cells : InputCells
         The input cells of the run.
     tally : Tally
-        The counts.
+        The counts of frames, spots and crystals.
     total : int or None
-        Frames of the whole run, where that is known.
+        Number of frames of the whole run, if it is known.
     stopped : bool
-        Whether the run was stopped before all batches that were read were computed.
+        Whether the run was stopped before every batch that was read was computed.
     """
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:
@@ -68,7 +68,7 @@ class Account:
             self.tally.add(piece.status, piece.n_spots, piece, self.cells.rows(piece.input_cells))
         self.cells.most = max(self.cells.most, self.saved.mark.most_cells)
         self.tally.take_up(self.saved.mark)
-        # What these frames brought up is in the marks already, and what became of the parts is no part of the results.
+        # The notes of these frames are in the marks already, and notes on saved parts do not belong to the results.
         self._to_keep.clear()
         for note in self.saved.notes:
             self.show(note)
@@ -79,7 +79,7 @@ class Account:
     def prepared(
         self, batches: Iterator[FrameBlock], stop: threading.Event
     ) -> Iterator[tuple[FrameBlock, CellSet | None]]:
-        """Batches with their input cells, until they end or the run is to stop."""
+        """Yield batches with their input cells, until they end or the run is stopped."""
         for batch in batches:
             if stop.is_set():
                 self.stopped = True
@@ -107,7 +107,7 @@ class Account:
         return BatchFound(batch, status, result, cells, problems, self.job.begun_inputs)
 
     def progress(self, to_compute: float, to_write: float = 0.0, to_learn: int | None = None) -> Progress:
-        """How far the run is, with the problems that came up since this was asked last."""
+        """The progress of the run, with the problems that came up since the last call."""
         problems, self._to_show = tuple(self._to_show), []
         t = self.tally
         return Progress(
@@ -124,21 +124,21 @@ class Account:
         )
 
     def finish(self, collector: Collector, device: str, complete: bool, contest: Contest) -> Outcome:
-        """Have the collector save the rest and make the output.
+        """Make the collector save the remaining results and write the output.
 
         Parameters
         ----------
         device
-            What the run was computed on, in words.
+            Name of the device on which the run was computed.
         complete
-            Whether it came to its end.
+            Whether the run reached its end.
         contest
-            How its crystals did against lattices that are not there.
+            Result of comparing the crystals with decoy lattices.
 
         Raises
         ------
         NothingProcessed
-            When no frame could be used.
+            If no frame could be used.
         """
         header = dataclasses.replace(collector.header, device=device)
         if not self.job.limit_cells:
@@ -166,11 +166,11 @@ class Account:
         return expected_false_in_run(self.tally.status, p.max_false_rate, p.retry) if p.accept == "chance" else None
 
     def note(self, problem: str) -> None:
-        """Take up a problem that comes with no batch: it is shown, and kept with the next results."""
+        """Note a problem that belongs to no batch: it is shown, and kept with the next results."""
         self._to_keep.append(problem)
         self.show(problem)
 
     def show(self, problem: str) -> None:
-        """Show a problem that is not to be kept, or that its batch keeps."""
+        """Show a problem that is not kept in the results, or that is kept with its batch."""
         if self.tally.note(problem):
             self._to_show.append(problem)

@@ -1,4 +1,4 @@
-"""A task of a run, as a worker computes it."""
+"""A task of a run, and its computation on a worker of a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .input_cells import CellSet, InputCells, index_batch
 from .job import Job
 
 DEPTH = 2
-"""Blocks that are read ahead."""
+"""Number of blocks that are read ahead."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class FramesTask:
     first
         Number of the first of these sources among all sources of the run.
     inputs
-        Identities of these sources as the run sees them.
+        Identities of these sources as seen by the process that runs the command.
     learned
         The learned cells of the run.
     """
@@ -49,10 +49,10 @@ class FramesTask:
 
     @classmethod
     def of(cls, job: Job, cut: Cut, inputs: Sequence[InputIdentity], learned: list[Learned]) -> FramesTask:
-        """The task of a job that a cut describes."""
+        """The task of a job that a `Cut` describes."""
         n = len(job.sources)
         end = cut.last.source + 1 if cut.end == cut.last.position else n
-        # Two sources at least, where there are two: what is wrong with the only file of a run is an error.
+        # Keep at least two sources if there are two: a bad file is an error only if it is the only file of the run.
         first = max(0, min(cut.start.source, n - 2))
         piece = slice(first, max(end, first + 2))
         span = dataclasses.replace(cut, start=dataclasses.replace(cut.start, source=cut.start.source - first))
@@ -69,11 +69,11 @@ class Piece:
     batch
         The frames, without their spots.
     result
-        The results, with the cells as the user means them.
+        The results, with conventional cells.
     given : (M, 3, 3) float64 or None
-        The input cells as the user gave them; None where no frame is usable.
+        The input cells as the user gave them, rows a, b, c, angstrom; None if no frame is usable.
     shown : list of str
-        What is to be shown to the user about these cells: units that look wrong.
+        Messages for the user about these cells, such as units that look wrong.
     """
 
     batch: FrameBlock
@@ -84,7 +84,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results of a task, what they were computed on, and the time that took."""
+    """The results of a task, the device that computed them, and the computing time in seconds."""
 
     pieces: list[Piece]
     device: str
@@ -97,7 +97,7 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
     Raises
     ------
     InputError
-        When an input has another size than the run sees, or is the only input of the run and cannot be used.
+        If an input has another size here than for the run, or is the only input of the run and cannot be used.
     """
     begin = time.perf_counter()
     job = task.job
@@ -106,7 +106,7 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
     shown: list[str] = []
-    # Notes on the cells themselves are taken by the run, which numbers them.
+    # The process that runs the command numbers the cells and makes the notes about them.
     cells = InputCells(job, job.parameters, lambda sentence: None, shown.append)
     cells.take_up(task.learned)
 
@@ -138,7 +138,7 @@ def _piece(batch: FrameBlock, result: BatchResult, cells: CellSet | None, shown:
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
-    """Consecutive pieces with the same input cells as one."""
+    """The pieces, with consecutive ones of the same input cells joined."""
     groups: list[list[Piece]] = []
     for piece in pieces:
         if not groups or groups[-1][0].given is not piece.given:

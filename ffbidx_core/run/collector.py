@@ -1,4 +1,4 @@
-"""The results of batches, gathered to parts that are saved, and in the end the output."""
+"""The collection of the results of batches in saved parts, and at the end in the output."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ..write.stores import Store
 from .outcome import BatchFound
 
 PART_FRAMES = 16384
-"""Frames that are saved together at most, however short the time since the last ones."""
+"""Largest number of frames in a saved part, however short the time since the previous one."""
 
 
 class Collector:
-    """Gathers the results of batches and saves them part by part; it alone knows what is gathered and not yet saved.
+    """Gathers the results of batches and saves them in parts; it alone holds results that are not yet saved.
 
-    It is used by one thread at a time: by the writer's while there is one, after that by the caller's.
+    It is used by one thread at a time: by the writer's thread while there is one, and then by the caller's thread.
 
     Parameters
     ----------
     store
-        Takes the parts.
+        The store that receives the parts.
     header
-        How the results are made.
+        The record of how the results are made.
     save_seconds
-        A part is saved when so many seconds have passed since the part before, or `PART_FRAMES` frames are gathered.
+        Seconds between saved parts; a part is also saved when `PART_FRAMES` frames are gathered.
     checksums
-        Whether the checksum of the last frame's spots is kept, by which a file that grows is recognised.
+        Whether the checksum of the last frame's spots is kept, by which a growing file is recognised.
     """
 
     def __init__(self, store: Store, header: ResultsHeader, *, save_seconds: float, checksums: bool = False) -> None:
@@ -47,7 +47,7 @@ class Collector:
         self._since = time.monotonic()
 
     def take(self, found: BatchFound) -> None:
-        """Gather the results of a batch, and save them when there are enough."""
+        """Gather the results of a batch, and save a part if it is due."""
         self._note_inputs(found.inputs)
         if found.batch.n_frames:
             self._add(found)
@@ -80,18 +80,18 @@ class Collector:
         self._begin_part()
 
     def save_rest(self) -> None:
-        """Save what is gathered."""
+        """Save the gathered results."""
         if self._n_frames:
             self._save()
 
     def end(self) -> None:
-        """Have the store begin to make the output, where it has saved parts of this run: no further results come."""
+        """Declare that no further results come: a store with saved parts of this run begins to make the output."""
         if self._has_saved:
             self.save_rest()
             self.store.join_ahead()
 
     def views(self) -> Iterator[Results | ResultsFile]:
-        """All results of the run so far, part by part, those that are not yet saved among them."""
+        """Yield all results of the run so far, part by part, including those that are not yet saved."""
         yield from self.store.views()
         if self._n_frames:
             yield self._part.results(False)
@@ -104,23 +104,23 @@ class Collector:
         inputs: tuple[InputIdentity, ...] | None,
         contest: Contest,
     ) -> None:
-        """Save what is gathered, and make the output of all parts.
+        """Save the gathered results, and make the output from all parts.
 
         Parameters
         ----------
         header
-            How the results were made, as it is known in the end.
+            The record of how the results were made, as known at the end of the run.
         complete
-            Whether the run came to its end.
+            Whether the run reached its end.
         n_frames
-            Frames of the run so far, with those that were saved before it was taken up.
+            Number of frames of the run so far, including those that were saved before it was resumed.
         inputs
-            The inputs of a run that follows them, as they are in the end; None for any other run.
+            For a run that follows its inputs, the inputs at its end; None for any other run.
         contest
-            How the crystals did against lattices that are not there.
+            Result of comparing the crystals with decoy lattices.
         """
         self._note_inputs(inputs)
-        # A share of the frames may hold none.
+        # A share of the frames may be empty.
         is_empty_share = complete and n_frames == 0
         if self._n_frames or is_empty_share:
             self._save(complete)

@@ -1,4 +1,4 @@
-"""The door of the core in Python: a request in, results out."""
+"""The Python interface to a whole run: `index` and `index_iter` take a request and return results."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .summary import Progress, Summary
 
 @dataclass(frozen=True, repr=False)
 class RunResults:
-    """The results of a run and its summary. What `Results` has, this has too.
+    """The results of a run and its summary; all attributes of `Results` are available.
 
     Attributes
     ----------
     results : Results, ResultsFile or None
-        The results in memory, or those in a results file; None where they went to other outputs only.
+        The results in memory or in a results file; None if they went to other outputs only.
     summary : Summary
         Counts and figures of the run.
     """
@@ -51,7 +51,7 @@ class RunResults:
         return self.summary.frames
 
     def __getitem__(self, frames: int | slice) -> Results:
-        """Some frames: those of a slice, or one; from a results file nothing else is read."""
+        """The results of a slice of frames or of one frame; from a results file only these are read."""
         return self._kept()[frames]
 
     def _kept(self) -> Results | ResultsFile:
@@ -76,28 +76,29 @@ def index(
     request
         The frames, the input cells, the parameters and the outputs; without outputs the results stay in memory.
     progress
-        Called after every batch with how far the run is.
+        Function that is called with the progress of the run after every batch.
     stop
-        Once it is set the run ends with the batches that are finished; the results are not `complete` then.
+        Event that ends the run with the finished batches once it is set; the results are then not `complete`.
 
     Returns
     -------
     RunResults
-        From memory; of a run with a results file among its outputs from that file.
+        The results, from memory or, if a results file is among the outputs, from that file.
 
     Raises
     ------
     UsageError, ParameterError
-        For what cannot be asked, alone or together.
+        If values or combinations of the request are not allowed.
     ArrayError
-        For arrays of another shape or type than is wanted.
+        If an array has the wrong shape or type.
     InputError, CellError
-        For files and cells that cannot be used.
+        If a file or a cell cannot be used.
     BackendUnavailable
-        When the backend or device is not there.
+        If the backend or device is not available.
     NothingProcessed
-        When no frame could be used.
+        If no frame could be used.
     OutputError
+        If an output cannot be written.
         When outputs cannot be written.
 
     Examples
@@ -124,26 +125,26 @@ def index_iter(request: RunRequest, *, stop: threading.Event | None = None) -> I
     Parameters
     ----------
     request, stop
-        As for `index`.
+        The request and the stop event, as for `index`.
 
     Returns
     -------
     Indexing
-        An iterator over the events of the run; its `results` are there after the last one.
+        An iterator over the events of the run; its `results` are available after the last event.
     """
     return Indexing(request, stop)
 
 
 class Indexing:
-    """A run that is under way in a thread of its own: an iterator over its events.
+    """A run in progress in a thread of its own, and an iterator over its events.
 
-    The run begins with the first event that is asked for, and goes on where a loop over the events is left. `close`,
-    or the end of a `with` block, stops it after the batch at hand.
+    The run starts when the first event is requested, and goes on if a loop over the events is left. `close`, or the end
+    of a `with` block, stops it after the current batch.
 
     Attributes
     ----------
     stop : threading.Event
-        Ends the run with the batches that are finished, once it is set.
+        Event that ends the run with the finished batches once it is set.
     """
 
     def __init__(self, request: RunRequest, stop: threading.Event | None = None) -> None:
@@ -160,7 +161,7 @@ class Indexing:
 
     @property
     def results(self) -> RunResults:
-        """The results; where events are left, the run goes on to its end first."""
+        """The results; if events are left, the run is first completed."""
         for _ in self._events:
             pass
         if self._results is None:
@@ -168,7 +169,7 @@ class Indexing:
         return self._results
 
     def close(self) -> None:
-        """Stop the run; what is finished stays in `results`."""
+        """Stop the run; the finished frames stay in `results`."""
         self._events.close()
 
     def __enter__(self) -> Self:
@@ -198,7 +199,7 @@ class Indexing:
                 yield event
         finally:
             if thread.is_alive() and self._results is None and not errors:
-                # The events were left before the last one.
+                # The caller left the iteration before the last event.
                 self.stop.set()
             thread.join()
         if errors:
@@ -206,7 +207,7 @@ class Indexing:
 
 
 def _in_memory(outcome: Outcome) -> Results:
-    """The results of a run without outputs; without frames where it was stopped before the first batch was finished."""
+    """The results of a run without outputs; they are empty if the run was stopped before its first batch finished."""
     return outcome.results() if outcome.summary.frames else ResultsWriter(outcome.header).results(False)
 
 

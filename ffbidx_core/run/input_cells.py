@@ -1,4 +1,4 @@
-"""The input cells of a run: which compete on a frame, what was learned of them, where the search starts."""
+"""The input cells of a run: the cells that compete on each frame, their learned values, and their search plans."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from .summary import CellSummary
 from .tally import Tally
 
 MOST_PLANS = 256
-"""Search plans that are kept; of more sets of input cells the oldest plan is dropped and made again when needed."""
+"""Largest number of search plans that are kept; beyond it the oldest plan is dropped, and remade when needed."""
 
 
 @dataclass
 class KnownCells:
-    """Input cells that compete on a frame, with what the results say of them.
+    """Input cells that compete on a frame, as the results record them.
 
     Attributes
     ----------
     rows : (M,) int32
-        Rows of these cells among all input cells of the run.
+        Row of each of these cells among all input cells of the run.
     as_given : (M, 3, 3) float64
         The cells as the user gave them.
     learned : Learned or None
-        The cells as they were learned; None where they were not.
+        The learned cells; None if nothing was learned.
     """
 
     rows: NDArray[np.int32]
@@ -52,16 +52,16 @@ class KnownCells:
 
 @dataclass
 class CellSet(KnownCells):
-    """Input cells that compete on a frame, with their search.
+    """Input cells that compete on a frame, with their search plan.
 
     Attributes
     ----------
     given : (M, 3, 3) float64
-        The cells as the user gave them, a centred cell by its primitive one.
+        The primitive cells, rows a, b, c, angstrom; a centred input cell is replaced by its primitive cell.
     conventional : (M, 3, 3) float64
-        Transforms to the cells that the user means: conventional @ given.
+        Transformations to the conventional cells of the user: conventional @ given.
     plan : SearchPlan
-        The search plan, of the learned cells where there are any.
+        The search plan, made from the learned cells if there are any.
     """
 
     given: Array
@@ -69,7 +69,7 @@ class CellSet(KnownCells):
     plan: SearchPlan
 
     def as_meant(self, result: BatchResult) -> BatchResult:
-        """A result with conventional cells."""
+        """The result of a batch, converted to conventional cells."""
         cells = self.conventional[result.input_cell] @ result.cells.astype(np.float64)
         return dataclasses.replace(result, cells=cells.astype(np.float32))
 
@@ -80,18 +80,18 @@ class InputCells:
     Parameters
     ----------
     job
-        The job, which knows the input cells of a block.
+        The job, which gives the input cells of a block.
     p
         Parameters of the search and the learning.
     note
-        Takes a sentence that is kept in the results.
+        Function that takes a sentence to be kept in the results.
     show
-        Takes a sentence that is shown and not kept: it depends on how frames are batched.
+        Function that takes a sentence to be shown but not kept, because it depends on the division into batches.
 
     Attributes
     ----------
     most : int
-        Largest number of cells that competed on a frame so far.
+        Largest number of cells that have competed on a frame so far.
     """
 
     def __init__(self, job: Job, p: Parameters, note: Callable[[str], object], show: Callable[[str], object]) -> None:
@@ -103,7 +103,7 @@ class InputCells:
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
-        """Learn the cells of these blocks from their frames, for `take_up`."""
+        """Learn the input cells of these blocks from their frames; `take_up` puts the result to use."""
         learned = []
         for given, frames in self._by_cells(blocks):
             bases = self._primitive_bases(given)
@@ -122,15 +122,15 @@ class InputCells:
         return dataclasses.replace(block, spots=block.spots[far], offsets=offsets_of(far)[block.offsets])
 
     def scan_beam(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
-        """Look for a beam that is far off on these blocks; its shift (2,), or None."""
+        """Search these blocks for a beam that is far off; returns its shift (2,) in radian, or None."""
         return self._beam_by(scan_beam, devices, blocks)
 
     def beam_of_symmetry(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Radian | None:
-        """Look for a beam that is far off by the symmetry of the frames of these blocks; its shift (2,), or None."""
+        """Search for a beam that is far off by the symmetry of the frames; its shift (2,) in radian, or None."""
         return self._beam_by(beam_of_symmetry, devices, blocks)
 
     def note_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> str:
-        """A note on the scale at which the frames of these blocks fit their cells, where it is another; else empty."""
+        """A note on the scale at which the frames of these blocks fit their cells; empty if the scale is 1."""
         groups = self._by_cells(blocks)
         if not groups:
             return ""
@@ -149,7 +149,7 @@ class InputCells:
         return find(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
 
     def most_common(self, blocks: Sequence[FrameBlock]) -> tuple[Array, list[FrameBlock]]:
-        """The primitive input cells (M, 3, 3) that most of some frames have, and the blocks of these frames."""
+        """The primitive input cells (M, 3, 3) that most frames of the blocks have, and the blocks of these frames."""
         most = max(self._grouped(blocks), key=lambda group: sum(block.n_frames for block in group), default=[])
         if not most:
             return np.zeros((0, 3, 3)), []
@@ -157,11 +157,11 @@ class InputCells:
         return self._primitive_bases(given) @ given, most
 
     def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
-        """Each set of input cells with its frames, joined."""
+        """Each set of input cells with its frames joined to one block."""
         return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in self._grouped(blocks)]
 
     def _grouped(self, blocks: Sequence[FrameBlock]) -> list[list[FrameBlock]]:
-        """The blocks with frames that can be used, by their input cells."""
+        """The blocks with usable frames, grouped by their input cells."""
         groups: dict[bytes, list[FrameBlock]] = {}
         for block in blocks:
             if block.has_usable_frames:
@@ -169,7 +169,7 @@ class InputCells:
         return list(groups.values())
 
     def take_up(self, learned: Sequence[Learned]) -> None:
-        """Use cells that were learned, from the next block on."""
+        """Use learned cells from the next block on."""
         for group in learned:
             self._learned[group.given.tobytes()] = group
             self._sets.pop(group.given.tobytes(), None)
@@ -180,7 +180,7 @@ class InputCells:
         self._sets.clear()
 
     def get(self, block: FrameBlock) -> CellSet:
-        """The input cells of a block with their search."""
+        """The input cells of a block with their search plan."""
         given = self._job.cells_of(block)
         key = given.tobytes()
         if key not in self._sets:
@@ -194,18 +194,18 @@ class InputCells:
         return self._sets[key]
 
     def known(self, given: Array) -> KnownCells:
-        """Input cells that other processes search with."""
+        """The input cells with which other processes search, without a search plan."""
         return KnownCells(self.rows(given), given, self._learned.get(given.tobytes()))
 
     def _primitive_bases(self, given: Array) -> Array:
-        """The basis of each input cell's primitive cell, (M, 3, 3)."""
+        """The transformations (M, 3, 3) from the input cells to their primitive cells."""
         centrings = self._job.centrings(len(given))
         return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
 
     def look_at_units(self, block: FrameBlock) -> None:
-        """Show, once for each set of input cells, spots or cells that look like nanometres.
+        """Show a message, once for each set of input cells, if spots or cells appear to be in nanometres.
 
-        Spots that a geometry made have the right units.
+        Spots that were computed with a geometry have the right unit.
         """
         if self._job.geometry is not None:
             return
@@ -214,14 +214,14 @@ class InputCells:
             self.show_once(given, suspicious_units(block.spots, block.offsets, given))
 
     def show_once(self, given: Array, sentences: Iterable[str]) -> None:
-        """Show what looks wrong with a set of input cells, unless something was shown about this set before."""
+        """Show messages about a set of input cells, unless one was shown about this set before."""
         if given.tobytes() not in self._shown:
             for sentence in sentences:
                 self._shown.add(given.tobytes())
                 self._show(sentence)
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
-        """The crystals of each input cell in numbers, in the order of `/input_cells`."""
+        """The summary of the crystals of each input cell, in the order of `/input_cells`."""
         learned = {
             self._numbers.find(group.given[m]): (group.cells[m], int(group.n_crystals[m]))
             for group in self._learned.values()
@@ -233,7 +233,7 @@ class InputCells:
         ]
 
     def rows(self, given: Array) -> NDArray[np.int32]:
-        """Rows of cells among all of the run; a note is taken of left-handed ones when they come up first."""
+        """The row of each cell among all cells of the run; the first time a cell is left-handed, a note is made."""
         n_known = len(self._numbers)
         rows = self._numbers.of(given)
         self.most = max(self.most, len(given))
@@ -246,7 +246,7 @@ class InputCells:
 def index_batch(
     devices: Devices, batch: FrameBlock, cells: CellSet | None, p: Parameters, *, keep_all: bool
 ) -> BatchResult:
-    """The results of a batch, as the user means the cells; without any where it has no usable frames."""
+    """The results of a batch with conventional cells; they are empty if the batch has no usable frames."""
     if cells is None:
         return BatchResult.empty(batch.n_frames)
     result = devices.index_frames(

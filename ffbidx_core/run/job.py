@@ -1,4 +1,4 @@
-"""A job is the work of a run: its frames, cut to batches, and the input cells of each batch."""
+"""The job of a run: its frames, divided into batches, and the input cells of each batch."""
 
 from __future__ import annotations
 
@@ -33,57 +33,57 @@ from ..read.spans import Span, Stretch, span_of
 from ..version import VERSION, versions
 
 BATCH_SIZE = {"cuda": 16384}
-"""Frames that a backend computes together where no other number is given: a GPU needs many to be busy."""
+"""Default batch size of a backend; a GPU needs many frames to be busy."""
 FEW = 128
-"""Frames that all other backends compute together unless another number is given."""
+"""Default batch size of all other backends."""
 LARGEST_BLOCK = 1024
 MOST_READERS = 4
-"""Threads that sift spots while one reads: they keep up with the library that reads the files, which has one lock."""
+"""Number of threads that filter spots while another one reads; the library that reads files has a single lock."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """The frames that a run indexes, and how.
+    """The frames that a run indexes, and the settings with which it does so.
 
     Attributes
     ----------
     sources
-        Spot files and single frames of them, as `expand_inputs` gives them.
+        Spot files and single frames in them, as `expand_inputs` returns them.
     parameters
     cells : (M, 3, 3) float64 or None
-        Input cells for all frames; None: each input's own cells serve.
+        Input cells for all frames, rows a, b, c, angstrom; None: the cells in the inputs are used.
     lattices : tuple of Lattice
-        Of each of `cells`; a centred cell is searched for by its primitive one. Empty: all are primitive.
+        Lattice of each of `cells`; a centred cell is searched for by its primitive cell. Empty: all are primitive.
     geometry : Geometry, ShiftAlone or None
-        For inputs that hold peaks in detector pixels; None: their own.
+        Geometry for inputs with peaks in detector pixels; None: the geometry in the inputs is used.
     half_pixel_shift : bool or None
-        Whether half a pixel is added to the peaks, for the record.
+        Whether half a pixel is added to the peaks; kept in the record of the run.
     limit_cells
-        Whether `parameters.max_input_cells` is a limit; otherwise it follows the number of cells.
+        Whether `parameters.max_input_cells` is a limit; if not, it is set to the number of cells.
     backend, device, threads
-        Where to compute, as `get_backend` takes them.
+        Arguments of `get_backend`.
     batch_size
-        Frames computed together; None: as many as the backend likes. The results do not depend on it.
+        Number of frames computed together; None: the default of the backend. The results do not depend on it.
     d_min, d_max
         Resolution limits in angstrom.
     every, max_frames
-        Which frames to take.
+        Every how many frames one is taken, and after how many frames the run ends.
     keep_all
-        Keep every cell that was refined, not the crystals' only.
+        Whether every refined cell is kept, and not only the crystals.
     output
-        Where the results go, for the summary.
+        Name of the output, for the summary.
     save_seconds
-        Seconds after which finished frames are saved.
+        Time in seconds after which finished frames are saved.
     span : Stretch or None
-        The share of the frames that this job has, a `Span` where it is one of several jobs; None: all.
+        The share of the frames that this job has (a `Span` if it is one of several jobs); None: all frames.
     follow : Follower or None
-        Follows files that grow and appear; there are no `sources`, then.
+        Follows files that grow and appear; `sources` is then empty.
     config
-        The options by which the user asked for it, for the record.
+        The options that the user gave; kept in the record of the run.
     arrays : SpotArrays or None
-        Frames in memory; there are no `sources`, then.
+        Frames in memory; `sources` is then empty.
     notes : tuple of str
-        Notes for the results from before the run.
+        Notes from before the run, to be kept in the results.
     """
 
     sources: Sequence[Source]
@@ -119,11 +119,11 @@ class Job:
         self.parameters.check_retry()
 
     def on(self, backend: str) -> Job:
-        """The job with the batch size that a backend likes, unless one was given."""
+        """The job with the default batch size of a backend, unless one was given."""
         return dataclasses.replace(self, batch_size=self.batch_size or BATCH_SIZE.get(backend, FEW))
 
     def with_cells(self, cells: Sequence[InputCell], notes: tuple[str, ...] = ()) -> Self:
-        """The job with input cells for all frames, and notes on them; without any each input's own cells serve."""
+        """The job with input cells for all frames, and notes on them; without cells, those in the inputs are used."""
         if not cells:
             return self
         check_lattices(cells)
@@ -132,23 +132,23 @@ class Job:
 
     @property
     def block_size(self) -> int:
-        """Frames that are read together: no more than a batch, and few enough to stay in the processor's cache."""
+        """Number of frames that are read together: at most a batch, and few enough to stay in the processor's cache."""
         return min(self.batch_size or FEW, LARGEST_BLOCK)
 
     def share(self, number: int, of: int) -> Job:
-        """The job that has the share `number`, from 1, of the frames."""
+        """The job with the share `number` of `of` shares of the frames, counted from 1."""
         span = span_of(self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames)
         return dataclasses.replace(self, span=span)
 
     def with_beam_shift(self, shift: BeamShift) -> Job:
-        """The job with the beam shifted from where it has it."""
+        """The job with its beam shifted by `shift`."""
         if not shift:
             return self
         paths = (source.path for source in (self.sources if self.follow is None else self.follow.sources))
         return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
 
     def with_panels(self, text: str) -> Job:
-        """The job with the geometry of a text, whose panels a run has moved."""
+        """The job with the geometry in `text`, in which a run has moved panels."""
         given = self.geometry if isinstance(self.geometry, Geometry) else None
         made = parse_geometry("the geometry with moved panels", text)
         if given is not None:
@@ -156,7 +156,7 @@ class Job:
         return dataclasses.replace(self, geometry=made)
 
     def as_learned(self, learned: Learned) -> Job:
-        """The job with the beam and the panels where a run has put them."""
+        """The job with the beam and the panels that were learned."""
         return self.with_panels(learned.geometry) if learned.geometry else self.with_beam_shift(learned.beam_shift)
 
     @property
@@ -165,11 +165,11 @@ class Job:
         return Place() if self.span is None else self.span.start
 
     def blocks(self, start: Place | None = None) -> Iterator[FrameBlock]:
-        """The frames of the job as they come from the files, from a place on."""
+        """Yield the frames of the job from a place on, as blocks in the order of the files."""
         return self._read(start or self.start, None if self.span is None else self.span.end)
 
     def first_blocks(self) -> Iterator[FrameBlock]:
-        """The frames of the whole input from its start, whatever share of them the job has."""
+        """Yield the frames of the whole input from its start, whatever share of them the job has."""
         return self._read(Place(), None)
 
     def _read(self, start: Place, end: int | None) -> Iterator[FrameBlock]:
@@ -190,12 +190,12 @@ class Job:
         )
 
     def check_growth(self, mark: Mark) -> None:
-        """Refuse to go on in a file that has grown, and whose last finished frame is not what it was.
+        """Refuse to continue in a file that has grown if its last finished frame has changed.
 
         Raises
         ------
         InputError
-            When the spots of that frame have another checksum.
+            If the spots of that frame have another checksum.
         """
         if self.follow is None or mark.end.frame == 0:
             return
@@ -209,11 +209,11 @@ class Job:
             raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {mend}")
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
-        """Blocks of the job joined and cut to its batches."""
+        """Yield the blocks of the job, joined and divided into batches."""
         return batches(blocks, self.batch_size or FEW, own_cells=self.cells is None)
 
     def record(self, backend: str) -> RunRecord:
-        """The record of the job: settings and inputs, on which its results depend, options and versions."""
+        """The record of the job: settings and inputs on which its results depend, options and versions."""
         settings: dict[str, Any] = {"ffbidx_version": VERSION, "backend": backend}
         settings["parameters"] = json.loads(self.parameters.as_json())
         settings["cells"] = None if self.cells is None else self.cells.tolist()
@@ -228,29 +228,29 @@ class Job:
 
     @property
     def begun_inputs(self) -> tuple[InputIdentity, ...] | None:
-        """The inputs that a job which follows them has begun so far; None for any other job."""
+        """For a job that follows its inputs, the inputs that it has begun so far; None for any other job."""
         return None if self.follow is None else self.follow.inputs
 
     @property
     def in_force(self) -> Parameters:
-        """The parameters of the search: no more output cells than may be kept."""
+        """The parameters of the search, with no more output cells than may be kept."""
         p = self.parameters
         return p.replace(n_output_cells=min(p.n_output_cells, p.max_output_cells))
 
     def header(self, backend: str, device: str) -> ResultsHeader:
-        """How the results of the job are made on a backend and its device, which is given in words."""
+        """The header of the results: how they are made, with the names of the backend and of its device."""
         p = self.in_force
         return ResultsHeader(VERSION, p.method, p.as_json(), backend, device, **self.geometry_and_lattices)
 
     def cells_of(self, block: FrameBlock) -> Array:
-        """The input cells (M, 3, 3) of a block, as the user gave them.
+        """The input cells (M, 3, 3) of a block as the user gave them, rows a, b, c, angstrom.
 
         Raises
         ------
         UsageError
-            When there are none.
+            If there are no input cells.
         ParameterError
-            When there are more than the limit.
+            If there are more input cells than the limit.
         """
         cells = block.cells if self.cells is None else self.cells
         if cells is None or len(cells) == 0:
@@ -275,7 +275,7 @@ class Job:
 
     @property
     def geometry_and_lattices(self) -> dict[str, str]:
-        """Geometry, half-pixel shift and lattices as the results keep them."""
+        """Geometry, half-pixel shift and lattices in the form that the results keep."""
         return {
             "geometry": self.geometry.text if self.geometry else "",
             "half_pixel_shift": {None: "", True: "yes", False: "no"}[self.half_pixel_shift],
@@ -283,7 +283,7 @@ class Job:
         }
 
     def count_frames(self) -> int | None:
-        """How many frames the job has, where that is known before reading them."""
+        """The number of frames of the job; None if it is not known before reading them."""
         if self.span is not None:
             return self.span.n_frames
         if self.follow is not None:

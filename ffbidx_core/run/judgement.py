@@ -1,4 +1,4 @@
-"""At its end a run asks of some of its indexed frames whether its crystals are to be believed."""
+"""The test, on some indexed frames at the end of a run, whether its crystals are to be believed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .collector import Collector
 from .learning import Settled
 
 FIRST = 16
-"""Frames that suffice where the crystals win clearly."""
+"""Number of frames that suffice if the crystals win clearly."""
 MULTIPLE = (
     "the crystals of this run are not to be believed: the input cell is {} times as large as the true one; the cell "
     "that explains the same spots is --cell {}"
@@ -44,13 +44,13 @@ class JudgedFrame:
     Attributes
     ----------
     spots : (n, 3) float32
-        1/angstrom, those that were searched.
+        The spots that were searched, 1/angstrom.
     crystal : (3, 3) float64
-        The crystal's primitive cell as it is turned.
+        The oriented primitive cell of the crystal, rows a, b, c, angstrom.
     cell : (3, 3) float64
-        The primitive input cell that the crystal came from, as learned where it was.
+        The primitive input cell of the crystal, or its learned cell if there is one, angstrom.
     spread : Spread or None
-        Scatter of residuals and strains of that cell's crystals, where it was learned.
+        Scatter of residuals and strains of the crystals of this cell; None if it was not learned.
     """
 
     spots: NDArray[np.float32]
@@ -60,7 +60,7 @@ class JudgedFrame:
 
     @property
     def hkl(self) -> NDArray[np.int64]:
-        """Indices (n, 3) of its indexed spots on the primitive cell."""
+        """The Miller indices (n, 3) of the indexed spots on the primitive cell."""
         indices = self.spots @ self.crystal.T
         whole = np.rint(indices)
         off = np.linalg.norm((indices - whole) @ np.linalg.inv(self.crystal).T, axis=1)
@@ -69,10 +69,10 @@ class JudgedFrame:
 
 
 def judged(account: Account, settled: Settled, devices: Devices, collector: Collector) -> Contest:
-    """How the crystals of a run that has ended do against lattices that are not there.
+    """Compare the crystals of a finished run with decoys, which are lattices that are certainly not there.
 
-    Up to `judge_frames` indexed frames, spread evenly over the run, are read again. `FIRST` of them, spread as evenly,
-    suffice where the crystals win clearly. A run whose spots cannot be read again has no contest, and a note of it.
+    Up to `judge_frames` indexed frames, spread evenly over the run, are read again. If the crystals win clearly,
+    `FIRST` of these frames suffice. If the spots cannot be read again there is no contest, and a message says so.
     """
     most = account.p.judge_frames
     if most == 0 or account.saved.is_complete:
@@ -91,21 +91,21 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
 
 
 def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:
-    """Up to so many frames that the first try indexed, spread evenly over the run."""
+    """Yield up to `most` frames that were indexed at the first try, spread evenly over the run."""
     indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(part) for part in collector.views())])
     chosen, before = evenly(np.flatnonzero(indexed), most), 0
     alike: list[Results] = []
     for part in collector.views():
         mine = chosen[(chosen >= before) & (chosen < before + part.n_frames)] - before
         before += part.n_frames
-        # A few of many: the others are not read.
+        # Only these few frames are read from the file.
         for frame in (part[number] for number in mine.tolist()):
             if alike and not np.array_equal(frame.input_cells, alike[0].input_cells):
                 yield from _frames_of(Results.joined(alike), settled)
                 alike = []
             alike.append(frame)
     if alike:
-        # As one, so that each input is opened once.
+        # The parts are joined so that each input is opened once.
         yield from _frames_of(Results.joined(alike), settled)
 
 
@@ -132,7 +132,7 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
 
 
 def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:
-    """The contest on frames, those of one input cell at a time."""
+    """The contest on frames, made for one input cell at a time."""
     groups: dict[bytes, list[JudgedFrame]] = {}
     for frame in frames:
         groups.setdefault(frame.cell.tobytes(), []).append(frame)
@@ -149,7 +149,7 @@ def _together(frames: Sequence[JudgedFrame]) -> IndexedSpots:
 
 
 def _multiple(frames: Sequence[JudgedFrame]) -> str:
-    """Of the input cell with most crystals, in what way it is a multiple of a smaller one, in words; else empty."""
+    """A sentence if the input cell with most crystals is a multiple of a smaller cell; otherwise empty."""
     if not frames:
         return ""
     cells = [frame.cell.tobytes() for frame in frames]

@@ -1,4 +1,4 @@
-"""A run by the workers of a cluster: its frames are cut to tasks, whose results come back in the order of the input."""
+"""A run on the workers of a cluster: tasks are made from its frames, and results come in the order of the input."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .summary import Progress, Summary
 from .tally import Tally
 
 TASK_FRAMES = PART_FRAMES
-"""Frames of the largest tasks."""
+"""Number of frames of the largest tasks."""
 TASK_SECONDS = 8.0
-"""Time that a worker spends on a task, once it is known how fast it is: so much of its work is lost when it dies."""
+"""Seconds of work in a task once the speed of workers is known; this is lost when a worker dies."""
 FIRST_FRAMES, FEWEST_FRAMES = 256, 16
-"""Frames of the first tasks, and of the smallest ones, which share out the end of the input."""
+"""Number of frames of the first tasks, and of the smallest tasks, which divide the end of the input."""
 GROWTH = 4
 AHEAD = 4
-"""Tasks for each worker between the first that is not done and the last that is asked for."""
+"""Number of tasks per worker from the first unfinished one to the last submitted one."""
 
 
 def index_on(
@@ -52,8 +52,8 @@ def index_on(
 ) -> Summary:
     """Index all frames of a job on the workers of a cluster; the results are those of `pipeline.index`.
 
-    Parameters, and errors besides those of the cluster, are as there. Once `stop` is set, tasks that are not done
-    are given up.
+    Parameters, and errors except those of the cluster, are those of `pipeline.index`. Once `stop` is set, unfinished
+    tasks are given up.
     """
     stop = stop or threading.Event()
     # Refuses at once what makes no sense.
@@ -83,11 +83,11 @@ def index_on(
 
 @contextlib.contextmanager
 def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """A cluster that fails ends the run after a last save; one that fails once `stop` is set ends the block only."""
+    """A context in which a failing cluster ends the run after a last save, or once `stop` is set, only the block."""
     try:
         yield
     except BackendUnavailable as error:
-        # The signal that stops the run may have stopped the workers too.
+        # The signal that stopped the run may also have stopped the workers.
         if not stop.is_set():
             save()
             raise BackendUnavailable(
@@ -96,7 +96,7 @@ def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], 
 
 
 def _found(account: Account, piece: Piece) -> BatchFound:
-    """Take up a piece as `Account.prepared` and `Account.found` do a batch."""
+    """Count a piece, as `Account.prepared` and `Account.found` do for a batch."""
     for problem in piece.batch.problems:
         account.show(problem)
     cells = None
@@ -107,12 +107,12 @@ def _found(account: Account, piece: Piece) -> BatchFound:
 
 
 class Tasks:
-    """The tasks of a run on their way through a cluster: asked for some ahead, taken in the order of the input.
+    """The tasks of a run on a cluster: some are submitted in advance, and results are taken in the order of the input.
 
     Attributes
     ----------
     ended : bool
-        Whether all have come.
+        Whether the results of all tasks have come.
     """
 
     def __init__(self, cluster: Cluster, account: Account, settled: Settled, stop: threading.Event) -> None:
@@ -125,7 +125,7 @@ class Tasks:
         self._begin(account.start)
 
     def _begin(self, start: Place) -> None:
-        """Plan the tasks from a place on."""
+        """Plan the tasks from a place in the input on."""
         self.close()
         job = self._job
         self._cutter = Cutter(
@@ -140,11 +140,11 @@ class Tasks:
 
     @property
     def fill(self) -> float:
-        """Share of the tasks asked for that are still to be computed."""
+        """The share of the submitted tasks that are still to be computed, 0 to 1."""
         return sum(not task.is_done for _, task in self._under_way) / max(1, len(self._under_way))
 
     def pieces(self) -> Iterator[Piece]:
-        """The results of all tasks, until they end or the run is to stop."""
+        """Yield the results of all tasks, until they end or the run is stopped."""
         while not self._stop.is_set():
             self._ask()
             if not self._under_way:
@@ -162,7 +162,7 @@ class Tasks:
                 self._begin(_end(self._job, cut, answer.pieces))
 
     def _ask(self) -> None:
-        """Have the cluster work on some tasks ahead."""
+        """Submit some tasks to the cluster in advance."""
         n_workers = max(1, self._cluster.n_workers)
         while len(self._under_way) < AHEAD * n_workers and (cut := self._cutter.cut(self._size(n_workers))):
             self._asked += cut.n_frames
@@ -170,27 +170,27 @@ class Tasks:
             self._under_way.append((cut, self._cluster.submit(_frames_of(self._job, cut), index_task, wanted)))
 
     def _size(self, n_workers: int) -> int:
-        """Frames of the next task: the fewer the nearer the end is, so that no worker has much more to do."""
+        """Number of frames of the next task; it decreases towards the end, so that all workers finish together."""
         size = self._most
         if self._account.total is not None:
             size = min(size, max(FEWEST_FRAMES, (self._account.total - self._asked) // (2 * n_workers)))
         return size
 
     def _measure(self, cut: Cut, answer: Answer) -> None:
-        """Let tasks grow to as many frames as a worker does in the time that one should take."""
+        """Adjust the size of tasks to the number of frames that a worker computes in `TASK_SECONDS`."""
         speed = cut.n_frames / max(answer.seconds, 1e-3)
         if cut.n_frames >= FEWEST_FRAMES:
             self._most = int(np.clip(speed * TASK_SECONDS, FEWEST_FRAMES, min(GROWTH * self._most, TASK_FRAMES)))
 
     def close(self) -> None:
-        """Give up what is under way."""
+        """Give up the tasks in progress."""
         for _, task in self._under_way:
             task.cancel()
         self._under_way.clear()
 
 
 def _frames_of(job: Job, cut: Cut) -> str:
-    """The frames of a cut in words; the file that it begins with where it has none."""
+    """The frames of a cut as text, or the file with which it begins if it has no frames."""
     place = cut.last if cut.n_frames else cut.start
     path = job.sources[min(place.source, len(job.sources) - 1)].path
     last = f"{path}//{place.frame - 1}"
@@ -200,7 +200,7 @@ def _frames_of(job: Job, cut: Cut) -> str:
 
 
 def _is_as_planned(cut: Cut, pieces: Sequence[Piece]) -> bool:
-    """Whether the frames that came are those of the cut: a file may break off, or be another than it was."""
+    """Whether the frames that came are those of the cut; a file may be truncated or replaced."""
     rows = [piece.batch.places[piece.batch.indices >= 0] for piece in pieces if piece.batch.places is not None]
     places = np.concatenate([np.zeros((0, 4), np.int64), *rows])
     last = Place(*places[-1].tolist()) if len(places) else cut.start
@@ -208,7 +208,7 @@ def _is_as_planned(cut: Cut, pieces: Sequence[Piece]) -> bool:
 
 
 def _end(job: Job, cut: Cut, pieces: Sequence[Piece]) -> Place:
-    """The place behind the rows that came instead of a cut's."""
+    """The place after the rows that came instead of those of the cut."""
     if not pieces:
         path = job.sources[cut.start.source].path
         raise InputError(path, f"has changed: {_frames_of(job, cut)} were to come, and did not")

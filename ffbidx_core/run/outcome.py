@@ -19,18 +19,18 @@ from .summary import Summary
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run's summary, and the store that has its results."""
+    """The summary of a run, and the store with its results."""
 
     summary: Summary
     header: ResultsHeader
     store: Store
 
     def pieces(self) -> Iterator[Results]:
-        """The results, some frames at a time."""
+        """Yield the results, some frames at a time."""
         return self.store.pieces()
 
     def results(self) -> Results:
-        """The results of a run that keeps them in memory."""
+        """The results of a run whose store keeps them in memory."""
         (results,) = self.store.pieces()
         return dataclasses.replace(results, header=self.header, complete=self.summary.complete)
 
@@ -42,17 +42,17 @@ class BatchFound:
     Attributes
     ----------
     batch
-        The frames.
+        The frames of the batch.
     status : (F,) uint8
         The `FrameStatus` of each frame.
     result
-        The results of all frames, with the cells as the user means them.
+        The results of all frames, with conventional cells.
     cells : KnownCells or None
-        The input cells that competed on the frames; None where no frame is usable.
+        The input cells that competed on the frames; None if no frame is usable.
     problems : list of str
-        Notes that came up since the batch before, besides those of the batch.
+        Notes that came up since the previous batch, besides those of the batch itself.
     inputs : tuple of InputIdentity or None
-        The inputs that a run which follows them had begun when the batch was done; None for any other run.
+        For a run that follows its inputs, the inputs begun when the batch was done; None for any other run.
     """
 
     batch: FrameBlock

@@ -1,4 +1,4 @@
-"""A whole run: reader, bounded queue, batches, backend, writer. Spots are in memory for a few batches only."""
+"""The pipeline of a run: reader, bounded queue, batches, backend, writer; memory holds the spots of few batches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .outcome import Outcome
 from .summary import Progress
 
 DEPTH = 2
-"""Batches that wait between two stages at most."""
+"""Largest number of batches that wait between two stages."""
 
 
 def index(
@@ -38,27 +38,30 @@ def index(
 
     Parameters
     ----------
+    job
+        The frames and the settings of the run.
     store
-        Takes the results as they come, and may have those of a run to take up; unless given they stay in memory.
-        The output is made of it, unless there are no frames.
+        Store that receives the results and may hold those of a run to resume; by default results stay in memory. The
+        output is made from it, unless there are no frames.
     progress
-        Called after every batch.
+        Function that is called with the progress after every batch.
     stop
-        Polled between batches; once it is set the run ends with what is finished, and is not `complete`.
+        Event that is polled between batches; once it is set the run ends with the finished frames and is not
+        `complete`.
 
     Raises
     ------
     BackendUnavailable
-        When the backend or device asked for is not there.
+        If the backend or device that was asked for is not available.
     InputError, CellError, UsageError, ParameterError
-        For inputs, cells and parameters that cannot be used.
+        If inputs, cells or parameters cannot be used.
     NothingProcessed
-        When no frame could be used.
+        If no frame could be used.
     OutputError
-        When results cannot be written.
+        If results cannot be written.
     """
     stop = stop or threading.Event()
-    # Refuses at once what makes no sense.
+    # This raises errors in the job at once.
     job.blocks()
     devices = open_devices(job.backend, job.device, job.threads)
 
@@ -70,7 +73,7 @@ def index(
         is_share = job.span is not None
         with closing(Reader(account, stop)) as reader:
             if job.follow is not None:
-                # The frames of the first batch, too, have come since some time.
+                # This event reports the frames of the first batch, which were read some time ago.
                 progress(account.progress(reader.fill))
             settled = settle(
                 account,
@@ -90,7 +93,7 @@ def index(
                     progress(account.progress(reader.fill, writer.fill))
                 writer.finish()
         complete = reader.ended and not account.stopped
-        # The inputs of a run that follows them are known at its very end.
+        # The inputs of a run that follows them are known only at its end.
         if complete and job.follow is None:
             collector.end()
         contest = judged(account, settled, devices, collector) if complete else Contest()
@@ -98,7 +101,7 @@ def index(
 
 
 class Reader:
-    """The frames of a run that are not finished yet, read ahead by a thread; it may begin again with another job."""
+    """A thread that reads the unfinished frames of a run ahead; it may begin again with another job."""
 
     def __init__(self, account: Account, stop: threading.Event) -> None:
         self._account, self._stop = account, stop
@@ -107,7 +110,7 @@ class Reader:
         self._blocks: ReadAhead[FrameBlock] | None = None
 
     def begin(self, job: Job) -> Iterator[FrameBlock]:
-        """Read the frames of a job, and no more those of another."""
+        """Read the frames of a job instead of those of an earlier job."""
         if self._blocks is not None:
             self._blocks.close(None)
         is_complete = self._account.saved.is_complete
@@ -117,15 +120,15 @@ class Reader:
 
     @property
     def fill(self) -> float:
-        """How full the queue before the computation is, 0 to 1."""
+        """The fill of the queue before the computation, 0 to 1."""
         return 0.0 if self._blocks is None else self._blocks.fill
 
     @property
     def ended(self) -> bool:
-        """Whether all frames have come."""
+        """Whether all frames have been read."""
         return self._blocks is not None and self._blocks.ended
 
     def close(self) -> None:
-        """End the reading."""
+        """End the thread that reads."""
         if self._blocks is not None:
             self._blocks.close()

@@ -1,4 +1,4 @@
-"""From the request of a run to its job and its store."""
+"""The preparation of a run: from its request to its job and its store."""
 
 from __future__ import annotations
 
@@ -38,16 +38,17 @@ from .summary import Progress, Summary
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run that can begin.
+    """A run that is ready to start.
 
     Attributes
     ----------
-    request
+        The request from which the run was made.
     sources
-        Spot files and single frames; of a run that follows its inputs the first file that can be read.
+        Spot files and single frames; for a run that follows its inputs, the first file that can be read.
     outputs
-        Format of each output, by its path; without any the results stay in memory.
+        Format of each output, keyed by its path; without outputs the results stay in memory.
     job
+        The job made from the request.
     """
 
     request: RunRequest
@@ -64,9 +65,9 @@ class PreparedRun:
         named: bool,
         find: Callable[[str], object] | None,
     ) -> PreparedRun:
-        """The run that a request asks for with the sources that it names; see `prepared`.
+        """The run that a request describes, with the sources that it names; see `prepared`.
 
-        `find` is called with lines of the search for an input cell that nobody knows; None: it is not searched.
+        `find` is called with messages of the search for an unknown input cell; None: there is no search.
         """
         paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
         share = request.share
@@ -76,19 +77,19 @@ class PreparedRun:
         return cls(request, sources, outputs, _job_of(request, sources, paths, follower, find))
 
     def store(self, write: Callable[[bytes], None]) -> Store:
-        """Where the results go, once it is known that the outputs can be written.
+        """The store of the results, made after checking that the outputs can be written.
 
         Parameters
         ----------
         write
-            Takes what goes to standard output.
+            Function that takes the bytes for standard output.
 
         Raises
         ------
         UsageError
-            When an output needs pixels, and the first input has none.
+            If an output needs pixel positions and the first input has none.
         OutputError
-            When an output cannot be written, is there already, or is an input.
+            If an output cannot be written, exists already, or is an input.
         """
         if not self.outputs:
             return MemoryStore()
@@ -135,7 +136,7 @@ class PreparedRun:
         progress: Callable[[Progress], None] = lambda event: None,
         stop: threading.Event | None = None,
     ) -> Summary:
-        """Index the frames here, or on the workers of a dask cluster; see `pipeline.index`."""
+        """Index the frames in this process, or on the workers of a dask cluster; see `pipeline.index`."""
         stop = stop or threading.Event()
         if self.request.dask is None:
             return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
@@ -148,7 +149,7 @@ class PreparedRun:
             return index_on(cluster, self.job, store=store, progress=progress, stop=stop)
 
     def keep_spots(self) -> None:
-        """Add the spots to the results files among the outputs, where that is asked for."""
+        """Add the spots to the results files among the outputs, if the request asks for it."""
         for path, wanted in self.outputs.items():
             if self.request.keep_spots and wanted == RESULTS_FILE:
                 keep_spots(path)
@@ -162,23 +163,23 @@ def prepared(
     named: bool = False,
     show: Callable[[str], object] = lambda text: None,
 ) -> Iterator[PreparedRun]:
-    """The run that a request asks for. Inside, inputs that hang are found by a child that opens each first.
+    """A context with the run that a request describes; in it, a child process first opens each input, which may hang.
 
     Parameters
     ----------
     request
-        One whose `check` passes.
+        A request whose `check` passes.
     waiting
-        Whether a run that follows its inputs waits here for its first file, which says what is to be known of all.
+        Whether a run that follows its inputs waits here for its first file, which determines format and geometry.
     named
-        Whether the output gets the name of the first input where none is named; else the results stay in memory.
+        Whether an output without a name gets the name of the first input; otherwise the results stay in memory.
     show
-        Called with what is waited for.
+        Function that is called with a message about what the run waits for.
 
     Raises
     ------
     InputError, CellError, UsageError, ParameterError
-        For inputs, cells, geometries and outputs that cannot be used.
+        If inputs, cells, geometries or outputs cannot be used.
     """
     names = request.input_names
     follower = None
@@ -195,14 +196,14 @@ def prepared(
 
 
 def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
-    """What opens the inputs first where there are several: one that hangs must not hold up the others."""
+    """The prober that opens several inputs in advance, so that one that hangs does not hold up the others."""
     seconds = OPEN_TIMEOUT if request.open_timeout is None else request.open_timeout
     several = bool(request.follow) or len({source.path for source in sources}) > 1
     return Prober(seconds) if several and seconds > 0 else None
 
 
 def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str], object]) -> list[Source]:
-    """Wait for the first file that can be read; what is wrong with the request is an error before, not after that."""
+    """Wait for the first file that can be read; errors in the request are raised before the wait."""
     input_cells_of(request)
     for path, wanted in formats_of(request.output_names, request.output_format).items():
         if path != TO_STDOUT:
@@ -219,7 +220,7 @@ def _job_of(
     follower: Follower | None,
     find: Callable[[str], object] | None,
 ) -> Job:
-    """The job that a request asks for."""
+    """The job that a request describes."""
     geometry, half_pixel_shift = request.chosen([source.path for source in sources])
     cells = input_cells_of(request)
     if not cells and not request.finds_cell and (own := centred_cell_of(source.path for source in sources)):
@@ -261,7 +262,7 @@ def _job_of(
 
 
 def input_cells_of(request: RunRequest) -> list[InputCell]:
-    """The input cells for all frames that are known."""
+    """The known input cells for all frames."""
     return [
         read_input_cell(os.fspath(cell)) if _is_file(cell) else input_cell_of(cell, f"cells[{number}]")
         for number, cell in enumerate(request.cells)

@@ -1,4 +1,4 @@
-"""The request of a run: all that can be asked of it, and the rules between what is asked.
+"""The request of a run: everything that can be asked of it, and the rules between the fields.
 
 `sections.py` declares the fields; `preparation.py` makes the job of a request.
 """
@@ -18,10 +18,10 @@ from ..ranges import check_ranges
 from .sections import Experiment, Following, Inputs, Machine, Method, Outputs
 
 FOLLOWED_BY_SIZE = ("max_input_cells", "max_output_cells")
-"""Parameters that follow the work unless they are given."""
+"""Parameters that are set to the number of cells unless they are given."""
 
 AUTO = "auto"
-"""The input cell that stands for those that are found on the first frames."""
+"""The name that stands for the input cells that are found on the first frames."""
 
 _PIXELS = "spots in arrays have no pixels; beam_shift is for them, too"
 ONLY_OF_FILES = {
@@ -35,13 +35,13 @@ ONLY_OF_FILES = {
     "dask": "the workers of a cluster read files, write the spots to one",
     "keep_spots": "spots are kept from files, write them to one",
 }
-"""What does not go with spots in arrays, and why."""
+"""Fields that cannot be combined with spots in arrays, and why."""
 
 
-# The fields of the last base come first: the order of the options and of what outputs record.
+# The fields of the last base class come first; this is the order of the options and of the records in outputs.
 @dataclass(frozen=True, eq=False)
 class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
-    """All that can be asked of a run.
+    """Everything that can be asked of a run.
 
     Each field is an option of `ffbidx index` of the same name, with dashes; `ffbidx index --help` describes them.
 
@@ -51,41 +51,41 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         Spot files, directories, patterns, lists (`@frames.lst`) and single frames (`FILE//INDEX`).
     cells : str, path, array, or sequence of them
         The input cells, which compete on every frame: files, numbers with commas between them, or arrays (3, 3) with
-        rows a, b, c in angstrom; an array (M, 3, 3) is M cells. Without any each input's own cells serve.
+        rows a, b, c in angstrom; an array (M, 3, 3) is M cells. Without cells, those in the inputs are used.
     spots : (n, 3) array, or sequence of (n, 3) arrays, optional
-        Frames in memory instead of `inputs`: spots in 1/angstrom, of all frames one after the other, or an array for
-        each frame.
+        Frames in memory instead of `inputs`: spots in 1/angstrom, as one array with the spots of all frames one after
+        the other, or as an array for each frame.
     offsets : (n_frames + 1,) array of integers, optional
         With `spots` in one array: frame f owns rows offsets[f]:offsets[f + 1].
     d_min, d_max : float, optional
-        Resolution limits in angstrom; spots outside them are not used.
+        Resolution limits in angstrom; spots outside these are not used.
     max_frames, every : int
-        Stop after so many frames; take every Nth frame only.
+        Number of frames after which the run ends; every how many frames one is taken.
     shard : str or (int, int), optional
-        The share K/N of the frames, K from 1.
+        The share K/N of the frames, with K from 1.
     open_timeout : float, optional
-        Seconds in which each of several inputs must open.
+        Time in seconds within which each of several inputs must open.
     follow : bool, optional
-        Whether files are indexed while they grow, until `stop_file` exists or for `stop_after` seconds nothing came.
+        Whether files are indexed while they grow, until `stop_file` exists or nothing came for `stop_after` seconds.
     geometry : str or path, optional
         Geometry file for peaks in detector pixels; `half_pixel_shift`, `beam_centre` (pixels), `beam_shift` (mrad),
-        `distance` (mm) and `wavelength` (angstrom) change what it says.
+        `distance` (mm) and `wavelength` (angstrom) replace its values.
     outputs : str, path or sequence of them
-        Files for the results; `output_format` is the format of the first one where its suffix does not say it.
+        Files for the results; `output_format` is the format of the first one if its suffix does not say it.
     overwrite, resume : bool
-        Whether outputs that are there are replaced, and whether a run that was stopped is taken up.
+        Whether existing outputs are replaced, and whether a run that was stopped is resumed.
     save_every : float, optional
-        Seconds between saves of finished frames.
+        Time in seconds between saves of finished frames.
     keep_spots : bool
         Whether the results file keeps all spots.
     keep : {"crystals", "all"}
-        Which cells the results hold.
+        The cells that the results hold.
     backend, device, threads, batch_size, dask
-        Where to compute, and how many frames together.
+        The backend, device and number of threads, the number of frames in a batch, and the dask workers.
     preset : {"best", "fast", "published"}
-        Values of the parameters.
+        Preset values of the parameters.
     parameters : mapping
-        Values of parameters that win over the preset, by their names: `{"searches": 2}`.
+        Values of parameters that take precedence over the preset, keyed by their names: `{"searches": 2}`.
     """
 
     def __post_init__(self) -> None:
@@ -95,50 +95,50 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
 
     @property
     def input_names(self) -> list[str]:
-        """The inputs by their names."""
+        """The names of the inputs."""
         return [os.fspath(name) for name in _listed(self.inputs)]
 
     @property
     def output_names(self) -> list[str]:
-        """The outputs by their names."""
+        """The names of the outputs."""
         return [os.fspath(name) for name in _listed(self.outputs)]
 
     @property
     def finds_cell(self) -> bool:
-        """Whether input cells are to be found."""
+        """Whether an unknown input cell is to be found."""
         return any(is_auto(cell) for cell in self.cells)
 
     @property
     def share(self) -> tuple[int, int] | None:
-        """The share of the frames, its number from 1 and the number of shares; None: all frames."""
+        """The number of the share, counted from 1, and the number of shares; None: all frames."""
         from ..read.spans import parse_share
 
         return parse_share(self.shard) if isinstance(self.shard, str) else self.shard
 
     @property
     def parameters_in_force(self) -> Parameters:
-        """The parameters in force; the number of cells kept follows `n_output_cells` unless it is given."""
+        """The parameters in force; the number of cells that are kept is `n_output_cells` unless it is given."""
         p = Parameters.preset(self.preset, **self.parameters)
         return p if "max_output_cells" in self.parameters else p.replace(max_output_cells=p.n_output_cells)
 
     def check(self, *, dry_run: bool = False, as_json: bool = False, in_memory: bool = False) -> None:
-        """Refuse what cannot be used, alone or together.
+        """Raise an error if values or combinations of fields cannot be used.
 
         Parameters
         ----------
         dry_run
-            The frames are to be listed only.
+            Whether the frames are only to be listed.
         as_json
-            The summary is to go to standard output.
+            Whether the summary goes to standard output.
         in_memory
-            The results are to stay in memory where no output is named.
+            Whether the results stay in memory if no output is named.
 
         Raises
         ------
         UsageError
-            For options that do not go together.
+            If options cannot be combined.
         ParameterError
-            For a value outside its range.
+            If a value is outside its range.
         """
         self._check_source()
         if in_memory and not self.output_names:
@@ -202,7 +202,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
 
     def _check_following(self, dry_run: bool) -> None:
         if not self.follow:
-            # Where it is said that files are not followed, what a file of options says of the end does not matter.
+            # With an explicit --no-follow, the end condition in a file of options does not matter.
             for option, value in (("--stop-file", self.stop_file), ("--stop-after", self.stop_after)):
                 if self.follow is None and value is not None:
                     raise UsageError(f"{option} ends a run that follows its input: it goes with --follow")
@@ -218,12 +218,12 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
             raise UsageError("--follow and --dry-run: frames that are still to come cannot be listed")
 
     def options(self, inputs: Sequence[str]) -> dict[str, Any]:
-        """The options by which the command asks for such a run, as a file of options holds them.
+        """The options with which the command makes the same run, in the form of a file of options.
 
         Parameters
         ----------
         inputs
-            The inputs by their names.
+            The names of the inputs.
         """
         values: dict[str, Any] = {"inputs": list(inputs)}
         for each in dataclasses.fields(self):
@@ -240,25 +240,25 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
 
 
 def names_of(field: dataclasses.Field[Any]) -> list[str]:
-    """The names of a field's option, the long one last."""
+    """The names of the option of a field, the long name last."""
     given: str = field.metadata["option"]
     return given.split() or ["--" + field.name.replace("_", "-")]
 
 
 def is_auto(cell: Any) -> bool:
-    """Whether an input cell of a request is to be found; a file of that name is a file."""
+    """Whether an input cell of a request is to be found (`auto`); if a file of this name exists, it is read instead."""
     return isinstance(cell, str) and cell == AUTO and not os.path.lexists(cell)
 
 
 def _is_one(value: Any) -> bool:
-    """Whether a value is one name or one cell, not several."""
+    """Whether a value is a single name or cell, and not a sequence."""
     if isinstance(value, (str, os.PathLike)) or getattr(value, "ndim", 0) == 2:
         return True
     return len(value) > 0 and isinstance(value[0], Real)
 
 
 def _plain(value: Any) -> Any:
-    """A value as a file of options holds it; a cell is written out."""
+    """A value in the form of a file of options; a cell is written as numbers."""
     if hasattr(value, "ravel"):
         return ",".join(map(repr, value.ravel().tolist()))
     if isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""What a run says of itself: its progress after every batch, and its summary at the end."""
+"""The progress of a run after every batch, and its summary at the end."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ class CellSummary:
     Attributes
     ----------
     given, learned : list of 6 float
-        a, b, c in angstrom, alpha, beta, gamma in degrees; `learned` is None where nothing was learned.
+        Cell parameters a, b, c in angstrom, alpha, beta, gamma in degrees; `learned` is None if nothing was learned.
     learned_from : int
-        Crystals that the cell was learned from.
+        Number of crystals from which the cell was learned.
     crystals : int
         Number of crystals that came from the cell.
     median, spread : list of 6 float or None
         Median and spread of the parameters of these crystals. The spread is half the distance between the 16th and the
-        84th percentile, one standard deviation of a normal distribution.
+        84th percentile, which is one standard deviation of a normal distribution.
     """
 
     given: list[float]
@@ -38,29 +38,31 @@ class Summary:
     Attributes
     ----------
     frames, indexed, crystals : int
+        Number of frames, of frames with a crystal, and of crystals.
     expected_false : float or None
-        Crystals that chance is expected to make at most, were all frames blank; None where it was not asked.
+        Largest number of crystals that chance is expected to produce, if all frames were blank; None if unknown.
     status : dict
-        Frames by status.
+        Number of frames, keyed by status.
     spots, spots_left_out, spots_not_sampled : int
-        Spots given; padding and duplicates among the input; spots beyond `max_spots`, which only the fits use.
+        Number of spots given; of padding and duplicates in the input; of spots beyond `max_spots`, used by fits only.
     cells : list of CellSummary
-        In the order of `/input_cells`.
+        Summaries of the input cells, in the order of `/input_cells`.
     seconds, frames_per_second : float
-        Wall-clock time of reading, computing and writing; for a run that was taken up, of its last part.
+        Wall-clock time of reading, computing and writing, and the speed; for a resumed run, of its last part.
     complete : bool
-        False when the run was stopped.
+        Whether the run reached its end; false if it was stopped.
     problems : list of str
+        Notes on problems that came up in the run.
     reasons : dict
-        Frames without a crystal by reason.
+        Number of frames without a crystal, keyed by reason.
     rungs : dict
-        Indexed frames by the try that did it.
+        Number of indexed frames, keyed by the try that indexed them.
     spots_at_origin : int
-        Spots left out because they lie inside the first shell of reciprocal space.
+        Number of spots left out because they lie inside the first shell of reciprocal space.
     doubt : str
-        Why the crystals of the run are not to be believed; empty where nothing speaks against them.
+        Reason why the crystals of the run are not to be believed; empty if there is none.
     seconds_compiling : float
-        Seconds besides `seconds` that went into compiling kernels; 0 where they were kept from before.
+        Seconds, in addition to `seconds`, spent on compiling kernels; 0 if they were in the cache.
     """
 
     frames: int
@@ -88,39 +90,39 @@ class Summary:
 
     @property
     def bad_frames(self) -> int:
-        """Frames and files that could not be used."""
+        """Number of frames and files that could not be used."""
         return self.status["bad_spots"] + self.status["unreadable"]
 
     @property
     def processed(self) -> int:
-        """Frames that could be used, whatever was found on them."""
+        """Number of frames that could be used, whatever was found on them."""
         return self.frames - self.bad_frames
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; the caller gets one after every batch.
+    """The progress of a run, which the caller gets after every batch.
 
     Attributes
     ----------
     frames, indexed, crystals : int
-        Counts so far, with the frames that were finished before the run was taken up.
+        Counts so far, including the frames that were finished before the run was resumed.
     total : int or None
-        Number of frames of the whole job, where it is known.
+        Number of frames of the whole job; None if it is not known.
     seconds : float
-        Since the start.
+        Time in seconds since the start.
     problems : tuple of str
-        Problems that came up since the event before.
+        Problems that came up since the previous event.
     before : int
-        Frames that were finished when the run was taken up.
+        Number of frames that were finished when the run was resumed.
     to_compute, to_write : float
-        How full the queues before the computation and before the writing are, 0 to 1.
+        Fill of the queues before the computation and before the writing, 0 to 1.
     to_learn : int or None
-        Frames that came, while more are waited for to learn the cell from.
+        Number of frames that came, while more are awaited for learning the cell; otherwise None.
     """
 
     frames: int

@@ -1,4 +1,4 @@
-"""The crystals of a run in numbers, gathered batch by batch in bounded memory."""
+"""The counts and cell statistics of a run, gathered batch by batch in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..model.records.run import Mark
 from .summary import CellSummary, Summary
 
 LARGEST_SAMPLE = 1 << 14
-"""Largest number of crystals of one input cell that its median and spread are taken from."""
+"""Largest number of crystals from which the median and spread of an input cell are taken."""
 
 MANY_AT_ORIGIN = 0.2
-"""Share of the spots inside the first shell of reciprocal space from which on something must be wrong."""
+"""Share of the spots inside the first shell of reciprocal space above which a note is made."""
 MANY_OFF_PANELS = 0.5
-"""Share of the peaks on no panel from which on a note asks whether the geometry is that of other data."""
+"""Share of the peaks on no panel above which a note asks whether the geometry belongs to other data."""
 OTHER_LAYOUT = (
     "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
     "geometry of another detector, or of images that were put together in another way?"
@@ -36,7 +36,7 @@ AT_ORIGIN = (
 
 
 class Sample:
-    """Rows of a long stream: all at first, then every second, every fourth, ... row of the stream."""
+    """A bounded sample of the rows of a long stream: all rows at first, then every second, every fourth, and so on."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -45,8 +45,8 @@ class Sample:
         self._n_rows = 0
 
     def add(self, rows: Array) -> None:
-        """Add rows (n, 6)."""
-        # Copied, not to keep the whole batch that they are a part of.
+        """Add rows of six cell parameters, shape (n, 6)."""
+        # The rows are copied so that the whole batch to which they belong is not kept in memory.
         taken = rows[-self.count % self._stride :: self._stride].copy()
         self.count += len(rows)
         self._parts.append(taken)
@@ -57,7 +57,7 @@ class Sample:
             self._stride *= 2
 
     def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
-        """Median and half the width of the central 68 % of each column; None where there are too few rows for them."""
+        """The median and half the width of the central 68 % of each column; None if there are too few rows."""
         if not self._n_rows:
             return None, None
         median, spread = median_and_spread(np.concatenate(self._parts))
@@ -66,7 +66,7 @@ class Sample:
 
 @dataclass
 class Tally:
-    """Counts that grow with every batch."""
+    """Counts of frames, spots and crystals that grow with every batch."""
 
     n_crystals: int = 0
     n_spots: int = 0
@@ -87,22 +87,22 @@ class Tally:
 
     @property
     def n_frames(self) -> int:
-        """Frames so far."""
+        """Number of frames so far."""
         return int(self.status.sum())
 
     @property
     def n_indexed(self) -> int:
-        """Frames with a crystal."""
+        """Number of frames with a crystal."""
         return int(self.status[FrameStatus.INDEXED])
 
     @property
     def n_processed(self) -> int:
-        """Frames that could be used, whatever was found on them."""
+        """Number of frames that could be used, whatever was found on them."""
         return self.n_frames - int(self.status[[FrameStatus.BAD_SPOTS, FrameStatus.UNREADABLE]].sum())
 
     @property
     def why_nothing(self) -> str:
-        """Why no frame could be processed, in words."""
+        """A sentence that says why no frame could be processed."""
         if self.n_frames == 0:
             return "the input has no frames: nothing to index"
         first = f"; the first problem: {self.notes.commonest}" if self.notes.kept else ""
@@ -110,14 +110,14 @@ class Tally:
 
     @property
     def note_of_origin(self) -> str:
-        """A note where the spots inside the first shell of reciprocal space are many, else empty."""
+        """A note if many spots lie inside the first shell of reciprocal space; otherwise empty."""
         if self.n_at_origin <= MANY_AT_ORIGIN * self.n_spots:
             return ""
         return AT_ORIGIN.format(self.n_at_origin / self.n_spots)
 
     @property
     def note_of_panels(self) -> str:
-        """A note with the share of the peaks that lie on no panel of the geometry, else empty."""
+        """A note with the share of the peaks that lie on no panel of the geometry; empty if there are none."""
         share = self.n_off_panels / max(1, self.n_off_panels + self.n_spots)
         if share == 0:
             return ""
@@ -126,12 +126,12 @@ class Tally:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start, without those of compiling."""
+        """Time in seconds since the start, without the time for compiling kernels."""
         return time.perf_counter() - self.started - self.compiling
 
     @property
     def compiling(self) -> float:
-        """Seconds since the start in which kernels were compiled that had not been kept from before."""
+        """Time in seconds since the start that was spent on compiling kernels that were not in the cache."""
         return compile_time.seconds() - self._compiled_before
 
     def add(
@@ -141,7 +141,7 @@ class Tally:
         result: BatchResult | Results,
         input_cell_rows: NDArray[np.int32],
     ) -> None:
-        """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the run's."""
+        """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the input cells of the run."""
         self.status += np.bincount(status, minlength=len(FrameStatus))
         if result.reason is not None and result.rung is not None:
             self.reasons += np.bincount(result.reason, minlength=len(FrameReason))
@@ -160,14 +160,14 @@ class Tally:
             self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
 
     def take_up(self, mark: Mark) -> None:
-        """Begin with frames that were finished before; they count for no speed."""
+        """Start from frames that were finished before; these do not count for the speed."""
         self.n_before = self.n_frames
         self.n_left_out += mark.n_left_out
         for problem in mark.problems:
             self.notes.add(problem)
 
     def note(self, problem: str) -> bool:
-        """Take note of a problem; whether the problem is a new one."""
+        """Note a problem; returns whether it is a new one."""
         return self.notes.add(problem)
 
     def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:

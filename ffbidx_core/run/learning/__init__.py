@@ -1,4 +1,4 @@
-"""What a run learns from its first frames before its first batch: input cells, beam and panels."""
+"""Learning from the first frames of a run before its first batch: input cells, beam and panels."""
 
 from .settling import Settled, first_frames, settle
 

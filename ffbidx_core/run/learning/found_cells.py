@@ -1,4 +1,4 @@
-"""The input cells of a run that nobody knows: `--cell auto`."""
+"""The search for an unknown input cell at the start of a run: `--cell auto`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ FOUND = "the unit cell was found on the first {} frames: {}"
 def found_cells(
     job: Job, known: Sequence[InputCell], show: Callable[[str], object]
 ) -> tuple[list[InputCell], tuple[str, ...]]:
-    """The cells of the first frames of a job, and a note of each for the results.
+    """Find the cells of the first frames of a job, and make a note of each for the results.
 
-    The frames are the first ones of the whole input, whatever share of them the job has: all shares find the same.
+    The frames are the first ones of the whole input, whatever share the job has, so all shares find the same cells.
 
     Parameters
     ----------
     known
-        Cells that are known; the search is on frames without a crystal of them. None may be left to find, then.
+        Known cells; the search is on frames without a crystal of these, and may find no further cell.
 
     Raises
     ------
     NoCell
-        Where no cell is found, and none is known.
+        If no cell is found and none is known.
     """
     frames = Frames.of_blocks(job.first_blocks(), FRAMES)
     primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in known]

@@ -1,4 +1,4 @@
-"""A run puts the panels of its detector where its first frames have them."""
+"""The refinement of the detector panels on the first frames of a run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ NEEDS_ONE = "inputs have geometries of their own: give one for all with -g FILE"
 
 
 def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock], job: Job) -> str:
-    """The text of the geometry with the panels where the first frames of a run have them; empty where panels stay.
+    """Refine the panels on the first frames of a run; returns the text of the new geometry, or "" if panels stay.
 
     Parameters
     ----------
     account
-        Takes a note of what was done, or why nothing was.
+        The account of the run, which notes the result, or why nothing was done.
     head
-        The first frames.
+        The first frames of the run.
     job
-        The job with the beam where it was found to be.
+        The job with the beam that was found.
     """
     try:
         target = _geometry_of(account.job)
@@ -59,12 +59,12 @@ def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock],
 
 
 def _geometry_of(job: Job) -> Geometry:
-    """The geometry as the user gave it, in whose text panels are moved; that of the only input where none was given.
+    """The geometry in which panels are moved: that of the user, or if none was given that of the only input.
 
     Raises
     ------
     UsageError
-        When there is none for all frames.
+        If there is no geometry for all frames.
     """
     if isinstance(job.geometry, Geometry):
         return job.geometry

@@ -1,4 +1,4 @@
-"""A run learns its input cells, its beam and, if asked to, its panels from its first frames, before the first batch."""
+"""Learning the input cells, the beam and, on request, the panels from the first frames of a run."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ GEOMETRY_TO_GO_ON = (
 
 
 SCALED_BELOW = 0.8
-"""With fewer of the first frames indexed other scales of the cell are tried."""
+"""Share of indexed first frames below which other scales of the cell are tried."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What a run has settled before its first batch.
+    """The job and the cells that are settled before the first batch of a run.
 
     Attributes
     ----------
     job : Job
-        The job with the beam and the panels where the first frames say that they are.
+        The job with the beam and the panels that were learned from the first frames.
     learned : list of Learned
         The learned input cells.
     blocks : iterator of FrameBlock
-        The frames that the reader gave for this job, from the first one on.
+        The frames of this job, from the first one on.
     """
 
     job: Job
@@ -70,23 +70,23 @@ def settle(
     stop: threading.Event,
     waiting: Callable[[int], object] = lambda there: None,
 ) -> Settled:
-    """Learn the input cells, beam and panels of a run from its first frames, unless the run that it goes on with has.
+    """Learn the input cells, beam and panels of a run from its first frames, unless a resumed run already has.
 
     Parameters
     ----------
     account
-        The account of the run; takes up the learned cells and a note of a beam that is off.
+        The account of the run, which takes over the learned cells and a note of a wrong beam.
     devices
-        Compute the crystals to learn from.
+        The devices that compute the crystals from which the run learns.
     store
-        Keeps the learned cells.
+        The store of the results, which keeps the learned cells.
     first
-        Reads the first frames of a job; it is called again for the job with the beam or panels moved, where the first
-        frames say that these are elsewhere.
+        Function that reads the first frames of a job; it is called again for the changed job if the beam or the panels
+        are moved.
     stop
-        Once it is set nothing is learned.
+        Event that prevents learning once it is set.
     waiting
-        Called with the number of frames that are there whenever more are waited for.
+        Function that is called with the number of frames available whenever more are awaited.
     """
     job, p, saved = account.job, account.p, account.saved
     if saved.learned:
@@ -101,7 +101,7 @@ def settle(
         return Settled(job, [], itertools.chain(head, blocks))
     found, moved, left = learn_with_beam(account.cells, devices, head, p)
     if moved:
-        # What was read so far was read with the beam elsewhere.
+        # The frames so far were read with the beam at its old place.
         job = job.with_beam_shift(moved)
         assert job.geometry is not None
         goes_on = GEOMETRY_TO_GO_ON if isinstance(job.geometry, Geometry) else ""
@@ -132,7 +132,7 @@ def settle(
 
 
 def _share_indexed(found: Sequence[tuple[Learned, Lesson]]) -> float:
-    """The share of the first frames with spots enough that is indexed."""
+    """The share of indexed frames among the first frames with enough spots."""
     indexed = np.concatenate([np.zeros(0, bool), *(lesson.evidence.indexed for _, lesson in found)])
     return float(indexed.mean()) if len(indexed) else 1.0
 
@@ -142,7 +142,7 @@ def learn_with_beam(
 ) -> tuple[list[tuple[Learned, Lesson]], BeamShift, BeamShift | None]:
     """Learn from the first frames of a run; returns what `settle_beam` returns."""
 
-    # With the beam elsewhere the spots around it would count as reflections.
+    # With a moved beam, the spots around the old one would count as reflections.
     head = [cells.without_origin(block) for block in head]
 
     def moved(shift: BeamShift) -> Sequence[FrameBlock]:
@@ -159,7 +159,7 @@ def learn_with_beam(
 
 
 def moved_block(block: FrameBlock, shift: BeamShift) -> FrameBlock:
-    """A block with the beam shifted, as well as its spots alone allow."""
+    """A block with the beam shifted, as far as this can be computed from its spots alone."""
     return replace(block, spots=frames_of_moved_detector(block.spots, block.offsets, shift.radian))
 
 
@@ -168,7 +168,7 @@ def first_frames(
 ) -> tuple[list[FrameBlock], Iterator[FrameBlock]]:
     """The first n frames of blocks, and the blocks of all frames after them.
 
-    `waiting` is called with the number of frames that are there whenever there are no more for now.
+    `waiting` is called with the number of frames available whenever there are no more for now.
     """
     head: list[FrameBlock] = []
     there = 0
