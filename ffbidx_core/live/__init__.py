@@ -1,1 +1,1 @@
-"""Live indexing: spot lists come as messages while the detector runs, and each is answered."""
+"""Live indexing: spot lists arrive as messages while the detector runs, and each is answered."""

@@ -25,11 +25,11 @@ def answers_of(found: BatchFound, frames: Sequence[Frame], run: str, since: Sequ
     found
         The results of the batch.
     frames
-        Its frames as they came.
+        The frames of the batch as they came.
     run
         Name of the run.
     since
-        When each frame came, seconds of `time.perf_counter`.
+        Time of arrival of each frame, seconds of `time.perf_counter`.
     """
     result, now = found.result, time.perf_counter()
     cells = result.cells[result.crystals]
@@ -61,7 +61,7 @@ def answers_of(found: BatchFound, frames: Sequence[Frame], run: str, since: Sequ
 
 
 def _or_none(values: np.ndarray) -> list[float | None]:
-    """Numbers as JSON has them, which knows no nan."""
+    """The numbers with None for nan, which JSON does not have."""
     return [value if np.isfinite(value) else None for value in values.astype(np.float64).tolist()]
 
 
@@ -71,5 +71,5 @@ def error_answer(message: str, sent: float | None = None) -> Answer:
 
 
 def drop_answer(frame: Frame) -> Answer:
-    """The answer to a frame that was dropped since others came faster than frames can be indexed."""
+    """The answer to a frame that was dropped because frames arrived faster than they can be indexed."""
     return {"type": "dropped", "run": frame.run, "number": frame.number, "name": frame.name, "sent": frame.sent}

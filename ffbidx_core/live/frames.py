@@ -1,4 +1,4 @@
-"""Frames of messages as a block of frames: pixels become spots, and what cannot be used is left out."""
+"""The conversion of frames in messages to blocks of frames: pixels become spots, and bad spots are left out."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ..read.sift import ResolutionLimits
 from .messages import Frame, MessageError, Start
 
 SOURCE = "live"
-"""What messages call the input, where the frames are kept in no file."""
+"""Name of the input in messages if the frames are not kept in a file."""
 
 
 class Placing:
-    """What makes spots of the pixels of messages.
+    """The conversion of pixels in messages to spots.
 
     Parameters
     ----------
     geometry
-        The geometry that was given; None: that of the start message serves.
+        The geometry given by the user; None: the geometry of the start message is used.
     """
 
     def __init__(self, geometry: GivenGeometry | None) -> None:
@@ -43,7 +43,7 @@ class Placing:
         self._half_pixel = None if geometry is None else geometry.half_pixel_shift
 
     def start(self, start: Start) -> None:
-        """Take the detector and the wavelength of a start message; a geometry that was given wins over the former."""
+        """Use the detector and wavelength of a start message; a geometry given by the user replaces the detector."""
         self._wavelength = start.wavelength
         if start.detector is None or self._is_given:
             return
@@ -53,18 +53,18 @@ class Placing:
         self._use(parse_crystfel("the start message", panel.as_text(start.wavelength or 1.0)))
 
     def check(self, frame: Frame) -> None:
-        """Refuse a frame whose pixels cannot become spots.
+        """Raise an error if the pixels of a frame cannot be converted to spots.
 
         Raises
         ------
         MessageError
-            Naming what is missing.
+            If something is missing, which the message names.
         """
         if frame.pixels is not None:
             self._of(frame)
 
     def _of(self, frame: Frame) -> tuple[float, float]:
-        """Wavelength and distance of a frame: of the geometry where it was given by hand, else of the message."""
+        """The wavelength (angstrom) and distance (mm) of a frame: given as options, or else from the message."""
         if self._geometry is None:
             raise MessageError("the frame has pixels: give the geometry with -g FILE, or in a start message")
         wavelength = WAVELENGTH.given(self._geometry) or frame.wavelength or self._wavelength
@@ -83,7 +83,7 @@ class Placing:
         return wavelength, distance
 
     def block(self, frames: Sequence[Frame], limits: ResolutionLimits, by_intensity: bool) -> FrameBlock:
-        """Frames, in their order, as a block."""
+        """The frames, in their order, as a block."""
         parts = [
             self._part(list(group))
             for _, group in itertools.groupby(frames, lambda f: (f.pixels is None, f.intensity is None))

@@ -1,4 +1,4 @@
-"""Keeps the results of a live run and its spots as they come."""
+"""The storage of the results and spots of a live run while it goes on."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .frames import SOURCE
 from .spool import Spool
 
 MOST_UNSAVED = 8192
-"""Frames after which a part is saved, however short the time since the last one."""
+"""Number of frames after which a part is saved, however short the time since the previous one."""
 DEPTH = 4
-"""Batches that wait to be kept at most."""
+"""Largest number of batches that wait to be stored."""
 
 
 class Keeper:
-    """Keeps the results of a run and its spots, in a thread of its own."""
+    """Stores the results and the spots of a run, in a thread of its own."""
 
     def __init__(self, store: Store, job: Job, devices: Devices, account: Account) -> None:
         self._store, self._seconds = store, job.save_seconds
         header = job.header(devices.name, devices.device)
-        # Parts are saved when this class says so, behind the spots of their frames.
+        # This class decides when a part is saved, which is after the spots of its frames.
         self._collector = Collector(store, header, save_seconds=float("inf"))
         self._spool = Spool(job.output, account.saved.begun)
         self._position = account.saved.mark.end.position
@@ -39,7 +39,7 @@ class Keeper:
         self._writer.__enter__()
 
     def put(self, item: BatchFound | list[Learned] | None) -> None:
-        """Hand over results, or learned cells, or nothing but a look at the clock."""
+        """Hand over results or learned cells; None only makes the thread check whether a save is due."""
         self._writer.put(item)
 
     def _keep(self, item: BatchFound | list[Learned] | None) -> None:
@@ -56,7 +56,7 @@ class Keeper:
             self._since, self._unsaved = time.monotonic(), 0
 
     def _place(self, block: FrameBlock) -> None:
-        """Say of each frame where in the spool it is."""
+        """Record the place of each frame in the spool."""
         number, first = self._spool.place
         steps = np.arange(block.n_frames)
         block.sources = [self._spool.path] * block.n_frames
@@ -71,7 +71,7 @@ class Keeper:
         self._store.note_inputs(self._spool.inputs)
 
     def finish(self) -> Collector:
-        """Wait until all is kept; what has the results."""
+        """Wait until everything is stored; returns the collector with the results."""
         self._writer.finish()
         self._save_spots()
         return self._collector

@@ -1,4 +1,4 @@
-"""CURVE keys: who may send to a server, and who the server is."""
+"""CURVE keys, which identify the server and the clients that may send to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVER, CLIENT = "server", "client"
 
 
 def authenticator(context: Any, keys: str) -> ThreadAuthenticator:
-    """What lets in the clients alone whose public keys are in the folder `clients`."""
+    """An authenticator that admits only clients whose public keys are in the folder `clients`."""
     clients = os.path.join(keys, "clients")
     if not os.path.isdir(clients):
         raise InputError(
@@ -28,12 +28,12 @@ def authenticator(context: Any, keys: str) -> ThreadAuthenticator:
 
 
 def make_keys(folder: str) -> list[str]:
-    """Make the keys of a server and of one client; the names of the files.
+    """Make the keys of a server and of one client, and return the names of the files.
 
     Raises
     ------
     UsageError
-        When there are keys already.
+        If the folder has keys already.
     """
     clients = os.path.join(folder, "clients")
     if os.path.exists(os.path.join(folder, f"{SERVER}.key_secret")):
@@ -49,13 +49,13 @@ def make_keys(folder: str) -> list[str]:
 
 
 def use_client_keys(socket: Any, keys: str) -> None:
-    """Give the socket of a client its keys and that of the server, from a folder that `make_keys` made."""
+    """Give the socket of a client its keys and the server's public key, from a folder made by `make_keys`."""
     public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{CLIENT}.key_secret"))
     server, _ = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key"))
     socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, server
 
 
 def use_server_keys(socket: Any, keys: str) -> None:
-    """Give the socket of a server its keys, from a folder that `make_keys` made."""
+    """Give the socket of a server its keys, from a folder made by `make_keys`."""
     public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key_secret"))
     socket.curve_publickey, socket.curve_secretkey, socket.curve_server = public, secret, True

@@ -1,4 +1,4 @@
-"""The cell and the beam are learned beside the computation, which goes on with the cell as given meanwhile."""
+"""Learning the cell and the beam in a thread, while the computation goes on with the given cell."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from ..run.learning.settling import learn_with_beam, moved_block
 
 @dataclass(frozen=True)
 class Lessons:
-    """What was learned.
+    """The result of learning.
 
     Attributes
     ----------
     learned : list of Learned
+        The learned cells of each group of input cells.
     moved : BeamShift
-        How far the beam is moved.
+        Shift by which the run moves the beam.
     left : BeamShift or None
-        How far the beam is off without being moved.
+        Offset of a beam that is off but is not moved; None if there is none.
     """
 
     learned: list[Learned]
@@ -35,14 +36,14 @@ class Lessons:
 
 
 class Learner:
-    """Learns from the first usable frames that it is given, in a thread of its own.
+    """Learns from the first usable frames of a run, in a thread of its own.
 
     Parameters
     ----------
     job, p
         The job, with its input cells, and the parameters in force.
     open_devices
-        Opens what computes the lesson.
+        Function that opens the devices for learning.
     """
 
     def __init__(self, job: Job, p: Parameters, open_devices: Callable[[], Devices]) -> None:
@@ -55,7 +56,7 @@ class Learner:
         self._is_taken = p.learn_cell == 0
 
     def add(self, block: FrameBlock) -> None:
-        """Take frames, until there are enough; then the lesson begins."""
+        """Add frames until there are enough, and then start learning."""
         if self._is_taken or self._thread is not None:
             return
         self._head.append(block[: self._p.learn_cell - self._there])
@@ -87,12 +88,12 @@ class Learner:
         return Lessons(learned, moved, left)
 
     def finished(self) -> Lessons | None:
-        """What was learned, once; None while the lesson goes on or after it was taken.
+        """The result of learning, which is returned once; None before it is ready and after it was returned.
 
         Raises
         ------
         Exception
-            What the lesson ended with.
+            If learning failed, its exception.
         """
         if self._is_taken or self._thread is None or self._thread.is_alive():
             return None
@@ -102,7 +103,7 @@ class Learner:
         return self._lessons
 
     def close(self) -> None:
-        """Wait for a lesson that is under way; what it finds is not used any more."""
+        """Wait for learning in progress to end; its result is not used any more."""
         self._is_taken = True
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Messages of a live run, whatever dialect they come in, and the checks that all of them pass."""
+"""Messages of a live run in any dialect, and the checks that all of them pass."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_MESSAGE = 16 * 2**20
-"""Largest message that is taken, bytes."""
+"""Largest size of a message, bytes."""
 MOST_SPOTS = 20_000
-"""Most spots of a frame in a message."""
+"""Largest number of spots of a frame in a message."""
 LONGEST_NAME = 256
-"""Longest name of a run or a frame, characters."""
+"""Largest length of the name of a run or a frame, characters."""
 LARGEST_NUMBER = 2**53
-"""Frame numbers are smaller, so that JSON carries them exactly."""
+"""Upper limit of frame numbers, below which JSON represents them exactly."""
 
 Floats = NDArray[np.float32]
 
 
 class MessageError(ValueError):
-    """A message that cannot be used; its text says what is wrong and what is wanted."""
+    """An error for a message that cannot be used; its text says what is wrong and what is expected."""
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,23 @@ class Frame:
     Attributes
     ----------
     run : str
-        The run that the frame belongs to; empty: the run at hand.
+        Name of the run to which the frame belongs; empty: the current run.
     number : int
-        Number of the frame in its run; -1 where the message has none.
+        Number of the frame in its run; -1 if the message has none.
     name : str
+        Name of the frame; empty if the message has none.
     spots : (n, 3) float32 or None
-        Spots, 1/angstrom; None where there are pixels.
+        Spots, 1/angstrom; None if there are pixels.
     pixels : (n, 2) float32 or None
-        Peaks as fs and ss in the data of the detector.
+        Peak positions fs and ss in the data of the detector, in pixels; None if there are spots.
     from_corner : bool
         Whether pixels are measured from the corner of the first pixel, so that its centre is at 0.5.
     intensity : (n,) float32 or None
+        Intensity of each spot.
     wavelength, distance : float or None
-        Angstrom, mm; None: those of the geometry.
+        Wavelength in angstrom and distance in mm; None: those of the geometry.
     sent : float or None
-        When the message was sent, seconds on the sender's clock; the answer repeats it.
+        Time at which the message was sent, seconds on the sender's clock; the answer repeats it.
     """
 
     run: str
@@ -64,18 +66,18 @@ class Frame:
 
 @dataclass(frozen=True)
 class FlatPanel:
-    """The detector of a start message: one panel normal to the beam.
+    """The detector in a start message: one panel perpendicular to the beam.
 
     Attributes
     ----------
     beam_centre : (2,) float
-        Pixels from the corner of the first pixel.
+        Position of the beam, in pixels from the corner of the first pixel.
     distance : float
-        Millimetres.
+        Distance from the sample, mm.
     pixel_size : float
-        Micrometres.
+        Edge of a pixel, micrometres.
     size : (2,) int
-        Pixels along fs and ss.
+        Number of pixels along fs and ss.
     """
 
     beam_centre: tuple[float, float]
@@ -86,7 +88,7 @@ class FlatPanel:
 
 @dataclass(frozen=True)
 class Start:
-    """A run begins; `detector` and `wavelength` (angstrom) are None where the message has none."""
+    """The start of a run; `detector` and `wavelength` (angstrom) are None if the message has none."""
 
     run: str
     detector: FlatPanel | None = None
@@ -95,7 +97,7 @@ class Start:
 
 @dataclass(frozen=True)
 class End:
-    """A run is over."""
+    """The end of a run."""
 
     run: str
 
@@ -107,9 +109,9 @@ class Control:
     Attributes
     ----------
     cells : tuple of str
-        Cells as `--cell` takes them written out: a,b,c,alpha,beta,gamma and a centring letter; empty: as they were.
+        Cells as numbers for `--cell`: a,b,c,alpha,beta,gamma and a centring letter; empty: cells stay the same.
     parameters : dict
-        Values of parameters by their names.
+        Values of parameters, keyed by their names.
     """
 
     cells: tuple[str, ...] = ()
@@ -120,12 +122,12 @@ Message = Frame | Start | End | Control
 
 
 def frame_of(values: Mapping[str, Any], **fixed: Any) -> Frame:
-    """A frame of the fields of a message by the names of `Frame`, checked; `fixed` are fields that are known.
+    """A checked frame, made from fields of a message with the names of `Frame`; `fixed` are known fields.
 
     Raises
     ------
     MessageError
-        Naming the field that cannot be used.
+        If a field cannot be used; the error names it.
     """
     values = {**values, **fixed}
     spots, pixels = table(values, "spots", 3), table(values, "pixels", 2)
@@ -151,12 +153,12 @@ def frame_of(values: Mapping[str, Any], **fixed: Any) -> Frame:
 
 
 def start_of(values: Mapping[str, Any]) -> Start:
-    """A start of a run, checked; its `detector` is a map with the fields of `FlatPanel`.
+    """A checked start of a run; its `detector` is a map with the fields of `FlatPanel`.
 
     Raises
     ------
     MessageError
-        Naming the field that cannot be used.
+        If a field cannot be used; the error names it.
     """
     given, detector = values.get("detector"), None
     if given is not None:
@@ -175,7 +177,7 @@ def start_of(values: Mapping[str, Any]) -> Start:
 
 
 def control_of(values: Mapping[str, Any]) -> Control:
-    """A control message, checked for its form; whether its values can be used the run finds out."""
+    """A control message, checked for its form; the run checks its values."""
     cells, parameters = values.get("cells", []), values.get("parameters", {})
     if not (isinstance(cells, list) and len(cells) <= 100 and all(isinstance(cell, str) for cell in cells)):
         raise MessageError("cells is a list of at most 100 texts a,b,c,alpha,beta,gamma")
@@ -187,12 +189,12 @@ def control_of(values: Mapping[str, Any]) -> Control:
 
 
 def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
-    """Numbers of a message as (n, width); None where there are none.
+    """A table of numbers in a message, shape (n, width); None if there is none.
 
     Raises
     ------
     MessageError
-        For another shape, what is no number, and too many rows.
+        If the table has another shape, an entry that is not a number, or too many rows.
     """
     given = values.get(key)
     if given is None:
@@ -217,18 +219,18 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
 
 
 def name(values: Mapping[str, Any], key: str) -> str:
-    """A name in a message; empty where there is none. Numbers are taken as their digits."""
+    """A name in a message, empty if there is none; a number is converted to its digits."""
     given = values.get(key, "")
     if isinstance(given, int) and not isinstance(given, bool):
         given = str(given) if abs(given) < LARGEST_NUMBER else None
     if not isinstance(given, str) or len(given) > LONGEST_NAME:
         raise MessageError(f"{key} is a text of at most {LONGEST_NAME} characters")
-    # Half of a surrogate pair is no text that a file or an answer can hold.
+    # Half of a surrogate pair cannot be written to a file or an answer.
     return given.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
 def number(values: Mapping[str, Any], key: str = "number") -> int:
-    """The number of a frame; -1 where there is none."""
+    """The number of a frame; -1 if there is none."""
     given = values.get(key)
     if given is None:
         return -1
@@ -238,7 +240,7 @@ def number(values: Mapping[str, Any], key: str = "number") -> int:
 
 
 def quantity(values: Mapping[str, Any], key: str) -> float | None:
-    """A finite number in a message; None where there is none."""
+    """A finite number in a message; None if there is none."""
     given = values.get(key)
     if given is None:
         return None

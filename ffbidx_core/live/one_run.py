@@ -1,4 +1,4 @@
-"""One run of a live server: its frames are indexed, its cell is learned, its results are kept."""
+"""One run of a live server: its frames are indexed, its cell is learned, and its results are stored."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ CHANGED = "from frame {} ({}) on the run uses {} by a control message"
 
 @dataclass(frozen=True)
 class LiveJob(Job):
-    """A job whose frames come as messages; its inputs are the files that the run itself writes.
+    """A job whose frames arrive as messages; its inputs are the spot files that the run itself writes.
 
     Attributes
     ----------
     placed_by : str
-        Text of the geometry that makes spots of pixels, before they are kept.
+        Text of the geometry with which pixels are converted to spots before these are stored.
     beam_shift : BeamShift
-        How far the beam is moved from the start.
+        Shift of the beam at the start of the run.
     """
 
     placed_by: str = ""
@@ -56,7 +56,7 @@ class LiveJob(Job):
 
     @classmethod
     def of(cls, request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
-        """The job that a request asks for; its frames are spots already, so that it has no geometry of its own."""
+        """The job that a request describes; its frames hold spots already, so it has no geometry of its own."""
         same = request.run_request
         job = cls(
             [],
@@ -75,13 +75,13 @@ class LiveJob(Job):
         return job.with_cells(input_cells_of(same))
 
     def record(self, backend: str) -> RunRecord:
-        """The record of a run whose inputs are still to come."""
+        """The record of a run whose inputs have not come yet."""
         record = super().record(backend)
         settings = record.settings | {"geometry": self.placed_by, "beam_shift": list(self.beam_shift.mrad)}
         return dataclasses.replace(record, settings=settings, inputs=(), growing=True)
 
     def count_frames(self) -> int | None:
-        """Nobody knows how many frames come."""
+        """None, because the number of frames is not known in advance."""
         return None
 
 
@@ -91,25 +91,26 @@ class OneRun:
     Parameters
     ----------
     job
-        Cells, parameters and limits.
+        The input cells, parameters and limits of the run.
     devices
-        Compute the frames.
+        The devices that compute the frames.
     name
         Name of the run.
     output
-        Results file, or empty: nothing is kept.
+        Name of the results file; empty: nothing is stored.
     overwrite, resume
-        As for a run of files.
+        Whether an existing output is replaced, and whether a stopped run is resumed, as in a run of files.
     learning_devices
-        Opens what computes the lesson beside the frames.
+        Function that opens the devices for learning, which goes on in parallel to the frames.
 
     Attributes
     ----------
     name : str
+        Name of the run.
     beam_shift : BeamShift
-        How far the beam is moved for the frames that come next.
+        Shift of the beam for the next frames.
     n_frames : int
-        Frames so far.
+        Number of frames so far.
     """
 
     def __init__(
@@ -150,12 +151,12 @@ class OneRun:
         return store
 
     def named(self, frame: Frame, k: int) -> Frame:
-        """The kth frame of a batch with its number in the run and its name, where its message has none."""
+        """The kth frame of a batch, with its number in the run and its name filled in if its message has none."""
         number = self.n_frames + k if frame.number < 0 else frame.number
         return dataclasses.replace(frame, number=number, name=frame.name or str(number))
 
     def index(self, frames: Sequence[Frame], placing: Placing, since: Sequence[float]) -> list[Answer]:
-        """Index frames that `named` gave; their answers."""
+        """Index frames returned by `named`, and return their answers."""
         if (lessons := self._learner.finished()) is not None:
             self._use(lessons, frames[0])
         if not self._used or self._used[-1].cells is not self._job.cells:
@@ -173,7 +174,7 @@ class OneRun:
         return answers_of(found, frames, self.name, since)
 
     def _use(self, lessons: Lessons, first: Frame) -> None:
-        """Use what was learned, from this frame on."""
+        """Use the result of learning, from this frame on."""
         note = self.account.note
         if lessons.left is not None:
             note(BEAM_OFF.format(*lessons.left.mrad))
@@ -188,12 +189,12 @@ class OneRun:
             self._keeper.put(lessons.learned)
 
     def control(self, message: Control) -> str:
-        """Take new cells and parameters for the frames that follow; says what was done.
+        """Use new cells and parameters for the frames that follow, and return a sentence about the change.
 
         Raises
         ------
         MessageError
-            When they cannot be used; everything stays as it was.
+            If they cannot be used; then nothing is changed.
         """
         job = self._job
         try:
@@ -211,17 +212,17 @@ class OneRun:
         return text
 
     def save_if_due(self) -> None:
-        """Save what is gathered when it is time, though no frame comes."""
+        """Save the gathered results if a save is due, even if no frame comes."""
         if self._keeper is not None:
             self._keeper.put(None)
 
     def finish(self, complete: bool) -> Summary:
-        """End the run: the results file is made.
+        """End the run and make the results file.
 
         Parameters
         ----------
         complete
-            Whether all frames have come; a run that is not complete may be taken up.
+            Whether all frames have come; an incomplete run can be resumed.
         """
         self._learner.close()
         account, keeper = self.account, self._keeper
@@ -245,7 +246,7 @@ class OneRun:
         return self._summary(complete)
 
     def _lattices_of_rows(self) -> tuple[Lattice, ...]:
-        """The lattice of each input cell that was used, in the order in which results number them."""
+        """The lattice of each input cell that was used, in the order of their numbers in the results."""
         if any(job.cells is None for job in self._used):
             return ()
         cells = np.concatenate([job.cells for job in self._used if job.cells is not None])
@@ -253,7 +254,7 @@ class OneRun:
         return dataclasses.replace(self._job, cells=cells, lattices=lattices).lattices_of_rows
 
     def _summary(self, complete: bool) -> Summary:
-        """The summary of a run whose results are not kept."""
+        """The summary of a run whose results are not stored."""
         tally, header = self.account.tally, self._job.header(self._devices.name, self._devices.device)
         return tally.summary(
             self.account.cells.summaries(tally),

@@ -1,4 +1,4 @@
-"""Frames of files sent as messages at a steady rate, and the delays of their answers."""
+"""Sending frames of files as messages at a steady rate, and measuring the delays of their answers."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from .keys import use_client_keys
 from .messages import LARGEST_MESSAGE, End, Frame
 
 BEHIND = 0.05
-"""Seconds that the sender may be behind its clock before it gives up to catch up."""
+"""Largest lag of the sender behind its schedule, in seconds, before it no longer tries to catch up."""
 
 
 @dataclass
 class Replayed:
-    """What became of the frames that were sent.
+    """The outcome of the frames that were sent.
 
     Attributes
     ----------
     sent, answered, indexed, dropped, errors : int
+        Number of frames sent, answered, indexed, dropped by the server, and answered with an error.
     seconds : float
-        From the first frame that was sent to the last one.
+        Time from sending the first frame to sending the last one.
     delays : list of float
-        Milliseconds from sending to the receipt of each answer, on this machine's clock.
+        Delay from sending a frame to receiving its answer, in milliseconds on this machine's clock.
     missed : int
-        Answers that were lost on their way, by their sequence numbers.
+        Number of answers that were lost on the way, determined from their sequence numbers.
     """
 
     sent: int = 0
@@ -52,7 +53,7 @@ class Replayed:
     delays: list[float] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Counts, the rate, and percentiles of the delays in milliseconds."""
+        """The counts, the rate, and percentiles of the delays in milliseconds."""
         counts: dict[str, Any] = {
             name: getattr(self, name) for name in ("sent", "answered", "indexed", "dropped", "errors", "missed")
         }
@@ -99,11 +100,11 @@ class Answers:
 
     @property
     def there(self) -> int:
-        """Frames that are accounted for."""
+        """Number of frames that are answered, dropped or refused."""
         return self._into.answered + self._into.dropped + self._into.errors
 
     def close(self) -> None:
-        """Stop to receive."""
+        """Stop receiving."""
         self._stop.set()
         self._thread.join()
         self._socket.close(linger=0)
@@ -130,36 +131,36 @@ def replay(
     Parameters
     ----------
     inputs
-        Spot files, or a results file, whose inputs are sent.
+        Names of spot files, or of a results file whose inputs are sent.
     to
-        Address of the server's `--bind`.
+        Address of the server, its `--bind`.
     answers
-        Address where answers are published; None: the port behind that of `to`; empty: nobody listens to them.
+        Address at which answers are published; None: the port of `to` + 1; empty: answers are not received.
     dialect
-        Word of the dialect.
+        Name of the dialect.
     rate
-        Frames per second; 0: as fast as they can be sent.
+        Number of frames per second; 0: as fast as possible.
     geometry
-        For inputs that hold peaks in pixels.
+        Geometry for inputs with peaks in pixels.
     run
         Name of the run.
     keys
         Folder with the keys of a client.
     max_frames, repeat
-        Frames that are sent at most; times that the inputs are sent.
+        Largest number of frames that are sent; number of times that the inputs are sent.
     patience
-        Seconds without an answer after which those that are missing are waited for no longer.
+        Time in seconds without an answer after which missing answers are no longer awaited.
     stop
-        Ends the sending once it is set.
+        Event that ends the sending once it is set.
     progress
-        Called about once a second.
+        Function that is called about once a second with the counts so far.
 
     Raises
     ------
     UsageError
-        For an address or a dialect that cannot be used.
+        If an address or a dialect cannot be used.
     InputError
-        For files that cannot be used.
+        If a file cannot be used.
     """
     speaks, stop, done = DIALECTS[dialect], stop or threading.Event(), Replayed()
     context = zmq.Context()
@@ -173,9 +174,9 @@ def replay(
         socket.connect(to)
         if answers != "":
             listener = Answers(context, answers or _behind(to), keys, done)
-            # A subscription takes a moment to reach the publisher.
+            # A subscription needs a moment to reach the publisher.
             time.sleep(0.3)
-        # One message after the other, each before the next is read: nothing is held in memory.
+        # Each message is sent before the next one is read, so memory holds only one.
         messages = _frames(list(_named(inputs)) * repeat, geometry, speaks, run)
         _send(socket, speaks, itertools.islice(messages, max_frames), rate, done, stop, progress)
         if listener is not None:
@@ -193,7 +194,7 @@ def replay(
 
 
 def _behind(address: str) -> str:
-    """The address of the answers that belongs to one of spot lists."""
+    """The address of the answers that belongs to an address for spot lists."""
     host, _, port = address.rpartition(":")
     if address.startswith("ipc://"):
         return f"{address}.answers"
@@ -220,7 +221,7 @@ def _send(
         if rate:
             if due > now:
                 time.sleep(due - now)
-            # Who is far behind goes on from now, rather than in a burst.
+            # A sender that is far behind continues from now, instead of sending a burst.
             due = max(due + 1 / rate, now - BEHIND)
         sent = Frame(**(vars(frame) | {"sent": time.time()}))
         while not socket.poll(100, zmq.POLLOUT):
@@ -235,7 +236,7 @@ def _send(
 
 
 def _wait(listener: Answers, done: Replayed, patience: float, stop: threading.Event) -> None:
-    """Wait until all frames are accounted for, or nothing came for so many seconds."""
+    """Wait until all frames are accounted for, or no answer came for `patience` seconds."""
     before, since = -1, time.monotonic()
     while listener.there + done.missed < done.sent and not stop.is_set():
         if listener.there != before:
@@ -246,7 +247,7 @@ def _wait(listener: Answers, done: Replayed, patience: float, stop: threading.Ev
 
 
 def _named(inputs: Sequence[str]) -> Iterator[str]:
-    """Spot files, those of a results file in its place."""
+    """Yield the names of spot files; a results file is replaced by its inputs."""
     for name in inputs:
         try:
             _, record = read_record(name)
@@ -257,7 +258,7 @@ def _named(inputs: Sequence[str]) -> Iterator[str]:
 
 
 def _frames(names: Sequence[str], geometry: GivenGeometry | None, speaks: Dialect, run: str) -> Iterator[Frame]:
-    """The frames of files as messages of a dialect, numbered from 0 on."""
+    """Yield the frames of files as messages of a dialect, numbered from 0."""
     number = 0
     for name in names:
         for raw in read_frames(expand_inputs([name]), geometry=geometry):

@@ -1,4 +1,4 @@
-"""What can be asked of a live server, with ranges and help; nothing heavy is imported, since the help needs it."""
+"""The request for a live server, with ranges and help; it imports nothing heavy because the help needs it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 DELAY, QUEUE, SAVE_SECONDS = 1.0, 4096, 10.0
 BATCH_SIZE = {"cuda": 4096}
-"""Frames of a batch at most, by the backend."""
+"""Largest number of frames in a batch, keyed by the backend."""
 FEW = 64
-"""The same for all other backends: a batch of more would keep its first frame waiting."""
+"""Largest number of frames in a batch for all other backends; a larger batch would delay its first frame."""
 RUN = "{run}"
-"""What stands for the name of the run in the name of the output."""
+"""Placeholder for the name of the run in the name of the output."""
 
 
 @dataclass(frozen=True, eq=False)
 class Live:
-    """Where spot lists come from, where answers go, and how long frames wait."""
+    """The sources of spot lists, the destinations of answers, and the waiting times of frames."""
 
     cells: tuple[str, ...] = asked(
         (),
@@ -41,21 +41,21 @@ class Live:
     )
     bind: str | None = asked(
         None,
-        "Take spot lists that are pushed here, tcp://127.0.0.1:PORT; answers are published at PORT + 1, and PORT + 2 "
-        "answers requests.",
+        "Take spot lists that are pushed to this address, tcp://127.0.0.1:PORT; answers are published at PORT + 1, and "
+        "requests are answered at PORT + 2.",
         metavar="ADDRESS",
         kind=str,
     )
     connect: tuple[str, ...] = asked(
-        (), "Pull spot lists from a PUSH socket of others.", metavar="ADDRESS", kind=str, numbers=0
+        (), "Pull spot lists from a PUSH socket of another program.", metavar="ADDRESS", kind=str, numbers=0
     )
     subscribe: tuple[str, ...] = asked(
-        (), "Subscribe to spot lists of a PUB socket of others.", metavar="ADDRESS", kind=str, numbers=0
+        (), "Subscribe to spot lists of a PUB socket of another program.", metavar="ADDRESS", kind=str, numbers=0
     )
     topic: str = asked("", "Topic of the subscriptions, such as ondaframedata.", metavar="WORD", kind=str)
     stdin: bool = asked(False, "Take JSON lines from standard input, and write answers to standard output.", kind=bool)
-    publish: str | None = asked(None, "Publish answers here.", metavar="ADDRESS", kind=str)
-    reply: str | None = asked(None, "Answer requests (REQ) here.", metavar="ADDRESS", kind=str)
+    publish: str | None = asked(None, "Publish answers at this address.", metavar="ADDRESS", kind=str)
+    reply: str | None = asked(None, "Answer requests (REQ) at this address.", metavar="ADDRESS", kind=str)
     dialect: str = asked(
         "auto",
         "Dialect of the messages: cbor, om, stream2, json; auto: recognised by their content.",
@@ -63,60 +63,60 @@ class Live:
         kind=str,
     )
     delay: float = asked(
-        DELAY, "Longest time that a frame waits for others of its batch, ms.", **at_least(0), metavar="MS", kind=float
+        DELAY, "Longest time in ms that a frame waits for others of its batch.", **at_least(0), metavar="MS", kind=float
     )
     queue: int = asked(
         QUEUE,
-        "Frames that wait for the computation at most; of more the oldest is dropped, counted and answered.",
+        "Largest number of waiting frames; beyond it the oldest is dropped, counted and answered.",
         **at_least(1),
         metavar="N",
         kind=int,
     )
     keys: str | None = asked(
-        None, "Folder of CURVE keys, without which nobody can connect; needed where other machines can.", metavar="DIR",
+        None, "Folder of CURVE keys that clients need; required if other machines can connect.", metavar="DIR",
         kind=str,
     )  # fmt: skip
     http: str | None = asked(
-        None, "Show a page of the run here, HOST:PORT, and numbers for Prometheus under /metrics.", metavar="HOST:PORT",
+        None, "Serve a page about the run here, and counters for Prometheus under /metrics.", metavar="HOST:PORT",
         kind=str,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What of the results is kept."""
+    """The outputs of a live run, and the frames and spots that it uses."""
 
     output: str | None = asked(
         None,
-        "Results file, .h5; {run} in its name stands for the name of the run. Spots are kept beside it, in "
-        "RESULTS.h5.spots. Without it nothing is kept.",
+        "Results file, .h5; {run} in its name stands for the name of the run. Spots are stored beside it, in "
+        "RESULTS.h5.spots. Without -o nothing is stored.",
         option="-o --output",
         metavar="FILE",
         kind=str,
     )
-    overwrite: bool = asked(False, "Replace the output if it is there.", kind=bool)
-    resume: bool = asked(False, "Go on with the run that was stopped or died; begin it if there is none.", kind=bool)
+    overwrite: bool = asked(False, "Replace the output if it exists.", kind=bool)
+    resume: bool = asked(False, "Continue the run that was stopped or died; start it if there is none.", kind=bool)
     save_every: float = asked(
-        SAVE_SECONDS, "Save finished frames so often, in seconds.", **at_least(0), metavar="S", kind=float
+        SAVE_SECONDS, "Save finished frames every S seconds.", **at_least(0), metavar="S", kind=float
     )
     d_min: float | None = asked(None, "Use spots up to this resolution only.", metavar="A", kind=float)
     d_max: float | None = asked(None, "Use spots from this resolution on only.", metavar="A", kind=float)
     batch_size: int | None = asked(
-        None, "Frames that are computed together at most.", **at_least(1), metavar="N", kind=int
+        None, "Largest number of frames that are computed together.", **at_least(1), metavar="N", kind=int
     )
 
 
 @dataclass(frozen=True, eq=False)
 class ServeRequest(Method, Where, Kept, Experiment, Live):
-    """All that can be asked of a live server; see `ffbidx serve --help`."""
+    """The request for a live server; see `ffbidx serve --help`."""
 
     def check(self) -> None:
-        """Refuse what cannot be used, alone or together.
+        """Raise an error if values or combinations of options cannot be used.
 
         Raises
         ------
         UsageError, ParameterError
-            Naming the option.
+            If an option cannot be used; the error names it.
         """
         check_ranges(self)
         if not self.cells:
@@ -142,7 +142,7 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
 
     @property
     def run_request(self) -> RunRequest:
-        """The same as the request of a run of files, as far as both have it."""
+        """The request of a run of files with the fields that both kinds of request have."""
         names = {field.name for field in dataclasses.fields(RunRequest)}
         same = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name in names}
         return RunRequest(**same, outputs=() if self.output is None else (self.output,))
@@ -162,7 +162,7 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
 
     @property
     def geometry_for_pixels(self) -> GivenGeometry | None:
-        """The geometry that pixels are placed by, without the shift of the beam, which moves all spots."""
+        """The geometry that converts pixels to spots, without the beam shift, which is applied to all spots."""
         if self.geometry is None:
             return None
         return dataclasses.replace(self.run_request, beam_shift=None).chosen([])[0]

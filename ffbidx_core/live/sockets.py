@@ -1,4 +1,4 @@
-"""The sockets of a live server, all of them in one thread: spot lists in, answers out."""
+"""The sockets of a live server for spot lists and answers, all of them in one thread."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from .messages import LARGEST_MESSAGE, Frame, MessageError
 from .waiting import Received, Waiting
 
 AT_ONCE = 256
-"""Messages that are taken from one socket before the others have their turn."""
+"""Number of messages that are taken from one socket before the other sockets have their turn."""
 MOST_ANSWERS = 10_000
-"""Answers that wait for a slow reader; of more it loses some, which it sees by their sequence numbers."""
+"""Number of answers that wait for a slow reader; it loses further ones, and sees this by the sequence numbers."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a server listens, and what it connects to; empty addresses are not used.
+    """The addresses at which a server listens and to which it connects; empty addresses are not used.
 
     Attributes
     ----------
     bind, reply, publish : str
-        PULL for spot lists, ROUTER for those that want their answer back, PUB for all answers.
+        Addresses of the PULL socket for spot lists, the ROUTER socket for requests, the PUB socket for all answers.
     connect, subscribe : tuple of str
-        Addresses of others: PUSH sockets to pull from, PUB sockets to subscribe to.
+        Addresses of other programs: PUSH sockets from which to pull, PUB sockets to which to subscribe.
     topic : str
         Topic of the subscriptions.
     """
@@ -49,7 +49,7 @@ class Addresses:
     topic: str = ""
 
     def completed(self) -> Addresses:
-        """With the ports behind that of `bind` for answers, where they are not given."""
+        """The addresses, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
         if not self.bind:
             return self
         host, _, port = self.bind.rpartition(":")
@@ -66,7 +66,7 @@ class Addresses:
         )
 
     def check(self, has_keys: bool) -> None:
-        """Refuse to listen where other machines can send, unless they need a key."""
+        """Raise an error if other machines could send without a key."""
         for option, address in (("--bind", self.bind), ("--reply", self.reply), ("--publish", self.publish)):
             host = address.removeprefix("tcp://").rpartition(":")[0]
             if address and not has_keys and not address.startswith("ipc://") and host not in LOOPBACK:
@@ -82,20 +82,20 @@ class Sockets:
     Parameters
     ----------
     addresses
-        A completed set of addresses.
+        The addresses, as returned by `completed`.
     waiting
-        Takes the messages.
+        The queue that takes the messages.
     dialect
-        Word of the dialect, or `auto`.
+        Name of the dialect, or `auto`.
     keys
-        Folder with keys, or empty.
+        Folder with keys; empty: no keys.
     on_drop, on_error
-        Called for a frame that is dropped, and for a message that cannot be used.
+        Functions that are called for a dropped frame, and for a message that cannot be used.
 
     Attributes
     ----------
     bound : dict
-        The address that each of `bind`, `reply`, `publish` really has.
+        The actual address of each of `bind`, `reply`, `publish`.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Sockets:
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 500)
         socket.setsockopt(zmq.SNDHWM, MOST_ANSWERS)
-        # A larger one ends the connection that it comes from.
+        # A larger message ends its connection.
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
         return socket
 
@@ -168,7 +168,7 @@ class Sockets:
         return socket
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start receiving."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -215,12 +215,12 @@ class Sockets:
                 lost.answer(drop_answer(lost.message))
 
     def answer(self, sender: bytes | None, dialect: Dialect, answer: Answer) -> None:
-        """Send an answer, from whatever thread: it goes with the next `flush`, or with the next message that comes."""
+        """Send an answer, from any thread; it leaves with the next `flush`, or when the next message arrives."""
         self._outbox.append((sender, dialect, answer))
 
     def flush(self) -> None:
-        """Have the answers sent now."""
-        # A bell whose queue is full rings already.
+        """Make the thread send the waiting answers now."""
+        # If the queue of the bell is full, it is ringing already.
         with self._bell_lock, contextlib.suppress(zmq.Again):
             self._bell_out.send(b"", zmq.NOBLOCK)
 
@@ -239,11 +239,11 @@ class Sockets:
         try:
             socket.send_multipart(parts, zmq.NOBLOCK)
         except zmq.ZMQError:
-            # The reader is gone, or so slow that its queue is full.
+            # The reader has gone, or is so slow that its queue is full.
             self._on_error()
 
     def close(self) -> None:
-        """Send what waits, and close all sockets."""
+        """Send the waiting answers, and close all sockets."""
         self._stop.set()
         if self._thread.is_alive():
             self.flush()
@@ -254,5 +254,5 @@ class Sockets:
 
 
 def _dialect_for_answers(data: bytes, otherwise: Dialect) -> Dialect:
-    """The dialect in which a message that cannot be used is answered."""
+    """The dialect of the answer to a message that cannot be used."""
     return DIALECTS["json"] if data.lstrip()[:1] in (b"{", b"[") else otherwise

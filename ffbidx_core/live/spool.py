@@ -1,4 +1,4 @@
-"""The frames of a live run as spot files, so that all that reads spots again finds them."""
+"""The frames of a live run as spot files, from which other commands can read the spots again."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SUFFIX = ".spots"
 
 
 class Spool:
-    """Frames are gathered, and written to the next file of a folder with each saved part of the results.
+    """Gathers frames, and writes them to the next file of a folder with each saved part of the results.
 
     Parameters
     ----------
     output
-        Results file that the folder lies beside.
+        Name of the results file beside which the folder lies.
     inputs
-        The files that the run has written before it was taken up.
+        The files that the run had written before it was resumed.
     """
 
     def __init__(self, output: str, inputs: tuple[InputIdentity, ...] = ()) -> None:
@@ -36,26 +36,26 @@ class Spool:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Number of the file that the next frame comes to, and the frame's number in it."""
+        """The number of the file to which the next frame goes, and the number of the frame in it."""
         return len(self.inputs), self._n_frames
 
     @property
     def path(self) -> str:
-        """The file that the next frame comes to."""
+        """The file to which the next frame goes."""
         return os.path.join(self.folder, f"{len(self.inputs):06d}.h5")
 
     def add(self, block: FrameBlock) -> None:
-        """Gather frames."""
+        """Gather the frames of a block."""
         self._blocks.append(block)
         self._n_frames += block.n_frames
 
     def write(self) -> None:
-        """Write what is gathered to its file, and begin the next one.
+        """Write the gathered frames to their file, and begin the next one.
 
         Raises
         ------
         OutputError
-            When it cannot be written.
+            If the file cannot be written.
         """
         if not self._n_frames:
             return
@@ -66,7 +66,7 @@ class Spool:
 
 
 def _image(blocks: list[FrameBlock]) -> bytes:
-    """A spot file of some blocks."""
+    """The bytes of a spot file with the frames of some blocks."""
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         file["spots"] = np.concatenate([block.spots for block in blocks])

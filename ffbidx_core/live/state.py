@@ -1,4 +1,4 @@
-"""The last minute and the whole of a live server in numbers, for its page and for Prometheus."""
+"""Counts of a live server over the last minute and over its life, for its page and for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from .answers import Answer
 
 SECONDS = 60
-"""Seconds that are shown."""
+"""Number of seconds that are shown."""
 MOST_SAMPLES = 4096
-"""Answers of the last minute whose delays, cells and resolutions are kept, the newest."""
+"""Number of newest answers of the last minute whose delays, cells and resolutions are kept."""
 
 
 @dataclass
 class Second:
-    """Counts of one second."""
+    """The counts of one second."""
 
     at: int
     frames: int = 0
@@ -33,7 +33,7 @@ class Second:
 
 
 class LiveState:
-    """Counts of answers; several threads may use it."""
+    """Counts of answers, which several threads may update."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class LiveState:
         self._run, self._notes, self._beam, self._waiting = "", deque[str](maxlen=5), (0.0, 0.0), 0
 
     def _now(self) -> tuple[Second, Second]:
-        """The counts of this second and those of the whole; the lock is held."""
+        """The counts of this second and the total counts; the caller holds the lock."""
         second = int(time.time())
         if not self._seconds or self._seconds[-1].at != second:
             self._seconds.append(Second(second))
@@ -81,27 +81,27 @@ class LiveState:
                 counts.errors += 1
 
     def run(self, name: str) -> None:
-        """Show the name of the run at hand."""
+        """Set the name of the current run."""
         with self._lock:
             self._run = name
 
     def note(self, text: str) -> None:
-        """Show a sentence with the last few."""
+        """Add a message to the latest ones."""
         with self._lock:
             self._notes.append(text)
 
     def beam(self, mrad: tuple[float, float]) -> None:
-        """Show how far the run has moved the beam, mrad."""
+        """Set the shift by which the run has moved the beam, mrad."""
         with self._lock:
             self._beam = mrad
 
     @property
     def n_dropped(self) -> int:
-        """Frames dropped so far."""
+        """Number of frames dropped so far."""
         return self._whole.dropped
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything that the page shows, ready for JSON."""
+        """Everything that the page shows, as a dictionary that can be written as JSON."""
         now = time.time()
         since = now - SECONDS
         with self._lock:
@@ -152,11 +152,11 @@ METRICS = {
     "dropped": "Frames dropped since others came faster.",
     "errors": "Messages that could not be used.",
 }
-"""Help of each counter of `metrics`."""
+"""Help text of each counter of `metrics`."""
 
 
 def metrics(state: dict[str, Any]) -> str:
-    """A state in the text format of Prometheus."""
+    """The state in the text format of Prometheus."""
     lines: list[str] = []
     for name, text in METRICS.items():
         lines += [f"# HELP ffbidx_{name}_total {text}", f"# TYPE ffbidx_{name}_total counter"]

@@ -1,4 +1,4 @@
-"""Messages that wait for the computation: bounded, the oldest frames dropped first, taken by a deadline."""
+"""The bounded queue of messages that wait for the computation; it drops the oldest frames, and has a deadline."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .messages import Frame, Message
 
 @dataclass(frozen=True)
 class Received:
-    """A message with its way back.
+    """A message together with the function that answers it.
 
     Attributes
     ----------
     message : Message or None
-        None stands for the end of the input.
+        The message; None stands for the end of the input.
     answer : callable
-        Sends the answer, a dictionary, to where the message came from.
+        Function that sends the answer, a dictionary, to the sender of the message.
     at : float
-        When it came, seconds of `time.perf_counter`.
+        Time of arrival, seconds of `time.perf_counter`.
     """
 
     message: Message | None
@@ -37,12 +37,12 @@ class Waiting:
     Parameters
     ----------
     most
-        Frames that wait at most; of more the oldest is dropped. Other messages are never dropped.
+        Largest number of waiting frames; beyond it the oldest is dropped. Other messages are never dropped.
 
     Attributes
     ----------
     dropped : int
-        Frames that were dropped so far.
+        Number of frames that were dropped so far.
     """
 
     def __init__(self, most: int) -> None:
@@ -79,11 +79,11 @@ class Waiting:
         Parameters
         ----------
         most
-            Frames of a batch.
+            Largest number of frames of a batch.
         delay
-            Seconds after which the oldest frame waits no longer for others.
+            Time in seconds after which the oldest frame no longer waits for others.
         timeout
-            Seconds after which the list is empty where no message came.
+            Time in seconds after which an empty list is returned if no message came.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items, timeout)
@@ -101,5 +101,5 @@ class Waiting:
             return batch
 
     def _only_frames(self) -> bool:
-        """Whether nothing but frames waits, so that further ones may join the batch."""
+        """Whether only frames wait, so that further ones may join the batch."""
         return len(self._items) == self._n_frames

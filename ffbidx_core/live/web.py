@@ -1,4 +1,4 @@
-"""The page of a live server and its numbers for Prometheus, by HTTP."""
+"""The HTTP server of a live run: its page, and its counters for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..errors import UsageError
 from .state import LiveState, metrics
 
 MOST_READERS = 32
-"""Pages that are kept up to date at once."""
+"""Largest number of pages that are kept up to date at the same time."""
 SECONDS = 1.0
-"""Seconds between events."""
+"""Time in seconds between events."""
 
 
 class Page:
-    """The page, served by a thread.
+    """The page of a live server, served by a thread.
 
     Parameters
     ----------
     address
-        HOST:PORT.
+        Address of the page, HOST:PORT.
     state
-        What is shown.
+        The counts that the page shows.
 
     Attributes
     ----------
@@ -56,12 +56,12 @@ def _handler(state: LiveState, stop: threading.Event) -> type[BaseHTTPRequestHan
     readers = threading.BoundedSemaphore(MOST_READERS)
 
     class Handler(BaseHTTPRequestHandler):
-        """Answers one connection."""
+        """The handler of one connection."""
 
         timeout = 30
 
         def do_GET(self) -> None:
-            """Send the page, its events, or the numbers."""
+            """Send the page, its events, the counters, or the state."""
             path = self.path.partition("?")[0]
             if path == "/":
                 self._send("text/html; charset=utf-8", page())
@@ -96,17 +96,17 @@ def _handler(state: LiveState, stop: threading.Event) -> type[BaseHTTPRequestHan
                     self.wfile.flush()
                     stop.wait(SECONDS)
             except OSError:
-                # The page was closed.
+                # The reader closed the page.
                 pass
             finally:
                 readers.release()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing of requests."""
+            """Suppress the log of requests."""
 
     return Handler
 
 
 def page() -> bytes:
-    """The page, one file that needs no other."""
+    """The bytes of the page, which is a single self-contained file."""
     return resources.files(__package__).joinpath("page.html").read_bytes()

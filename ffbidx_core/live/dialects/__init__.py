@@ -1,6 +1,6 @@
-"""The dialects that spot lists come in: which one a message is in, and the message itself.
+"""The dialects of spot lists: how the dialect of a message is recognised, and how the message is decoded.
 
-Each has functions `decode`, from bytes to messages, `encode`, from a message to bytes, and `encode_answer`.
+Each dialect has functions `decode`, from bytes to messages, `encode`, from a message to bytes, and `encode_answer`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from . import lines, om, own, stream2
 
 @dataclass(frozen=True)
 class Dialect:
-    """One dialect.
+    """A dialect of messages.
 
     Attributes
     ----------
     name : str
-        Its word for `--dialect`.
+        Name of the dialect for `--dialect`.
     decode : callable
-        Gives the messages of some bytes, or raises a `MessageError`.
+        Function that returns the messages in some bytes, or raises a `MessageError`.
     encode : callable
-        Gives the bytes of a message.
+        Function that returns the bytes of a message.
     encode_answer : callable
-        Gives the bytes of an answer, which is a dictionary.
+        Function that returns the bytes of an answer, which is a dictionary.
     """
 
     name: str
@@ -42,17 +42,17 @@ DIALECTS = {
     "stream2": Dialect("stream2", stream2.decode, stream2.encode, own.encode_answer),
     "json": Dialect("json", lines.decode, lines.encode, lines.encode_answer),
 }
-"""All dialects by their words."""
+"""All dialects, keyed by their names."""
 AUTO = "auto"
 
 
 def dialect_of(data: bytes, chosen: str = AUTO) -> Dialect:
-    """The dialect of a message: the chosen one, or the one that its content shows.
+    """The dialect of a message: the chosen one, or the one recognised by the content.
 
     Raises
     ------
     MessageError
-        When the message is in none.
+        If the message is in none of the dialects.
     """
     if chosen != AUTO:
         return DIALECTS[chosen]
@@ -73,7 +73,7 @@ def decoded(data: bytes, chosen: str = AUTO) -> tuple[Dialect, list[Message]]:
     Raises
     ------
     MessageError
-        For whatever is wrong with them: no other exception leaves this function for any bytes.
+        If anything is wrong with the bytes; no bytes make this function raise another exception.
     """
     if len(data) > LARGEST_MESSAGE:
         raise MessageError(f"the message has {len(data)} bytes; at most {LARGEST_MESSAGE} are taken")
@@ -83,12 +83,12 @@ def decoded(data: bytes, chosen: str = AUTO) -> tuple[Dialect, list[Message]]:
     except MessageError:
         raise
     except Exception as error:
-        # Decoders meet anything that others send, and must not end the server.
+        # Decoders receive arbitrary bytes from outside, which must not end the server.
         detail = " ".join(str(error).split())[:120]
         raise MessageError(f"the message is not in the dialect {dialect.name}: {detail}") from None
 
 
 def check_dialect(word: str) -> None:
-    """Refuse a word that is no dialect."""
+    """Raise an error if a word is not the name of a dialect."""
     if word not in (AUTO, *DIALECTS):
         raise UsageError(f"--dialect {word}: there are {AUTO}, {', '.join(DIALECTS)}")

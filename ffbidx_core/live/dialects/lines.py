@@ -1,4 +1,4 @@
-"""JSON lines: those of the fast feedback service, and the fields of the project's own dialect as JSON."""
+"""The dialect of JSON lines: those of the fast feedback service, or the fields of the project's own dialect."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def decode(data: bytes) -> list[Message]:
 
 
 def message_of_line(line: bytes) -> Message:
-    """The message of a line. Of a spot centre the first pixel's centre is at 0.5, as the service has it.
+    """The message in a line; in spot centres, the centre of the first pixel is at 0.5, as in the service.
 
     Raises
     ------
     MessageError
-        When it is no JSON object with fields that can be used.
+        If the line is not a JSON object with usable fields.
     """
     values = json.loads(line)
     if not isinstance(values, dict):
@@ -34,7 +34,7 @@ def message_of_line(line: bytes) -> Message:
 
 
 def encode(message: Message) -> bytes:
-    """A message as a line, in the way of the fast feedback service where it has pixels."""
+    """A message as a line, in the form of the fast feedback service if it has pixels."""
     if isinstance(message, Frame) and message.pixels is not None:
         centres = message.pixels.astype(float).round(4).tolist()
         return _line({"file-number": max(message.number, 0), "spot_centers": centres})
@@ -46,7 +46,7 @@ def _plain(value: Any) -> Any:
 
 
 def encode_answer(answer: dict[str, Any]) -> bytes:
-    """An answer as a line."""
+    """An answer as a JSON line."""
     return _line(answer)
 
 

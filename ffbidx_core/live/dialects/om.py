@@ -1,4 +1,4 @@
-"""msgpack maps of OM (OnDA) as CrystFEL reads them. What is pickled, as old versions do, is refused unread."""
+"""msgpack maps of OM (OnDA) as CrystFEL reads them; pickles, which old versions send, are refused unread."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..messages import name as name_of
 from .own import fields_of, message_of
 
 MAPS_AND_LISTS = (*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF)
-"""First bytes of msgpack maps and lists; a pickle's 0x80 is followed by a version, a short map's is empty."""
+"""First bytes of msgpack maps and lists; 0x80 is an empty map, or in a pickle is followed by a version."""
 MOST_FRAMES = 1000
-"""Most frames of one message."""
+"""Largest number of frames in one message."""
 
 
 def decode(data: bytes) -> list[Message]:
@@ -54,19 +54,19 @@ def _message(values: Any) -> Message:
 
 
 def _time(values: Mapping[str, Any]) -> str:
-    """The time stamp, which names a frame without an event."""
+    """The time stamp, which is the name of a frame without an event."""
     found = quantity(values, "timestamp")
     return "" if found is None else repr(found)
 
 
 def encode(message: Message) -> bytes:
-    """A message as OM sends it; a frame without pixels and other messages have the fields of the own dialect."""
+    """A message as OM sends it; a frame without pixels, or another message, has the fields of the project's dialect."""
     if not isinstance(message, Frame) or message.pixels is None:
         fields = fields_of(message)
         return _packed(
             {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in fields.items()}
         )
-    # Peaks of OM are numbers of pixels.
+    # Peak positions of OM are pixel numbers.
     fs, ss = (message.pixels.astype(np.float64) - (0.5 if message.from_corner else 0.0)).T
     peaks: dict[str, Any] = {"num_peaks": len(fs), "fs": fs.tolist(), "ss": ss.tolist()}
     if message.intensity is not None:

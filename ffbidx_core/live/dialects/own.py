@@ -15,17 +15,17 @@ MAPS = range(0xA0, 0xC0)
 """First bytes of CBOR maps."""
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
 DEEPEST = 16
-"""Most levels of maps and lists in a message."""
+"""Largest number of levels of maps and lists in a message."""
 TYPED_ARRAYS = {
     64: "u1", 65: ">u2", 66: ">u4", 67: ">u8", 69: "<u2", 70: "<u4", 71: "<u8", 72: "i1", 73: ">i2", 74: ">i4",
     75: ">i8", 77: "<i2", 78: "<i4", 79: "<i8", 81: ">f4", 82: ">f8", 84: "<f2", 85: "<f4", 86: "<f8",
 }  # fmt: skip
-"""Types of the arrays of RFC 8746 by their tags."""
+"""Data types of the arrays of RFC 8746, keyed by their tags."""
 FLOAT32, SHAPED = 85, 40
 
 
 def loads(data: bytes) -> Any:
-    """What some bytes of CBOR hold, arrays of RFC 8746 as NumPy arrays."""
+    """The content of some bytes of CBOR, with arrays of RFC 8746 as NumPy arrays."""
     return cbor2.loads(data, tag_hook=_untagged, max_depth=DEEPEST)
 
 
@@ -49,7 +49,7 @@ def message_of(values: Any) -> Message:
     Raises
     ------
     MessageError
-        When it has another type or fields that cannot be used.
+        If the message has an unknown type, or fields that cannot be used.
     """
     if not isinstance(values, Mapping):
         raise MessageError("the message is no map")
@@ -66,7 +66,7 @@ def message_of(values: Any) -> Message:
 
 
 def fields_of(message: Message) -> dict[str, Any]:
-    """The fields of a message as this dialect names them; arrays stay arrays."""
+    """The fields of a message with their names in this dialect; arrays stay arrays."""
     if isinstance(message, Control):
         return {"type": "control", "cells": list(message.cells), "parameters": message.parameters}
     if isinstance(message, End):
@@ -112,7 +112,7 @@ def encode(message: Message) -> bytes:
 
 
 def dumps(values: dict[str, Any]) -> bytes:
-    """A map as CBOR, its arrays as float32 arrays of RFC 8746."""
+    """A map as CBOR, with arrays as float32 arrays of RFC 8746."""
     return cbor2.dumps({name: _tagged(value) for name, value in values.items()})
 
 

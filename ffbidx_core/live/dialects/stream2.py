@@ -1,4 +1,4 @@
-"""CBOR in the way of DECTRIS Stream2 with the spots that Jungfraujoch adds to its images."""
+"""CBOR in the form of DECTRIS Stream2, with the spots that Jungfraujoch adds to its images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..messages import name as name_of
 from .own import fields_of, loads
 
 SERIES = b"iseries_id"
-"""A field that every message of a series has and none of the own dialect, behind the byte that says its length."""
+"""A field, preceded by the byte of its length, that every message of a series has and the own dialect lacks."""
 
 
 def is_series(data: bytes) -> bool:
-    """Whether a CBOR message is one of a series."""
+    """Whether a CBOR message belongs to a series."""
     return SERIES in data
 
 
@@ -38,7 +38,7 @@ def decode(data: bytes) -> list[Message]:
 
 
 def _start(values: Mapping[str, Any], run: str) -> Start:
-    """Lengths of a start message are metres, its wavelength angstrom."""
+    """The start of a run; lengths in a start message are in metres, the wavelength is in angstrom."""
     fields: dict[str, Any] = {"run": run, "wavelength": quantity(values, "incident_wavelength")}
     metres = quantity(values, "detector_distance")
     if metres is None and isinstance(values.get("detector_translation"), (list, tuple, np.ndarray)):
@@ -46,7 +46,7 @@ def _start(values: Mapping[str, Any], run: str) -> Start:
         metres = float(moved[2]) if len(moved) == 3 else None
     if metres is not None:
         fields["detector"] = {
-            # DECTRIS counts from the centre of the first pixel.
+            # DECTRIS measures from the centre of the first pixel.
             "beam_centre": [needed(values, f"beam_center_{axis}") + 0.5 for axis in "xy"],
             "distance": 1e3 * abs(metres),
             "pixel_size": 1e6 * needed(values, "pixel_size_x"),
@@ -73,19 +73,19 @@ def _image(values: Mapping[str, Any], run: str) -> Frame:
 
 
 def _rows(spots: Any) -> Any:
-    """x, y, I of each spot, from a list of maps or one after the other."""
+    """The x, y, I of each spot, from a list of maps or from a list of numbers."""
     if isinstance(spots, (list, tuple)) and spots and isinstance(spots[0], Mapping):
         return [(spot["x"], spot["y"], spot.get("I", 0.0)) for spot in spots]
     return spots
 
 
 def encode(message: Message) -> bytes:
-    """A message as such a detector sends it.
+    """A message as a detector with this dialect sends it.
 
     Raises
     ------
     MessageError
-        For a frame without pixels: the dialect has no other spots.
+        If the frame has no pixels, because the dialect has no other spots.
     """
     fields: dict[str, Any] = {"type": "end", "series_id": 1, "series_unique_id": getattr(message, "run", "")}
     if isinstance(message, Start):
