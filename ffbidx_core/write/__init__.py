@@ -1,4 +1,4 @@
-"""Writing: results to files of several formats, each written whole or not at all."""
+"""Writing results to files of several formats, each written completely or not at all."""
 
 from .atomic import write_file
 from .check import check_output

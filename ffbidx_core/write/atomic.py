@@ -1,4 +1,4 @@
-"""Output files, written whole or not at all. No other module opens, links or removes one."""
+"""Output files, each written completely or not at all; no other module opens, links or removes one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Self
 from ..errors import OutputError
 
 _system = os
-"""The module whose functions change files; tests of faults put something else here."""
+"""The module whose functions change files; tests of faults replace it."""
 
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -26,23 +26,23 @@ def write_file(path: str, data: bytes | Iterable[bytes], overwrite: bool) -> Non
 
 
 def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool) -> None:
-    """Write files that belong together, each so that it is there whole or not at all, whatever happens meanwhile.
+    """Write files that belong together, so that each is there completely or not at all, whatever happens meanwhile.
 
-    All are safely on the disk before the first gets its name. Where one cannot get its name, those named before it are
-    removed, and files that they replaced have their names again. A process that is killed between the first and the
-    last name leaves both old and new files, the old ones as `.ffbidx-*.old` beside them.
+    All files are safely on the disk before the first gets its name. If a file cannot get its name, those named before
+    it are removed, and the files that they replaced get their names back. A process that is killed between the first
+    and the last name leaves both old and new files, the old ones as `.ffbidx-*.old` beside the new ones.
 
     Parameters
     ----------
     contents
-        Path of each file, and its bytes in one piece or several.
+        Content of each file, keyed by its path, as one piece of bytes or several.
     overwrite
         Whether existing files may be replaced; they stay as they are until the new ones are safely on the disk.
 
     Raises
     ------
     OutputError
-        With the system's reason; the directories are then as they were before.
+        If a file cannot be written, with the system's reason; the directories are then as they were before.
     """
     targets = {path: os.path.realpath(path) for path in contents}
     temporaries = {path: _beside(target, ".part") for path, target in targets.items()}
@@ -53,7 +53,7 @@ def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool
         with _Replaced() as replaced:
             for path, target in targets.items():
                 with _errors_of(path):
-                    # A single file is replaced in one step, which happens or does not.
+                    # A single file is replaced in one atomic step.
                     if overwrite and len(targets) > 1:
                         replaced.keep(target)
                     _publish(temporaries[path], target, overwrite)
@@ -65,14 +65,14 @@ def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool
 
 
 class _Replaced:
-    """Files about to be replaced, each under a second name until all new ones have theirs.
+    """Files about to be replaced, each kept under a second name until all new files have their names.
 
     A context manager: after an exception inside, the new files are removed and the old ones get their names back.
 
     Attributes
     ----------
     named : list of str
-        New files that have their names.
+        Paths of the new files that have their names already.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class _Replaced:
         self._kept: dict[str, str] = {}
 
     def keep(self, target: str) -> None:
-        """Keep the file at a path, if one is there, by a link; by a rename where links are not supported."""
+        """Keep the file at a path, if there is one, by a link, or by a rename if links are not supported."""
         try:
             if not stat.S_ISREG(os.lstat(target).st_mode):
                 return
@@ -105,18 +105,18 @@ class _Replaced:
                 if target not in self._kept:
                     remove_file(target)
         for target, kept in self._kept.items():
-            # Where the old file cannot get its name back it stays under the second one.
+            # If the old file cannot get its name back, it stays under the second name.
             with contextlib.suppress(OSError):
                 if error is not None:
                     os.rename(kept, target)
-                # Needed after a rename, too: it does nothing where both are names of one file.
+                # This is also needed after a rename, which does nothing if both are names of one file.
                 os.unlink(kept)
         for directory in {os.path.dirname(target) for target in self._kept}:
             _sync_directory(directory)
 
 
 def _beside(target: str, suffix: str) -> str:
-    """A new name in the directory of a file, not made of the file's own, which may be as long as names can be."""
+    """A new name in the directory of a file; it does not contain the file's name, which may have the maximal length."""
     return f"{os.path.dirname(target)}/.ffbidx-{secrets.token_hex(6)}{suffix}"
 
 
@@ -126,7 +126,7 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
     Raises
     ------
     OutputError
-        With the system's reason.
+        If this fails, with the system's reason.
     """
     with _errors_of(path):
         descriptor = _system.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
@@ -140,12 +140,12 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
 
 
 def append(path: str, data: bytes, at: int) -> None:
-    """Write data behind the first `at` bytes of a file, in place of all that follows them; then it is on the disk.
+    """Replace everything after the first `at` bytes of a file by data, and wait until it is on the disk.
 
     Raises
     ------
     OutputError
-        With the system's reason. The file then ends with any part of the data behind its first `at` bytes.
+        If this fails, with the system's reason; any part of the data may then follow the first `at` bytes.
     """
     try:
         descriptor = _system.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -161,12 +161,12 @@ def append(path: str, data: bytes, at: int) -> None:
 
 
 def make_directory(path: str) -> None:
-    """Make a directory, unless it is there.
+    """Make a directory, unless it exists.
 
     Raises
     ------
     OutputError
-        With the system's reason.
+        If this fails, with the system's reason.
     """
     try:
         with contextlib.suppress(FileExistsError):
@@ -177,11 +177,11 @@ def make_directory(path: str) -> None:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Give a file a second name, or copy it where the file system does not support links.
+    """Give a file a second name, or copy it if the file system does not support links.
 
     Raises
     ------
-    OutputError
+        If this fails, with the system's reason.
         With the system's reason.
     """
     try:
@@ -197,14 +197,14 @@ def copy_file(source: str, target: str) -> None:
 
 
 def remove_file(path: str) -> None:
-    """Remove a file, if it is there and can be; then its directory is on the disk without it."""
+    """Remove a file if possible, and wait until its directory is on the disk without it."""
     with contextlib.suppress(OSError):
         os.unlink(path)
         _sync_directory(os.path.dirname(path))
 
 
 def remove_directory(path: str) -> None:
-    """Remove a directory with all that is in it, as far as possible."""
+    """Remove a directory with its content, as far as possible."""
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -219,7 +219,7 @@ def _write(temporary: str, pieces: Iterable[bytes]) -> None:
 
 
 def write_all(descriptor: int, piece: bytes) -> None:
-    """Write all bytes to an open file, however few the system takes at a time."""
+    """Write all bytes to an open file, even if the system takes only some of them at a time."""
     rest = memoryview(piece)
     while rest:
         try:
@@ -240,7 +240,7 @@ def _publish(temporary: str, target: str, overwrite: bool) -> None:
 
 
 def _sync_directory(path: str) -> None:
-    # Some file systems cannot sync a directory; what is in it is on the disk by now.
+    # Some file systems cannot sync a directory; its files are on the disk by now.
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -250,7 +250,7 @@ def _sync_directory(path: str) -> None:
 
 
 def _link(temporary: str, target: str) -> None:
-    """Give the file its name unless that is taken, which a link does in one step and a rename does not."""
+    """Give a file its name unless the name is taken; a link does this atomically, a rename does not."""
     try:
         _system.link(temporary, target)
     except OSError as error:
@@ -263,7 +263,7 @@ def _link(temporary: str, target: str) -> None:
 
 @contextlib.contextmanager
 def _errors_of(path: str) -> Iterator[None]:
-    """Turn what the system raises inside into an `OutputError` that names this output."""
+    """A context that turns system errors into an `OutputError` that names this output."""
     try:
         yield
     except FileExistsError:

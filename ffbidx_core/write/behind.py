@@ -14,9 +14,9 @@ _END = object()
 
 
 class WriteBehind(Generic[T]):
-    """Gives items to a function that another thread runs, in their order and at most `depth` behind.
+    """Passes items in their order to a function in another thread, which is at most `depth` items behind.
 
-    A context manager: it is left when all items are done, also after an exception inside. An exception of the function
+    It is a context manager, left when all items are done, also after an exception inside. An exception of the function
     is raised by the next `put`, or by `finish`.
     """
 
@@ -24,12 +24,12 @@ class WriteBehind(Generic[T]):
         self._work = work
         self._items: queue.Queue[object] = queue.Queue(depth)
         self._error: BaseException | None = None
-        # A daemon: a disk that hangs must not keep the program from leaving.
+        # The thread is a daemon, so that a disk that hangs does not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="ffbidx-writer", daemon=True)
 
     @property
     def fill(self) -> float:
-        """Share of the queue that is filled, 0 to 1."""
+        """The fill of the queue, 0 to 1."""
         return self._items.qsize() / self._items.maxsize
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class WriteBehind(Generic[T]):
             self._thread.join()
 
     def put(self, item: T) -> None:
-        """Hand over an item; waits while there are `depth` others."""
+        """Hand over an item; this waits while `depth` others are in the queue."""
         self._raise()
         self._items.put(item)
 
@@ -60,7 +60,7 @@ class WriteBehind(Generic[T]):
 
     def _run(self) -> None:
         while (item := self._items.get()) is not _END:
-            # After an error items are taken and dropped, so that nobody waits for room.
+            # After an error, items are taken and dropped, so that no thread waits for room in the queue.
             if self._error is None:
                 try:
                     self._work(item)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Whether an output can be written, asked before a run begins."""
+"""The check, before a run begins, that an output can be written."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .atomic import failed
 
 
 def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways_on: str = "--overwrite") -> None:
-    """Refuse an output that could not be written, before the run and not after it.
+    """Raise an error before the run if an output could not be written after it.
 
     Parameters
     ----------
     path
         Name of the output.
     overwrite
-        Whether an existing one may be replaced.
+        Whether an existing output may be replaced.
     inputs
-        Files that the run reads, which it must not replace.
+        Files that the run reads and therefore must not replace.
     ways_on
-        The options that an error names where the output is there.
+        The options that the error names if the output exists.
 
     Raises
     ------
     UsageError
-        When the output is one of the inputs.
+        If the output is one of the inputs.
     OutputError
-        When it is there already, or its directory cannot take it.
+        If the output exists already, or cannot be written to its directory.
     """
     try:
         found = os.stat(path)
@@ -51,7 +51,7 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways
 
 
 def _check_directory(path: str) -> None:
-    # What a symbolic link points to is replaced, not the link.
+    # The target of a symbolic link is replaced, not the link.
     directory = os.path.dirname(os.path.realpath(path)) or "."
     if path == "" or path.endswith("/"):
         raise OutputError(path or "''", "is not a file name")

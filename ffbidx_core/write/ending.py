@@ -1,4 +1,4 @@
-"""The contents of a results file besides the results."""
+"""The contents of a results file other than the results themselves."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 
 @dataclass(frozen=True)
 class Ending:
-    """The contents of a results file besides the results.
+    """The contents of a results file other than the results themselves.
 
     Attributes
     ----------
     header, complete
-        The root's attributes.
+        The attributes of the root.
     record, mark, learned
-        The group `/run`: settings and inputs, how far the run came, and the cells it learned (None: nothing yet).
+        The group `/run`: settings and inputs, the progress of the run, and its learned cells (None: nothing yet).
     """
 
     header: ResultsHeader

@@ -1,6 +1,6 @@
-"""Results files joined to one, in bounded memory; in a child process where they are large.
+"""Joining results files to one in bounded memory, for large files in a child process.
 
-HDF5 that meets a full disk may end the whole process, so that what is large is not written by this one.
+HDF5 may end the whole process if the disk is full, so large files are not written by the process of the run.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from .part_files import STACKED, InputCells, Parts, Sizes
 from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
 
 IN_MEMORY = 4 * 2**20
-"""Bytes of parts up to which they are joined in memory, without a child process."""
+"""Total size of parts in bytes up to which they are joined in memory, without a child process."""
 CHUNKS_AT_ONCE = 8
 CHILD = ("-m", "ffbidx_core.write.join")
-"""Arguments of the interpreter that is the child."""
+"""Arguments of the interpreter for the child process."""
 
 _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
@@ -39,19 +39,19 @@ _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 def write_joined(
     path: str, parts: Sequence[str | bytes], ending: Ending, *, folder: str | None, overwrite: bool
 ) -> None:
-    """Join results files, and write the one that they make.
+    """Join results files, and write the joined file.
 
     Parameters
     ----------
     parts
         Names of results files, or files in memory.
     folder
-        Where a large file is written before it gets its name: on the file system of `path`. None: never in a child.
+        Folder, on the file system of `path`, for a large file before it gets its name. None: never join in a child.
 
     Raises
     ------
     OutputError
-        When it cannot be written; nothing is left of it then.
+        If the file cannot be written; then nothing of it remains.
     """
     if folder is None or not are_large(parts):
         image = io.BytesIO()
@@ -64,7 +64,7 @@ def write_joined(
 
 
 def are_large(parts: Sequence[str | bytes]) -> bool:
-    """Whether parts are joined by a child process: all are files, and they hold more than `IN_MEMORY` together."""
+    """Whether a child process joins the parts: all are files, and together they hold more than `IN_MEMORY` bytes."""
     names = [part for part in parts if isinstance(part, str)]
     return len(names) == len(parts) and sum(map(os.path.getsize, names)) > IN_MEMORY
 
@@ -77,13 +77,13 @@ class JoinAhead:
     parts
         Names of results files.
     folder
-        Where the child writes: on the file system of the output.
+        Folder in which the child writes, on the file system of the output.
     """
 
     def __init__(self, parts: Sequence[str], folder: str) -> None:
         self._temporary = os.path.join(folder, "joined.part")
         self._remove()
-        # A session of its own: Ctrl-C is for the run, which leaves at the second one.
+        # The child has a session of its own, because Ctrl-C is meant for the run, which ends at the second one.
         self._child = subprocess.Popen(
             [sys.executable, *CHILD, self._temporary],
             stdin=subprocess.PIPE,
@@ -99,12 +99,12 @@ class JoinAhead:
             print(json.dumps(parts), file=self._child.stdin, flush=True)
 
     def publish(self, path: str, ending: Ending, overwrite: bool) -> None:
-        """Have the child write the rest, and give the file its name.
+        """Make the child write the remaining contents, and give the file its name.
 
         Raises
         ------
         OutputError
-            When it cannot be written; nothing is left of it then.
+            If the file cannot be written; then nothing of it remains.
         """
         _, errors = self._child.communicate(ending.as_json())
         status = self._child.returncode
@@ -117,7 +117,7 @@ class JoinAhead:
         raise OutputError(path, f"cannot be written: joining the results ended with {how} (is the disk full?)")
 
     def close(self) -> None:
-        """End the child, and remove what was not published."""
+        """End the child, and remove a file that was not published."""
         if self._child.poll() is None:
             self._child.kill()
             self._child.communicate()
@@ -129,7 +129,7 @@ class JoinAhead:
 
 
 def join(file: h5py.File, parts: Sequence[str | bytes], ending: Callable[[], Ending]) -> None:
-    """Write the results of parts, one after the other, to an empty HDF5 file, then all that the ending has."""
+    """Write the results of parts, one after the other, to an empty HDF5 file, and then the contents of the ending."""
     with Parts(parts) as opened:
         _write_columns(file, opened)
     last = ending()
@@ -157,7 +157,7 @@ def _write_columns(file: h5py.File, parts: Parts) -> None:
 
 
 def _column(column: Column, parts: Parts, sizes: Sequence[Sizes], cells: InputCells) -> Iterator[NDArray[Any]]:
-    """The values of a column from all parts, some at a time."""
+    """Yield the values of a column from all parts, some at a time."""
     before = dict.fromkeys(STACKED, 0)
     first = int(column.rows == OFFSETS)
     at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
@@ -179,7 +179,7 @@ def _column(column: Column, parts: Parts, sizes: Sequence[Sizes], cells: InputCe
 
 
 def _write_aligned(dataset: h5py.Dataset, arrays: Iterator[NDArray[Any]], chunk: int) -> None:
-    """Write arrays one after the other, whole chunks at a time: the file does not depend on how they are cut."""
+    """Write arrays one after the other in whole chunks, so that the file does not depend on how they are divided."""
     waiting: list[NDArray[Any]] = []
     n_waiting = at = 0
     for values in arrays:
@@ -188,7 +188,7 @@ def _write_aligned(dataset: h5py.Dataset, arrays: Iterator[NDArray[Any]], chunk:
         if n_waiting >= chunk:
             joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
             whole = n_waiting - n_waiting % chunk
-            # One chunk at a time, so that those of all cuts are allocated and filled in one order.
+            # Chunks are written one at a time, so their order of allocation does not depend on the division.
             for begin in range(0, whole, chunk):
                 dataset[at + begin : at + begin + chunk] = joined[begin : begin + chunk]
             at, waiting, n_waiting = at + whole, [joined[whole:]], n_waiting - whole
@@ -218,7 +218,7 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
 
 
 def _child(temporary: str) -> int:
-    """Join what standard input names, as the child of `JoinAhead`."""
+    """Join the parts that standard input names; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     parts = json.loads(stream.readline())
     try:
@@ -226,7 +226,7 @@ def _child(temporary: str) -> int:
             join(file, parts, lambda: _ending(stream, temporary))
     except (OSError, RuntimeError, InputError) as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
-        # Not through the interpreter's end: what HDF5 still holds would be written again.
+        # A normal exit would make HDF5 write its buffers again.
         os._exit(1)
     return 0
 
@@ -234,7 +234,7 @@ def _child(temporary: str) -> int:
 def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
     text = stream.read()
     if not text:
-        # The run is gone.
+        # The process of the run has ended.
         os.unlink(temporary)
         os._exit(1)
     return Ending.from_json(text)

@@ -1,6 +1,6 @@
-"""The spots of a run's frames, kept in its results file.
+"""Keeping the spots of a run's frames in its results file.
 
-A child process writes them: HDF5 that meets a full disk may end the whole process.
+A child process writes them, because HDF5 may end the whole process if the disk is full.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "pixel": ("f8", (3,), "pixel"),
     "intensity": ("f8", (), ""),
 }
-"""Datasets with a row for each spot: type, further dimensions, units."""
+"""Datasets with a row for each spot: their type, further dimensions, and unit."""
 _ROWS_PER_CHUNK = 2**14
 
 
 def keep_spots(path: str) -> None:
-    """Add the spots of all frames, read again from the inputs, to a results file, which is whole at any time.
+    """Add the spots of all frames, read again from the inputs, to a results file, which is complete at any time.
 
     Raises
     ------
     OutputError
-        When the spots cannot be read or written; the results file stays as it was.
+        If the spots cannot be read or written; the results file then stays as it was.
     """
     target = os.path.realpath(path)
     temporary = os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}.part")
     try:
-        # A copy, not a second name: it is changed before it takes the place of the first.
+        # This is a copy and not a second name, because it is changed before it replaces the original.
         write_file(temporary, _pieces(target), overwrite=False)
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, temporary, path],
@@ -77,13 +77,13 @@ _PROGRAM = "import sys; from ffbidx_core.write.keep import child; sys.exit(child
 
 
 def child(temporary: str, path: str) -> int:
-    """Add spots to a copy of a results file, as the child of `keep_spots`."""
+    """Add spots to a copy of a results file; this is the program of the child of `keep_spots`."""
     try:
         with h5py.File(temporary, "r+") as file:
             _add(file, path)
     except (OSError, RuntimeError, FfbidxError) as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
-        # Not through the interpreter's end: what HDF5 still holds would be written again.
+        # A normal exit would make HDF5 write its buffers again.
         os._exit(1)
     return 0
 
@@ -130,7 +130,7 @@ def _add_piece(
     beam: list[tuple[float, float]],
     n_crystals: int,
 ) -> int:
-    """Append the spots of some frames; return the number of crystals so far, with those of these frames."""
+    """Append the spots of some frames, and return the number of crystals so far, including those of these frames."""
     frames = indexed_frames([results], inputs)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
     for f in range(results.n_frames):

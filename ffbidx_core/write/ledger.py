@@ -1,4 +1,4 @@
-"""A ledger: a file of JSON lines that only grows, each line on the disk before the next one is begun."""
+"""The ledger: a file of JSON lines that only grows; each line is on the disk before the next one is begun."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Ledger:
     Attributes
     ----------
     lines : list of dict
-        The whole lines. A line that was torn when the program died is left out, and the next takes its place.
+        The complete lines. An incomplete last line of a program that died is left out, and the next line replaces it.
     """
 
     def __init__(self, path: str, lines: list[dict[str, Any]], size: int) -> None:
@@ -25,12 +25,12 @@ class Ledger:
 
     @classmethod
     def begin(cls, path: str, lines: list[dict[str, Any]]) -> Ledger:
-        """A new ledger that begins with these lines, all of them or none.
+        """Make a new ledger that begins with these lines; either all of them are written or none.
 
         Raises
         ------
         OutputError
-            When it cannot be written.
+            If the ledger cannot be written.
         """
         data = b"".join(_line(line) for line in lines)
         write_file(path, data, overwrite=True)
@@ -38,12 +38,12 @@ class Ledger:
 
     @classmethod
     def open(cls, path: str) -> Ledger:
-        """The ledger of a file.
+        """Open the ledger in a file.
 
         Raises
         ------
         InputError
-            When it cannot be read, or a line that is not the last one is damaged.
+            If the ledger cannot be read, or a line other than the last one is damaged.
         """
         try:
             with open(path, "rb") as file:
@@ -60,12 +60,12 @@ class Ledger:
         return cls(path, lines, len(whole))
 
     def add(self, line: dict[str, Any]) -> None:
-        """Add a line; it is on the disk when this returns.
+        """Add a line, and wait until it is on the disk.
 
         Raises
         ------
         OutputError
-            When it cannot be written.
+            If the line cannot be written.
         """
         data = _line(line)
         append(self.path, data, at=self._size)
@@ -73,16 +73,17 @@ class Ledger:
         self.lines.append(line)
 
     def remove(self) -> None:
-        """Remove the ledger, which is done before its saved parts go: a ledger never names a file that is not there."""
+        """Remove the ledger; this is done before its saved parts are removed, so it never names a missing file."""
         remove_file(self.path)
 
 
 class NotedInputs:
-    """The inputs of a run in its ledger: those of the head, and those that came or grew with later saved parts.
+    """The inputs of a run in its ledger: those in the head, and those that were added or grew with later saved parts.
 
     Attributes
     ----------
     inputs : list of InputIdentity
+        Identities of the inputs, in their order.
     """
 
     def __init__(self, inputs: Iterable[InputIdentity] = ()) -> None:
@@ -90,7 +91,7 @@ class NotedInputs:
 
     @classmethod
     def of_lines(cls, lines: Sequence[dict[str, Any]]) -> NotedInputs:
-        """The inputs in the lines of a ledger, without its head."""
+        """The inputs in the lines of a ledger other than its head."""
         noted = cls(InputIdentity(*line["input"]) for line in lines if "input" in line)
         for line in lines:
             for number, *values in line.get("inputs", ()):
@@ -98,7 +99,7 @@ class NotedInputs:
         return noted
 
     def news(self, inputs: Iterable[InputIdentity]) -> list[list[Any]]:
-        """Number and identity of each input that is new or has changed since the last call."""
+        """The number and identity of each input that is new or has changed since the last call."""
         before, self.inputs = self.inputs, list(inputs)
         return [[k, *now] for k, now in enumerate(self.inputs) if before[k : k + 1] != [now]]
 

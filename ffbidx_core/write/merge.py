@@ -1,4 +1,4 @@
-"""Results of several runs, or of the shares of one run, joined to one file."""
+"""Joining the results of several runs, or of the shares of one run, to one file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Part:
 
     @property
     def share(self) -> tuple[int, int] | None:
-        """Number and count of the share that the part is; None where it is none."""
+        """The number of this share and the number of shares; None if the part is not a share."""
         name = self.record.settings.get("shard")
         if name is None:
             return None
@@ -44,15 +44,15 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
     Parameters
     ----------
     allow_gaps
-        Join also what is not complete; the output is not complete then.
+        Whether to join even if shares are missing or incomplete; the output is then marked as incomplete.
 
     Raises
     ------
     UsageError
-        When their settings, versions or inputs do not agree, a share is missing or there twice, or one is not complete;
-        each message names the file and what differs.
+        If their settings, versions or inputs do not agree, or a share is missing, duplicate or incomplete; each message
+        names the file and the difference.
     InputError, OutputError
-        When a file cannot be read, or the output not be written.
+        If a file cannot be read, or the output cannot be written.
     """
     check_output(output, overwrite, paths)
     parts = [_Part(path, *read_run(path)) for path in paths]
@@ -78,7 +78,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
 
 
 def _in_order(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
-    """Parts by the number of their share, and a problem for each share that is missing."""
+    """The parts in the order of their shares, and a message for each missing share."""
     found: dict[int, _Part] = {}
     count = next(part.share[1] for part in parts if part.share)
     for part in parts:
@@ -105,7 +105,7 @@ def _refuse_doubles(parts: Sequence[_Part]) -> None:
 
 
 def _refuse_others(first: _Part, part: _Part) -> None:
-    """Refuse a part of another run: other settings, and for a share other inputs."""
+    """Raise an error for a part of another run, which has other settings, or as a share other inputs."""
     ours, theirs = (_comparable(each) for each in (part, first))
     if difference := ours.difference(theirs):
         difference = difference.replace(" now", " here")
@@ -128,7 +128,7 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
         mark.end = Place(len(inputs))
     settings = {name: value for name, value in first.record.settings.items() if name not in ("shard", "positions")}
     if not complete:
-        # What has gaps cannot be taken up from its end.
+        # Results with gaps cannot be resumed from their end.
         settings["merged"] = True
     parameters = [json.loads(part.header.parameters) for part in parts]
     most = max(values["max_input_cells"] for values in parameters)

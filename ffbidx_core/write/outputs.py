@@ -1,4 +1,4 @@
-"""The formats of outputs: the name and suffix of each, and its writer."""
+"""The formats of outputs: name, suffix and writer of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .record import COMMENT, SUFFIX, as_toml
 
 RESULTS_FILE, TABLE = "hdf5", "table"
 TO_STDOUT = "-"
-"""The output that is standard output."""
+"""Name of the output that stands for standard output."""
 
 Writer = Callable[[Iterable[Results], RunInputs], Iterator[bytes]]
 
@@ -46,7 +46,7 @@ WRITERS: dict[str, Writer] = {
     "refl": refl_pieces,
     "geom": geom_pieces,
 }
-"""The writer of each format, for results that come in pieces."""
+"""The writer of each format, which takes results in pieces."""
 SUFFIXES = {
     ".h5": RESULTS_FILE,
     ".hdf5": RESULTS_FILE,
@@ -64,7 +64,7 @@ FORMATS = (RESULTS_FILE, *WRITERS)
 WITH_PIXELS = ("stream", "expt", "refl", "geom")
 """Formats that need the positions of the spots on the detector."""
 _HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt", "parquet")
-"""Formats that hold the options, versions and inputs of the run; others have them in a file beside them."""
+"""Formats that contain the options, versions and inputs of the run; others have these in a file beside them."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Output:
     path
         Name of the file.
     format
-        One of `FORMATS`.
+        Name of the format, one of `FORMATS`.
     inputs
-        The inputs of the run, which writers of other formats read spots from again.
+        The inputs of the run, from which the writers of some formats read the spots again.
     stream
-        Function that takes the bytes instead of a file.
+        Function that takes the bytes instead of a file; None: a file is written.
     """
 
     path: str
@@ -90,29 +90,29 @@ class Output:
 
     @property
     def files(self) -> list[str]:
-        """Names of the files written: the output, after the record of its run where the format has no place for it."""
+        """Names of the files: the record of the run, if the format has no place for it, and then the output."""
         if self.stream is not None:
             return []
         return [self.path] if self.format in _HOLD_THE_RECORD else [self.path + SUFFIX, self.path]
 
     def check(self, overwrite: bool, inputs: Iterable[str], *, ways_on: str = "--overwrite") -> None:
-        """Refuse an output that could not be written, before the run; see `check_output`."""
+        """Raise an error before the run if the output could not be written; see `check_output`."""
         inputs = list(inputs)
         for path in self.files:
             check_output(path, overwrite, inputs, ways_on=ways_on)
 
     def write(self, results: Iterable[Results], made: dict[str, Any], overwrite: bool) -> None:
-        """Write an output that is no results file.
+        """Write an output that is not a results file.
 
         Parameters
         ----------
         made
-            The record of the run, as `record_of` gives it.
+            The record of the run, as returned by `record_of`.
 
         Raises
         ------
         OutputError
-            When the output cannot be written; nothing is left behind then.
+            If the output cannot be written; then nothing of it remains.
         """
         data = WRITERS[self.format](results, replace(self.inputs, made=made).beside(self.path))
         if self.stream is not None:
@@ -124,12 +124,12 @@ class Output:
 
 
 def format_of(path: str, given: str | None = None) -> str:
-    """The format of an output: the one that is given, else the one of its suffix.
+    """The format of an output: the given one, or the one of its suffix.
 
     Raises
     ------
     UsageError
-        When the suffix is none that is known.
+        If the suffix is not known.
     """
     if given is not None:
         return given
@@ -142,19 +142,19 @@ def format_of(path: str, given: str | None = None) -> str:
 
 
 def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]:
-    """The format of each output, by its path.
+    """The format of each output, keyed by its path.
 
     Parameters
     ----------
     paths
-        The outputs; `-` is standard output, which has the text table unless `first` says otherwise.
+        Names of the outputs; `-` is standard output, whose format is the text table unless `first` names another.
     first
-        The format of the first one, where its suffix does not say it.
+        The format of the first output, if its suffix does not say it.
 
     Raises
     ------
     UsageError
-        When a suffix does not say it, an output is named twice, or one is the record beside another.
+        If a suffix is not known, an output is named twice, or an output is the record beside another.
     """
     if first is not None and first not in FORMATS:
         raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
@@ -172,21 +172,21 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
 
 
 def names_of_share(paths: Sequence[str], number: int, of: int, *, overwrite: bool) -> list[str]:
-    """Outputs with a share in their names, so that those of all shares can lie side by side.
+    """Names of outputs with the share in them, so that the outputs of all shares can be in one folder.
 
     Parameters
     ----------
     paths
-        The outputs of the whole run.
+        Names of the outputs of the whole run.
     number, of
-        Number of the share, from 1, and number of shares.
+        Number of the share, counted from 1, and number of shares.
     overwrite
-        Whether shares of another number of shares may lie there already.
+        Whether files of another number of shares may exist already.
 
     Raises
     ------
     UsageError
-        When they lie there and may not; it names one and the share to ask for.
+        If such files exist and may not; the error names one and the share to ask for.
     """
     if not overwrite:
         for path in paths:
@@ -196,7 +196,7 @@ def names_of_share(paths: Sequence[str], number: int, of: int, *, overwrite: boo
 
 
 def _refuse_other_shares(path: str, number: int, of: int) -> None:
-    """Refuse a share beside those of another number of shares: a job array that was submitted in part again."""
+    """Raise an error if files of another number of shares exist, as after submitting a part of a job array again."""
     stem, suffix = os.path.splitext(path)
     for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}")):
         found = re.fullmatch(r"\d+-of-(\d+)", other[len(stem) + 1 : len(other) - len(suffix)])

@@ -1,4 +1,4 @@
-"""Results files that are joined: what each holds, and the input cells of all."""
+"""Results files that are joined: the sizes of each, and the input cells of all."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..model.records.results import COLUMNS
 from ..read.files.datasets import open_file
 
 MOST_OPEN = 128
-"""Parts that are open at a time."""
+"""Largest number of parts that are open at a time."""
 
 STACKED = ("frames", "cells", "crystals")
-"""Kinds of rows of which a file has those of all its parts, one part after the other."""
+"""Kinds of rows that the joined file takes from all parts, one part after the other."""
 
 
 class Parts:
-    """Open results files that are looked at again for each column: the first ones stay open.
+    """Results files that are read again for each column; the first `MOST_OPEN` of them stay open.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Parts:
 
 @dataclass
 class Sizes:
-    """Numbers of rows of a part, its input cells, and which datasets it has."""
+    """The numbers of rows of a part, its input cells, and the names of its datasets."""
 
     rows: dict[str, int]
     input_cells: NDArray[np.float64]
@@ -65,7 +65,7 @@ class Sizes:
 
     @classmethod
     def of(cls, file: h5py.File) -> Sizes:
-        """Those of an open results file."""
+        """The sizes of an open results file."""
         rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in STACKED and not c.optional}
         learned = file["learned_cells"][()] if "learned_cells" in file else None
         datasets = {column.path for column in COLUMNS.values() if column.path in file}
@@ -73,7 +73,7 @@ class Sizes:
 
 
 class InputCells:
-    """The input cells of all parts in order of first use, and where those of each part are among them."""
+    """The input cells of all parts in order of first use, and their rows for the cells of each part."""
 
     def __init__(self, sizes: Sequence[Sizes]) -> None:
         numbers = CellNumbers()

@@ -1,4 +1,4 @@
-"""The record of a run in its outputs: options in force, versions, and the identity of the inputs."""
+"""The record of a run in its outputs: options in force, versions, and identities of the inputs."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ..model.records.run import InputIdentity, RunRecord
 SUFFIX = ".toml"
 """Suffix of the file with the record, beside an output that has no place for it."""
 TABLES = ("made_by", "converted", "input")
-"""Tables of a record, which are no options."""
+"""Names of the tables of a record, which are not options."""
 COMMENT = (
     "# How the file of this name without .toml was made. `ffbidx index --config` with this file repeats the run;\n"
     "# the tables at its end are no options.\n"
 )
 
 _SIZED = ("max_input_cells", "max_output_cells")
-"""Parameters that follow from the input cells of a run unless they were given."""
+"""Parameters that are set by the number of input cells unless they were given."""
 _ROOMS = (900, 400, 200, 100, 60)
-"""Bytes that a list or text may take, tried one after the other until a record fits."""
+"""Largest size in bytes of a list or text; the values are tried in turn until a record fits."""
 _CUT = " ... cut"
 _ESCAPED = {0x7F: "\\u007f"}
-"""Characters that JSON takes in a text and TOML does not, with their escapes."""
+"""Characters that JSON allows in a text and TOML does not, with their escapes."""
 
 
 def record_of(header: ResultsHeader, record: RunRecord, converted: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What an output says of its run, ready for JSON and `as_toml`: the options, and what is none as `TABLES`.
+    """The record of a run in an output, for JSON and `as_toml`: its options, and other facts in the tables `TABLES`.
 
-    The same run says the same, whenever it is asked. Of a run that knows no more than its results, what these say.
+    The record of a run is always the same. For a run without options in its results, the record is made from these.
 
     Parameters
     ----------
     converted
-        Options of the conversion, where the output was made from results later.
+        Options of the conversion, if the output was made from results later.
     """
     options = record.config or _options_of(header)
     made_by: dict[str, Any] = {"ffbidx": header.ffbidx_version, **record.versions}
@@ -54,7 +54,7 @@ def record_of(header: ResultsHeader, record: RunRecord, converted: Mapping[str, 
 
 
 def _options_of(header: ResultsHeader) -> dict[str, Any]:
-    """The parameters of results as options; none where another program wrote something else there."""
+    """The parameters of results as options; empty if another program wrote something else there."""
     try:
         parameters = dict(json.loads(header.parameters))
     except (ValueError, TypeError):
@@ -67,7 +67,7 @@ def _options_of(header: ResultsHeader) -> dict[str, Any]:
 
 
 def options_among(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a file without the tables of a record; a value of such a name that is no table stays."""
+    """The options of a file without the tables of a record; a value with the name of a table that is none stays."""
     return {
         name: value
         for name, value in values.items()
@@ -80,7 +80,7 @@ def _are_tables(value: Any) -> bool:
 
 
 def digest(inputs: Sequence[InputIdentity]) -> str:
-    """A hash of all inputs in their order, by frame, size and hash of each: wherever they are copied it is the same."""
+    """A hash of all inputs in their order, from frame, size and hash of each, whatever their location."""
     return _hash("".join(f"{source.frame} {source.size} {source.digest}\n" for source in inputs))
 
 
@@ -89,7 +89,7 @@ def _hash(text: str) -> str:
 
 
 def _inputs(inputs: Sequence[InputIdentity]) -> list[dict[str, Any]]:
-    """A row for each input; single frames of a file that follow each other are one."""
+    """A row for each input; consecutive single frames of a file are combined."""
     rows: list[dict[str, Any]] = []
     for (path, size, hashed, is_whole), group in itertools.groupby(
         inputs, lambda source: (source.path, source.size, source.digest, source.frame < 0)
@@ -100,9 +100,9 @@ def _inputs(inputs: Sequence[InputIdentity]) -> list[dict[str, Any]]:
 
 
 def shortened(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """What `record_of` gives, whole, then shorter and shorter, with marks where something is cut.
+    """Yield a record from `record_of`, first complete, then shorter and shorter, with marks at the cuts.
 
-    The inputs go first: their number and hash stay. Then lists and texts are cut, and in the end options are left out.
+    First the inputs are left out (their number and hash stay), then lists and texts are cut, and finally options.
     """
     yield made
     options, tables = options_among(made), {name: made[name] for name in ("made_by", "converted") if name in made}
@@ -114,7 +114,7 @@ def shortened(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _cut(value: Any, room: int) -> Any:
-    """A value that takes at most so many bytes as TOML; each value of a table does. Numbers stay as they are."""
+    """A value that takes at most `room` bytes as TOML, as does each value of a table; numbers are not changed."""
     if isinstance(value, dict):
         return {name: _cut(each, room) for name, each in value.items()}
     if not isinstance(value, (str, list)) or _size(value) <= room:
@@ -138,12 +138,12 @@ def _size(value: str | list[Any]) -> int:
 
 
 def as_toml(values: Mapping[str, Any]) -> str:
-    """Options and tables as TOML."""
+    """The text of options and tables as TOML."""
     return "".join(f"{line}\n" for line in toml_lines(values))
 
 
 def toml_lines(values: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of options and tables as TOML; tables come last."""
+    """Yield the lines of options and tables as TOML; tables come last."""
     for name, value in values.items():
         for row in value if _are_tables(value) else [value]:
             if isinstance(row, dict):
@@ -153,9 +153,9 @@ def toml_lines(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def toml_value(value: Any) -> str:
-    """A text, number or truth value, or a list of them, as TOML."""
+    """A text, number or boolean, or a list of these, as TOML."""
     if isinstance(value, str):
-        # Names of files need not be text, TOML is.
+        # TOML must be text, but names of files may contain other bytes.
         text = json.dumps(value.encode("utf-8", "backslashreplace").decode(), ensure_ascii=False)
         return text.translate(_ESCAPED)
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""The results file of a run, gathered block by block."""
+"""The writer of results files, which gathers results block by block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ResultsWriter:
     Parameters
     ----------
     header
-        How the results are made.
+        The record of how the results are made.
     """
 
     def __init__(self, header: ResultsHeader) -> None:
@@ -42,7 +42,7 @@ class ResultsWriter:
         self._parts: dict[str, list[Any]] = {name: [] for name in of_blocks if name not in columns_of(BatchResult)}
 
     def input_rows(self, cells: Array) -> NDArray[np.int32]:
-        """Rows of `/input_cells` for cells (M, 3, 3); those not seen before are added, (M,)."""
+        """The rows (M,) of `/input_cells` for cells (M, 3, 3); new cells are added."""
         return self._input_cells.of(cells)
 
     def learned(self, rows: NDArray[np.int32], cells: Array) -> None:
@@ -57,11 +57,11 @@ class ResultsWriter:
         Parameters
         ----------
         result
-            The result of all frames of the block; frames that were not indexed have no cells.
+            The results of all frames of the block; frames that were not indexed have no cells.
         status : (F,)
-            What became of each frame, as `FrameStatus`.
+            The `FrameStatus` of each frame.
         input_cell_rows : (M,)
-            Row of `/input_cells` for each input cell of the block, as `input_rows` gave it.
+            Row of `/input_cells` for each input cell of the block, as returned by `input_rows`.
         """
         if not block.n_frames == result.n_frames == len(status):
             raise ValueError(f"{block.n_frames} frames have {result.n_frames} results and {len(status)} statuses")
@@ -78,12 +78,12 @@ class ResultsWriter:
             self._parts[name].append(values)
 
     def results(self, complete: bool) -> Results:
-        """All that was gathered.
+        """The gathered results.
 
         Parameters
         ----------
         complete
-            False when the run was stopped before its end.
+            Whether the run reached its end.
         """
         arrays: dict[str, Any] = {name: _joined(parts, COLUMNS[name]) for name, parts in self._parts.items()}
         arrays |= {"input_cells": self._input_cells.cells, "learned_cells": None}
@@ -95,7 +95,7 @@ class ResultsWriter:
         return Results(header=self.header, complete=complete, **arrays, **found)
 
     def to_bytes(self, complete: bool) -> bytes:
-        """The results file of all that was gathered."""
+        """The bytes of the results file of the gathered results."""
         return results_file(self.results(complete))
 
 
@@ -107,7 +107,7 @@ def _joined(parts: list[Any], column: Column) -> NDArray[Any]:
 def results_file(results: Results) -> bytes:
     """Results as the bytes of a results file (HDF5); equal results give equal bytes.
 
-    The file is made in memory: HDF5 that meets a full disk ends the whole program.
+    The file is made in memory, because HDF5 ends the whole program if the disk is full.
     """
     image = io.BytesIO()
     with h5py.File(image, "w", libver="earliest") as file:
@@ -122,18 +122,18 @@ def results_file(results: Results) -> bytes:
 
 
 def write_attributes(file: h5py.File, header: ResultsHeader, complete: bool) -> None:
-    """The attributes of the root."""
+    """Write the attributes of the root."""
     attributes = {"format": FORMAT, "format_version": FORMAT_VERSION, "complete": complete}
     for name, value in (attributes | asdict(header)).items():
         file.attrs[name] = value
 
 
 def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset:
-    """The empty dataset of a column."""
+    """Create the empty dataset of a column."""
     dtype = _TEXT if column.is_text else column.dtype
     if column.names is not None:
         dtype = h5py.enum_dtype({each.name.lower(): each.value for each in column.names}, basetype=column.dtype)
-    # A checksum makes a flipped byte an error instead of a wrong number. HDF5 has none for text of variable length.
+    # A checksum turns a flipped byte into an error; HDF5 has no checksums for text of variable length.
     dataset = file.create_dataset(
         column.path,
         (n_rows, *column.tail),
@@ -148,13 +148,13 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
 
 
 def chunk_rows(column: Column, n_rows: int) -> int:
-    """Rows of a chunk; they depend on the number of rows alone, so that equal results are equal files."""
+    """The number of rows of a chunk; it depends only on the number of rows, so equal results give equal files."""
     size = 16 if column.is_text else column.dtype.itemsize
     return max(1, min(n_rows, CHUNK_BYTES // (size * math.prod(column.tail))))
 
 
 def as_texts(names: Sequence[str] | NDArray[Any]) -> NDArray[np.object_]:
-    """Names as text that HDF5 takes: names of files need not be text."""
+    """Names as text that HDF5 accepts; names of files may contain bytes that are not text."""
     known = {name: _as_text(name) for name in set(names)}
     texts = np.empty(len(names), dtype=object)
     texts[:] = [known[name] for name in names]

@@ -1,4 +1,4 @@
-"""Bytes that wait on the disk, in a file without a name, until they are written to an output."""
+"""Temporary storage of bytes on the disk, in a file without a name, until they are written to an output."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .atomic import write_all
 
 @contextlib.contextmanager
 def scratch(folder: str) -> Iterator[Scratch]:
-    """Room for bytes on the disk while inside, in a file without a name, which leaves nothing behind in any case.
+    """A context with room for bytes on the disk, in a file without a name, of which nothing remains in any case.
 
     Parameters
     ----------
     folder
-        Directory on the file system of the output, which has to have room for the bytes anyway. Empty: that of
+        Directory on the file system of the output, which must have room for the bytes anyway. Empty: the directory of
         temporary files.
     """
     with tempfile.TemporaryFile(dir=folder or None, buffering=0) as file:
@@ -31,11 +31,11 @@ class Scratch:
         self._file, self.size = file, 0
 
     def add(self, data: bytes) -> None:
-        """Append bytes; raises OSError when the disk has no room for them."""
+        """Append bytes; raises OSError if the disk has no room for them."""
         write_all(self._file.fileno(), data)
         self.size += len(data)
 
     def pieces(self) -> Iterator[bytes]:
-        """All bytes, some at a time."""
+        """Yield all bytes, some at a time."""
         self._file.seek(0)
         yield from iter(lambda: self._file.read(2**20), b"")

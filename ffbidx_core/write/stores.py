@@ -1,4 +1,4 @@
-"""Where a run's results go while it runs; `parts` has the store that keeps them on the disk."""
+"""Stores for the results of a run in progress; the store in `parts` keeps them on the disk."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Saved:
     Attributes
     ----------
     mark : Mark
-        How far the run has come.
+        Progress of the run.
     learned : list of Learned or None
-        None: nothing was learned yet.
+        The learned cells; None if nothing was learned yet.
     notes : list of str
-        Notes for the user on what was taken up.
+        Notes for the user on the resumed results.
     is_complete : bool
-        Whether nothing is left to do.
+        Whether the run is finished.
     begun : tuple of InputIdentity
-        The inputs that a run which follows them had begun, in their order; the run goes on with them.
+        For a run that follows its inputs, the inputs that it had begun, in their order; the run continues with them.
     """
 
     mark: Mark = field(default_factory=Mark)
@@ -39,52 +39,52 @@ class Saved:
 
 
 class Store(Protocol):
-    """Where a run's results go, saved part by saved part in the order of the input.
+    """A store that receives the results of a run, part by part in the order of the input.
 
     Attributes
     ----------
     keeps_all : bool
-        Whether it wants all results at once, in the end.
+        Whether the store needs all results at once at the end.
     """
 
     keeps_all: bool
 
     def begin(self, record: RunRecord) -> Saved:
-        """Begin this run, or take it up."""
+        """Begin this run, or resume it."""
 
     def pieces(self) -> Iterator[Results]:
-        """All results so far, some frames at a time."""
+        """Yield all results so far, some frames at a time."""
 
     def views(self) -> Iterator[Results | ResultsFile]:
-        """All results so far, part by part; those of saved parts are read when they are asked for."""
+        """Yield all results so far, part by part; those of saved parts are read when they are used."""
 
     def learned(self, groups: list[Learned]) -> None:
         """Keep the learned cells."""
 
     def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
-        """Take the inputs that a run which follows them has begun so far; they are kept with the next results."""
+        """Note the inputs that a run which follows them has begun so far; they are kept with the next results."""
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Keep the results of the next frames, and how far the run has come with them.
+        """Keep the results of the next frames, and the progress of the run.
 
-        `complete` is given with the last ones only: whether the run came to its end.
+        `complete` is given with the last results only, and states whether the run reached its end.
         """
 
     def join_ahead(self) -> None:
-        """Begin to make the output: no further results are saved."""
+        """Begin to make the output; no further results are saved."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
-        """Make the output of all that was saved; `contest` says whether its crystals are to be believed."""
+        """Make the output from all saved results; `contest` states whether its crystals are to be believed."""
 
     def abandon(self) -> None:
-        """Throw away all that was saved."""
+        """Discard all saved results."""
 
     def close(self) -> None:
-        """Close open files. Results that were saved and not published stay."""
+        """Close open files; saved results that were not published are kept."""
 
 
 class MemoryStore:
-    """Results in memory."""
+    """A store that keeps results in memory."""
 
     keeps_all = True
 
@@ -96,44 +96,44 @@ class MemoryStore:
         return Saved()
 
     def pieces(self) -> Iterator[Results]:
-        """All results so far."""
+        """Yield all results so far."""
         return iter(self._saved)
 
     def views(self) -> Iterator[Results | ResultsFile]:
-        """All results so far."""
+        """Yield all results so far."""
         return iter(self._saved)
 
     def learned(self, groups: list[Learned]) -> None:
-        """The results hold them."""
+        """Do nothing, because the results hold the learned cells."""
 
     def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
-        """Results in memory say nothing of the inputs."""
+        """Do nothing, because results in memory do not record the inputs."""
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Keep results."""
+        """Keep the results of the next frames."""
         self._saved.append(results)
 
     def join_ahead(self) -> None:
-        """There is no output."""
+        """Do nothing, because there is no output."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
-        """There is no output."""
+        """Do nothing, because there is no output."""
 
     def abandon(self) -> None:
-        """Forget the results."""
+        """Discard the results."""
         self._saved = []
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because no file is open."""
 
 
 class TableStream(MemoryStore):
-    """The text table, written to a stream as the results come.
+    """A store that writes the text table to a stream as the results come.
 
     Parameters
     ----------
     write
-        Takes the next bytes.
+        Function that takes the next bytes.
     """
 
     keeps_all = False
@@ -144,7 +144,7 @@ class TableStream(MemoryStore):
         self._begun = False
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Write the lines of some results."""
+        """Write the lines of the results of the next frames."""
         for number, piece in enumerate(table_pieces([results])):
             if number or not self._begun:
                 self._write(piece)

@@ -1,1 +1,1 @@
-"""Output files, one module a format."""
+"""Output files, one module for each format."""

@@ -17,7 +17,7 @@ VECTORS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 
 
 def crystal_records(results: Results, inputs: RunInputs) -> dict[str, list[Any]]:
-    """The columns of a table with a row for each crystal: values by the name of their column.
+    """The columns of a table with a row for each crystal, keyed by their names.
 
     Lengths are in angstrom, angles in degrees, rmsd in 1/angstrom.
     """
@@ -44,12 +44,12 @@ def crystal_records(results: Results, inputs: RunInputs) -> dict[str, list[Any]]
 
 
 def csv_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """Results as CSV (RFC 4180): a line with the names of the columns, then one for each crystal."""
+    """Yield results as CSV (RFC 4180): a line with the names of the columns, then a line for each crystal."""
     return csv_of(crystal_records(results, inputs) for results in pieces)
 
 
 def csv_of(tables: Iterable[dict[str, list[Any]]]) -> Iterator[bytes]:
-    """Tables with the same columns as one CSV, numbers that are not whole with six significant digits."""
+    """Yield tables with the same columns as one CSV; floats have six significant digits."""
     for number, table in enumerate(tables):
         if number == 0:
             yield _lines([tuple(table)])

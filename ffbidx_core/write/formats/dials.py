@@ -1,4 +1,4 @@
-"""DIALS experiment lists and reflection tables, one experiment for each crystal."""
+"""DIALS experiment lists and reflection tables with one experiment for each crystal."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from ...read.indexed_frames import NO_PIXELS, IndexedFrame, RunInputs, geometry_
 from ..scratch import Scratch, scratch
 
 STRONG, INDEXED = 1 << 5, 1 << 2
-"""Flags of DIALS: a strong spot, and one that has Miller indices."""
+"""Flags of DIALS for a strong spot, and for a spot with Miller indices."""
 _VARIANCE = 1 / 12
-"""Variance, pixels squared, of a centroid that may be anywhere in its pixel."""
+"""Variance in pixels squared of a centroid that may be anywhere in its pixel."""
 
 
 _ENTRIES = ("experiment", "imageset", "beam", "detector", "goniometer", "scan", "crystal", "profile", "scaling_model")
-"""The lists of an experiment list."""
+"""Names of the lists in an experiment list."""
 OF_THE_RUN = "ffbidx"
 """Key of the record of the run in an experiment list."""
 _LARGEST_COLUMN = 2**32 - 1
-"""Bytes that MessagePack takes in one piece at most."""
+"""Largest number of bytes of one item in MessagePack."""
 
 
 @dataclass
 class _Models:
-    """The models that all experiments share, and the rotation to their frame."""
+    """The models that all experiments share, and the rotation to their laboratory frame."""
 
     back: Array
     detector: dict[str, Any]
@@ -47,7 +47,7 @@ class _Models:
 
     @classmethod
     def of(cls, geometry: Geometry, distance: float) -> _Models:
-        """The models of the geometry, as they are in its experiment list where it came as one."""
+        """The models of a geometry; if it was read from an experiment list, they are the models of this list."""
         if is_experiments(geometry.text):
             known = parse_experiments("the experiment list", geometry.text)
             models = json.loads(geometry.text)
@@ -57,12 +57,12 @@ class _Models:
 
 
 class _List:
-    """An experiment list that grows, its entries on the disk.
+    """An experiment list that grows; its entries are on the disk.
 
     Parameters
     ----------
     entries
-        Scratch file for the entries of each list in it.
+        Scratch file for the entries of each list, keyed by the name of the list.
     made
         The record of the run.
     """
@@ -74,13 +74,13 @@ class _List:
         self._add("detector", models.detector)
 
     def _add(self, name: str, entry: dict[str, Any]) -> int:
-        """Append an entry; return its number."""
+        """Append an entry to a list and return its number."""
         self._entries[name].add((", " if self._n[name] else "").encode() + json.dumps(entry).encode())
         self._n[name] += 1
         return self._n[name] - 1
 
     def add(self, frame: IndexedFrame) -> None:
-        """Append the crystals of a frame; a frame without crystals has an image set, too."""
+        """Append the crystals of a frame; a frame without crystals also has an image set."""
         assert frame.peaks is not None
         wavelength = float(frame.peaks.wavelength[0])
         if wavelength not in self._beams:
@@ -101,18 +101,18 @@ class _List:
             )
 
     def pieces(self) -> Iterator[bytes]:
-        """The text of the list."""
+        """Yield the text of the list in pieces."""
         yield json.dumps({"__id__": LIST_ID})[:-1].encode()
         for name, entries in self._entries.items():
             yield f', "{name}": ['.encode()
             yield from entries.pieces()
             yield b"]"
-        # DIALS looks for its own names only.
+        # DIALS looks only for names of its own.
         yield f', "{OF_THE_RUN}": {json.dumps(self._made)}}}'.encode()
 
 
 def identifier(frame: IndexedFrame, number: int) -> str:
-    """The identifier of a crystal's experiment, the same in list and table and in every run."""
+    """The identifier of a crystal's experiment, which is the same in the list, in the table, and in every run."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, " ".join([*frame.image, str(number)])))
 
 
@@ -125,7 +125,7 @@ def _image_set(image: str, event: str) -> dict[str, Any]:
 
 
 def _crystal(cell: Array, lattice: Lattice) -> dict[str, Any]:
-    # No more symmetry than the centring is known here.
+    # The only symmetry known here is the centring.
     centring = {"H": "R", "R": "P"}.get(lattice.centring, lattice.centring)
     vectors = {f"real_space_{axis}": vector for axis, vector in zip("abc", cell.tolist(), strict=True)}
     return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
@@ -148,12 +148,12 @@ def _frames(results: Results, inputs: RunInputs) -> Iterator[IndexedFrame]:
 
 
 def expt_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """Results as an experiment list.
+    """Yield results as an experiment list.
 
     Raises
     ------
     UsageError
-        For spots without pixels, and for a distance of the detector that is not the same on all frames.
+        If spots have no pixels, or the detector distance is not the same on all frames.
     """
     made: _List | None = None
     distance: float | None = None
@@ -177,16 +177,16 @@ def expt_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
 
 
 def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """Results as a reflection table (MessagePack): all spots, those of a crystal with its experiment and their indices.
+    """Yield results as a reflection table (MessagePack) of all spots; spots of a crystal have experiment and indices.
 
-    A table has one column after the other, so that each column waits on the disk until all frames are done.
+    A table has one column after the other, so each column waits on the disk until all frames are done.
 
     Raises
     ------
     UsageError
-        For spots without pixels.
+        If spots have no pixels.
     OutputError
-        Without msgpack, and for more spots than a table can have.
+        If msgpack is not installed, or there are more spots than a table can hold.
     """
     try:
         import msgpack
@@ -248,7 +248,7 @@ _KINDS = {
 
 
 def _rows(frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int) -> dict[str, NDArray[Any]]:
-    """The columns of a frame's spots; its first crystal has the number `experiment`."""
+    """The columns of the table for the spots of a frame, whose first crystal has the number `experiment`."""
     peaks = frame.peaks
     assert peaks is not None
     n = len(frame.spots)

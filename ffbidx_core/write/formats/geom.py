@@ -12,16 +12,16 @@ from ...read.indexed_frames import RunInputs, geometry_of
 
 
 def geom_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """The geometry with which a run indexed its frames, for `indexamajig -g`: beam and panels where the run had them.
+    """Yield the geometry with which a run indexed its frames, for `indexamajig -g`, with its beam and panels.
 
-    It is the text that the user gave, with no more changed than the run changed.
+    It is the text that the user gave, changed only where the run changed the geometry.
 
     Raises
     ------
     UsageError
-        For spots without pixels.
+        If spots have no pixels.
     InputError
-        When an input is no longer there.
+        If an input no longer exists.
     """
     for number, results in enumerate(pieces):
         if number == 0:
@@ -29,7 +29,7 @@ def geom_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
 
 
 def crystfel_text(geometry: Geometry) -> str:
-    """The text of a geometry as CrystFEL can open it."""
+    """The text of a geometry in a form that CrystFEL can open."""
     if is_experiments(geometry.text):
         return geometry_text(geometry)
     return geometry.text if "adu_per_" in geometry.text else f"adu_per_photon = 1\n{geometry.text}"

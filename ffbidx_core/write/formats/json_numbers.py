@@ -1,4 +1,4 @@
-"""Numbers changed in a JSON text whose other bytes stay as they are."""
+"""Replacing numbers in a JSON text while all other bytes stay as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BLANK = " \t\r\n"
 
 
 def with_numbers(text: str, numbers: Mapping[Path, float]) -> str:
-    """A JSON text with other numbers at some paths of keys and positions; a path that is not there is passed over."""
+    """The JSON text with numbers replaced at some paths of keys and positions; paths that do not exist are ignored."""
     parts, done = [], 0
     for path, begin, end in _values(text, {each[:n] for each in numbers for n in range(len(each))}):
         if path in numbers:
@@ -21,7 +21,7 @@ def with_numbers(text: str, numbers: Mapping[Path, float]) -> str:
 
 
 def _values(text: str, wanted: set[Path]) -> Iterator[tuple[Path, int, int]]:
-    """Path, begin and end of each value of a JSON text that is not looked into: lists and objects at other paths."""
+    """Yield path, begin and end of each value at a path in `wanted`, or of a list or object outside these paths."""
     decoder = JSONDecoder()
 
     def skip(at: int) -> int:
@@ -30,7 +30,7 @@ def _values(text: str, wanted: set[Path]) -> Iterator[tuple[Path, int, int]]:
         return at
 
     def walk(path: Path, at: int) -> Iterator[Any]:
-        """Yield the values below the one at a place, then the place behind it."""
+        """Yield the values below the one at a position, and return the position after it."""
         at = skip(at)
         if path not in wanted or text[at] not in "{[":
             end = decoder.raw_decode(text, at)[1]

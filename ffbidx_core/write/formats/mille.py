@@ -1,4 +1,4 @@
-"""Residuals and their derivatives as Millepede II's `pede` reads them (Mille's binary files, C order)."""
+"""Residuals and their derivatives in the format of `pede` of Millepede II (Mille's binary files, C order)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LABELS = 10
 
 
 def mille(records: Iterable[Measurements]) -> Iterator[bytes]:
-    """A binary file of records, one for each crystal.
+    """Yield the bytes of a binary file of records, one for each crystal.
 
-    A record is the number of its words, all its numbers as float32, then as many labels as int32; both begin with a
-    zero. A measurement is its value (label 0), derivatives by own parameters (labels 1, 2, ...), its error (label 0)
-    and derivatives by motions of panels (their labels).
+    A record consists of the number of its words, all its numbers as float32, and as many labels as int32; numbers and
+    labels both begin with a zero. A measurement consists of its value (label 0), its derivatives by parameters of the
+    crystal (labels 1, 2, ...), its error (label 0), and its derivatives by motions of panels (with their labels).
     """
     for record in records:
         floats, labels = [np.zeros(1)], [np.zeros(1, np.int64)]

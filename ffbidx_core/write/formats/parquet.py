@@ -1,4 +1,4 @@
-"""Crystals as Apache Parquet, for pandas, polars, DuckDB and their like."""
+"""Crystals as Apache Parquet, for pandas, polars, DuckDB and similar programs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .csv import crystal_records
 
 WORDS = ("source", "id", "lattice")
 COUNTS = ("index", "crystal", "input_cell", "n_spots", "n_indexed")
-"""Columns of text and of whole numbers; all others have numbers of float64."""
+"""Columns of text, and columns of whole numbers; all other columns are float64."""
 
 
 def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """Results as Parquet with the columns of the CSV, a row group for each piece.
+    """Yield results as Parquet with the columns of the CSV, and a row group for each piece.
 
     The record of the run is in the metadata of the schema under the key `ffbidx`, as TOML.
 
     Raises
     ------
     UsageError
-        When pyarrow is not installed.
+        If pyarrow is not installed.
     """
     try:
         import pyarrow
@@ -51,27 +51,27 @@ def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[byt
 
 
 class _Growing(io.RawIOBase):
-    """A file that only grows, whose bytes another buffer takes on."""
+    """A file that only grows, and whose bytes go to another buffer."""
 
     def __init__(self, sink: io.BytesIO) -> None:
         self._sink, self._position = sink, 0
 
     def writable(self) -> bool:
-        """Yes."""
+        """True: the file can be written to."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        """Take bytes."""
+        """Append bytes to the buffer."""
         self._position += self._sink.write(data)
         return len(data)
 
     def tell(self) -> int:
-        """Number of bytes so far."""
+        """The number of bytes written so far."""
         return self._position
 
 
 def _taken(sink: io.BytesIO) -> bytes:
-    """The bytes of a buffer, which is empty then."""
+    """The bytes of a buffer, which is emptied."""
     data = sink.getvalue()
     sink.seek(0)
     sink.truncate()

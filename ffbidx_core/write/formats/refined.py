@@ -1,4 +1,4 @@
-"""Geometry files with their panels at other places: every byte that need not change stays."""
+"""Geometry files with moved panels; every byte that need not change stays the same."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ...read.geometry.edited import SAME_PLACE, with_panel_values
 from .json_numbers import Path, with_numbers
 
 SAME_DIRECTION = 1e-9
-"""Share of a pixel's edge within which a panel's direction stays as its file has it."""
+"""Change of a panel's direction, relative to a pixel edge, below which the text of the file is kept."""
 
 
 def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> str:
-    """The text of a geometry, a CrystFEL geometry file or a DIALS experiment list, with its panels at other places.
+    """The text of a geometry (CrystFEL geometry file or DIALS experiment list) with moved panels.
 
     Parameters
     ----------
     geometry
-        Its text is what is changed.
+        The geometry whose text is changed.
     panels
-        Where the panels are.
+        The new positions of the panels.
     distance
-        Distance that the panels of the geometry are measured from, mm.
+        Detector distance from which the panel positions are measured, mm.
 
     Raises
     ------
     UsageError
-        When the geometry is in a format that cannot be changed so.
+        If the geometry has a format that cannot be changed in this way.
     """
     if is_experiments(geometry.text):
         return _experiments(geometry.text, panels)
@@ -45,12 +45,12 @@ def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> s
 
 
 def check_suffix(path: str, geometry: Geometry) -> None:
-    """Refuse the name of an output whose suffix is that of another format.
+    """Raise an error if the suffix of an output belongs to another format of geometry.
 
     Raises
     ------
     UsageError
-        For `.expt` where the geometry is no experiment list, and for `.geom` where it is one.
+        If the suffix is `.expt` and the geometry is no experiment list, or `.geom` and it is one.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix == ".expt" and not is_experiments(geometry.text):
@@ -69,7 +69,7 @@ def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> 
 
 
 def _changed(fields: dict[str, str], before: PlacedPanels, after: PlacedPanels, i: int) -> dict[str, str]:
-    """The values of a panel that are others now. Places change by differences: other lines shift panels, too."""
+    """The changed values of a panel; positions change by differences, because other lines also shift panels."""
     size = 1e3 / float(fields["res"].split()[0])
     shift = after.corner[i] - before.corner[i]
     changes = {}

@@ -14,12 +14,12 @@ _LINE_END, _PARTS_EVENT = re.compile(r"[\r\n]"), re.compile(r"[ \t,\r\n]")
 
 
 def sol_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    """Results as a solution file: a line for each crystal, reciprocal cell in 1/nm, CrystFEL's lattice code.
+    """Yield results as a solution file: a line per crystal, with reciprocal cell in 1/nm and CrystFEL's lattice code.
 
     Raises
     ------
     UsageError
-        For a name that the format cannot hold; see `check_name`.
+        If a name cannot be written in the format; see `check_name`.
     """
     for results in pieces:
         lines = []
@@ -34,15 +34,15 @@ def sol_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
 
 
 def check_name(image: str, event: str = "") -> None:
-    """Refuse names that CrystFEL cannot find in a line of a .sol file.
+    """Raise an error for names that CrystFEL cannot parse in a line of a .sol file.
 
-    It counts the blanks of a line from its end, so that an image may have any in its name, and divides the event's name
-    at blanks, tabs and commas.
+    CrystFEL counts the blanks of a line from its end, so the name of an image may contain blanks, and splits the name
+    of an event at blanks, tabs and commas.
 
     Raises
     ------
     UsageError
-        For a line end in the name of an image, or a blank, tab, comma or line end in that of an event.
+        If an image name contains a line end, or an event name a blank, tab, comma or line end.
     """
     if _LINE_END.search(image):
         raise UsageError(f"{image!r}: a .sol file takes no names of images with line ends in them: rename the file")

@@ -1,4 +1,4 @@
-"""The native HDF5 spot file, made from frames of any format."""
+"""The writer of native HDF5 spot files, from frames of any format."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ class SpotsWriter:
     Parameters
     ----------
     geometry
-        The geometry that made the spots; None: they have no pixels.
+        The geometry with which the spots were computed; None: they have no pixels.
     half_pixel_shift
         Whether half a pixel was added to the peaks of the spots.
 
     Attributes
     ----------
     n_frames, n_spots : int
-        Numbers of frames and spots so far.
+        Number of frames and of spots so far.
     problems : list of str
+        Notes on problems with the frames.
     """
 
     def __init__(self, geometry: Geometry | None, half_pixel_shift: bool | None) -> None:
         self._image = io.BytesIO()
-        # In memory: HDF5 that meets a full disk ends the whole program.
+        # The file is in memory, because HDF5 ends the whole program if the disk is full.
         self._file = h5py.File(self._image, "w", libver="earliest")
         self._has_peaks = geometry is not None
         self.n_frames = self.n_spots = self.n_unreadable = 0
@@ -51,12 +52,12 @@ class SpotsWriter:
         self._dataset("spots", np.zeros((0, 3), np.float32)).attrs["units"] = "1/angstrom"
 
     def add(self, frames: Iterable[RawFrames]) -> None:
-        """Append frames as they are in their files.
+        """Append frames as read from their files.
 
         Raises
         ------
         InputError
-            For frames without pixels among others that have them.
+            If frames have no pixels while earlier frames have them.
         """
         for raw in frames:
             self.problems += raw.problems
@@ -124,6 +125,6 @@ class SpotsWriter:
 
 
 def _names(raw: RawFrames) -> list[str]:
-    """The name of each frame, else its file and number, by which programs find its image."""
+    """The name of each frame, or its file and number, by which programs find its image."""
     names = (name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True))
     return [name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") for name in names]

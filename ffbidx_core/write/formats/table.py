@@ -1,4 +1,4 @@
-"""The text table of a run: a line per crystal."""
+"""The text table of a run, with a line per crystal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _LINE = "\t".join(["%s"] * 3 + ["%.6g"] + ["%d"] * 2 + ["%.6g"] * 16) + "\n"
 
 
 def table(results: Results) -> bytes:
-    """The text table of results: UTF-8, tab-separated, a header line and a line per crystal.
+    """The text table of results (UTF-8, tab-separated), with a header line and a line per crystal.
 
-    Tabs, line breaks and bytes that are no text in the name of a file are written as escapes.
+    Tabs, line breaks and bytes that are not text in the name of a file are written as escapes.
     """
     return b"".join(table_pieces([results]))
 
 
 def table_pieces(results: Iterable[Results]) -> Iterator[bytes]:
-    """The text table of results that come in pieces: the header line, then the lines of each piece."""
+    """Yield the text table of results that come in pieces: the header line, then the lines of each piece."""
     yield ("# " + _HEADER.replace(" ", "\t") + "\n").encode()
     for piece in results:
         yield _lines(piece)
