@@ -1,4 +1,4 @@
-"""One run on one or several devices: batches shared out among them."""
+"""The devices of a run, among which its batches are distributed."""
 
 from .devices import Devices, OneDevice, open_devices, why_on_cpu
 from .workers import DeviceWorkers, WorkerFault

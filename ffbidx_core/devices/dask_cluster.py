@@ -1,4 +1,4 @@
-"""The workers of a dask cluster: the devices of a run, which take tasks of any kind, too."""
+"""The workers of a dask cluster, which are the devices of a run and also take tasks of any kind."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from .dask_worker import Where
 
 _log = logging.getLogger("ffbidx")
 PATIENT_SECONDS = 3.0
-"""Time that a run waits for a first worker without a word."""
+"""Time in seconds that a run waits for a first worker before it shows a message."""
 WORKER_SECONDS = 300.0
-"""Time that a run waits for a first worker, or for another one after the last is gone."""
+"""Time in seconds that a run waits for a first worker, or for another one after the last has gone."""
 
 
 def open_cluster(
@@ -44,23 +44,23 @@ def open_cluster(
     threads: int | None = None,
     stop: threading.Event | None = None,
 ) -> Cluster:
-    """The workers of a scheduler, or new ones on this machine.
+    """Open the workers of a scheduler, or start new ones on this machine.
 
     Parameters
     ----------
     address
-        Address of a scheduler, or the file that `dask scheduler --scheduler-file` wrote; `local:N` starts N workers.
+        Address of a scheduler, or a file written by `dask scheduler --scheduler-file`; `local:N` starts N workers.
     backend, device, threads
-        As `open_devices` takes them, for each worker. Several GPUs are for the workers of `local:N`, one for each.
+        Arguments of `open_devices` for each worker. Several GPUs are for the workers of `local:N`, one for each.
     stop
-        Once it is set nobody waits for workers any more.
+        Event that ends the wait for workers once it is set.
 
     Raises
     ------
     BackendUnavailable
-        When dask is not installed, no scheduler or no worker answers, a worker cannot compute, or has another ffbidx.
+        If dask is not installed, no scheduler or worker answers, or a worker cannot compute or has another version.
     UsageError, ParameterError
-        When `address` or `device` cannot be used.
+        If `address` or `device` cannot be used.
     """
     n_local = n_local_workers(address)
     if not n_local and device is not None and (device == "all" or "," in device):
@@ -79,14 +79,14 @@ def open_cluster(
         cluster.greet(connected(cluster.closing, address, n_local), check_versions=not n_local)
     except Exception as error:
         cluster.close()
-        # The signal that stops the run may have stopped the workers too.
+        # The signal that stopped the run may also have stopped the workers.
         if not (isinstance(error, BackendUnavailable) and cluster.stop.is_set()):
             raise
     return cluster
 
 
 def _gpus(backend: str, device: str | None, n_workers: int) -> tuple[int, ...]:
-    """A GPU for each worker; none where the CPU computes."""
+    """The number of the GPU of each worker; empty if the CPU computes."""
     if backend in ("cpu", "reference") or (backend == "auto" and device is None and why_no_cuda()):
         return ()
     numbers = device_numbers(device) or device_numbers("all")
@@ -103,24 +103,24 @@ def _share_of_cores(n_workers: int) -> int:
 
 
 def _silence() -> None:
-    """Silence the log of dask: this program reports what went wrong."""
+    """Silence the log of dask, because this program reports errors itself."""
     for name in ("distributed", "distributed.client", "distributed.gc"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Cluster:
-    """The workers of a dask cluster; `open_cluster` makes one. A context manager that lets them go, or ends its own.
+    """The workers of a dask cluster, opened by `open_cluster`; as a context manager it releases them, or ends its own.
 
     Attributes
     ----------
     name : str
-        The backend of the workers; empty where the run was stopped before that was known.
+        Name of the backend of the workers; empty if the run was stopped before it was known.
     where : Where
-        How the workers compute.
+        The settings with which the workers compute.
     stop : threading.Event
-        Whether the run is to stop.
+        Event that is set when the run is to stop.
     closing : ExitStack
-        Ends the client, and the workers that were started for this run.
+        Stack that ends the client, and the workers that were started for this run.
     """
 
     lanes = 1
@@ -134,7 +134,7 @@ class Cluster:
         self.closing = contextlib.ExitStack()
 
     def greet(self, client: Any, *, check_versions: bool) -> None:
-        """Wait for the first worker and ask for its backend; the name stays empty where the run is stopped before."""
+        """Wait for the first worker and ask for its backend; the name stays empty if the run is stopped before."""
         self._client = client
         is_told = False
         while self.n_workers == 0:
@@ -150,7 +150,7 @@ class Cluster:
         self.where = replace(self.where, name=self.name)
 
     def _check_versions(self) -> None:
-        # From the standard library, for workers that have no ffbidx.
+        # The version is read with the standard library, because a worker may have no ffbidx.
         found = self._client.run(importlib.metadata.version, "ffbidx", on_error="return")
         for worker, version in found.items():
             if isinstance(version, importlib.metadata.PackageNotFoundError):
@@ -162,21 +162,21 @@ class Cluster:
 
     @property
     def device(self) -> str:
-        """The devices of the workers in words, each kind once."""
+        """The names of the workers' devices, each kind once."""
         return "; ".join(sorted(self._devices))
 
     def seen(self, device: str) -> None:
-        """Take up the device, in words, of a worker."""
+        """Note the name of a worker's device."""
         self._devices.add(device)
 
     @property
     def n_workers(self) -> int:
-        """Number of workers, asked for once a second.
+        """The number of workers, updated once a second.
 
         Raises
         ------
         BackendUnavailable
-            When there was no worker for `WORKER_SECONDS`.
+            If there was no worker for `WORKER_SECONDS`.
         """
         now = time.monotonic()
         if now - self._looked >= 1:
@@ -192,12 +192,12 @@ class Cluster:
         return self._n_workers
 
     def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
-        """Have a worker compute function(devices, *arguments).
+        """Make a worker compute function(devices, *arguments).
 
         Parameters
         ----------
         what
-            The task in words, for the message where it kills its workers.
+            A description of the task, for the error message if the task kills its workers.
         """
         task = pickle.dumps((self.where, function, arguments))
         return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
@@ -205,14 +205,14 @@ class Cluster:
     def wait_for(self, task: Task) -> Any:
         """The result of a task."""
         while not task.wait(PATIENCE):
-            # Raises when there are none for long.
+            # This raises an error if there have been no workers for long.
             _ = self.n_workers
         return task.result()
 
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """Index frames on one of the workers, see `method.index_frames`."""
+        """Index frames on one of the workers; see `method.index_frames`."""
         arguments = (spots, offsets, plan, p)
         result: BatchResult = self.wait_for(
             self.submit(f"{len(offsets) - 1} frames to learn from", dask_worker.index_frames, arguments, keywords)
@@ -220,7 +220,7 @@ class Cluster:
         return result
 
     def close(self) -> None:
-        """Let the workers go; workers that were started for this run end."""
+        """Release the workers, and end those that were started for this run."""
         self.closing.close()
 
     def __enter__(self) -> Self:
@@ -229,6 +229,6 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # Whoever leaves at once does not wait: local workers end with this process.
+        # An immediate exit does not wait; local workers end with this process.
         if kind is None or issubclass(kind, Exception):
             self.close()

@@ -1,4 +1,4 @@
-"""The connection of a run to a dask cluster: a scheduler that is there, or workers started on this machine."""
+"""The connection of a run to a dask cluster: to a running scheduler, or to workers started on this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 from ..errors import BackendUnavailable, InputError, UsageError
 
 CONNECT_SECONDS = 10.0
-"""Time that a scheduler has to answer."""
+"""Time in seconds within which a scheduler must answer."""
 
 
 def connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
-    """The client of a cluster; `closing` ends the client, and the cluster where one was started for it."""
+    """The client of a cluster; `closing` ends the client, and a cluster that was started for it."""
     from distributed import Client
 
     if n_local:
@@ -36,7 +36,7 @@ def connected(closing: contextlib.ExitStack, address: str, n_local: int) -> Any:
 
 
 def n_local_workers(address: str) -> int:
-    """Workers that `local:N` asks for; 0 where `--dask` names a scheduler."""
+    """The number of workers in `local:N`; 0 if `--dask` names a scheduler."""
     if address.split(":")[0] != "local":
         return 0
     match = re.fullmatch(r"local:([1-9]\d{0,3})", address)
@@ -46,7 +46,7 @@ def n_local_workers(address: str) -> int:
 
 
 def _address_of(text: str) -> str:
-    """The address of a scheduler, which may stand in the file that it wrote."""
+    """The address of a scheduler, which may be read from a file that it wrote."""
     from distributed.comm.addressing import parse_address, parse_host_port
 
     if text.endswith(".json"):
@@ -66,7 +66,7 @@ def _address_of(text: str) -> str:
 
 
 def _reach(address: str) -> None:
-    """Connect once: a `Client` that cannot leaves a mess."""
+    """Connect to an address once, because a `Client` that cannot connect does not clean up."""
     from distributed.comm import connect
     from distributed.security import Security
 
@@ -77,7 +77,7 @@ def _reach(address: str) -> None:
     try:
         asyncio.run(try_it())
     except Exception as error:
-        # Whatever it is: TLS that is not configured is a TypeError.
+        # Any exception counts; for example, missing configuration of TLS is a TypeError.
         raise BackendUnavailable(_no_answer(address, error)) from None
 
 
@@ -87,11 +87,11 @@ def _no_answer(address: str, error: Exception) -> str:
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Threads that begin inside, and their processes, hear no Ctrl-C: the terminal sends it to all, it is for the run.
+    """A context in which new threads and their processes ignore Ctrl-C, which the terminal sends to all processes.
 
-    It reaches this thread when it leaves.
+    A Ctrl-C reaches this thread when it leaves the context.
     """
-    # Begun here, since it would let the signal through to what begins it.
+    # The resource tracker is started here, because starting it inside would unblock the signal.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -110,12 +110,12 @@ def _local_cluster(n_workers: int) -> Any:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                # No dashboard, and its port is any that is free.
+                # There is no dashboard, and its port is any free one.
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
-                # Anybody on this machine could connect otherwise, and have the workers run anything.
+                # Otherwise anybody on this machine could connect and make the workers run any code.
                 security=True,
-                # Tasks need as much memory as they need: dask must not stop a worker for it.
+                # Dask must not stop a worker because of the memory that its task needs.
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
                 config={"distributed.worker.profile.enabled": False},

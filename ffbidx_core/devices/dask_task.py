@@ -1,4 +1,4 @@
-"""A task of a dask cluster, and the error that its failure means for the run."""
+"""A task of a dask cluster, and the error that the run raises if the task fails."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..errors import BackendUnavailable
 from ..version import VERSION
 
 PATIENCE = 0.1
-"""Seconds between two looks at what may have changed."""
+"""Time in seconds between two polls."""
 
 
 class Task:
-    """A task of a worker; its result is fetched as soon as it is there."""
+    """A task of a worker, whose result is fetched as soon as it is available."""
 
     def __init__(self, future: Any, what: str) -> None:
         self._future, self._what = future, what
@@ -28,12 +28,12 @@ class Task:
             self._answer = future.result()
         except BaseException as error:
             self._error = error
-        # The worker may forget it now.
+        # The worker may now release the result.
         self._future = None
         self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, at most some seconds, for the end of the task; whether it is done."""
+        """Wait at most `seconds` for the end of the task; returns whether it is done."""
         return self._done.wait(seconds)
 
     @property
@@ -42,14 +42,14 @@ class Task:
         return self._done.is_set()
 
     def result(self) -> Any:
-        """The result of the task, once it is done.
+        """The result of a task that is done.
 
         Raises
         ------
         BackendUnavailable
-            When every worker that the task was given to died, or the scheduler is gone.
+            If every worker to which the task was given died, or the scheduler has gone.
         Exception
-            The error that the task raised.
+            If the task raised an error.
         """
         if self._error is not None:
             raise self._explained(self._error)
@@ -71,7 +71,7 @@ class Task:
         return error
 
     def cancel(self) -> None:
-        """Give up the task: its result is not wanted any more."""
+        """Give up the task, whose result is no longer needed."""
         future = self._future
         if future is not None:
             with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""A worker of a dask cluster does one task at a time, on its own device."""
+"""The program of a worker of a dask cluster, which does one task at a time on its own device."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from .devices import Devices, open_devices
 from .worker import FAULT_STATUS, is_fault
 
 _one_at_a_time = threading.Lock()
-"""A worker may have several threads, and tasks of several runs; device, memory and directory are the process's."""
+"""The lock of a worker process: its threads and the tasks of several runs share device, memory and directory."""
 
 
 @dataclass(frozen=True)
 class Where:
-    """How a worker is to compute.
+    """The settings with which a worker computes.
 
     Attributes
     ----------
     backend, device, threads
-        As `open_devices` takes them. Without `threads`: as many as dask gives the worker.
+        Arguments of `open_devices`; by default there are as many threads as dask gives the worker.
     gpus : tuple of int
-        The GPU of each worker of a local cluster, whose names are numbers from 0; empty: `device`.
+        The GPU of each worker of a local cluster, whose names are numbers from 0; empty: `device` is used.
     folder
-        Directory that the names of files are relative to.
+        Directory to which the names of files are relative.
     open_timeout
-        Seconds that a file may take to open; None: for ever.
+        Time in seconds within which a file must open; None: no limit.
     name
-        The backend of the other workers; empty: not known yet.
+        Name of the backend of the other workers; empty if it is not known yet.
     """
 
     backend: str
@@ -50,16 +50,16 @@ class Where:
 
 
 def work(version: str, task: bytes) -> Any:
-    """Do a task: pickled (where, function, arguments), of which the result is function(devices, *arguments).
+    """Do a task, given as pickled (where, function, arguments), and return function(devices, *arguments).
 
-    A device that fails ends its process, as does what kills it: dask then gives the task to another worker.
+    If the device fails, the process ends, as it does when it is killed; dask then gives the task to another worker.
 
     Raises
     ------
     BackendUnavailable
-        When this worker has another version or backend than the others.
+        If this worker has another version or backend than the others.
     InputError
-        When the directory of the run is not here.
+        If the directory of the run does not exist here.
     """
     if version != VERSION:
         raise BackendUnavailable(f"{_me()} has ffbidx {VERSION}, this is {version}: install the same on all workers")
@@ -75,19 +75,19 @@ def work(version: str, task: bytes) -> Any:
             return function(devices, *arguments)
         except Exception as error:
             if is_fault(error):
-                # After such an error nothing that the device says can be trusted.
+                # After such an error no result of the device can be trusted.
                 print(f"ffbidx: {devices.device} failed: {error}", file=sys.stderr, flush=True)
                 os._exit(FAULT_STATUS)
             raise
 
 
 def describe(devices: Devices) -> tuple[str, str]:
-    """Name of the backend of a worker, and its device in words."""
+    """The names of the backend and of the device of a worker."""
     return devices.name, devices.device
 
 
 def index_frames(devices: Devices, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Index frames on the devices of this worker, see `method.index_frames`."""
+    """Index frames on the devices of this worker; see `method.index_frames`."""
     return devices.index_frames(*arguments, **keywords)
 
 

@@ -1,4 +1,4 @@
-"""Where a run computes: in this process, or in a process for each of several GPUs."""
+"""The devices of a run: this process, or a process for each of several GPUs."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from .workers import DeviceWorkers
 
 
 class Devices(Protocol):
-    """The place where a run computes."""
+    """The devices on which a run computes."""
 
     @property
     def name(self) -> str:
-        """Name of the backend."""
+        """The name of the backend."""
 
     @property
     def device(self) -> str:
-        """The device in words."""
+        """The name of the device."""
 
     @property
     def lanes(self) -> int:
-        """Batches that are best under way at once."""
+        """The number of batches that are best in progress at once."""
 
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """Index frames, see `method.index_frames`."""
+        """Index frames; see `method.index_frames`."""
 
     def close(self) -> None:
-        """Give back memory and processes."""
+        """Release memory and processes."""
 
 
 class OneDevice:
-    """A backend in this process."""
+    """The device of a backend in this process."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -49,36 +49,36 @@ class OneDevice:
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """Index frames, see `method.index_frames`."""
+        """Index frames; see `method.index_frames`."""
         return index_frames(self.backend, spots, offsets, plan, p, **keywords)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing, because there is nothing to release."""
 
 
 def why_on_cpu(name: str) -> str:
-    """A note for a user who left the choice of the backend to the program, where there is no GPU; else empty."""
+    """A message if the choice of the backend was left to the program and there is no GPU; otherwise empty."""
     reason = why_no_cuda() if name == "auto" else ""
     return reason and f"computing on the CPU: {reason}"
 
 
 def open_devices(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
-    """The devices that `--backend` and `--device` ask for.
+    """Open the devices that `--backend` and `--device` select.
 
     Parameters
     ----------
     device
-        Number of a GPU, several with commas between them, or `all`; None: `INDEXER_GPU_DEVICE`, else the current one.
+        Number of a GPU, several numbers separated by commas, or `all`; None: `INDEXER_GPU_DEVICE` or the current GPU.
 
     Raises
     ------
     BackendUnavailable
-        When one of them cannot be used.
+        If one of the devices cannot be used.
     ParameterError
-        When `device` names none, or the backend has none.
+        If `device` names no device, or the backend has no choice of devices.
     """
     if name == "auto" and device is None and why_no_cuda():
-        # The variable says which GPU where there is one, not that there must be one.
+        # The variable selects among GPUs, but does not require that there is one.
         name = "cpu"
     numbers = [] if name in ("cpu", "reference") else device_numbers(device)
     if len(numbers) > 1:

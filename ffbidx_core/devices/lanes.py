@@ -1,4 +1,4 @@
-"""Several batches under way at once, where there are devices to wait for."""
+"""Computing several batches at once, which keeps devices busy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ R = TypeVar("R")
 
 
 class HasLanes(Protocol):
-    """A backend, or several devices."""
+    """A backend, or several devices, with a number of lanes."""
 
     @property
     def lanes(self) -> int:
-        """Batches that are best under way at once."""
+        """The number of batches that are best in progress at once."""
 
 
 def in_lanes(
     where: HasLanes, batches: Iterable[T], work: Callable[[T], R], pauses: Callable[[T], bool] = lambda batch: False
 ) -> Iterator[tuple[T, R]]:
-    """Work on batches, `where.lanes` of them at a time, and give them back with their results in their order.
+    """Work on batches, `where.lanes` of them at a time, and yield them with their results in their order.
 
-    While the caller looks at a result the next batches are under way. An exception of `work` comes where its result
-    would have come. Where a batch `pauses`, as no others come for now, those that are finished are given back at once.
+    The next batches are computed while the caller handles a result. An exception of `work` is raised in place of its
+    result. If a batch `pauses`, because no others come for now, finished batches are yielded at once.
     """
     if where.lanes == 1:
         for batch in batches:

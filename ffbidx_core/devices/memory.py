@@ -1,4 +1,4 @@
-"""What is said where a run needs more memory than there is."""
+"""The error of a run that needs more memory than there is."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SIZES = (
     "num_halfsphere_points", "num_candidate_vectors", "num_angle_points", "n_output_cells", "max_output_cells",
     "max_input_cells", "max_spots", "race_directions", "candidate_pool", "research_points", "searches",
 )  # fmt: skip
-"""Parameters that arrays grow with."""
+"""Parameters on which the sizes of arrays depend."""
 _USUAL_BATCH = 1024
 
 
 @contextmanager
 def memory_explained(given: Parameters, batch_size: int | None) -> Iterator[None]:
-    """Turn memory that is not there into a `UsageError` that names the option that asks for the most."""
+    """A context that turns lack of memory into a `UsageError`, which names the option that needs the most."""
     try:
         yield
     except MemoryError as error:
@@ -28,7 +28,7 @@ def memory_explained(given: Parameters, batch_size: int | None) -> Iterator[None
 
 
 def _largest(given: Parameters, batch_size: int | None) -> str:
-    """The option that is the most times its default under `best`, in words."""
+    """A message that names the option with the largest ratio to its default in the preset `best`."""
     default = Parameters.preset("best")
     names = [each.name for each in fields(given) if each.name in _SIZES]
     times = {name: getattr(given, name) / max(1, getattr(default, name)) for name in names}

@@ -1,4 +1,4 @@
-"""The process of one device: takes batches, gives results. Nothing here knows of the other devices."""
+"""The process of one device, which takes batches and returns results, independently of the other devices."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ import numpy as np
 from ..method.index_frames import Backend, index_frames
 
 FAULT_STATUS = 70
-"""Exit status of a worker whose device failed."""
+"""Exit status of a worker process whose device failed."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A batch whose spots (N, 3) float32 and then offsets (F + 1,) int64 lie in shared memory.
+    """A batch whose offsets (F + 1,) int64, and then spots (N, 3) float32, lie in shared memory.
 
     Attributes
     ----------
-    number : what the answer is called
-    memory : name of the shared memory
-    n_spots, n_frames : N and F
-    how : pickled (plan, parameters, keywords) of `index_frames`
+    number : int
+        Number by which the answer refers to the task.
+    memory : str
+        Name of the shared memory.
+    n_spots, n_frames : int
+        The numbers N of spots and F of frames.
+    how : bytes
+        Pickled (plan, parameters, keywords) of `index_frames`.
     """
 
     number: int
@@ -41,20 +45,20 @@ class Task:
 
 
 def bytes_of(n_spots: int, n_frames: int) -> int:
-    """Bytes that a batch takes in shared memory; the offsets come first, which need the stricter alignment."""
+    """The size of a batch in shared memory, bytes; offsets come first, because they need the stricter alignment."""
     return 8 * (n_frames + 1) + 12 * n_spots
 
 
 def arrays_in(memory: Any, n_spots: int, n_frames: int) -> tuple[Any, Any]:
-    """Views of a batch's spots and offsets in shared memory."""
+    """Views of the spots and offsets of a batch in shared memory."""
     offsets = np.frombuffer(memory, np.int64, n_frames + 1)
     spots = np.frombuffer(memory, np.float32, 3 * n_spots, offset=8 * (n_frames + 1))
     return spots.reshape(-1, 3), offsets
 
 
 def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
-    """Answer tasks until the connection closes: (number, result) or (number, exception)."""
-    # The parent decides what a signal means for the run.
+    """Answer tasks with (number, result) or (number, exception) until the connection closes."""
+    # The parent process handles the signals of the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
@@ -72,7 +76,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
             answer = _index(backend, task, how)
         except Exception as error:
             if is_fault(error):
-                # After such an error nothing that the device says can be trusted.
+                # After such an error no result of the device can be trusted.
                 with answers:
                     connection.send((task.number, FaultReport(str(error))))
                     os._exit(FAULT_STATUS)
@@ -91,7 +95,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
 
 @dataclass(frozen=True)
 class FaultReport:
-    """The error of a device that failed, sent before its worker ends."""
+    """The error of a failed device, which is sent before its worker process ends."""
 
     reason: str
 
@@ -110,14 +114,14 @@ def _index(backend: Backend, task: Task, how: dict[bytes, Any]) -> Any:
 
 
 UNTRACKED: dict[str, Any] = {"track": False} if "track" in SharedMemory.__init__.__code__.co_varnames else {}
-"""From Python 3.13 on a process can open shared memory without taking care of its end."""
+"""Argument by which a process (from Python 3.13 on) can open shared memory without managing its lifetime."""
 
 
 def is_fault(error: Exception) -> bool:
-    """Whether the device itself failed: an illegal address, a lost device, a launch that did not end."""
+    """Whether the device itself failed, for example by an illegal address, a lost device, or a launch without end."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return bool(kinds & {"CUDARuntimeError", "CUDADriverError", "DeviceFault"})
 
 
 class DeviceFault(RuntimeError):
-    """A device that failed, for backends that know it by themselves."""
+    """An error for a failed device, raised by backends that detect it themselves."""

@@ -1,4 +1,4 @@
-"""Batches shared out among the processes of several devices; a device that fails gives its batches back."""
+"""Distributing batches among the processes of several devices; batches of a failed device go to the others."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .worker import FaultReport, Task, arrays_in, bytes_of, serve
 
 _log = logging.getLogger("ffbidx")
 START_SECONDS = 120.0
-"""Time that a worker has to come up; compiling kernels for the first time takes some ten seconds."""
+"""Time in seconds within which a worker must start; the first compilation of kernels takes some ten seconds."""
 
 
 class WorkerFault(RuntimeError):
-    """A worker's device failed while it worked on a batch."""
+    """The error of a worker whose device failed while it computed a batch."""
 
 
 class _Worker:
-    """One device's process, seen from the run."""
+    """The process of one device, seen from the process of the run."""
 
     def __init__(self, make_backend: Callable[[], Backend]) -> None:
         context = multiprocessing.get_context("spawn")
@@ -46,7 +46,7 @@ class _Worker:
         self.alive = True
 
     def greet(self) -> None:
-        """Wait until the worker is up; its device in words and its lanes."""
+        """Wait until the worker has started, and get the name of its device and its number of lanes."""
         try:
             if not self._connection.poll(START_SECONDS):
                 raise BackendUnavailable("a device's process did not start")
@@ -59,7 +59,7 @@ class _Worker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def ask(self, memory: str, n_spots: int, n_frames: int, how: bytes) -> BatchResult:
-        """The result of a batch; `WorkerFault` where the device fails."""
+        """The result of a batch; raises `WorkerFault` if the device fails."""
         future: Future[BatchResult] = Future()
         with self._sending:
             number = next(self._numbers)
@@ -94,7 +94,7 @@ class _Worker:
             future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
 
     def close(self) -> None:
-        """End the process; it has no work."""
+        """End the process, which has no work."""
         self._connection.close()
         self._process.join(5)
         if self._process.is_alive():
@@ -102,7 +102,7 @@ class _Worker:
 
 
 class _Slot:
-    """One of a worker's lanes, with the shared memory that its batches pass through."""
+    """One of the lanes of a worker, with the shared memory through which its batches pass."""
 
     def __init__(self, worker: _Worker) -> None:
         self.worker = worker
@@ -116,7 +116,7 @@ class _Slot:
             self._memory = SharedMemory(create=True, size=wanted + wanted // 4)
         into = arrays_in(self._memory.buf, n_spots, n_frames)
         into[0][:], into[1][:] = spots, offsets
-        # The views must be gone before the memory can be closed.
+        # The views must be deleted before the memory can be closed.
         del into
         return self.worker.ask(self._memory.name, n_spots, n_frames, how)
 
@@ -128,17 +128,17 @@ class _Slot:
 
 
 class DeviceWorkers:
-    """Several devices as one, for `lanes.in_lanes`.
+    """Several devices that act as one, for `lanes.in_lanes`.
 
     Parameters
     ----------
     makers
-        For each device a function that makes its backend in the process of the device; it is pickled.
+        For each device, a function that makes its backend in the process of the device; it must be picklable.
 
     Raises
     ------
     BackendUnavailable
-        When a device cannot be used.
+        If a device cannot be used.
     """
 
     def __init__(self, makers: Sequence[Callable[[], Backend]]) -> None:
@@ -159,34 +159,34 @@ class DeviceWorkers:
 
     @property
     def name(self) -> str:
-        """The workers' backend."""
+        """The name of the workers' backend."""
         return str(self._workers[0].name)
 
     @property
     def lanes(self) -> int:
-        """Batches under way at once."""
+        """The number of batches in progress at once."""
         return len(self._slots)
 
     @property
     def device(self) -> str:
-        """All devices in words."""
+        """The names of all devices."""
         return "; ".join(worker.device for worker in self._workers)
 
     def index_frames(
         self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
     ) -> BatchResult:
-        """Index frames on the next device that is free, and on another where that device fails.
+        """Index frames on the next free device, or on another one if that device fails.
 
         Raises
         ------
         BackendUnavailable
-            When every device has failed.
+            If every device has failed.
         """
         how = pickle.dumps((plan, p, keywords))
         while True:
             slot = self._free.get()
             if slot is None:
-                # The word goes round, for every thread that waits.
+                # The message is passed on to every thread that waits.
                 self._free.put(None)
                 raise BackendUnavailable("every device has failed: see the warnings above")
             if not slot.worker.alive:
@@ -209,7 +209,7 @@ class DeviceWorkers:
             self._free.put(None)
 
     def close(self) -> None:
-        """End all processes and free the shared memory."""
+        """End all processes, and free the shared memory."""
         for slot in self._slots:
             slot.close()
         for worker in self._workers:
