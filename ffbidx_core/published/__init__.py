@@ -1,1 +1,1 @@
-"""What stands behind the published Python interface, `import ffbidx`."""
+"""The implementation of the published Python interface, `import ffbidx`."""

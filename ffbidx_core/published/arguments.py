@@ -1,4 +1,4 @@
-"""How `run` and `crystals` may be called: the published names and order, and those of PSI's package."""
+"""The arguments of `run` and `crystals`, with the published names and order and those of PSI's package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _D = Parameters.preset("published")
 
 
 class IndexerOptions(TypedDict, total=False):
-    """The options of `Indexer` by name, in the published order."""
+    """The options of `Indexer`, in the published order."""
 
     max_output_cells: int
     max_input_cells: int
@@ -27,7 +27,7 @@ class IndexerOptions(TypedDict, total=False):
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of `run` by name, in the published order; `vr_min_spots`, which that text has not, is the last."""
+    """The options of `run`, in the published order, followed by `vr_min_spots`, which the published text lacks."""
 
     method: str
     length_threshold: float
@@ -47,16 +47,16 @@ class RunOptions(TypedDict, total=False):
 
 
 PUBLISHED = tuple(RunOptions.__annotations__)
-"""The options of `run` in the published order."""
+"""Names of the options of `run`, in the published order."""
 _EARLY = PUBLISHED.index("num_halfsphere_points")
 WITH_VR_EARLY = (*PUBLISHED[:_EARLY], "vr_min_spots", *PUBLISHED[_EARLY:-1])
-"""Their order in PSI's module since 1.0."""
+"""Names of the options of `run`, in the order of PSI's module since 1.0."""
 
 
 def with_signature(before: tuple[str, ...], options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Let `inspect.signature` and `help` show a function's options with their published defaults.
+    """A decorator that makes `inspect.signature` and `help` show the options of a function with published defaults.
 
-    The function itself takes them without: only so it knows which ones its caller has given.
+    The function itself takes the options without defaults, so that it knows which ones its caller has given.
 
     Parameters
     ----------
@@ -81,27 +81,27 @@ def with_signature(before: tuple[str, ...], options: type) -> Callable[[Callable
 
 
 def indexer_options(positional: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that a caller of `Indexer` gave, by name.
+    """The options that a caller of `Indexer` gave, keyed by name.
 
     Raises
     ------
     TypeError
-        For too many options, an unknown one, or one that is given twice.
+        If there are too many options, an unknown one, or one that is given twice.
     """
     return _options("Indexer", tuple(IndexerOptions.__annotations__), positional, named)
 
 
 def run_options(positional: tuple[Any, ...], named: Mapping[str, Any], num_candidate_vectors: int) -> dict[str, Any]:
-    """The options that a caller of `run` gave, by name.
+    """The options that a caller of `run` gave, keyed by name.
 
-    Options given by position are in the published order, or in that of PSI's module since 1.0, which has
-    `vr_min_spots` after `dist3`. The two are distinguished by what cannot be: a contraction of 1 or more, and, in
-    calls that end before it, fewer directions than candidate vectors.
+    Options given by position are in the published order, or in that of PSI's module since 1.0, which has `vr_min_spots`
+    after `dist3`. The order is recognised by impossible values: a contraction of 1 or more, or, in calls that end
+    before the contraction, fewer directions than candidate vectors.
 
     Raises
     ------
     TypeError
-        For too many options, an unknown one, or one that is given twice.
+        If there are too many options, an unknown one, or one that is given twice.
     """
     order = WITH_VR_EARLY if _has_vr_early(positional, num_candidate_vectors) else PUBLISHED
     return _options("run", order, positional, named)
@@ -121,9 +121,9 @@ def _options(
 
 
 def other_than_published(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options without those that repeat a published default.
+    """The options except those that repeat a published default.
 
-    A `dist1` of 0.3, as clients give it, repeats it too: the published default, 0, means `trimh`, which is 0.3.
+    A `dist1` of 0.3, as clients give it, also repeats the default: the published default 0 means `trimh`, which is 0.3.
     """
     usual = {name: _same(value, getattr(_D, name)) for name, value in options.items()}
     if usual.get("trimh", True):
@@ -132,7 +132,7 @@ def other_than_published(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same(value: Any, default: Any) -> bool:
-    # Whether numbers are usable is decided elsewhere: nan, for one, is no default.
+    # Other code decides whether numbers are usable; nan, for example, is no default.
     return isinstance(value, Real | str) and bool(value == default)
 
 
@@ -146,12 +146,12 @@ def _has_vr_early(positional: tuple[Any, ...], num_candidate_vectors: int) -> bo
 
 
 def also_called(**names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Let a function's arguments be given by another name too.
+    """A decorator that lets the arguments of a function also be given by another name.
 
     Parameters
     ----------
     **names
-        Other name = the function's own.
+        Pairs of the other name and the function's own name.
     """
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -1,4 +1,4 @@
-"""Whether an indexer can be made here and computes."""
+"""The check that an indexer can be made and computes on this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SMALL = RunOptions(num_halfsphere_points=256, num_angle_points=32)
 
 
 def runtime_check() -> None:
-    """Index a small frame with an indexer as `Indexer()` makes it.
+    """Index a small frame with a default `Indexer()`.
 
     Raises
     ------
     RuntimeError
-        With the reason, where no indexer can be made or where it does not compute.
+        If no indexer can be made, or if it does not compute correctly; the message gives the reason.
     """
     indices = np.array([hkl for hkl in itertools.product((-1, 0, 1), repeat=3) if any(hkl)])
     spots = np.ascontiguousarray((indices @ np.linalg.inv(_CELL).T).T)

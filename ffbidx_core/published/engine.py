@@ -1,4 +1,4 @@
-"""What the Python interface does once its arrays are checked: batches in, cells and crystals out."""
+"""The engine of the Python interface, which takes checked batches and returns cells and crystals."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from .log import log
 
 _SLOTS = Parameters.preset("published").n_output_cells
 FLATTEST = 1e-6
-"""Smallest volume of a cell with vectors of length 1 that spans a lattice, well above float32's rounding."""
+"""Smallest volume of a cell with vectors of unit length that spans a lattice, well above the rounding of float32."""
 
 
 @dataclass(frozen=True)
 class BatchCells:
-    """Oriented cells of F frames, Q slots each, best first; what `Indexer.run_batch` returns.
+    """Oriented cells of F frames in Q slots each, best first, as returned by `Indexer.run_batch`.
 
     An empty slot is a zero cell with score +inf and input cell -1.
 
     Attributes
     ----------
     cells : (F, Q, 3, 3) float32
-        Rows a, b, c, angstrom.
+        Oriented cells, rows a, b, c, angstrom.
     scores : (F, Q) float32
-        Lower is better.
+        Score of each cell; lower is better.
     input_cell : (F, Q) int32
-        Index of the input cell that each came from.
+        Index of the input cell from which each cell came.
     n_left_out : (F,) int64
-        Spots beyond `max_spots`, which the sampling did not use.
+        Number of spots beyond `max_spots`, which the sampling did not use.
     """
 
     cells: NDArray[np.float32]
@@ -54,7 +54,7 @@ class BatchCells:
 
 
 class Engine:
-    """A backend with the parameters of an `Indexer`. Spots are (N, 3), offsets (F + 1,), cells rows a, b, c."""
+    """A backend with the parameters of an `Indexer`; spots are (N, 3), offsets (F + 1,), and rows of cells a, b, c."""
 
     def __init__(self, backend: Backend, parameters: Parameters) -> None:
         self._backend = backend
@@ -63,13 +63,13 @@ class Engine:
         self._last_options: tuple[Any, Parameters] | None = None
         self._last_plan: tuple[bytes, Parameters, SearchPlan] | None = None
         self.close = weakref.finalize(self, _close, backend, self._process)
-        """Gives the backend's memory and threads back, at the latest when nothing refers to the engine."""
+        """The finalizer that releases memory and threads of the backend, at the latest when the engine is collected."""
         self.close.atexit = False
 
     def run(
         self, spots: Any, offsets: NDArray[np.int64], cells: NDArray[Any], options: Mapping[str, Any]
     ) -> BatchCells:
-        """Cells of each frame, found and refined."""
+        """Find and refine the cells of each frame."""
         p = self._with(options)
         if not 1 <= len(cells) <= p.max_input_cells:
             raise ValueError(f"input_cells: given {len(cells)}; wanted 1 to {p.max_input_cells} (max_input_cells)")
@@ -107,9 +107,9 @@ class Engine:
         threshold: float,
         min_spots: int,
     ) -> list[NDArray[np.int64]]:
-        """Which of the cells (F, Q, 3, 3) with scores (F, Q) are crystals, best first.
+        """The indices of the cells (F, Q, 3, 3) with scores (F, Q) that are crystals, best first.
 
-        Where crystals are accepted by chance, `run` has returned crystals only, best first.
+        If crystals are accepted by chance, `run` has already returned crystals only, best first.
         """
         self._check_process()
         if self._parameters.accept == "chance":
@@ -134,12 +134,12 @@ class Engine:
         return [np.asarray(indices, dtype=np.int64) for indices in found]
 
     def adopted(self, spots: Any) -> Any:
-        """An array that lies on a GPU as the backend's own, without a copy; anything else as it is.
+        """An array on a GPU as an array of the backend, without a copy; any other object is returned as it is.
 
         Raises
         ------
         ValueError
-            When the backend is in host memory.
+            If the backend works in host memory.
         """
         if isinstance(spots, np.ndarray) or not is_on_device(spots):
             return spots
@@ -150,12 +150,12 @@ class Engine:
             )
         xp = self._backend.xp
         spots = xp.asarray(spots) if hasattr(spots, "__cuda_array_interface__") else xp.from_dlpack(spots)
-        # The caller's stream may still be at work on them.
+        # The caller's stream may still be writing the array.
         xp.cuda.get_current_stream().synchronize()
         return spots
 
     def _without_bad_frames(self, spots: Any, offsets: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
-        """The batch in float32, its bad frames without spots."""
+        """The batch in float32, with the spots of bad frames removed."""
         xp = np if isinstance(spots, np.ndarray) else self._backend.xp
         usable, counts = usable_frames(spots, offsets, xp), np.diff(offsets)
         if not usable.all():
@@ -169,13 +169,13 @@ class Engine:
         return spots.astype(np.float32, copy=False), bounds
 
     def _with(self, options: Mapping[str, Any]) -> Parameters:
-        """The parameters with the options of one call; the last ones are kept, as most callers do not change them."""
+        """The parameters with the options of one call; the latest ones are cached for the next call."""
         last, key = self._last_options, tuple(options.items())
         if last is not None and last[0] == key:
             return last[1]
         p = self._parameters.replace(**options)
         if p.accept == "chance":
-            # Crystals are chosen from no smaller a pool where few are asked for.
+            # Crystals are chosen from an equally large pool if few are asked for.
             p = p.replace(n_output_cells=max(p.n_output_cells, self._parameters.n_output_cells))
         else:
             p = p.replace(n_output_cells=self._n_slots(options))
@@ -183,16 +183,16 @@ class Engine:
         return p
 
     def _n_slots(self, options: Mapping[str, Any]) -> int:
-        """Cells that one call returns for a frame."""
+        """The number of cells that one call returns for a frame."""
         return min(int(options.get("n_output_cells", _SLOTS)), self._parameters.max_output_cells)
 
     def _check_process(self) -> None:
-        """Refuse a GPU that another process opened.
+        """Raise an error for a GPU that another process opened.
 
         Raises
         ------
         RuntimeError
-            After `fork`, in the child.
+            If the process is a forked child.
         """
         if self._backend.xp is not np and os.getpid() != self._process:
             raise RuntimeError(
@@ -201,8 +201,8 @@ class Engine:
             )
 
     def _plan(self, cells: Array, p: Parameters) -> SearchPlan:
-        """The plan for these cells; the last one is kept, as most callers come with the same cells again."""
-        # Read once: another thread may replace it.
+        """The plan for these cells; the latest one is cached, as most callers use the same cells again."""
+        # The attribute is read once, because another thread may replace it.
         last, key = self._last_plan, cells.tobytes()
         if last is not None and last[:2] == (key, p):
             return last[2]
@@ -212,13 +212,13 @@ class Engine:
 
 
 def _close(backend: Backend, process: int) -> None:
-    """Give memory and threads back; in a forked child they are the parent's."""
+    """Release memory and threads, except in a forked child, where they belong to the parent."""
     if os.getpid() == process:
         backend.close()
 
 
 def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Array]:
-    """Cells and scores in float64, with empty slots for what spans no lattice."""
+    """Cells and scores in float64; cells that span no lattice become empty slots."""
     cells, scores = cells.astype(np.float64), scores.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         unit = cells / np.linalg.norm(cells, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What the environment says of an indexer: its preset, and its GPU."""
+"""The preset and the GPU of an indexer, from the environment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PRESET_VARIABLE, DEVICE_VARIABLE = "FFBIDX_PRESET", "INDEXER_GPU_DEVICE"
 
 
 def preset_for(preset: str | None) -> str:
-    """The preset that a caller names, else that of the environment, else `published`.
+    """The preset that a caller names, or the one in the environment, or `published`.
 
     Raises
     ------
     ParameterError
-        When the environment names none of the presets.
+        If the environment names an unknown preset.
     """
     if preset is not None:
         return preset
@@ -29,7 +29,7 @@ def preset_for(preset: str | None) -> str:
 
 
 def backend_for(name: str, device: int | str | None) -> Backend:
-    """The backend that a caller asks for, noted at level `info`; no CPU where the environment names a GPU."""
+    """The requested backend, logged at level `info`; if the environment names a GPU, the CPU is not used instead."""
     if device is None and name == "auto":
         device = os.environ.get(DEVICE_VARIABLE)
     backend = get_backend(name, device)

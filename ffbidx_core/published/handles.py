@@ -1,4 +1,4 @@
-"""The published interface as functions on handles, as PSI's package offers it beside the class."""
+"""The published interface as functions on handles, which PSI's package has in addition to the class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 
 def indexer(*args: Any, **options: Any) -> int:
-    """Make an indexer; its handle. The arguments are those of `Indexer`."""
+    """Make an indexer and return its handle; the arguments are those of `Indexer`."""
     made, handle = Indexer(*args, **options), next(_numbers)
     _indexers[handle] = made
     return handle
@@ -24,23 +24,23 @@ def indexer(*args: Any, **options: Any) -> int:
 def index(
     handle: int, spots: NDArray[Any], input_cells: NDArray[Any], *args: Any, **options: Any
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Index one frame; arguments after the handle, and what is returned, are those of `Indexer.run`.
+    """Index one frame; the arguments after the handle and the returned values are those of `Indexer.run`.
 
     Raises
     ------
     RuntimeError
-        For a handle that is none, or was released.
+        If the handle is unknown, or was released.
     """
     return _of(handle).run(spots, input_cells, *args, **options)
 
 
 def release(handle: int) -> None:
-    """Give an indexer and its memory back.
+    """Release an indexer and its memory.
 
     Raises
     ------
     RuntimeError
-        For a handle that is none, or was released.
+        If the handle is unknown, or was released.
     """
     _of(handle).close()
     del _indexers[handle]

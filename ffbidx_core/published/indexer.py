@@ -1,4 +1,4 @@
-"""The published Python interface: class `Indexer`, which `import ffbidx` offers."""
+"""The published Python interface: the class `Indexer` of `import ffbidx`."""
 
 from __future__ import annotations
 
@@ -29,44 +29,45 @@ _D = Parameters.preset("published")
 
 
 class Indexer:
-    """Finds the orientations of known cells that explain the spots of stills.
+    """Finds the orientations of known unit cells that explain the spots of stills.
 
     Parameters
     ----------
     max_output_cells : int
-        Most cells that `run` returns.
+        Largest number of cells that `run` returns.
     max_input_cells : int
-        Most input cells that compete in a `run`; more are a ValueError.
+        Largest number of input cells that compete in a `run`; more cells raise a ValueError.
     max_spots : int
-        Of more spots, the sampling uses those of lowest resolution. Refinement and `crystals` use all.
+        Largest number of spots in the sampling, which are those of lowest resolution; refinement and `crystals` use all.
     num_candidate_vectors : int
-        Candidates, the best sample vectors of a length, that are computed per length.
+        Number of candidates, which are the best sample vectors, per length.
     redundant_calculations : bool
-        Compute candidates for all vectors of an input cell instead of the longest one only.
+        Whether candidates are computed for all vectors of an input cell, and not only for the longest one.
     redundant_computations : bool, optional
         Another spelling of `redundant_calculations`.
     backend : str
-        `auto`, `cuda` or `cpu`.
+        Name of the backend, `auto`, `cuda` or `cpu`.
     device : int or str, optional
-        Which GPU; without it the one of the environment variable INDEXER_GPU_DEVICE, else the current one. A GPU that
-        is named is used or is an error; without a name `auto` takes the CPU where there is no GPU.
+        Number of the GPU; by default that of the environment variable INDEXER_GPU_DEVICE, or the current one. A GPU
+        that is named is used, or an error is raised; if none is named, `auto` uses the CPU if there is no GPU.
     preset : str, optional
-        `published`, `best` or `fast`; without it that of the environment variable FFBIDX_PRESET, else `published`.
-        Under `best` and `fast` the method is the command's with this preset: `run` returns crystals only, each once and
-        the best first, and `crystals` returns all of these. An option that the caller gives wins over the preset; where
-        the environment sets the preset, one that repeats its published default does not: clients do that all the time.
+        `published`, `best` or `fast`; by default that of the environment variable FFBIDX_PRESET, or `published`. With
+        `best` and `fast` the method is that of the command with this preset: `run` returns crystals only, each once and
+        the best first, and `crystals` returns all of these. An option of the caller takes precedence over the preset;
+        if the environment sets the preset, an option that repeats its published default does not, because many clients
+        always pass these.
 
     Raises
     ------
     ValueError
-        Naming a parameter that is out of its range.
+        If a parameter is out of its range; the error names it.
     BackendUnavailable
-        When the backend asked for is not on this machine; it is a RuntimeError.
+        If the requested backend is not available on this machine; it is a RuntimeError.
 
     Notes
     -----
-    An indexer may be used from several threads at once, and on the CPU from forked processes too. On a GPU each process
-    makes its own: an indexer that was made before a fork raises a RuntimeError in the child.
+    An indexer may be used from several threads at once, and on the CPU also from forked processes. On a GPU each
+    process must make its own: an indexer that was made before a fork raises a RuntimeError in the child.
 
     Messages go to the logger `ffbidx`; the environment variable INDEXER_LOG_LEVEL (fatal, error, warn, info, debug)
     sets its level and is read whenever the indexer is used. Without it nothing is written to standard error.
@@ -86,7 +87,7 @@ class Indexer:
         options = indexer_options(positional, named)
         if redundant_computations is not None:
             options["redundant_calculations"] = redundant_computations
-        # Code that knows of no preset repeats published defaults and means nothing by that.
+        # Code written without presets repeats published defaults without intent.
         self._chosen = other_than_published if preset is None else dict
         self._parameters = Parameters.preset(preset_for(preset), **self._chosen(options))
         self._engine: Engine | None = Engine(backend_for(backend, device), self._parameters)
@@ -97,12 +98,12 @@ class Indexer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Arrays that the functions of an error's traceback hold are memory of the GPU.
+        # Arrays held by the frames of a traceback would keep memory of the GPU.
         traceback.clear_frames(trace)
         self.close()
 
     def close(self) -> None:
-        """Give memory and threads back, as `del` does; the indexer is of no further use."""
+        """Release memory and threads, as `del` does; the indexer cannot be used any more."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
@@ -111,7 +112,7 @@ class Indexer:
     def run(
         self, spots: NDArray[Any], input_cells: NDArray[Any], *positional: Any, **named: Unpack[RunOptions]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Index one frame: find and refine oriented cells.
+        """Index one frame by finding and refining oriented cells.
 
         The options may be given by position in the order below, or in that of PSI's module since 1.0, in which
         `vr_min_spots` comes after `dist3`.
@@ -119,36 +120,36 @@ class Indexer:
         Parameters
         ----------
         spots : (3, K) float32 or float64 in C order, or (K, 3) in Fortran order
-            Reciprocal space, 1/angstrom (no factor 2 pi). An array (3, 3) in C order is read as (3, K).
+            Spots in reciprocal space, 1/angstrom (no factor 2 pi). An array (3, 3) in C order is read as (3, K).
         input_cells : (3, 3M) float32 or float64 in C order, or (3M, 3) in Fortran order
             Vectors a, b, c of each of M cells in real space, angstrom: the columns of (3, 3M).
         method : str
             Refinement: `raw` (none), `ifss` (fit to selected spots), `ifse` (fit to selected errors) or `ifssr` (fit to
             spots selected in reciprocal space).
         length_threshold : float
-            Vectors closer in length than this share their candidates, angstrom.
+            Largest difference in length, angstrom, of vectors that share their candidates.
         triml, trimh : float
-            Distances are trimmed to this range.
+            Range to which distances are trimmed.
         delta : float
-            Position on the logarithm's curve; lower is more selective.
+            Offset added to distances before the logarithm; a lower value is more selective.
         dist1, dist3 : float
-            A spot this close contributes to the score of a vector, of a cell; `trimh` if 0 or less.
+            Largest distance of a spot that counts for the score of a vector or of a cell; `trimh` if 0 or less.
         num_halfsphere_points : int
-            Directions sampled on the half sphere.
+            Number of directions sampled on the half sphere.
         num_angle_points : int
-            Angles sampled about each candidate vector; 0 for a heuristic.
+            Number of angles sampled about each candidate vector; 0 for a heuristic.
         n_output_cells : int
-            Cells returned, at most `max_output_cells`.
+            Number of cells returned, at most `max_output_cells`.
         contraction : float
-            The refinement's threshold shrinks by this factor.
+            Factor by which the threshold of the refinement shrinks.
         max_dist : float
-            The refinement stops at this threshold.
+            Threshold at which the refinement stops.
         min_spots : int
-            Fewest spots that a cell is refined against.
+            Smallest number of spots against which a cell is refined.
         n_iter : int
-            Most iterations of the refinement.
+            Largest number of iterations of the refinement.
         vr_min_spots : int
-            Fewest spots that a candidate vector is refined against; 0 switches this off.
+            Smallest number of spots against which a candidate vector is refined; 0 switches this refinement off.
 
         Returns
         -------
@@ -160,8 +161,8 @@ class Indexer:
         Raises
         ------
         ValueError
-            For an array or parameter that is not as described, or an input cell that is none. Spots that are no finite
-            numbers are no error: all slots are empty then.
+            If an array or parameter is not as described, or an input cell spans no lattice. Spots that are not finite
+            are no error; then all slots are empty.
         """
         options = run_options(positional, named, self._parameters.num_candidate_vectors)
         rows = spots_from_published(spots)
@@ -183,29 +184,29 @@ class Indexer:
         Parameters
         ----------
         output_cells : (3, 3M) float32 or float64 in C order, or (3M, 3) in Fortran order
-            Cells as `run` returns them. They may be given as `cells`, and the scores as `scores`.
+            Cells as returned by `run`. The argument may also be called `cells`, and the scores `scores`.
         spots
-            As for `run`.
+            Spots as for `run`.
         output_scores : (M,) float32 or float64
             Scores of the cells.
         method : str
-            For `ifssr` the distance of a spot to its predicted one is compared with the threshold, in 1/angstrom;
-            otherwise that of its fractional Miller indices to whole ones.
+            With `ifssr` the distance between a spot and its predicted position is compared with the threshold, in
+            1/angstrom; otherwise the distance between its fractional Miller indices and the nearest integers.
         threshold : float
-            A spot nearer than this is covered. The default suits `ifssr`; the other methods want 0.02 to 0.1.
+            Distance below which a spot is covered. The default suits `ifssr`; the other methods need 0.02 to 0.1.
         min_spots : int
-            Fewest spots that a further crystal covers and none before it does.
+            Smallest number of spots that a further crystal must cover and no crystal before it covers.
 
         Returns
         -------
         (n,) int64 or None
             Indices of the cells that are crystals, best first: index i means output_cells[:, 3 * i:3 * i + 3].
-            None when there is no crystal.
+            None if there is no crystal.
 
         Notes
         -----
-        Under the presets `best` and `fast` the cells that `run` returned have been judged: all that are not empty are
-        crystals, whatever the threshold and the number of spots.
+        With the presets `best` and `fast`, `run` has judged the cells already: all that are not empty are crystals,
+        whatever the threshold and the number of spots.
         """
         rows = spots_from_published(spots)
         cells = cells_from_published("output_cells", output_cells)
@@ -224,24 +225,24 @@ class Indexer:
     def run_batch(
         self, spots: NDArray[Any], offsets: ArrayLike, input_cells: NDArray[Any], **options: Any
     ) -> BatchCells:
-        """Index a batch of frames; each gets what `run` gives for it alone.
+        """Index a batch of frames; each gets the result that `run` returns for this frame alone.
 
         Parameters
         ----------
         spots : (N, 3) float32 or float64, C order
-            Spots of all frames, 1/angstrom. With the GPU backend also an array that lies on that GPU (CuPy, or anything
-            with `__cuda_array_interface__` or DLPack), which is used where it is if it is float32.
+            Spots of all frames, 1/angstrom. With the GPU backend also an array on that GPU (CuPy, or any array with
+            `__cuda_array_interface__` or DLPack), which is used in place if it is float32.
         offsets : (F + 1,) int
-            Frame f owns rows offsets[f]:offsets[f + 1]. A frame with spots that are no finite numbers gets empty slots.
+            Frame f owns rows offsets[f]:offsets[f + 1]. A frame with spots that are not finite gets empty slots.
         input_cells : (M, 3, 3) float32 or float64, C order
-            Rows a, b, c, angstrom.
+            Input cells, rows a, b, c, angstrom.
         **options
-            The options of `run`, by name.
+            The options of `run` as keywords.
 
         Raises
         ------
         ValueError
-            As for `run`.
+            If an argument is not as described, or a parameter is out of its range.
         """
         if unknown := options.keys() - set(PUBLISHED):
             raise TypeError(f"run_batch has no option {', '.join(sorted(unknown))}: its options are those of run")
@@ -263,7 +264,7 @@ class Indexer:
         Parameters
         ----------
         result
-            What `run_batch` returned for these spots and offsets.
+            The result of `run_batch` for these spots and offsets.
 
         Returns
         -------

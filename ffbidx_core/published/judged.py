@@ -1,4 +1,4 @@
-"""What `run` returns under the presets `best` and `fast`: the crystals that the command would find on the frames."""
+"""The result of `run` with the presets `best` and `fast`: the crystals that the command would find."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..parameters import Parameters
 def judged_cells(
     backend: Backend, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, n_slots: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    """Crystals of F frames in Q = `n_slots` slots each, best first; slots that are left are empty.
+    """The crystals of F frames in Q = `n_slots` slots each, best first; the remaining slots are empty.
 
     Returns
     -------
     cells : (F, Q, 3, 3)
-        Rows a, b, c, angstrom.
+        Oriented cells, rows a, b, c, angstrom.
     scores : (F, Q)
-        In the method's measure; +inf in empty slots.
+        Scores in the measure of the method; +inf in empty slots.
     input_cell : (F, Q)
-        -1 in empty slots.
+        Index of the input cell of each crystal; -1 in empty slots.
     """
     found = index_frames(backend, spots, offsets, plan, p)
     frame = np.repeat(np.arange(found.n_frames), np.diff(found.crystal_offsets))

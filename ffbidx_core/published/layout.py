@@ -1,4 +1,4 @@
-"""The array layouts of the published Python interface, and of its batched form."""
+"""The array layouts of the published Python interface and of its batch functions."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DLPACK_CUDA = 2
-"""DLPack's number for memory of a CUDA device."""
+"""The number of DLPack for memory of a CUDA device."""
 
 
 def spots_from_published(spots: object) -> NDArray[Any]:
-    """Spots (K, 3) from an array (3, K) in C order or (K, 3) in Fortran order.
+    """Convert spots to (K, 3) from an array (3, K) in C order or (K, 3) in Fortran order.
 
     An array of shape (3, 3) in C order is read as (3, K).
 
     Raises
     ------
     ValueError
-        For any other shape, order or type.
+        If the array has any other shape, order or type.
     """
     return _vectors("spots", spots, "K")
 
 
 def cells_from_published(name: str, cells: object) -> NDArray[Any]:
-    """Cells (M, 3, 3), rows a, b, c, from an array (3, 3M) in C order or (3M, 3) in Fortran order; see above."""
+    """Convert cells to (M, 3, 3), rows a, b, c, from an array (3, 3M) in C order or (3M, 3) in Fortran order."""
     vectors = _vectors(name, cells, "3M")
     if len(vectors) % 3:
         raise ValueError(f"{name}: given {_described(cells)}; wanted three vectors for each cell, {_wanted('3M')}")
@@ -33,12 +33,12 @@ def cells_from_published(name: str, cells: object) -> NDArray[Any]:
 
 
 def cells_to_published(cells: NDArray[Any]) -> NDArray[Any]:
-    """Cells (N, 3, 3), rows a, b, c, as an array (3, 3N) in C order."""
+    """Convert cells (N, 3, 3), rows a, b, c, to an array (3, 3N) in C order."""
     return np.ascontiguousarray(cells.reshape(-1, 3).T)
 
 
 def checked_batch(spots: object, offsets: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Spots (N, 3) in C order and offsets (F + 1,) of a batch, or a `ValueError` that says what is wrong."""
+    """The spots (N, 3) in C order and the offsets (F + 1,) of a batch; a `ValueError` says what is wrong with them."""
     rows = _checked("spots", spots, "(N, 3)", lambda shape: len(shape) == 2 and shape[1] == 3)
     bounds = np.asarray(offsets)
     if bounds.ndim != 1 or len(bounds) == 0 or bounds.dtype.kind not in "iu":
@@ -53,12 +53,12 @@ def checked_batch(spots: object, offsets: ArrayLike) -> tuple[NDArray[Any], NDAr
 
 
 def checked_cells(cells: object) -> NDArray[Any]:
-    """Input cells (M, 3, 3) in C order, rows a, b, c, of a batch, or a `ValueError`."""
+    """The input cells (M, 3, 3) of a batch in C order, rows a, b, c; a `ValueError` says what is wrong with them."""
     return _checked("input_cells", cells, "(n_cells, 3, 3)", lambda shape: len(shape) == 3 and shape[1:] == (3, 3))
 
 
 def _vectors(name: str, array: object, columns: str) -> NDArray[Any]:
-    """Vectors as rows (K, 3) from an array in one of the two published layouts."""
+    """Convert vectors to rows (K, 3) from an array in one of the two published layouts."""
     if isinstance(array, np.ndarray) and _is_real(array) and array.ndim == 2:
         if array.shape[0] == 3 and array.flags.c_contiguous:
             return np.ascontiguousarray(array.T)
@@ -75,7 +75,7 @@ def _checked(name: str, array: object, wanted: str, fits: Any) -> NDArray[Any]:
 
 
 def is_on_device(array: object) -> bool:
-    """Whether an array lies in the memory of a CUDA device, by the protocols that array libraries share."""
+    """Whether an array is in the memory of a CUDA device, according to the common protocols of array libraries."""
     if hasattr(array, "__cuda_array_interface__"):
         return True
     where = getattr(array, "__dlpack_device__", None)

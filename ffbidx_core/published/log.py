@@ -17,20 +17,20 @@ LEVELS = {
 }
 
 log = logging.getLogger("ffbidx")
-# Nothing reaches standard error unless the program or the variable asks for it.
+# Nothing is written to standard error unless the program or the variable asks for it.
 log.addHandler(logging.NullHandler())
 
 
 def follow_environment() -> None:
-    """Give the logger the level that the environment asks for now.
+    """Set the level of the logger to the current value of the environment variable.
 
-    Without the variable the level is left to the program's own use of `logging`; one that makes none gets no message,
-    as with the variable's default in PSI's package, `error`: errors are exceptions.
+    Without the variable the level is left to the program's own use of `logging`; a program that does not use it gets no
+    messages. This corresponds to the default of the variable in PSI's package, `error`, since errors are exceptions.
 
     Raises
     ------
     ParameterError
-        When the variable holds no level.
+        If the variable holds no valid level.
     """
     name = os.environ.get(VARIABLE, "")
     if not name:

@@ -1,4 +1,4 @@
-"""Stills with known truth, for tests, benchmarks and trials."""
+"""Simulated stills with known crystals, for tests, benchmarks and trials."""
 
 from .frames import SimulatedFrames, simulate, turned_copies
 from .scenario import Scenario

@@ -1,4 +1,4 @@
-"""Many stills as packed arrays."""
+"""The simulation of many stills, as packed arrays."""
 
 from __future__ import annotations
 
@@ -18,29 +18,32 @@ from .still import Still, simulate_still
 
 @dataclass(frozen=True)
 class SimulatedFrames:
-    """F frames with N spots in all, and the truth: n lattices.
+    """F simulated frames with N spots in total, and their n true lattices.
 
     Attributes
     ----------
     scenario : Scenario
+        The settings of the simulation.
     seed : int
+        The seed of the random numbers.
     spots : (N, 3) float32
-        1/angstrom; the strongest first within a frame.
+        Spots in 1/angstrom; within a frame the strongest spots come first.
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     intensity : (N,) float32
+        Intensity of each spot, in arbitrary units.
     pixels : (N, 2) or (N, 3) float32
-        Where spots were seen: fast, slow; on a detector of many panels fs and ss in the data, number of the panel.
+        Positions of spots in pixels: fast, slow; with many panels fs and ss in the data, and number of the panel.
     lattice : (N,) int64
-        Row of `cells` that a spot belongs to, counted over all frames; -1 for a false one.
+        Row of `cells` to which a spot belongs, counted over all frames; -1 for a false spot.
     hkl : (N, 3) int32
-        Miller indices, zeros for a false spot.
+        Miller indices of each spot; zeros for a false spot.
     cells : (n, 3, 3) float64
-        The crystals' oriented cells, rows a, b, c, angstrom.
+        The oriented cells of the crystals, rows a, b, c, angstrom.
     cell_offsets : (F + 1,) int64
-        Frame f has the crystals cell_offsets[f]:cell_offsets[f + 1].
+        Frame f owns the crystals cell_offsets[f]:cell_offsets[f + 1].
     input_cell : (n,) int64
-        Row of `input_cells` that each crystal is of.
+        Row of `input_cells` of each crystal.
     """
 
     scenario: Scenario
@@ -57,31 +60,31 @@ class SimulatedFrames:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.offsets) - 1
 
     @property
     def input_cells(self) -> Array:
-        """The input cells of an indexer: the scenario's cells with their error, (M, 3, 3), angstrom."""
+        """The input cells (M, 3, 3) for an indexer, angstrom: the cells of the scenario with their error."""
         return self.scenario.input_cells
 
 
 def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrames:
-    """Simulate stills with known truth.
+    """Simulate stills with known crystals.
 
     Parameters
     ----------
     scenario
-        The settings.
+        The settings of the simulation.
     n_frames
-        Number of frames. Frame i is the same whatever their number.
+        Number of frames; frame i is the same for any number.
     seed
-        At least 0.
+        Seed of the random numbers, at least 0.
 
     Raises
     ------
     ParameterError
-        When the scenario cannot give as many spots as it asks for.
+        If the scenario cannot give as many spots as it asks for.
     """
     stills = [simulate_still(scenario, seed, i) for i in range(n_frames)]
     cell_offsets = offsets_of([len(still.cells) for still in stills])
@@ -102,19 +105,19 @@ def simulate(scenario: Scenario, n_frames: int, seed: int = 0) -> SimulatedFrame
 
 
 def turned_copies(frames: SimulatedFrames, chosen: NDArray[np.int64], rng: np.random.Generator) -> SimulatedFrames:
-    """Copies of stills, each turned about the beam by an angle of its own: as good as stills of their own, and cheap.
+    """Copies of stills, each rotated about the beam by a random angle: a cheap substitute for independent stills.
 
-    The edges of the detector are turned too. The scenario and the seed are those of the originals.
+    The edges of the detector are rotated, too. The scenario and the seed are those of the originals.
 
     Parameters
     ----------
     chosen : (n,) int64
-        The frame that each copy is of.
+        The number of the frame from which each copy is made.
 
     Raises
     ------
     ParameterError
-        For a detector of many panels, which looks different from each side.
+        If the detector has many panels, because it then has no rotational symmetry.
     """
     if not isinstance(detector := frames.scenario.assumed_detector, FlatDetector):
         raise ParameterError("panels", "many", "a detector of one flat panel")
@@ -141,14 +144,14 @@ def turned_copies(frames: SimulatedFrames, chosen: NDArray[np.int64], rng: np.ra
 
 
 def _ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the chosen entries of a ragged array, and their own offsets."""
+    """The rows of the chosen entries of a ragged array, and the offsets of these entries."""
     counts = np.diff(offsets)[chosen]
     own = offsets_of(counts)
     return np.arange(own[-1]) + np.repeat(offsets[chosen] - own[:-1], counts), own
 
 
 def _turned(vectors: NDArray[Any], angle: Array) -> Array:
-    """Vectors (..., 2 or 3) with x and y turned by angles (...)."""
+    """Vectors (..., 2 or 3) with x and y rotated by angles (...), in radian."""
     turned = np.array(vectors, dtype=np.float64)
     x, y, cosine, sine = vectors[..., 0], vectors[..., 1], np.cos(angle), np.sin(angle)
     turned[..., 0], turned[..., 1] = x * cosine - y * sine, x * sine + y * cosine

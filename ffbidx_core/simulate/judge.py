@@ -1,4 +1,4 @@
-"""Claimed crystals against the truth, up to the symmetry of the lattice."""
+"""The comparison of claimed crystals with the true ones, up to the symmetry of the lattice."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from .frames import SimulatedFrames
 from .scenario import Scenario
 
 COUNTED_SPOTS = 20
-"""A lattice with fewer spots need not be found among several."""
+"""Smallest number of spots of a lattice that must be found on a frame with several lattices."""
 RIGHT = 1.0
-"""A crystal is right when it is turned by less than this from a true lattice, degrees."""
+"""Misorientation from a true lattice, in degrees, below which a crystal is correct."""
 SAME_LATTICE = 0.08
-"""Deformation up to which a lattice counts as the true one, in whatever setting."""
+"""Largest deformation of a lattice that still counts as the true one, in any setting."""
 
 
 class Judge:
-    """Decides which crystals are right, for the cells of one scenario."""
+    """Decides which crystals are correct, for the cells of one scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.primitive = centring_basis(scenario.centring)
         self.operators = [self._symmetry(cell) for cell in scenario.true_cells]
 
     def _symmetry(self, cell: Array) -> NDArray[np.int64]:
-        """The proper rotations of a conventional cell that keep its centred lattice too."""
+        """The proper rotations of a conventional cell that also keep its centred lattice."""
         operators = symmetry_operators(cell, 1e-3)
         changes = self.primitive @ operators @ np.linalg.inv(self.primitive)
         keeps = (np.abs(changes - np.rint(changes)) < 1e-9).all(axis=(1, 2))
@@ -40,11 +40,11 @@ class Judge:
         return bool(equal_lattices(self.primitive @ cell, self.primitive @ truth, SAME_LATTICE))
 
     def misorientation(self, cell: Array, truth: Array, kind: int) -> float:
-        """Degrees between a crystal and a true lattice, modulo symmetry; infinite for another lattice."""
+        """The misorientation in degrees of a crystal, modulo symmetry; infinite for another lattice than `truth`."""
         return misorientation(cell, truth, self.operators[kind]) if self._is_same_lattice(cell, truth) else float("inf")
 
     def is_other_setting(self, cell: Array, truth: Array, kind: int) -> bool:
-        """Whether a crystal spans the true lattice, but only after a change of basis that is no symmetry of it."""
+        """Whether a crystal spans the true lattice only after a change of basis that is not a symmetry operation."""
         if not self._is_same_lattice(cell, truth):
             return False
         back = np.linalg.inv(self.primitive)
@@ -54,7 +54,7 @@ class Judge:
 
 @dataclass
 class Tally:
-    """Counts over the frames of a case."""
+    """Counts of crystals and lattices over the frames of a case."""
 
     frames: int = 0
     frames_claimed: int = 0
@@ -69,11 +69,11 @@ class Tally:
 
     @property
     def median_angle(self) -> float:
-        """Median misorientation of the right crystals, degrees."""
+        """The median misorientation of the correct crystals, degrees."""
         return float(np.median(self.angles)) if self.angles else float("nan")
 
     def add(self, result: BatchResult, frames: SimulatedFrames, most: int | None = None) -> None:
-        """Judge the crystals found on the frames, on the `most` first ones where it is given."""
+        """Judge the crystals found on the frames, or if `most` is given on the first `most` frames."""
         judge = Judge(frames.scenario)
         n_spots = np.bincount(frames.lattice[frames.lattice >= 0], minlength=len(frames.cells))
         for f in range(frames.n_frames if most is None else min(most, frames.n_frames)):
@@ -90,7 +90,7 @@ class Tally:
             self.lattices_found += int((found & counted).sum())
 
     def _add_crystals(self, judge: Judge, crystals: Array, truth: Array, kinds: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Classify the crystals of one frame; return which of its true lattices were found."""
+        """Classify the crystals of one frame, and return which of its true lattices were found."""
         found = np.zeros(len(truth), dtype=bool)
         for crystal in crystals:
             self.claimed += 1

@@ -1,4 +1,4 @@
-"""Detectors of many panels for simulated stills, and how panels are put elsewhere than their file says."""
+"""Detectors of many panels for simulated stills, and the displacement of panels from the positions in their file."""
 
 from __future__ import annotations
 
@@ -16,48 +16,48 @@ from ..model.detector.placed import PlacedPanels
 from ..model.detector.tree import PanelTree, groups_by_nearness
 
 MOTION = np.array([1.0, 1.0, 0.5, 2.5, 2.5, 2.5])
-"""Sizes of the motions of a node, in relation to each other: pixels along x, y, z, milliradian about them."""
+"""Relative sizes of the motions of a node: shifts along x, y, z in pixels, rotations about x, y, z in mrad."""
 LARGEST = 1000.0
-"""Pixels by which no panel is off."""
+"""Upper limit of the displacement of panels, pixels."""
 LEVELS = (0.5, 1.0, 0.1)
-"""How much the largest groups, groups within groups, and panels within their group move, in relation to each other."""
+"""Relative sizes of the motions of the largest groups, of groups within groups, and of panels in their group."""
 
 
 class SimulatedDetector(Protocol):
-    """A detector of one or of many panels; its pixels are (n, 2), or (n, 3) with the number of the panel."""
+    """A detector of one or many panels; pixels are (n, 2), or (n, 3) with the number of the panel."""
 
     def spots(self, pixels: Array, wavelength: float) -> Array:
-        """Spots (n, 3), 1/angstrom, seen at pixels."""
+        """The spots (n, 3), 1/angstrom, at some pixels."""
 
     def pixels(self, spots: Array, wavelength: float) -> Array:
-        """Pixels where spots (n, 3) are seen."""
+        """The pixels at which spots (n, 3), 1/angstrom, are seen."""
 
     def holds(self, pixels: Array) -> NDArray[np.bool_]:
-        """Which pixels are on the detector, (n,)."""
+        """Whether each pixel is on the detector, (n,)."""
 
     def around_beam(self, offsets: Array) -> Array:
-        """Pixels that lie (n, 2) pixels beside the beam."""
+        """The pixels with offsets (n, 2), in pixels, from the beam."""
 
     @property
     def corners(self) -> Array:
-        """Pixels of corners, outside of which there is nothing."""
+        """The pixels of the corners that enclose the detector."""
 
     def as_text(self, wavelength: float) -> str:
-        """The detector as a geometry file."""
+        """The text of a geometry file of the detector."""
 
 
 @dataclass(frozen=True)
 class ManyPanels:
-    """A detector of many panels, at its true place and where its file has it.
+    """A detector of many panels, with their true positions and the positions in its file.
 
     Attributes
     ----------
     geometry : Geometry
-        The geometry as its file has it.
+        The geometry in the file.
     given_distance : float
-        Distance of the detector as the geometry has it, mm; panels have offsets from there.
+        Detector distance in the geometry, mm, to which the offsets of panels are added.
     true, given : PlacedPanels
-        Where panels are, and where the file has them.
+        The true positions of the panels, and the positions in the file.
     """
 
     geometry: Geometry
@@ -67,12 +67,12 @@ class ManyPanels:
 
     @classmethod
     def of(cls, geometry: Geometry, distance: float | None = None) -> ManyPanels:
-        """The detector of a geometry, at a distance (mm) where the geometry has none.
+        """The detector of a geometry, with a distance (mm) for a geometry that has none.
 
         Raises
         ------
         ParameterError
-            When there is no distance.
+            If there is no distance.
         """
         reading = geometry.distance
         if reading is not None and reading.value is not None:
@@ -84,27 +84,27 @@ class ManyPanels:
 
     @property
     def distance(self) -> float:
-        """Mean distance of the panels' middles along the beam, mm."""
+        """The mean distance of the centres of the panels along the beam, mm."""
         return float(self.true.centre[:, 2].mean())
 
     @property
     def tree(self) -> PanelTree:
-        """The panels' rigid groups: those that the file names, else panels that are near each other."""
+        """The tree of rigid groups of panels: those that the file names, or else groups of neighbouring panels."""
         return PanelTree.of(self.given, self.geometry.groups or groups_by_nearness(self.given))
 
     def off(self, beam: tuple[float, float], distance: float) -> ManyPanels:
-        """The detector moved so that its file has a beam wrong by so many pixels, and a distance by that share."""
+        """The detector moved so that the beam in its file is wrong by `beam` pixels, and the distance by a share."""
         x, y = (float(v) * self.true.pixel for v in beam)
         farther = self.distance / (1 + distance) - self.distance
         return replace(self, true=replace(self.true, corner=self.true.corner + np.array([x, y, farther])))
 
     def shares(self, *, alone: bool = False) -> Array:
-        """How much the nodes of the tree (n,) move in a disturbance, in relation to each other.
+        """The relative sizes (n,) of the motions of the nodes of the tree in a disturbance.
 
         Parameters
         ----------
         alone
-            Panels move each by itself, and groups not.
+            Whether each panel moves by itself, and groups do not move.
         """
         levels = self.tree.level
         deepest = int(levels.max())
@@ -117,27 +117,27 @@ class ManyPanels:
         return shares
 
     def disturbed(self, size: float, rng: np.random.Generator, *, alone: bool = False) -> ManyPanels:
-        """The detector with its panels elsewhere than the file has them.
+        """The detector with its panels displaced from the positions in the file.
 
         Parameters
         ----------
         size
-            Pixels, rms of both coordinates of points on the panels as they are seen along the ray.
+            Displacement in pixels: rms over both coordinates of points on the panels, seen along the ray.
         rng
-            Motions are normal numbers, those of the groups and panels as `LEVELS` says.
+            Source of the motions, which are normally distributed with relative sizes `LEVELS`.
         alone
-            Panels move each by itself, and groups not.
+            Whether each panel moves by itself, and groups do not move.
 
         Raises
         ------
         ParameterError
-            When the size is no number of pixels.
+            If the size is not a number of pixels in the allowed range.
         """
         if not 0 <= size < LARGEST:
             raise ParameterError("panels_off", size, f"at least 0 and below {LARGEST:g} pixels")
         shares = self.shares(alone=alone)
         motion = self.tree.of_panels(rng.standard_normal((len(shares), 6)) * MOTION * shares[:, None])
-        # Seen shifts grow a little faster or slower than motions.
+        # The visible shifts are not exactly proportional to the motions.
         for _ in range(3):
             moved = without_turn(self.true.moved(motion), self.true)
             motion *= size / max(float(np.sqrt(np.mean(self.true.shifts_seen(moved) ** 2))), 1e-9)
@@ -145,28 +145,28 @@ class ManyPanels:
 
     @property
     def assumed(self) -> ManyPanels:
-        """The detector where its file has it."""
+        """The detector with its panels at the positions in the file."""
         return replace(self, true=self.given)
 
     def spots(self, pixels: Array, wavelength: float) -> Array:
-        """Spots (n, 3), 1/angstrom, seen at pixels (n, 3)."""
+        """The spots (n, 3), 1/angstrom, at pixels (n, 3)."""
         return self.true.spots(pixels, wavelength)
 
     def pixels(self, spots: Array, wavelength: float) -> Array:
-        """Pixels (n, 3) where spots (n, 3) are seen."""
+        """The pixels (n, 3) at which spots (n, 3), 1/angstrom, are seen."""
         return self.true.meet(spots * wavelength + (0.0, 0.0, 1.0))
 
     def holds(self, pixels: Array) -> NDArray[np.bool_]:
-        """Which pixels (n, 3) are on a panel."""
+        """Whether each pixel (n, 3) is on a panel, (n,)."""
         return np.asarray(pixels[:, 2] != NO_PANEL, dtype=np.bool_)
 
     def around_beam(self, offsets: Array) -> Array:
-        """Pixels (n, 3) that are seen, from the sample, (n, 2) pixels beside the beam."""
+        """The pixels (n, 3) that are seen from the sample at offsets (n, 2), in pixels, from the beam."""
         return self.true.meet(np.column_stack([offsets * self.true.pixel, np.full(len(offsets), self.distance)]))
 
     @property
     def corners(self) -> Array:
-        """Pixels (4 P, 3) of the corners of the panels."""
+        """The pixels (4 P, 3) of the corners of the P panels."""
         ends = [(f, s) for f in (0, 1) for s in (0, 1)]
         return np.concatenate(
             [
@@ -176,11 +176,11 @@ class ManyPanels:
         )
 
     def as_text(self, wavelength: float) -> str:
-        """The geometry file, as it is."""
+        """The text of the geometry file, unchanged."""
         return self.geometry.text
 
     def true_text(self, wavelength: float) -> str:
-        """The true places as a CrystFEL geometry file."""
+        """The text of a CrystFEL geometry file with the true positions of the panels."""
         detector = self.true.as_detector(self.geometry.detector, self.given_distance)
         return geometry_text(
             replace(
@@ -193,7 +193,7 @@ class ManyPanels:
 
 
 def without_turn(panels: PlacedPanels, about: PlacedPanels) -> PlacedPanels:
-    """Panels without their common turn about the beam from another place, which no still shows."""
+    """The panels without their common rotation about the beam relative to `about`, which no still shows."""
     there, here = (each.points()[:, :, :2].reshape(-1, 2) for each in (panels, about))
     off = there - here
     angle = float(np.sum(here[:, 0] * off[:, 1] - here[:, 1] * off[:, 0]) / np.sum(here**2))

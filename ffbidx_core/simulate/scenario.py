@@ -1,4 +1,4 @@
-"""The settings of a simulation: the only place where their defaults and ranges are written."""
+"""The settings of a simulation, with their defaults and ranges, which are written nowhere else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..model.lattice import CENTRINGS
 from .many_panels import ManyPanels, SimulatedDetector
 
 FALSE_PLACES = ("detector", "resolution")
-"""How false spots are spread: evenly over the detector's area, or evenly over 1/d."""
+"""Distributions of false spots: uniform over the area of the detector, or uniform over 1/d."""
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "above 0": lambda v: v > 0,
@@ -31,71 +31,77 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 
 
 def _setting(default: Any, wanted: str, help: str) -> Any:
-    """A field whose numbers are all `wanted`."""
+    """A field whose numbers must all be in the range `wanted`."""
     return field(default=default, metadata={"wanted": wanted, "help": help, "range": False})
 
 
 def _range(default: Any, wanted: str, help: str) -> Any:
-    """A field of two numbers, the ends of a range."""
+    """A field of two numbers, which are the ends of a range."""
     return field(default=default, metadata={"wanted": wanted, "help": help, "range": True})
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is simulated. Lengths in angstrom, reciprocal lengths in 1/angstrom, unless the help says otherwise.
+    """The settings of a simulation; lengths are in angstrom, reciprocal lengths in 1/angstrom, unless the help differs.
 
-    Two numbers of a range are its ends, both included; a frame draws its own value in between.
+    The two numbers of a range are its ends, both included; each frame draws its own value from the range.
 
     Attributes
     ----------
     cells : tuple of (6,)
-        a, b, c, alpha, beta, gamma of each kind of crystal; a lattice is of one of them.
+        Parameters a, b, c (angstrom), alpha, beta, gamma (degrees) of each kind of crystal; a lattice has one of them.
     n_spots : (2,) int or None
-        None: all spots that are seen.
+        Range of the number of spots on a frame; None: all visible spots.
     beam_centre : (2,) float or None
-        None: the middle of the detector.
+        Beam centre in pixels; None: the middle of the detector.
     panels : ManyPanels or None
-        A detector of many panels, which gives distance and size of a pixel, see `with_panels`; None: one flat panel.
+        A detector of many panels, which gives distance and pixel size (see `with_panels`); None: one flat panel.
     """
 
     cells: tuple[tuple[float, ...], ...]
-    centring: str = _setting("P", "", "lattice centring, the cells are conventional ones")
+    centring: str = _setting("P", "", "lattice centring; the cells are conventional cells")
 
     wavelength: float = _setting(1.0, "above 0", "wavelength (A)")
     distance: float = _setting(200.0, "above 0", "distance of the detector (mm)")
     pixel_size: float = _setting(75.0, "above 0", "edge of a pixel (um)")
     detector_size: tuple[int, int] = _setting((4148, 4362), "at least 1", "pixels along x and y")
     beam_centre: tuple[float, float] | None = _setting(None, "any", "beam centre in pixels; default: the middle")
-    d_min: float = _setting(2.0, "above 0", "highest resolution (A)")
-    d_max: float = _setting(50.0, "above 0", "lowest resolution, the beam stop's edge (A)")
+    d_min: float = _setting(2.0, "above 0", "limit of high resolution (A)")
+    d_max: float = _setting(50.0, "above 0", "limit of low resolution, given by the beam stop (A)")
 
-    spot_radius: float = _setting(0.0015, "above 0", "lattice points this near to the Ewald sphere are seen (1/A)")
-    mosaicity: float = _setting(0.0, "at least 0", "adds |q| times this to the spot radius (rad)")
-    # Below a crystal's own: peaks stand out of a background that falls off too. With 4, the 30 strongest spots of
-    # lysozyme have the resolutions of peaks found on real stills.
+    spot_radius: float = _setting(
+        0.0015, "above 0", "largest distance from the Ewald sphere at which lattice points are seen (1/A)"
+    )
+    mosaicity: float = _setting(0.0, "at least 0", "mosaicity, which times |q| is added to the spot radius (rad)")
+    # The value is below that of a crystal, because peaks must stand out of a background that also falls off. With 4,
+    # the 30 strongest spots of lysozyme have the resolutions of peaks found on real stills.
     b_factor: float = _setting(4.0, "at least 0", "intensities fall as exp(-B / (2 d^2)) (A^2)")
     lattices: tuple[int, int] = _range((1, 1), "at least 0", "lattices on a frame")
     lattice_scale: tuple[float, float] = _range(
-        (0.3, 1.0), "above 0", "intensity of the second and further lattices over the first's"
+        (0.3, 1.0), "above 0", "intensity of further lattices relative to the first"
     )
-    cell_spread: float = _setting(0.0, "between 0 and 1", "scatter of a crystal's a, b, c, a share of them (rms)")
-    angle_spread: float = _setting(0.0, "at least 0", "scatter of a crystal's angles (degrees rms)")
+    cell_spread: float = _setting(0.0, "between 0 and 1", "relative scatter of a, b, c of a crystal (rms)")
+    angle_spread: float = _setting(0.0, "at least 0", "scatter of the cell angles of a crystal (degrees rms)")
     blank_share: float = _setting(0.0, "between 0 and 1", "share of frames without a crystal")
 
-    n_spots: tuple[int, int] | None = _range((60, 120), "at least 0", "spots on a frame, the strongest")
+    n_spots: tuple[int, int] | None = _range(
+        (60, 120), "at least 0", "number of spots on a frame; the strongest are kept"
+    )
     false_share: tuple[float, float] = _range((0.0, 0.0), "between 0 and 1", "share of these spots that are false")
-    false_spots: tuple[int, int] = _range((0, 0), "at least 0", "further false spots")
-    false_place: str = _setting("detector", "", "false spots spread evenly over the detector's area or over 1/d")
-    position_noise: float = _setting(0.6, "at least 0", "noise of a spot's position along x and along y (pixels rms)")
+    false_spots: tuple[int, int] = _range((0, 0), "at least 0", "number of further false spots")
+    false_place: str = _setting(
+        "detector", "", "distribution of false spots: uniform over the detector's area or over 1/d"
+    )
+    position_noise: float = _setting(0.6, "at least 0", "noise of spot positions along x and along y (pixels rms)")
 
     cell_error: tuple[float, float, float] = _setting(
-        (0.0, 0.0, 0.0), "between -0.5 and 0.5", "the input cell's a, b, c are wrong by these shares"
+        (0.0, 0.0, 0.0), "between -0.5 and 0.5", "relative errors of a, b, c of the input cell"
     )
     distance_error: float = _setting(
-        0.0, "between -0.5 and 0.5", "spots are computed with a distance wrong by this share"
+        0.0, "between -0.5 and 0.5", "relative error of the distance with which spots are computed"
     )
     beam_centre_error: tuple[float, float] = _setting(
-        (0.0, 0.0), "any", "spots are computed with a beam centre wrong by these pixels"
+        (0.0, 0.0), "any", "error in pixels of the beam centre with which spots are computed"
     )
 
     panels: ManyPanels | None = None
@@ -106,9 +112,9 @@ class Scenario:
         Raises
         ------
         ParameterError
-            Naming the setting, its value and the range.
+            If a setting is out of its range; the error names the setting, its value and the range.
         CellError
-            When there is no such cell.
+            If there is no cell with these parameters.
         """
         for f in fields(self):
             self._check(f)
@@ -133,24 +139,24 @@ class Scenario:
 
     @property
     def true_cells(self) -> Array:
-        """Cells of the crystals, before their scatter, (M, 3, 3)."""
+        """The cells of the crystals without their scatter, (M, 3, 3), angstrom."""
         return np.stack([cell_from_parameters(cell) for cell in self.cells])
 
     @property
     def input_cells(self) -> Array:
-        """The input cells of an indexer: the true ones with `cell_error`, (M, 3, 3), angstrom."""
+        """The input cells (M, 3, 3) for an indexer, angstrom: the true cells with `cell_error`."""
         factor = np.concatenate([1 + np.array(self.cell_error), np.ones(3)])
         return np.stack([cell_from_parameters(np.array(cell) * factor) for cell in self.cells])
 
     def with_panels(self, panels: ManyPanels) -> Scenario:
-        """The scenario on a detector of many panels; the errors of beam centre and distance are the detector's."""
+        """The scenario on a detector of many panels, which has its own errors of beam centre and distance."""
         panels = panels.off(self.beam_centre_error, self.distance_error)
         size = panels.true.pixel * 1e3
         return dataclasses.replace(self, panels=panels, distance=panels.distance, pixel_size=size)
 
     @property
     def detector(self) -> SimulatedDetector:
-        """The detector at its true place."""
+        """The detector at its true position."""
         return self._flat if self.panels is None else self.panels
 
     @property
@@ -160,7 +166,7 @@ class Scenario:
 
     @property
     def assumed_detector(self) -> SimulatedDetector:
-        """Where the detector is taken to be when spots are computed, with the errors of distance and beam centre."""
+        """The detector with the errors of distance and beam centre, with which spots are computed."""
         if self.panels is not None:
             return self.panels.assumed
         true = self._flat
@@ -168,7 +174,7 @@ class Scenario:
         return dataclasses.replace(true, distance=true.distance * (1 + self.distance_error), beam_centre=centre)
 
     def as_json(self) -> str:
-        """All settings as one JSON object, in the order of their definition; panels by their geometry file."""
+        """All settings as one JSON object, in the order of their definition; panels as their geometry file."""
         settings = dataclasses.asdict(dataclasses.replace(self, panels=None))
         settings["panels"] = self.panels and self.panels.geometry.text
         return json.dumps(settings)

@@ -1,4 +1,4 @@
-"""One still: crystals in random orientations, the spots that are seen of them, false spots."""
+"""The simulation of one still: crystals in random orientations, their visible spots, and false spots."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from ..model.lattice import is_allowed
 from .scenario import Scenario
 
 TRIES = 200
-"""Orientations tried until a frame has as many spots as it must."""
+"""Largest number of orientations tried until a frame has as many spots as required."""
 
 
 @dataclass(frozen=True)
 class Still:
-    """One frame of n spots, the strongest first, and k lattices.
+    """A frame of n spots, the strongest first, and k lattices.
 
     Attributes
     ----------
     spots : (n, 3) float64
-        On the Ewald sphere, 1/angstrom, as computed with the assumed detector.
+        Spots on the Ewald sphere, 1/angstrom, as computed with the assumed detector.
     pixels : (n, 2) or (n, 3) float64
-        Where they were seen; on a detector of many panels with the number of the panel.
+        Pixels at which spots were seen; with the number of the panel if there are many panels.
     intensity : (n,) float64
+        Intensity of each spot, in arbitrary units.
     lattice : (n,) int64
-        The lattice a spot belongs to, -1 for a false one.
+        Number of the lattice to which a spot belongs; -1 for a false spot.
     hkl : (n, 3) int64
-        Its Miller indices, zeros for a false one.
+        Miller indices of each spot; zeros for a false spot.
     cells : (k, 3, 3) float64
-        The oriented cells, rows a, b, c, angstrom.
+        The oriented cells of the lattices, rows a, b, c, angstrom.
     input_cell : (k,) int64
-        Which of the scenario's cells each is.
+        Number of the cell in the scenario for each lattice.
     """
 
     spots: Array
@@ -49,7 +50,7 @@ class Still:
 
 @dataclass(frozen=True)
 class _Seen:
-    """True spots before noise, parallel arrays as in `Still`."""
+    """True spots before noise, as parallel arrays like those of `Still`."""
 
     pixels: Array
     intensity: Array
@@ -62,12 +63,12 @@ class _Seen:
 
 
 def simulate_still(scenario: Scenario, seed: int, index: int) -> Still:
-    """Frame `index` of a simulation; its random numbers depend on (seed, index) only.
+    """Simulate frame `index`, whose random numbers depend only on (seed, index).
 
     Raises
     ------
     ParameterError
-        When the scenario cannot give as many spots as it asks for.
+        If the scenario cannot give as many spots as it asks for.
     """
     rng = np.random.default_rng((seed, index))
     n_lattices = _between(scenario.lattices, rng)
@@ -93,25 +94,25 @@ def _between(ends: tuple[int, int], rng: np.random.Generator) -> int:
 
 
 def _spot_numbers(scenario: Scenario, n_lattices: int, rng: np.random.Generator) -> tuple[int | None, int]:
-    """True (None: all that are seen) and false spots of a frame."""
+    """The numbers of true spots (None: all visible spots) and of false spots of a frame."""
     further = _between(scenario.false_spots, rng)
     if scenario.n_spots is None:
         return None, further
     n = _between(scenario.n_spots, rng)
-    # Rounded up or down by chance, so that the mean share is the one asked for.
+    # The number is rounded up or down at random, so that the mean share is the requested one.
     n_false = int(n * rng.uniform(*scenario.false_share) + rng.random()) if n_lattices else n
     n_false = min(n_false, n)
     return n - n_false, n_false + further
 
 
 def _false_among(n_true: int, scenario: Scenario, rng: np.random.Generator) -> int:
-    """False spots that make up their share beside n true ones."""
+    """The number of false spots that gives the requested share beside n true spots."""
     share = rng.uniform(*scenario.false_share)
     return int(n_true * share / max(1 - share, 0.01) + rng.random())
 
 
 def _crystals(scenario: Scenario, n: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.int64]]:
-    """Cells (n, 3, 3) of crystals, scattered and turned at random, and which of the scenario's cells each is."""
+    """Cells (n, 3, 3) of crystals with random scatter and orientation, and the number of each in the scenario."""
     kinds = rng.integers(len(scenario.cells), size=n)
     cells = np.empty((n, 3, 3))
     for i, kind in enumerate(kinds):
@@ -123,7 +124,7 @@ def _crystals(scenario: Scenario, n: int, rng: np.random.Generator) -> tuple[Arr
 
 
 def random_rotation(rng: np.random.Generator) -> Array:
-    """A rotation matrix, every orientation equally likely."""
+    """A random rotation matrix, with every orientation equally likely."""
     w, x, y, z = (q := rng.standard_normal(4)) / np.linalg.norm(q)
     return np.array(
         [
@@ -135,7 +136,7 @@ def random_rotation(rng: np.random.Generator) -> Array:
 
 
 def _seen_spots(cells: Array, scenario: Scenario, rng: np.random.Generator) -> _Seen:
-    """All spots of some lattices that the detector sees, without noise."""
+    """All spots of some lattices that are on the detector, without noise."""
     parts = [_spots_of_lattice(cell, i, scenario, rng) for i, cell in enumerate(cells)]
     if not parts:
         return _Seen(
@@ -161,7 +162,7 @@ def _spots_of_lattice(cell: Array, lattice: int, scenario: Scenario, rng: np.ran
     seen = (np.abs(depth) < 1) & (length >= 1 / scenario.d_max) & scenario.detector.holds(pixels)
 
     hkl, pixels, length, depth = hkl[seen], pixels[seen], length[seen], depth[seen]
-    # Wilson's statistics of acentric reflections, their fall-off, and how much of each is cut by the sphere.
+    # Intensities follow Wilson statistics of acentric reflections, a fall-off, and the part cut by the sphere.
     intensity = rng.standard_exponential(len(hkl)) * np.exp(-scenario.b_factor / 2 * length**2) * (1 - depth**2)
     if lattice > 0:
         intensity *= rng.uniform(*scenario.lattice_scale)
@@ -171,7 +172,7 @@ def _spots_of_lattice(cell: Array, lattice: int, scenario: Scenario, rng: np.ran
 def _still(
     true: _Seen, n_false: int, cells: Array, kinds: NDArray[np.int64], scenario: Scenario, rng: np.random.Generator
 ) -> Still:
-    """True spots with their noise among false ones, sorted by intensity."""
+    """A still of true spots with noise and of false spots, sorted by intensity."""
     n_true = len(true.hkl)
     noisy = true.pixels.copy()
     noisy[:, :2] += scenario.position_noise * rng.standard_normal((n_true, 2))
@@ -192,12 +193,12 @@ def _still(
 
 
 def _false_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
-    """Pixels (n, 2 or 3) of false spots within the resolution limits.
+    """Draw pixels (n, 2 or 3) of false spots within the resolution limits.
 
     Raises
     ------
     ParameterError
-        When the detector lies outside of them.
+        If the detector lies outside of these limits.
     """
     found = [scenario.detector.around_beam(np.empty((0, 2)))]
     for _ in range(TRIES):
@@ -209,7 +210,7 @@ def _false_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array
 
 
 def _ring_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
-    """Pixels (n, 2 or 3), on the detector or beside it, between the rings of the resolution limits."""
+    """Draw pixels (n, 2 or 3), on or beside the detector, between the rings of the resolution limits."""
     detector, wavelength = scenario.detector, scenario.wavelength
     ends = np.array([1 / scenario.d_max, 1 / scenario.d_min])
     ends = np.minimum(ends, np.linalg.norm(detector.spots(detector.corners, wavelength), axis=1).max())
@@ -224,7 +225,7 @@ def _ring_pixels(n: int, scenario: Scenario, rng: np.random.Generator) -> Array:
 
 
 def _radius(q: Array, scenario: Scenario) -> Array:
-    """Distance from the beam centre, in pixels, of spots of length q."""
+    """The distance in pixels from the beam centre of spots with length q, 1/angstrom."""
     two_theta = 2 * np.arcsin(np.minimum(q * scenario.wavelength / 2, 1))
     radius: Array = np.tan(two_theta) * (scenario.distance / (scenario.pixel_size * 1e-3))
     return radius

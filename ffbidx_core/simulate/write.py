@@ -1,4 +1,4 @@
-"""Simulated frames as a spot file with the truth beside the spots."""
+"""The writer of simulated frames as a spot file with the true crystals."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..write.atomic import write_file
 from .frames import SimulatedFrames
 
 PANEL = 0
-"""The only panel of a flat detector, third column of `/pixel`."""
+"""Number of the only panel of a flat detector, in the third column of `/pixel`."""
 
 
 def write_frames(path: str, frames: SimulatedFrames, overwrite: bool = False) -> None:
-    """Write an HDF5 spot file: spots, input cells, `/truth`, and the settings as JSON in the root's attributes.
+    """Write an HDF5 spot file with spots, input cells, `/truth`, and the settings as JSON in the root's attributes.
 
     Raises
     ------
     OutputError
-        When the file is there already or cannot be written.
+        If the file exists already or cannot be written.
     """
-    # In memory first: HDF5 does not survive a full disk.
+    # The file is made in memory first, because HDF5 ends the program if the disk is full.
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         _write_spots(file, frames)
@@ -59,6 +59,6 @@ def _write_truth(group: h5py.Group, frames: SimulatedFrames) -> None:
 
 
 def _dataset(group: h5py.Group, name: str, data: np.ndarray) -> h5py.Dataset:
-    # An empty dataset cannot be chunked.
+    # An empty dataset cannot have chunks.
     filters = {"compression": "gzip", "shuffle": True, "fletcher32": True} if len(data) else {}
     return group.create_dataset(name, data=data, **filters)
