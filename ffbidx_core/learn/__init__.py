@@ -1,4 +1,4 @@
-"""A run learns from its first frames: its cells, the scatter of its residuals, and where the beam is."""
+"""Learning from the first frames of a run: its cells, the scatter of residuals, and the position of the beam."""
 
 from .cells import learn_cells
 from .lesson import Lesson, learn, learned_plan

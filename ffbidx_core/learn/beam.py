@@ -1,4 +1,4 @@
-"""The beam is put where a run's first frames have it, and cells are learned with the beam there."""
+"""Finding the beam from the first frames of a run, and learning the cells with the beam at this position."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .lesson import Lesson
 T = TypeVar("T")
 
 MOST_MOVES = 3
-"""Steps in which a shift that hides crystals is followed at most."""
+"""Largest number of steps in which the beam is moved."""
 SCANNED_BELOW = 0.4
-"""Share of the frames with a crystal below which many shifts are tried."""
+"""Share of frames with a crystal below which many shifts are tried."""
 
 
 def settle_beam(
@@ -26,25 +26,25 @@ def settle_beam(
     p: Parameters,
     start: BeamShift = NO_SHIFT,
 ) -> tuple[Sequence[tuple[T, Lesson]], BeamShift, BeamShift | None]:
-    """Move the beam where residuals show a significant shift and frames are indexed better with it.
+    """Move the beam if residuals show a significant shift and frames are indexed better with it.
 
     Parameters
     ----------
     learn_at
-        Learns with the beam shifted: a lesson for each set of input cells, and whatever goes with it.
+        Function that learns with the beam shifted; returns a lesson for each set of input cells, with any other data.
     scan
-        Tries many shifts about one, for a beam that is far off.
+        Function that tries many shifts around a given one, for a beam that is far off.
     start
-        Where the beam is at first.
+        Shift of the beam at the start.
 
     Returns
     -------
     learned
-        With the beam where it is.
+        The lessons with the beam at its final position.
     shift : BeamShift
-        By how much the beam was moved.
+        Shift by which the beam was moved.
     left : BeamShift or None
-        By how much the beam is still off, where that is significant.
+        Remaining offset of the beam; None if it is not significant.
     """
     shift = start
     learned = learn_at(shift)
@@ -60,7 +60,7 @@ def settle_beam(
 def _followed(
     learn_at: Callable[[BeamShift], Sequence[tuple[T, Lesson]]], learned: Sequence[tuple[T, Lesson]], shift: BeamShift
 ) -> tuple[Sequence[tuple[T, Lesson]], BeamShift]:
-    """Move the beam as the residuals say, while they do, the evidence rises and no fewer unseen spots are predicted."""
+    """Move the beam by the residuals as long as the evidence rises and no fewer unseen spots are predicted."""
     for _ in range(MOST_MOVES):
         if (left := _shift(learned)) is None:
             break
@@ -72,7 +72,7 @@ def _followed(
 
 
 def _shift(learned: Sequence[tuple[T, Lesson]]) -> BeamShift | None:
-    """The beam shift that the residuals of all input cells' crystals show; None where none is significant."""
+    """The beam shift from the residuals of the crystals of all input cells; None if it is not significant."""
     misfits = [lesson.misfit for _, lesson in learned if lesson.misfit is not None]
     if not misfits:
         return None
@@ -90,12 +90,12 @@ def _evidence(learned: Sequence[tuple[T, Lesson]]) -> float:
 
 
 def _predicts_less(trial: Sequence[tuple[T, Lesson]], learned: Sequence[tuple[T, Lesson]]) -> bool:
-    """Whether the crystals of a trial predict fewer spots that their fit has not seen, where that was judged."""
+    """Whether the crystals of a trial predict fewer unseen spots; false if that was not judged."""
     pairs = [(a.unseen, b.unseen) for (_, a), (_, b) in zip(trial, learned, strict=True)]
     return any(a is not None and b is not None and a.over(b) < 1 for a, b in pairs)
 
 
 def _rate(learned: Sequence[tuple[T, Lesson]]) -> float:
-    """The share of the frames with spots enough that has a crystal."""
+    """The share of frames with a crystal among the frames with enough spots."""
     indexed = np.concatenate([np.zeros(0, bool), *(lesson.evidence.indexed for _, lesson in learned)])
     return float(indexed.mean()) if len(indexed) else 1.0

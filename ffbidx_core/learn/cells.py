@@ -1,4 +1,4 @@
-"""The cell learned from a run's first frames, so that one 2 % wrong, or a wrong detector distance, mends itself."""
+"""Learning the cell from the first frames of a run, which corrects a cell 2 % off, or a wrong detector distance."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..model.strain import strains, symmetric
 from ..parameters import Parameters
 
 CAUTION = 4.0
-"""Crystals that vote for no strain: n crystals move the cell by n / (n + CAUTION) of their strain."""
+"""Weight of zero strain in number of crystals: n crystals change the cell by n / (n + CAUTION) of their strain."""
 
 ENOUGH = 0.8
-"""Share of the frames with a crystal below which the cells are tried at other scales first."""
+"""Share of frames with a crystal below which the cells are first tried at other scales."""
 SCALES = (0.99, 1.01, 0.98, 1.02, 0.97, 1.03)
-"""Factors on all lengths at once, as a wrong detector distance or another temperature makes them."""
+"""Factors on all lengths, as caused by a wrong detector distance or another temperature."""
 SETTLED = 2e-4
-"""Largest strain of a cell in a round that is the last."""
+"""Largest strain of a cell in a round after which learning ends."""
 
 
 def learn_cells(
@@ -33,9 +33,9 @@ def learn_cells(
     Returns
     -------
     cells : (M, 3, 3) float64
-        Unchanged where fewer than `p.learn_min_crystals` crystals were found.
+        The learned cells, angstrom; a cell with fewer than `p.learn_min_crystals` crystals is unchanged.
     n_crystals : (M,) int64
-        Number of crystals that each cell was learned from; 0 where the cell is unchanged.
+        Number of crystals from which each cell was learned; 0 if the cell is unchanged.
     """
     learned = np.array(cells, dtype=np.float64)
     taught_by = np.zeros(len(learned), dtype=np.int64)
@@ -66,7 +66,7 @@ def learn_cells(
 
 @dataclass
 class _BestCrystals:
-    """The best crystal of each frame that has one, found with the cells `start` (M, 3, 3)."""
+    """The best crystal of each frame that has a crystal, found with the cells `start` (M, 3, 3)."""
 
     start: Array
     cells: Array
@@ -77,7 +77,7 @@ class _BestCrystals:
 
 @dataclass
 class _Frames:
-    """The frames to learn from."""
+    """The frames from which cells are learned."""
 
     devices: Devices
     spots: NDArray[Any]
@@ -90,7 +90,7 @@ class _Frames:
         return int(np.count_nonzero(np.diff(self.offsets) >= self.p.learn_min_spots))
 
     def index(self, start: Array) -> _BestCrystals:
-        """Index the frames with some cells; the evidence is the sum of -log10 of the chance levels."""
+        """Index the frames with some cells; the evidence of the result is the sum of -log10 of the chance levels."""
         plan = SearchPlan.make(start, self.p)
         result = self.devices.index_frames(self.spots, self.offsets, plan, self.p, given_cells=self.given)
         first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]

@@ -1,10 +1,10 @@
-"""Lattices that are surely not there, tried on indexed frames: do they explain these about as well as the crystals do?
+"""Decoys: lattices that are certainly not there, tried on indexed frames to see whether they do as well as crystals.
 
-The expected number of false crystals reckons with random spots. Spots of another lattice, or of the right one that were
-computed with a wrong beam, distance or wavelength, are not random, and more coincidences come out of them than out of
-random ones. How many is asked of the frames themselves: the same search is made with *decoys*, cells that differ from
-the run's by one axis or by all of them, and the run's cell with the beam elsewhere. A decoy shares as much with the
-cell as another lattice could. A true crystal is far better than every decoy; a coincidence is not.
+The expected number of false crystals assumes random spots. Spots of another lattice, or of the right one computed with
+a wrong beam centre, distance or wavelength, are not random and produce more coincidences. The frames themselves show
+how many: the same search is made with *decoys*, which are cells that differ from the cell of the run in one axis or in
+all axes, and the cell of the run with the beam displaced. A decoy shares as much with the cell as another lattice may.
+A true crystal is far better than every decoy; a coincidence is not.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from ..model.records.ragged import offsets_of
 from ..parameters import Parameters
 
 ONE_AXIS, ALL_AXES = 1.13, 1.17
-"""Factors of a decoy's axes, and their inverses: too far for a strain, and no ratio of small whole numbers."""
+"""Factors (or divisors) of a decoy's axes: too large for a strain, and no ratios of small whole numbers."""
 FAR, NEAR = 1.7, 0.35
-"""Beam shifts of decoys in units of the shortest reciprocal vector; a lattice is hidden by the far ones only."""
+"""Beam shifts of decoys in units of the shortest reciprocal vector; only the far ones hide a lattice."""
 DIRECTIONS = 6
 SPREAD_OF_SHIFTS = (0.9, 1.3)
-"""The shifts of the six directions grow from the first to the second of these factors."""
+"""Factors between which the shifts grow over the six directions."""
 CLOSE = 0.5
-"""Share of the crystal's evidence from which on a decoy is close to it."""
+"""Share of the crystal's evidence above which a decoy is close to it."""
 
 
 @dataclass(frozen=True)
 class IndexedSpots:
-    """Spots of F indexed frames that have one input cell.
+    """The spots of F indexed frames with the same input cell.
 
     Attributes
     ----------
     spots : (N, 3) float32
-        1/angstrom.
+        Spots, 1/angstrom.
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     cell : (3, 3) float64
-        The primitive input cell, as learned where it was.
+        The primitive input cell, or the learned cell if there is one, rows a, b, c, angstrom.
     spread : Spread or None
-        Scatter of residuals and strains, where it was learned.
+        Scatter of residuals and strains; None if it was not learned.
     """
 
     spots: NDArray[np.float32]
@@ -60,12 +60,12 @@ class IndexedSpots:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.offsets) - 1
 
 
 def contest(devices: Devices, frames: IndexedSpots) -> Contest:
-    """Index frames with their cell and with the decoys of it, and count the frames on which a decoy comes near."""
+    """Index frames with their cell and with its decoys, and count the frames on which a decoy is better or close."""
     p = Parameters.preset("best", searches=1, max_false_rate=1.0)
     own = _evidence(devices, frames, [frames.spots], frames.cell, p)[0]
     cells = [_evidence(devices, frames, [frames.spots], cell, p)[0] for cell in decoy_cells(frames.cell)]
@@ -77,7 +77,7 @@ def contest(devices: Devices, frames: IndexedSpots) -> Contest:
 
 
 def decoy_cells(cell: Array) -> Iterator[Array]:
-    """Cells (3, 3) that are not `cell`: with one axis longer or shorter, and with all of them so."""
+    """Yield cells (3, 3) that differ from `cell`: one axis, or all axes, are longer or shorter."""
     for axis, factor in itertools.product(range(3), (ONE_AXIS, 1 / ONE_AXIS)):
         scale = np.ones((3, 1))
         scale[axis] = factor
@@ -87,7 +87,7 @@ def decoy_cells(cell: Array) -> Iterator[Array]:
 
 
 def decoy_shifts(cell: Array) -> Array:
-    """Far and near shifts (2 DIRECTIONS, 2) of the beam, times the wavelength in radian."""
+    """Far and near shifts (2 DIRECTIONS, 2) of the beam, 1/angstrom; times the wavelength they are in radian."""
     angle = 2 * np.pi * (np.arange(DIRECTIONS) + 0.3) / DIRECTIONS
     length = np.linspace(*SPREAD_OF_SHIFTS, DIRECTIONS)[:, None]
     shifts = shortest_reciprocal(cell) * length * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -95,7 +95,7 @@ def decoy_shifts(cell: Array) -> Array:
 
 
 def _moved(frames: IndexedSpots, shift: Array) -> NDArray[np.float32]:
-    """The spots of frames with the beam shifted; those of frames that lie on no Ewald sphere stay."""
+    """The spots of frames with the beam shifted; spots of a frame that lie on no Ewald sphere are not changed."""
     spots = frames.spots.astype(np.float64)
     for begin, end in itertools.pairwise(frames.offsets):
         if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
@@ -107,7 +107,7 @@ def _moved(frames: IndexedSpots, shift: Array) -> NDArray[np.float32]:
 def _evidence(
     devices: Devices, frames: IndexedSpots, versions: list[NDArray[np.float32]], cell: Array, p: Parameters
 ) -> Array:
-    """-log10 of the false crystals expected that are as good as the best of each frame, at least 0, (versions, F)."""
+    """The evidence (versions, F) of frames: -log10 of the expected false crystals as good as the best, at least 0."""
     counts = np.diff(frames.offsets)
     result = devices.index_frames(
         np.concatenate(versions),

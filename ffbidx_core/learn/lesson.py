@@ -1,4 +1,4 @@
-"""Learning from a run's first frames: the cell, the scatter of residuals and strains, a beam that is off."""
+"""Learning from the first frames of a run: the cell, the scatter of residuals and strains, and the beam shift."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .cells import learn_cells
 from .unseen import Unseen, predicted
 
 MOST_JUDGED = 32
-"""Indexed frames on which a lesson is judged."""
+"""Largest number of indexed frames on which a lesson is judged."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Lesson:
     Attributes
     ----------
     cells : (M, 3, 3) float64
-        The input cells, corrected.
+        The corrected input cells, rows a, b, c, angstrom.
     n_crystals : (M,) int64
-        Number of crystals that each cell was learned from; 0 where the cell is unchanged.
+        Number of crystals from which each cell was learned; 0 if the cell is unchanged.
     misfit : Misfit or None
-        Beam shift and scatter from the residuals of these crystals; None where crystals are too few, or spots lie on
-        no Ewald sphere around +z.
+        Beam shift and scatter from the residuals of these crystals; None if there are too few crystals, or if spots
+        lie on no Ewald sphere around +z.
     evidence : Evidence
-        How well the frames that have spots enough to learn from are indexed with the learned cells.
+        Evidence of the frames with enough spots, indexed with the learned cells.
     predicts_by_spread : bool
-        Whether crystals that are fitted with the scatter predict spots as well as others, or better.
+        Whether crystals fitted with the scatter predict spots at least as well as crystals fitted without it.
     unseen : Unseen or None
-        How many spots that their fit has not seen the crystals predict; None where that was not judged.
+        Number of unseen spots that the crystals predict; None if that was not judged.
     """
 
     cells: Array
@@ -58,12 +58,12 @@ class Lesson:
 
     @property
     def spread(self) -> Spread | None:
-        """The scatter of residuals and strains, as the search takes it; None where it was not found, or does harm."""
+        """The scatter of residuals and strains for the search; None if it was not found, or makes predictions worse."""
         return self.misfit.spread_with_shift if self.misfit is not None and self.predicts_by_spread else None
 
 
 def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters) -> Lesson:
-    """Learn from some frames, whose input cells are (M, 3, 3)."""
+    """Learn from some frames with the input cells (M, 3, 3)."""
     learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
     may_teach = np.diff(offsets) >= p.learn_min_spots
     if not n_crystals.any():
@@ -81,9 +81,9 @@ def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cel
 def _judged(
     lesson: Lesson, given: Array, predict: Callable[[SearchPlan], Unseen], n_frames: int, p: Parameters
 ) -> Lesson:
-    """The part of a lesson that predicts unseen spots best: all, the cells without the scatter, or nothing.
+    """The part of a lesson that predicts unseen spots best: all of it, the cells without the scatter, or nothing.
 
-    A lesson stays as it is where fewer than half of the halves of its frames have spots enough to be indexed.
+    A lesson is not changed if fewer than half of the halves of its frames have enough spots to be indexed.
     """
     without = replace(lesson, predicts_by_spread=False)
     nothing = replace(without, cells=np.array(given, dtype=np.float64), n_crystals=np.zeros_like(lesson.n_crystals))
@@ -92,7 +92,7 @@ def _judged(
     if max(unseen.indexed for unseen in found) < n_frames:
         return lesson
     gains = [unseen.over(found[-1]) for unseen in found]
-    # As many as n spots differ by their square root; of parts that are alike the one that has more is taken.
+    # A count n has an error of its square root; among parts equal within the error the most complete one is taken.
     best = next(k for k, gain in enumerate(gains) if gain >= max(gains) - found[-1].error)
     return replace(parts[best], unseen=found[best])
 
@@ -122,6 +122,6 @@ def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchRes
 def learned_plan(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> SearchPlan:
-    """The search plan for input cells (M, 3, 3) of a run that begins with these frames; the beam is not moved."""
+    """The search plan for input cells (M, 3, 3), learned from these frames without moving the beam."""
     lesson = learn(devices, spots, offsets, cells, p)
     return SearchPlan.make(lesson.cells, p, lesson.spread)

@@ -1,8 +1,8 @@
-"""Is the cell a multiple of the true one, or a part of it? The half-integer test, and the same with thirds.
+"""Testing whether a cell is a multiple or a part of the true one, by half-integer indices and by thirds.
 
-If the indices of nearly all indexed spots have an even sum f.h (f of zeros and ones), the lattice has the vector
-f.(a, b, c) / 2 too: the cell is twice too large. If spots that are not indexed gather at f / 2 between the lattice
-points, the lattice lacks vectors: the cell is half the true one, or its centring forbids what is there.
+If the indices of nearly all indexed spots have an even sum f.h (f of zeros and ones), the lattice also has the vector
+f.(a, b, c) / 2: the cell is twice too large. If spots that are not indexed gather at f / 2 between the lattice points,
+the lattice lacks vectors: the cell is half the true one, or its centring forbids existing reflections.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from ..model.lattice import CENTRINGS, primitive_basis, shortest_basis
 from ..model.misfit.equations import LARGEST_SHARE, RADIUS
 
 FEWEST_SPOTS = 100
-"""Indexed spots from which on their indices say something."""
+"""Smallest number of indexed spots whose indices are tested."""
 RARE = 0.2
-"""Indices that should be as frequent as others and are rarer than this share of that are none of the lattice."""
+"""Indices with less than this share of their expected frequency do not belong to the lattice."""
 CLEARLY = 8.0
-"""Standard deviations above chance from which on spots between the lattice points are no accident."""
+"""Significance, in standard deviations above chance, of spots between the lattice points."""
 SHARE = 0.05
-"""Spots between the lattice points, over the indexed ones, from which on they matter."""
+"""Smallest ratio of spots between the lattice points to indexed spots that matters."""
 N_CONTROLS = 40
 
 
 @dataclass(frozen=True)
 class Multiple:
-    """A cell that is too large or too small.
+    """The finding that a cell is too large or too small.
 
     Attributes
     ----------
     too_large : bool
+        Whether the cell is too large; otherwise it is too small.
     vector : (3,) int64;  order : int
-        f, and 2 or 3, on the primitive cell.
+        The vector f on the primitive cell, and the order 2 or 3.
     n_spots : int
-        Indexed spots whose sum f.h is no multiple of the order, or unindexed ones at f / order.
+        Number of indexed spots whose sum f.h is no multiple of the order, or of unindexed spots at f / order.
     expected : float
-        How many there would be: of a right cell, or by chance.
+        Number expected for a correct cell, or by chance.
     of : int
-        Of so many indexed, or unindexed, spots.
+        Number of indexed, or of unindexed, spots.
     significance : float
-        Standard deviations between the two.
+        Difference of the two numbers in standard deviations.
     cell : (3, 3) float64
-        The primitive cell that would be right.
+        The primitive cell that would be correct, rows a, b, c, angstrom.
     """
 
     too_large: bool
@@ -60,12 +61,12 @@ class Multiple:
     cell: Array
 
     def place(self, basis: Array) -> Array:
-        """f / order (3,) in terms of the conventional cell, or of its indices; `basis` makes it the primitive one."""
+        """f / order (3,) in terms of the conventional cell or its indices; `basis` transforms to the primitive cell."""
         return np.asarray(self.vector @ basis if self.too_large else np.linalg.solve(basis, self.vector)) / self.order
 
 
 def functionals() -> list[tuple[NDArray[np.int64], int]]:
-    """The 7 vectors of zeros and ones, and the 13 with thirds, one of each pair f, -f; each with its order."""
+    """The 7 vectors f of zeros and ones (order 2), and the 13 for thirds (order 3), one of each pair f, -f."""
     found = []
     for order in (2, 3):
         for f in itertools.product(range(order), repeat=3):
@@ -76,7 +77,7 @@ def functionals() -> list[tuple[NDArray[np.int64], int]]:
 
 
 def find_multiple(crystals: Crystals, reference: int) -> Multiple | None:
-    """The clearest sign that a reference is a multiple or a part of the true cell, by its crystals."""
+    """The clearest evidence of the crystals that a reference cell is a multiple or a part of the true cell, or None."""
     rows, crystal, indices, distance = _nearest(crystals)
     radius = min(RADIUS, LARGEST_SHARE * shortest_reciprocal(crystals.references[reference]))
     near = distance < radius
@@ -92,7 +93,7 @@ def find_multiple(crystals: Crystals, reference: int) -> Multiple | None:
 
 
 def _nearest(crystals: Crystals) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """Each crystal with each spot of its frame: the rows of both, the indices (n, 3), not rounded, and how far off."""
+    """All pairs of a crystal and a spot of its frame: rows of both, unrounded indices (n, 3), and distances."""
     rows, crystal = crystals.pairs()
     indices = np.einsum("nij,nj->ni", crystals.cells[crystal], crystals.spots[rows])
     off = np.einsum("ni,nij->nj", indices - np.rint(indices), reciprocal(crystals.cells)[crystal])
@@ -100,7 +101,7 @@ def _nearest(crystals: Crystals) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 
 
 def _too_large(hkl: NDArray[np.int64], cell: Array) -> Multiple | None:
-    """The functional by which fewest of the indices (n, 3) are no multiples, where those are too few."""
+    """The vector f for which the fewest indices (n, 3) are no multiples, if these are too few; otherwise None."""
     if len(hkl) < FEWEST_SPOTS:
         return None
     best: Multiple | None = None
@@ -114,19 +115,19 @@ def _too_large(hkl: NDArray[np.int64], cell: Array) -> Multiple | None:
 
 
 def without_multiples(hkl: NDArray[np.int64], cell: Array) -> tuple[Array, int]:
-    """The cell that is left when everything is taken out of a primitive one (3, 3) that makes it too large.
+    """Divide a primitive cell (3, 3) until it is no longer too large.
 
     Parameters
     ----------
     hkl : (n, 3)
-        Indices of indexed spots.
+        Miller indices of indexed spots.
 
     Returns
     -------
     cell : (3, 3) float64
-        A primitive cell.
+        The primitive cell, rows a, b, c, angstrom.
     times : int
-        By how much the volume of `cell` is too large; 1 where it is not.
+        Factor by which the volume of `cell` is too large; 1 if it is right.
     """
     times = 1
     while (found := _too_large(hkl, cell)) is not None:
@@ -136,10 +137,10 @@ def without_multiples(hkl: NDArray[np.int64], cell: Array) -> tuple[Array, int]:
 
 
 def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell: Array) -> Multiple | None:
-    """The place between the lattice points where most of the unindexed spots (n, 3) gather."""
+    """The position between the lattice points at which most of the unindexed spots (n, 3) gather, or None."""
 
     def count(place: Array) -> int:
-        """Spots at a place or at its opposite."""
+        """The number of spots at a position or at its opposite."""
         near = np.zeros(len(indices), dtype=bool)
         for sign in (1, -1):
             off = indices - sign * place
@@ -147,7 +148,7 @@ def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell
             near |= (off * off).sum(axis=1) < radius**2
         return int(near.sum())
 
-    # As many places where no cell has spots say what chance does; the opposite of a half is the half itself.
+    # Positions at which no cell has spots give the number expected by chance; a half is its own opposite.
     chance = np.mean([count(place) for place in _controls()])
     best: Multiple | None = None
     for f, order in functionals():
@@ -162,7 +163,7 @@ def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell
 
 
 def _controls() -> Array:
-    """Places spread evenly, none of them near a lattice point, a half or a third."""
+    """Evenly spread positions, none of them near a lattice point, a half or a third."""
     steps = np.arange(1, 400)[:, None] * np.array([0.8191725134, 0.6710436067, 0.5497004779]) % 1
     special = np.array([0, 1 / 3, 1 / 2, 2 / 3, 1])
     far = np.abs(steps[:, :, None] - special).min(axis=2).max(axis=1) > 0.07
@@ -170,7 +171,7 @@ def _controls() -> Array:
 
 
 def with_vector(cell: Array, f: NDArray[np.int64], order: int) -> Array:
-    """The primitive cell of the lattice that has f.cell / order besides the vectors of a cell."""
+    """The primitive cell of the lattice spanned by the vectors of a cell and f.cell / order."""
     basis = np.eye(3)
     basis[int(np.flatnonzero(f == 1)[0])] = f / order
     return np.asarray(shortest_basis(basis @ cell) @ basis @ cell)
@@ -187,13 +188,14 @@ def without_vectors(cell: Array, f: NDArray[np.int64], order: int) -> Array:
 
 
 def as_conventional(primitive: Array, given: Array, order: int) -> tuple[Array, str]:
-    """A primitive cell as a conventional one like a given cell: its vectors times or through the order, and a centring.
+    """The conventional cell of a primitive one, similar to a given cell: vectors times or over the order, and centring.
 
     Returns
     -------
     parameters : (6,) float64
+        Cell parameters, angstrom and degrees.
     centring : str
-        P with the primitive cell's own parameters where no conventional one is alike.
+        Letter of the centring; P with the parameters of the primitive cell if no conventional cell is similar.
     """
     factors = sorted(
         itertools.product((1.0, float(order), 1 / order), repeat=3), key=lambda row: sum(factor != 1 for factor in row)

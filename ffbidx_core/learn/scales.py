@@ -1,4 +1,4 @@
-"""Frames that do not fit their cell: do they fit it at another scale, because a length or a unit is wrong?"""
+"""Testing whether frames that do not fit their cell fit it at another scale, because a length or a unit is wrong."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..parameters import Parameters
 from .decoys import IndexedSpots, contest
 
 NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
-"""Scales of a wrong distance, wavelength or cell; so near to the right one the last fit does the rest."""
+"""Scales of a wrong distance, wavelength or cell; the steps are small enough for the last fit."""
 UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
-"""Scales of a wrong unit, and of a factor 2 pi."""
+"""Scales of a wrong unit, and of a missing or extra factor 2 pi."""
 FRAMES = 12
 FEWEST = 0.5
-"""Share of the frames that must be indexed at another scale."""
+"""Smallest share of frames that must be indexed at another scale."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Scale:
     Attributes
     ----------
     factor : float
-        The lengths of the cell fit when they are multiplied by it.
+        Factor by which the lengths of the cell must be multiplied to fit.
     indexed, before, of : int
-        Frames that are indexed at this scale and at the given one, of so many that were tried.
+        Number of frames indexed at this scale, indexed at the given scale, and tried.
     """
 
     factor: float
@@ -47,10 +47,10 @@ class Scale:
 def find_scale(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> Scale | None:
-    """The scale at which frames fit their cells (M, 3, 3), where it is clearly better than the given one.
+    """The scale at which frames fit their cells (M, 3, 3); None if none is clearly better than the given one.
 
     Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`. The best scale must index half
-    of them, and its crystals must win against lattices that are not there.
+    of them, and its crystals must do better than decoys.
     """
     half = fuller_half(offsets)
     frames = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
@@ -74,7 +74,7 @@ def find_scale(
 
 
 def note_of_scale(scale: Scale, cell: Array, centring: str) -> str:
-    """What is wrong with the scale of the frames and their cell (3, 3), and what to give instead."""
+    """A note on the wrong scale of the frames and their cell (3, 3), with its possible causes and the cell to give."""
     right = cell_option(cell_parameters(scale.factor * cell), centring)
     counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
     if scale.factor in UNITS:

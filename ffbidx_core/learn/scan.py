@@ -1,4 +1,4 @@
-"""A beam so far off that it hides most crystals: many shifts tried on a few frames."""
+"""Finding a beam so far off that most crystals are missed, by trying many shifts on a few frames."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from .friedel import centres_of_symmetry, is_flat
 
 RINGS = 4
 STEP = 0.3
-"""Distance of the shifts that are tried, a share of the shortest reciprocal vector: so near the fit finds the rest."""
+"""Spacing of the shifts in units of the shortest reciprocal vector, small enough for the fit to find the rest."""
 FRAMES = 24
 """Number of frames on which the shifts are tried."""
 
 
 def shifts_to_try(shortest: float, wavelength: float) -> Radian:
-    """Beam shifts (n, 2) on a hexagonal net around no shift, which is left out, the smallest ones first.
+    """Beam shifts (n, 2) in radian on a hexagonal net around zero, which is left out; the smallest shifts come first.
 
     Parameters
     ----------
     shortest
         Length of the shortest reciprocal vector of a cell, 1/angstrom; of several cells the largest of these lengths.
     wavelength
-        Angstrom.
+        Wavelength, angstrom.
     """
     i, j = np.meshgrid(*[np.arange(-RINGS, RINGS + 1)] * 2, indexing="ij")
     inside = (np.abs(i + j) <= RINGS) & ((i != 0) | (j != 0))
@@ -45,17 +45,17 @@ def shifts_to_try(shortest: float, wavelength: float) -> Radian:
 def scan_beam(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> Radian | None:
-    """The beam shift (2,) with which frames are indexed clearly better than without, the best of many.
+    """The best of many beam shifts (2,), in radian, if frames are indexed clearly better with it.
 
     Parameters
     ----------
     cells : (M, 3, 3)
-        Input cells, primitive ones.
+        Primitive input cells, rows a, b, c, angstrom.
 
     Returns
     -------
     (2,) float64 or None
-        None where none is better, or spots lie on no Ewald sphere around +z.
+        The beam shift; None if no shift is better, or spots lie on no Ewald sphere around +z.
     """
     trial = _Trial.of(devices, spots, offsets, cells, p)
     shortest = max(shortest_reciprocal(cell) for cell in cells)
@@ -65,7 +65,7 @@ def scan_beam(
 def beam_of_symmetry(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
 ) -> Radian | None:
-    """The same for shifts about which the frames of electron diffraction are symmetric, however far they are."""
+    """The best beam shift (2,), like `scan_beam`, among centres of symmetry of electron diffraction frames."""
     trial = _Trial.of(devices, spots, offsets, cells, p)
     if trial is None or not is_flat(spots, trial.wavelength):
         return None
@@ -79,11 +79,11 @@ class _Trial:
     Attributes
     ----------
     spots : (N, 3) float64
-        1/angstrom.
+        Spots, 1/angstrom.
     counts : (F,) int64
-        Spots of each frame.
+        Number of spots of each frame.
     wavelengths : (F,) float64
-        Angstrom.
+        Wavelength of each frame, angstrom.
     """
 
     devices: Devices
@@ -97,7 +97,7 @@ class _Trial:
     def of(
         cls, devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
     ) -> _Trial | None:
-        """Some of the frames; None where those with spots enough on an Ewald sphere are too few."""
+        """Choose some of the frames; None if too few have enough spots on an Ewald sphere."""
         chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)
         if len(chosen) < p.learn_min_crystals:
             return None
@@ -110,7 +110,7 @@ class _Trial:
         return float(np.median(self.wavelengths))
 
     def best(self, shifts: Radian) -> Radian | None:
-        """The best one of beam shifts (n, 2), where it is clearly better than none."""
+        """The best of beam shifts (n, 2), in radian; None if none is clearly better than no shift."""
         tried, n = np.concatenate([np.zeros((1, 2)), shifts]), len(self.counts)
         each = np.repeat(self.wavelengths, self.counts)
         moved = [spots_of_moved_detector(self.spots, each, Radian(shift)).astype(np.float32) for shift in tried]
@@ -130,9 +130,9 @@ class _Trial:
 def _frames_with_most_spots(
     spots: NDArray[Any], offsets: NDArray[np.int64], p: Parameters
 ) -> tuple[NDArray[np.int64], Array]:
-    """Up to `FRAMES` frames, spread over the half that has more spots, and their wavelengths in angstrom.
+    """Choose up to `FRAMES` frames with many spots; returns their numbers and their wavelengths in angstrom.
 
-    Of so few frames that half of them would not do, over all.
+    They are spread over the half with more spots, or over all frames if half of them would be too few.
     """
     n = len(offsets) - 1
     half = fuller_half(offsets) if n >= 2 * p.learn_min_crystals else np.arange(n)

@@ -1,8 +1,8 @@
-"""How well crystals predict spots that their fit has not seen: what is learned must make that better, not worse.
+"""Testing how well crystals predict spots that were not used in their fit; learned values must improve this.
 
-Half of each frame's spots are indexed, and of the other half those are counted that lie near to a reflection of the
-crystal; then the halves change places. A beam, a cell or a prior that gives a fit more freedom than the crystals have,
-or less, predicts fewer of them.
+Half of the spots of each frame are indexed, and the spots of the other half are counted that lie near a reflection of
+the crystal; then the halves are exchanged. A beam, a cell or a prior that gives a fit more or less freedom than the
+crystals have predicts fewer of these spots.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ..model.records.ragged import offsets_of
 from ..parameters import Parameters
 
 RADII = (0.0005, 0.001, 0.002)
-"""Distances of a spot from a reflection within which it is predicted, 1/angstrom."""
+"""Distances from a reflection, 1/angstrom, within which a spot counts as predicted."""
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """Unseen spots that are predicted.
+    """The numbers of unseen spots that are predicted.
 
     Attributes
     ----------
     counts : (3,) int64
-        Spots within each of `RADII`.
+        Number of spots within each of `RADII`.
     indexed : int
-        Halves of frames that were indexed.
+        Number of halves of frames that were indexed.
     """
 
     counts: NDArray[np.int64]
@@ -40,32 +40,32 @@ class Unseen:
 
     @property
     def error(self) -> float:
-        """The share by which the count within the middle radius may differ by chance, at most."""
+        """The largest relative error by chance of the count within the middle radius."""
         return float(1 / np.sqrt(max(self.counts[1], 1)))
 
     def over(self, other: Unseen) -> float:
-        """How many times as many spots are predicted as by another way, the mean over the radii."""
+        """The ratio of the predicted spots to those of `other`, averaged over the radii."""
         return float((self.counts / np.maximum(other.counts, 1)).mean())
 
 
 def predicted(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, given: Array
 ) -> Unseen:
-    """Index each half of the spots of some frames, and count the spots of the other half that its crystal predicts.
+    """Index each half of the spots of some frames, and count the spots of the other half that the crystal predicts.
 
     Parameters
     ----------
     spots : (N, 3)
-        1/angstrom.
+        Spots, 1/angstrom.
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     given : (M, 3, 3)
-        The cells that drift is judged against.
+        The cells from which the drift is measured, rows a, b, c, angstrom.
     """
     n = len(offsets) - 1
     frame = np.repeat(np.arange(n), np.diff(offsets))
     xyz = spots.astype(np.float64)
-    # Every second one by resolution, whatever the order in which they came.
+    # Every second spot in the order of resolution is taken, whatever the order of the input.
     order = np.lexsort((*xyz.T[::-1], (xyz**2).sum(axis=1), frame))
     half = np.empty(len(frame), np.int64)
     half[order] = np.arange(len(frame)) % 2
@@ -80,7 +80,7 @@ def predicted(
     found = np.diff(result.crystal_offsets) > 0
     cells = np.zeros((2 * n, 3, 3))
     cells[found] = result.cells[result.crystals[result.crystal_offsets[:-1][found]]]
-    # The crystal that was found on the half that a spot is not of.
+    # Each spot is compared with the crystal that was found on the half to which it does not belong.
     other = (1 - half) * n + frame
     judged = found[other]
     distance = _distance(xyz[judged], cells[other[judged]])
@@ -88,7 +88,7 @@ def predicted(
 
 
 def _distance(spots: Array, cells: Array) -> Array:
-    """Distances (n,) of spots (n, 3) from the nearest reflection of a cell (n, 3, 3) each; infinite at the origin."""
+    """Distances (n,), 1/angstrom, of spots (n, 3) from the nearest reflection of cells (n, 3, 3); infinite at 000."""
     indices = np.rint(np.einsum("nij,nj->ni", cells, spots))
     points = np.einsum("ni,nij->nj", indices, np.linalg.inv(cells).transpose(0, 2, 1)) if len(cells) else spots
     return np.where((indices != 0).any(axis=1), np.linalg.norm(points - spots, axis=1), np.inf)

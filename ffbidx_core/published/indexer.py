@@ -38,7 +38,7 @@ class Indexer:
     max_input_cells : int
         Largest number of input cells that compete in a `run`; more cells raise a ValueError.
     max_spots : int
-        Largest number of spots in the sampling, which are those of lowest resolution; refinement and `crystals` use all.
+        Largest number of spots in the sampling, those of lowest resolution; refinement and `crystals` use all spots.
     num_candidate_vectors : int
         Number of candidates, which are the best sample vectors, per length.
     redundant_calculations : bool
