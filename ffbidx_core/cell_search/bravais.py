@@ -15,9 +15,9 @@ from ..model.unknown.selling import reduced_cell
 ORDERS = (1, 2, 4, 6, 8, 12, 24)
 """Orders of the rotation groups of lattices."""
 SHRINK = 0.8
-"""Factor on the tolerance until the symmetries that it finds are a group."""
+"""Factor by which the tolerance is reduced until the symmetries within it form a group."""
 DIGITS = 3
-"""Digits of conventional parameters: finer than any error, and the same from all machines."""
+"""Number of decimals of conventional parameters: finer than any error, and the same on all machines."""
 RIGHT_ANGLE = 1e-6
 _VECTORS = np.array([h for h in itertools.product(range(-3, 4), repeat=3) if any(h)], dtype=np.int64)
 OBVERSE = np.array([2, 1, 1]) / 3
@@ -26,20 +26,20 @@ OBVERSE = np.array([2, 1, 1]) / 3
 
 @dataclass(frozen=True)
 class Bravais:
-    """A lattice with a symmetry forced on it.
+    """A lattice with a symmetry imposed on it.
 
     Attributes
     ----------
     code : str
-        Such as oC: the letter of the family, the letter of the centring.
+        Symbol of the Bravais type, such as oC: the letter of the family and the letter of the centring.
     operators : (n, 3, 3) int64
-        Rotations of the lattice on the basis of `primitive`.
+        Rotations of the lattice in the basis of `primitive`.
     basis : (3, 3) float64
-        Rows: the conventional a, b, c in terms of the primitive vectors.
+        The conventional a, b, c as rows, in terms of the primitive vectors.
     primitive : (3, 3) float64
-        The primitive cell with the symmetry, rows a, b, c, angstrom.
+        The symmetric primitive cell, rows a, b, c, angstrom.
     deviation : float
-        Largest change of a metric element, a share of the product of the lengths.
+        Largest change of a metric element, relative to the product of the lengths.
     """
 
     code: str
@@ -50,12 +50,12 @@ class Bravais:
 
     @property
     def order(self) -> int:
-        """Number of rotations."""
+        """The number of rotations."""
         return len(self.operators)
 
     @property
     def parameters(self) -> Array:
-        """The conventional a, b, c, alpha, beta, gamma."""
+        """The conventional a, b, c (angstrom), alpha, beta, gamma (degrees)."""
         return cell_parameters(self.basis @ self.primitive)
 
     @property
@@ -66,7 +66,7 @@ class Bravais:
 
 
 def exact_parameters(code: str, parameters: Array) -> Array:
-    """Rounded parameters with those that the family fixes or ties exactly so."""
+    """Rounded parameters (6,), in which those that the family fixes or makes equal are exact."""
     values = np.round(parameters, DIGITS)
     family = code[0]
     if family != "a":
@@ -82,26 +82,26 @@ def exact_parameters(code: str, parameters: Array) -> Array:
 
 
 def symmetric_metric(metric: Array, operators: NDArray[np.int64]) -> Array:
-    """Metrics (..., 3, 3) averaged over the rotations of a lattice (n, 3, 3)."""
+    """Metrics (..., 3, 3) averaged over the rotations (n, 3, 3) of a lattice."""
     turned = operators @ metric[..., None, :, :] @ np.swapaxes(operators, -1, -2)
     return np.asarray(turned.mean(axis=-3))
 
 
 def cell_of_metric(metric: Array) -> Array:
-    """A cell (rows a, b, c) of each of some metrics (..., 3, 3)."""
+    """Cells (..., 3, 3), rows a, b, c, with the metrics (..., 3, 3)."""
     return np.asarray(np.linalg.cholesky(metric), dtype=np.float64)
 
 
 def bravais(cell: Array, tolerance: float) -> Bravais:
-    """The lattice with as much symmetry as its metric shows.
+    """The lattice with the highest symmetry that its metric shows.
 
     Parameters
     ----------
     cell : (3, 3)
-        Any basis.
+        Any basis of the lattice, rows a, b, c, angstrom.
     tolerance
-        Largest deviation of a metric element from the symmetric one, a share of the product of the lengths; it is
-        made smaller until the rotations are a group.
+        Largest deviation of a metric element from the symmetric one, relative to the product of the lengths; it is
+        reduced until the rotations form a group.
     """
     cell = reduced_cell(cell)
     operators = symmetry_operators(cell, 2 * tolerance)
@@ -125,7 +125,7 @@ def _is_group(operators: NDArray[np.int64]) -> bool:
 
 @dataclass(frozen=True)
 class _Axes:
-    """Rotation axes of a group by their order, shortest first, and lattice vectors at right angles to an axis."""
+    """Rotation axes of a group, keyed by their order, shortest first, and lattice vectors normal to an axis."""
 
     metric: Array
     by_order: dict[int, list[NDArray[np.int64]]]
@@ -137,7 +137,7 @@ class _Axes:
             powers = [np.eye(3, dtype=np.int64)]
             while len(powers) == 1 or not np.array_equal(powers[-1], powers[0]):
                 powers.append(powers[-1] @ operator)
-            # The sum of the powers of a rotation projects on its axis.
+            # The sum of the powers of a rotation is a projection on its axis.
             row = next(row for row in sum(powers[1:], np.zeros((3, 3), np.int64)) if row.any())
             row = row // np.gcd.reduce(row)
             found.setdefault(len(powers) - 1, set()).add(max(tuple(row.tolist()), tuple((-row).tolist())))
@@ -150,12 +150,12 @@ class _Axes:
         return float(x @ self.metric @ y)
 
     def sorted(self, vectors: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Vectors, shortest first."""
+        """The vectors in the order of their lengths, the shortest first."""
         squares = np.einsum("ni,ij,nj->n", vectors, self.metric, vectors)
         return list(vectors[np.argsort(squares, kind="stable")])
 
     def across(self, axis: NDArray[np.int64], vectors: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Those vectors that are at right angles to an axis."""
+        """The vectors that are normal to an axis."""
         return [
             v for v in vectors if abs(self.dot(axis, v)) < RIGHT_ANGLE * np.sqrt(self.dot(axis, axis) * self.dot(v, v))
         ]
@@ -197,13 +197,13 @@ def _is_at_120(axes: _Axes, a: NDArray[np.int64], v: NDArray[np.int64]) -> bool:
 
 
 def _righted(family: str, basis: Array) -> Array:
-    """A left-handed basis made right-handed with its angles as they are."""
+    """The basis, made right-handed with unchanged angles if it is left-handed."""
     a, b, c = basis
     return np.array({"h": [a, b, -c], "m": [a, -b, c]}.get(family, [-a, -b, -c]))
 
 
 def _centred(family: str, basis: Array, axes: _Axes) -> tuple[str, Array]:
-    """The letter of the centring, and the axes in the order that it asks for."""
+    """The letter of the centring, and the axes in the order that the centring requires."""
     halves = {tuple((np.abs(np.rint(2 * row)) % 2).astype(int).tolist()) for row in np.linalg.inv(basis)}
     size = round(abs(np.linalg.det(basis)))
     if size == 3:

@@ -1,4 +1,4 @@
-"""What a search for cells has found, and what it has tried."""
+"""The records of a search for cells: the cells that were found, and the lattices that were tried."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .symmetry import Symmetry
 
 @dataclass(frozen=True)
 class Candidate:
-    """A lattice on which frames agree, with its verdict.
+    """A lattice on which several frames agree, with its verdict.
 
     Attributes
     ----------
     reach : float
-        Longest vector of the search that gave it, angstrom.
+        Longest vector, in angstrom, of the search that found the lattice.
     n_searched, support : int
-        Frames that were searched, and those that had the lattice among their best ones.
+        Number of frames searched, and of frames with the lattice among their best ones.
     cell : (3, 3) float64
-        Reduced, after learning.
+        The reduced cell after learning, rows a, b, c, angstrom.
     evidence, share : float
-        -log10 of the number of false crystals expected, summed, and the share of the frames with a crystal, on frames
-        that the lattice was not made from where there are enough.
+        Sum of -log10 of the expected numbers of false crystals, and share of frames with a crystal; if possible on
+        frames from which the lattice was not made.
     hits : int
-        Number of these frames with a crystal.
+        Number of judged frames with a crystal.
     is_claim : bool
-        Whether this is enough to say that the lattice, or a lattice of which it is a part, is there.
+        Whether the evidence suffices to claim the lattice, or a lattice of which it is a part.
     """
 
     reach: float
@@ -47,7 +47,7 @@ class Candidate:
     is_claim: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         return {
             "primitive": _rounded(cell_parameters(self.cell)),
             "reach": self.reach,
@@ -61,14 +61,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Multiple:
-    """A cell that is a part or a multiple of the one found, as a rival.
+    """A rival cell that is a part or a multiple of the found cell.
 
     Attributes
     ----------
     index : int
-        Volume over that of the cell found: 2, 3, 4, or negative for the part of that index.
+        Volume relative to the found cell: 2, 3, 4, or negative for the part of this index.
     gain : float
-        Evidence less that of the cell found, on the same frames, both cells as they are.
+        Evidence minus that of the found cell on the same frames, both cells unchanged.
     """
 
     index: int
@@ -77,27 +77,28 @@ class Multiple:
 
 @dataclass(frozen=True)
 class FoundCell:
-    """A cell that was found.
+    """A unit cell that was found.
 
     Attributes
     ----------
     primitive : (3, 3) float64
-        The reduced cell before any symmetry was forced on it.
+        The reduced cell before a symmetry was imposed on it, rows a, b, c, angstrom.
     symmetry : Symmetry
-        The symmetry that it is given.
+        The symmetry that was chosen.
     table : list of Symmetry
-        All symmetries that it comes near to.
+        All symmetries that the cell nearly fulfils.
     multiples : list of Multiple
+        The best parts and multiples of the cell.
     support, n_searched : int
-        Frames with the lattice among their best ones, and frames that were searched.
+        Number of frames with the lattice among their best ones, and of frames searched.
     rival : float
-        Evidence of the best candidate that is not the lattice, a part or a multiple of it; 0 where there is none.
+        Evidence of the best candidate that is not this lattice, or a part or a multiple of it; 0 if there is none.
     claimed : float
-        Evidence of the cell, as a candidate had it.
+        Evidence of the cell when it was a candidate.
     n_frames : int
-        Frames with spots enough that were there for this cell.
+        Number of frames with enough spots that were searched for this cell.
     shift : BeamShift
-        How far the beam is from where it was taken to be, as the residuals of the crystals say.
+        Offset of the beam from its assumed position, from the residuals of the crystals.
     """
 
     primitive: Array
@@ -112,12 +113,12 @@ class FoundCell:
     shift: BeamShift
 
     def with_type(self, code: str) -> FoundCell:
-        """The cell with another Bravais type of its table.
+        """The cell with another Bravais type from its table.
 
         Raises
         ------
         UsageError
-            Where the cell does not come near to the type.
+            If the cell does not nearly fulfil the symmetry.
         """
         symmetry = next((each for each in self.table if each.lattice.code == code), None)
         if symmetry is None:
@@ -132,27 +133,27 @@ class FoundCell:
 
     @property
     def lengths(self) -> Array:
-        """The conventional a, b, c in angstrom, (3,)."""
+        """The conventional lengths a, b, c in angstrom, (3,)."""
         return np.asarray(np.linalg.norm(self.input_cell.cell, axis=1))
 
     @property
     def evidence(self) -> float:
-        """-log10 of the number of false crystals expected, summed over the crystals with the symmetric cell."""
+        """Sum of -log10 of the expected numbers of false crystals over the crystals of the symmetric cell."""
         return self.symmetry.verdict.evidence
 
     @property
     def share(self) -> float:
-        """Share of the frames with a crystal of this cell."""
+        """The share of the frames with a crystal of this cell."""
         return self.symmetry.verdict.share
 
     @property
     def second_share(self) -> float:
-        """Share of the frames with a crystal that have a second one."""
+        """The share of the frames with a crystal that have a second one."""
         counts = self.symmetry.verdict.n_crystals
         return float((counts[counts > 0] > 1).mean()) if (counts > 0).any() else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         parameters = cell_parameters(self.input_cell.cell)
         return {
             "parameters": _rounded(parameters),
@@ -183,22 +184,22 @@ class FoundCell:
 
 @dataclass(frozen=True)
 class CellSearch:
-    """The outcome of a search.
+    """The outcome of a search for cells.
 
     Attributes
     ----------
     cells : list of FoundCell
-        In the order in which they were found; most evidence first, where several share the frames.
+        The cells in the order in which they were found; if several share the frames, those with most evidence first.
     candidates : list of Candidate
-        All lattices that had a verdict, on all frames and on those left by the cells found.
+        All lattices that had a verdict, on all frames or on those left by the found cells.
     n_frames : int
-        Frames with spots enough.
+        Number of frames with enough spots.
     median_spots : float
-        Spots of the median one of these frames.
+        Median number of spots of these frames.
     largest_support : int
-        Most frames that agreed on a lattice.
+        Largest number of frames that agreed on a lattice.
     left : (k,) int64
-        Frames without a crystal of any of the cells.
+        Numbers of the frames without a crystal of any of the cells.
     """
 
     cells: list[FoundCell]
@@ -209,7 +210,7 @@ class CellSearch:
     left: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         return {
             "cells": [cell.as_dict() for cell in self.cells],
             "frames": self.n_frames,

@@ -1,4 +1,4 @@
-"""The frames that a cell is searched on."""
+"""The frames on which a cell is searched for."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class Frames:
-    """F frames with N spots in all.
+    """F frames with N spots in total.
 
     Attributes
     ----------
     spots : (N, 3) float32
-        1/angstrom.
+        Spots, 1/angstrom.
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     """
@@ -35,7 +35,7 @@ class Frames:
 
     @classmethod
     def of_blocks(cls, blocks: Iterable[FrameBlock], most: int) -> Frames:
-        """The first frames of some blocks that have `FEWEST_SPOTS` spots, `most` of them at most."""
+        """The first frames of some blocks with at least `FEWEST_SPOTS` spots; at most `most` frames."""
         spots, counts = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.int64)]
         there = 0
         for block in blocks:
@@ -51,12 +51,12 @@ class Frames:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.offsets) - 1
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Number of spots of each frame, (F,)."""
+        """The number of spots of each frame, (F,)."""
         return np.diff(self.offsets)
 
     def take(self, chosen: NDArray[np.int64]) -> Frames:
@@ -65,19 +65,19 @@ class Frames:
         return Frames(self.spots[rows], offsets)
 
     def moved(self, shift: BeamShift) -> Frames:
-        """The frames with the beam shifted, as well as spots alone allow."""
+        """The frames with the beam shifted, as far as this can be computed from the spots alone."""
         if not shift:
             return self
         return Frames(frames_of_moved_detector(self.spots, self.offsets, shift.radian), self.offsets)
 
     def order(self) -> NDArray[np.int64]:
-        """All frames in the order of the search: the half with more spots first, each half spread over the run."""
+        """The numbers of all frames in search order: the half with more spots first, each half spread over the run."""
         ranked = np.argsort(-self.counts, kind="stable")
         half = -(-self.n_frames // 2)
         return np.concatenate([_spread(np.sort(part)) for part in (ranked[:half], ranked[half:])])
 
     def low(self) -> Frames:
-        """The frames with no more than `MOST_SPOTS` spots each, those of lowest resolution."""
+        """The frames with at most `MOST_SPOTS` spots each, those of lowest resolution."""
         squares = np.einsum("ij,ij->i", self.spots, self.spots, dtype=np.float64)
         frame = np.repeat(np.arange(self.n_frames), self.counts)
         order = np.lexsort((squares, frame))
@@ -87,6 +87,6 @@ class Frames:
 
 
 def _spread(frames: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The frames in an order of which any first part is spread evenly over all."""
+    """The frames in an order in which every initial part is spread evenly over all."""
     places = np.argsort(np.mod(np.arange(len(frames)) * GOLDEN, 1), kind="stable")
     return frames[np.argsort(places, kind="stable")] if len(frames) else frames

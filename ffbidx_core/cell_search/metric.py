@@ -1,4 +1,4 @@
-"""The metric of a cell from many frames, with the beam where they say that it is."""
+"""The metric of a cell from many frames, with the beam at the position that they show."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from .frames import Frames
 from .verdict import Judge, Verdict
 
 FRAMES = 100
-"""Frames that a metric is found on at least, where there are so many."""
+"""Smallest number of frames from which a metric is determined, if there are so many."""
 CRYSTALS = 40
-"""More frames are taken where these are expected to have fewer crystals."""
+"""Expected number of crystals below which more frames are taken."""
 ROUNDS, GAIN = 6, 1.01
-"""The cell is learned again so often at most, as long as the evidence becomes more by this factor."""
+"""Largest number of rounds of learning, and factor by which the evidence must grow in a round."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A cell with the frames that it was learned from.
+    """A cell with the frames from which it was learned.
 
     Attributes
     ----------
     verdict : Verdict
+        The verdict on the learned cell.
     judge : Judge
-        With the beam where the frames say that it is.
+        The judge on the frames with the beam at the position that they show.
     shift : BeamShift
-        How far that is from where it was taken to be.
+        Offset of this position from the assumed one.
     """
 
     verdict: Verdict
@@ -43,7 +44,7 @@ class Metric:
 
 
 def settled_metric(devices: Devices, frames: Frames, cell: Array, share: float) -> Metric:
-    """The metric of a cell (3, 3), of which a share of the frames has a crystal."""
+    """The metric of a cell (3, 3), with a crystal on the share `share` of the frames."""
     n = int(np.clip(CRYSTALS / max(share, 1e-3), FRAMES, max(frames.n_frames, FRAMES)))
     chosen = evenly(np.arange(frames.n_frames), n)
     some, p = frames.take(chosen), Judge.EAGER

@@ -1,4 +1,4 @@
-"""Cells that are a part or a multiple of the one at hand, by an index of 2, 3 or 4."""
+"""Cells that are a part or a multiple of a given cell, with an index of 2, 3 or 4."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..model.unknown.selling import voronoi_lengths
 from .verdict import Verdict, is_near
 
 SHARE = 0.85
-"""Share of the indices on a sublattice above which the smaller cell is judged."""
+"""Share of the Miller indices on a sublattice above which the smaller cell is judged."""
 FEWEST = 20
-"""Indices from which a sublattice is looked for."""
+"""Smallest number of indices for which sublattices are tested."""
 INDICES = (2, 3, 4)
 
 
 @functools.cache
 def sublattices(index: int) -> Array:
-    """Row Hermite normal forms of the sublattices of an index, (n, 3, 3): 7 of index 2, 13 of 3, 35 of 4."""
+    """The row Hermite normal forms (n, 3, 3) of the sublattices of an index: 7 of index 2, 13 of 3, 35 of 4."""
     forms = []
     for a in range(1, index + 1):
         for d in range(1, index + 1):
@@ -31,20 +31,20 @@ def sublattices(index: int) -> Array:
 
 
 def is_related(cell: Array, other: Array, tolerance: float) -> bool:
-    """Whether a lattice is another one, a part or a multiple of it, by their seven Voronoi lengths."""
+    """Whether a lattice equals another one, or is a part or a multiple of it, by their seven Voronoi lengths."""
     forms = np.concatenate([np.eye(3)[None], *(sublattices(index) for index in INDICES)])
     family = voronoi_lengths(np.concatenate([forms @ other, np.swapaxes(np.linalg.inv(forms), 1, 2) @ other]))
     return bool((np.max(np.abs(voronoi_lengths(cell[None]) / family - 1), axis=1) < tolerance).any())
 
 
 def smaller_cells(verdict: Verdict) -> list[Array]:
-    """Cells of which the cell of a verdict is a multiple, where nearly all indices say so; largest index first."""
+    """Cells of which the cell of a verdict is a multiple according to nearly all indices; the largest index first."""
     parts = [best_part(verdict, index) for index in reversed(INDICES)]
     return [cell for cell, share in parts if share > SHARE and len(verdict.indices) >= FEWEST]
 
 
 def best_part(verdict: Verdict, index: int) -> tuple[Array, float]:
-    """The part of a cell, of an index, that has most of its indices, and the share that it has."""
+    """The part of a cell, with a given index, that has most of the Miller indices, and its share of them."""
     indices, forms = verdict.indices, sublattices(index)
     exact = indices @ np.linalg.inv(forms)
     shares = np.mean(np.max(np.abs(exact - np.rint(exact)), axis=2) < 1e-3, axis=1) if len(indices) else np.zeros(1)
@@ -53,7 +53,7 @@ def best_part(verdict: Verdict, index: int) -> tuple[Array, float]:
 
 
 def best_multiple(verdict: Verdict, index: int) -> Array:
-    """The multiple of a cell, of an index, that explains most spots which the cell does not."""
+    """The multiple of a cell, with a given index, that explains most spots that the cell does not explain."""
     rest = verdict.fractional[~is_near(verdict.fractional, verdict.cell)]
     forms = sublattices(index)
     explained = [int(is_near(rest @ form.T, form @ verdict.cell).sum()) for form in forms]

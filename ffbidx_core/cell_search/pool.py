@@ -1,4 +1,4 @@
-"""Lattices of single frames are pooled: one that is right recurs on other frames, one that is wrong does not."""
+"""The pool of lattices of single frames: a correct lattice recurs on other frames, a wrong one does not."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from .bravais import cell_of_metric
 from .frames import Frames
 
 TOLERANCE = 0.012
-"""Lattices of two frames are one where all seven Voronoi lengths agree to this share."""
+"""Largest relative difference of the seven Voronoi lengths of two lattices that are taken as one."""
 MEDIAN_OF = 25
-"""The cell of a cluster is the median of so many of its lattices, those of the highest scores."""
+"""Number of lattices of a cluster, those with the highest scores, whose median is its cell."""
 CLUSTERS = 4
-"""Clusters of a pool that are looked at."""
+"""Number of clusters of a pool that are considered."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A lattice on which frames agree.
+    """A lattice on which several frames agree.
 
     Attributes
     ----------
     support : int
         Number of frames with this lattice among their best ones.
     frames : (support,) int64
+        Numbers of these frames.
     cell : (3, 3) float64
-        Median of the frames' lattices, reduced.
+        Reduced median of the lattices of these frames, rows a, b, c, angstrom.
     """
 
     support: int
@@ -42,14 +43,14 @@ class Cluster:
 
 @dataclass
 class Pool:
-    """The lattices of the frames that were searched so far up to a reach.
+    """The lattices of the frames searched so far, for one longest vector.
 
     Attributes
     ----------
     scan : VectorScan or None
-        None where the spots of these frames end too low for a scan.
+        Plan of the scan; None if the resolution of the spots is too low for a scan.
     done : int
-        Number of frames that were searched.
+        Number of frames that have been searched.
     """
 
     scan: VectorScan | None
@@ -60,7 +61,7 @@ class Pool:
     _scores: Array = field(default_factory=lambda: np.zeros(0))
 
     def add(self, backend: Backend, low: Frames, chosen: NDArray[np.int64]) -> None:
-        """Search frames, those of these numbers in `low`."""
+        """Search the frames of `low` with the numbers `chosen`."""
         self.done += len(chosen)
         if self.scan is None or len(chosen) == 0:
             return
@@ -76,7 +77,7 @@ class Pool:
         self._scores = np.concatenate([self._scores, scores[real]])
 
     def clusters(self) -> list[Cluster]:
-        """The lattices with most support, distinct ones."""
+        """The distinct lattices with the most support."""
         if len(self._frame) == 0:
             return []
         support = self._support()
@@ -93,7 +94,7 @@ class Pool:
         return found
 
     def _support(self) -> Array:
-        """For each lattice the number of frames that have it, with a little more where their lattices score higher."""
+        """The number of frames that have each lattice, plus a small bonus for higher scores of their lattices."""
         order = np.argsort(self._lengths[:, 0], kind="stable")
         shortest, frame, lengths = self._lengths[order, 0], self._frame[order], self._lengths[order]
         weight = 1 + 1e-3 * np.clip(self._scores[order] - self._scores.min(), 0, 99)
@@ -108,7 +109,7 @@ class Pool:
 
 
 def _median_cell(cells: Array, scores: Array) -> Array:
-    """The lattice whose metric is the median of some lattices (n, 3, 3), in their settings nearest to the best one."""
+    """The lattice whose metric is the median of lattices (n, 3, 3), each in its setting nearest to the best one."""
     cells = cells[np.argsort(-scores, kind="stable")[:MEDIAN_OF]]
     start = reduced_cell(cells[0])
     metric = start @ start.T

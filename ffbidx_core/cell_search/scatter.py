@@ -1,7 +1,7 @@
-"""Whether crystals are copies of a cell that breaks a symmetry, or scatter about one that keeps it.
+"""Testing whether crystals are copies of a cell that breaks a symmetry, or scatter about a cell that keeps it.
 
-A crystal whose axes differ by chance chooses the setting that fits the difference of the cell it is given, so that
-scatter breaks a symmetry by itself. In all settings of the symmetry at once scatter is a cloud about the symmetric
+A crystal whose axes differ by chance is indexed in the setting that fits the difference in the given cell, so scatter
+alone breaks a symmetry. With all settings of the symmetry considered together, scatter is one cloud about the symmetric
 metric, and a true difference is a cloud about each of its copies. The likelihoods of the two decide.
 """
 
@@ -14,27 +14,27 @@ from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, symmetric_metric
 
 KEPT = 0.95
-"""Share of the crystals that is used, those nearest to the symmetric metric."""
+"""Share of the crystals that are used, those nearest to the symmetric metric."""
 FEWEST = 12
-"""With fewer crystals nothing is decided."""
+"""Smallest number of crystals for a decision."""
 ROUNDS = 30
 NEAREST = 0.08
 UPPER = np.triu_indices(3)
 FLOOR = 1e-9
-"""Least variance of a metric element, as a share of the product of the lengths: rounding."""
+"""Smallest variance of a metric element relative to the product of the lengths, given by rounding."""
 DOUBT = 3.0
-"""Gain of log-likelihood, beyond that of more parameters, from which the symmetry is broken."""
+"""Gain of log-likelihood, beyond the gain from more parameters, above which the symmetry is broken."""
 
 
 def is_scatter(lattice: Bravais, crystals: Array, start: Array) -> bool:
-    """Whether crystals (n, 3, 3), with shapes of their own, scatter about a symmetric lattice.
+    """Whether crystals (n, 3, 3), each with a shape of its own, scatter about a symmetric lattice.
 
     Parameters
     ----------
     lattice
         The symmetric lattice.
     start : (3, 3)
-        The metric without the symmetry, on the basis of the lattice's primitive cell.
+        The metric without the symmetry, in the basis of the primitive cell of the lattice.
     """
     metric = lattice.primitive @ lattice.primitive.T
     scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
@@ -55,18 +55,19 @@ def is_scatter(lattice: Bravais, crystals: Array, start: Array) -> bool:
 
 
 def _log_likelihood(vectors: Array, mean: Array) -> tuple[float, int]:
-    """Log-likelihood of crystals as copies of a mean; a mean of zero stays.
+    """The log-likelihood of crystals as copies of a mean metric; a mean of zero is kept.
 
     Parameters
     ----------
     vectors : (n, m, 6)
-        Metric of each crystal less the symmetric one, in each of m settings.
+        Metric of each crystal minus the symmetric metric, in each of m settings.
 
     Returns
     -------
-    float
-    int
-        Number of independent directions in which the metric may be off.
+    likelihood : float
+        The log-likelihood.
+    n_free : int
+        Number of independent directions in which the metric may deviate.
     """
     n, m, _ = vectors.shape
     moves = bool(mean.any())

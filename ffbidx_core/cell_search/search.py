@@ -1,4 +1,4 @@
-"""The search for unknown cells: spots of frames in, cells with their symmetry out; see docs/unknown_cell.md."""
+"""The search for unknown cells, from the spots of frames to cells with their symmetry; see docs/unknown_cell.md."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ from .symmetry import chosen, symmetries
 from .verdict import Judge, Verdict
 
 REACHES = (16.0, 40.0, 100.0, 180.0, 300.0)
-"""Longest primitive vector of a search, angstrom; the whole ladder is climbed unless a claim is strong."""
+"""Longest primitive vectors of successive searches, angstrom; all are tried unless a claim is strong."""
 TOURS = (20, 40, 100, 300, 1000)
-"""Frames that are searched up to every reach, before more are taken."""
+"""Numbers of frames that are searched with every longest vector before more frames are taken."""
 JUDGED = 25
-"""Frames that a verdict is made on."""
+"""Number of frames on which a verdict is made."""
 FEWEST_OTHERS = 10
-"""A verdict is made on frames that the lattice was not made from where there are so many; else on all."""
+"""Smallest number of frames without part in the lattice for a verdict on these only; otherwise on all frames."""
 SUPPORT, SUPPORT_SHARE, VERDICTS = 2, 0.4, 3
-"""A cluster is judged with so much support, with this share of the best one's, and so many of a reach and tour."""
+"""Smallest support of a judged cluster, its smallest share of the best support, and most verdicts per search."""
 SAME = 0.004
-"""A cluster whose seven Voronoi lengths agree with a judged one's to this share is not judged again."""
+"""Relative difference of the seven Voronoi lengths below which a cluster counts as already judged."""
 RELATED = 0.02
-"""A candidate is no rival where it is the lattice found, a part or a multiple of it, to this share of the lengths."""
+"""Relative difference of lengths below which a candidate is the found lattice, or its part or multiple."""
 SMALLER = 0.85
-"""A smaller cell on whose sublattice nearly all indices lie is taken where it has this share of the evidence: of a
-small cell a multiple can have some percent more evidence than the cell itself."""
+"""A smaller cell on whose sublattice nearly all indices lie is taken if it has this share of the evidence; for a small
+cell, a multiple can have a few per cent more evidence than the cell itself."""
 EVIDENCE, HITS = 10.0, 3
-"""A claim has more evidence than this, on so many frames at least."""
+"""Smallest evidence of a claim, and smallest number of frames with a crystal."""
 STRONG_SHARE, STRONG_SUPPORT, STRONG_FRAMES = 0.6, 5, 0.2
-"""Nothing further is searched after a claim with crystals on more than this share of the judged frames, and support of
-5 frames and of 0.2 of those searched: a reach too short finds a part of the cell, of weaker support."""
+"""The search ends after a claim with crystals on more than this share of the judged frames, and with support of at
+least this number and this share of the searched frames; too short a longest vector gives a part of the cell, with
+weaker support."""
 FRAMES = 200
-"""Frames with spots enough that are read unless another number is given."""
+"""Default number of frames with enough spots that are read."""
 FEWEST_LEFT = 10
-"""Frames without a crystal of the cells so far among which a further cell is looked for."""
+"""Smallest number of frames without a crystal on which a further cell is searched for."""
 MOST_CELLS = 4
 
 Show = Callable[[str], object]
@@ -63,22 +64,22 @@ def find_cells(
     most_cells: int = MOST_CELLS,
     show: Show = lambda text: None,
 ) -> CellSearch:
-    """The cells of the crystals on some frames, one after another.
+    """Find the cells of the crystals on some frames, one after another.
 
     Parameters
     ----------
     frames
-        Frames of one run, in 1/angstrom.
+        The frames of one run.
     devices
-        Where to compute.
+        The devices that compute.
     known : list of (3, 3)
-        Primitive cells that are known: frames with a crystal of one are left out.
+        Known primitive cells, rows a, b, c, angstrom; frames with a crystal of one of these are left out.
     longest
-        Longest primitive vector that is looked for, angstrom.
+        Longest primitive vector that is searched for, angstrom.
     most_cells
-        Number of cells that are looked for at most.
+        Largest number of cells that are searched for.
     show
-        Called with a line of what is being done and what is found so far.
+        Function that is called with a line about the progress and the cells found so far.
     """
     left = np.arange(frames.n_frames)
     judge = Judge(devices, frames)
@@ -104,7 +105,7 @@ def find_cells(
 
 
 def _reaches(longest: float) -> list[float]:
-    """The ladder up to a longest vector."""
+    """The longest vectors of successive searches, up to `longest`, angstrom."""
     return [*(reach for reach in REACHES if reach < longest), longest]
 
 
@@ -114,7 +115,7 @@ def _without(left: NDArray[np.int64], verdict: Verdict) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Claim:
-    """A lattice that is there."""
+    """A lattice that is claimed to be there."""
 
     candidate: Candidate
     verdict: Verdict
@@ -127,7 +128,7 @@ class _Claim:
 
 @dataclass
 class _Climb:
-    """The search for one cell: up the reaches, with ever more frames."""
+    """The search for one cell, with increasing longest vectors and numbers of frames."""
 
     frames: Frames
     backend: Backend
@@ -145,7 +146,7 @@ class _Climb:
         self.claims: list[_Claim] = []
 
     def climb(self) -> _Claim | None:
-        """The claim of most evidence; None where no lattice is there."""
+        """The claim with the most evidence; None if there is no claim."""
         order = self.frames.order()
         pools = [(reach, Pool(VectorScan.make(reach, self.lengths))) for reach in _reaches(self.longest)]
         for n in TOURS:
@@ -170,7 +171,7 @@ class _Climb:
         return f"primitive {lengths} A on {best.verdict.share:.0%} of the frames"
 
     def _judge(self, reach: float, pool: Pool) -> None:
-        """Judge the clusters of a pool that have support enough and were not judged."""
+        """Judge the clusters of a pool that have enough support and were not judged before."""
         clusters = pool.clusters()
         if not clusters:
             return
@@ -193,7 +194,7 @@ class _Climb:
             self.claims.append(_Claim(candidate, verdict))
 
     def described(self, claim: _Claim) -> FoundCell:
-        """The cell of a claim with its multiples, its metric and its symmetry."""
+        """The cell of a claim, with its multiples, its metric and its symmetry."""
         metric = settled_metric(self.devices, self.frames, claim.verdict.cell, claim.verdict.share)
         for smaller in smaller_cells(metric.verdict):
             verdict = metric.judge(smaller, metric.verdict.frames)

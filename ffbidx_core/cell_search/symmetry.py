@@ -1,4 +1,4 @@
-"""The symmetry of a cell: the highest that the crystals bear, and what each one costs."""
+"""The symmetry of a cell: the highest one compatible with the crystals, and the evidence that each one costs."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from .scatter import is_scatter
 from .verdict import Judge, Verdict
 
 TOLERANCES = (0.015, 0.01, 0.007, 0.005, 0.0035, 0.0025, 0.0015)
-"""Largest deviation of a metric element with which symmetries are looked for."""
+"""Largest deviations of a metric element with which symmetries are searched for."""
 NEAR = 0.003
-"""A symmetry from which the metric deviates less is taken."""
+"""Deviation of the metric below which a symmetry is taken."""
 LOSS, LEAST_LOSS = 0.03, 3.0
-"""A symmetry that loses less than this share of the evidence is taken, and one that loses less than `LEAST_LOSS`."""
+"""Relative and absolute loss of evidence below which a symmetry is taken."""
 ROUNDING = 1e-5
-"""A scatter below this is rounding: the symmetry fixes the parameter."""
+"""Scatter below which a parameter is taken as fixed by the symmetry; it is due to rounding."""
 NORMAL_MAD = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
+"""Ratio of the standard deviation of a normal distribution to its median absolute deviation."""
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """A symmetry forced on the cell.
+    """A symmetry imposed on the cell.
 
     Attributes
     ----------
     lattice : Bravais
+        The symmetric lattice.
     verdict : Verdict
-        With the symmetric cell as it is.
+        The verdict on the symmetric cell, which is not learned again.
     gain : float
-        Evidence less that of the cell without symmetry.
+        Evidence minus that of the cell without symmetry.
     is_scatter : bool
-        Whether the crystals scatter about the symmetric cell; otherwise they are copies of one that breaks it, or too
-        few to know.
+        Whether the crystals scatter about the symmetric cell; otherwise they are copies of a cell that breaks the
+        symmetry, or are too few to decide.
     errors : (6,) float64
-        Standard errors of the conventional parameters, angstrom and degrees; 0 for those that the symmetry fixes.
+        Standard errors of the conventional parameters, angstrom and degrees; 0 for parameters fixed by the symmetry.
     """
 
     lattice: Bravais
@@ -50,7 +51,7 @@ class Symmetry:
 
 
 def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
-    """Every symmetry that the cell of a verdict comes near to, the one without first."""
+    """Every symmetry that the cell of a verdict nearly fulfils, the triclinic one first."""
     without = bravais(learned.cell, 0.0)
     base = judge.as_it_is(without.primitive, learned)
     crystals = judge.shapes(without.primitive, learned.frames)
@@ -63,7 +64,7 @@ def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
 
 
 def chosen(table: list[Symmetry]) -> Symmetry:
-    """The highest symmetry that hardly strains the cell, loses hardly any evidence, or that crystals scatter about."""
+    """The highest symmetry that hardly strains the cell, loses little evidence, or about which crystals scatter."""
     most = max(LEAST_LOSS, LOSS * table[0].verdict.evidence)
     borne = [each for each in table if each.lattice.deviation < NEAR or each.gain >= -most or each.is_scatter]
     return max(borne, key=lambda each: (each.lattice.order, -each.lattice.deviation))
@@ -74,7 +75,7 @@ def _is_same(lattice: Bravais, other: Bravais) -> bool:
 
 
 def _forced(lattice: Bravais, tolerance: float, judge: Judge, base: Verdict, crystals: Array) -> Symmetry:
-    """The verdict on a symmetric cell, learned with the symmetry where that is better."""
+    """The verdict on a symmetric cell, which is learned with the symmetry if that is better."""
     verdict = judge.as_it_is(lattice.primitive, base)
     again = bravais(judge(lattice.primitive, base.frames).cell, tolerance)
     if again.code == lattice.code and again.order == lattice.order:
@@ -90,8 +91,8 @@ def _forced(lattice: Bravais, tolerance: float, judge: Judge, base: Verdict, cry
 def parameter_errors(lattice: Bravais, crystals: Array) -> Array:
     """Standard errors (6,) of the conventional parameters from the scatter of the shapes of crystals (n, 3, 3).
 
-    Each crystal has the symmetry forced on it first; errors of parameters that the symmetry fixes are 0. Nan where
-    there are fewer than two crystals.
+    The symmetry is first imposed on each crystal; errors of parameters that the symmetry fixes are 0. The errors are
+    nan for fewer than two crystals.
     """
     metric = lattice.primitive @ lattice.primitive.T
     settings = [nearest_setting(cell, metric, 0.08) for cell in crystals]

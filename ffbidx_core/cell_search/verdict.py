@@ -1,4 +1,4 @@
-"""Whether a lattice is there: this program's own indexing with it, on frames that it was not made from."""
+"""The verdict whether a lattice is there, from indexing with it, if possible on frames without part in it."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from ..parameters import Parameters
 from .frames import Frames
 
 INDEXED_WITHIN = 0.0025
-"""Spots nearer to their predicted place count for the sublattices of a cell, 1/angstrom."""
+"""Distance from the predicted position, 1/angstrom, within which spots count for the sublattices of a cell."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A lattice with the crystals of it on some frames.
+    """A lattice with its crystals on some frames.
 
     Attributes
     ----------
     cell : (3, 3) float64
-        The cell as it was learned from these frames; as it was given where it was to be kept.
+        The cell learned from these frames, or the given cell if it was to be kept; rows a, b, c, angstrom.
     evidence : float
-        -log10 of the number of false crystals expected, summed over the crystals.
+        Sum of -log10 of the expected numbers of false crystals over the crystals.
     frames : (F,) int64
-        The frames it was judged on.
+        Numbers of the frames on which the lattice was judged.
     n_crystals : (F,) int64
-        Crystals on each of them.
+        Number of crystals on each of these frames.
     crystals : (n, 3, 3) float64
-        Cells of the crystals.
+        Oriented cells of the crystals, rows a, b, c, angstrom.
     fractional : (k, 3) float64
-        Miller indices, not rounded, of all spots of the frames of the crystals, once for each crystal.
+        Unrounded Miller indices of all spots on the frame of each crystal, once for each crystal.
     spread : Spread or None
-        The scatter of residuals and strains that the crystals were searched with.
+        The scatter of residuals and strains with which the crystals were searched for.
     """
 
     cell: Array
@@ -53,37 +53,37 @@ class Verdict:
 
     @property
     def indices(self) -> Array:
-        """Miller indices (n, 3) of those spots that lie near to their predicted place."""
+        """The Miller indices (n, 3) of the spots near their predicted positions."""
         rounded = np.rint(self.fractional)
         return np.asarray(rounded[is_near(self.fractional, self.cell) & np.any(rounded != 0, axis=1)])
 
     @property
     def hits(self) -> int:
-        """Number of frames with a crystal."""
+        """The number of frames with a crystal."""
         return int((self.n_crystals > 0).sum())
 
     @property
     def share(self) -> float:
-        """Share of the frames with a crystal."""
+        """The share of the frames with a crystal."""
         return float((self.n_crystals > 0).mean()) if len(self.n_crystals) else 0.0
 
 
 def is_near(fractional: Array, cell: Array) -> NDArray[np.bool_]:
-    """Which spots lie near to their predicted place, given their indices (k, 3), not rounded, on a cell (3, 3)."""
+    """Whether spots are near their predicted positions, from their unrounded indices (k, 3) on a cell (3, 3)."""
     return np.asarray(np.linalg.norm((fractional - np.rint(fractional)) @ reciprocal(cell), axis=1) < INDEXED_WITHIN)
 
 
 class Judge:
-    """Judges lattices on frames of a run.
+    """The judge of lattices on the frames of a run.
 
     Parameters
     ----------
     devices
-        Compute the crystals.
+        The devices that compute the crystals.
     frames
         The frames of the run.
     eager
-        Learn from few crystals of few spots, too.
+        Whether to learn also from few crystals with few spots.
     """
 
     WARY = Parameters.preset("best", retry=False)
@@ -94,13 +94,13 @@ class Judge:
         self._p = self.EAGER if eager else self.WARY
 
     def __call__(self, cell: Array, chosen: NDArray[np.int64]) -> Verdict:
-        """The verdict on a lattice (3, 3), whose cell and scatter are learned from the frames of these numbers."""
+        """The verdict on a lattice (3, 3), whose cell and scatter are learned from the frames `chosen`."""
         some, start = self._frames.take(chosen), reduced_cell(cell)[None]
         lesson = learn(self._devices, some.spots, some.offsets, start, self._p)
         return self._verdict(lesson.cells, chosen, lesson.spread)
 
     def as_it_is(self, cell: Array, like: Verdict) -> Verdict:
-        """The verdict on a cell (3, 3) that is kept as it is, with the frames and the scatter of another verdict."""
+        """The verdict on a cell (3, 3) that is not learned, with the frames and the scatter of another verdict."""
         return self._verdict(cell[None], like.frames, like.spread)
 
     def _verdict(self, cells: Array, chosen: NDArray[np.int64], spread: Spread | None) -> Verdict:
@@ -112,12 +112,12 @@ class Judge:
         return Verdict(cells[0], evidence, chosen, counts, crystals, fractional, spread)
 
     def shapes(self, cell: Array, chosen: NDArray[np.int64]) -> Array:
-        """The best crystal of each frame that has one, its shape fitted with a loose prior, (n, 3, 3).
+        """The best crystal of each frame that has one, with its shape fitted with a loose prior, (n, 3, 3).
 
         Parameters
         ----------
         cell
-            As for a verdict; it is not learned.
+            The cell (3, 3) of the crystals, rows a, b, c, angstrom; it is not learned.
         chosen
             Numbers of the frames.
         """
@@ -129,7 +129,7 @@ class Judge:
 
 
 def _fractional(frames: Frames, result: BatchResult, crystals: Array) -> Array:
-    """Miller indices (k, 3), not rounded, of all spots of the frame of each of crystals (n, 3, 3)."""
+    """The unrounded Miller indices (k, 3) of all spots on the frame of each of the crystals (n, 3, 3)."""
     frame = np.repeat(np.arange(frames.n_frames), np.diff(result.crystal_offsets))
     found = [
         frames.spots[frames.offsets[f] : frames.offsets[f + 1]].astype(np.float64) @ cell.T

@@ -1,4 +1,4 @@
-"""What a search for cells has found, in words for a person."""
+"""The result of a search for cells as text."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ FAMILIES = {
     "c": "cubic",
 }
 FREE = {"a": (0, 1, 2, 3, 4, 5), "m": (0, 1, 2, 4), "o": (0, 1, 2), "t": (0, 2), "h": (0, 2), "c": (0,)}
-"""The parameters of each family that are neither fixed nor tied to another."""
+"""The numbers of the free parameters of each crystal family."""
 RIVAL = 0.5
-"""A rival with less than this share of the evidence is not worth a name."""
+"""Smallest share of the evidence of a rival that is mentioned."""
 ENOUGH_FRAMES = (100, 300, 1000)
-"""Numbers of frames to try next."""
+"""Numbers of frames that are suggested next."""
 FEW_SPOTS = 15
-"""With fewer spots on the median frame many more frames are needed."""
+"""Median number of spots below which many more frames are needed."""
 SHOWN_ERRORS = 2
-"""Digits of a standard error in brackets."""
+"""Number of digits of a standard error in brackets."""
 
 
 def type_in_words(code: str) -> str:
-    """A Bravais type, such as `C-centred orthorhombic` for oC."""
+    """The name of a Bravais type, such as `C-centred orthorhombic` for oC."""
     if code == "hR":
         return "rhombohedral (hexagonal axes)"
     centring = {"P": "primitive", "I": "body-centred", "F": "face-centred", "C": "C-centred"}[code[1]]
@@ -47,7 +47,7 @@ def with_error(value: float, error: float) -> str:
 
 
 def cell_in_words(found: FoundCell) -> str:
-    """The cell, how sure it is, and how many frames have a second lattice, in one line."""
+    """One line with the cell, how sure it is, and how many frames have a second lattice."""
     code = found.symmetry.lattice.code
     parameters = cell_parameters(found.input_cell.cell)
     numbers = " ".join(f"{parameters[i]:.{1 if i < 3 else 2}f}" for i in (*range(3), *_angles(code)))
@@ -64,14 +64,14 @@ def _angles(code: str) -> tuple[int, ...]:
 
 
 def option_of(found: FoundCell) -> str:
-    """The cell as `--cell` takes it."""
+    """The cell in the form of the option `--cell`."""
     cell = found.input_cell
     numbers = ",".join(f"{x:.3f}".rstrip("0").rstrip(".") for x in cell_parameters(cell.cell))
     return numbers + ("" if cell.lattice.centring == "P" else f",{cell.lattice.centring}")
 
 
 def sentences(search: CellSearch) -> Iterator[str]:
-    """All that a search has to say, line by line."""
+    """Yield the result of a search line by line."""
     for number, found in enumerate(search.cells, start=1):
         yield f"cell {number}: {cell_in_words(found)}"
         yield f"  {_with_errors(found)}"
@@ -106,11 +106,11 @@ def _multiple_lines(found: FoundCell) -> Iterator[str]:
 
 
 def cautions(found: FoundCell) -> Iterator[str]:
-    """What the frames cannot say of a cell."""
+    """Yield warnings about properties of a cell that the frames do not determine."""
     yield "all lengths scale with the detector distance: ratios and angles are surer than lengths"
     if found.shift:
         x, y = found.shift.mrad
-        yield f"the beam is off by {x:+.2f} mrad in x and {y:+.2f} in y, mended here: --beam-shift {x:.2f} {y:.2f}"
+        yield f"the beam is off by {x:+.2f} mrad in x and {y:+.2f} in y, corrected here: --beam-shift {x:.2f} {y:.2f}"
     higher = [each for each in found.table if each.lattice.order > found.symmetry.lattice.order]
     for each in higher:
         yield (
@@ -120,7 +120,7 @@ def cautions(found: FoundCell) -> Iterator[str]:
 
 
 def none_in_words(search: CellSearch) -> str:
-    """Why there is no cell, and how many more frames would do."""
+    """A sentence that says why no cell was found, and how many frames to try."""
     if search.n_frames == 0:
         return f"no cell: no frame has {FEWEST_SPOTS} spots, which is the least"
     what = f"no cell in {search.n_frames} frames of {search.median_spots:.0f} spots (median)"
