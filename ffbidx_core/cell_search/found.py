@@ -167,6 +167,7 @@ class FoundCell:
             "searched": self.n_searched,
             "frames": self.n_frames,
             "beam_shift": list(self.shift.mrad),
+            "claimed": round(self.claimed, 2),
             "rival": round(self.rival / self.claimed, 4) if self.claimed > 0 else None,
             "symmetries": [
                 {

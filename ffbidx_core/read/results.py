@@ -203,7 +203,8 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
         if "run" not in file:
             raise InputError(path, "does not say how it was made: it has no group /run")
         with errors_of(path, "/run"):
-            names = ("settings", "config", "mark", "learned", *(("versions",) if "run/versions" in file else ()))
+            later = [name for name in ("versions", "cell_search") if f"run/{name}" in file]
+            names = ("settings", "config", "mark", "learned", *later)
             words = {name: json.loads(file[f"run/{name}"].asstr()[()]) for name in names}
             paths = file["run/input/path"].asstr("utf-8", "surrogateescape")[()]
             numbers = [file[f"run/input/{name}"][()].tolist() for name in ("frame", "size", "mtime_ns")]
@@ -211,7 +212,8 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
             digests = file["run/input/digest"].asstr()[()] if has_digests else [""] * len(paths)
         inputs = tuple(InputIdentity(*row) for row in zip(paths, *numbers, digests, strict=True))
     learned = words["learned"]
-    record = RunRecord(words["settings"], inputs, words["config"], versions=words.get("versions", {}))
+    others = {name: words.get(name, {}) for name in ("versions", "cell_search")}
+    record = RunRecord(words["settings"], inputs, words["config"], **others)
     return (
         header,
         complete,

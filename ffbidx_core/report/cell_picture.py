@@ -1,45 +1,87 @@
-"""The search for a cell in a picture: candidates by support and evidence, and spots on the planes of the cell found."""
+"""The search for a cell in pictures: candidates by support and evidence, and spots on the planes of the cells found."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from ..cell_search import CellSearch, FoundCell, Frames
 from ..cell_search.search import EVIDENCE
 from ..cell_search.verdict import is_near
 from ..cell_search.words import type_in_words
-from ..model.cell import Array, reciprocal
-from .style import CRYSTALS, FAILED, GREY, INDEXED
+from ..diagnose.columns import RunColumns
+from ..errors import FfbidxError
+from ..model.cell import Array, cell_parameters, reciprocal
+from ..model.lattice import primitive_basis
+from .figures import Picture
+from .frame_picture import find_frame, read_spots
+from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure
 
 BEST_FRAMES = 3
 """Frames whose spots are drawn."""
 AXES = "abc"
+
+OnPlanes = tuple[Array, NDArray[np.bool_]]
+"""Indices (n, 3) of the spots of a frame on a conventional cell, not rounded, and which spots the cell explains."""
 
 
 def draw_search(search: CellSearch, frames: Frames) -> Figure:
     """The candidates of a search and, where there is a cell, the spots of its best frames along its three axes."""
     figure = Figure(figsize=(9.0, 6.4 if search.cells else 3.4))
     if not search.cells:
-        _draw_candidates(figure.subplots(), search)
+        _draw_candidates(figure.subplots(), search.as_dict())
         return figure
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.0, 0.9))
     above, below = halves
-    _draw_candidates(above.subplots(), search)
-    _draw_planes(list(below.subplots(1, 3, sharey=True)), search.cells[0], frames)
+    _draw_candidates(above.subplots(), search.as_dict())
+    found = search.cells[0]
+    _draw_planes(list(below.subplots(1, 3, sharey=True)), found.input_cell.cell, _searched_frames(found, frames))
     return figure
 
 
-def _draw_candidates(axes: Axes, search: CellSearch) -> None:
+def search_pictures(path: str, found: RunColumns, search: Mapping[str, Any]) -> Iterator[Picture]:
+    """The pictures of the search that found the cells of a run; none where the cells were given.
+
+    Parameters
+    ----------
+    path, found
+        The results file and its columns.
+    search
+        What the results record of the search, see `RunRecord.cell_search`.
+    """
+    if not search:
+        return
+    figure, axes = new_figure(8.6, 3.2)
+    _draw_candidates(axes, search)
+    caption = (
+        f"The search for the unknown cell on {search['frames']} frames (--cell auto): each lattice that several frames "
+        "suggested. Above the dashed line the evidence is enough for a claim; circles: the cells that were taken."
+    )
+    yield Picture("cell_search", "search", figure, caption, wide=True)
+    for number, cell in enumerate(search["cells"]):
+        best = list(_best_frames(path, found, cell))
+        if best:
+            planes = Figure(figsize=(8.6, 2.9))
+            _draw_planes(list(planes.subplots(1, 3, sharey=True)), best[0][1], [indexed for indexed, _ in best])
+            caption = "Spots of the frames whose crystals explain most spots gather on the planes of the cell found."
+            yield Picture(f"cell_search_planes{number}", "search", planes, caption, wide=True)
+
+
+def _draw_candidates(axes: Axes, search: Mapping[str, Any]) -> None:
+    """The candidates of a search, which is given as `CellSearch.as_dict` has it."""
     for claims, colour, label in ((False, GREY, "not enough"), (True, INDEXED, "enough for a claim")):
-        some = [each for each in search.candidates if each.is_claim is claims]
-        axes.scatter([c.support for c in some], [max(c.evidence, 0.5) for c in some], color=colour, label=label, s=22)
-    for number, cell in enumerate(search.cells):
-        name = f"{type_in_words(cell.symmetry.lattice.code)} " + " ".join(f"{x:.1f}" for x in cell.lengths)
-        axes.plot(cell.support, cell.claimed, "o", ms=11, mfc="none", color=CRYSTALS[number + 1], label=name)
+        some = [each for each in search["candidates"] if each["claim"] is claims]
+        evidence = [max(each["evidence"], 0.5) for each in some]
+        axes.scatter([each["support"] for each in some], evidence, color=colour, label=label, s=22)
+    for number, cell in enumerate(search["cells"]):
+        name = f"{type_in_words(cell['bravais'])} " + " ".join(f"{x:.1f}" for x in cell["parameters"][:3])
+        colour = CRYSTALS[(number + 1) % len(CRYSTALS)]
+        axes.plot(cell["support"], cell["claimed"], "o", ms=11, mfc="none", color=colour, label=name)
     axes.axhline(EVIDENCE, color=FAILED, lw=0.8, ls="--")
     axes.set(
         title="Lattices on which frames agree",
@@ -51,28 +93,42 @@ def _draw_candidates(axes: Axes, search: CellSearch) -> None:
     axes.legend(loc="best")
 
 
-def _draw_planes(axes: list[Axes], found: FoundCell, frames: Frames) -> None:
-    """Spots of the frames whose crystals explain most, along a*, b*, c*: they gather on the planes of whole numbers."""
-    cell = found.input_cell.cell
-    indices = _indices_of_best(found, frames)
+def _draw_planes(axes: list[Axes], cell: Array, frames: Sequence[OnPlanes]) -> None:
+    """Spots of some frames along a*, b*, c* of a conventional cell: they gather on the planes of whole numbers."""
     for i, each in enumerate(axes):
-        for number, some in enumerate(indices):
-            near = is_near(some @ np.linalg.inv(found.symmetry.lattice.basis), found.symmetry.lattice.primitive)
+        for number, (indices, near) in enumerate(frames):
             for mask, colour in ((near, CRYSTALS[number]), (~near, GREY)):
-                rest = some[mask, i] - np.rint(some[mask, i])
-                each.plot(some[mask, i], rest, ".", color=colour, ms=4)
+                rest = indices[mask, i] - np.rint(indices[mask, i])
+                each.plot(indices[mask, i], rest, ".", color=colour, ms=4)
         each.set(xlabel=f"index along {AXES[i]}* ({1 / np.linalg.norm(reciprocal(cell)[i]):.1f} Å)", ylim=(-0.5, 0.5))
     axes[0].set(ylabel="distance from a plane", title="Spots of the best frames; grey: not explained")
 
 
-def _indices_of_best(found: FoundCell, frames: Frames) -> list[Array]:
-    """Indices on the conventional cell, not rounded, of all spots of the best frames."""
+def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
+    """The best frames of a search, by the number of spots that a crystal explains."""
     verdict, lattice = found.symmetry.verdict, found.symmetry.lattice
     frame = np.repeat(verdict.frames, verdict.n_crystals)
-    explained, indices = [], []
+    on_planes = []
     for f, crystal in zip(frame, verdict.crystals, strict=True):
         spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]].astype(np.float64)
-        indices.append(spots @ (lattice.basis @ crystal).T)
-        explained.append(int(is_near(spots @ crystal.T, lattice.primitive).sum()))
-    best = np.argsort(-np.array(explained), kind="stable")[:BEST_FRAMES]
-    return [indices[k] for k in best]
+        on_planes.append((spots @ (lattice.basis @ crystal).T, is_near(spots @ crystal.T, lattice.primitive)))
+    return sorted(on_planes, key=lambda each: -int(each[1].sum()))[:BEST_FRAMES]
+
+
+def _best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Iterator[tuple[OnPlanes, Array]]:
+    """The best frames of a run for a cell that was found, each with the input cell; none where the inputs are gone."""
+    if not len(found.cells):
+        return
+    differ = [np.abs(cell_parameters(each) - cell["parameters"]).max() for each in found.input_cells]
+    row = int(np.argmin(differ))
+    given = found.input_cells[row]
+    basis = primitive_basis(given, cell["bravais"][1])
+    mine = np.flatnonzero(found.input_cell == row)
+    frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
+    for k in mine[np.argsort(-found.n_indexed[mine], kind="stable")][:BEST_FRAMES]:
+        try:
+            spots = read_spots(path, find_frame(path, str(frame[k]))[1]).spots
+        except FfbidxError:
+            continue
+        fractional = spots @ found.cells[k].astype(np.float64).T
+        yield (fractional, is_near(fractional @ np.linalg.inv(basis), basis @ given)), given

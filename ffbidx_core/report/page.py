@@ -116,6 +116,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("Overview", _overview(report)),
         ("The run", _pictures(report, "run")),
         ("Diagnosis", diagnosis + _pictures(report, "diagnosis")),
+        ("The cell found", _pictures(report, "search")),
         ("Example frames", _pictures(report, "examples")),
         ("Spots and crystals", _pictures(report, "spots")),
     ]

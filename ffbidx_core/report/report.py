@@ -20,8 +20,10 @@ from ..model.percentiles import median_and_spread
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import ADVICE, FrameReason
+from ..model.records.run import RunRecord
 from ..parameters import Parameters
 from ..read.results import read_run
+from .cell_picture import search_pictures
 from .command_line import command_line
 from .examples import examples
 from .figures import Picture, in_words, pictures
@@ -120,6 +122,7 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     diagnosis = make_diagnosis(path, devices, found) if diagnose else None
     with styled():
         drawn = list(pictures(found, rows, poles))
+        drawn += search_pictures(path, found, _record(path).cell_search)
         if diagnosis is not None and diagnosis.experiment is not None:
             drawn.append(residual_picture(diagnosis.experiment))
         if diagnosis is not None and diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
@@ -151,10 +154,15 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
 
 def _command(path: str) -> str:
     """The command line of the run, from the options that its results record; empty where they record none."""
+    return command_line(_record(path).config)
+
+
+def _record(path: str) -> RunRecord:
+    """What the results record of their run; nothing where they have no record."""
     try:
-        return command_line(read_run(path)[2].config)
+        return read_run(path)[2]
     except InputError:
-        return ""
+        return RunRecord({}, ())
 
 
 def _poles(found: RunColumns, row: int) -> list[PoleFigure]:

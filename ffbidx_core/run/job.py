@@ -84,6 +84,8 @@ class Job:
         Frames in memory; `sources` is then empty.
     notes : tuple of str
         Notes from before the run, to be kept in the results.
+    cell_search
+        The search that found the cells, kept in the record of the run; empty if the cells were given.
     """
 
     sources: Sequence[Source]
@@ -109,6 +111,7 @@ class Job:
     config: Mapping[str, Any] = field(default_factory=dict)
     arrays: SpotArrays | None = None
     notes: tuple[str, ...] = ()
+    cell_search: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
@@ -224,7 +227,8 @@ class Job:
         inputs = identities(self.sources) if self.follow is None else self.follow.inputs
         if self.arrays is not None:
             inputs = (self.arrays.identity,)
-        return RunRecord(settings, inputs, dict(self.config), self.follow is not None, versions(backend))
+        is_growing, search = self.follow is not None, dict(self.cell_search)
+        return RunRecord(settings, inputs, dict(self.config), is_growing, versions(backend), search)
 
     @property
     def begun_inputs(self) -> tuple[InputIdentity, ...] | None:

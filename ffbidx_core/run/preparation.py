@@ -253,8 +253,9 @@ def _job_of(
     if find is not None and request.finds_cell:
         from .learning.found_cells import found_cells
 
-        found, notes = found_cells(job, cells, find)
-        job = job.with_cells([*cells, *found], notes)
+        search, notes = found_cells(job, cells, find)
+        job = job.with_cells([*cells, *(each.input_cell for each in search.cells)], notes)
+        job = dataclasses.replace(job, cell_search=search.as_dict())
     share = request.share
     if share is not None:
         job = job.share(*share)

@@ -39,6 +39,7 @@ class Ending:
                 "inputs": self.record.inputs,
                 "config": self.record.config,
                 "versions": self.record.versions,
+                "cell_search": self.record.cell_search,
                 "mark": self.mark.as_dict(),
                 "learned": learned,
             }
@@ -57,6 +58,7 @@ class Ending:
                 tuple(InputIdentity(*row) for row in values["inputs"]),
                 values["config"],
                 versions=values["versions"],
+                cell_search=values["cell_search"],
             ),
             Mark.from_dict(values["mark"]),
             None if learned is None else [Learned.from_dict(group) for group in learned],

@@ -207,7 +207,7 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
         "mark": ending.mark.as_dict(),
         "learned": learned,
         "doubt": ending.mark.contest.as_dict(),
-    }
+    } | ({"cell_search": record.cell_search} if record.cell_search else {})
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)
     inputs = ending.record.inputs

@@ -144,5 +144,5 @@ def _ending(parts: Sequence[_Part], complete: bool) -> Ending:
         name: ", ".join(dict.fromkeys(each[name] for each in versions if name in each))
         for name in dict.fromkeys(name for each in versions for name in each)
     }
-    record = RunRecord(settings, inputs, config, versions=together)
+    record = RunRecord(settings, inputs, config, versions=together, cell_search=first.record.cell_search)
     return Ending(header, complete, record, mark, list(learned.values()))

@@ -68,6 +68,8 @@ class RunRecord:
         Whether the run follows its inputs, so that `inputs` are only those that existed when the record was made.
     versions
         Versions of Python and of the packages that made the run. A run may be resumed with other versions.
+    cell_search
+        The search for an unknown cell (`--cell auto`) as `CellSearch.as_dict` gives it; empty where cells were given.
     """
 
     settings: dict[str, Any]
@@ -75,6 +77,7 @@ class RunRecord:
     config: dict[str, Any] = field(default_factory=dict)
     growing: bool = False
     versions: dict[str, str] = field(default_factory=dict)
+    cell_search: dict[str, Any] = field(default_factory=dict)
 
     def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
         """Description of the first difference between this record and an earlier one; None if there is no difference.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from ...cell_search import Frames, find_cells
+from ...cell_search import CellSearch, Frames, find_cells
 from ...cell_search.search import FRAMES
 from ...cell_search.words import cell_in_words, none_in_words
 from ...devices import open_devices
@@ -18,8 +18,8 @@ FOUND = "the unit cell was found on the first {} frames: {}"
 
 def found_cells(
     job: Job, known: Sequence[InputCell], show: Callable[[str], object]
-) -> tuple[list[InputCell], tuple[str, ...]]:
-    """Find the cells of the first frames of a job, and make a note of each for the results.
+) -> tuple[CellSearch, tuple[str, ...]]:
+    """Search for cells on the first frames of a job, and make a note of each cell found for the results.
 
     The frames are the first ones of the whole input, whatever share the job has, so all shares find the same cells.
 
@@ -40,4 +40,4 @@ def found_cells(
     if not search.cells and not known:
         raise NoCell(f"--cell auto: {none_in_words(search)}")
     notes = tuple(FOUND.format(search.n_frames, cell_in_words(each)) for each in search.cells)
-    return [each.input_cell for each in search.cells], notes
+    return search, notes

@@ -8,6 +8,7 @@ import pytest
 
 from ffbidx_core import read_results
 from ffbidx_core.read.cells.input_cell import read_input_cell
+from ffbidx_core.read.results import read_run
 from tests.helpers.calls import write_spots
 
 CELL = "33,51,74,90,90,90"
@@ -104,6 +105,20 @@ def test_a_run_finds_its_cell(run, stills):
     merged = read_results("merged.h5")
     assert len(merged.input_cells) == 1
     np.testing.assert_array_equal(merged.cells, found.cells)
+    # The search is in the record of the run and of its shares, and in the report.
+    _, _, record, *_ = read_run("merged.h5")
+    assert record.cell_search == read_run("auto.h5")[2].cell_search
+    (cell,) = record.cell_search["cells"]
+    np.testing.assert_allclose(cell["parameters"], (33, 51, 74, 90, 90, 90), rtol=2e-3)
+    assert run("report", "merged.h5", "-o", "merged.html", "--no-diagnose").status == 0
+    with open("merged.html", encoding="utf-8") as page:
+        text = page.read()
+    assert 'id="cell_search"' in text
+    assert 'id="cell_search_planes0"' in text
+    assert "The cell found" in text
+    assert run("report", "typed.h5", "-o", "typed.html", "--no-diagnose").status == 0
+    with open("typed.html", encoding="utf-8") as page:
+        assert "cell_search" not in page.read()
 
 
 def test_a_run_with_a_known_cell_goes_on_with_it_where_nothing_is_left(run, stills):
