@@ -1,1 +1,1 @@
-"""Where the panels of a detector are, by the residuals of the spots of many crystals."""
+"""The refinement of detector panels from the residuals of the spots of many crystals."""

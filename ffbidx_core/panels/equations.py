@@ -1,8 +1,8 @@
-"""Residuals on the panels, and the normal equations that are left when the crystals' own parameters are eliminated.
+"""Residuals on the panels, and the normal equations after the parameters of single crystals are eliminated.
 
-A peak gives three residuals: two of its place on the panel, in pixels, and the distance of its lattice point from the
-Ewald sphere, in 1/angstrom. Each crystal has a rotation (3) and a strain (6), drawn to the strain that all crystals of
-its input cell share.
+A peak gives three residuals: two of its position on the panel, in pixels, and the distance of its lattice point from
+the Ewald sphere, in 1/angstrom. Each crystal has a rotation (3 parameters) and a strain (6), drawn by a prior towards
+the strain shared by all crystals of its input cell.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from ..model.strain import MATRICES, MULTIPLICITY, matrices
 from ..model.vectors import cross_matrix
 
 OWN = 9
-"""Parameters of a crystal."""
+"""Number of parameters of a crystal."""
 BIWEIGHT = 6.0
-"""Scatters from where on a residual has no weight (Tukey's biweight)."""
+"""Residual, in units of the scatter, beyond which it has no weight (Tukey's biweight)."""
 FEWEST_SPOTS = 8
-"""Peaks near predictions of a crystal that takes part."""
+"""Smallest number of peaks near predictions of a crystal that is used."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Each of n peaks with a crystal of its frame, sorted by crystal.
+    """n pairs of a peak and a crystal of its frame, sorted by crystal.
 
     Attributes
     ----------
     pixels : (n, 3) float64
+        The fs and ss of each peak, in pixels, and the number of its panel.
     wavelength, farther : (n,) float64
+        Wavelength in angstrom, and distance of the detector beyond its median in mm.
     peak, crystal : (n,) int64
-        Number of the peak, and of the crystal.
+        Number of the peak and of the crystal.
     """
 
     pixels: Array
@@ -48,19 +50,22 @@ class Pairs:
 
     @property
     def panel(self) -> NDArray[np.int64]:
-        """Panel of each peak, (n,)."""
+        """The number of the panel of each peak, (n,)."""
         return np.asarray(self.pixels[:, 2].astype(np.int64))
 
 
 @dataclass(frozen=True)
 class CrystalState:
-    """C crystals as strained and turned references.
+    """C crystals as strained and rotated reference cells.
 
     Attributes
     ----------
     strain : (C, 6) float64
+        Strain of each crystal from its reference.
     turn : (C, 3, 3) float64
+        Rotation matrix of each crystal.
     reference : (C, 3, 3) float64
+        Reference cell of each crystal, rows a, b, c, angstrom.
     """
 
     strain: Array
@@ -69,24 +74,24 @@ class CrystalState:
 
     @property
     def cells(self) -> Array:
-        """Oriented cells, (C, 3, 3), angstrom."""
+        """The oriented cells (C, 3, 3), rows a, b, c, angstrom."""
         return np.asarray(self.reference @ (np.eye(3) + matrices(self.strain)) @ self.turn)
 
 
 @dataclass(frozen=True)
 class Residuals:
-    """Residuals of n peaks, observed less predicted, and their derivatives.
+    """Residuals of n peaks, observed minus predicted, and their derivatives.
 
     Attributes
     ----------
     pairs : Pairs
         The peaks that are near a prediction.
     values : (n, 3) float64
-        Two in pixels, one in 1/angstrom.
+        The residuals, two in pixels and one in 1/angstrom.
     by_crystal : (n, 3, 9) float64
-        Derivatives of the predictions by the crystal's rotation (radian) and strain.
+        Derivatives of the predictions with respect to the rotation (radian) and strain of the crystal.
     by_panel : (n, 2, 6) float64
-        Derivatives of the predicted pixels by the motion of the panel.
+        Derivatives of the predicted pixels with respect to the motion of the panel.
     """
 
     pairs: Pairs
@@ -96,9 +101,9 @@ class Residuals:
 
 
 def residuals(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs, capture: Array) -> Residuals:
-    """Residuals of the peaks that are within `capture` (C,), 1/angstrom, of a lattice point of their crystal.
+    """The residuals of peaks within `capture` (C,), 1/angstrom, of a lattice point of their crystal.
 
-    A peak near several crystals is the nearest one's. Crystals with fewer than `FEWEST_SPOTS` peaks have none.
+    A peak near several crystals belongs to the nearest one. Crystals with fewer than `FEWEST_SPOTS` peaks are left out.
     """
     cells = crystals.cells
     seen = panels.spots(pairs.pixels, pairs.wavelength, pairs.farther)
@@ -117,7 +122,7 @@ def residuals(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs, captur
     by_q = np.empty((len(q), 3, 3))
     by_q[:, :2] = by_place * (far * kept.wavelength)[:, None, None]
     by_q[:, 2] = ray / length[:, None]
-    # q = R^-1 (I + E)^-1 q0, so that dq = -(w x q) for a turn and -R^T dE R q for a strain.
+    # q = R^-1 (I + E)^-1 q0, so that dq = -(w x q) for a rotation and -R^T dE R q for a strain.
     turn = crystals.turn[kept.crystal]
     in_axes = np.einsum("nij,nj->ni", turn, q)
     by_strain = np.empty((len(q), 3, 6))
@@ -132,7 +137,7 @@ def residuals(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs, captur
 
 
 def _is_nearest(peak: NDArray[np.int64], off: Array) -> NDArray[np.bool_]:
-    """Of the rows (n,) of each peak the one that is least off."""
+    """Whether each row (n,) is the nearest one of its peak."""
     if len(peak) == 0 or np.bincount(peak).max() == 1:
         return np.ones(len(peak), dtype=np.bool_)
     order = np.lexsort((off, peak))
@@ -145,14 +150,14 @@ def _is_nearest(peak: NDArray[np.int64], off: Array) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Shared:
-    """The strains that all crystals of an input cell share, K numbers for all input cells.
+    """The strains shared by all crystals of an input cell, given by K numbers for all input cells.
 
     Attributes
     ----------
     basis : (K, 6) float64
-        The strain of each number.
+        The strain that belongs to each number.
     owner : (K,) int64
-        The input cell of each.
+        The input cell of each number.
     kind : (C,) int64
         The input cell of each crystal.
     """
@@ -162,28 +167,32 @@ class Shared:
     kind: NDArray[np.int64]
 
     def strains(self, numbers: Array) -> Array:
-        """The strains (C, 6) of the crystals' input cells."""
+        """The shared strains (C, 6) of the input cells of the crystals."""
         mine = self.owner[None] == self.kind[:, None]
         return np.asarray((mine * numbers) @ self.basis)
 
 
 @dataclass(frozen=True)
 class NormalEquations:
-    """Normal equations of 6 P motions of panels and K shared strains, and what gives the crystals' parameters back.
+    """Normal equations of 6 P panel motions and K shared strains, with the terms to recover the crystals' parameters.
 
     Attributes
     ----------
     normal : (6 P + K, 6 P + K) float64
+        The matrix of the equations.
     right : (6 P + K,) float64
+        The right-hand side of the equations.
     inverse : (C, 9, 9) float64
-        Inverse of each crystal's own matrix.
+        Inverse of the matrix of each crystal's own parameters.
     own_right : (C, 9) float64
+        Right-hand side of each crystal's own parameters.
     mixed : (C, 9, 6 P + K) float64
+        Matrix between the crystal's own parameters and the others.
     taken : (2,) float64
-        Parameters that the places and the distances from the sphere determine of all crystals (traces of the hat
+        Number of parameters of all crystals determined by positions and by distances from the sphere (traces of the hat
         matrices).
     active : (C,) bool
-        Crystals that take part.
+        Whether each crystal is used.
     """
 
     normal: Array
@@ -196,7 +205,7 @@ class NormalEquations:
 
 
 def weights(values: Array, scale: Array) -> Array:
-    """Weights (n,) of residuals (n, 3) with scatters (3,)."""
+    """The robust weights (n,) of residuals (n, 3) with scatters (3,)."""
     square = ((values / scale) ** 2).sum(axis=1) / BIWEIGHT**2
     return np.asarray(np.where(square < 1, (1 - square) ** 2, 0.0))
 
@@ -204,15 +213,16 @@ def weights(values: Array, scale: Array) -> Array:
 def normal_equations(
     found: Residuals, weight: Array, scale: Array, shared: Shared, strain: Array, scatter: float, n_panels: int
 ) -> NormalEquations:
-    """The normal equations of residuals.
+    """Set up the normal equations of residuals.
 
     Parameters
     ----------
     weight : (n,)
+        Weight of each peak.
     scale : (3,)
-        Scatter of each residual.
+        Scatter of each kind of residual, in pixels, pixels and 1/angstrom.
     strain : (C, 6)
-        Strains of the crystals from their references; the shared strains count from there, too.
+        Strains of the crystals from their references; the shared strains are also measured from the references.
     scatter
         Scatter of the strains.
     """
@@ -266,7 +276,7 @@ def normal_equations(
 
 
 def summed(values: Array, row: NDArray[np.int64], n_rows: int) -> Array:
-    """Sums of values (n, ...) over those of the same row, (n_rows, ...)."""
+    """The sums (n_rows, ...) of the values (n, ...) that belong to each row."""
     total = np.zeros((n_rows, *values.shape[1:]))
     if len(row):
         order = np.argsort(row, kind="stable")

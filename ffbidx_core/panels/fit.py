@@ -1,8 +1,8 @@
-"""The fit: motions of panels and their groups that the residuals of many crystals ask for.
+"""The fit of the motions of panels and their groups to the residuals of many crystals.
 
-Each node of the tree (detector, groups, panels) has a motion that is drawn to nothing by a prior, whose size is the
-likeliest one for its level (MacKay's fixed point). So a panel without spots moves with its group, and one that is right
-stays. The turn of everything about the beam, which no still shows, is taken out at the end.
+Each node of the tree (detector, groups, panels) has a motion that a prior draws towards zero; the width of the prior is
+the most likely one for its level (MacKay's fixed point). A panel without spots therefore moves with its group, and a
+correct panel stays. The common rotation about the beam, which no still shows, is removed at the end.
 """
 
 from __future__ import annotations
@@ -22,64 +22,65 @@ from .votes import jumps
 
 ROUNDS = 12
 CONSISTENT = 1.074
-"""Scatter of normal numbers over that of their weighted ones."""
+"""Ratio of the scatter of normally distributed numbers to that of the weighted numbers."""
 CAPTURE = 0.3
 """Share of the shortest reciprocal vector within which a peak belongs to a lattice point."""
 FARTHEST = 0.004
-"""The same for large reciprocal vectors, 1/angstrom."""
+"""Largest distance, 1/angstrom, within which a peak belongs to a lattice point."""
 NARROWER = 0.6
-"""Factor by which the scatter that weights go by may fall in a round: a quick cut would give up a panel far off."""
+"""Factor by which the scatter for weights may fall in a round; a quick cut would reject a panel that is far off."""
 SETTLED = 0.01
-"""Pixels: a round that moves no node farther is the last one."""
+"""Motion in pixels of all nodes below which a round is the last one."""
 KINDS = np.array([0, 0, 1, 3, 3, 2])
-"""Kind of each of the six numbers of a motion: across the beam, along it, turn about the beam (2), tilts (3)."""
+"""Kind of each of the six numbers of a motion: across the beam (0), along it (1), rotation about it (2), tilt (3)."""
 FIRST = np.array([1.5, 1.0, 5.0, 2.0])
-"""Sizes of the motions of each kind in the first round: pixels, pixels, milliradian, milliradian."""
+"""Sizes of the motions of each kind in the first round, in pixels, pixels, milliradian and milliradian."""
 USUAL = np.array([0.5, 0.5, 1.5, 1.5])
 AS_MANY = 0.5
 """Sizes are drawn to the usual ones as if so many motions more had these."""
 WHOLE = np.array([20.0, 20.0, 20.0, 5.0, 5.0, 1e-6])
-"""Sizes of the motions of the whole detector, which does not turn about the beam."""
+"""Sizes of the motions of the whole detector (pixels, milliradian), which does not rotate about the beam."""
 SHARED_STRAIN = 0.01
 LEAST_SCATTER, MOST_SCATTER = 2e-5, 0.02
-"""Scatter of strains."""
+"""Limits of the scatter of strains."""
 VOTE_ERROR = 0.5
-"""Pixels."""
+"""Error of an offset found by votes, pixels."""
 
 
 @dataclass(frozen=True)
 class PanelFit:
-    """Where P panels are.
+    """The fitted positions of P panels.
 
     Attributes
     ----------
     panels : PlacedPanels
-        The panels at their places.
+        The panels at their fitted positions.
     motion : (P, 6) float64
-        Motion of each panel about its middle: pixels along x, y, z, milliradian about them.
+        Motion of each panel about its centre: shift along x, y, z in pixels, rotation about them in milliradian.
     covariance : (6 P, 6 P) float64
-        Of these numbers.
+        Covariance of the motions.
     counts : (P,) float64
-        Weights of the peaks that each panel was fitted by.
+        Sum of the weights of the peaks with which each panel was fitted.
     noise, noise_before : float
-        Scatter of a coordinate, pixels, by the fit and before it.
+        Scatter of a coordinate after the fit and before it, pixels.
     noise_along : float
         Scatter of lattice points about the Ewald sphere, 1/angstrom.
     lost : float
-        Share of the peaks near predictions that the robust weights gave up.
+        Share of the peaks near predictions that the robust weights rejected.
     n_crystals : int
-        Crystals that took part.
+        Number of crystals used.
     misfit : (C,) float64
-        Rms residual of a coordinate of each crystal's peaks, pixels; nan for crystals that took no part.
+        Rms residual of a coordinate of the peaks of each crystal, pixels; nan for crystals that were not used.
     nodes : (n, 6) float64
-        Motions of the nodes of the tree, which the next fit may start from.
+        Motions of the nodes of the tree, from which the next fit may start.
     cells : (C, 3, 3) float64
-        The crystals, refitted.
+        The refitted crystals, rows a, b, c, angstrom.
     rows : (m, 3) int64
-        Peak, crystal and panel of the peaks near predictions.
+        Numbers of peak, crystal and panel for the peaks near predictions.
     left : (m, 2) float64
-        Their residuals, pixels.
+        Residuals of these peaks, pixels.
     weight : (m,) float64
+        Robust weights of these peaks.
     """
 
     panels: PlacedPanels
@@ -100,7 +101,7 @@ class PanelFit:
 
     @property
     def errors(self) -> Array:
-        """Standard errors of the motions, (P, 6)."""
+        """The standard errors of the motions, (P, 6)."""
         return np.asarray(np.sqrt(np.diag(self.covariance)).reshape(-1, 6))
 
 
@@ -132,23 +133,23 @@ class _Fit:
 
     @property
     def prior(self) -> Array:
-        """Size of the prior of each number of the nodes' motions."""
+        """The width of the prior of each number of the motions of nodes."""
         sizes = self.sizes[self.level, self.kind]
         return np.asarray(np.where(self.level == 0, np.tile(WHOLE, self.tree.n_nodes), sizes))
 
     def jump(self) -> None:
-        """Move panels that are off by pixels, by the likeliest motions of the nodes."""
+        """Move panels that are off by many pixels, by the most likely motions of the nodes."""
         jump, prior = jumps(self.now, self.crystals, self.pairs), self.prior
         across = self.tree.joined.reshape(-1, 6, len(prior))[:, :2].reshape(-1, len(prior))
         expected = (across * prior**2) @ across.T + VOTE_ERROR**2 * np.eye(len(across))
         self.motion += prior**2 * (across.T @ np.linalg.solve(expected, jump.ravel()))
 
     def found(self) -> Residuals:
-        """The residuals of the panels and crystals as they are."""
+        """The residuals with the present panels and crystals."""
         return residuals(self.now, self.crystals, self.pairs, self.capture)
 
     def widen(self, found: Residuals, step: int) -> Array:
-        """The scatters (3,) that weights go by in a round."""
+        """The scatters (3,) for the weights of a round."""
         if step == 0:
             scale = 1.48 * np.median(np.abs(found.values), axis=0) if len(found.values) else np.ones(3)
             self.scale = np.maximum([scale[:2].mean(), scale[:2].mean(), scale[2]], 1e-9)
@@ -157,7 +158,7 @@ class _Fit:
         return np.asarray(np.maximum(self.scale, widest))
 
     def learn_sizes(self, covariance: Array) -> None:
-        """The likeliest sizes of the motions of each level and kind."""
+        """Learn the most likely sizes of the motions of each level and kind."""
         prior = self.prior
         known = 1 - np.diag(covariance)[: len(prior)] / prior**2
         for level in range(1, len(self.sizes)):
@@ -176,20 +177,20 @@ def fit_panels(
     rounds: int = ROUNDS,
     vote: bool = True,
 ) -> PanelFit:
-    """Where panels are, by the residuals of the crystals found with them.
+    """Fit the positions of panels to the residuals of the crystals found with them.
 
     Parameters
     ----------
     panels
-        Where they are taken to be.
+        The panels at their assumed positions.
     tree
-        Their groups; its motions are what is fitted.
+        The tree of their groups, whose motions are fitted.
     start : (n, 6)
-        Motions of the tree's nodes to start from, those that a fit before this found.
+        Motions of the nodes of the tree from an earlier fit, from which the fit starts.
     rounds
-        Most rounds, in each of which peaks are assigned anew.
+        Largest number of rounds, in each of which peaks are assigned anew.
     vote
-        Whether panels may jump by many pixels where votes say so.
+        Whether panels may jump by many pixels according to votes.
     """
     fit = _Fit(peaks, panels, tree, start)
     m, n_panels = len(fit.motion), panels.n_panels
@@ -204,7 +205,7 @@ def fit_panels(
         join[: 6 * n_panels, :m], join[6 * n_panels :, m:] = tree.joined, np.eye(len(fit.gamma))
         stiffness = np.concatenate([fit.prior**-2.0, np.full(len(fit.gamma), SHARED_STRAIN**-2.0)])
         covariance = np.asarray(np.linalg.inv(join.T @ equations.normal @ join + np.diag(stiffness)), np.float64)
-        # The shared strains count from the references, motions from where panels are now.
+        # Shared strains are measured from the references, motions from the present panels.
         pull = np.concatenate([fit.motion * stiffness[:m], np.zeros(len(fit.gamma))])
         change = covariance @ (join.T @ equations.right - pull)
         moved = join @ change
@@ -256,12 +257,12 @@ def fit_panels(
 
 
 def residuals_of(peaks: IndexedPeaks, panels: PlacedPanels) -> Residuals:
-    """Residuals of the peaks of crystals with panels at a place, as a fit begins with them."""
+    """The residuals of the peaks of crystals at the beginning of a fit with the given panels."""
     return _Fit(peaks, panels, PanelTree.of(panels, ()), None).found()
 
 
 def _scatters(left: Array, weight: Array, taken: Array, panels_taken: float) -> Array:
-    """Scatter of the residuals that are left, (3,): both coordinates alike, and the distance from the sphere."""
+    """The scatter (3,) of the remaining residuals: the same for both coordinates, and the distance from the sphere."""
     n = float(weight.sum())
     place = float((weight[:, None] * left[:, :2] ** 2).sum()) / max(2 * n - taken[0] - panels_taken, 1.0)
     sphere = float((weight * left[:, 2] ** 2).sum()) / max(n - taken[1], 1.0)
@@ -269,10 +270,10 @@ def _scatters(left: Array, weight: Array, taken: Array, panels_taken: float) -> 
 
 
 def _without_turn(fit: PanelFit, before: PlacedPanels) -> PanelFit:
-    """The fit without the common turn about the beam, by the peaks: no still shows it."""
+    """The fit without the common rotation about the beam (weighted by peaks), which no still shows."""
     n = fit.panels.n_panels
     centre = before.centre
-    # A turn by 1 mrad about the beam as a motion of each panel, and the turn that fits motions best.
+    # The motion of each panel in a rotation by 1 mrad about the beam, and the rotation that fits the motions best.
     unit = np.zeros((n, 6))
     unit[:, 0], unit[:, 1], unit[:, 5] = (*(np.array([-1, 1]) * centre[:, [1, 0]]).T * MRAD / before.pixel, 1.0)
     weight = np.zeros((n, 6))

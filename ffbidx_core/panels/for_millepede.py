@@ -1,4 +1,4 @@
-"""The residuals of a fit for Millepede II."""
+"""The residuals of a fit in the form of Millepede II."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .refine import Refinement
 
 
 def measurements(refined: Refinement) -> Iterator[Measurements]:
-    """Residuals with the moved panels, crystal by crystal, without those that the fit gave up.
+    """Yield residuals with the moved panels, crystal by crystal, without those that the fit rejected.
 
-    A crystal's own parameters are its rotation (radian) and its strain, those of a panel its motion in pixels and
-    milliradian. What is fitted to them corrects the moved panels.
+    The local parameters of a crystal are its rotation (radian) and its strain, those of a panel its motion in pixels
+    and milliradian. Fitted values of these are corrections to the moved panels.
     """
     assert refined.fit is not None
     found = residuals_of(refined.peaks, refined.panels)

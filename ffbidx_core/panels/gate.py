@@ -1,4 +1,4 @@
-"""Whether other crystals than those of a fit agree better with its panels."""
+"""The test whether crystals that were not fitted agree better with the refined panels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from .fit import fit_panels
 from .peaks import IndexedPeaks
 
 FEWEST_CRYSTALS = 8
-"""Frames with crystals of a fit."""
+"""Smallest number of frames with crystals for a fit."""
 BOTH_WAYS_BELOW = 200
-"""Frames with crystals below which each half is held against the fit of the other one."""
+"""Number of frames with crystals below which each half is tested against the fit of the other half."""
 SURE = 3.0
-"""Standard errors of the mean gain from where on panels are moved."""
+"""Mean gain, in standard errors, above which panels are moved."""
 WHOLE_ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Gain:
-    """What panels of a fit are to crystals that were not fitted.
+    """The gain of refined panels for crystals that were not fitted.
 
     Attributes
     ----------
     before, after : float
-        Rms residual of a coordinate, pixels, of these crystals.
+        Rms residual of a coordinate of these crystals before and after, pixels.
     mean, error : float
-        Mean fall of a crystal's rms residual, pixels, and its standard error.
+        Mean decrease of the rms residual of a crystal and its standard error, pixels.
     n_crystals : int
+        Number of these crystals.
     """
 
     before: float
@@ -42,19 +43,19 @@ class Gain:
 
     @property
     def is_sure(self) -> bool:
-        """Whether these crystals say clearly that the fit is better."""
+        """Whether the refined panels are clearly better for these crystals."""
         return self.n_crystals >= 2 and self.mean > SURE * self.error and self.mean > 0
 
 
 def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, start: Array | None = None) -> Gain:
-    """Fit every other frame; the crystals of the rest, and the detector as a whole, are fitted to either place.
+    """Fit every other frame; then fit the crystals of the rest, and the detector as a whole, to either position.
 
     Parameters
     ----------
     panels
-        The panels before.
+        The panels before the fit.
     start : (n, 6)
-        Motions of the tree's nodes with which the crystals were found, unless with the panels before.
+        Motions of the nodes of the tree with which the crystals were found; None: the panels before the fit.
     """
     here = panels if start is None else panels.moved(tree.of_panels(start))
     indexed = np.flatnonzero(peaks.indexed)
@@ -78,7 +79,7 @@ def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, st
 
 
 def misfits(peaks: IndexedPeaks, panels: PlacedPanels) -> Array:
-    """Rms residual of each crystal, (C,) pixels, when the detector may move as a whole only."""
+    """The rms residual (C,) of each crystal, pixels, if the detector may move only as a whole."""
     whole = PanelTree.of(panels, ())
     root = PanelTree(whole.joined[:, :6], whole.level[:1], whole.members[:1])
     return fit_panels(peaks, panels, root, rounds=WHOLE_ROUNDS, vote=False).misfit

@@ -1,4 +1,4 @@
-"""Peaks and crystals for a fit, from results or from the first frames of a run."""
+"""Gathering peaks and crystals for a fit, from results or from the first frames of a run."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from .peaks import IndexedPeaks
 
 MOST_FRAMES = 2000
 MOST_PEAKS = 120_000
-"""Most peaks of a sample; a sample of frames with many peaks has fewer frames."""
+"""Largest number of peaks of a sample; if frames have many peaks, the sample has fewer frames."""
 USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED)
 NO_PIXELS = "its spots have no pixels on a detector, so that nothing says on which panel they are"
 
 
 @dataclass
 class Gatherer:
-    """Frames one after another, all on one detector.
+    """Gathers frames one after another, all on one detector.
 
     Attributes
     ----------
     geometry : Geometry or None
-        That of the first file.
+        The geometry of the first file.
     source : str
         Name of the first file.
     """
@@ -52,12 +52,12 @@ class Gatherer:
     _kinds: list[NDArray[np.int64]] = field(default_factory=lambda: [np.zeros(0, np.int64)])
 
     def look_at(self, file: SpotFile) -> None:
-        """Take up the geometry of a file whose frames come next.
+        """Set the geometry of the file whose frames come next.
 
         Raises
         ------
         InputError
-            When its spots have no pixels, or it has another detector than the files before.
+            If its spots have no pixels, or its detector differs from that of earlier files.
         """
         try:
             geometry = file_geometry(file)
@@ -71,7 +71,7 @@ class Gatherer:
             )
 
     def add(self, peaks: DetectorPeaks, cells: Array, kinds: NDArray[np.int64]) -> None:
-        """Append a frame with its primitive cells (k, 3, 3) and the input cells (k,) that these are of."""
+        """Append a frame with its primitive cells (k, 3, 3) and the numbers (k,) of their input cells."""
         pixels = peaks.pixels[np.isfinite(peaks.pixels).all(axis=1)]
         wavelength, distance = float(peaks.wavelength[0]), float(peaks.distance[0])
         if not (wavelength > 0 and np.isfinite(distance)):
@@ -82,7 +82,7 @@ class Gatherer:
         self._kinds.append(kinds)
 
     def done(self, references: Array) -> Gathered:
-        """All frames; `references` (M, 3, 3) are the primitive input cells."""
+        """All gathered frames; `references` (M, 3, 3) are the primitive input cells."""
         assert self.geometry is not None
         wavelength, distances = np.array(self._frames, dtype=np.float64).reshape(-1, 2).T
         known = np.isfinite(distances)
@@ -104,14 +104,16 @@ class Gatherer:
 
 @dataclass(frozen=True)
 class Gathered:
-    """A sample of a run's frames on the detector.
+    """A sample of the frames of a run with their peaks on the detector.
 
     Attributes
     ----------
     geometry : Geometry
+        The geometry of the frames.
     distance : float
-        Median distance of the detector, mm, as its file counts it.
+        Median detector distance as defined in its file, mm.
     peaks : IndexedPeaks
+        The peaks and crystals of the frames.
     source : str
         Name of the first input.
     """
@@ -123,12 +125,12 @@ class Gathered:
 
     @property
     def panels(self) -> PlacedPanels:
-        """The panels where the geometry has them."""
+        """The panels at the positions in the geometry."""
         return PlacedPanels.of(self.geometry.detector, self.distance)
 
 
 def without_parallax(geometry: Geometry, pixels: Array, distance: float) -> Array:
-    """Pixels (n, 3) where the rays enter the sensors that they are seen in."""
+    """The pixels (n, 3) at which the rays enter the sensors."""
     panels = geometry.detector.panels
     if len(pixels) == 0 or not any(all(panel.sensor) for panel in panels):
         return pixels
@@ -140,17 +142,17 @@ def without_parallax(geometry: Geometry, pixels: Array, distance: float) -> Arra
 
 
 def of_results(path: str, inputs: RunInputs, most: int = MOST_FRAMES) -> Gathered:
-    """A sample of the frames of a results file, spread evenly over the run, with its crystals.
+    """Gather a sample of the frames of a results file, spread evenly over the run, with its crystals.
 
     Parameters
     ----------
     most
-        Most frames.
+        Largest number of frames.
 
     Raises
     ------
     InputError
-        When spots cannot be had or have no pixels.
+        If spots cannot be read or have no pixels.
     """
     status, n_spots = read_column(path, "status"), read_column(path, "n_spots")
     usable = np.flatnonzero(np.isin(status, USABLE))
@@ -188,12 +190,12 @@ def _crystals_of(results: Results, f: int, bases: Array) -> tuple[Array, NDArray
 
 
 def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, references: Array) -> Gathered:
-    """Frames that a run has read, without crystals; their peaks are read again.
+    """Gather frames that a run has read, without crystals; their peaks are read again.
 
     Raises
     ------
     InputError
-        When they have no pixels.
+        If the frames have no pixels.
     """
     gatherer = Gatherer()
     for source, indices in _by_source(blocks):
@@ -211,7 +213,7 @@ def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, refe
 
 
 def _by_source(blocks: Sequence[FrameBlock]) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Each input with its frames that can be used."""
+    """Yield each input with its usable frames."""
     found: dict[str, list[int]] = {}
     for block in blocks:
         for f in np.flatnonzero(block.status == FrameStatus.NOT_INDEXED).tolist():

@@ -1,4 +1,4 @@
-"""The panels of a finished run."""
+"""The refinement of the panels of a finished run."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ OTHER_PANELS = "has other panels than the geometry of the run: give the file tha
 
 @dataclass(frozen=True)
 class RefinedRun:
-    """The panels of a run, refined.
+    """The refined panels of a run.
 
     Attributes
     ----------
     refined : Refinement
+        The result of the refinement.
     target : Geometry
         The geometry in whose text panels are moved.
     distance : float
-        Distance that its panels are measured from, mm.
+        Distance from which its panel offsets are measured, mm.
     """
 
     refined: Refinement
@@ -41,32 +42,32 @@ class RefinedRun:
 
     @property
     def names(self) -> list[str]:
-        """Names of the panels."""
+        """The names of the panels."""
         return [panel.name for panel in self.target.detector.panels]
 
 
 def refine_results(
     path: str, devices: Devices | None, target: str | None = None, *, most: int = MOST_FRAMES
 ) -> RefinedRun:
-    """Refine the panels of a run by a sample of its frames.
+    """Refine the panels of a run with a sample of its frames.
 
     Parameters
     ----------
     path
-        A results file.
+        Name of the results file.
     devices
-        Where frames are indexed again; None: the crystals of the results serve, in one round.
+        Devices on which frames are indexed again; None: the crystals of the results are used, in one round.
     target
-        The geometry file that the run had, for its text and groups; None: what the results and inputs keep of it.
+        Geometry file of the run, for its text and groups; None: the copy in the results or the inputs.
     most
-        Most frames of the sample.
+        Largest number of frames of the sample.
 
     Raises
     ------
     InputError
-        When spots cannot be had, or have no pixels.
+        If spots cannot be read, or have no pixels.
     UsageError
-        When the file `target` has other panels than the run.
+        If the file `target` has other panels than the run.
     """
     header, _, record, _, _ = read_run(path)
     inputs = RunInputs.of_header(header, None, record, path)
@@ -84,7 +85,7 @@ def refine_results(
 
 
 def _as_given(gathered: Gathered, inputs: RunInputs, settings: dict[str, Any]) -> Geometry:
-    """The geometry as the run was given it: one whose beam a run has moved is written anew, without its comments."""
+    """The geometry given to the run; if the run has moved the beam, it is a new text without the comments."""
     given = parse_given("the geometry in the results", text) if (text := settings.get("geometry")) else None
     if not isinstance(given, Geometry) and not inputs.kept:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(gathered.source)) as file:
@@ -100,6 +101,6 @@ def _read_target(path: str) -> Geometry:
     if text is None:
         raise InputError(path, "is HDF5: a CrystFEL geometry file or a DIALS experiment list is wanted")
     parse_geometry(path, text)
-    # Bytes that are no text stay what they are.
+    # Bytes that are not text are kept.
     with open(path, "rb") as file:
         return parse_geometry(path, file.read().decode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""Peaks on a detector of many panels, with the crystals found on their frames."""
+"""Peaks on a detector of many panels, with the crystals that were found on their frames."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ class IndexedPeaks:
     Attributes
     ----------
     pixels : (N, 3) float64
-        fs and ss in the data, from panels' corners, freed of parallax, and the panel's number.
+        The fs and ss in the data from panel corners, corrected for parallax, and the number of the panel.
     offsets : (F + 1,) int64
         Frame f owns peaks offsets[f]:offsets[f + 1].
     wavelength : (F,) float64
-        Angstrom.
+        Wavelength of each frame, angstrom.
     farther : (F,) float64
-        How much farther than on the median frame the detector was, mm.
+        Distance of the detector beyond the median distance, mm.
     cells : (C, 3, 3) float64
         Oriented primitive cells, rows a, b, c, angstrom.
     crystal_offsets : (F + 1,) int64
-        Frame f has the crystals crystal_offsets[f]:crystal_offsets[f + 1].
+        Frame f owns the crystals crystal_offsets[f]:crystal_offsets[f + 1].
     input_cell : (C,) int64
-        Row of `references` that each crystal is of.
+        Row of `references` of each crystal.
     references : (M, 3, 3) float64
-        Primitive input cells.
+        Primitive input cells, rows a, b, c, angstrom.
     operators : sequence of (n, 3, 3) int64, M
-        Symmetry operators of each reference's lattice.
+        Symmetry operators of the lattice of each reference.
     """
 
     pixels: Array
@@ -52,31 +52,31 @@ class IndexedPeaks:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.offsets) - 1
 
     @property
     def n_crystals(self) -> int:
-        """C."""
+        """The number C of crystals."""
         return len(self.cells)
 
     @property
     def indexed(self) -> NDArray[np.bool_]:
-        """Which frames have a crystal, (F,)."""
+        """Whether each frame has a crystal, (F,)."""
         return np.asarray(np.diff(self.crystal_offsets) > 0)
 
     @property
     def frame_of_peak(self) -> NDArray[np.int64]:
-        """Frame of each peak, (N,)."""
+        """The number of the frame of each peak, (N,)."""
         return np.repeat(np.arange(self.n_frames), np.diff(self.offsets))
 
     def spots(self, panels: PlacedPanels) -> Array:
-        """Spots (N, 3), 1/angstrom, with the panels where these are."""
+        """The spots (N, 3), 1/angstrom, with the panels at the given positions."""
         frame = self.frame_of_peak
         return panels.spots(self.pixels, self.wavelength[frame], self.farther[frame])
 
     def as_crystals(self, panels: PlacedPanels) -> Crystals:
-        """The same with spots in the place of peaks."""
+        """The frames with spots instead of peaks, for the panels at the given positions."""
         return Crystals(
             self.spots(panels),
             self.offsets,
@@ -89,7 +89,7 @@ class IndexedPeaks:
         )
 
     def take(self, frames: NDArray[np.int64]) -> IndexedPeaks:
-        """Some of the frames."""
+        """The frames with these numbers."""
         rows, offsets = rows_of(self.offsets, frames)
         crystals, crystal_offsets = rows_of(self.crystal_offsets, frames)
         return replace(
@@ -106,5 +106,5 @@ class IndexedPeaks:
     def with_crystals(
         self, cells: Array, crystal_offsets: NDArray[np.int64], input_cell: NDArray[np.int64], references: Array
     ) -> IndexedPeaks:
-        """The same peaks with other crystals, of other input cells that have the same symmetry."""
+        """The same peaks with other crystals, whose input cells have the same symmetry."""
         return replace(self, cells=cells, crystal_offsets=crystal_offsets, input_cell=input_cell, references=references)

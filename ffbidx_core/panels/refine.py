@@ -1,4 +1,4 @@
-"""Rounds of index, fit, index, until nothing gains."""
+"""The rounds of index, fit, index, which are repeated until nothing improves."""
 
 from __future__ import annotations
 
@@ -26,52 +26,53 @@ from .peaks import IndexedPeaks
 
 MOST_ROUNDS = 6
 STILL = 0.1
-"""Pixels: a round that moves no panel with peaks by more, seen from the sample, and indexes no more is the last one."""
+"""Motion in pixels, seen from the sample, below which a round that indexes no more frames is the last one."""
 MOST_LOST = 0.1
-"""Share of the peaks near predictions that a fit may give up."""
+"""Largest share of the peaks near predictions that a fit may reject."""
 FEW_PEAKS = 20.0
-"""Peaks of a panel below which it is said to follow its group."""
+"""Number of peaks of a panel below which it is reported to follow its group."""
 FEW_CRYSTALS = "only {} frames have a crystal, and {} are needed"
 NOT_BETTER = (
     "crystals that were not fitted agree no better with moved panels: their residuals change by {:+.3f} ± {:.3f} px"
 )
 LOSES = "the fit gives up {:.0%} of the peaks near predictions, more than {:.0%}: the crystals are not to be trusted"
 FEW = 30
-"""Frames with crystals below which frames that had none may speak for moved panels, where the gate is not sure."""
+"""Number of frames with crystals below which, if the gate is unsure, frames without a crystal decide."""
 MORE = 3.0
-"""Standard errors by which more frames must be indexed then."""
+"""Increase of indexed frames, in standard errors, that is then required."""
 ENOUGH = 0.4
-"""Share of the frames with a crystal above which sure crystals alone teach."""
+"""Share of frames with a crystal above which the fit uses only sure crystals."""
 LOOSEST = 0.1
-"""Most false crystals expected on a frame for one that teaches where few are sure."""
+"""Largest expected number of false crystals on a frame for a crystal that is used if few are sure."""
 INDEXES_LESS = "frames are indexed no better with moved panels"
 
 
 @dataclass
 class Refinement:
-    """What rounds of index, fit, index made of panels.
+    """The result of the rounds of index, fit, index.
 
     Attributes
     ----------
     before : PlacedPanels
-        Where the geometry has them.
+        The panels at the positions in the geometry.
     tree : PanelTree
+        The tree of panels and groups.
     start : (n, 6) float64
-        Motions of the tree's nodes that the first fit starts from: the beam's shift.
+        Motions of the nodes of the tree from which the first fit starts, given by the beam shift.
     fit : PanelFit or None
         The last fit that was accepted; None: panels stay.
     gain : Gain or None
-        What moved panels are to crystals that were not fitted.
+        The gain of the moved panels for crystals that were not fitted.
     rounds : int
-        Rounds that moved panels.
+        Number of rounds that moved panels.
     peaks : IndexedPeaks
-        The frames with the crystals that were found last.
+        The frames with the crystals of the last round.
     first, last : Evidence or None
-        How the frames are indexed with the panels before and after; None where nothing was indexed.
+        Evidence of the frames with the panels before and after; None if nothing was indexed.
     first_peaks : IndexedPeaks
-        The frames with the crystals that were found with the panels as given.
+        The frames with the crystals that were found with the given panels.
     why : str
-        Why nothing more was moved.
+        Reason why nothing more was moved.
     """
 
     before: PlacedPanels
@@ -88,22 +89,22 @@ class Refinement:
 
     @property
     def at_first(self) -> PlacedPanels:
-        """The panels as the first fit starts from them."""
+        """The panels from which the first fit starts."""
         return self.before.moved(self.tree.of_panels(self.start))
 
     @property
     def panels(self) -> PlacedPanels:
-        """Where the panels are."""
+        """The panels at their final positions."""
         return self.before if self.fit is None else self.fit.panels
 
 
 class PanelTrials:
-    """Indexes frames with panels at other places, as a run does it.
+    """Indexes frames with panels at other positions, with the settings of a run.
 
     Parameters
     ----------
     devices
-        Where to compute.
+        The devices that compute.
     p
         Parameters of the run.
     limits
@@ -116,12 +117,12 @@ class PanelTrials:
     def index(
         self, peaks: IndexedPeaks, panels: PlacedPanels, max_false_rate: float | None = None
     ) -> tuple[IndexedPeaks, Evidence]:
-        """The frames with the crystals that are found with panels at a place, and how well they are indexed.
+        """Index the frames with panels at given positions; returns frames with crystals, and their evidence.
 
         Parameters
         ----------
         max_false_rate
-            Most false crystals expected on a frame for one that is accepted; None: that of the run.
+            Largest expected number of false crystals on a frame for an accepted crystal; None: that of the run.
         """
         p = self._p if max_false_rate is None else self._p.replace(max_false_rate=max_false_rate)
         spots, offsets = self._spots(peaks, panels)
@@ -138,9 +139,9 @@ class PanelTrials:
         return found, Evidence.of(result, p.accept)
 
     def to_teach(self, peaks: IndexedPeaks, panels: PlacedPanels) -> tuple[IndexedPeaks, Evidence]:
-        """The frames with crystals to fit panels by, and how well they are indexed as the run does it.
+        """The frames with crystals for the fit of panels, and their evidence with the settings of the run.
 
-        Where few are indexed, less sure crystals teach too: most are right, and false ones agree on no place.
+        If few are indexed, less sure crystals are used, too: most are right, and false ones agree on no position.
         """
         found, evidence = self.index(peaks, panels)
         for rate in (self._p.learn_max_false_rate, LOOSEST):
@@ -151,7 +152,7 @@ class PanelTrials:
         return found, evidence
 
     def settle_beam(self, peaks: IndexedPeaks, panels: PlacedPanels) -> BeamShift:
-        """By how much the beam is off, as a run finds it on its first frames; no shift where it is not sure."""
+        """The offset of the beam, as a run finds it on its first frames; zero if it is not significant."""
         distance = float(panels.centre[:, 2].mean())
 
         def spots(shift: BeamShift) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -170,28 +171,28 @@ class PanelTrials:
         return settle_beam(learned, scan, self._p)[1]
 
     def _spots(self, peaks: IndexedPeaks, panels: PlacedPanels) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Spots within the run's resolution limits, and their offsets by frames."""
+        """The spots within the resolution limits of the run, and the offsets of the frames."""
         xyz = peaks.spots(panels)
         inside = self._limits.within((xyz**2).sum(axis=1))
         return xyz[inside].astype(np.float32), offsets_of(inside)[peaks.offsets]
 
     def _first(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows and offsets of the frames that a run learns its cells from, spread evenly."""
+        """The rows and offsets of evenly spread frames, from which a run learns its cells."""
         rows, some = rows_of(offsets, evenly(np.arange(len(offsets) - 1), self._p.learn_cell))
         return rows, some
 
 
 def refine(gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST_ROUNDS) -> Refinement:
-    """Move panels as the residuals say, where crystals that were not fitted agree better and frames are indexed better.
+    """Move panels by the residuals if crystals that were not fitted agree better and frames are indexed better.
 
     Parameters
     ----------
     gathered
-        Frames; their crystals serve in the first round where there are any.
+        The frames; their crystals, if there are any, are used in the first round.
     trials
-        Indexes the frames; None: there is one round, with the crystals that are there.
+        Trials that index the frames; None: there is one round, with the existing crystals.
     rounds
-        Most rounds.
+        Largest number of rounds.
     """
     before, peaks = gathered.panels, gathered.peaks
     tree = PanelTree.of(before, gathered.geometry.groups or groups_by_nearness(before))
@@ -205,20 +206,20 @@ def refine(gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST
         if not _one_round(refined, trials):
             break
     if refined.rounds > 1:
-        # The first fit was of fewer crystals.
+        # The first fit used fewer crystals.
         refined.gain = held_out_gain(refined.peaks, before, tree, start)
     return refined
 
 
 def _one_round(refined: Refinement, trials: PanelTrials | None) -> bool:
-    """One round; returns whether a further one may gain."""
+    """Make one round; returns whether a further round may improve the result."""
     here, peaks = refined.at_first if refined.fit is None else refined.panels, refined.peaks
     if (n := int(peaks.indexed.sum())) < FEWEST_CRYSTALS:
         refined.why = FEW_CRYSTALS.format(n, FEWEST_CRYSTALS)
         return False
     start = refined.start if refined.fit is None else refined.fit.nodes
     if refined.fit is None:
-        # Later fits are of more crystals, or of those that are found with better panels.
+        # Later fits use more crystals, or crystals that are found with better panels.
         gain = refined.gain = held_out_gain(peaks, refined.before, refined.tree, refined.start)
         refined.why = NOT_BETTER.format(-gain.mean, gain.error)
         speak = refined.last is not None and int(refined.last.indexed.sum()) < FEW and gain.mean > 0
@@ -248,6 +249,6 @@ def _one_round(refined: Refinement, trials: PanelTrials | None) -> bool:
 
 
 def _many_more(before: Evidence, after: Evidence) -> bool:
-    """Whether clearly more frames are indexed: those that had no crystal were not fitted."""
+    """Whether clearly more frames are indexed; frames without a crystal were not fitted."""
     gained, lost = (int((a.indexed & ~b.indexed).sum()) for a, b in ((after, before), (before, after)))
     return bool(gained - lost > MORE * np.sqrt(gained + lost))

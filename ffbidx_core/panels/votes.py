@@ -1,4 +1,4 @@
-"""Panels that are off by many pixels: where most peaks and predicted ones agree."""
+"""Finding panels that are off by many pixels, from the offsets at which most peaks agree with predictions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ..model.detector.placed import PlacedPanels
 from .equations import CrystalState, Pairs
 
 REACH = 15
-"""Pixels by which a panel is off at most."""
+"""Largest offset of a panel, pixels."""
 DEPTH = 0.002
-"""Lattice points this near to the Ewald sphere, 1/angstrom, may be seen."""
+"""Largest distance of a visible lattice point from the Ewald sphere, 1/angstrom."""
 SURE = 6.0
-"""Standard deviations by which a place must have more votes than others, besides `BESIDES` votes."""
+"""Excess of votes of an offset in standard deviations, in addition to `BESIDES` votes."""
 BESIDES = 4.0
 BETTER = 1.3
-"""By which factor it must have more votes than the place where the panel is."""
+"""Factor by which an offset must have more votes than the present position of the panel."""
 NEAREST = 2.5
-"""Pixels: a panel that is nearer to its place is left to the fit."""
+"""Offset in pixels below which a panel is left to the fit."""
 AT_ONCE = 8192
 _NEIGHBOURS = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def jumps(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs) -> Array:
-    """By how much panels are off, (P, 2) pixels along x and y; zeros where votes name no other place.
+    """The offsets (P, 2) of panels in pixels along x and y; zeros if votes favour no other position.
 
     Each peak votes for its offsets from all lattice points that are predicted within `REACH` pixels. Votes are counted
     in squares of 3 pixels.
@@ -55,7 +55,7 @@ def jumps(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs) -> Array:
 
 
 def _offsets(panels: PlacedPanels, crystals: CrystalState, pairs: Pairs) -> tuple[Array, NDArray[np.int64]]:
-    """Offsets (n, 2) in pixels along fs and ss from peaks to predictions near them, and their panels (n,)."""
+    """The offsets (n, 2) in pixels along fs and ss from peaks to nearby predictions, and their panels (n,)."""
     cells = crystals.cells[pairs.crystal]
     seen = panels.spots(pairs.pixels, pairs.wavelength, pairs.farther)
     nearest = np.rint(np.einsum("nij,nj->ni", cells, seen))

@@ -1,4 +1,4 @@
-"""What was found out about panels, in words, as a table and as JSON."""
+"""The result of a refinement of panels, as text, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .refine import FEW_PEAKS, Refinement
 
 COLUMNS = ("dx / px", "dy / px", "dz / px", "turn / mrad", "tilt x / mrad", "tilt y / mrad")
 ORDER = (0, 1, 2, 5, 3, 4)
-"""Which number of a motion each column is."""
+"""The number of the motion that each column shows."""
 UNTOLD = (
     "No still shows a turn of everything about the beam, so none is made; distance and cell move peaks almost alike, "
     "so that the mean of the panels along the beam has a large error."
@@ -22,17 +22,18 @@ UNTOLD = (
 
 @dataclass(frozen=True)
 class PanelRow:
-    """A panel in the table.
+    """The row of a panel in the table.
 
     Attributes
     ----------
     name : str
+        Name of the panel.
     n_peaks : float
-        Weights of the peaks that it was fitted by.
+        Sum of the weights of the peaks with which it was fitted.
     motion, errors : (6,) float
-        As `COLUMNS` has them.
+        The motion and its errors in the order and units of `COLUMNS`.
     follows : bool
-        Whether it has so few peaks that it moved with its group.
+        Whether the panel has so few peaks that it moved with its group.
     """
 
     name: str
@@ -43,7 +44,7 @@ class PanelRow:
 
 
 def rows_of(fit: PanelFit, names: Sequence[str]) -> list[PanelRow]:
-    """The table of panels with these names."""
+    """The rows of a table of panels with these names."""
     return [
         PanelRow(
             name,
@@ -57,9 +58,9 @@ def rows_of(fit: PanelFit, names: Sequence[str]) -> list[PanelRow]:
 
 
 def moved_by(fit: PanelFit) -> tuple[float, int, float, float]:
-    """Rms motion of the panels by their peaks, the panel that moved most, its motion and error; across the beam, px.
+    """The rms motion of panels weighted by peaks, and the panel that moved most with its motion and error, in pixels.
 
-    Panels with few peaks are not looked at for the largest move, unless all have few.
+    Motions are across the beam. Panels with few peaks are ignored for the largest motion, unless all have few.
     """
     across = np.linalg.norm(fit.motion[:, :2], axis=1)
     rms = float(np.sqrt((fit.counts * across**2).sum() / max(fit.counts.sum(), 1e-9)))
@@ -69,7 +70,7 @@ def moved_by(fit: PanelFit) -> tuple[float, int, float, float]:
 
 
 def whole_shift(fit: PanelFit) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean shift of the panels along x, y, z, weighted by their peaks, and its errors, pixels."""
+    """The mean shift of the panels along x, y, z, weighted by their peaks, and its errors, in pixels."""
     share = fit.counts / max(fit.counts.sum(), 1e-9)
     weight = np.zeros((3, len(share), 6))
     for axis in range(3):
@@ -80,7 +81,7 @@ def whole_shift(fit: PanelFit) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
-    """What rounds of index, fit, index found out."""
+    """Yield sentences about the result of the rounds of index, fit, index."""
     fit, gain, n = refined.fit, refined.gain, len(names)
     if fit is None or gain is None:
         yield f"Panels stay where the geometry has them: {refined.why}."
@@ -112,7 +113,7 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
 
 
 def as_dict(refined: Refinement, names: Sequence[str]) -> dict[str, Any]:
-    """The same as one object for JSON."""
+    """The result as a dictionary that can be written as JSON."""
     fit, gain = refined.fit, refined.gain
     found: dict[str, Any] = {"moved": fit is not None, "why": refined.why, "rounds": refined.rounds}
     if gain is not None:
