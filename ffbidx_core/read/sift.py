@@ -1,7 +1,7 @@
-"""Which spots of each frame are used: without padding, exact duplicates and spots outside the limits of resolution.
+"""Sifting: the selection of spots without padding, exact duplicates and spots outside the limits of resolution.
 
-It is written down twice, with equal results to the bit: in NumPy, and as one pass in machine code, which is ten times
-faster and takes a third of a second to load.
+There are two implementations whose results are equal to the bit: one in NumPy, and one in machine code with a single
+pass, which is ten times faster but takes a third of a second to load.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from ..model.records.batch import LARGEST_SPOT, SMALLEST_SPOT, usable_frames
 
 WORTH_LOADING = 2_000_000
-"""Spots after which the machine code is loaded."""
+"""Number of spots after which the machine code is loaded."""
 FEW_SPOTS = 20_000
-"""Spots of a block that NumPy sifts sooner than the machine code for it is loaded, where Numba is loaded already."""
+"""Number of spots in a block that NumPy sifts faster than the machine code is loaded, if Numba itself is loaded."""
 
 
 @dataclass(frozen=True)
 class ResolutionLimits:
-    """Spots with d_min <= 1/|s| <= d_max, in angstrom, are used; None is no limit."""
+    """Limits of resolution, angstrom: spots with d_min <= 1/|s| <= d_max are used; None for no limit."""
 
     d_min: float | None = None
     d_max: float | None = None
@@ -34,25 +34,26 @@ class ResolutionLimits:
         return 0.0 if self.d_max is None else self.d_max**-2, np.inf if self.d_min is None else self.d_min**-2
 
     def within(self, squared: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which spots (N,) are used, given their |s|^2 (N,), 1/angstrom^2."""
+        """Whether each spot is used, (N,), from its |s|^2 (N,), 1/angstrom^2."""
         low, high = self.squared
         return np.asarray((squared >= low) & (squared <= high))
 
 
 @dataclass(frozen=True)
 class Sifted:
-    """The spots of F frames that are used, n of them.
+    """The n spots of F frames that are used.
 
     Attributes
     ----------
     spots : (n, 3) float32
-        1/angstrom, those of a frame in their order, or by falling intensity.
+        Spots in reciprocal space, 1/angstrom, frame after frame; those of a frame in the order of the input or by
+        falling intensity.
     kept : (F,) int64
-        Number of these of each frame.
+        Number of spots used on each frame.
     usable : (F,) bool
-        Whether all spots of a frame are finite and not too far out; the others have none here.
+        Whether all spots of a frame are finite and not too far from the origin; no spots are used on other frames.
     n_left_out : int
-        Padding and duplicates of usable frames.
+        Number of spots of usable frames that were left out as padding or duplicates.
     """
 
     spots: NDArray[np.float32]
@@ -62,7 +63,7 @@ class Sifted:
 
 
 class Sieve:
-    """Sifts the spots of blocks: by NumPy, until there were so many that it is worth while to load machine code."""
+    """A function that sifts the spots of blocks: by NumPy at first, by machine code once loading it is worth while."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -79,10 +80,13 @@ class Sieve:
         Parameters
         ----------
         spots : (N, 3) floating
-            1/angstrom; may hold nan and inf.
+            Spots in reciprocal space, 1/angstrom; they may be nan or inf.
         offsets : (F + 1,) int64
+            Frame f owns the spots offsets[f]:offsets[f + 1].
         intensity : (N,) floating or None
-            By which the spots of each frame are sorted, falling; no nan. None: they stay in their order.
+            Intensities, not nan, by which the spots of each frame are sorted, falling; None to keep their order.
+        limits
+            Limits of resolution.
         """
         self._seen += len(spots)
         is_loaded = "numba" in sys.modules and len(spots) > FEW_SPOTS
@@ -93,7 +97,7 @@ class Sieve:
 def sift_in_one_pass(
     spots: NDArray[Any], offsets: NDArray[np.int64], intensity: NDArray[Any] | None, limits: ResolutionLimits
 ) -> Sifted:
-    """Sift spots in machine code, see `Sieve`."""
+    """Sift spots in machine code; see `Sieve` for the parameters."""
     from .sift_kernel import sift_frames
 
     if spots.dtype not in (np.float32, np.float64):
@@ -127,12 +131,12 @@ def sift_in_one_pass(
 def sift_by_numpy(
     spots: NDArray[Any], offsets: NDArray[np.int64], intensity: NDArray[Any] | None, limits: ResolutionLimits
 ) -> Sifted:
-    """Sift spots by NumPy, see `Sieve`."""
+    """Sift spots by NumPy; see `Sieve` for the parameters."""
     with np.errstate(over="ignore", invalid="ignore"):
-        # Adding 0 makes -0 a 0, which has the same bits in all duplicates.
+        # Adding 0 turns -0 into 0, so that all duplicates have the same bits.
         spots = spots.astype(np.float32) + np.float32(0)
     counts = np.diff(offsets)
-    # One comparison for all spots is nearly always enough; it is false for nan.
+    # One comparison for all spots nearly always suffices; it is false for nan.
     all_usable = len(spots) == 0 or bool(spots.max() < LARGEST_SPOT and spots.min() > -LARGEST_SPOT)
     usable = np.ones(len(counts), dtype=bool) if all_usable else usable_frames(spots, offsets)
     frame = np.repeat(np.arange(len(counts)), counts)
@@ -154,7 +158,7 @@ def sift_by_numpy(
 
 
 def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which spots (N, 3) are not exact duplicates of an earlier one of the same frame, (N,)."""
+    """Whether each of the spots (N, 3) is the first of its exact duplicates on the same frame, (N,)."""
     first = np.ones(len(spots), dtype=bool)
     # Equal spots have equal keys, and other spots hardly ever do: one sort shows that usual frames have no duplicates.
     bits = np.ascontiguousarray(spots).view(np.uint32).astype(np.uint64)

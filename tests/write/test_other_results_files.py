@@ -42,7 +42,7 @@ BAD = {
     "no scores": (lambda f: f.__delitem__("scores"), "has no dataset /scores"),
     "no sources": (lambda f: f.__delitem__("frame"), "has no dataset /frame/source"),
     "wrong shape": (replace("cells", np.zeros((9, 9))), "/cells: has the shape"),
-    "too few": (replace("scores", np.zeros(9)), "/scores: has 9 rows, wanted are 10"),
+    "too few": (replace("scores", np.zeros(9)), "/scores: has 9 rows, expected 10"),
     "backwards": (write("cell_offsets", [0, 3, 3, 2, 6, 10]), "/cell_offsets: does not rise from 0"),
     "beyond": (write("crystals", [0, 1, 3, 6, 7, 10]), "/crystals: has numbers outside 0 to 9"),
     "no such cell": (write("input_cell", [2] * 10), "/input_cell: has numbers outside 0 to 1"),

@@ -1,1 +1,1 @@
-"""Input files: expanding names and lists, probing, content, identity, datasets."""
+"""Input files: expansion of names and lists, probing, recognition of content, identity, datasets."""

@@ -1,4 +1,4 @@
-"""Files that gzip has compressed, read as if they were plain."""
+"""Reading of files that are compressed with gzip as if they were not."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GZIP = b"\x1f\x8b\x08"
 
 
 def is_gzip(head: bytes) -> bool:
-    """Whether a file that begins so is compressed with gzip."""
+    """Whether a file with these first bytes is compressed with gzip."""
     return head.startswith(_GZIP)
 
 
 @contextmanager
 def errors_of_file(path: str) -> Iterator[None]:
-    """Turn what is raised for a file that cannot be read into an `InputError`."""
+    """A context that converts the exceptions for a file that cannot be read to an `InputError`."""
     try:
         yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -33,19 +33,19 @@ def errors_of_file(path: str) -> Iterator[None]:
 
 
 def open_plain(path: str) -> IO[bytes]:
-    """Open a file for reading, decompressed where gzip has compressed it; errors as `open` and `gzip` raise them."""
+    """Open a file for reading, and decompress it if it is compressed; errors are those of `open` and `gzip`."""
     with open(path, "rb") as file:
         compressed = is_gzip(file.read(len(_GZIP)))
     return cast(IO[bytes], gzip.open(path)) if compressed else open(path, "rb")
 
 
 def mapped(path: str) -> mmap.mmap:
-    """The content of a file as memory, decompressed to a temporary file where gzip has compressed it.
+    """The content of a file as mapped memory; a compressed file is decompressed to a temporary file first.
 
     Raises
     ------
     InputError
-        When the file cannot be read, or is empty.
+        If the file cannot be read, or is empty.
     """
     with errors_of_file(path):
         try:

@@ -1,4 +1,4 @@
-"""What a file is, by its content and never by its name."""
+"""Recognition of a file's kind by its content, never by its name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ...errors import InputError
 from .compressed import errors_of_file, is_gzip, open_plain
 
 LARGEST_TEXT = 64 * 2**20
-"""Bytes of the largest text file: it is one frame, and this is enough for a million spots."""
+"""Size limit of a text file, bytes; it holds one frame, and the limit allows a million spots."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS = (0, 512, 1024, 2048)
 _SUPERBLOCK, _WRITTEN_BY_SWMR = 3, 4
 _HEAD = 4096
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-"""First bytes of pickles, from protocol 2 on."""
+"""First bytes of Python pickles, from protocol 2 on."""
 _PICKLED_TABLE = b"dials_array_family_flex_ext"
-"""Part of the head of a reflection table in a pickle of any protocol."""
+"""Text near the beginning of a pickled DIALS reflection table, in any protocol."""
 _NO_PICKLE = (
     'make strong.refl of it with `dials.python -c "from dials.array_family import flex; '
     "flex.reflection_table.from_pickle('FILE').as_file('strong.refl')\"`, or find the spots anew with dials.find_spots"
@@ -28,17 +28,17 @@ _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR:
 
 
 def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
-    """The text of a file, or None when it is an HDF5 file.
+    """The text of a file, or None if the file is HDF5.
 
-    Byte-order marks are honoured. Bytes that are no UTF-8 become replacement characters, which are no numbers.
+    Byte-order marks are honoured. Bytes that are not valid UTF-8 become replacement characters, which no number has.
 
     Raises
     ------
     InputError
-        When the file cannot be opened, is neither text nor HDF5, or is larger than `largest` bytes.
+        If the file cannot be opened, is neither text nor HDF5, or is larger than `largest` bytes.
     """
     try:
-        # A named pipe nobody writes to would keep a blocking open waiting for ever.
+        # A blocking open of a named pipe without a writer would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
         raise InputError(repr(path), "is not a file name") from None
@@ -53,7 +53,7 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
 
 
 def read_head(path: str, size: int = _HEAD) -> bytes:
-    """The first bytes of a file, decompressed; none where the file cannot be read or is no regular file."""
+    """The first bytes of a file, decompressed; empty if the file cannot be read or is not a regular file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -65,16 +65,17 @@ def read_head(path: str, size: int = _HEAD) -> bytes:
         with open_plain(path) as file:
             return file.read(size)
     except (OSError, EOFError, zlib.error, ValueError):
-        # The error comes where the file is read whole.
+        # The error is raised where the whole file is read.
         return b""
 
 
 def _read_text(path: str, descriptor: int, largest: int) -> str | None:
+    """The text of an open file, or None if the file is HDF5."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):
         raise InputError(path, "is a directory: name the files in it")
     if not stat.S_ISREG(mode):
-        raise InputError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}: only regular files are read")
+        raise InputError(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'not a regular file')}: only regular files are read")
     data = os.read(descriptor, _HEAD)
     if is_hdf5(data):
         return None
@@ -87,26 +88,26 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
         while len(data) <= largest and (more := os.read(descriptor, 2**20)):
             data += more
     if len(data) > largest:
-        raise InputError(path, f"is not an HDF5 file, and larger than text is taken ({largest // 2**10} KiB)")
+        raise InputError(path, f"is not an HDF5 file, and larger than the limit for text ({largest // 2**10} KiB)")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if data.startswith(_PICKLES) or _PICKLED_TABLE in data[:_HEAD]:
-        raise InputError(path, f"is a pickle of Python, as of DIALS until 2019, and not read: {_NO_PICKLE}")
+        raise InputError(path, f"is a Python pickle, as DIALS wrote until 2019, which is not read: {_NO_PICKLE}")
     if b"\0" in data:
         raise InputError(path, "is neither HDF5 nor text")
     return data.decode("utf-8-sig", "replace")
 
 
 def is_hdf5(head: bytes) -> bool:
-    """Whether a file that begins so is HDF5; its signature may follow a user block of up to 2 KiB."""
+    """Whether a file with these first bytes is HDF5; its signature may follow a user block of up to 2 KiB."""
     return any(head.startswith(_SIGNATURE, at) for at in _USER_BLOCKS)
 
 
 def is_growing(path: str) -> bool:
-    """Whether a program writes an HDF5 file in SWMR mode, or left it so when it died.
+    """Whether a program is writing an HDF5 file in SWMR mode, or died while it did.
 
-    The superblock, from version 3 on, says so: its byte 8 is the version, byte 11 the consistency flags (HDF5 File
-    Format Specification, II.A).
+    The superblock records this from version 3 on: byte 8 is its version, byte 11 holds the consistency flags (HDF5
+    File Format Specification, II.A).
     """
     head = read_head(path)
     at = next((at for at in _USER_BLOCKS if head.startswith(_SIGNATURE, at)), len(head))
@@ -115,4 +116,5 @@ def is_growing(path: str) -> bool:
 
 
 def _unreadable(path: str, error: OSError) -> InputError:
+    """The error for a file that the operating system cannot read."""
     return InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}")

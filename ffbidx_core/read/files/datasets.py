@@ -1,4 +1,4 @@
-"""Datasets of HDF5 files that are not trusted: nothing outside the file is opened, nothing of absurd size is read."""
+"""Datasets of untrusted HDF5 files: no other file is opened through them, and nothing of absurd size is read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from ...errors import InputError
 from .content import is_growing
 
 LARGEST_CHUNK = 256 * 2**20
-"""Bytes of the largest chunk: chunks are read whole, however few of their values are wanted."""
+"""Size limit of a chunk, bytes; a chunk is read whole, however few of its values are needed."""
 
 _MOST_SOFT_LINKS = 8
+"""Largest number of soft links that are followed to reach an object."""
 _MOST_NAMED = 3
-"""Files that a message names."""
+"""Largest number of files that a message names."""
 _MOST_LOOKED_AT = 20_000
-"""Objects of a file among which groups are looked for."""
+"""Largest number of objects in a file among which groups are sought."""
 _KINDS = {"f": "float32 or float64", "iu": "integers", "fiu": "numbers", "text": "strings"}
 
 
 @contextlib.contextmanager
 def errors_of(path: str, place: str = "") -> Iterator[None]:
-    """Turn what h5py raises for a damaged or foreign file into an `InputError`."""
+    """A context that converts the exceptions of h5py for a damaged or foreign file to an `InputError`."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
@@ -35,11 +36,17 @@ def errors_of(path: str, place: str = "") -> Iterator[None]:
 
 
 def open_file(path: str) -> h5py.File:
-    """An HDF5 file opened for reading, also where another program has locked it, locks do not work, or it grows."""
+    """Open an HDF5 file for reading, even if another program has locked it, locks do not work, or the file grows.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is not HDF5.
+    """
     with errors_of(path):
         try:
             if is_growing(path):
-                # Without a lock, which could keep the writer from opening it again.
+                # A lock could keep the writer from opening the file again.
                 return h5py.File(path, "r", swmr=True, locking=False)
             return h5py.File(path, "r", locking="best-effort")
         except OSError as error:
@@ -53,28 +60,32 @@ def open_file(path: str) -> h5py.File:
 def open_dataset(
     file: h5py.File, path: str, name: str, kind: str, shape: tuple[int | None, ...]
 ) -> h5py.Dataset | None:
-    """A dataset, checked before a single value is read; None where there is none of this name.
+    """A dataset that has been checked before any value is read; None if there is no dataset of this name.
 
     Parameters
     ----------
+    file
+        The open file.
     path
-        The file as the user named it.
+        The file, as the user named it.
+    name
+        Path of the dataset in the file.
     kind
-        `f` (float32, float64), `iu` (integers of any size), `fiu` (both) or `text`.
+        Expected type: `f` (float32, float64), `iu` (integers of any size), `fiu` (both) or `text`.
     shape
-        Wanted shape; None for any length.
+        Expected shape, with None for a dimension of any length.
 
     Raises
     ------
     InputError
-        Naming the dataset, its shape or type, and the wanted one.
+        If the object is not a dataset, keeps its data in other files, or has another shape or type.
     """
     with errors_of(path, name):
         node = _follow(file, path, name, _MOST_SOFT_LINKS)
         if node is None:
             return None
         if not isinstance(node, h5py.Dataset):
-            raise InputError(path, f"is a {type(node).__name__.lower()}, a dataset is wanted", name)
+            raise InputError(path, f"is a {type(node).__name__.lower()}, expected a dataset", name)
         if node.is_virtual or node.external:
             raise InputError(path, f"keeps its data in {_files_of(node)}: name those, and this one with -g", name)
         _check_layout(node, path, name, kind, shape)
@@ -83,7 +94,7 @@ def open_dataset(
 
 
 def _files_of(dataset: h5py.Dataset) -> str:
-    """The other files in which a dataset keeps its data, in words."""
+    """Description of the other files in which a dataset keeps its data."""
     names = [part.file_name for part in dataset.virtual_sources()] if dataset.is_virtual else []
     names += [name for name, _, _ in dataset.external or ()]
     distinct = list(dict.fromkeys(names))
@@ -92,9 +103,9 @@ def _files_of(dataset: h5py.Dataset) -> str:
 
 
 def groups_with(file: h5py.File, path: str, names: Sequence[str]) -> list[str]:
-    """The groups of a file that have all of some members, by links that stay in the file, outermost first.
+    """Paths of the groups in a file that have all of some members, the outermost first.
 
-    At most `_MOST_LOOKED_AT` objects are looked at.
+    Only hard links are followed, and at most `_MOST_LOOKED_AT` objects are examined.
     """
     found: list[str] = []
     waiting, n = deque([""]), 0
@@ -113,13 +124,19 @@ def groups_with(file: h5py.File, path: str, names: Sequence[str]) -> list[str]:
 
 
 def find(file: h5py.File, path: str, name: str) -> h5py.Group | h5py.Dataset | None:
-    """The group or dataset of a name, by links that stay in the file; None where there is none."""
+    """The group or dataset at a path, reached by links inside the file; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If the path leads through a link to another file, or through too many links.
+    """
     with errors_of(path, name):
         return _follow(file, path, name, _MOST_SOFT_LINKS)
 
 
 def _follow(file: h5py.File, path: str, name: str, soft_links: int) -> Any:
-    """The object of a name, by links that stay in the file; None when there is none."""
+    """The object at a path, reached by links inside the file; None if there is none."""
     node, parts = file, [part for part in name.split("/") if part not in ("", ".")]
     for i, part in enumerate(parts):
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
@@ -138,6 +155,7 @@ def _follow(file: h5py.File, path: str, name: str, soft_links: int) -> Any:
 
 
 def _check_layout(dataset: h5py.Dataset, path: str, name: str, kind: str, shape: tuple[int | None, ...]) -> None:
+    """Check the shape, the type and the size of the chunks of a dataset."""
     found = dataset.shape
     if found is None or len(found) != len(shape) or any(w not in (None, n) for n, w in zip(found, shape, strict=True)):
         wanted = ", ".join("n" if n is None else str(n) for n in shape)
@@ -146,16 +164,17 @@ def _check_layout(dataset: h5py.Dataset, path: str, name: str, kind: str, shape:
     is_text = h5py.check_string_dtype(dtype) is not None
     is_number = dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
     if not (is_text if kind == "text" else is_number and dtype.kind in kind):
-        raise InputError(path, f"is {'strings' if is_text else dtype}, wanted are {_KINDS[kind]}", name)
+        raise InputError(path, f"is {'strings' if is_text else dtype}, expected {_KINDS[kind]}", name)
     if dataset.chunks is not None:
         size = dtype.itemsize
         for n in dataset.chunks:
             size *= n
         if size > LARGEST_CHUNK:
-            raise InputError(path, f"has chunks of {size} bytes; at most {LARGEST_CHUNK} are taken", name)
+            raise InputError(path, f"has chunks of {size} bytes; at most {LARGEST_CHUNK} are read", name)
 
 
 def _check_filters(dataset: h5py.Dataset, path: str, name: str) -> None:
+    """Check that the compression filters of a dataset are available; hdf5plugin is imported if one is not."""
     missing = list(_missing_filters(dataset))
     if not missing:
         return
@@ -164,12 +183,12 @@ def _check_filters(dataset: h5py.Dataset, path: str, name: str) -> None:
 
         missing = list(_missing_filters(dataset))
     if missing:
-        raise InputError(
-            path, f"is compressed with {', '.join(missing)}, which is not here: pip install 'ffbidx[compressed]'", name
-        )
+        need = f"is compressed with {', '.join(missing)}, which is not installed: pip install 'ffbidx[compressed]'"
+        raise InputError(path, need, name)
 
 
 def _missing_filters(dataset: h5py.Dataset) -> Iterator[str]:
+    """Names of the compression filters that a dataset needs and HDF5 does not have."""
     created = dataset.id.get_create_plist()
     for i in range(created.get_nfilters()):
         number, _, _, label = created.get_filter(i)
@@ -178,12 +197,21 @@ def _missing_filters(dataset: h5py.Dataset) -> Iterator[str]:
 
 
 def units_of(dataset: h5py.Dataset, path: str, known: Mapping[str, float]) -> float | None:
-    """The factor that brings a dataset's values to the first of the known units; None without an attribute `units`.
+    """The factor that converts the values of a dataset, by its attribute `units`; None if it has no such attribute.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    path
+        The file, as the user named it.
+    known
+        Factor of each unit that is allowed.
 
     Raises
     ------
     InputError
-        For any other units.
+        If the units are others.
     """
     with errors_of(path, f"{dataset.name}, attribute units"):
         if "units" not in dataset.attrs:
@@ -191,5 +219,5 @@ def units_of(dataset: h5py.Dataset, path: str, known: Mapping[str, float]) -> fl
         units = dataset.attrs["units"]
     units = units.decode("utf-8", "replace") if isinstance(units, bytes) else str(units)
     if units not in known:
-        raise InputError(path, f"has the units {units[:40]!r}, wanted are {' or '.join(known)}", dataset.name)
+        raise InputError(path, f"has the units {units[:40]!r}, expected {' or '.join(known)}", dataset.name)
     return known[units]

@@ -1,4 +1,4 @@
-"""How an input file is recognised, wherever it is copied: by its size and a hash of its content."""
+"""Identity of an input file, by which it is recognised wherever it is copied: its size and a hash of its content."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from .inputs import Source
 from .probe import check_opens
 
 MOST_READ = 256 * 2**20
-"""Most bytes that are hashed of all inputs together; they are shared evenly, within the next two limits."""
+"""Largest number of bytes that are hashed in all inputs together, divided evenly within the next two limits."""
 LARGEST_SAMPLE, SMALLEST_SAMPLE = 16 * 2**20, 16 * 2**10
-"""Most and fewest bytes that are hashed of one file: a smaller file whole, a larger one in evenly spread blocks."""
+"""Limits of the number of bytes that are hashed in one file: a smaller file is hashed whole, a larger one in blocks."""
 BLOCKS = 16
+"""Number of evenly spread blocks that are hashed in a file which is larger than its sample."""
 
 _AT_ONCE = 8
-"""Files that are read at the same time, since each may take long to open on a network."""
+"""Number of files that are read at the same time, since opening each may take long on a network."""
 
 
 def identities(sources: Iterable[Source]) -> tuple[InputIdentity, ...]:
-    """Size, time of modification and hash of the file of each source; -1, -1 and empty where there is no file.
+    """The identity of the file of each source; size and time are -1 and the hash is empty if there is no file.
 
-    At most `MOST_READ` bytes are read of all files together, or `SMALLEST_SAMPLE` bytes of each.
+    At most `MOST_READ` bytes are read in all files together, or `SMALLEST_SAMPLE` bytes in each.
     """
     sources = list(sources)
     paths = list(dict.fromkeys(source.path for source in sources))
@@ -36,12 +37,12 @@ def identities(sources: Iterable[Source]) -> tuple[InputIdentity, ...]:
 
 
 def sample_of(n_files: int) -> int:
-    """Bytes hashed of each of `n_files` files: a power of 2, so that a few more files change nothing."""
+    """Number of bytes hashed in each of `n_files` files, a power of 2, which a few more files do not change."""
     return min(LARGEST_SAMPLE, max(SMALLEST_SAMPLE, 1 << (MOST_READ // max(n_files, 1)).bit_length() - 1))
 
 
 def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
-    """The identity of a file, of which at most `sample` bytes are hashed."""
+    """The identity of a file, in which at most `sample` bytes are hashed."""
     unknown = InputIdentity(text_of(path), -1, -1, -1)
     try:
         check_opens(path)
@@ -53,12 +54,12 @@ def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
 
 
 def text_of(path: str) -> str:
-    """The name of a file as text: bytes that are none are escaped."""
+    """The name of a file as text, in which bytes that are not valid text are escaped."""
     return path.encode("utf-8", "backslashreplace").decode()
 
 
 def size_and_time(path: str) -> tuple[int, int]:
-    """Size in bytes and time of modification in ns; -1 where there is no such file."""
+    """Size in bytes and time of modification in nanoseconds of a file; both are -1 if there is no such file."""
     try:
         check_opens(path)
         found = os.stat(path)
@@ -68,13 +69,13 @@ def size_and_time(path: str) -> tuple[int, int]:
 
 
 def identity_now(path: str, known: InputIdentity) -> InputIdentity:
-    """The identity of a file as it is now, hashed as the known one was."""
+    """The present identity of a file, with as many bytes hashed as in a known identity."""
     sample = known.digest.partition(":")[0]
     return identity(path, int(sample) if sample else SMALLEST_SAMPLE)
 
 
 def _digest(path: str, size: int, sample: int) -> str:
-    """Number of bytes hashed, and their hash, as `SAMPLE:HASH`; empty where the file cannot be read."""
+    """The number of bytes hashed and their hash, as `SAMPLE:HASH`; empty if the file cannot be read."""
     looked_at, hasher = min(size, sample), hashlib.blake2b(digest_size=16)
     block = looked_at if looked_at == size else sample // BLOCKS
     starts = [0] if block == size else [i * (size - block) // (BLOCKS - 1) for i in range(BLOCKS)]

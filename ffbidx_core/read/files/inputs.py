@@ -1,4 +1,4 @@
-"""The command line's INPUT arguments: files, lists of files, single frames of files."""
+"""Expansion of the command's INPUT arguments: files, lists of files, single frames of files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .content import read_text
 
 LIST_PREFIX, LIST_SUFFIX, STANDARD_INPUT = "@", ".lst", "-"
 SPOT_SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs", ".refl", ".refl.gz", ".stream", ".stream.gz", ".txt")
-"""Suffixes of the files that a directory stands for."""
+"""Suffixes of the files that are read from a directory."""
 RESULTS_INFIX = ".ffbidx."
-"""Part of the names of results, which are no input."""
+"""Part of the names of results files, which are not inputs."""
 
 NO_SUCH_FRAME = 10**18
-"""Number of a frame that no file has: that of an event that is not there."""
+"""Frame number that no file has, which stands for an event that does not exist."""
 _EVENT = re.compile(r"(?P<path>.*\S)\s+(?P<event>\S*//\S*)", re.DOTALL)
 _FRAME = re.compile(r"(?P<path>.*\S)\s*//(?P<index>[0-9]{1,18})", re.DOTALL)
 
@@ -32,11 +32,11 @@ class Source:
     Attributes
     ----------
     path
-        The file as the user named it.
+        The file, as the user named it.
     index
-        Number of the frame, from 0; None for all frames of the file.
+        Index of the frame, from 0; None for all frames of the file.
     event
-        Name of the frame's event, such as `tag-1000//`, or empty; its number is found when the geometry is known.
+        Name of the frame's event, such as `tag-1000//`, or empty; its index is found when the geometry is known.
     """
 
     path: str
@@ -52,17 +52,17 @@ class Source:
 def expand_inputs(arguments: Iterable[str]) -> list[Source]:
     """The sources that INPUT arguments name, in their order.
 
-    An argument is a file, a list (`@LIST`, or a name ending in `.lst`, or `-` for standard input) with one input a
-    line, or one frame of a file, `FILE//INDEX`, `FILE //INDEX` or `FILE EVENT` (`run.h5 tag-1000//`). A shell without
-    quotes hands over `FILE //INDEX` as two arguments, which means the same. A directory stands for the spot files in
-    it, a pattern with `*`, `?` or `[` that is no file for those that match it (`**` for any directories), both sorted
-    by name, numbers by their value.
-    Whether the files are there is left to `read_blocks`, since one of many may be missing.
+    An argument is a file; a list (`@LIST`, or a name ending in `.lst`, or `-` for standard input) with one input a
+    line; or one frame of a file, `FILE//INDEX`, `FILE //INDEX` or `FILE EVENT` (`run.h5 tag-1000//`). A shell passes an
+    unquoted `FILE //INDEX` as two arguments, which mean the same. A directory stands for the spot files in it, and a
+    pattern with `*`, `?` or `[` that is not the name of a file for the files that match it (`**` matches any
+    directories); both are sorted by name, with numbers by their value. The existence of the files is checked by
+    `read_blocks`, since one of many may be missing.
 
     Raises
     ------
     InputError
-        For a list that cannot be read, is empty, or names another list.
+        If a list cannot be read, is empty, or names another list.
     """
     sources: list[Source] = []
     for argument in arguments:
@@ -76,14 +76,14 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
 
 
 def names_to_follow(arguments: Iterable[str]) -> list[str]:
-    """The names among INPUT arguments, and in lists: files, directories and patterns, there already or not.
+    """The names in INPUT arguments and in lists: files, directories and patterns, whether they exist yet or not.
 
     Raises
     ------
     UsageError
-        For a single frame of a file.
+        If an argument is a single frame of a file.
     InputError
-        For a list that cannot be read, is empty, or names another list.
+        If a list cannot be read, is empty, or names another list.
     """
     names = []
     for argument in arguments:
@@ -95,9 +95,9 @@ def names_to_follow(arguments: Iterable[str]) -> list[str]:
 
 
 def files_there(name: str) -> list[str]:
-    """The files that a name stands for now, see `expand_inputs`; none while there are none.
+    """The files that a name stands for at present, see `expand_inputs`; empty while there are none.
 
-    Results that are named as this program names them are left out, since they may be those of this very run.
+    Files that are named like results of this program are left out, since they may be results of this very run.
     """
     if glob.has_magic(name) and not os.path.lexists(name):
         return [path for path in _matching(name) if RESULTS_INFIX not in os.path.basename(path).lower()]
@@ -107,15 +107,18 @@ def files_there(name: str) -> list[str]:
 
 
 def _is_list(argument: str) -> bool:
+    """Whether an argument is a list of inputs."""
     return argument == STANDARD_INPUT or argument.startswith(LIST_PREFIX) or argument.endswith(LIST_SUFFIX)
 
 
 def _is_index(argument: str) -> bool:
+    """Whether an argument is the frame of the file before it."""
     return re.fullmatch("//[0-9]{1,18}", argument) is not None and not os.path.lexists(argument)
 
 
 def _sources(name: str) -> list[Source]:
-    # A file that is really called so wins over a frame of another one, and over a pattern.
+    """The sources that a name stands for."""
+    # An existing file of this name takes precedence over a frame of another file and over a pattern.
     match = _FRAME.fullmatch(name)
     if match is not None and not os.path.lexists(name):
         return [Source(match["path"], int(match["index"]))]
@@ -124,18 +127,19 @@ def _sources(name: str) -> list[Source]:
     if glob.has_magic(name) and not os.path.lexists(name):
         found = _matching(name)
     else:
-        # What looks like a file is not touched here, where nothing guards against one that hangs.
+        # A name that looks like a file is not accessed here, where nothing guards against a file that hangs.
         found = [] if name.lower().endswith(SPOT_SUFFIXES) else spot_files(name)
-    # A name that stands for nothing stays, and is reported with all else that cannot be read.
+    # A name that stands for nothing is kept, and reported with everything else that cannot be read.
     return [Source(path) for path in found or [name]]
 
 
 def _matching(pattern: str) -> list[str]:
+    """The files that match a pattern, sorted by name with numbers by their value."""
     return sorted(filter(os.path.isfile, glob.iglob(pattern, recursive=True)), key=by_number)
 
 
 def spot_files(directory: str) -> list[str]:
-    """The files of a directory that have the suffix of a spot file, without those that this program writes, sorted."""
+    """The files of a directory with the suffix of a spot file, without results of this program, sorted by name."""
     try:
         with os.scandir(directory) as entries:
             names = [entry.name for entry in entries if entry.is_file()]
@@ -150,7 +154,7 @@ def spot_files(directory: str) -> list[str]:
 
 
 def by_number(name: str) -> list[tuple[int, str]]:
-    """Key that sorts names with numbers by their value: run2 comes before run10."""
+    """A key that sorts names with numbers by their value, so that run2 comes before run10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -178,7 +182,8 @@ def _listed(argument: str) -> list[str]:
 
 
 def _standard_input() -> str:
+    """The text of standard input."""
     if sys.stdin is None:
-        raise InputError("standard input", "is closed: a list is wanted there, one input a line")
-    # Names of files need not be text.
+        raise InputError("standard input", "is closed: expected a list there, one input a line")
+    # Names of files need not be valid text.
     return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")

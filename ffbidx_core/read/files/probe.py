@@ -1,4 +1,4 @@
-"""Files that hang: each is opened by a child process first, since an open on a dead file system cannot be given up."""
+"""Probing of files that may hang: a child process opens each first, since an open on a dead file system never ends."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ for line in sys.stdin:
 
 
 class Prober:
-    """Opens files in a child process.
+    """A child process that opens files, to find out whether they hang.
 
     Parameters
     ----------
     timeout
-        Seconds that a file may take.
+        Time that opening a file may take, seconds.
     script
-        What the child runs: for each line of JSON, the name of a file, it writes a line when the file was opened or
-        could not be.
+        Python script of the child: for each line with the name of a file in JSON, it writes a line once the file has
+        been opened or has failed to open.
     """
 
     def __init__(self, timeout: float = OPEN_TIMEOUT, script: str = _CHILD) -> None:
@@ -53,29 +53,30 @@ class Prober:
 
     @property
     def timeout(self) -> float:
-        """Seconds that a file may take."""
+        """Time that opening a file may take, seconds."""
         return self._timeout
 
     def check(self, path: str) -> None:
-        """Return once a file was opened, or could not be; whatever is wrong with it will show.
+        """Return once a file has been opened or has failed to open; a failure will show where the file is read.
 
         Raises
         ------
         InputError
-            When it hangs.
+            If opening the file hangs.
         """
         with self._lock:
             if path not in self._hanging and not self._opens(path):
-                # The child may be beyond killing, in the hands of the file system; it is left behind.
+                # The child may be stuck in the file system and impossible to kill; it is abandoned.
                 self.close()
                 self._hanging.add(path)
         if path in self._hanging:
             raise InputError(path, f"cannot be read: it did not open within {self._timeout:g} s")
 
     def _opens(self, path: str) -> bool:
+        """Whether the child answers in time."""
         child = self._child
         if child is None or child.poll() is not None:
-            # A session of its own: Ctrl-C is for the run.
+            # The child has a session of its own, so that Ctrl-C reaches only the run.
             child = self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", self._script],
                 stdin=subprocess.PIPE,
@@ -92,12 +93,12 @@ class Prober:
             if not selector.select(self._timeout):
                 return False
         if not os.read(child.stdout.fileno(), 64):
-            # Somebody ended the child; the next file gets a new one.
+            # The child was ended from outside; the next file gets a new one.
             self.close()
         return True
 
     def close(self) -> None:
-        """End the child."""
+        """End the child process."""
         if self._child is not None:
             for stream in (self._child.stdin, self._child.stdout):
                 if stream is not None:
@@ -112,7 +113,7 @@ _prober: Prober | None = None
 
 @contextlib.contextmanager
 def probing(prober: Prober | None) -> Iterator[None]:
-    """While inside, every input is probed before it is opened; None: none is."""
+    """A context in which every input is probed before it is opened; with None no input is probed."""
     global _prober
     before, _prober = _prober, prober
     try:
@@ -124,17 +125,17 @@ def probing(prober: Prober | None) -> Iterator[None]:
 
 
 def open_timeout() -> float | None:
-    """Seconds that a file may take to open, where files are probed."""
+    """Time that opening a file may take, seconds; None if files are not probed."""
     return None if _prober is None else _prober.timeout
 
 
 def check_opens(path: str) -> None:
-    """Refuse a file that hangs when it is opened, where files are probed.
+    """Check that a file does not hang when it is opened, if files are probed.
 
     Raises
     ------
     InputError
-        When it hangs.
+        If opening the file hangs.
     """
     if _prober is not None:
         _prober.check(path)

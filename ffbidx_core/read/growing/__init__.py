@@ -1,1 +1,1 @@
-"""Files that appear, and grow, while they are read."""
+"""Reading of files that appear and grow while they are read."""

@@ -1,4 +1,4 @@
-"""The files that names, directories and patterns stand for, as they appear."""
+"""Detection of new files among those that names, directories and patterns stand for."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from ..files.inputs import files_there
 
 
 class Arrivals:
-    """Finds new files.
+    """The files that some names stand for, with a memory of which have been found already.
 
     Parameters
     ----------
     names
         Files, directories and patterns, see `names_to_follow`.
     leave_out
-        Files that are no input, wherever they appear.
+        Files that are not inputs, wherever they appear.
 
     Attributes
     ----------
     names : list of str
+        The names.
     found : set of str
-        Files that are not new any more.
+        Files that have been found already.
     """
 
     def __init__(self, names: Iterable[str], leave_out: Iterable[str]) -> None:
@@ -32,11 +33,11 @@ class Arrivals:
         self._came: set[str] = set()
 
     def there(self) -> Iterator[str]:
-        """All files that are there, those that are no input among them."""
+        """All files that exist, including those that are not inputs."""
         return (path for name in self.names for path in files_there(name))
 
     def new(self) -> list[str]:
-        """Input files that were not found before."""
+        """Input files that have not been found before."""
         new = []
         for name in self.names:
             for path in files_there(name):
@@ -49,5 +50,5 @@ class Arrivals:
 
     @property
     def missing(self) -> list[str]:
-        """Names that no file was found for."""
+        """Names for which no file has been found."""
         return [name for name in self.names if name not in self._came]

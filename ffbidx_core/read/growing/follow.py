@@ -1,9 +1,9 @@
-"""Input that grows while it is read: files in SWMR mode, and files that appear, until a file or a time says stop.
+"""Following of input that grows while it is read: files in SWMR mode and new files, until a file or a time ends it.
 
-Files are taken in the order in which they appear, those found at one look in the order of the names; a file that is
-still being written, cannot be read or has no frames does not hold up those after it. The frames of a file follow each
-other, so that the next file is begun when the one at hand was closed (or its writer said nothing for a minute). What
-is read so is what an ordinary run would read of the finished files named in that order, however the looks fell.
+Files are read in the order in which they appear, and in the order of their names if they are found together. A file
+that is still being written, cannot be read or has no frames does not delay those after it. The frames of a file stay
+together: the next file is begun when the current one is closed, or its writer has been silent for a minute. The result
+is that of an ordinary run on the finished files in that order, whenever the files were examined.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from .ending import SILENT, Ending
 from .watched import ANEW, LOOK, NOT_WHOLE, Watched
 
 LULL = 0.5
-"""Seconds between pauses: no frame waits longer for a batch to become full."""
+"""Time between pauses, seconds; no frame waits longer for a batch to fill up."""
 SLOW_LOOK = 5.0
-"""Seconds between looks at most."""
+"""Longest time between two looks for new frames, seconds."""
 GRACE = 10.0
-"""Seconds that files have in the end to be written to their end."""
+"""Time that writers have at the end of the input to complete their files, seconds."""
 
 
 class Follower:
-    """The files that some names stand for, as they appear and grow.
+    """A reader of the files that some names stand for, while they appear and grow.
 
     Parameters
     ----------
     names
         Files, directories and patterns, see `names_to_follow`.
     stop_file
-        Once it exists, what is there by then is read and the input ends.
+        File whose existence ends the input, after all frames that exist by then have been read.
     stop_after
-        Seconds without a new frame after which it ends.
+        Time without a new frame after which the input ends, seconds.
     leave_out
-        Files that are no input, wherever they appear.
+        Files that are not inputs, wherever they appear.
 
     Attributes
     ----------
     sources : tuple of Source
-        The files that were begun so far, in their order.
+        Files that have been begun so far, in their order.
     inputs : tuple of InputIdentity
-        Size, time of modification and hash of each of these files, as it was looked at last.
+        Identity of each of these files at its last look.
     """
 
     def __init__(
@@ -78,26 +78,26 @@ class Follower:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The files that were begun so far; files that are begun later do not change what was given."""
+        """A copy of the list of files that have been begun so far."""
         return tuple(self._sources)
 
     @property
     def inputs(self) -> tuple[InputIdentity, ...]:
-        """The identities of the files that were begun so far; later looks do not change what was given."""
+        """A copy of the identities of the files that have been begun so far."""
         return tuple(self._inputs)
 
     def take_up(self, begun: Iterable[InputIdentity]) -> None:
-        """Go on with the files that an earlier run had begun, before any frame is read."""
+        """Continue with the files that an earlier run had begun; to be called before any frame is read."""
         self._inputs = list(begun)
         self._sources = self._sources_of_inputs()
 
     @property
     def named(self) -> list[Source]:
-        """What was named, whatever is there."""
+        """The names as sources, whether files exist or not."""
         return [Source(name) for name in self._arrivals.names]
 
     def inputs_among(self, paths: Iterable[str]) -> list[str]:
-        """Those of some files that are input, results not."""
+        """The files among `paths` that are inputs and not results."""
         there = {os.path.abspath(path) for path in self._arrivals.there()}
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
@@ -122,7 +122,7 @@ class Follower:
     def frames(
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames | Pause]:
-        """The frames as they come, from a place on, with pauses about every `LULL` seconds while there are none."""
+        """The frames as they arrive, from a place on, with pauses about every `LULL` seconds while there are none."""
         self._go_back(start)
         self._ending.note_frame()
         last_pause = time.monotonic()
@@ -138,18 +138,18 @@ class Follower:
             if now - last_pause >= LULL:
                 yield self._pause()
                 last_pause = now
-            # Looks that take long, at large or many files or on a slow file system, are made less often.
+            # Looks that take long, because of many or large files or a slow file system, are made less often.
             time.sleep(min(max(LOOK, 4 * self._looking), SLOW_LOOK))
         if not selection.finished:
             yield from self._rest(selection, at_once, geometry)
-        # Now that they grow no more: by their content they are known again wherever they are copied.
+        # The files no longer grow, so that hashes are added by which they are recognised wherever they are copied.
         self._inputs = [
             now if now[:4] == known[:4] else known
             for now, known in zip(identities(self._sources), self._inputs, strict=True)
         ]
 
     def _go_back(self, start: Place) -> None:
-        """Go on at a place in the files that were begun; those begun behind it come again."""
+        """Return to a place in the files that were begun; files begun after it are read again."""
         kept = start.source + (start.frame > 0)
         del self._inputs[kept:]
         again = {source.path: Watched(source.path) for source in self._sources[kept:]}
@@ -179,7 +179,7 @@ class Follower:
         return Pause(notes)
 
     def _go_on(self, geometry: GivenGeometry | None) -> bool:
-        """Begin the next file, where there is one that can be read and the one at hand is at its end."""
+        """Begin the next file if one can be read and the current one has ended; return whether a file was begun."""
         current, silent = self._current, self._ending.is_silent
         at_its_end = current is None or (current.closed and not current.problem and self._place.frame >= current.ready)
         if current is not None and current.is_there and not (at_its_end or silent):
@@ -192,7 +192,7 @@ class Follower:
                 self._begin(file)
                 return True
             if file.is_new:
-                # It was found first, so that it goes first.
+                # A file that was found earlier is read earlier.
                 return False
         return False
 
@@ -204,7 +204,7 @@ class Follower:
         self._place = Place(len(self._sources) - 1, 0, self._place.position, self._place.taken)
 
     def _new_frames(self, selection: Selection, at_once: int, geometry: GivenGeometry | None) -> Iterator[RawFrames]:
-        """What the file at hand has got since it was read last."""
+        """The frames that the current file has gained since it was read last."""
         file = self._current
         if file is None:
             return
@@ -218,7 +218,7 @@ class Follower:
             yield self._leave_out(file, problem)
 
     def _what_is_wrong(self, file: Watched, problem: str) -> str:
-        """A problem of the file at hand, or that it was modified since it was read without growing; else empty."""
+        """A problem of the current file, or that it was modified after it was read to its end; else empty."""
         return f"{file.path}: {ANEW}" if file.is_modified and self._place.frame >= file.ready else problem
 
     def _read(
@@ -240,7 +240,7 @@ class Follower:
                     yield raw
                     self._ending.note_frame()
         except InputError as error:
-            # Of a file that grows it is tried again.
+            # Reading a file that grows is tried again later.
             file.error = str(error)
             selection.position, selection.taken = self._place.position, self._place.taken
             if file.closed:
@@ -250,14 +250,14 @@ class Follower:
             self._place = Place(self._place.source, spots.n_frames, selection.position, selection.taken)
 
     def _leave_out(self, file: Watched, problem: str) -> RawFrames:
-        """The row of a file, or of the rest of one, that cannot be read."""
+        """Give up the current file, and return the row that stands for it or for its rest."""
         rest = "; the rest of the file is left out" if self._place.frame > 0 else ""
         self._place = Place(len(self._sources), 0, self._place.position, self._place.taken)
         self._current = None
         return unreadable_row(file.path, f"{problem}{rest}", self._place)
 
     def _rest(self, selection: Selection, at_once: int, geometry: GivenGeometry | None) -> Iterator[RawFrames | Pause]:
-        """All that is there in the end; then a row for each thing that cannot be read."""
+        """All frames that exist when the input has ended, then a row for each file that cannot be read."""
         self._find()
         deadline = time.monotonic() + GRACE
         at_hand = [] if self._current is None else [self._current]
@@ -270,7 +270,7 @@ class Follower:
             if selection.finished:
                 return
             if not file.is_there:
-                # It was read, or was there for a moment only, under another name than its own.
+                # The file was read under another name, or was a temporary file.
                 continue
             file.last_look(geometry)
             if file is not self._current:
@@ -289,7 +289,7 @@ class Follower:
         yield from self._not_as_they_were(passed)
 
     def _not_as_they_were(self, passed: int) -> Iterator[RawFrames]:
-        """A row for each of the first files that has changed since it was read, and for each that never came."""
+        """A row for each of the first files that has changed since it was read, and for each name without a file."""
         changed = [
             (source.path, "has changed since it was indexed: what came later is left out")
             for source, known in zip(self._sources[:passed], self._inputs, strict=False)

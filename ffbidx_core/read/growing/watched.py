@@ -1,4 +1,4 @@
-"""A file that another program writes, looked at again and again."""
+"""A file that another program is writing, and that is examined repeatedly."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from ..formats.spot_file import SpotFile
 from ..frames import RawFrames
 
 LOOK = 0.2
-"""Least seconds between two looks at a file."""
+"""Shortest time between two looks at a file, seconds."""
 SETTLED = 2.0
-"""Seconds without a change, after which a file that is not written in SWMR mode counts as whole."""
+"""Time without a change, seconds, after which a file that is not written in SWMR mode counts as whole."""
 OLD = 60.0
-"""Seconds: a file that was not modified for so long before it was found is whole; clocks differ by less."""
+"""Age of the last modification, seconds, above which a newly found file counts as whole; clocks differ by less."""
 TRY_AGAIN = 5.0
-"""Seconds after which a file is opened again although nothing seems to have changed."""
+"""Time after which a file is opened again, seconds, even if nothing seems to have changed."""
 ANEW = "was written anew after it was indexed"
 NOT_WHOLE = "was still being written when the run ended"
 
 
 class Watched:
-    """A file that grows, or will be whole some time.
+    """A file that grows, or that will be whole at some time.
 
-    A file in SWMR mode is read while it grows. A frame of it counts when two looks found it whole, so that no half of a
-    write is read. Every look opens the file anew: then all of its datasets are as the writer left them, as
-    `H5Drefresh` does for one of them, and no open file is in the writer's way.
+    A file in SWMR mode is read while it grows. A frame counts when two looks have found it whole, so that no partial
+    write is read. Every look opens the file again, which refreshes all datasets (as `H5Drefresh` does for one), and
+    which leaves no file open that could hinder the writer.
 
     Attributes
     ----------
-    path
-    size_and_time
-        Size in bytes and time of modification in ns at the last look, taken before the file was opened.
+    path : str
+        The file.
+    size_and_time : (int, int)
+        Size in bytes and time of modification in nanoseconds at the last look, taken before the file was opened.
     ready : int
         Number of frames that can be read.
     closed : bool
-        Whether no program seems to write it any more.
+        Whether no program seems to write the file any more.
     problem : str
-        Why the file cannot be opened, or empty.
+        Reason why the file cannot be opened, or empty.
     error : str
-        What went wrong when frames of it were read last, or empty.
+        Problem with the last reading of frames, or empty.
     """
 
     def __init__(self, path: str) -> None:
@@ -70,18 +71,18 @@ class Watched:
 
     @property
     def is_new(self) -> bool:
-        """Whether the next looks will show what it is, within `SETTLED` seconds; not once it is seen to change."""
+        """Whether the next looks, within `SETTLED` seconds, will show the state of the file; false once it changes."""
         if self._state is None:
             return self.size_and_time == self._first
         return self.ready == 0 < self._seen
 
     @property
     def may_be_read(self) -> bool:
-        """Whether there are frames to read, or nothing more will come."""
+        """Whether the file can be opened and has frames to read, or is closed."""
         return not self.problem and (self.ready > 0 or self.closed)
 
     def look(self, geometry: GivenGeometry | None) -> None:
-        """Look at the file: how many of its frames are there, and whether it is still written."""
+        """Examine the file: count its whole frames, and find out whether it is still being written."""
         now = time.monotonic()
         found = size_and_time(self.path)
         if found != self.size_and_time:
@@ -98,6 +99,7 @@ class Watched:
             self._open(geometry, grows)
 
     def _open(self, geometry: GivenGeometry | None, grows: bool) -> None:
+        """Open the file and count its frames."""
         try:
             with contextlib.closing(open_spots(self.path, geometry)) as file:
                 n_frames = file.n_frames
@@ -105,13 +107,13 @@ class Watched:
             self.problem = str(error)
             return
         if n_frames < self.ready:
-            self.problem = f"{self.path}: {ANEW}: it has {n_frames} frames now, {self.ready} were there"
+            self.problem = f"{self.path}: {ANEW}: it has {n_frames} frames now, it had {self.ready}"
             return
         self.problem = ""
         self.ready, self._seen = min(self._seen, n_frames) if grows else n_frames, n_frames
 
     def last_look(self, geometry: GivenGeometry | None) -> None:
-        """Look at the file for the last time: it counts as closed from now on."""
+        """Examine the file for the last time, after which it counts as closed."""
         for _ in range(2):
             self._state = None
             self.look(geometry)
@@ -125,16 +127,16 @@ class Watched:
         self._last = int(raw.indices[-1]), raw.last_checksum
 
     def note_end(self) -> None:
-        """Remember that all frames that are there were read."""
+        """Remember that all existing frames have been read."""
         self.error, self._read_as = "", self.size_and_time if self.closed else None
 
     def check(self, spots: SpotFile) -> None:
-        """Refuse to read on where the frame that was read last is not what it was.
+        """Check that the frame which was read last has not changed.
 
         Raises
         ------
         InputError
-            When the frame has other spots now.
+            If the frame has other spots now.
         """
         if self._last is not None:
             index, checksum = self._last
@@ -144,12 +146,12 @@ class Watched:
 
     @property
     def is_modified(self) -> bool:
-        """Whether a file that was whole when it was read to its end is another one now."""
+        """Whether the file has been modified since it was read, as a whole file, to its end."""
         return self.closed and self.is_there and self._read_as not in (None, self.size_and_time)
 
     @property
     def is_changing(self) -> bool:
-        """Whether the file, not in SWMR mode, was modified just now."""
+        """Whether the file is not in SWMR mode and was modified within the last `SETTLED` seconds."""
         now, found = time.monotonic(), size_and_time(self.path)
         if found != self.size_and_time:
             self.size_and_time, self._changed = found, now

@@ -1,14 +1,15 @@
-"""How much of a file is there while another program writes it in SWMR mode (single writer, multiple readers).
+"""The number of whole frames in a file that another program is writing in SWMR mode (single writer, multiple readers).
 
-HDF5 promises a reader of such a file that its structure is sound at any moment, and that what the writer has flushed
-is there. It promises nothing of the order in which the parts of one frame arrive: the length of a dataset, its values,
-and those of another dataset come each by itself, some with a flush and some before it, when a cache is full. Until
-then a reader meets the fill value, usually 0: offsets without spots, counts of peaks without peaks.
+HDF5 guarantees a reader of such a file that the structure is sound at any moment, and that all data which the writer
+has flushed can be read. It guarantees no order in which the parts of a frame arrive: the length of a dataset, its
+values and the values of another dataset become visible independently, some with a flush and some earlier, when a cache
+is full. Until then a reader sees the fill value, usually 0: offsets without spots, or counts of peaks without peaks.
 
-What is relied on here, besides: a writer appends frames in their order, each with one write to each dataset, and the
-chunks of a dataset arrive in the order in which they were written (HDF5 evicts and flushes the oldest first). So all
-rows before the last one that is not the fill value are there, and of a frame the rest of its rows in that one's chunk.
-Frames behind that are not there yet. Once the writer has closed the file all of it counts as it is.
+The code here further assumes that a writer appends frames in order, with one write to each dataset per frame, and that
+the chunks of a dataset become visible in the order in which they were written (HDF5 evicts and flushes the oldest
+first). All rows before the last one that differs from the fill value are then present, and so are the other rows of the
+same frame in the chunk of that row. Later frames are not present yet. Once the writer has closed the file, all of its
+content counts.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _FIRST_LOOK, _LARGEST_LOOK = 2**14, 2**22
 
 
 def rows_written(dataset: h5py.Dataset, n_rows: int) -> int:
-    """Number of rows, among the first `n_rows`, up to the last one that is not all fill value."""
+    """Number of rows, among the first `n_rows`, up to the last one that differs from the fill value."""
     width = max(1, int(np.prod(dataset.shape[1:])))
     end, at_once = n_rows, _FIRST_LOOK
     while end > 0:
@@ -37,6 +38,7 @@ def rows_written(dataset: h5py.Dataset, n_rows: int) -> int:
 
 
 def _differs(values: NDArray[Any], fill: Any) -> NDArray[np.bool_]:
+    """Whether each value differs from the fill value, which may be nan."""
     if values.dtype.kind == "f" and np.isnan(fill):
         return np.asarray(~np.isnan(values))
     return np.asarray(values != fill)
@@ -48,16 +50,16 @@ def whole_frames(
     per_frame: Sequence[h5py.Dataset],
     blank: Sequence[h5py.Dataset] = (),
 ) -> int:
-    """Number of frames that a growing file of spots has whole.
+    """Number of whole frames in a growing file of spots.
 
     Parameters
     ----------
-    offsets
-        (F + 1,), frame i owns rows offsets[i] to offsets[i + 1] of the datasets `per_spot`.
+    offsets : (F + 1,)
+        Frame i owns the rows offsets[i]:offsets[i + 1] of the datasets `per_spot`.
     per_spot, per_frame
-        Datasets in which a frame has to be there.
+        Datasets with one row for each spot, and for each frame, in which a frame must be present.
     blank
-        Datasets among these that some writers leave at the fill value throughout.
+        Those of these datasets that some writers leave at the fill value throughout.
     """
     n = min([rows_written(offsets, len(offsets)) - 1, *(len(dataset) for dataset in per_frame)])
     for dataset in per_frame:
@@ -75,10 +77,10 @@ def whole_frames(
 
 
 def _rows_there(dataset: h5py.Dataset, ends: NDArray[np.int64]) -> int:
-    """Number of rows that are there, given the ends of the frames' rows."""
+    """Number of rows that are present, from the ends of the frames' rows."""
     last = rows_written(dataset, int(ends[-1])) - 1 if len(ends) and 0 < ends[-1] <= len(dataset) else -1
     if last < 0:
         return 0
-    # One write brought all of a frame that is in one chunk, padding included.
+    # All rows of a frame in one chunk arrive with one write, including padding.
     chunk = dataset.chunks[0] if dataset.chunks else 1
     return int(min(ends[np.searchsorted(ends, last, side="right")], (last // chunk + 1) * chunk))

@@ -57,7 +57,7 @@ def test_a_left_handed_cell_is_taken_as_it_is(text_file: TextFile) -> None:
         ("30 40 nan 90 90 90", "no cell has the parameters"),
         ("-30 40 50 90 90 90", "no cell has the parameters"),
         (b"\0\1\2", "neither HDF5 nor text"),
-        ("0 " * (2**23 + 1), "larger than text is taken"),
+        ("0 " * (2**23 + 1), "larger than the limit for text"),
     ],
 )
 def test_what_is_no_cell_says_what_is_wanted(text_file: TextFile, content: str | bytes, problem: str) -> None:

@@ -133,5 +133,5 @@ print(sum(block.spots.sum(dtype=float) for block in read_blocks([Source({path!r}
 """
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     missing, total = output.splitlines()
-    assert missing.startswith(f"{path}, /spots: is compressed with bitshuffle, which is not here: pip install")
+    assert missing.startswith(f"{path}, /spots: is compressed with bitshuffle, which is not installed: pip install")
     assert float(total) == pytest.approx(good_spots().sum(dtype=float))

@@ -125,7 +125,7 @@ def test_nine_columns_are_a_cell_in_the_first_line_only(text_file: TextFile) -> 
 
 def test_text_larger_than_a_frame_can_be_is_refused(text_file: TextFile) -> None:
     path = text_file("0.1 0.2 0.3\n" * 1000)
-    with pytest.raises(InputError, match="larger than text is taken"):
+    with pytest.raises(InputError, match="larger than the limit for text"):
         read_text(path, 10_000)
 
 
