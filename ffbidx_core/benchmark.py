@@ -13,6 +13,7 @@ import numpy as np
 
 from .devices.lanes import in_lanes
 from .method.index_frames import Backend, get_backend, index_frames
+from .model.basis import as_primitive
 from .model.misfit.equations import Spread
 from .model.plan import SearchPlan
 from .model.records.frame import BatchResult
@@ -142,7 +143,7 @@ def measure(
     judged
         Most frames of a batch that are judged against the truth.
     """
-    plan, tally = SearchPlan.make(batches[0].input_cells, p, LEARNED), Tally()
+    plan, tally = SearchPlan.make(as_primitive(batches[0].input_cells), p, LEARNED), Tally()
 
     def index(frames: SimulatedFrames) -> BatchResult:
         return index_frames(backend, frames.spots, frames.offsets, plan, p)

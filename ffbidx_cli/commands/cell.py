@@ -75,7 +75,6 @@ def command(
     from ffbidx_core.cell_search.words import none_in_words, sentences
     from ffbidx_core.devices import open_devices
     from ffbidx_core.errors import NoCell
-    from ffbidx_core.model.lattice import primitive_basis
     from ffbidx_core.read import expand_inputs, read_blocks, with_events_found
     from ffbidx_core.read.cells.input_cell import read_input_cell
     from ffbidx_core.write import check_output, write_file
@@ -91,7 +90,6 @@ def command(
 
         require_matplotlib()
     given = [read_input_cell(text) for text in known]
-    primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in given]
     geometry, _ = Experiment(**options).chosen(paths)
     found_on = Frames.of_blocks(read_blocks(with_events_found(sources, geometry), geometry=geometry), frames)
 
@@ -100,7 +98,7 @@ def command(
             click.echo(text, err=True)
 
     with closing(open_devices(backend, device, threads)) as devices:
-        search = find_cells(found_on, devices, known=primitive, longest=longest, show=show)
+        search = find_cells(found_on, devices, known=[each.primitive for each in given], longest=longest, show=show)
     if symmetry is not None and search.cells:
         search.cells[0] = search.cells[0].with_type(symmetry)
     if as_json:

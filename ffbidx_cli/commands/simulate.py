@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ffbidx_cli.options import debug_option
-from ffbidx_core.model.lattice import CENTRINGS
+from ffbidx_core.model.basis import CENTRINGS
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
 
 WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}

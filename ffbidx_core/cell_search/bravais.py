@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given, as_primitive
 from ..model.cell import Array, cell_from_parameters, cell_parameters, symmetry_operators
 from ..model.lattice import InputCell, Lattice
 from ..model.unknown.selling import reduced_cell
@@ -45,7 +46,7 @@ class Bravais:
     code: str
     operators: NDArray[np.int64]
     basis: Array
-    primitive: Array
+    primitive: PrimitiveCells
     deviation: float
 
     @property
@@ -54,15 +55,20 @@ class Bravais:
         return len(self.operators)
 
     @property
+    def change(self) -> ChangeOfBasis:
+        """The change of basis between the conventional cell and `primitive`."""
+        return ChangeOfBasis(np.asarray(np.linalg.inv(self.basis), dtype=np.float64), self.basis)
+
+    @property
     def parameters(self) -> Array:
         """The conventional a, b, c (angstrom), alpha, beta, gamma (degrees)."""
-        return cell_parameters(self.basis @ self.primitive)
+        return cell_parameters(self.change.conventional(self.primitive))
 
     @property
     def input_cell(self) -> InputCell:
         """The conventional cell as an input cell; a rhombohedral lattice is on hexagonal axes."""
         cell = cell_from_parameters(exact_parameters(self.code, self.parameters))
-        return InputCell(cell, Lattice.of_cell(cell, "H" if self.code == "hR" else self.code[1]))
+        return InputCell(as_given(cell), Lattice.of_cell(cell, "H" if self.code == "hR" else self.code[1]))
 
 
 def exact_parameters(code: str, parameters: Array) -> Array:
@@ -113,7 +119,7 @@ def bravais(cell: Array, tolerance: float) -> Bravais:
     lengths = np.sqrt(np.diag(metric))
     deviation = float(np.max(np.abs(averaged - metric) / np.outer(lengths, lengths)))
     code, basis = _conventional(averaged, operators)
-    return Bravais(code, operators, basis, cell_of_metric(averaged), deviation)
+    return Bravais(code, operators, basis, as_primitive(cell_of_metric(averaged)), deviation)
 
 
 def _is_group(operators: NDArray[np.int64]) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..model.basis import PrimitiveCells
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam_shift import BeamShift
 from ..model.lattice import InputCell
@@ -40,7 +41,7 @@ class Candidate:
     reach: float
     n_searched: int
     support: int
-    cell: Array
+    cell: PrimitiveCells
     evidence: float
     share: float
     hits: int
@@ -101,7 +102,7 @@ class FoundCell:
         Offset of the beam from its assumed position, from the residuals of the crystals.
     """
 
-    primitive: Array
+    primitive: PrimitiveCells
     symmetry: Symmetry
     table: list[Symmetry]
     multiples: list[Multiple]

@@ -10,7 +10,7 @@ from ..devices import Devices
 from ..learn import Lesson, learn
 from ..learn.beam import settle_beam
 from ..learn.scan import scan_beam
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.detector.beam_shift import BeamShift
 from ..model.records.ragged import evenly
 from .frames import Frames
@@ -43,24 +43,24 @@ class Metric:
     shift: BeamShift
 
 
-def settled_metric(devices: Devices, frames: Frames, cell: Array, share: float) -> Metric:
+def settled_metric(devices: Devices, frames: Frames, cell: PrimitiveCells, share: float) -> Metric:
     """The metric of a cell (3, 3), with a crystal on the share `share` of the frames."""
     n = int(np.clip(CRYSTALS / max(share, 1e-3), FRAMES, max(frames.n_frames, FRAMES)))
     chosen = evenly(np.arange(frames.n_frames), n)
-    some, p = frames.take(chosen), Judge.EAGER
+    some, p, cells = frames.take(chosen), Judge.EAGER, as_primitive(cell[None])
 
     def learn_at(shift: BeamShift) -> list[tuple[None, Lesson]]:
         moved = some.moved(shift)
-        return [(None, learn(devices, moved.spots, moved.offsets, cell[None], p))]
+        return [(None, learn(devices, moved.spots, moved.offsets, cells, p))]
 
     def scan(about: BeamShift) -> BeamShift | None:
         moved = some.moved(about)
-        far = scan_beam(devices, moved.spots, moved.offsets, cell[None], p)
+        far = scan_beam(devices, moved.spots, moved.offsets, cells, p)
         return None if far is None else about + BeamShift.from_radian(far)
 
     learned, shift, _ = settle_beam(learn_at, scan, p)
     judge = Judge(devices, frames.moved(shift), eager=True)
-    verdict = judge(learned[0][1].cells[0], chosen)
+    verdict = judge(as_primitive(learned[0][1].cells[0]), chosen)
     for _ in range(ROUNDS):
         again = judge(verdict.cell, chosen)
         if again.evidence <= GAIN * verdict.evidence:

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array
 from ..model.unknown.selling import voronoi_lengths
 from .verdict import Verdict, is_near
@@ -37,24 +38,24 @@ def is_related(cell: Array, other: Array, tolerance: float) -> bool:
     return bool((np.max(np.abs(voronoi_lengths(cell[None]) / family - 1), axis=1) < tolerance).any())
 
 
-def smaller_cells(verdict: Verdict) -> list[Array]:
+def smaller_cells(verdict: Verdict) -> list[PrimitiveCells]:
     """Cells of which the cell of a verdict is a multiple according to nearly all indices; the largest index first."""
     parts = [best_part(verdict, index) for index in reversed(INDICES)]
     return [cell for cell, share in parts if share > SHARE and len(verdict.indices) >= FEWEST]
 
 
-def best_part(verdict: Verdict, index: int) -> tuple[Array, float]:
+def best_part(verdict: Verdict, index: int) -> tuple[PrimitiveCells, float]:
     """The part of a cell, with a given index, that has most of the Miller indices, and its share of them."""
     indices, forms = verdict.indices, sublattices(index)
     exact = indices @ np.linalg.inv(forms)
     shares = np.mean(np.max(np.abs(exact - np.rint(exact)), axis=2) < 1e-3, axis=1) if len(indices) else np.zeros(1)
     best = int(np.argmax(shares))
-    return np.asarray(np.linalg.inv(forms[best]).T @ verdict.cell), float(shares[best])
+    return as_primitive(np.linalg.inv(forms[best]).T @ verdict.cell), float(shares[best])
 
 
-def best_multiple(verdict: Verdict, index: int) -> Array:
+def best_multiple(verdict: Verdict, index: int) -> PrimitiveCells:
     """The multiple of a cell, with a given index, that explains most spots that the cell does not explain."""
     rest = verdict.fractional[~is_near(verdict.fractional, verdict.cell)]
     forms = sublattices(index)
     explained = [int(is_near(rest @ form.T, form @ verdict.cell).sum()) for form in forms]
-    return np.asarray(forms[int(np.argmax(explained))] @ verdict.cell)
+    return as_primitive(forms[int(np.argmax(explained))] @ verdict.cell)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..method.index_frames import Backend
+from ..model.basis import PrimitiveCells
 from ..model.cell import Array
 from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import nearest_setting, reduced_cell, voronoi_lengths
@@ -38,7 +39,7 @@ class Cluster:
 
     support: int
     frames: NDArray[np.int64]
-    cell: Array
+    cell: PrimitiveCells
 
 
 @dataclass
@@ -108,7 +109,7 @@ class Pool:
         return support
 
 
-def _median_cell(cells: Array, scores: Array) -> Array:
+def _median_cell(cells: Array, scores: Array) -> PrimitiveCells:
     """The lattice whose metric is the median of lattices (n, 3, 3), each in its setting nearest to the best one."""
     cells = cells[np.argsort(-scores, kind="stable")[:MEDIAN_OF]]
     start = reduced_cell(cells[0])

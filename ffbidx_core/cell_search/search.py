@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..devices import Devices
 from ..devices.devices import OneDevice
 from ..method.index_frames import Backend, get_backend
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells
 from ..model.records.ragged import evenly
 from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import reduced_cell, same_lattice
@@ -59,7 +59,7 @@ def find_cells(
     frames: Frames,
     devices: Devices,
     *,
-    known: list[Array] | None = None,
+    known: list[PrimitiveCells] | None = None,
     longest: float = REACHES[-1],
     most_cells: int = MOST_CELLS,
     show: Show = lambda text: None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..model.basis import as_primitive
 from ..model.cell import Array, cell_parameters
 from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, bravais, cell_of_metric, symmetric_metric
@@ -99,7 +100,7 @@ def parameter_errors(lattice: Bravais, crystals: Array) -> Array:
     metrics = np.array([found[0] @ found[0].T for found in settings if found is not None]).reshape(-1, 3, 3)
     if len(metrics) < 2:
         return np.full(6, np.nan)
-    bases = cell_of_metric(symmetric_metric(metrics, lattice.operators))
-    parameters = cell_parameters(lattice.basis @ bases)
+    cells = as_primitive(cell_of_metric(symmetric_metric(metrics, lattice.operators)))
+    parameters = cell_parameters(lattice.change.conventional(cells))
     scatter = NORMAL_MAD * np.median(np.abs(parameters - np.median(parameters, axis=0)), axis=0)
     return np.asarray(np.where(scatter < ROUNDING, 0.0, scatter) / np.sqrt(len(metrics)))

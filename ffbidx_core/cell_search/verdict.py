@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import learn
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, reciprocal
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
@@ -43,11 +44,11 @@ class Verdict:
         The scatter of residuals and strains with which the crystals were searched for.
     """
 
-    cell: Array
+    cell: PrimitiveCells
     evidence: float
     frames: NDArray[np.int64]
     n_crystals: NDArray[np.int64]
-    crystals: Array
+    crystals: PrimitiveCells
     fractional: Array
     spread: Spread | None
 
@@ -93,25 +94,25 @@ class Judge:
         self._devices, self._frames = devices, frames
         self._p = self.EAGER if eager else self.WARY
 
-    def __call__(self, cell: Array, chosen: NDArray[np.int64]) -> Verdict:
+    def __call__(self, cell: PrimitiveCells, chosen: NDArray[np.int64]) -> Verdict:
         """The verdict on a lattice (3, 3), whose cell and scatter are learned from the frames `chosen`."""
-        some, start = self._frames.take(chosen), reduced_cell(cell)[None]
+        some, start = self._frames.take(chosen), as_primitive(reduced_cell(cell)[None])
         lesson = learn(self._devices, some.spots, some.offsets, start, self._p)
         return self._verdict(lesson.cells, chosen, lesson.spread)
 
-    def as_it_is(self, cell: Array, like: Verdict) -> Verdict:
+    def as_it_is(self, cell: PrimitiveCells, like: Verdict) -> Verdict:
         """The verdict on a cell (3, 3) that is not learned, with the frames and the scatter of another verdict."""
-        return self._verdict(cell[None], like.frames, like.spread)
+        return self._verdict(as_primitive(cell[None]), like.frames, like.spread)
 
-    def _verdict(self, cells: Array, chosen: NDArray[np.int64], spread: Spread | None) -> Verdict:
+    def _verdict(self, cells: PrimitiveCells, chosen: NDArray[np.int64], spread: Spread | None) -> Verdict:
         some, plan = self._frames.take(chosen), SearchPlan.make(cells, self._p, spread)
         result = self._devices.index_frames(some.spots, some.offsets, plan, self._p, given_cells=cells)
-        crystals = result.cells[result.crystals].astype(np.float64)
+        crystals = as_primitive(result.cells[result.crystals].astype(np.float64))
         evidence = float(-np.minimum(result.log10_false, 0).sum())
         counts, fractional = np.diff(result.crystal_offsets), _fractional(some, result, crystals)
-        return Verdict(cells[0], evidence, chosen, counts, crystals, fractional, spread)
+        return Verdict(as_primitive(cells[0]), evidence, chosen, counts, crystals, fractional, spread)
 
-    def shapes(self, cell: Array, chosen: NDArray[np.int64]) -> Array:
+    def shapes(self, cell: PrimitiveCells, chosen: NDArray[np.int64]) -> PrimitiveCells:
         """The best crystal of each frame that has one, with its shape fitted with a loose prior, (n, 3, 3).
 
         Parameters
@@ -123,12 +124,13 @@ class Judge:
         """
         some = self._frames.take(chosen)
         loose = self._p.replace(strain_prior=self._p.learn_prior, searches=1)
-        result = self._devices.index_frames(some.spots, some.offsets, SearchPlan.make(cell[None], loose), loose)
+        plan = SearchPlan.make(as_primitive(cell[None]), loose)
+        result = self._devices.index_frames(some.spots, some.offsets, plan, loose)
         first = result.crystal_offsets[:-1][np.diff(result.crystal_offsets) > 0]
-        return np.asarray(result.cells[result.crystals[first]], dtype=np.float64)
+        return as_primitive(np.asarray(result.cells[result.crystals[first]], dtype=np.float64))
 
 
-def _fractional(frames: Frames, result: BatchResult, crystals: Array) -> Array:
+def _fractional(frames: Frames, result: BatchResult, crystals: PrimitiveCells) -> Array:
     """The unrounded Miller indices (k, 3) of all spots on the frame of each of the crystals (n, 3, 3)."""
     frame = np.repeat(np.arange(frames.n_frames), np.diff(result.crystal_offsets))
     found = [

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendUnavailable, ParameterError, UsageError
-from ..method.index_frames import device_numbers, why_no_cuda
+from ..method.index_frames import IndexOptions, device_numbers, why_no_cuda
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
@@ -210,7 +210,12 @@ class Cluster:
         return task.result()
 
     def index_frames(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+        self,
+        spots: NDArray[Any],
+        offsets: NDArray[np.int64],
+        plan: SearchPlan,
+        p: Parameters,
+        **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
         """Index frames on one of the workers; see `method.index_frames`."""
         arguments = (spots, offsets, plan, p)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..method.index_frames import Backend, device_numbers, get_backend, index_frames, why_no_cuda
+from ..method.index_frames import Backend, IndexOptions, device_numbers, get_backend, index_frames, why_no_cuda
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
@@ -31,7 +31,12 @@ class Devices(Protocol):
         """The number of batches that are best in progress at once."""
 
     def index_frames(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+        self,
+        spots: NDArray[Any],
+        offsets: NDArray[np.int64],
+        plan: SearchPlan,
+        p: Parameters,
+        **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
         """Index frames; see `method.index_frames`."""
 
@@ -47,7 +52,12 @@ class OneDevice:
         self.name, self.device, self.lanes = backend.name, backend.device, backend.lanes
 
     def index_frames(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+        self,
+        spots: NDArray[Any],
+        offsets: NDArray[np.int64],
+        plan: SearchPlan,
+        p: Parameters,
+        **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
         """Index frames; see `method.index_frames`."""
         return index_frames(self.backend, spots, offsets, plan, p, **keywords)

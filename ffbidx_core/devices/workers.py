@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BackendUnavailable
-from ..method.index_frames import Backend
+from ..method.index_frames import Backend, IndexOptions
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
@@ -173,7 +173,12 @@ class DeviceWorkers:
         return "; ".join(worker.device for worker in self._workers)
 
     def index_frames(
-        self, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, **keywords: Any
+        self,
+        spots: NDArray[Any],
+        offsets: NDArray[np.int64],
+        plan: SearchPlan,
+        p: Parameters,
+        **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
         """Index frames on the next free device, or on another one if that device fails.
 

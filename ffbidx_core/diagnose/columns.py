@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model.basis import ConventionalCells
 from ..model.cell import Array
 from ..model.records.crystals import CrystalColumns
 from ..model.records.frame import FrameStatus
@@ -58,8 +59,8 @@ class RunColumns(CrystalColumns):
 
     header: ResultsHeader
     complete: bool
-    input_cells: Array
-    learned_cells: Array | None
+    input_cells: ConventionalCells
+    learned_cells: ConventionalCells | None
     sources: list[str]
     first_frames: NDArray[np.int64]
     status: Annotated[NDArray[np.uint8], Column("frames")]

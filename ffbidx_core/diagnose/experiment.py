@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..learn.scan import shifts_to_try
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, cell_parameters, shortest_reciprocal
 from ..model.crystal import Crystals
 from ..model.detector.beam_shift import NO_SHIFT, Radian
@@ -126,11 +127,11 @@ class ExperimentFinding:
             (distance, scale), "unknown"
         )
 
-    def primitive_cell(self, sample: Sample) -> Array:
+    def primitive_cell(self, sample: Sample) -> PrimitiveCells:
         """The primitive cell (3, 3) that goes with `cell`."""
         known, _ = self.misfit.knowing(np.eye(len(self.misfit.values))[COMMON.index("distance")][None])
         strain = self.misfit.strain(self.reference, known)
-        return np.asarray(sample.crystals.references[self.reference] @ (np.eye(3) + strain))
+        return as_primitive(sample.crystals.references[self.reference] @ (np.eye(3) + strain))
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""
@@ -267,7 +268,7 @@ def _cell(
     sample: Sample, misfit: Misfit, reference: int, values: Array, covariance: Array
 ) -> tuple[Array, NDArray[np.float64]]:
     """Parameters of the conventional cell with the strain that its crystals share, and their errors."""
-    given = np.linalg.inv(sample.bases[reference]) @ sample.crystals.references[reference]
+    given = sample.change[reference].conventional(as_primitive(sample.crystals.references[reference]))
 
     def parameters(values: Array) -> Array:
         return cell_parameters(given @ (np.eye(3) + misfit.strain(reference, values)))

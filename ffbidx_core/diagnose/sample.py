@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
+from ..model.basis import ChangeOfBasis, PrimitiveCells, as_primitive
 from ..model.cell import Array, symmetry_operators
 from ..model.crystal import Crystals
 from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING, wavelength_of_spots
-from ..model.lattice import primitive_basis
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
@@ -36,8 +36,8 @@ class Sample:
     crystals : Crystals
         The crystals of all frames, with all spots but padding.
     status : (F,) uint8
-    bases : (M, 3, 3) float64
-        The matrix that makes each conventional cell a primitive one: primitive = bases @ conventional.
+    change : ChangeOfBasis
+        The changes of basis between the M conventional input cells and their primitive cells.
     geometry : Geometry or None
     distance : (F,) float64
         Distance of the detector on each frame, mm; nan where the input does not say it.
@@ -49,7 +49,7 @@ class Sample:
 
     crystals: Crystals
     status: NDArray[np.uint8]
-    bases: Array
+    change: ChangeOfBasis
     geometry: Geometry | None
     distance: Array
     on_sphere: float = 1.0
@@ -77,7 +77,7 @@ class Sample:
         return Sample(
             take_frames(self.crystals, chosen),
             self.status[chosen],
-            self.bases,
+            self.change,
             self.geometry,
             self.distance[chosen],
             self.on_sphere,
@@ -94,7 +94,7 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
         spots=crystals.spots[spots],
         offsets=offsets,
         wavelength=crystals.wavelength[frames],
-        cells=crystals.cells[rows],
+        cells=as_primitive(crystals.cells[rows]),
         crystal_offsets=crystal_offsets,
         input_cell=crystals.input_cell[rows],
     )
@@ -115,13 +115,8 @@ def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
     usable = np.flatnonzero(np.isin(found.status, USABLE))
     each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)
     chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_SPOTS / each))))
-    bases = np.stack(
-        [
-            primitive_basis(cell, inputs.lattice_of(found.input_cells, row).centring)
-            for row, cell in enumerate(found.input_cells)
-        ]
-    )
-    gathered = _Gathered(bases)
+    change = inputs.change_of_basis(found.input_cells)
+    gathered = _Gathered(change)
     missing, geometry = [], None
     for results in some_frames(path, chosen):
         try:
@@ -139,11 +134,11 @@ def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
 class _Gathered:
     """Frames one after another."""
 
-    def __init__(self, bases: Array) -> None:
-        self._bases = bases
+    def __init__(self, change: ChangeOfBasis) -> None:
+        self._change = change
         self._spots: list[Array] = []
         self._frames: list[tuple[float, float, int, int]] = []
-        self._cells: list[Array] = [np.zeros((0, 3, 3))]
+        self._cells: list[PrimitiveCells] = [as_primitive(np.zeros((0, 3, 3)))]
         self._rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
 
     def add(self, frame: IndexedFrame, results: Results, f: int) -> None:
@@ -157,7 +152,7 @@ class _Gathered:
         kinds = results.input_cell[rows].astype(np.int64)
         self._spots.append(spots)
         self._frames.append((wavelength, distance, int(frame.status), len(kinds)))
-        self._cells.append(self._bases[kinds] @ frame.cells)
+        self._cells.append(self._change.primitive(frame.cells, kinds))
         self._rows.append(kinds)
 
     def sample(self, found: RunColumns, geometry: Geometry | None, missing: list[str]) -> Sample:
@@ -165,17 +160,17 @@ class _Gathered:
         wavelength, distance, status, n_crystals = np.array(self._frames, dtype=np.float64).reshape(-1, 4).T
         known = np.isfinite(wavelength)
         wavelength = np.where(known, wavelength, np.median(wavelength[known]) if known.any() else 1.0)
-        references = self._bases @ found.input_cells
+        references = self._change.primitive(found.input_cells)
         counts = [0, *map(len, self._spots)]
         crystals = Crystals(
             np.concatenate([np.zeros((0, 3)), *self._spots]),
             np.cumsum(counts).astype(np.int64),
             wavelength,
-            np.concatenate(self._cells),
+            as_primitive(np.concatenate(self._cells)),
             offsets_of(n_crystals),
             np.concatenate(self._rows),
             references,
             [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
         )
         share = float(known.mean()) if len(known) else 0.0
-        return Sample(crystals, status.astype(np.uint8), self._bases, geometry, distance, share, missing)
+        return Sample(crystals, status.astype(np.uint8), self._change, geometry, distance, share, missing)

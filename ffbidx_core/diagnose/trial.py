@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import learned_plan
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.chance.evidence import MEASURES, Evidence
 from ..model.crystal import Crystals
 from ..model.detector.beam_shift import NO_SHIFT, Radian
@@ -50,7 +50,7 @@ class Trials:
 
     def __init__(self, sample: Sample, found: RunColumns, settings: dict[str, Any], devices: Devices) -> None:
         self._sample, self._devices = sample, devices
-        self._learned = None if found.learned_cells is None else sample.bases @ found.learned_cells
+        self._learned = None if found.learned_cells is None else sample.change.primitive(found.learned_cells)
         self._p = Parameters.of_json(found.header.parameters)
         self._limits = ResolutionLimits(settings.get("d_min"), settings.get("d_max"))
 
@@ -64,7 +64,7 @@ class Trials:
         self,
         shift: Radian = NO_SHIFT.radian,
         distance: float = 0.0,
-        cell: Array | None = None,
+        cell: PrimitiveCells | None = None,
         *,
         learn: bool = True,
     ) -> Trial:
@@ -80,7 +80,7 @@ class Trials:
             Learn the cell as the run does; else the cells that the run learned serve.
         """
         crystals = self._sample.crystals.corrected(shift, distance)
-        references = crystals.references if cell is None else cell[None]
+        references = crystals.references if cell is None else as_primitive(cell[None])
         spots, offsets = self._within_limits(crystals)
         first = evenly(np.arange(len(offsets) - 1), self._p.learn_cell)
         p = self._p
@@ -97,7 +97,7 @@ class Trials:
             shown.evidence,
             replace(
                 crystals,
-                cells=result.cells[rows].astype(np.float64),
+                cells=as_primitive(result.cells[rows].astype(np.float64)),
                 crystal_offsets=result.crystal_offsets,
                 input_cell=result.input_cell[rows].astype(np.int64),
                 references=references,

@@ -11,6 +11,7 @@ import numpy as np
 from ..benchmark import SCENARIOS
 from ..errors import BackendUnavailable
 from ..method.index_frames import Backend, get_backend, index_frames
+from ..model.basis import as_primitive
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
@@ -71,7 +72,7 @@ def _cases() -> tuple[tuple[SimulatedFrames, Parameters, BatchResult], ...]:
 
 
 def _index(backend: Backend, frames: SimulatedFrames, p: Parameters) -> BatchResult:
-    return index_frames(backend, frames.spots, frames.offsets, SearchPlan.make(frames.input_cells, p), p)
+    return index_frames(backend, frames.spots, frames.offsets, SearchPlan.make(as_primitive(frames.input_cells), p), p)
 
 
 def _compare(backend: Backend, frames: SimulatedFrames, p: Parameters, wanted: BatchResult) -> Iterator[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.plan import SearchPlan
 from ..model.strain import strains, symmetric
 from ..parameters import Parameters
@@ -26,9 +26,9 @@ SETTLED = 2e-4
 
 
 def learn_cells(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
-) -> tuple[Array, NDArray[np.int64]]:
-    """Input cells (M, 3, 3) corrected by the strain of the crystals found on some frames.
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
+) -> tuple[PrimitiveCells, NDArray[np.int64]]:
+    """Primitive input cells (M, 3, 3) corrected by the strain of the crystals found on some frames.
 
     Returns
     -------
@@ -37,18 +37,18 @@ def learn_cells(
     n_crystals : (M,) int64
         Number of crystals from which each cell was learned; 0 if the cell is unchanged.
     """
-    learned = np.array(cells, dtype=np.float64)
+    learned = as_primitive(np.array(cells, dtype=np.float64))
     taught_by = np.zeros(len(learned), dtype=np.int64)
     if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
         return learned, taught_by
     loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate)
-    frames = _Frames(devices, spots, offsets, np.array(cells, dtype=np.float64), loose)
+    frames = _Frames(devices, spots, offsets, as_primitive(np.array(cells, dtype=np.float64)), loose)
     found = frames.index(learned)
     if len(found.input_cell) < ENOUGH * frames.n_searched:
-        tries = [found, *(frames.index(scale * learned) for scale in SCALES)]
+        tries = [found, *(frames.index(as_primitive(scale * learned)) for scale in SCALES)]
         found = max(tries, key=lambda each: each.evidence)
     for _ in range(p.learn_rounds):
-        largest, learned = 0.0, found.start.copy()
+        largest, learned = 0.0, as_primitive(found.start.copy())
         for m in range(len(learned)):
             mine = found.cells[found.input_cell == m]
             if len(mine) < p.learn_min_crystals:
@@ -68,8 +68,8 @@ def learn_cells(
 class _BestCrystals:
     """The best crystal of each frame that has a crystal, found with the cells `start` (M, 3, 3)."""
 
-    start: Array
-    cells: Array
+    start: PrimitiveCells
+    cells: PrimitiveCells
     input_cell: NDArray[np.int32]
     operators: tuple[NDArray[np.int64], ...]
     evidence: float
@@ -82,14 +82,14 @@ class _Frames:
     devices: Devices
     spots: NDArray[Any]
     offsets: NDArray[np.int64]
-    given: Array
+    given: PrimitiveCells
     p: Parameters
 
     @property
     def n_searched(self) -> int:
         return int(np.count_nonzero(np.diff(self.offsets) >= self.p.learn_min_spots))
 
-    def index(self, start: Array) -> _BestCrystals:
+    def index(self, start: PrimitiveCells) -> _BestCrystals:
         """Index the frames with some cells; the evidence of the result is the sum of -log10 of the chance levels."""
         plan = SearchPlan.make(start, self.p)
         result = self.devices.index_frames(self.spots, self.offsets, plan, self.p, given_cells=self.given)
@@ -98,7 +98,7 @@ class _Frames:
         rows = result.crystals[first]
         return _BestCrystals(
             start,
-            result.cells[rows].astype(np.float64),
+            as_primitive(result.cells[rows].astype(np.float64)),
             result.input_cell[rows],
             plan.operators,
             -float(result.log10_chance[first].sum()),

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, shortest_reciprocal
 from ..model.detector.beam_shift import Radian
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
@@ -55,7 +56,7 @@ class IndexedSpots:
 
     spots: NDArray[np.float32]
     offsets: NDArray[np.int64]
-    cell: Array
+    cell: PrimitiveCells
     spread: Spread | None = None
 
     @property
@@ -76,17 +77,17 @@ def contest(devices: Devices, frames: IndexedSpots) -> Contest:
     return Contest(frames.n_frames, int(beaten.sum()), int((CLOSE * own < unlike).sum()))
 
 
-def decoy_cells(cell: Array) -> Iterator[Array]:
-    """Yield cells (3, 3) that differ from `cell`: one axis, or all axes, are longer or shorter."""
+def decoy_cells(cell: PrimitiveCells) -> Iterator[PrimitiveCells]:
+    """Yield primitive cells (3, 3) that differ from `cell`: one axis, or all axes, are longer or shorter."""
     for axis, factor in itertools.product(range(3), (ONE_AXIS, 1 / ONE_AXIS)):
         scale = np.ones((3, 1))
         scale[axis] = factor
-        yield scale * cell
-    yield ALL_AXES * cell
-    yield cell / ALL_AXES
+        yield as_primitive(scale * cell)
+    yield as_primitive(ALL_AXES * cell)
+    yield as_primitive(cell / ALL_AXES)
 
 
-def decoy_shifts(cell: Array) -> Array:
+def decoy_shifts(cell: PrimitiveCells) -> Array:
     """Far and near shifts (2 DIRECTIONS, 2) of the beam, 1/angstrom; times the wavelength they are in radian."""
     angle = 2 * np.pi * (np.arange(DIRECTIONS) + 0.3) / DIRECTIONS
     length = np.linspace(*SPREAD_OF_SHIFTS, DIRECTIONS)[:, None]
@@ -105,14 +106,14 @@ def _moved(frames: IndexedSpots, shift: Array) -> NDArray[np.float32]:
 
 
 def _evidence(
-    devices: Devices, frames: IndexedSpots, versions: list[NDArray[np.float32]], cell: Array, p: Parameters
+    devices: Devices, frames: IndexedSpots, versions: list[NDArray[np.float32]], cell: PrimitiveCells, p: Parameters
 ) -> Array:
     """The evidence (versions, F) of frames: -log10 of the expected false crystals as good as the best, at least 0."""
     counts = np.diff(frames.offsets)
     result = devices.index_frames(
         np.concatenate(versions),
         offsets_of(np.tile(counts, len(versions))),
-        SearchPlan.make(cell[None], p, frames.spread),
+        SearchPlan.make(as_primitive(cell[None]), p, frames.spread),
         p,
     )
     evidence = np.zeros(len(versions) * frames.n_frames)

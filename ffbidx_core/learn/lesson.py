@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.chance.evidence import Evidence
 from ..model.crystal import Crystals
 from ..model.detector.pixels import wavelength_of_spots
@@ -35,7 +35,7 @@ class Lesson:
     Attributes
     ----------
     cells : (M, 3, 3) float64
-        The corrected input cells, rows a, b, c, angstrom.
+        The corrected primitive input cells, rows a, b, c, angstrom.
     n_crystals : (M,) int64
         Number of crystals from which each cell was learned; 0 if the cell is unchanged.
     misfit : Misfit or None
@@ -49,7 +49,7 @@ class Lesson:
         Number of unseen spots that the crystals predict; None if that was not judged.
     """
 
-    cells: Array
+    cells: PrimitiveCells
     n_crystals: NDArray[np.int64]
     misfit: Misfit | None
     evidence: Evidence
@@ -62,8 +62,10 @@ class Lesson:
         return self.misfit.spread_with_shift if self.misfit is not None and self.predicts_by_spread else None
 
 
-def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters) -> Lesson:
-    """Learn from some frames with the input cells (M, 3, 3)."""
+def learn(
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
+) -> Lesson:
+    """Learn from some frames with the primitive input cells (M, 3, 3)."""
     learned, n_crystals = learn_cells(devices, spots, offsets, cells, p)
     may_teach = np.diff(offsets) >= p.learn_min_spots
     if not n_crystals.any():
@@ -79,14 +81,15 @@ def learn(devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cel
 
 
 def _judged(
-    lesson: Lesson, given: Array, predict: Callable[[SearchPlan], Unseen], n_frames: int, p: Parameters
+    lesson: Lesson, given: PrimitiveCells, predict: Callable[[SearchPlan], Unseen], n_frames: int, p: Parameters
 ) -> Lesson:
     """The part of a lesson that predicts unseen spots best: all of it, the cells without the scatter, or nothing.
 
     A lesson is not changed if fewer than half of the halves of its frames have enough spots to be indexed.
     """
     without = replace(lesson, predicts_by_spread=False)
-    nothing = replace(without, cells=np.array(given, dtype=np.float64), n_crystals=np.zeros_like(lesson.n_crystals))
+    as_they_were = as_primitive(np.array(given, dtype=np.float64))
+    nothing = replace(without, cells=as_they_were, n_crystals=np.zeros_like(lesson.n_crystals))
     parts = [without, nothing] if lesson.spread is None else [lesson, without, nothing]
     found = [predict(SearchPlan.make(part.cells, p, part.spread)) for part in parts]
     if max(unseen.indexed for unseen in found) < n_frames:
@@ -110,7 +113,7 @@ def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchRes
             np.concatenate([frames[f] for f in kept]),
             offsets_of([len(frames[f]) for f in kept]),
             np.array([wavelengths[f] for f in kept], dtype=np.float64),
-            result.cells[crystals].astype(np.float64),
+            as_primitive(result.cells[crystals].astype(np.float64)),
             offsets_of([len(row) for row in rows]),
             result.input_cell[crystals].astype(np.int64),
             plan.cells,
@@ -120,8 +123,8 @@ def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchRes
 
 
 def learned_plan(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
 ) -> SearchPlan:
-    """The search plan for input cells (M, 3, 3), learned from these frames without moving the beam."""
+    """The search plan for primitive input cells (M, 3, 3), learned from these frames without moving the beam."""
     lesson = learn(devices, spots, offsets, cells, p)
     return SearchPlan.make(lesson.cells, p, lesson.spread)

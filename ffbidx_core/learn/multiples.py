@@ -13,9 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import (
+    CENTRINGS,
+    ChangeOfBasis,
+    ConventionalCells,
+    PrimitiveCells,
+    as_given,
+    as_primitive,
+    shortest_basis,
+)
 from ..model.cell import Array, cell_parameters, reciprocal, shortest_reciprocal
 from ..model.crystal import Crystals
-from ..model.lattice import CENTRINGS, primitive_basis, shortest_basis
 from ..model.misfit.equations import LARGEST_SHARE, RADIUS
 
 FEWEST_SPOTS = 100
@@ -58,7 +66,7 @@ class Multiple:
     expected: float
     of: int
     significance: float
-    cell: Array
+    cell: PrimitiveCells
 
     def place(self, basis: Array) -> Array:
         """f / order (3,) in terms of the conventional cell or its indices; `basis` transforms to the primitive cell."""
@@ -100,7 +108,7 @@ def _nearest(crystals: Crystals) -> tuple[NDArray[np.int64], NDArray[np.int64], 
     return rows, crystal, indices, np.linalg.norm(off, axis=1)
 
 
-def _too_large(hkl: NDArray[np.int64], cell: Array) -> Multiple | None:
+def _too_large(hkl: NDArray[np.int64], cell: PrimitiveCells) -> Multiple | None:
     """The vector f for which the fewest indices (n, 3) are no multiples, if these are too few; otherwise None."""
     if len(hkl) < FEWEST_SPOTS:
         return None
@@ -114,7 +122,7 @@ def _too_large(hkl: NDArray[np.int64], cell: Array) -> Multiple | None:
     return best
 
 
-def without_multiples(hkl: NDArray[np.int64], cell: Array) -> tuple[Array, int]:
+def without_multiples(hkl: NDArray[np.int64], cell: PrimitiveCells) -> tuple[PrimitiveCells, int]:
     """Divide a primitive cell (3, 3) until it is no longer too large.
 
     Parameters
@@ -136,7 +144,7 @@ def without_multiples(hkl: NDArray[np.int64], cell: Array) -> tuple[Array, int]:
     return cell, times
 
 
-def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell: Array) -> Multiple | None:
+def _too_small(indices: Array, stars: Array, radius: float, n_indexed: int, cell: PrimitiveCells) -> Multiple | None:
     """The position between the lattice points at which most of the unindexed spots (n, 3) gather, or None."""
 
     def count(place: Array) -> int:
@@ -170,24 +178,24 @@ def _controls() -> Array:
     return np.asarray(steps[far][:N_CONTROLS])
 
 
-def with_vector(cell: Array, f: NDArray[np.int64], order: int) -> Array:
+def with_vector(cell: PrimitiveCells, f: NDArray[np.int64], order: int) -> PrimitiveCells:
     """The primitive cell of the lattice spanned by the vectors of a cell and f.cell / order."""
     basis = np.eye(3)
     basis[int(np.flatnonzero(f == 1)[0])] = f / order
-    return np.asarray(shortest_basis(basis @ cell) @ basis @ cell)
+    return as_primitive(shortest_basis(basis @ cell) @ basis @ cell)
 
 
-def without_vectors(cell: Array, f: NDArray[np.int64], order: int) -> Array:
+def without_vectors(cell: PrimitiveCells, f: NDArray[np.int64], order: int) -> PrimitiveCells:
     """The primitive cell of the vectors n.cell of a lattice for which f.n is a multiple of the order."""
     i = int(np.flatnonzero(f == 1)[0])
     basis = np.eye(3)
     basis[:, i] = -f
     basis[i] = 0
     basis[i, i] = order
-    return np.asarray(shortest_basis(basis @ cell) @ basis @ cell)
+    return as_primitive(shortest_basis(basis @ cell) @ basis @ cell)
 
 
-def as_conventional(primitive: Array, given: Array, order: int) -> tuple[Array, str]:
+def as_conventional(primitive: PrimitiveCells, given: ConventionalCells, order: int) -> tuple[Array, str]:
     """The conventional cell of a primitive one, similar to a given cell: vectors times or over the order, and centring.
 
     Returns
@@ -201,9 +209,9 @@ def as_conventional(primitive: Array, given: Array, order: int) -> tuple[Array, 
         itertools.product((1.0, float(order), 1 / order), repeat=3), key=lambda row: sum(factor != 1 for factor in row)
     )
     for factor in factors:
-        cell = np.array(factor)[:, None] * given
+        cell = as_given(np.array(factor)[:, None] * given)
         for centring in [centring for centring in CENTRINGS if centring != "R"]:
-            change = primitive_basis(cell, centring) @ cell @ np.linalg.inv(primitive)
+            change = ChangeOfBasis.of(cell, centring).primitive(cell) @ np.linalg.inv(primitive)
             whole = np.abs(change - np.rint(change)).max() < 1e-6
             if whole and abs(abs(np.linalg.det(change)) - 1) < 1e-6:
                 return cell_parameters(cell), centring

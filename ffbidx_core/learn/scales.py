@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..model.cell import Array, cell_parameters
+from ..model.basis import ConventionalCells, PrimitiveCells, as_primitive
+from ..model.cell import cell_parameters
 from ..model.chance.evidence import Evidence
 from ..model.lattice import cell_option
 from ..model.plan import SearchPlan
@@ -45,9 +46,9 @@ class Scale:
 
 
 def find_scale(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
 ) -> Scale | None:
-    """The scale at which frames fit their cells (M, 3, 3); None if none is clearly better than the given one.
+    """The scale at which frames fit their primitive cells (M, 3, 3); None if none is clearly better than the given one.
 
     Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`. The best scale must index half
     of them, and its crystals must do better than decoys.
@@ -60,20 +61,21 @@ def find_scale(
     loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
     factors = (1.0, *NEAR, *UNITS)
     found = [
-        Evidence.of(devices.index_frames(spots[rows], some, SearchPlan.make(f * cells, loose), loose), p.accept)
-        for f in factors
+        Evidence.of(devices.index_frames(spots[rows], some, SearchPlan.make(scaled, loose), loose), p.accept)
+        for scaled in (as_primitive(factor * cells) for factor in factors)
     ]
     best = max(range(len(factors)), key=lambda k: float(found[k].evidence.sum()))
     indexed = found[best].indexed
     if not found[best].is_better_than(found[0]) or indexed.sum() < max(FEWEST * len(frames), 2):
         return None
     mine, own = rows_of(some, np.flatnonzero(indexed))
-    if len(cells) == 1 and contest(devices, IndexedSpots(spots[rows][mine], own, factors[best] * cells[0])).is_lost:
+    cell = as_primitive(factors[best] * cells[0])
+    if len(cells) == 1 and contest(devices, IndexedSpots(spots[rows][mine], own, cell)).is_lost:
         return None
     return Scale(factors[best], int(indexed.sum()), int(found[0].indexed.sum()), len(frames))
 
 
-def note_of_scale(scale: Scale, cell: Array, centring: str) -> str:
+def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str) -> str:
     """A note on the wrong scale of the frames and their cell (3, 3), with its possible causes and the cell to give."""
     right = cell_option(cell_parameters(scale.factor * cell), centring)
     counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"

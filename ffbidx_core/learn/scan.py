@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
+from ..model.basis import PrimitiveCells
 from ..model.cell import Array, shortest_reciprocal
 from ..model.chance.evidence import Evidence
 from ..model.detector.beam_shift import Radian
@@ -43,7 +44,7 @@ def shifts_to_try(shortest: float, wavelength: float) -> Radian:
 
 
 def scan_beam(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
 ) -> Radian | None:
     """The best of many beam shifts (2,), in radian, if frames are indexed clearly better with it.
 
@@ -63,7 +64,7 @@ def scan_beam(
 
 
 def beam_of_symmetry(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
 ) -> Radian | None:
     """The best beam shift (2,), like `scan_beam`, among centres of symmetry of electron diffraction frames."""
     trial = _Trial.of(devices, spots, offsets, cells, p)
@@ -90,12 +91,12 @@ class _Trial:
     spots: Array
     counts: NDArray[np.int64]
     wavelengths: Array
-    cells: Array
+    cells: PrimitiveCells
     p: Parameters
 
     @classmethod
     def of(
-        cls, devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: Array, p: Parameters
+        cls, devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
     ) -> _Trial | None:
         """Choose some of the frames; None if too few have enough spots on an Ewald sphere."""
         chosen, wavelengths = _frames_with_most_spots(spots, offsets, p)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
+from ..model.basis import PrimitiveCells
 from ..model.cell import Array
 from ..model.plan import SearchPlan
 from ..model.records.ragged import offsets_of
@@ -49,7 +50,12 @@ class Unseen:
 
 
 def predicted(
-    devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters, given: Array
+    devices: Devices,
+    spots: NDArray[Any],
+    offsets: NDArray[np.int64],
+    plan: SearchPlan,
+    p: Parameters,
+    given: PrimitiveCells,
 ) -> Unseen:
     """Index each half of the spots of some frames, and count the spots of the other half that the crystal predicts.
 
@@ -60,7 +66,7 @@ def predicted(
     offsets : (F + 1,) int64
         Frame f owns rows offsets[f]:offsets[f + 1].
     given : (M, 3, 3)
-        The cells from which the drift is measured, rows a, b, c, angstrom.
+        Primitive cells from which the drift is measured, rows a, b, c, angstrom.
     """
     n = len(offsets) - 1
     frame = np.repeat(np.arange(n), np.diff(offsets))

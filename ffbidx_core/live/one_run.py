@@ -11,6 +11,7 @@ import numpy as np
 
 from ..devices import Devices
 from ..errors import FfbidxError, NothingProcessed, UsageError
+from ..model.basis import as_given
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift
 from ..model.detector.panels import GivenGeometry
 from ..model.lattice import Lattice
@@ -249,7 +250,7 @@ class OneRun:
         """The lattice of each input cell that was used, in the order of their numbers in the results."""
         if any(job.cells is None for job in self._used):
             return ()
-        cells = np.concatenate([job.cells for job in self._used if job.cells is not None])
+        cells = as_given(np.concatenate([job.cells for job in self._used if job.cells is not None]))
         lattices = tuple(lattice for job in self._used for lattice in job.lattices)
         return dataclasses.replace(self._job, cells=cells, lattices=lattices).lattices_of_rows
 

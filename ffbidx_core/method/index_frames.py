@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from types import ModuleType
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import BACKENDS, Backend, get_backend
 from ..backends.cuda.driver import device_numbers, why_no_cuda
-from ..model.cell import Array
+from ..model.basis import PrimitiveCells
 from ..model.orientation import canonical_setting
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
@@ -32,12 +32,21 @@ LEFT_OUT, FEWEST_LEFT_OUT = 50, 2
 __all__ = [
     "BACKENDS",
     "Backend",
+    "IndexOptions",
     "device_numbers",
     "get_backend",
     "index_frames",
     "search_and_refine",
     "why_no_cuda",
 ]
+
+
+class IndexOptions(TypedDict, total=False):
+    """What may be asked of `index_frames` besides the frames, the plan and the parameters."""
+
+    given_cells: PrimitiveCells | None
+    keep_all: bool
+    by_intensity: NDArray[np.bool_] | None
 
 
 def index_frames(
@@ -47,7 +56,7 @@ def index_frames(
     plan: SearchPlan,
     p: Parameters,
     *,
-    given_cells: Array | None = None,
+    given_cells: PrimitiveCells | None = None,
     keep_all: bool = False,
     by_intensity: NDArray[np.bool_] | None = None,
 ) -> BatchResult:
@@ -107,7 +116,12 @@ def index_frames(
 
 
 def _index_frames(
-    backend: Backend, host: HostSpots, plan: SearchPlan, p: Parameters, given_cells: Array | None, keep_all: bool
+    backend: Backend,
+    host: HostSpots,
+    plan: SearchPlan,
+    p: Parameters,
+    given_cells: PrimitiveCells | None,
+    keep_all: bool,
 ) -> BatchResult:
     """Index a batch that fits in memory."""
     xp = backend.xp

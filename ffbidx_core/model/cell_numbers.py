@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
+from .basis import ConventionalCells, as_given
 from .cell import Array
 
 
@@ -25,15 +24,15 @@ class CellNumbers:
         return len(self._cells)
 
     @property
-    def cells(self) -> Array:
+    def cells(self) -> ConventionalCells:
         """The input cells (n, 3, 3), each as it first occurred; rows a, b, c, angstrom."""
-        return np.array(self._cells, dtype=np.float64).reshape(-1, 3, 3)
+        return as_given(np.array(self._cells, dtype=np.float64).reshape(-1, 3, 3))
 
-    def of(self, cells: Iterable[Array]) -> NDArray[np.int32]:
+    def of(self, cells: ConventionalCells) -> NDArray[np.int32]:
         """Numbers (M,) of input cells (M, 3, 3); a cell that occurs for the first time gets the next number."""
         return np.array([self._of(np.asarray(cell, dtype=np.float64)) for cell in cells], dtype=np.int32)
 
-    def find(self, cell: Array) -> int | None:
+    def find(self, cell: ConventionalCells) -> int | None:
         """The number of an input cell (3, 3), or None if the cell has not occurred."""
         return self._numbers.get(_bits(np.asarray(cell, dtype=np.float64)))
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given
 from .cell import Array, reciprocal
 from .detector.beam_shift import Radian
 from .detector.pixels import spots_of_moved_detector
-from .lattice import primitive_basis
 
 NO_CRYSTAL = -1
 
@@ -43,10 +43,10 @@ class Crystals:
     spots: Array
     offsets: NDArray[np.int64]
     wavelength: Array
-    cells: Array
+    cells: PrimitiveCells
     crystal_offsets: NDArray[np.int64]
     input_cell: NDArray[np.int64]
-    references: Array
+    references: PrimitiveCells
     operators: Sequence[NDArray[np.int64]]
 
     @property
@@ -79,7 +79,7 @@ class Crystals:
         return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))
 
 
-def miller_indices(spots: Array, cell: Array, centring: str = "P") -> NDArray[np.int64]:
+def miller_indices(spots: Array, cell: ConventionalCells, centring: str = "P") -> NDArray[np.int64]:
     """Miller indices of the lattice points nearest to spots, none of them extinct by the centring.
 
     Parameters
@@ -96,13 +96,13 @@ def miller_indices(spots: Array, cell: Array, centring: str = "P") -> NDArray[np
     (n, 3) int64
     """
     # Lattice points are the points with integer indices on the primitive basis.
-    basis = primitive_basis(cell, centring)
-    on_primitive = np.rint(spots @ (basis @ cell).T)
-    return np.asarray(np.rint(on_primitive @ np.linalg.inv(basis).T), dtype=np.int64)
+    change = ChangeOfBasis.of(cell, centring)
+    on_primitive = np.rint(spots @ change.primitive(cell).T)
+    return np.asarray(np.rint(on_primitive @ change.to_conventional.T), dtype=np.int64)
 
 
 def assign_spots(
-    spots: Array, cells: Array, centrings: Sequence[str], threshold: float, *, fractional: bool = False
+    spots: Array, cells: ConventionalCells, centrings: Sequence[str], threshold: float, *, fractional: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Assign each spot to the first crystal that indexes it.
 
@@ -127,10 +127,10 @@ def assign_spots(
     """
     crystal = np.full(len(spots), NO_CRYSTAL, dtype=np.int64)
     hkl = np.zeros((len(spots), 3), dtype=np.int64)
-    for number, (cell, centring) in enumerate(zip(cells, centrings, strict=True)):
+    for number, (cell, centring) in enumerate(zip(map(as_given, cells), centrings, strict=True)):
         indices = miller_indices(spots, cell, centring)
         if fractional:
-            off = primitive_basis(cell, centring) @ cell
+            off = ChangeOfBasis.of(cell, centring).primitive(cell)
             distance = np.linalg.norm(spots @ off.T - np.rint(spots @ off.T), axis=1)
         else:
             distance = np.linalg.norm(spots - indices @ reciprocal(cell), axis=1)

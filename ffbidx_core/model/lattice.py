@@ -1,28 +1,15 @@
-"""Lattice types, centrings, and the primitive cell of a centred lattice."""
+"""Lattice types, and the lattice type of a cell."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CellError
+from .basis import CENTRINGS, ChangeOfBasis, ConventionalCells, PrimitiveCells
 from .cell import Array, cell_parameters
 
-_SIXTHS = {
-    "P": ((6, 0, 0), (0, 6, 0), (0, 0, 6)),
-    "A": ((6, 0, 0), (0, 3, 3), (0, -3, 3)),
-    "B": ((3, 0, 3), (0, 6, 0), (-3, 0, 3)),
-    "C": ((3, 3, 0), (-3, 3, 0), (0, 0, 6)),
-    "I": ((-3, 3, 3), (3, -3, 3), (3, 3, -3)),
-    "F": ((0, 3, 3), (3, 0, 3), (3, 3, 0)),
-    "H": ((4, 2, 2), (-2, 2, 2), (-2, -4, 2)),
-    "R": ((6, 0, 0), (0, 6, 0), (0, 0, 6)),
-}
-CENTRINGS = tuple(_SIXTHS)
-"""Centring letters. H is a rhombohedral lattice on hexagonal axes (obverse), R one on its rhombohedral axes."""
 KINDS = {
     "triclinic": "a",
     "monoclinic": "m",
@@ -137,66 +124,6 @@ def check_axes(cell: Array, centring: str) -> None:
         raise CellError(f"{what[centring]}; the other setting of such a lattice is {'RH'[centring == 'R']}")
 
 
-def centring_basis(centring: str) -> Array:
-    """Basis (3, 3) with primitive vectors as rows, in units of the conventional a, b, c: basis @ cell is primitive."""
-    return np.array(_SIXTHS[centring]) / 6
-
-
-def is_allowed(indices: NDArray[np.int64], centring: str) -> NDArray[np.bool_]:
-    """Whether a centring allows reflections (n, 3), which then have integer indices on a primitive basis.
-
-    Returns
-    -------
-    (n,) bool
-    """
-    allowed: NDArray[np.bool_] = (indices @ np.array(_SIXTHS[centring]).T % 6 == 0).all(axis=1)
-    return allowed
-
-
-def primitive_basis(cell: ArrayLike, centring: str) -> Array:
-    """The change of basis from a conventional cell to the primitive cell with the shortest vectors.
-
-    Parameters
-    ----------
-    cell : (3, 3)
-        Conventional cell, rows a, b, c, angstrom.
-    centring
-        Centring letter of the cell.
-
-    Returns
-    -------
-    (3, 3) float64
-        Basis P such that P @ cell is the primitive cell; the identity for the centrings P and R.
-    """
-    basis = centring_basis(centring)
-    if centring in "PR":
-        return basis
-    return shortest_basis(basis @ np.asarray(cell, dtype=np.float64)) @ basis
-
-
-def shortest_basis(cell: Array) -> Array:
-    """The integer change of basis (3, 3), of determinant 1, after which no step shortens a vector of the cell.
-
-    A step adds to a vector the other two, each times -1, 0 or 1. Rows of `cell` are a, b, c, angstrom.
-    """
-    steps = np.array(list(itertools.product((-1, 0, 1), repeat=3)), dtype=np.float64)
-    change = np.eye(3)
-    while True:
-        vectors = change @ cell
-        shorter = False
-        for i in np.argsort(-np.linalg.norm(vectors, axis=1)):
-            others = steps[steps[:, i] == 1] @ change
-            lengths = np.linalg.norm(others @ cell, axis=1)
-            best = int(np.argmin(lengths))
-            # Shorter by more than rounding: otherwise two equally short vectors would alternate for ever.
-            if lengths[best] < np.linalg.norm(vectors[i]) * (1 - 1e-9):
-                change[i] = others[best]
-                shorter = True
-                break
-        if not shorter:
-            return np.asarray(np.rint(change))
-
-
 @dataclass(frozen=True)
 class InputCell:
     """An input cell as the user gave it.
@@ -209,8 +136,13 @@ class InputCell:
         Lattice type, centring and unique axis of the cell.
     """
 
-    cell: Array
+    cell: ConventionalCells
     lattice: Lattice
+
+    @property
+    def primitive(self) -> PrimitiveCells:
+        """The primitive cell (3, 3) of the same lattice that has the shortest vectors."""
+        return ChangeOfBasis.of(self.cell, self.lattice.centring).primitive(self.cell)
 
 
 def cell_option(parameters: Array, centring: str) -> str:

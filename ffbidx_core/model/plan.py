@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..parameters import Parameters
+from .basis import PrimitiveCells, as_primitive
 from .cell import Array, check_cell, other_settings, shortest_reciprocal, symmetry_operators
 from .chance import level as chance
 from .misfit.equations import Spread
@@ -71,7 +72,7 @@ class SearchPlan:
         Learned scatter of residuals and strains that the last fit assumes; None if it has not been learned.
     """
 
-    cells: Array
+    cells: PrimitiveCells
     lengths: Array
     input_cell: NDArray[np.int64]
     axis: NDArray[np.int64]
@@ -119,7 +120,7 @@ class SearchPlan:
         return tables
 
     @classmethod
-    def make(cls, cells: Array, p: Parameters, spread: Spread | None = None) -> SearchPlan:
+    def make(cls, cells: PrimitiveCells, p: Parameters, spread: Spread | None = None) -> SearchPlan:
         """Plan the search for primitive input cells.
 
         Parameters
@@ -136,7 +137,7 @@ class SearchPlan:
         CellError
             If a cell is singular or not finite.
         """
-        cells = np.stack([check_cell(cell) for cell in cells])
+        cells = as_primitive(np.stack([check_cell(cell) for cell in cells]))
         groups, kept = _length_groups(np.linalg.norm(cells, axis=2), p)
         seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], p)]
         used = sorted({int(seed[1]) for seed in seeds})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, reciprocal
 from ..model.detector.placed import MRAD, PlacedPanels
 from ..model.strain import MATRICES, MULTIPLICITY, matrices
@@ -73,9 +74,9 @@ class CrystalState:
     reference: Array
 
     @property
-    def cells(self) -> Array:
+    def cells(self) -> PrimitiveCells:
         """The oriented cells (C, 3, 3), rows a, b, c, angstrom."""
-        return np.asarray(self.reference @ (np.eye(3) + matrices(self.strain)) @ self.turn)
+        return as_primitive(self.reference @ (np.eye(3) + matrices(self.strain)) @ self.turn)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, shortest_reciprocal
 from ..model.detector.placed import MRAD, PlacedPanels, rotations
 from ..model.detector.tree import PanelTree
@@ -94,7 +95,7 @@ class PanelFit:
     n_crystals: int
     misfit: Array
     nodes: Array
-    cells: Array
+    cells: PrimitiveCells
     rows: NDArray[np.int64]
     left: Array
     weight: Array
@@ -271,8 +272,7 @@ def _scatters(left: Array, weight: Array, taken: Array, panels_taken: float) -> 
 
 def _without_turn(fit: PanelFit, before: PlacedPanels) -> PanelFit:
     """The fit without the common rotation about the beam (weighted by peaks), which no still shows."""
-    n = fit.panels.n_panels
-    centre = before.centre
+    n, centre = fit.panels.n_panels, before.centre
     # The motion of each panel in a rotation by 1 mrad about the beam, and the rotation that fits the motions best.
     unit = np.zeros((n, 6))
     unit[:, 0], unit[:, 1], unit[:, 5] = (*(np.array([-1, 1]) * centre[:, [1, 0]]).T * MRAD / before.pixel, 1.0)
@@ -296,5 +296,5 @@ def _without_turn(fit: PanelFit, before: PlacedPanels) -> PanelFit:
         panels=panels,
         motion=fit.motion - angle * unit,
         covariance=projection @ fit.covariance @ projection.T,
-        cells=fit.cells @ turn.T,
+        cells=as_primitive(fit.cells @ turn.T),
     )

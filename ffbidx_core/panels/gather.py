@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
+from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given, as_primitive
 from ..model.cell import Array, symmetry_operators
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.peaks import DetectorPeaks
 from ..model.detector.placed import PlacedPanels
-from ..model.lattice import primitive_basis
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.ragged import evenly, offsets_of
@@ -48,7 +48,7 @@ class Gatherer:
     source: str = ""
     _pixels: list[Array] = field(default_factory=lambda: [np.zeros((0, 3))])
     _frames: list[tuple[float, float]] = field(default_factory=list)
-    _cells: list[Array] = field(default_factory=lambda: [np.zeros((0, 3, 3))])
+    _cells: list[PrimitiveCells] = field(default_factory=lambda: [as_primitive(np.zeros((0, 3, 3)))])
     _kinds: list[NDArray[np.int64]] = field(default_factory=lambda: [np.zeros(0, np.int64)])
 
     def look_at(self, file: SpotFile) -> None:
@@ -70,7 +70,7 @@ class Gatherer:
                 file.path, "has another detector than the inputs before: refine their geometries one by one"
             )
 
-    def add(self, peaks: DetectorPeaks, cells: Array, kinds: NDArray[np.int64]) -> None:
+    def add(self, peaks: DetectorPeaks, cells: PrimitiveCells, kinds: NDArray[np.int64]) -> None:
         """Append a frame with its primitive cells (k, 3, 3) and the numbers (k,) of their input cells."""
         pixels = peaks.pixels[np.isfinite(peaks.pixels).all(axis=1)]
         wavelength, distance = float(peaks.wavelength[0]), float(peaks.distance[0])
@@ -81,7 +81,7 @@ class Gatherer:
         self._cells.append(cells)
         self._kinds.append(kinds)
 
-    def done(self, references: Array) -> Gathered:
+    def done(self, references: PrimitiveCells) -> Gathered:
         """All gathered frames; `references` (M, 3, 3) are the primitive input cells."""
         assert self.geometry is not None
         wavelength, distances = np.array(self._frames, dtype=np.float64).reshape(-1, 2).T
@@ -93,7 +93,7 @@ class Gatherer:
             offsets_of([len(pixels) for pixels in self._pixels[1:]]),
             wavelength,
             np.where(known, distances - distance, 0.0),
-            np.concatenate(self._cells),
+            as_primitive(np.concatenate(self._cells)),
             offsets_of([len(cells) for cells in self._cells[1:]]),
             np.concatenate(self._kinds),
             references,
@@ -161,20 +161,15 @@ def of_results(path: str, inputs: RunInputs, most: int = MOST_FRAMES) -> Gathere
     each = max(1.0, float(n_spots[usable].mean()))
     chosen = evenly(usable, min(most, max(1, int(MOST_PEAKS / each))))
     gatherer = Gatherer()
-    references = np.zeros((0, 3, 3))
+    references = as_primitive(np.zeros((0, 3, 3)))
     for results in some_frames(path, chosen):
-        bases = _bases(results, inputs)
-        references = bases @ results.input_cells
+        change = inputs.change_of_basis(results.input_cells)
+        references = change.primitive(results.input_cells)
         with contextlib.closing(open_again(results.source[0], inputs)) as file:
             gatherer.look_at(file)
         for f, frame in enumerate(indexed_frames([results], inputs)):
-            gatherer.add(_peaks_of(frame), *_crystals_of(results, f, bases))
+            gatherer.add(_peaks_of(frame), *_crystals_of(results, f, change))
     return gatherer.done(references)
-
-
-def _bases(results: Results, inputs: RunInputs) -> Array:
-    cells = results.input_cells
-    return np.stack([primitive_basis(cell, inputs.lattice(results, row).centring) for row, cell in enumerate(cells)])
 
 
 def _peaks_of(frame: IndexedFrame) -> DetectorPeaks:
@@ -183,13 +178,13 @@ def _peaks_of(frame: IndexedFrame) -> DetectorPeaks:
     return frame.peaks
 
 
-def _crystals_of(results: Results, f: int, bases: Array) -> tuple[Array, NDArray[np.int64]]:
+def _crystals_of(results: Results, f: int, change: ChangeOfBasis) -> tuple[PrimitiveCells, NDArray[np.int64]]:
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
     kinds = results.input_cell[rows].astype(np.int64)
-    return bases[kinds] @ results.cells[rows].astype(np.float64), kinds
+    return change.primitive(as_given(results.cells[rows].astype(np.float64)), kinds), kinds
 
 
-def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, references: Array) -> Gathered:
+def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, references: PrimitiveCells) -> Gathered:
     """Gather frames that a run has read, without crystals; their peaks are read again.
 
     Raises
@@ -206,7 +201,7 @@ def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, refe
                     raise InputError(source, NO_PIXELS)
                 for i, (begin, end) in enumerate(zip(raw.offsets[:-1], raw.offsets[1:], strict=True)):
                     peaks = raw.peaks[slice(int(begin), int(end)), slice(i, i + 1)]
-                    gatherer.add(peaks, np.zeros((0, 3, 3)), np.zeros(0, np.int64))
+                    gatherer.add(peaks, as_primitive(np.zeros((0, 3, 3))), np.zeros(0, np.int64))
     if gatherer.geometry is None:
         raise InputError("the first frames", "there are none that can be read")
     return gatherer.done(references)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array
 from ..model.crystal import Crystals
 from ..model.detector.placed import PlacedPanels
@@ -44,10 +45,10 @@ class IndexedPeaks:
     offsets: NDArray[np.int64]
     wavelength: Array
     farther: Array
-    cells: Array
+    cells: PrimitiveCells
     crystal_offsets: NDArray[np.int64]
     input_cell: NDArray[np.int64]
-    references: Array
+    references: PrimitiveCells
     operators: Sequence[NDArray[np.int64]]
 
     @property
@@ -98,13 +99,17 @@ class IndexedPeaks:
             offsets=offsets,
             wavelength=self.wavelength[frames],
             farther=self.farther[frames],
-            cells=self.cells[crystals],
+            cells=as_primitive(self.cells[crystals]),
             crystal_offsets=crystal_offsets,
             input_cell=self.input_cell[crystals],
         )
 
     def with_crystals(
-        self, cells: Array, crystal_offsets: NDArray[np.int64], input_cell: NDArray[np.int64], references: Array
+        self,
+        cells: PrimitiveCells,
+        crystal_offsets: NDArray[np.int64],
+        input_cell: NDArray[np.int64],
+        references: PrimitiveCells,
     ) -> IndexedPeaks:
         """The same peaks with other crystals, whose input cells have the same symmetry."""
         return replace(self, cells=cells, crystal_offsets=crystal_offsets, input_cell=input_cell, references=references)

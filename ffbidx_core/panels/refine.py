@@ -11,6 +11,7 @@ from ..devices import Devices
 from ..learn import Lesson, learn, learned_plan
 from ..learn.beam import settle_beam
 from ..learn.scan import scan_beam
+from ..model.basis import as_primitive
 from ..model.cell import Array
 from ..model.chance.evidence import Evidence
 from ..model.detector.beam_shift import BeamShift
@@ -131,7 +132,7 @@ class PanelTrials:
         result = self._devices.index_frames(spots, offsets, plan, p, given_cells=peaks.references)
         chosen = result.crystals
         found = peaks.with_crystals(
-            result.cells[chosen].astype(np.float64),
+            as_primitive(result.cells[chosen].astype(np.float64)),
             result.crystal_offsets.astype(np.int64),
             result.input_cell[chosen].astype(np.int64),
             peaks.references,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ParameterError
 from ..method.by_count import separate
 from ..method.index_frames import Backend, search_and_refine
+from ..model.basis import as_primitive
 from ..model.cell import Array
 from ..model.plan import SearchPlan
 from ..model.records.batch import to_host, usable_frames
@@ -206,7 +207,7 @@ class Engine:
         last, key = self._last_plan, cells.tobytes()
         if last is not None and last[:2] == (key, p):
             return last[2]
-        plan = SearchPlan.make(cells, p)
+        plan = SearchPlan.make(as_primitive(cells), p)
         self._last_plan = key, p, plan
         return plan
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ArrayError
+from ..model.basis import ConventionalCells
 from ..model.detector.beam_shift import ShiftAlone
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.records.frame import Place
@@ -48,7 +49,7 @@ class SpotArrays:
 
     path, format = NAME, "arrays in memory"
     units_assumed = False
-    cells: NDArray[np.float64] | None = None
+    cells: ConventionalCells | None = None
     geometry: Geometry | None = None
     half_pixel_shift: bool | None = None
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model.basis import ConventionalCells
 from ..model.detector.peaks import DetectorPeaks
 from ..model.records.batch import LARGEST_SPOT
 from ..model.records.frame import FrameBlock, FrameStatus
@@ -62,7 +63,7 @@ class RawFrames:
     ids: list[str]
     spots: NDArray[Any]
     offsets: NDArray[np.int64]
-    cells: NDArray[np.float64] | None = None
+    cells: ConventionalCells | None = None
     problems: list[str] = field(default_factory=list)
     readable: bool = True
     peaks: DetectorPeaks | None = None

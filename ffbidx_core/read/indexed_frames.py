@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
+from ..model.basis import ChangeOfBasis, ConventionalCells, as_given
 from ..model.cell import Array
 from ..model.crystal import assign_spots
 from ..model.detector.panels import Geometry, GivenGeometry
@@ -74,7 +75,7 @@ class IndexedFrame:
     status: FrameStatus
     spots: Array
     peaks: DetectorPeaks | None
-    cells: Array
+    cells: ConventionalCells
     lattices: list[Lattice]
     resolution: NDArray[np.float32]
     crystal: NDArray[np.int64]
@@ -150,13 +151,19 @@ class RunInputs:
         """The lattice of a row of `/input_cells`."""
         return self.lattice_of(results.input_cells, row)
 
-    def lattice_of(self, input_cells: Array, row: int) -> Lattice:
+    def lattice_of(self, input_cells: ConventionalCells, row: int) -> Lattice:
         """The lattice of a row of the run's input cells (m, 3, 3)."""
         return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
 
+    def change_of_basis(self, input_cells: ConventionalCells) -> ChangeOfBasis:
+        """The changes of basis between the run's input cells (m, 3, 3) and their primitive cells."""
+        rows = range(len(input_cells))
+        return ChangeOfBasis.of_each(input_cells, [self.lattice_of(input_cells, row).centring for row in rows])
+
     def input_cell(self, results: Results) -> InputCell | None:
         """The run's input cell, or None if the run has several."""
-        return InputCell(results.input_cells[0], self.lattice(results, 0)) if len(results.input_cells) == 1 else None
+        is_one = len(results.input_cells) == 1
+        return InputCell(as_given(results.input_cells[0]), self.lattice(results, 0)) if is_one else None
 
 
 def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
@@ -271,7 +278,7 @@ def _indexed_frame(
 ) -> IndexedFrame:
     """A frame of results with its spots assigned to its crystals."""
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
-    cells = results.cells[rows].astype(np.float64)
+    cells = as_given(results.cells[rows].astype(np.float64))
     lattices = [inputs.lattice(results, int(row)) for row in results.input_cell[rows]]
     threshold, fractional = coverage
     spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots

@@ -16,8 +16,8 @@ from ..cell_search.verdict import is_near
 from ..cell_search.words import type_in_words
 from ..diagnose.columns import RunColumns
 from ..errors import FfbidxError
+from ..model.basis import ChangeOfBasis, as_given, as_primitive
 from ..model.cell import Array, cell_parameters, reciprocal
-from ..model.lattice import primitive_basis
 from .figures import Picture
 from .frame_picture import find_frame, read_spots
 from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure
@@ -111,7 +111,8 @@ def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
     on_planes = []
     for f, crystal in zip(frame, verdict.crystals, strict=True):
         spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]].astype(np.float64)
-        on_planes.append((spots @ (lattice.basis @ crystal).T, is_near(spots @ crystal.T, lattice.primitive)))
+        conventional = lattice.change.conventional(as_primitive(crystal))
+        on_planes.append((spots @ conventional.T, is_near(spots @ crystal.T, lattice.primitive)))
     return sorted(on_planes, key=lambda each: -int(each[1].sum()))[:BEST_FRAMES]
 
 
@@ -121,8 +122,8 @@ def _best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Itera
         return
     differ = [np.abs(cell_parameters(each) - cell["parameters"]).max() for each in found.input_cells]
     row = int(np.argmin(differ))
-    given = found.input_cells[row]
-    basis = primitive_basis(given, cell["bravais"][1])
+    given = as_given(found.input_cells[row])
+    change = ChangeOfBasis.of(given, cell["bravais"][1])
     mine = np.flatnonzero(found.input_cell == row)
     frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
     for k in mine[np.argsort(-found.n_indexed[mine], kind="stable")][:BEST_FRAMES]:
@@ -131,4 +132,4 @@ def _best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Itera
         except FfbidxError:
             continue
         fractional = spots @ found.cells[k].astype(np.float64).T
-        yield (fractional, is_near(fractional @ np.linalg.inv(basis), basis @ given)), given
+        yield (fractional, is_near(fractional @ change.to_conventional, change.primitive(given))), given

@@ -13,11 +13,11 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..model.basis import is_allowed
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
 from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
-from ..model.lattice import Lattice, primitive_basis
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
 from ..read.indexed_frames import IndexedFrame, RunInputs, indexed_frames
@@ -119,15 +119,10 @@ def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Pred
         excitation = np.abs(excitation_errors(hkl, cell, wavelength))
         width = max(float(np.percentile(excitation, EXCITED)), LEAST_WIDTH)
         q_max = float(np.linalg.norm(frame.spots, axis=1).max())
-        hkl = _allowed(indices_near_sphere(cell, wavelength, q_max, width), cell, lattice)
+        near = indices_near_sphere(cell, wavelength, q_max, width)
+        hkl = near[is_allowed(near, lattice.centring)]
     hkl = hkl[(hkl != 0).any(axis=1)]
     return Prediction(hkl, hkl @ reciprocal(cell))
-
-
-def _allowed(hkl: NDArray[np.int64], cell: Array, lattice: Lattice) -> NDArray[np.int64]:
-    """The reflections that the centring allows: their indices on the primitive basis are whole numbers."""
-    primitive = hkl @ primitive_basis(cell, lattice.centring).T
-    return hkl[(np.abs(primitive - np.rint(primitive)) < 1e-6).all(axis=1)]
 
 
 def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import ConventionalCells
 from ..model.cell import Array
 
 MOST_CRYSTALS = 10_000
@@ -57,7 +58,9 @@ class PoleFigure:
         return float(self.density.max())
 
 
-def pole_figures(cells: Array, input_cell: Array, operators: NDArray[np.int64], seed: int = 0) -> list[PoleFigure]:
+def pole_figures(
+    cells: Array, input_cell: ConventionalCells, operators: NDArray[np.int64], seed: int = 0
+) -> list[PoleFigure]:
     """A pole figure for each axis of a cell that is not equal to another by symmetry; none for very few crystals.
 
     Parameters

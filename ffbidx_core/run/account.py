@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import NothingProcessed
 from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
-from ..model.records.frame import BatchResult, FrameBlock, FrameStatus, Place
+from ..model.records.frame import ConventionalResult, FrameBlock, FrameStatus, Place
 from ..model.records.reason import with_status
 from ..write.stores import Store
 from .collector import Collector
@@ -93,7 +93,7 @@ class Account:
             self.cells.look_at_units(batch)
             yield batch, cells
 
-    def found(self, batch: FrameBlock, cells: KnownCells | None, result: BatchResult) -> BatchFound:
+    def found(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
         """Count what was found on a batch."""
         status = batch.status.copy()
         usable = batch.status == FrameStatus.NOT_INDEXED

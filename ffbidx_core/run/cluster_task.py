@@ -13,8 +13,8 @@ import numpy as np
 from ..devices.devices import Devices
 from ..devices.lanes import in_lanes
 from ..errors import InputError
-from ..model.cell import Array
-from ..model.records.frame import BatchResult, FrameBlock
+from ..model.basis import ConventionalCells
+from ..model.records.frame import ConventionalResult, FrameBlock
 from ..model.records.run import InputIdentity, Learned
 from ..read.ahead import read_ahead
 from ..read.files.identity import identities
@@ -77,8 +77,8 @@ class Piece:
     """
 
     batch: FrameBlock
-    result: BatchResult
-    given: Array | None
+    result: ConventionalResult
+    given: ConventionalCells | None
     shown: list[str]
 
 
@@ -130,7 +130,7 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
     return Answer(_joined(pieces), devices.device, time.perf_counter() - begin)
 
 
-def _piece(batch: FrameBlock, result: BatchResult, cells: CellSet | None, shown: list[str], first: int) -> Piece:
+def _piece(batch: FrameBlock, result: ConventionalResult, cells: CellSet | None, shown: list[str], first: int) -> Piece:
     assert batch.places is not None
     places = batch.places + np.array([first, 0, 0, 0])
     light = dataclasses.replace(batch, spots=np.zeros((0, 3), np.float32), cells=None, places=places)
@@ -147,7 +147,7 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
     return [
         Piece(
             FrameBlock.joined([piece.batch for piece in group]),
-            BatchResult.joined([piece.result for piece in group]),
+            ConventionalResult.joined([piece.result for piece in group]),
             group[0].given,
             [sentence for piece in group for sentence in piece.shown],
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..model.basis import as_given
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Mark
@@ -68,7 +69,7 @@ class Collector:
             rows = self._part.input_rows(cells.as_given)
             if cells.learned is not None:
                 taught = np.flatnonzero(cells.learned.n_crystals)
-                self._part.learned(rows[taught], cells.learned.cells[taught])
+                self._part.learned(rows[taught], as_given(cells.learned.cells[taught]))
         self._part.add(batch, found.result, found.status, rows)
         checksum = batch.last_checksum if self._checksums else 0
         self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))

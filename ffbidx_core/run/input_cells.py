@@ -13,12 +13,12 @@ from ..devices import Devices
 from ..learn import Lesson, learn
 from ..learn.scales import find_scale, note_of_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
-from ..model.cell import Array, is_left_handed, shortest_reciprocal
+from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
+from ..model.cell import is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
-from ..model.lattice import primitive_basis
 from ..model.plan import SearchPlan
-from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
@@ -46,7 +46,7 @@ class KnownCells:
     """
 
     rows: NDArray[np.int32]
-    as_given: Array
+    as_given: ConventionalCells
     learned: Learned | None
 
 
@@ -57,21 +57,21 @@ class CellSet(KnownCells):
     Attributes
     ----------
     given : (M, 3, 3) float64
-        The primitive cells, rows a, b, c, angstrom; a centred input cell is replaced by its primitive cell.
-    conventional : (M, 3, 3) float64
-        Transformations to the conventional cells of the user: conventional @ given.
+        The primitive cells of the cells that the user gave, rows a, b, c, angstrom.
+    change : ChangeOfBasis
+        The changes of basis between the cells that the user gave and their primitive cells.
     plan : SearchPlan
         The search plan, made from the learned cells if there are any.
     """
 
-    given: Array
-    conventional: Array
+    given: PrimitiveCells
+    change: ChangeOfBasis
     plan: SearchPlan
 
-    def as_meant(self, result: BatchResult) -> BatchResult:
+    def as_meant(self, result: BatchResult) -> ConventionalResult:
         """The result of a batch, converted to conventional cells."""
-        cells = self.conventional[result.input_cell] @ result.cells.astype(np.float64)
-        return dataclasses.replace(result, cells=cells.astype(np.float32))
+        cells = self.change.conventional(as_primitive(result.cells.astype(np.float64)), result.input_cell)
+        return ConventionalResult(**(result.only(BatchResult) | {"cells": cells.astype(np.float32)}))
 
 
 class InputCells:
@@ -106,9 +106,9 @@ class InputCells:
         """Learn the input cells of these blocks from their frames; `take_up` puts the result to use."""
         learned = []
         for given, frames in self._by_cells(blocks):
-            bases = self._primitive_bases(given)
-            lesson = learn(devices, frames.spots, frames.offsets, bases @ given, self._p)
-            cells = np.linalg.inv(bases) @ lesson.cells
+            change = self._change(given)
+            lesson = learn(devices, frames.spots, frames.offsets, change.primitive(given), self._p)
+            cells = change.conventional(lesson.cells)
             learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
         return learned
 
@@ -117,7 +117,7 @@ class InputCells:
         if not block.has_usable_frames:
             return block
         given = self._job.cells_of(block)
-        nearest = min(map(shortest_reciprocal, self._primitive_bases(given) @ given))
+        nearest = min(map(shortest_reciprocal, self._primitive(given)))
         far = np.linalg.norm(block.spots.astype(np.float64), axis=1) >= nearest
         return dataclasses.replace(block, spots=block.spots[far], offsets=offsets_of(far)[block.offsets])
 
@@ -135,9 +135,8 @@ class InputCells:
         if not groups:
             return ""
         given, frames = max(groups, key=lambda group: group[1].n_frames)
-        cells = self._primitive_bases(given) @ given
-        scale = find_scale(devices, frames.spots, frames.offsets, cells, self._p)
-        return "" if scale is None else note_of_scale(scale, given[0], self._job.centrings(len(given))[0])
+        scale = find_scale(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
+        return "" if scale is None else note_of_scale(scale, as_given(given[0]), self._job.centrings(len(given))[0])
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]
@@ -146,17 +145,16 @@ class InputCells:
         if not groups:
             return None
         given, frames = max(groups, key=lambda group: group[1].n_frames)
-        return find(devices, frames.spots, frames.offsets, self._primitive_bases(given) @ given, self._p)
+        return find(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
 
-    def most_common(self, blocks: Sequence[FrameBlock]) -> tuple[Array, list[FrameBlock]]:
+    def most_common(self, blocks: Sequence[FrameBlock]) -> tuple[PrimitiveCells, list[FrameBlock]]:
         """The primitive input cells (M, 3, 3) that most frames of the blocks have, and the blocks of these frames."""
         most = max(self._grouped(blocks), key=lambda group: sum(block.n_frames for block in group), default=[])
         if not most:
-            return np.zeros((0, 3, 3)), []
-        given = self._job.cells_of(most[0])
-        return self._primitive_bases(given) @ given, most
+            return as_primitive(np.zeros((0, 3, 3))), []
+        return self._primitive(self._job.cells_of(most[0])), most
 
-    def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[Array, FrameBlock]]:
+    def _by_cells(self, blocks: Sequence[FrameBlock]) -> list[tuple[ConventionalCells, FrameBlock]]:
         """Each set of input cells with its frames joined to one block."""
         return [(self._job.cells_of(group[0]), FrameBlock.joined(group)) for group in self._grouped(blocks)]
 
@@ -186,21 +184,23 @@ class InputCells:
         if key not in self._sets:
             if len(self._sets) >= MOST_PLANS:
                 del self._sets[next(iter(self._sets))]
-            learned, bases = self._learned.get(key), self._primitive_bases(given)
+            learned, change = self._learned.get(key), self._change(given)
             used, rows = given if learned is None else learned.cells, self.rows(given)
-            plan = SearchPlan.make(bases @ used, self._p, None if learned is None else learned.spread)
-            conventional = np.asarray(np.linalg.inv(bases), np.float64)
-            self._sets[key] = CellSet(rows, given, learned, bases @ given, conventional, plan)
+            plan = SearchPlan.make(change.primitive(used), self._p, None if learned is None else learned.spread)
+            self._sets[key] = CellSet(rows, given, learned, change.primitive(given), change, plan)
         return self._sets[key]
 
-    def known(self, given: Array) -> KnownCells:
+    def known(self, given: ConventionalCells) -> KnownCells:
         """The input cells with which other processes search, without a search plan."""
         return KnownCells(self.rows(given), given, self._learned.get(given.tobytes()))
 
-    def _primitive_bases(self, given: Array) -> Array:
-        """The transformations (M, 3, 3) from the input cells to their primitive cells."""
-        centrings = self._job.centrings(len(given))
-        return np.stack([primitive_basis(*pair) for pair in zip(given, centrings, strict=True)])
+    def _change(self, given: ConventionalCells) -> ChangeOfBasis:
+        """The changes of basis between input cells (M, 3, 3) and their primitive cells."""
+        return ChangeOfBasis.of_each(given, self._job.centrings(len(given)))
+
+    def _primitive(self, given: ConventionalCells) -> PrimitiveCells:
+        """The primitive cells (M, 3, 3) of input cells."""
+        return self._change(given).primitive(given)
 
     def look_at_units(self, block: FrameBlock) -> None:
         """Show a message, once for each set of input cells, if spots or cells appear to be in nanometres.
@@ -213,7 +213,7 @@ class InputCells:
         if given.tobytes() not in self._shown:
             self.show_once(given, suspicious_units(block.spots, block.offsets, given))
 
-    def show_once(self, given: Array, sentences: Iterable[str]) -> None:
+    def show_once(self, given: ConventionalCells, sentences: Iterable[str]) -> None:
         """Show messages about a set of input cells, unless one was shown about this set before."""
         if given.tobytes() not in self._shown:
             for sentence in sentences:
@@ -232,7 +232,7 @@ class InputCells:
             for row, given in enumerate(self._numbers.cells)
         ]
 
-    def rows(self, given: Array) -> NDArray[np.int32]:
+    def rows(self, given: ConventionalCells) -> NDArray[np.int32]:
         """The row of each cell among all cells of the run; the first time a cell is left-handed, a note is made."""
         n_known = len(self._numbers)
         rows = self._numbers.of(given)
@@ -245,10 +245,10 @@ class InputCells:
 
 def index_batch(
     devices: Devices, batch: FrameBlock, cells: CellSet | None, p: Parameters, *, keep_all: bool
-) -> BatchResult:
+) -> ConventionalResult:
     """The results of a batch with conventional cells; they are empty if the batch has no usable frames."""
     if cells is None:
-        return BatchResult.empty(batch.n_frames)
+        return ConventionalResult.empty(batch.n_frames)
     result = devices.index_frames(
         batch.spots,
         batch.offsets,

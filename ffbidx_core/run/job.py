@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import InputError, ParameterError, UsageError
-from ..model.cell import Array
+from ..model.basis import ConventionalCells, as_given
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
 from ..model.detector.panels import Geometry, GivenGeometry
@@ -90,7 +90,7 @@ class Job:
 
     sources: Sequence[Source]
     parameters: Parameters
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
     lattices: tuple[Lattice, ...] = ()
     geometry: GivenGeometry | None = None
     half_pixel_shift: bool | None = None
@@ -130,7 +130,7 @@ class Job:
         if not cells:
             return self
         check_lattices(cells)
-        vectors, lattices = np.stack([each.cell for each in cells]), tuple(each.lattice for each in cells)
+        vectors, lattices = as_given(np.stack([each.cell for each in cells])), tuple(each.lattice for each in cells)
         return dataclasses.replace(self, cells=vectors, lattices=lattices, notes=(*self.notes, *notes))
 
     @property
@@ -246,7 +246,7 @@ class Job:
         p = self.in_force
         return ResultsHeader(VERSION, p.method, p.as_json(), backend, device, **self.geometry_and_lattices)
 
-    def cells_of(self, block: FrameBlock) -> Array:
+    def cells_of(self, block: FrameBlock) -> ConventionalCells:
         """The input cells (M, 3, 3) of a block as the user gave them, rows a, b, c, angstrom.
 
         Raises

@@ -13,9 +13,10 @@ from ..devices import Devices
 from ..errors import InputError
 from ..learn.decoys import IndexedSpots, contest
 from ..learn.multiples import without_multiples
-from ..model.cell import Array, cell_parameters, shortest_reciprocal
+from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given
+from ..model.cell import cell_parameters, shortest_reciprocal
 from ..model.chance.level import LARGEST_SHARE, RADII
-from ..model.lattice import cell_option, primitive_basis
+from ..model.lattice import cell_option
 from ..model.misfit.equations import Spread
 from ..model.records.doubt import Contest
 from ..model.records.frame import FrameStatus
@@ -54,8 +55,8 @@ class JudgedFrame:
     """
 
     spots: NDArray[np.float32]
-    crystal: Array
-    cell: Array
+    crystal: PrimitiveCells
+    cell: PrimitiveCells
     spread: Spread | None
 
     @property
@@ -118,17 +119,18 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
     job = settled.job
     lattices, limits = job.lattices_of_rows, ResolutionLimits(job.d_min, job.d_max)
     learned = {
-        cell.tobytes(): (group.cells[m], group.spread)
+        cell.tobytes(): (as_given(group.cells[m]), group.spread)
         for group in settled.learned
         for m, cell in enumerate(group.given)
     }
     for f, frame in enumerate(indexed_frames([results], RunInputs(job.geometry, lattices))):
         row = int(results.input_cell[results.crystals[results.crystal_offsets[f]]])
-        given = results.input_cells[row]
+        given = as_given(results.input_cells[row])
         cell, spread = learned.get(given.tobytes(), (given, None))
-        basis = primitive_basis(given, lattices[row].centring if row < len(lattices) else "P")
+        change = ChangeOfBasis.of(given, lattices[row].centring if row < len(lattices) else "P")
         inside = limits.within((frame.spots**2).sum(axis=1))
-        yield JudgedFrame(frame.spots[inside].astype(np.float32), basis @ frame.cells[0], basis @ cell, spread)
+        crystal = change.primitive(as_given(frame.cells[0]))
+        yield JudgedFrame(frame.spots[inside].astype(np.float32), crystal, change.primitive(cell), spread)
 
 
 def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:

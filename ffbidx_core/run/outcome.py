@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.frame import ConventionalResult, FrameBlock
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity
 from ..write.stores import Store
@@ -57,7 +57,7 @@ class BatchFound:
 
     batch: FrameBlock
     status: NDArray[np.uint8]
-    result: BatchResult
+    result: ConventionalResult
     cells: KnownCells | None
     problems: list[str]
     inputs: tuple[InputIdentity, ...] | None

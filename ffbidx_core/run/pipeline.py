@@ -10,7 +10,7 @@ from ..devices import open_devices
 from ..devices.lanes import in_lanes
 from ..devices.memory import memory_explained
 from ..model.records.doubt import Contest
-from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.frame import ConventionalResult, FrameBlock
 from ..read.ahead import ReadAhead, read_ahead
 from ..write.behind import WriteBehind
 from ..write.stores import MemoryStore, Store
@@ -65,7 +65,7 @@ def index(
     job.blocks()
     devices = open_devices(job.backend, job.device, job.threads)
 
-    def compute(prepared: tuple[FrameBlock, CellSet | None]) -> BatchResult:
+    def compute(prepared: tuple[FrameBlock, CellSet | None]) -> ConventionalResult:
         return index_batch(devices, *prepared, account.p, keep_all=job.keep_all)
 
     with memory_explained(job.parameters, job.batch_size), closing(devices), closing(store or MemoryStore()) as kept:

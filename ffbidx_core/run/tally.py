@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import compile_time
+from ..model.basis import ConventionalCells
 from ..model.cell import Array, cell_parameters
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
@@ -170,7 +171,9 @@ class Tally:
         """Note a problem; returns whether it is a new one."""
         return self.notes.add(problem)
 
-    def cell_summary(self, row: int, given: Array, learned: Array | None, learned_from: int) -> CellSummary:
+    def cell_summary(
+        self, row: int, given: ConventionalCells, learned: ConventionalCells | None, learned_from: int
+    ) -> CellSummary:
         """The summary of the input cell (3, 3) with this row among the cells of the run."""
         sample = self._samples.get(row, Sample())
         median, spread = sample.median_and_spread()

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given, centring_basis
 from ..model.cell import Array, symmetry_operators
-from ..model.lattice import centring_basis
 from ..model.orientation import equal_lattices, misorientation
 from ..model.records.frame import BatchResult
 from .frames import SimulatedFrames
@@ -26,18 +26,23 @@ class Judge:
     """Decides which crystals are correct, for the cells of one scenario."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.primitive = centring_basis(scenario.centring)
+        self.change = ChangeOfBasis.by(centring_basis(scenario.centring))
         self.operators = [self._symmetry(cell) for cell in scenario.true_cells]
 
     def _symmetry(self, cell: Array) -> NDArray[np.int64]:
         """The proper rotations of a conventional cell that also keep its centred lattice."""
         operators = symmetry_operators(cell, 1e-3)
-        changes = self.primitive @ operators @ np.linalg.inv(self.primitive)
+        changes = self.change.to_primitive @ operators @ self.change.to_conventional
         keeps = (np.abs(changes - np.rint(changes)) < 1e-9).all(axis=(1, 2))
         return np.asarray(operators[keeps])
 
     def _is_same_lattice(self, cell: Array, truth: Array) -> bool:
-        return bool(equal_lattices(self.primitive @ cell, self.primitive @ truth, SAME_LATTICE))
+        found, true = self._primitive(cell, truth)
+        return bool(equal_lattices(found, true, SAME_LATTICE))
+
+    def _primitive(self, *cells: Array) -> list[PrimitiveCells]:
+        """Primitive cells of the lattices of conventional cells."""
+        return [self.change.primitive(as_given(cell)) for cell in cells]
 
     def misorientation(self, cell: Array, truth: Array, kind: int) -> float:
         """The misorientation in degrees of a crystal, modulo symmetry; infinite for another lattice than `truth`."""
@@ -47,8 +52,8 @@ class Judge:
         """Whether a crystal spans the true lattice only after a change of basis that is not a symmetry operation."""
         if not self._is_same_lattice(cell, truth):
             return False
-        back = np.linalg.inv(self.primitive)
-        change = back @ np.rint(self.primitive @ cell @ np.linalg.inv(self.primitive @ truth)) @ self.primitive
+        found, true = self._primitive(cell, truth)
+        change = self.change.to_conventional @ np.rint(found @ np.linalg.inv(true)) @ self.change.to_primitive
         return not (np.abs(self.operators[kind] - change).max(axis=(1, 2)) < 1e-6).any()
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError
+from ..model.basis import CENTRINGS
 from ..model.cell import Array, cell_from_parameters
 from ..model.detector.pixels import FlatDetector
-from ..model.lattice import CENTRINGS
 from .many_panels import ManyPanels, SimulatedDetector
 
 FALSE_PLACES = ("detector", "resolution")

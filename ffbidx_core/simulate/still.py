@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ParameterError
+from ..model.basis import is_allowed
 from ..model.cell import Array, cell_from_parameters, reciprocal
 from ..model.ewald import indices_near_sphere
-from ..model.lattice import is_allowed
 from .scenario import Scenario
 
 TRIES = 200

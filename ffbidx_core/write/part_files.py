@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import ConventionalCells, as_given
 from ..model.cell_numbers import CellNumbers
 from ..model.records.results import COLUMNS
 from ..read.files.datasets import open_file
@@ -59,17 +60,17 @@ class Sizes:
     """The numbers of rows of a part, its input cells, and the names of its datasets."""
 
     rows: dict[str, int]
-    input_cells: NDArray[np.float64]
-    learned: NDArray[np.float64] | None
+    input_cells: ConventionalCells
+    learned: ConventionalCells | None
     datasets: set[str]
 
     @classmethod
     def of(cls, file: h5py.File) -> Sizes:
         """The sizes of an open results file."""
         rows = {c.rows: len(file[c.path]) for c in COLUMNS.values() if c.rows in STACKED and not c.optional}
-        learned = file["learned_cells"][()] if "learned_cells" in file else None
+        learned = as_given(file["learned_cells"][()]) if "learned_cells" in file else None
         datasets = {column.path for column in COLUMNS.values() if column.path in file}
-        return cls(rows, file["input_cells"][()], learned, datasets)
+        return cls(rows, as_given(file["input_cells"][()]), learned, datasets)
 
 
 class InputCells:
@@ -86,9 +87,9 @@ class InputCells:
                     if not np.array_equal(cell, given):
                         learned[row] = cell
         self.given = numbers.cells
-        self.learned: NDArray[np.float64] | None = None
+        self.learned: ConventionalCells | None = None
         if any(size.learned is not None for size in sizes):
-            self.learned = self.given.copy()
+            self.learned = as_given(self.given.copy())
             for row, cell in learned.items():
                 self.learned[row] = cell
 

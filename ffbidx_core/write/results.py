@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..model.basis import ConventionalCells
 from ..model.cell import Array, cell_parameters
 from ..model.cell_numbers import CellNumbers
-from ..model.records.frame import BatchResult, FrameBlock
+from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.names import Names
 from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
 from ..model.records.table import SHARED, Column, columns_of
@@ -37,20 +38,24 @@ class ResultsWriter:
         self.header = header
         self._input_cells = CellNumbers()
         self._learned: dict[int, Array] = {}
-        self._results = [BatchResult.empty()]
+        self._results = [ConventionalResult.empty()]
         of_blocks = (name for name, column in COLUMNS.items() if column.rows != SHARED)
         self._parts: dict[str, list[Any]] = {name: [] for name in of_blocks if name not in columns_of(BatchResult)}
 
-    def input_rows(self, cells: Array) -> NDArray[np.int32]:
+    def input_rows(self, cells: ConventionalCells) -> NDArray[np.int32]:
         """The rows (M,) of `/input_cells` for cells (M, 3, 3); new cells are added."""
         return self._input_cells.of(cells)
 
-    def learned(self, rows: NDArray[np.int32], cells: Array) -> None:
+    def learned(self, rows: NDArray[np.int32], cells: ConventionalCells) -> None:
         """Keep the learned cells (M, 3, 3) that stand for rows (M,) of `/input_cells`."""
         self._learned.update(zip(rows.tolist(), np.asarray(cells, dtype=np.float64), strict=True))
 
     def add(
-        self, block: FrameBlock, result: BatchResult, status: NDArray[np.uint8], input_cell_rows: NDArray[np.int32]
+        self,
+        block: FrameBlock,
+        result: ConventionalResult,
+        status: NDArray[np.uint8],
+        input_cell_rows: NDArray[np.int32],
     ) -> None:
         """Append a block.
 
@@ -91,7 +96,7 @@ class ResultsWriter:
             learned = self._input_cells.cells
             learned[list(self._learned)] = list(self._learned.values())
             arrays["learned_cells"] = learned
-        found = BatchResult.joined(self._results).only(BatchResult)
+        found = ConventionalResult.joined(self._results).only(BatchResult)
         return Results(header=self.header, complete=complete, **arrays, **found)
 
     def to_bytes(self, complete: bool) -> bytes:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ffbidx_core.devices import open_devices
+from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import Array
 from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.model.detector.units import HC
-from ffbidx_core.model.lattice import primitive_basis
 from ffbidx_core.panels.fit import PanelFit
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.panels.refine import FEW_PEAKS, PanelTrials, refine

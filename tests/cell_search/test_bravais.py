@@ -6,8 +6,8 @@ import pytest
 from ffbidx_core.cell_search.bravais import bravais
 from ffbidx_core.cell_search.multiples import best_multiple, best_part, is_related, smaller_cells, sublattices
 from ffbidx_core.cell_search.verdict import Verdict
+from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters, reciprocal
-from ffbidx_core.model.lattice import centring_basis
 from ffbidx_core.model.unknown.selling import (
     nearest_setting,
     reduced_cell,

@@ -5,8 +5,8 @@ import pytest
 
 from ffbidx_core.cell_search import Frames, find_cells
 from ffbidx_core.cell_search.words import none_in_words, option_of, sentences
+from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import cell_from_parameters
-from ffbidx_core.model.lattice import centring_basis
 from ffbidx_core.model.unknown.selling import reduced_cell, same_lattice
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.simulate.still import random_rotation

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ffbidx_core.learn.multiples import as_conventional, find_multiple, functionals, with_vector, without_vectors
+from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
-from ffbidx_core.model.lattice import primitive_basis
 from tests.helpers.misfits import crystals_of
 
 CELL = cell_from_parameters((31, 42, 53, 90, 103, 90))

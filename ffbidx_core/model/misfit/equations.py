@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array, reciprocal, shortest_reciprocal
 from ..crystal import Crystals
 from ..detector.pixels import FORWARD
@@ -277,11 +278,11 @@ def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
     return information, right[:, 3:] - np.einsum("cqp,cq->cp", solved, right[:, :3])
 
 
-def turned_and_strained(crystals: Crystals, indexed: Indexed, own: Array) -> Array:
+def turned_and_strained(crystals: Crystals, indexed: Indexed, own: Array) -> PrimitiveCells:
     """The cells (C, 3, 3), angstrom, after a change `own` (C, 9) of their rotations and strains."""
     cross = cross_matrix(own[:, :3])
     u, _, vt = np.linalg.svd(np.eye(3) + cross + cross @ cross / 2)
     rotation = indexed.rotation @ np.swapaxes(u @ vt, 1, 2)
     strained = np.eye(3) + matrices(indexed.strain + own[:, 3:])
     cells = crystals.references[crystals.input_cell] @ strained @ rotation
-    return np.where(indexed.used[:, None, None], cells, crystals.cells)
+    return as_primitive(np.where(indexed.used[:, None, None], cells, crystals.cells))

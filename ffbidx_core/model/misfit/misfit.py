@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..basis import PrimitiveCells
 from ..cell import Array
 from ..crystal import Crystals
 from ..detector.beam_shift import Radian
@@ -80,7 +81,7 @@ class Misfit:
     scores: Array
     bases: dict[int, Array]
     spread: Spread
-    cells: Array
+    cells: PrimitiveCells
     residuals: Array
     spots: Array
     wavelength: float

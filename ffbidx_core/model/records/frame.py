@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from ..basis import ConventionalCells
 from .crystals import CellColumns, CrystalColumns
 from .names import Names
 from .ragged import offsets_of
@@ -90,7 +91,7 @@ class FrameBlock:
     offsets: NDArray[np.int64]
     status: NDArray[np.uint8]
     n_spots: NDArray[np.int32]
-    cells: NDArray[np.float64] | None = None
+    cells: ConventionalCells | None = None
     n_left_out: int = 0
     problems: list[str] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
@@ -203,3 +204,11 @@ class BatchResult(CrystalColumns, CellColumns):
     def n_frames(self) -> int:
         """The number F of frames."""
         return len(self.n_sampled)
+
+
+@dataclass(kw_only=True)
+class ConventionalResult(BatchResult):
+    """Results of F frames whose `cells` are conventional: as a run counts, keeps and reports them.
+
+    A search gives a `BatchResult`, whose cells are primitive.
+    """

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..basis import ConventionalCells
 from .crystals import CellColumns, CrystalColumns
 from .frame import FrameStatus
 from .reason import FrameReason, Rung
@@ -68,7 +69,7 @@ class FrameColumns(ArrayTable):
         Outcome of each frame, as `FrameStatus`.
     """
 
-    input_cells: Annotated[NDArray[np.float64], Column(SHARED, "/input_cells", tail=(3, 3), units="angstrom")]
+    input_cells: Annotated[ConventionalCells, Column(SHARED, "/input_cells", tail=(3, 3), units="angstrom")]
     source: Annotated[NDArray[np.object_], Column("frames", "/frame/source")]
     index: Annotated[NDArray[np.int64], Column("frames", "/frame/index")]
     id: Annotated[NDArray[np.object_], Column("frames", "/frame/id")]
@@ -107,7 +108,7 @@ class Results(CrystalColumns, CellColumns, FrameColumns):
     complete: bool
     crystal_parameters: Annotated[NDArray[np.float32], Column("crystals", "/crystal/parameters", tail=(6,))]
     learned_cells: Annotated[
-        NDArray[np.float64] | None, Column(SHARED, "/learned_cells", tail=(3, 3), units="angstrom")
+        ConventionalCells | None, Column(SHARED, "/learned_cells", tail=(3, 3), units="angstrom")
     ] = None
     reason: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/reason", names=FrameReason)] = None
     rung: Annotated[NDArray[np.uint8] | None, Column("frames", "/frame/rung", names=Rung)] = None

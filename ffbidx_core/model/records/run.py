@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cell import Array
+from ..basis import ConventionalCells, as_given
 from ..detector.beam_shift import NO_SHIFT, BeamShift
 from ..misfit.equations import Spread
 from .doubt import Contest
@@ -200,8 +200,8 @@ class Learned:
         were not refined.
     """
 
-    given: Array
-    cells: Array
+    given: ConventionalCells
+    cells: ConventionalCells
     n_crystals: NDArray[np.int64]
     spread: Spread | None = None
     beam_shift: BeamShift = NO_SHIFT
@@ -219,8 +219,8 @@ class Learned:
         """The record from a dictionary that `as_dict` gave."""
         spread = values.get("spread")
         return cls(
-            np.array(values["given"], dtype=np.float64),
-            np.array(values["cells"], dtype=np.float64),
+            as_given(np.array(values["given"], dtype=np.float64)),
+            as_given(np.array(values["cells"], dtype=np.float64)),
             np.array(values["n_crystals"], dtype=np.int64),
             None if spread is None else Spread(**spread),
             BeamShift(mrad=tuple(values.get("beam_shift", (0.0, 0.0)))),

@@ -104,12 +104,12 @@ def _column(hint: Any) -> Column | None:
 
 
 def _scalar_of(array: Any) -> type[np.generic]:
-    """The scalar type in an annotation such as `NDArray[np.float32]`.
+    """The scalar type in an annotation such as `NDArray[np.float32]`, or a `NewType` of one.
 
     NumPy before 2.5 expands the annotation to ndarray[shape, dtype[float32]]; later versions keep it as an alias whose
     argument is float32.
     """
-    arguments = get_args(array)
+    arguments = get_args(getattr(array, "__supertype__", array))
     nested = (scalar for part in arguments for scalar in get_args(part) if get_origin(part) is np.dtype)
     (scalar,) = (part for part in (*arguments, *nested) if isinstance(part, type) and issubclass(part, np.generic))
     return scalar

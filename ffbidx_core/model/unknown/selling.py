@@ -11,6 +11,7 @@ import itertools
 
 import numpy as np
 
+from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array
 
 MOST_STEPS = 200
@@ -56,7 +57,7 @@ def voronoi_lengths(cells: Array) -> Array:
     return np.sort(np.linalg.norm(np.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
 
 
-def reduced_cell(cell: Array) -> Array:
+def reduced_cell(cell: Array) -> PrimitiveCells:
     """The three shortest independent vectors (3, 3) of a primitive cell's lattice, right-handed, shortest first."""
     v = selling_bases(cell[None])[0]
     vectors = np.concatenate([v, v[:1] + v[1:]])
@@ -66,7 +67,7 @@ def reduced_cell(cell: Array) -> Array:
     normal = np.cross(a, b)
     c = next(w for w in vectors if abs(normal @ w) > 1e-3 * np.linalg.norm(normal) * np.linalg.norm(w))
     found = np.array([a, b, c])
-    return found if np.linalg.det(found) > 0 else -found
+    return as_primitive(found if np.linalg.det(found) > 0 else -found)
 
 
 def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tuple[Array, float] | None:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import CellError, InputError
+from ...model.basis import CENTRINGS, as_given
 from ...model.cell import cell_from_parameters, check_cell
-from ...model.lattice import CENTRINGS, KINDS, WITH_UNIQUE_AXIS, InputCell, Lattice
+from ...model.lattice import KINDS, WITH_UNIQUE_AXIS, InputCell, Lattice
 from ..geometry.xds import KEYWORD
 
 _CRYSTFEL = "CrystFEL unit cell file version"
@@ -53,7 +54,7 @@ def crystfel_cell(path: str, text: str) -> InputCell:
     axis = axis if axis in ("a", "b", "c") else ""
     if kind in WITH_UNIQUE_AXIS and not axis:
         raise InputError(path, f"has no unique_axis = a, b or c, which a {kind} cell needs")
-    return InputCell(cell_from_parameters(parameters), Lattice(kind, centring, axis))
+    return InputCell(as_given(cell_from_parameters(parameters)), Lattice(kind, centring, axis))
 
 
 def _float(path: str, key: str, word: str) -> float:
@@ -170,7 +171,7 @@ def _dials(path: str, text: str) -> InputCell:
         group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(str(hall)))
     except (ValueError, RuntimeError):
         group = None
-    return InputCell(cell, Lattice.of_cell(cell) if group is None else _lattice(group))
+    return InputCell(as_given(cell), Lattice.of_cell(cell) if group is None else _lattice(group))
 
 
 FOREIGN_FORMATS: Sequence[tuple[Callable[[str], bool], Callable[[str, str], InputCell]]] = (
@@ -205,7 +206,7 @@ def cell_with_group(path: str, parameters: Sequence[float], group: str | int) ->
     """
     cell = cell_from_parameters(parameters)
     if group in ("", "?", ".", 0):
-        return InputCell(cell, Lattice.of_cell(cell))
+        return InputCell(as_given(cell), Lattice.of_cell(cell))
     gemmi = _gemmi(path)
     if isinstance(group, int):
         found = gemmi.find_spacegroup_by_number(group)
@@ -216,7 +217,7 @@ def cell_with_group(path: str, parameters: Sequence[float], group: str | int) ->
         found = gemmi.find_spacegroup_by_name(group, parameters[3], parameters[5])
     if found is None:
         raise InputError(path, f"has the space group {str(group)[:20]!r}, which is not known")
-    return InputCell(cell, _lattice(found))
+    return InputCell(as_given(cell), _lattice(found))
 
 
 def _lattice(group: Any) -> Lattice:

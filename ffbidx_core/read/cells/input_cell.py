@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import ArrayError, CellError, InputError, UsageError
+from ...model.basis import CENTRINGS, as_given
 from ...model.cell import Array, cell_from_parameters, cell_parameters, check_cell
-from ...model.lattice import CENTRINGS, InputCell, Lattice, check_axes
+from ...model.lattice import InputCell, Lattice, check_axes
 from ..files.content import read_head, read_text
 from ..formats.stream import SIGNATURE, stream_cell
 from ..formats.text import data_lines, numbers
@@ -83,7 +84,7 @@ def cell_written_out(text: str) -> InputCell:
         check_axes(cell, centring)
     except (CellError, ValueError) as error:
         raise UsageError(f"--cell {text}: {error}") from None
-    return InputCell(cell, Lattice.of_cell(cell, centring))
+    return InputCell(as_given(cell), Lattice.of_cell(cell, centring))
 
 
 def input_cell_of(values: Any, name: str) -> InputCell:
@@ -114,7 +115,7 @@ def input_cell_of(values: Any, name: str) -> InputCell:
         cell = check_cell(array) if array.shape == (3, 3) else cell_from_parameters(array.tolist())
     except CellError as error:
         raise CellError(f"{name}: {error}") from None
-    return InputCell(cell, Lattice.of_cell(cell))
+    return InputCell(as_given(cell), Lattice.of_cell(cell))
 
 
 def check_lattices(cells: Sequence[InputCell]) -> None:
@@ -183,7 +184,7 @@ def read_cell_file(path: str) -> InputCell:
         _refuse_placeholder(vectors)
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None
-    return InputCell(vectors, Lattice.of_cell(vectors))
+    return InputCell(as_given(vectors), Lattice.of_cell(vectors))
 
 
 def _refuse_placeholder(cell: Array) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...model.cell import Array
+from ...model.basis import ConventionalCells
 from ...model.detector.panels import Geometry
 from ...model.records.ragged import offsets_of
 from ..frames import MOST_SPOTS, RawFrames
@@ -41,7 +41,7 @@ class DialsFile:
 
     format = "DIALS reflections"
     units_assumed = False
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
 
     def __init__(self, path: str, geometry: Geometry | None) -> None:
         self.path = path

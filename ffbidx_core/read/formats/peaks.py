@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...model.basis import ConventionalCells
 from ...model.cell import Array
 from ...model.detector.panels import NO_PANEL, Geometry
 from ...model.detector.peaks import DetectorPeaks
@@ -64,7 +65,7 @@ class PeakPlacer:
         self._path, self._detector, self._has_noted = path, geometry.detector, False
         self._notes = list(geometry.notes)
 
-    def frames(self, peaks: PeakLists, cells: Array | None = None) -> RawFrames:
+    def frames(self, peaks: PeakLists, cells: ConventionalCells | None = None) -> RawFrames:
         """Peaks as frames. A peak that is not finite stays, so that its frame becomes a bad one."""
         panel = self._detector.find_panels(peaks.fs, peaks.ss) if peaks.panel is None else peaks.panel
         finite = np.isfinite(peaks.fs) & np.isfinite(peaks.ss)

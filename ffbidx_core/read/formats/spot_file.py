@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...model.cell import Array
+from ...model.basis import ConventionalCells
 from ...model.detector.panels import Geometry
 from ..frames import RawFrames
 
@@ -34,7 +34,7 @@ class SpotFile(Protocol):
     format: str
     n_frames: int
     units_assumed: bool
-    cells: Array | None
+    cells: ConventionalCells | None
     geometry: Geometry | None
     half_pixel_shift: bool | None
 

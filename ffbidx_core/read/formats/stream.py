@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
-from ...model.cell import Array
+from ...model.basis import ConventionalCells, as_given
 from ...model.detector.panels import NO_PANEL, Geometry, Reading
 from ...model.detector.units import HC
 from ...model.lattice import InputCell
@@ -81,7 +81,9 @@ class _Head:
     def __init__(self, path: str, text: str, given: Geometry | None) -> None:
         cell = stream_cell(path, text)
         # A centred cell has to be given, so that its centring is known to the search.
-        self.cells: Array | None = None if cell is None or cell.lattice.centring not in "PR" else cell.cell[None]
+        self.cells: ConventionalCells | None = (
+            None if cell is None or cell.lattice.centring not in "PR" else as_given(cell.cell[None])
+        )
         lines = _section(text, *_GEOMETRY)
         if given is None and lines is not None:
             given = parse_geometry(f"{path}, geometry", lines)
@@ -128,7 +130,7 @@ class StreamFile:
         self._heads: dict[int, _Head] = {}
         self._same: dict[str, _Head] = {}
         first = self._head(0)
-        self.cells: Array | None = first.cells
+        self.cells: ConventionalCells | None = first.cells
         self.geometry: Geometry | None = first.geometry
         # Peaks of a stream are measured from corners.
         self.half_pixel_shift: bool | None = bool(first.geometry.half_pixel_shift)

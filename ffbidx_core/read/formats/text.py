@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import CellError, InputError
+from ...model.basis import ConventionalCells, as_given
 from ...model.cell import Array, check_cell
 from ...model.detector.panels import Geometry
 from ..frames import RawFrames
@@ -134,7 +135,7 @@ class TextFile:
     units_assumed = False
     geometry: Geometry | None = None
     half_pixel_shift: bool | None = None
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self._text = path, text
@@ -143,7 +144,7 @@ class TextFile:
         """The one frame, when it is among `frames`."""
         if len(frames):
             spots, cell, notes = parse_spots(self.path, self._text)
-            cells = None if cell is None else cell[None]
+            cells = None if cell is None else as_given(cell[None])
             raw = RawFrames(self.path, frames, [""], spots, np.array([0, len(spots)]), cells)
             raw.problems += notes
             yield raw

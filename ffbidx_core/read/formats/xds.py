@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...model.basis import ConventionalCells
 from ...model.cell import Array
 from ...model.detector.panels import Geometry
 from ...model.records.ragged import offsets_of
@@ -55,7 +56,7 @@ class SpotXdsFile:
 
     format = "SPOT.XDS"
     units_assumed = False
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
 
     def __init__(self, path: str, text: str, geometry: Geometry | None) -> None:
         self.path = path

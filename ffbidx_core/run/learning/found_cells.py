@@ -10,7 +10,7 @@ from ...cell_search.search import FRAMES
 from ...cell_search.words import cell_in_words, none_in_words
 from ...devices import open_devices
 from ...errors import NoCell
-from ...model.lattice import InputCell, primitive_basis
+from ...model.lattice import InputCell
 from ..job import Job
 
 FOUND = "the unit cell was found on the first {} frames: {}"
@@ -34,9 +34,8 @@ def found_cells(
         If no cell is found and none is known.
     """
     frames = Frames.of_blocks(job.first_blocks(), FRAMES)
-    primitive = [primitive_basis(each.cell, each.lattice.centring) @ each.cell for each in known]
     with closing(open_devices(job.backend, job.device, job.threads)) as devices:
-        search = find_cells(frames, devices, known=primitive, show=show)
+        search = find_cells(frames, devices, known=[each.primitive for each in known], show=show)
     if not search.cells and not known:
         raise NoCell(f"--cell auto: {none_in_words(search)}")
     notes = tuple(FOUND.format(search.n_frames, cell_in_words(each)) for each in search.cells)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import OutputError, UsageError
+from ...model.basis import ConventionalCells
 from ...model.cell import Array
 from ...model.crystal import NO_CRYSTAL
 from ...model.detector.dxtbx import BEAM, model_of_beam, model_of_detector, rotation_of_beam
@@ -124,7 +125,7 @@ def _image_set(image: str, event: str) -> dict[str, Any]:
     return found | {"mask": None, "gain": None, "pedestal": None, "dx": None, "dy": None, "params": {}}
 
 
-def _crystal(cell: Array, lattice: Lattice) -> dict[str, Any]:
+def _crystal(cell: ConventionalCells, lattice: Lattice) -> dict[str, Any]:
     # The only symmetry known here is the centring.
     centring = {"H": "R", "R": "P"}.get(lattice.centring, lattice.centring)
     vectors = {f"real_space_{axis}": vector for axis, vector in zip("abc", cell.tolist(), strict=True)}

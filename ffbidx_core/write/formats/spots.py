@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...model.basis import ConventionalCells
 from ...model.detector.panels import Geometry
 from ...read.frames import RawFrames
 
@@ -44,7 +45,7 @@ class SpotsWriter:
         self.problems: list[str] = []
         self._offsets: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
         self._names: list[str] = []
-        self._cells: NDArray[np.float64] | None = None
+        self._cells: ConventionalCells | None = None
         if geometry is not None:
             self._file.attrs["geometry"] = geometry.text
             if half_pixel_shift is not None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UsageError
-from ...model.cell import Array, cell_parameters, reciprocal
+from ...model.basis import ConventionalCells
+from ...model.cell import cell_parameters, reciprocal
 from ...model.crystal import excitation_errors
 from ...model.detector.panels import Geometry
 from ...model.detector.units import HC
@@ -114,7 +115,9 @@ def _limit(key: str, per_nm: float) -> str:
     return f"{key} = {per_nm:f} nm^-1 or {angstrom:f} A"
 
 
-def _crystal(cell: Array, lattice: Lattice, hkl: NDArray[np.int64], limit: float, wavelength: float) -> list[str]:
+def _crystal(
+    cell: ConventionalCells, lattice: Lattice, hkl: NDArray[np.int64], limit: float, wavelength: float
+) -> list[str]:
     a, b, c, alpha, beta, gamma = cell_parameters(cell)
     # As in CrystFEL, nearly all spots of the crystal are within the radius.
     errors = np.abs(excitation_errors(hkl, cell, wavelength)) if len(hkl) else np.zeros(1)

@@ -10,8 +10,8 @@ import numpy as np
 from ffbidx_core.cell_search import Frames
 from ffbidx_core.cell_search.bravais import bravais
 from ffbidx_core.errors import CellError, ParameterError
+from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import Array, cell_from_parameters
-from ffbidx_core.model.lattice import centring_basis
 from ffbidx_core.model.unknown.selling import reduced_cell
 from ffbidx_core.simulate import Scenario, simulate
 

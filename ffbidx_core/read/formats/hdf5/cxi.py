@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import InputError
-from ....model.cell import Array
+from ....model.basis import ConventionalCells
 from ....model.detector.panels import Geometry
 from ....model.records.ragged import offsets_of
 from ...files.datasets import errors_of, find, groups_with, open_dataset
@@ -62,7 +62,7 @@ class CxiFile(OpenHdf5):
     """
 
     units_assumed = False
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
     format = "CXI peak lists"
 
     def __init__(self, path: str, geometry: Geometry | None) -> None:

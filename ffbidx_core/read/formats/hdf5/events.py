@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import InputError
+from ....model.basis import ConventionalCells
 from ....model.cell import Array
 from ....model.detector.panels import Geometry, Reading
 from ....model.records.ragged import offsets_of
@@ -117,7 +118,7 @@ class EventsFile(OpenHdf5):
     """
 
     units_assumed = False
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
     format = "peak lists of events"
 
     def __init__(self, path: str, geometry: Geometry | None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import InputError
-from ....model.cell import Array
+from ....model.basis import ConventionalCells
 from ....model.detector.panels import Geometry
 from ....model.detector.peaks import DetectorPeaks
 from ...files.datasets import errors_of, find, open_dataset, open_file
@@ -77,7 +77,7 @@ class KeptSpots(OpenHdf5):
 
     format = "spots in results"
     units_assumed = False
-    cells: Array | None = None
+    cells: ConventionalCells | None = None
     half_pixel_shift: bool | None = None
 
     def __init__(self, path: str, source: str) -> None:

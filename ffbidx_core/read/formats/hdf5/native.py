@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import CellError, InputError
+from ....model.basis import ConventionalCells, as_given
 from ....model.cell import Array, check_cell
 from ....model.detector.panels import Geometry
 from ....model.detector.peaks import DetectorPeaks
@@ -144,7 +145,7 @@ class Hdf5File(OpenHdf5):
             _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
             _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
 
-    def _read_cells(self) -> Array | None:
+    def _read_cells(self) -> ConventionalCells | None:
         dataset = open_dataset(self._file, self.path, "/cells", "f", (None, 3, 3))
         if dataset is None or len(dataset) == 0:
             return None
@@ -158,7 +159,7 @@ class Hdf5File(OpenHdf5):
                 check_cell(cell)
             except CellError as error:
                 raise InputError(self.path, f"cell {i}: {error}", "/cells") from None
-        return cells
+        return as_given(cells)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
         """Some of the frames, ascending, in parts of at most `MOST_SPOTS` spots or one frame.
