@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     help="Geometry file of the run, in which panels are moved.  [default: the copy in the results or the inputs]",
 )
 @click.option(
+    "--level",
+    metavar="LEVEL",
+    default="panel",
+    show_default=True,
+    help="The smallest parts that move by themselves: panel, group (rigid groups of panels), detector (as a whole), or "
+    "the name of a rigid_group_collection of the geometry file.",
+)
+@click.option(
     "--try/--no-try",
     "tries",
     default=True,
@@ -44,6 +52,7 @@ def command(
     results: str,
     output: str | None,
     geometry: str | None,
+    level: str,
     tries: bool,
     millepede: str | None,
     png: str | None,
@@ -75,7 +84,7 @@ def command(
 
         require_matplotlib()
     with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
-        found = refine_results(results, devices, geometry)
+        found = refine_results(results, devices, geometry, level=level)
     refined, names = found.refined, found.names
     if refined.fit is not None and output is not None:
         check_suffix(output, found.target)

@@ -124,7 +124,7 @@ class _Fit:
         self.capture = np.minimum(CAPTURE * shortest, FARTHEST)[peaks.input_cell]
         self.kind, self.level = np.tile(KINDS, tree.n_nodes), np.repeat(tree.level, 6)
         self.motion = np.zeros(6 * tree.n_nodes) if start is None else start.ravel().copy()
-        self.sizes = np.tile(FIRST, (int(tree.level.max()) + 1, 1))
+        self.sizes = np.tile(FIRST, (int(tree.level.max(initial=0)) + 1, 1))
         self.gamma = np.zeros(len(owner))
         self.scale, self.scatter, self.wide = np.zeros(3), 3e-3, 0.0
 
@@ -230,7 +230,7 @@ def fit_panels(
         if step >= 2:
             fit.learn_sizes(covariance)
         is_narrow = fit.wide * NARROWER**step < fit.scale[0]
-        if is_narrow and step > rounds // 2 and np.abs(change[:m]).max() < SETTLED:
+        if is_narrow and step > rounds // 2 and np.abs(change[:m]).max(initial=0.0) < SETTLED:
             break
     squares = summed(weight * (left[:, :2] ** 2).sum(axis=1) / 2, crystal, peaks.n_crystals)
     counts = summed(weight, crystal, peaks.n_crystals)

@@ -47,7 +47,9 @@ class Gain:
         return self.n_crystals >= 2 and self.mean > SURE * self.error and self.mean > 0
 
 
-def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, start: Array | None = None) -> Gain:
+def held_out_gain(
+    peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, start: Array | None = None, *, whole: bool = True
+) -> Gain:
     """Fit every other frame; then fit the crystals of the rest, and the detector as a whole, to either position.
 
     Parameters
@@ -56,6 +58,9 @@ def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, st
         The panels before the fit.
     start : (n, 6)
         Motions of the nodes of the tree with which the crystals were found; None: the panels before the fit.
+    whole
+        Whether the detector as a whole is fitted to the crystals at either position; without it a motion of the whole
+        detector counts as a gain.
     """
     here = panels if start is None else panels.moved(tree.of_panels(start))
     indexed = np.flatnonzero(peaks.indexed)
@@ -68,7 +73,7 @@ def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, st
     for fitted, others in taken:
         after = fit_panels(peaks.take(fitted), panels, tree, start=start).panels
         unseen = peaks.take(others)
-        pairs.append(np.column_stack([misfits(unseen, place) for place in (here, after)]))
+        pairs.append(np.column_stack([misfits(unseen, place, whole=whole) for place in (here, after)]))
     both = np.concatenate(pairs)
     both = both[np.isfinite(both).all(axis=1)]
     if len(both) < 2:
@@ -78,8 +83,8 @@ def held_out_gain(peaks: IndexedPeaks, panels: PlacedPanels, tree: PanelTree, st
     return Gain(before, after_rms, float(gain.mean()), float(gain.std(ddof=1) / np.sqrt(len(gain))), len(gain))
 
 
-def misfits(peaks: IndexedPeaks, panels: PlacedPanels) -> Array:
-    """The rms residual (C,) of each crystal, pixels, if the detector may move only as a whole."""
-    whole = PanelTree.of(panels, ())
-    root = PanelTree(whole.joined[:, :6], whole.level[:1], whole.members[:1])
+def misfits(peaks: IndexedPeaks, panels: PlacedPanels, *, whole: bool = True) -> Array:
+    """The rms residual (C,) of each crystal, pixels, if the detector may move only as a `whole`, or not at all."""
+    tree, n = PanelTree.of(panels, ()), int(whole)
+    root = PanelTree(tree.joined[:, : 6 * n], tree.level[:n], tree.members[:n])
     return fit_panels(peaks, panels, root, rounds=WHOLE_ROUNDS, vote=False).misfit

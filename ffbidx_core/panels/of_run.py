@@ -17,6 +17,7 @@ from ..read.indexed_frames import RunInputs
 from ..read.results import read_run
 from ..read.sift import ResolutionLimits
 from .gather import MOST_FRAMES, Gathered, of_results
+from .levels import PANEL
 from .refine import PanelTrials, Refinement, refine
 
 OTHER_PANELS = "has other panels than the geometry of the run: give the file that the run had"
@@ -47,7 +48,12 @@ class RefinedRun:
 
 
 def refine_results(
-    path: str, devices: Devices | None, target: str | None = None, *, most: int = MOST_FRAMES
+    path: str,
+    devices: Devices | None,
+    target: str | None = None,
+    *,
+    most: int = MOST_FRAMES,
+    level: str = PANEL,
 ) -> RefinedRun:
     """Refine the panels of a run with a sample of its frames.
 
@@ -61,13 +67,15 @@ def refine_results(
         Geometry file of the run, for its text and groups; None: the copy in the results or the inputs.
     most
         Largest number of frames of the sample.
+    level
+        The smallest parts of the detector that move by themselves, see `ffbidx_core.panels.levels.tree_of`.
 
     Raises
     ------
     InputError
         If spots cannot be read, or have no pixels.
     UsageError
-        If the file `target` has other panels than the run.
+        If the file `target` has other panels than the run, or the detector has no such level.
     """
     header, _, record, _, _ = read_run(path)
     inputs = RunInputs.of_header(header, None, record, path)
@@ -76,12 +84,12 @@ def refine_results(
     names = [panel.name for panel in gathered.geometry.detector.panels]
     if [panel.name for panel in file.detector.panels] != names:
         raise UsageError(f"{target}: {OTHER_PANELS}")
-    gathered = replace(gathered, geometry=replace(gathered.geometry, groups=file.groups))
+    gathered = replace(gathered, geometry=replace(gathered.geometry, groups=file.groups, collections=file.collections))
     trials = None
     if devices is not None:
         limits = ResolutionLimits(record.settings.get("d_min"), record.settings.get("d_max"))
         trials = PanelTrials(devices, Parameters.of_json(header.parameters), limits)
-    return RefinedRun(refine(gathered, trials), file, gathered.distance)
+    return RefinedRun(refine(gathered, trials, level=level), file, gathered.distance)
 
 
 def _as_given(gathered: Gathered, inputs: RunInputs, settings: dict[str, Any]) -> Geometry:

@@ -16,13 +16,14 @@ from ..model.cell import Array
 from ..model.chance.evidence import Evidence
 from ..model.detector.beam_shift import BeamShift
 from ..model.detector.placed import PlacedPanels
-from ..model.detector.tree import PanelTree, groups_by_nearness
+from ..model.detector.tree import PanelTree
 from ..model.records.ragged import evenly, offsets_of, rows_of
 from ..parameters import Parameters
 from ..read.sift import ResolutionLimits
 from .fit import PanelFit, fit_panels
 from .gate import FEWEST_CRYSTALS, Gain, held_out_gain
 from .gather import Gathered
+from .levels import PANEL, tree_of
 from .peaks import IndexedPeaks
 
 MOST_ROUNDS = 6
@@ -74,6 +75,8 @@ class Refinement:
         The frames with the crystals that were found with the given panels.
     why : str
         Reason why nothing more was moved.
+    level : str
+        The smallest parts of the detector that move by themselves.
     """
 
     before: PlacedPanels
@@ -87,11 +90,17 @@ class Refinement:
     first: Evidence | None = None
     last: Evidence | None = None
     why: str = ""
+    level: str = PANEL
 
     @property
     def at_first(self) -> PlacedPanels:
         """The panels from which the first fit starts."""
         return self.before.moved(self.tree.of_panels(self.start))
+
+    @property
+    def moves_whole(self) -> bool:
+        """Whether the detector moves as a whole only, as was asked for."""
+        return self.level != PANEL and self.tree.n_nodes == 1
 
     @property
     def panels(self) -> PlacedPanels:
@@ -183,7 +192,9 @@ class PanelTrials:
         return rows, some
 
 
-def refine(gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST_ROUNDS) -> Refinement:
+def refine(
+    gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST_ROUNDS, level: str = PANEL
+) -> Refinement:
     """Move panels by the residuals if crystals that were not fitted agree better and frames are indexed better.
 
     Parameters
@@ -194,21 +205,29 @@ def refine(gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST
         Trials that index the frames; None: there is one round, with the existing crystals.
     rounds
         Largest number of rounds.
+    level
+        The smallest parts of the detector that move by themselves, see `ffbidx_core.panels.levels.tree_of`.
+
+    Raises
+    ------
+    UsageError
+        If the detector has no such level.
     """
     before, peaks = gathered.panels, gathered.peaks
-    tree = PanelTree.of(before, gathered.geometry.groups or groups_by_nearness(before))
-    start, found, evidence = np.zeros((tree.n_nodes, 6)), peaks, None
+    tree = tree_of(gathered.geometry, before, level)
+    refined = Refinement(before, tree, peaks, peaks, np.zeros((tree.n_nodes, 6)), level=level)
     if trials is not None and peaks.n_frames:
-        shift = trials.settle_beam(peaks, before)
-        start[0, :2] = -shift.radian * before.centre[:, 2].mean() / before.pixel
-        found, evidence = trials.to_teach(peaks, before.moved(tree.of_panels(start)))
-    refined = Refinement(before, tree, found, found, start, first=evidence, last=evidence)
+        if not refined.moves_whole:
+            shift = trials.settle_beam(peaks, before)
+            refined.start[0, :2] = -shift.radian * before.centre[:, 2].mean() / before.pixel
+        refined.peaks, refined.first = trials.to_teach(peaks, refined.at_first)
+        refined.first_peaks, refined.last = refined.peaks, refined.first
     for _ in range(rounds if trials is not None else 1):
         if not _one_round(refined, trials):
             break
     if refined.rounds > 1:
         # The first fit used fewer crystals.
-        refined.gain = held_out_gain(refined.peaks, before, tree, start)
+        refined.gain = held_out_gain(refined.peaks, before, tree, refined.start, whole=not refined.moves_whole)
     return refined
 
 
@@ -221,7 +240,9 @@ def _one_round(refined: Refinement, trials: PanelTrials | None) -> bool:
     start = refined.start if refined.fit is None else refined.fit.nodes
     if refined.fit is None:
         # Later fits use more crystals, or crystals that are found with better panels.
-        gain = refined.gain = held_out_gain(peaks, refined.before, refined.tree, refined.start)
+        gain = refined.gain = held_out_gain(
+            peaks, refined.before, refined.tree, refined.start, whole=not refined.moves_whole
+        )
         refined.why = NOT_BETTER.format(-gain.mean, gain.error)
         speak = refined.last is not None and int(refined.last.indexed.sum()) < FEW and gain.mean > 0
         if not gain.is_sure and not speak:

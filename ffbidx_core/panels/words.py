@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .fit import PanelFit
+from .levels import PANEL
 from .refine import FEW_PEAKS, Refinement
 
 COLUMNS = ("dx / px", "dy / px", "dz / px", "turn / mrad", "tilt x / mrad", "tilt y / mrad")
@@ -99,8 +100,12 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
         f"The detector as a whole moved by {x:+.2f} ± {ex:.2f} px in x, {y:+.2f} ± {ey:.2f} px in y and {z:+.2f} ± "
         f"{ez:.2f} px along the beam."
     )
+    if refined.level != PANEL:
+        n_groups = refined.tree.n_nodes - 1
+        moved = f"{n_groups} groups of panels moved, no panel within its group" if n_groups else "no panel moved alone"
+        yield f"With --level {refined.level} {moved}."
     few = [names[i] for i in np.flatnonzero(fit.counts < FEW_PEAKS).tolist()]
-    if few:
+    if few and refined.level == PANEL:
         listed = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")
         yield f"With fewer than {FEW_PEAKS:.0f} peaks {listed} moved with their group."
     yield UNTOLD
@@ -115,7 +120,12 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
 def as_dict(refined: Refinement, names: Sequence[str]) -> dict[str, Any]:
     """The result as a dictionary that can be written as JSON."""
     fit, gain = refined.fit, refined.gain
-    found: dict[str, Any] = {"moved": fit is not None, "why": refined.why, "rounds": refined.rounds}
+    found: dict[str, Any] = {
+        "moved": fit is not None,
+        "level": refined.level,
+        "why": refined.why,
+        "rounds": refined.rounds,
+    }
     if gain is not None:
         found["held_out"] = {name: getattr(gain, name) for name in ("before", "after", "mean", "error", "n_crystals")}
     if refined.first is not None and refined.last is not None:

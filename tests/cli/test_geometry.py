@@ -88,6 +88,7 @@ def test_bad_requests_are_one_line(wrong, tmp_path, capsys):
         ([str(results), "-o", str(results), "--overwrite"], 2, "is the input"),
         ([str(results), "-o", str(tmp_path / "x.expt")], 2, "name the output .geom"),
         ([str(spots)], 2, "not a results file"),
+        ([str(results), "--level", "asic"], 2, "it has detector, group, panel, quadrants"),
         ([str(tmp_path / "none.h5")], 2, "none.h5"),
     ):
         assert main(["geometry", *arguments, "--no-try"]) == status, arguments

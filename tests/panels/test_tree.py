@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from ffbidx_core.model.detector.geometry_file import geometry_text
 from ffbidx_core.model.detector.placed import PlacedPanels, rotations
 from ffbidx_core.model.detector.tree import PanelTree, groups_by_nearness, nested
 from ffbidx_core.read.geometry.any import parse_geometry
-from ffbidx_core.read.geometry.groups import groups_of_hierarchy, groups_of_lines
+from ffbidx_core.read.geometry.groups import collections_of_lines, groups_of_hierarchy, groups_of_lines
 from tests.helpers.panels.detectors import many_panels
 
 
@@ -27,6 +28,21 @@ def test_groups_of_groups_are_resolved_and_a_group_in_itself_is_none():
 def test_collections_add_no_groups():
     named = {"rigid_group_q": "p0 p1", "rigid_group_collection_c": "q", "rigid_group_one": "p0"}
     assert groups_of_lines(named, ["p0", "p1"]) == ((0, 1),)
+
+
+def test_collections_name_groups_also_of_one_panel():
+    named = {
+        "rigid_group_q": "p0,p1", "rigid_group_one": "p2", "rigid_group_collection_c": "q,one,none",
+        "rigid_group_collection_empty": "none",
+    }  # fmt: skip
+    assert collections_of_lines(named, ["p0", "p1", "p2"]) == (("c", ((0, 1), (2,))),)
+
+
+def test_a_geometry_written_anew_has_its_groups_and_collections():
+    geometry = parse_geometry("x", many_panels(4, 4))
+    again = parse_geometry("y", geometry_text(geometry))
+    assert geometry.collections == (("quadrants", tuple(tuple(range(8 * q, 8 * q + 8)) for q in range(4))),)
+    assert (again.groups, again.collections) == (geometry.groups, geometry.collections)
 
 
 def test_groups_of_a_hierarchy():

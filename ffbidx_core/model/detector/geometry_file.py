@@ -43,9 +43,13 @@ def geometry_text(geometry: Geometry) -> str:
         dims = ("%", str(number), "ss", "fs") if are_layers else panel.dims
         lines += [f"{panel.name}/dim{i} = {what}" for i, what in enumerate(dims)]
     lines += [line for i, region in enumerate(geometry.detector.bad) for line in _region_lines(f"bad{i}", region)]
+    groups = list(dict.fromkeys((*geometry.groups, *(group for _, level in geometry.collections for group in level))))
     lines += [
-        f"rigid_group_g{i} = {','.join(panels[number].name for number in group)}"
-        for i, group in enumerate(geometry.groups)
+        f"rigid_group_g{i} = {','.join(panels[number].name for number in group)}" for i, group in enumerate(groups)
+    ]
+    lines += [
+        f"rigid_group_collection_{name} = {','.join(f'g{groups.index(group)}' for group in level)}"
+        for name, level in geometry.collections
     ]
     return "\n".join(lines) + "\n"
 

@@ -271,6 +271,8 @@ class Geometry:
         Notes to the user on assumptions and on lines of the geometry without effect.
     groups : tuple of tuple of int
         Numbers of the panels in each group that is mounted together; a group may be part of another.
+    collections : tuple of (str, tuple of tuple of int)
+        Names of levels of the detector, each with the groups of panels that make it up.
     shift : (2,) of Reading or None
         Displacement of the detector along x and y that the files record for each frame, see `Detector.positions`. None
         if it is the same for all frames; it is then part of the panels' corners.
@@ -286,6 +288,7 @@ class Geometry:
     by_hand: bool = False
     notes: tuple[str, ...] = ()
     groups: tuple[tuple[int, ...], ...] = ()
+    collections: tuple[tuple[str, tuple[tuple[int, ...], ...]], ...] = ()
     shift: tuple[Reading | None, Reading | None] = (None, None)
 
 

@@ -15,6 +15,9 @@ from .placed import MRAD, PlacedPanels
 Groups = tuple[tuple[int, ...], ...]
 """Numbers of the panels in each group that is mounted together; a group may be part of another."""
 
+Collections = tuple[tuple[str, Groups], ...]
+"""Names of levels of a detector, each with the groups that make it up."""
+
 NEAR = 10.0
 """Gap in pixels below which two panels belong to one module, for a detector whose groups are not given."""
 _EDGE_POINTS = 13
@@ -70,6 +73,13 @@ class PanelTree:
             block[mine, :3, 3:] = -cross_matrix(middle[mine] - centre) * (MRAD / panels.pixel)
             blocks.append(block.reshape(-1, 6))
         return cls(np.concatenate(blocks, axis=1), np.array(depth, dtype=np.int64), members)
+
+    def down_to(self, finest: Iterable[Iterable[int]]) -> PanelTree:
+        """The tree with those nodes only that hold one of some sets of panels: what is within a set moves with it."""
+        sets = [set(group) for group in finest]
+        kept = np.array([i == 0 or any(each <= set(m.tolist()) for each in sets) for i, m in enumerate(self.members)])
+        members = [mine for mine, is_kept in zip(self.members, kept, strict=True) if is_kept]
+        return PanelTree(self.joined[:, np.repeat(kept, 6)], self.level[kept], members)
 
     def of_panels(self, motion: Array) -> Array:
         """The motions (P, 6) of the panels that follow from the motions (n, 6) of the nodes."""

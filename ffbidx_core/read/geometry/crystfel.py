@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...model.detector.geometry_file import BY_HAND, SENSOR
 from ...model.detector.panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
 from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, millimetres, to_angstrom
-from .groups import groups_of_lines
+from .groups import collections_of_lines, groups_of_lines
 from .without_effect import lines_without_effect
 
 LARGEST_GEOMETRY_FILE = 2**20
@@ -67,6 +67,7 @@ def parse_crystfel(path: str, text: str) -> Geometry:
         text=text,
         by_hand=BY_HAND in text,
         groups=groups_of_lines(lines.groups, list(lines.panels)),
+        collections=collections_of_lines(lines.groups, list(lines.panels)),
         shift=(in_files[0], in_files[1]),
         notes=lines_without_effect(path, text),
     )

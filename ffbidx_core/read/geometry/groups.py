@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...model.detector.tree import Groups
+from ...model.detector.tree import Collections, Groups
 
 RIGID, COLLECTION, GROUP = "rigid_group_", "rigid_group_collection_", "group_"
 
@@ -17,12 +17,40 @@ def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
     ----------
     named
         Values of the lines `group_NAME` and `rigid_group_NAME`: names of panels or, of `group_NAME`, of other groups.
-        Collections of rigid groups say nothing that the groups do not.
+        Collections of rigid groups add no group to these.
     panels
         Names of the panels.
     """
+    return tuple(group for group in _members(named, panels).values() if len(group) > 1)
+
+
+def collections_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Collections:
+    """The groups of each line `rigid_group_collection_NAME` of a CrystFEL geometry file, by that name.
+
+    Parameters
+    ----------
+    named
+        Values of the lines of groups and of collections: names of panels, and names of groups.
+    panels
+        Names of the panels.
+    """
+    members = _members(named, panels)
+    found = (
+        (key.removeprefix(COLLECTION), tuple(members[name] for name in _names(value) if members.get(name)))
+        for key, value in named.items()
+        if key.startswith(COLLECTION)
+    )
+    return tuple((name, groups) for name, groups in found if groups)
+
+
+def _names(value: str) -> list[str]:
+    return value.replace(",", " ").split()
+
+
+def _members(named: Mapping[str, str], panels: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The numbers of the panels of each group by its name."""
     members = {
-        key.removeprefix(RIGID).removeprefix(GROUP): value.replace(",", " ").split()
+        key.removeprefix(RIGID).removeprefix(GROUP): _names(value)
         for key, value in named.items()
         if not key.startswith(COLLECTION)
     }
@@ -36,8 +64,7 @@ def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
             return []
         return [panel for member in members.get(name, ()) for panel in resolved(member, (*within, name))]
 
-    found = (tuple(sorted(set(resolved(name, ())))) for name in members)
-    return tuple(group for group in found if len(group) > 1)
+    return {name: tuple(sorted(set(resolved(name, ())))) for name in members}
 
 
 def groups_of_hierarchy(hierarchy: Mapping[str, Any]) -> Groups:

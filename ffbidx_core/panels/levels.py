@@ -1,0 +1,48 @@
+"""The smallest parts of a detector that move by themselves: the whole detector, groups, panels, or a named level."""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from ..model.detector.panels import Geometry
+from ..model.detector.placed import PlacedPanels
+from ..model.detector.tree import PanelTree, groups_by_nearness
+
+DETECTOR, GROUP, PANEL = "detector", "group", "panel"
+
+
+def tree_of(geometry: Geometry, panels: PlacedPanels, level: str = PANEL) -> PanelTree:
+    """The parts of a detector that move, down to a level.
+
+    Parameters
+    ----------
+    geometry
+        Names the groups of panels; without groups, panels near each other are a group.
+    panels
+        The panels at their places.
+    level
+        `detector`, `group` (the detector and all groups), `panel` (everything), or the name of a collection of groups
+        (the detector, these groups, and those that hold them).
+
+    Raises
+    ------
+    UsageError
+        If the detector has no such level.
+    """
+    groups = geometry.groups or groups_by_nearness(panels)
+    tree = PanelTree.of(panels, groups)
+    collections = dict(geometry.collections)
+    if level == PANEL:
+        return tree
+    if level == DETECTOR:
+        return tree.down_to([range(panels.n_panels)])
+    if level == GROUP:
+        found = tree.down_to([group for group in groups if len(group) > 1])
+    elif level in collections:
+        # A group that overlaps in part with a larger one is no part of the tree.
+        found = tree.down_to(collections[level])
+    else:
+        names = ", ".join((DETECTOR, GROUP, PANEL, *collections))
+        raise UsageError(f"--level {level}: the geometry has no such level; it has {names}")
+    if found.n_nodes == 1 < panels.n_panels:
+        raise UsageError(f"--level {level}: no panels of this geometry are a group; --level {DETECTOR} moves them all")
+    return found
