@@ -68,7 +68,12 @@ class Bravais:
     def input_cell(self) -> InputCell:
         """The conventional cell as an input cell; a rhombohedral lattice is on hexagonal axes."""
         cell = cell_from_parameters(exact_parameters(self.code, self.parameters))
-        return InputCell(as_given(cell), Lattice.of_cell(cell, "H" if self.code == "hR" else self.code[1]))
+        return InputCell(as_given(cell), Lattice.of_cell(cell, centring_of(self.code)))
+
+
+def centring_of(code: str) -> str:
+    """The centring letter of the conventional cell of a Bravais type; a rhombohedral lattice is on hexagonal axes."""
+    return "H" if code == "hR" else code[1]
 
 
 def exact_parameters(code: str, parameters: Array) -> Array:

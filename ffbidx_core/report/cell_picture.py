@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..cell_search import CellSearch, FoundCell, Frames
+from ..cell_search.bravais import centring_of
 from ..cell_search.search import EVIDENCE
 from ..cell_search.verdict import is_near
 from ..cell_search.words import type_in_words
@@ -64,7 +65,7 @@ def search_pictures(path: str, found: RunColumns, search: Mapping[str, Any]) -> 
     )
     yield Picture("cell_search", "search", figure, caption, wide=True)
     for number, cell in enumerate(search["cells"]):
-        best = list(_best_frames(path, found, cell))
+        best = list(best_frames(path, found, cell))
         if best:
             planes = Figure(figsize=(8.6, 2.9))
             _draw_planes(list(planes.subplots(1, 3, sharey=True)), best[0][1], [indexed for indexed, _ in best])
@@ -116,14 +117,14 @@ def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
     return sorted(on_planes, key=lambda each: -int(each[1].sum()))[:BEST_FRAMES]
 
 
-def _best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Iterator[tuple[OnPlanes, Array]]:
+def best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Iterator[tuple[OnPlanes, Array]]:
     """The best frames of a run for a cell that was found, each with the input cell; none where the inputs are gone."""
     if not len(found.cells):
         return
     differ = [np.abs(cell_parameters(each) - cell["parameters"]).max() for each in found.input_cells]
     row = int(np.argmin(differ))
     given = as_given(found.input_cells[row])
-    change = ChangeOfBasis.of(given, cell["bravais"][1])
+    change = ChangeOfBasis.of(given, centring_of(cell["bravais"]))
     mine = np.flatnonzero(found.input_cell == row)
     frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
     for k in mine[np.argsort(-found.n_indexed[mine], kind="stable")][:BEST_FRAMES]:
@@ -131,5 +132,5 @@ def _best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Itera
             spots = read_spots(path, find_frame(path, str(frame[k]))[1]).spots
         except FfbidxError:
             continue
-        fractional = spots @ found.cells[k].astype(np.float64).T
-        yield (fractional, is_near(fractional @ change.to_conventional, change.primitive(given))), given
+        crystal = as_given(found.cells[k].astype(np.float64))
+        yield (spots @ crystal.T, is_near(spots @ change.primitive(crystal).T, change.primitive(given))), given

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ffbidx_core.cell_search import Frames
-from ffbidx_core.cell_search.bravais import bravais
+from ffbidx_core.cell_search.bravais import bravais, centring_of
 from ffbidx_core.errors import CellError, ParameterError
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import Array, cell_from_parameters
@@ -92,11 +92,6 @@ def random_cell(code: str, axes: tuple[float, float], rng: np.random.Generator) 
             continue
         if bravais(cell, 0.012).code == code:
             return parameters
-
-
-def centring_of(code: str) -> str:
-    """The letter of the centring; a rhombohedral lattice is on hexagonal axes."""
-    return "H" if code == "hR" else code[1]
 
 
 def frames_of(row: Row, code: str, seed: int) -> tuple[Frames, list[tuple[str, Array]]]:
