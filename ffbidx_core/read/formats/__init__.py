@@ -1,1 +1,1 @@
-"""Spot files, one module a format, and `open`, which recognises the format by the content."""
+"""Readers of spot files, one module for each format, and `open`, which recognises the format by the content."""

@@ -1,4 +1,4 @@
-"""DIALS reflection tables (strong.refl), MessagePack or HDF5, with their experiment list."""
+"""Reading of DIALS reflection tables (strong.refl), in MessagePack or HDF5, with their experiment list."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from .peaks import HALF_PIXEL, PeakLists, PeakPlacer
 from .per_frame import DISTANCE, WAVELENGTH, Listed, PerFrame, Same
 
 MOST_WRONG_ROWS = 0.1
-"""Share of the rows of a table with a panel that the detector has not from which on the list is another one's."""
+"""Fraction of rows with a panel that the detector lacks, above which the experiment list belongs to another table."""
 _NEEDS_EXPERIMENTS = (
     "is a DIALS reflection table: give its experiment list with -g FILE.expt, or put it beside the table under its name"
 )
 
 
 class DialsFile:
-    """A reflection table opened for reading; a frame is an image of its experiments.
+    """A reflection table that is open for reading; a frame is an image of the table's experiments.
 
     Parameters
     ----------
+    path
+        The reflection table.
     geometry
-        Geometry of the experiment list.
+        Geometry of the experiment list; None for the list beside the table.
 
     Raises
     ------
     InputError
-        When the table cannot be used, or the experiment list is missing or does not fit it.
+        If the table cannot be used, or the experiment list is missing or does not fit the table.
     """
 
     format = "DIALS reflections"
@@ -52,10 +54,10 @@ class DialsFile:
         if geometry is None or not is_experiments(geometry.text):
             raise InputError(path, _NEEDS_EXPERIMENTS)
         self.geometry: Geometry | None = geometry
-        # dxtbx's pixels are measured from corners.
+        # Pixels of dxtbx are measured from the outer corner of the first pixel.
         self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)
         self._experiments = parse_experiments("the experiment list", geometry.text)
-        # Experiments on images that another one has already have no frames of their own.
+        # An experiment on the images of an earlier experiment has no frames of its own.
         own = self._experiments.same_images == np.arange(len(self._experiments.wavelength))
         self._bases = offsets_of(np.where(own, self._experiments.n_frames, 0))
         self.n_frames = int(self._bases[-1])
@@ -68,6 +70,7 @@ class DialsFile:
         self._placer = PeakPlacer(path, geometry)
 
     def _sort(self, table: Table) -> None:
+        """Assign the rows of the table to frames."""
         columns = table.columns
         experiment, panel = (columns[name].astype(np.int64) for name in ("id", "panel"))
         places = columns["xyzobs.px.value"]
@@ -81,10 +84,10 @@ class DialsFile:
         if wrong.sum() > MOST_WRONG_ROWS * len(wrong):
             raise InputError(self.path, f"has the panel {panel[wrong][0]}; the detector has {n_panels}", "panel")
         if wrong.any():
-            # A place that is not a number makes its frame a bad one.
+            # A position of nan makes the frame a bad one.
             places, panel = np.where(wrong[:, None], (np.nan, np.nan, 1.0) * places, places), np.where(wrong, 0, panel)
             row = int(wrong.argmax())
-            what = f"{int(wrong.sum())} rows, the first of them {row}, are on panels that the detector has not"
+            what = f"{int(wrong.sum())} rows, the first of them {row}, are on panels that the detector does not have"
             self._notes.append(f"{self.path}, panel: {what}: their frames are bad")
         experiment = self._on_images(experiment, columns.get(IMAGE_SET))
         has_images = experiment >= 0
@@ -102,9 +105,9 @@ class DialsFile:
         self._intensity = columns[INTENSITY][rows] if INTENSITY in columns else None
 
     def _by_identifier(self, experiment: NDArray[np.int64], identifiers: dict[int, str]) -> NDArray[np.int64]:
-        """The experiment of each spot in the list: by its identifier, where table and list have them, else by number.
+        """Number in the list of each spot's experiment, by identifier if table and list have them, else by number.
 
-        A spot whose experiment the list has not gets -1.
+        The number is -1 for a spot whose experiment is not in the list.
         """
         in_list = {name: number for number, name in enumerate(self._experiments.identifiers) if name}
         if not (in_list and identifiers):
@@ -117,11 +120,11 @@ class DialsFile:
         return np.array(known, dtype=np.int64)[where]
 
     def _on_images(self, experiment: NDArray[np.int64], image_set: NDArray[Any] | None) -> NDArray[np.int64]:
-        """The experiment of each spot; a spot that none has indexed (-1) gets the first one of its image set."""
+        """The experiment of each spot; for an unindexed spot (-1) it is the first experiment of its image set."""
         if image_set is None:
             return experiment
         of_set = np.full(max(int(self._experiments.image_set.max()), -1) + 1, -1)
-        # From the last to the first, so that the first of each stays.
+        # The loop runs backwards, so that the first experiment of each image set remains.
         for number in np.flatnonzero(self._experiments.image_set >= 0)[::-1]:
             of_set[self._experiments.image_set[number]] = number
         is_known = (experiment < 0) & (image_set >= 0) & (image_set < len(of_set))
@@ -130,12 +133,13 @@ class DialsFile:
         return found
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending."""
+        """Read the frames with the given ascending numbers."""
         at_once = max(1, MOST_SPOTS // max(1, int(np.diff(self._offsets).max(initial=0))))
         for begin in range(0, len(frames), at_once):
             yield self._read(frames[begin : begin + at_once])
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        """The frames with the given numbers."""
         known = self._experiments
         experiment = np.searchsorted(self._bases, frames, side="right") - 1
         counts = np.diff(self._offsets)[frames]
@@ -164,4 +168,4 @@ class DialsFile:
         return raw
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file is open."""

@@ -1,4 +1,4 @@
-"""The columns of DIALS reflection tables, in MessagePack or HDF5."""
+"""Reading of the columns of DIALS reflection tables, in MessagePack or HDF5."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TYPES: dict[str, tuple[str, int]] = {
     "vec3<double>": ("<f8", 3),
     "std::size_t": ("<u8", 1),
 }
-"""Types of the columns that are read: the NumPy type of their numbers, and how many numbers make a row."""
+"""Types of columns that are read: the NumPy type of the numbers, and the quantity of numbers in a row."""
 
 _BYTES = {b"\xc4": 1, b"\xc5": 2, b"\xc6": 4}
-"""First byte of binary data in MessagePack, and how many bytes after it hold the length."""
+"""First byte of binary data in MessagePack, and the number of bytes after it that hold the length."""
 _PIECE = 2**20
 _NEEDED = ("id", "panel", "xyzobs.px.value")
 INTENSITY, IMAGE_SET = "intensity.sum.value", "imageset_id"
@@ -38,7 +38,7 @@ class Table:
     Attributes
     ----------
     columns : dict
-        The columns that are read, by their names; n rows each.
+        Columns that are read, by name, with n rows each.
     identifiers : dict
         Identifier of each experiment that has one, by its number in the column `id`.
     """
@@ -48,24 +48,25 @@ class Table:
 
 
 def read_table(path: str) -> Table:
-    """The reflection table of a file.
+    """Read the reflection table in a file.
 
     Raises
     ------
     InputError
-        When it cannot be read, or lacks a column that is needed.
+        If the file cannot be read, or the table lacks a column that is needed.
     """
     return _of_hdf5(path) if h5py.is_hdf5(path) else _of_msgpack(path)
 
 
 def _of_msgpack(path: str) -> Table:
+    """The reflection table in a MessagePack file."""
     try:
         import msgpack
     except ImportError:
         raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
     try:
         with errors_of_file(path), open_plain(path) as file:
-            # Columns are read in pieces; all else is small.
+            # Columns are read in pieces; everything else is small.
             n_rows, data, identifiers = _table(msgpack.Unpacker(file, strict_map_key=False), path)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         detail = " ".join(str(error).split())[:60] or type(error).__name__
@@ -75,7 +76,7 @@ def _of_msgpack(path: str) -> Table:
 
 
 def _table(unpacker: Any, path: str) -> tuple[int, dict[str, Any], dict[int, str]]:
-    """The number of rows of a table, its columns (type, rows, and bytes of those that are read), and identifiers."""
+    """Number of rows, columns (type, rows, and bytes if the column is read) and identifiers of a table."""
     if unpacker.read_array_header() != 3 or unpacker.unpack() != TABLE_ID:
         raise ValueError("no reflection table")
     unpacker.skip()
@@ -100,7 +101,7 @@ def _table(unpacker: Any, path: str) -> tuple[int, dict[str, Any], dict[int, str
 
 
 def _stored(unpacker: Any, path: str, name: str) -> tuple[str, int, bytes]:
-    """Type, number of rows and bytes of a column; no bytes for a column that is not read, such as the shoeboxes."""
+    """Type, number of rows and bytes of a column; the bytes are empty if it is not read, such as the shoeboxes."""
     try:
         unpacker.read_array_header()
         kind = unpacker.unpack()
@@ -122,6 +123,7 @@ def _stored(unpacker: Any, path: str, name: str) -> tuple[str, int, bytes]:
 
 
 def _column(path: str, key: str, data: dict[str, tuple[str, int, bytes]], n_rows: int) -> NDArray[Any]:
+    """The values of a column, from its bytes."""
     if key not in data:
         raise InputError(path, f"has no column {key}; it has {', '.join(list(data)[:6])}")
     try:
@@ -136,7 +138,7 @@ def _column(path: str, key: str, data: dict[str, tuple[str, int, bytes]], n_rows
 
 
 def _of_hdf5(path: str) -> Table:
-    """All groups of a table, one after the other."""
+    """The reflection table in an HDF5 file, with the rows of all its groups."""
     identifiers: dict[int, str] = {}
     parts: dict[str, list[NDArray[Any]]] = {}
     with open_file(path) as file:
@@ -163,10 +165,12 @@ def _of_hdf5(path: str) -> Table:
 
 
 def _text(name: Any) -> str:
+    """A name in an HDF5 attribute as text."""
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
 def _hdf5_tables(file: h5py.File, path: str) -> Iterator[str]:
+    """Paths of the groups that hold parts of the reflection table."""
     root = find(file, path, HDF5_GROUP)
     for process in root if isinstance(root, h5py.Group) else ():
         group = find(file, path, f"{HDF5_GROUP}/{process}")

@@ -1,4 +1,4 @@
-"""Spot files of every format, recognised by their content."""
+"""Opening of spot files of any format, which is recognised by the content."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .text import TextFile
 from .xds import SpotXdsFile, is_spot_xds
 
 _LONGEST_SIGNATURE = 64
-"""Bytes at the start of a reflection table within which its name comes."""
+"""Number of bytes at the beginning of a reflection table that contain the name of the format."""
 
 
 @dataclass(frozen=True)
 class _Content:
-    """The content of a file, read as far as it is asked for."""
+    """The content of a file, of which only the parts that are accessed are read."""
 
     path: str
 
@@ -36,22 +36,22 @@ class _Content:
 
     @functools.cached_property
     def text(self) -> str | None:
-        """The text of the file, None for HDF5; an `InputError` for all else."""
+        """The text of the file, or None for HDF5; anything else raises an `InputError`."""
         return read_text(self.path)
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How a format is recognised and opened, and why it is tried where it stands in its table.
+    """A format: how it is recognised and opened, and the reason for its place in the table.
 
     Attributes
     ----------
     matches : callable
-        Takes the content of a file; whether the file is in this format.
+        Function of the content of a file that returns whether the file has this format.
     open : callable
-        Takes content and geometry.
+        Function of content and geometry that opens the file.
     reason : str
-        Why the format is tried neither earlier nor later.
+        Reason why the format is tried neither earlier nor later.
     """
 
     matches: Callable[[_Content], bool]
@@ -60,31 +60,37 @@ class _Format:
 
 
 def _open_stream(content: _Content, geometry: Geometry | None) -> SpotFile:
+    """Open a CrystFEL stream."""
     return StreamFile(content.path, geometry)
 
 
 def _open_dials(content: _Content, geometry: Geometry | None) -> SpotFile:
+    """Open a DIALS reflection table."""
     from .dials import DialsFile
 
     return DialsFile(content.path, geometry)
 
 
 def _open_hdf5(content: _Content, geometry: Geometry | None) -> SpotFile:
-    # Not imported for text, which is read without h5py.
+    """Open an HDF5 file of any format."""
+    # Imported here, since text is read without h5py.
     from .hdf5.open import open_hdf5_spots
 
     return open_hdf5_spots(content.path, geometry)
 
 
 def _refuse_json(content: _Content, geometry: Geometry | None) -> SpotFile:
+    """Reject a JSON file, which is probably an experiment list."""
     raise InputError(content.path, "is JSON: name the reflections of DIALS (.refl), and its experiment list with -g")
 
 
 def _open_spot_xds(content: _Content, geometry: Geometry | None) -> SpotFile:
+    """Open SPOT.XDS."""
     return SpotXdsFile(content.path, content.text or "", geometry)
 
 
 def _open_text(content: _Content, geometry: Geometry | None) -> SpotFile:
+    """Open a text file with the spots of one frame."""
     refuse_data_block(content.path, content.text or "")
     return TextFile(content.path, content.text or "")
 
@@ -93,49 +99,51 @@ FORMATS = (
     _Format(
         lambda content: content.head.startswith(SIGNATURE.encode()),
         _open_stream,
-        "by its first line, since streams are larger than text that is read whole",
+        "first, by its first line, since streams are too large to be read whole as text",
     ),
     _Format(
         lambda content: TABLE_ID.encode() in content.head[:_LONGEST_SIGNATURE],
         _open_dials,
-        "before the text is read, which refuses MessagePack as neither HDF5 nor text",
+        "before the text is read, since MessagePack is neither HDF5 nor text",
     ),
     _Format(
         lambda content: content.text is None,
         _open_hdf5,
-        "before all that asks for the text",
+        "before all formats that access the text",
     ),
     _Format(
         lambda content: is_experiments(content.text or ""),
         _refuse_json,
-        "before spots in text, whose reader would call the first line no number",
+        "before spots in text, whose reader would report that the first line is not a number",
     ),
     _Format(
         lambda content: is_spot_xds(content.text or ""),
         _open_spot_xds,
-        "before spots in text, which pixels in columns could pass for",
+        "before spots in text, for which columns of pixels could be mistaken",
     ),
     _Format(
         lambda content: True,
         _open_text,
-        "last: any text may be meant as spots, and its reader names the line that is none",
+        "last, since any text may be meant as spots, and the reader names the line that is not a spot",
     ),
 )
 """The formats in the order in which they are tried; the first that matches opens the file."""
 
 
 def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
-    """Open a spot file, its format recognised by its content.
+    """Open a spot file, whose format is recognised by its content.
 
     Parameters
     ----------
+    path
+        The spot file.
     geometry
-        For peaks in detector pixels; None: the file's own.
+        Geometry for peaks in detector pixels, or a beam shift; None for the file's own geometry.
 
     Raises
     ------
     InputError
-        When the file cannot be used, or needs a geometry that is not there.
+        If the file cannot be used, or needs a geometry and has none.
     """
     if isinstance(geometry, ShiftAlone):
         return _open_shifted(path, geometry.beam_shift)
@@ -145,6 +153,7 @@ def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
 
 
 def _open_shifted(path: str, shift: BeamShift) -> SpotFile:
+    """Open a spot file with its beam shifted."""
     file = open_spots(path)
     if file.geometry is None:
         return ShiftedSpots(file, shift)

@@ -1,4 +1,4 @@
-"""Peaks in detector pixels to spots in reciprocal space."""
+"""Conversion of peaks in detector pixels to spots in reciprocal space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...model.records.ragged import offsets_of
 from ..frames import RawFrames
 
 HALF_PIXEL = 0.5
-"""Pixels from the number of a pixel to its centre, which is measured from the corner of the first pixel."""
+"""Distance in pixels of a pixel's centre from its number, where positions are measured from the outer corner."""
 NEEDS_GEOMETRY = "holds peaks in detector pixels: give the geometry with -g FILE"
 
 
@@ -27,17 +27,21 @@ class PeakLists:
     Attributes
     ----------
     indices : (F,) int64
+        Index of each frame in the file.
     ids : list of str, F
+        Name of each frame in the file, or empty.
     fs, ss : (N,) float64
-        Data coordinates, pixels from the corner of the first pixel.
+        Positions of the peaks in the data, in pixels from the outer corner of the first pixel.
     offsets : (F + 1,) int64
+        Frame f owns the peaks offsets[f]:offsets[f + 1].
     wavelength, distance : (F,) float64
         Wavelength, angstrom, and detector distance, mm, of each frame.
     intensity : (N,) float64 or None
+        Intensity of each peak in units of the file; None if the file has none.
     panel : (N,) int64 or None
-        Number of each peak's panel; None: the panel whose area holds the peak.
+        Number of each peak's panel; None for the panel whose area contains the peak.
     shift : (F, 2) float64 or None
-        How far the detector is moved along x and y on each frame, mm; None: it is not.
+        Displacement of the detector along x and y on each frame, mm; None if it is not displaced.
     """
 
     indices: NDArray[np.int64]
@@ -53,12 +57,14 @@ class PeakLists:
 
 
 class PeakPlacer:
-    """Makes spots of peaks, and leaves out those that are on no panel or in a bad region.
+    """Converts peaks to spots, and leaves out peaks that lie on no panel or in a bad region.
 
     Parameters
     ----------
     path
         Name of the file, for messages.
+    geometry
+        Geometry of the detector.
     """
 
     def __init__(self, path: str, geometry: Geometry) -> None:
@@ -66,7 +72,7 @@ class PeakPlacer:
         self._notes = list(geometry.notes)
 
     def frames(self, peaks: PeakLists, cells: ConventionalCells | None = None) -> RawFrames:
-        """Peaks as frames. A peak that is not finite stays, so that its frame becomes a bad one."""
+        """Convert peaks to frames of spots; a peak that is not finite is kept, so that its frame becomes a bad one."""
         panel = self._detector.find_panels(peaks.fs, peaks.ss) if peaks.panel is None else peaks.panel
         finite = np.isfinite(peaks.fs) & np.isfinite(peaks.ss)
         kept = (panel != NO_PANEL) | ~finite
@@ -74,7 +80,7 @@ class PeakPlacer:
         kept &= self._detector.usable(pixels) | ~finite
         counts = np.diff(peaks.offsets)
         frame = np.repeat(np.arange(len(counts)), counts)
-        # A wavelength or distance that is none makes spots that are nan, and so a bad frame.
+        # An impossible wavelength or distance gives spots of nan, and so a bad frame.
         wavelength = np.where(peaks.wavelength > 0, peaks.wavelength, np.nan)[frame[kept]]
         distance = np.where(self._is_in_front(peaks.distance), peaks.distance, np.nan)[frame[kept]]
         shift = None if peaks.shift is None else peaks.shift[frame[kept]]
@@ -95,10 +101,11 @@ class PeakPlacer:
         return raw
 
     def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:
-        """Whether a distance puts the detector behind the sample; that of an encoder may itself be below 0."""
+        """Whether distances put the detector downstream of the sample; an encoder reading may itself be below 0."""
         return np.asarray(distance + self._detector.mean_offset > 0)
 
     def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
+        """One line for each frame with an impossible wavelength or distance, and one if peaks were left out."""
         lines = [
             f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
             for name, values, is_good in (
@@ -110,13 +117,13 @@ class PeakPlacer:
         ]
         if not all_kept and not self._has_noted:
             self._has_noted = True
-            # In the same words wherever in the file a run is taken up.
+            # The words are the same wherever in the file a run is resumed.
             lines.append(f"{self._path}: peaks on no panel, on several or in a bad region of the geometry are left out")
         return lines
 
 
 def needed_geometry(path: str, geometry: Geometry | None) -> Geometry:
-    """The geometry, or an error that names the option."""
+    """The geometry, or an `InputError` that names the option if there is none."""
     if geometry is None:
         raise InputError(path, NEEDS_GEOMETRY)
     return geometry

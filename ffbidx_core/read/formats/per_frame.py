@@ -1,7 +1,7 @@
-"""Wavelength, detector distance and shift of every frame, wherever they are: in the geometry or the file of the peaks.
+"""Wavelength, detector distance and detector shift of every frame, from the geometry or from the file with the peaks.
 
-A geometry has each of them as a number, or names a dataset with a number or with one for each frame; formats have
-their own places besides. Every reader asks a `PerFrame` for the frames at hand.
+A geometry gives each quantity as a number, or names a dataset with one number or with one for each frame; some formats
+have datasets of their own. Every reader obtains the values for its frames from a `PerFrame`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class PerFrame(Protocol):
     """A quantity of each frame of a file, in angstrom or mm."""
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) float64 of some frames, ascending."""
+        """The values (F,) float64 for the frames with ascending numbers."""
 
 
 @dataclass(frozen=True)
 class Same:
-    """One value for all frames."""
+    """A quantity with the same value for all frames."""
 
     value: float
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The value, F times."""
+        """The value, repeated for F frames."""
         return np.full(len(frames), self.value)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A value for each frame of the file (n_frames,), in memory."""
+    """A quantity with a value for each frame of the file, (n_frames,), in memory."""
 
     values: Array
 
@@ -50,34 +50,35 @@ class Listed:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A wavelength, a distance or a shift.
+    """A kind of quantity: the wavelength, the distance or the shift of the detector.
 
     Attributes
     ----------
     name : str
-        Its field in `Geometry`, its option without dashes where it has one, and its word in messages.
+        Name of the field in `Geometry`, of the option (if there is one), and in messages.
     converted : callable
-        Takes a reading and values in the unit of the reading; gives angstrom or mm.
+        Function of a reading and of values in its unit that returns the values in angstrom or mm.
     """
 
     name: str
     converted: Callable[[Reading, Array], Array]
 
     def reading(self, path: str, geometry: Geometry) -> Reading:
-        """The quantity's reading in a geometry, or an `InputError` that names the option; `path` is for messages."""
+        """The reading of the quantity in a geometry, or an `InputError` that names the option; `path` is for it."""
         found: Reading | None = getattr(geometry, self.name)
         if found is None:
             raise InputError(path, f"its geometry has no {self.name}: give it with --{self.name}")
         return found
 
     def number(self, reading: Reading) -> float:
-        """The number of a reading that is one, in angstrom or mm."""
+        """The value of a reading that is a number, in angstrom or mm."""
         return float(self.converted(reading, np.array([reading.value], dtype=np.float64))[0])
 
     def given(self, geometry: Geometry) -> float | None:
-        """The number of a geometry where it takes the place of what files have themselves, in angstrom or mm.
+        """The number in a geometry that replaces the file's own values, in angstrom or mm; None if there is none.
 
-        A distance always does; a wavelength does when it was given by hand, since that of a frame is measured.
+        A distance always replaces them. A wavelength does only if it was given by hand, since that of a frame is
+        measured.
         """
         reading: Reading | None = getattr(geometry, self.name)
         if reading is None or reading.value is None or (self is WAVELENGTH and not geometry.by_hand):
@@ -86,6 +87,7 @@ class Quantity:
 
 
 def _in_angstrom(reading: Reading, values: Array) -> Array:
+    """Values in the unit of a reading, converted to wavelengths in angstrom."""
     convert = to_angstrom(reading.unit)
     assert convert is not None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -93,6 +95,7 @@ def _in_angstrom(reading: Reading, values: Array) -> Array:
 
 
 def _in_millimetres(reading: Reading, values: Array) -> Array:
+    """Values in the unit of a reading, converted to mm."""
     factor = millimetres(reading.unit)
     assert factor is not None
     return np.asarray(values * factor, dtype=np.float64)
@@ -104,13 +107,14 @@ SHIFT = Quantity("shift", _in_millimetres)
 
 @dataclass(frozen=True)
 class FrameReadings:
-    """Where the quantities of a geometry come from in one file.
+    """The sources of a geometry's quantities for the frames of one file.
 
     Attributes
     ----------
     wavelength, distance : PerFrame
+        Wavelength, angstrom, and detector distance, mm.
     shift : (2,) of PerFrame or None
-        How far the detector is moved along x and y; None: it is not, whatever the frame.
+        Displacement of the detector along x and y, mm; None if it is not displaced on any frame.
     """
 
     wavelength: PerFrame
@@ -121,19 +125,21 @@ class FrameReadings:
     def of_geometry(
         cls, path: str, geometry: Geometry, in_file: Callable[[Quantity, Reading], PerFrame]
     ) -> FrameReadings:
-        """The readings of a geometry.
+        """The sources of the quantities of a geometry.
 
         Parameters
         ----------
         path
             Name of the file, for messages.
+        geometry
+            The geometry.
         in_file
-            Makes the reader of a quantity that the geometry has in a dataset.
+            Function that makes the source of a quantity for which the geometry names a dataset.
 
         Raises
         ------
         InputError
-            For a geometry without wavelength or distance.
+            If the geometry has no wavelength or no distance.
         """
 
         def source(quantity: Quantity, reading: Reading | None) -> PerFrame:
@@ -147,9 +153,9 @@ class FrameReadings:
 
     @property
     def sources(self) -> list[PerFrame]:
-        """All of them."""
+        """The sources of all quantities."""
         return [self.wavelength, self.distance, *(self.shift or ())]
 
     def shifts(self, frames: NDArray[np.int64]) -> Array | None:
-        """The shifts (F, 2) of some frames, mm; None where the detector is never moved."""
+        """The displacements (F, 2) of the detector on some frames, mm; None if it is not displaced on any frame."""
         return None if self.shift is None else np.column_stack([axis.of(frames) for axis in self.shift])

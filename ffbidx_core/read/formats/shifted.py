@@ -1,4 +1,4 @@
-"""Spots with the beam shifted from where it was taken to be."""
+"""Correction of spots for a shift of the beam from its assumed position."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from ..geometry.edited import text_of_changed
 from .spot_file import SpotFile
 
 FRAMES_FOR_DISTANCE = 16
-"""Frames whose median distance is the distance of the detector, where each frame has its own."""
+"""Number of frames whose median distance is taken as the detector distance, if each frame has its own."""
 
 
 def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> Geometry:
-    """A geometry whose detector is moved so that the beam is shifted across it.
+    """A geometry whose detector is displaced so that the beam meets it at another point.
 
     Parameters
     ----------
+    geometry
+        The geometry.
     shift
-        Where the beam meets the detector from where the geometry has it.
+        Offset of the beam on the detector from its position in the geometry.
     file
-        An open file with this geometry, whose first frames say how far away the detector is; without a distance the
-        geometry stays as it is.
+        An open file with this geometry, whose first frames give the detector distance; if they give none, the geometry
+        is unchanged.
     """
     raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
     distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
@@ -43,20 +45,20 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
         made = changed_geometry(geometry.text, np.array([x, y, 0.0]), None)
     else:
         moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
-        # Read back, so that the run has the very numbers that its results record.
+        # The geometry is read back, so that the run uses exactly the numbers that its results record.
         made = parse_crystfel("the geometry with the beam shifted", text_of_changed(geometry, moved))
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
 
 
 class ShiftedSpots:
-    """An open file of spots without pixels with the beam shifted.
+    """An open file of spots without pixels, whose spots are corrected for a shift of the beam.
 
     Parameters
     ----------
     file
-        The file without the shift; closing this closes it.
+        The file with the original spots, which `close` closes.
     shift
-        Where the beam meets the detector from where it was when the spots were computed.
+        Offset of the beam on the detector from the position that was assumed when the spots were computed.
     """
 
     geometry: Geometry | None = None
@@ -68,7 +70,7 @@ class ShiftedSpots:
         self.units_assumed, self.cells = file.units_assumed, file.cells
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; a frame whose spots lie on no Ewald sphere stays as it is."""
+        """Read the frames with the given ascending numbers; a frame whose spots fit no Ewald sphere is unchanged."""
         for raw in self._file.read(frames):
             spots = raw.spots.astype(np.float64)
             for begin, end in zip(raw.offsets[:-1], raw.offsets[1:], strict=True):
@@ -77,7 +79,8 @@ class ShiftedSpots:
             yield raw
 
     def _shifted(self, spots: Array) -> Array:
-        # Padding stays padding, and a spot that is not finite keeps its frame a bad one.
+        """The corrected spots (n, 3) of a frame, 1/angstrom."""
+        # Padding is kept, and a frame with a spot that is not finite is unchanged, so that it remains a bad frame.
         real = np.isfinite(spots).all(axis=1) & spots.any(axis=1)
         wavelength = wavelength_of_spots(spots[real]) if real.all(where=spots.any(axis=1)) else None
         if wavelength is None:

@@ -1,4 +1,4 @@
-"""What every reader of spot files offers."""
+"""The protocol that every reader of spot files implements."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ class SpotFile(Protocol):
 
     Attributes
     ----------
+    path : str
+        The file, as the user named it.
     format : str
         Name of the format in messages.
+    n_frames : int
+        Number of frames.
     units_assumed : bool
-        Whether the file does not say in which units its spots are.
+        Whether the units of the spots are assumed because the file does not give them.
     cells : (M, 3, 3) float64 or None
-        The file's own input cells, rows a, b, c, angstrom.
+        Input cells that the file itself provides, rows a, b, c, angstrom; None if it provides none.
     geometry : Geometry or None
-        The geometry that made spots of the file's peaks; None where it holds spots without pixels.
+        Geometry by which the file's peaks are converted to spots; None for spots without pixels.
     half_pixel_shift : bool or None
-        Whether half a pixel was added to the peaks; None where that is not known.
+        Whether half a pixel is added to the peak positions; None if that is not known.
     """
 
     path: str
@@ -39,7 +43,7 @@ class SpotFile(Protocol):
     half_pixel_shift: bool | None
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending; an `InputError` comes after all frames before the bad one."""
+        """Read the frames with the given ascending numbers; an `InputError` is raised after the frames before it."""
 
     def close(self) -> None:
         """Close the file."""

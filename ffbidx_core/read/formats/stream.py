@@ -1,4 +1,4 @@
-"""CrystFEL streams: their peak lists, geometry and unit cell."""
+"""Reading of CrystFEL streams: their peak lists, geometry and unit cell."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ _EVENT = re.compile(r"^Event: (.*)$", re.MULTILINE)
 
 @dataclass
 class _Chunk:
+    """A chunk of a stream: photon energy in eV, detector distance and shift in mm, and the peaks of its image."""
+
     name: str
     head: _Head
     energy: float
@@ -50,7 +52,13 @@ class _Chunk:
 
 
 def stream_cell(path: str, head: str) -> InputCell | None:
-    """The unit cell in the head of a stream, or None."""
+    """The unit cell in the head of a stream, or None if it has none.
+
+    Raises
+    ------
+    InputError
+        If the cell cannot be used.
+    """
     text = _section(head, *_CELL)
     try:
         return None if text is None else crystfel_cell(path, text)
@@ -59,28 +67,29 @@ def stream_cell(path: str, head: str) -> InputCell | None:
 
 
 def _section(head: str, begin: str, end: str) -> str | None:
+    """The text between two lines of a head, or None if they are missing."""
     _, found, rest = head.replace("\r\n", "\n").partition(begin + "\n")
     text, ended, _ = rest.partition(end)
     return text if found and ended else None
 
 
 class _Head:
-    """The head of a stream, or of one of several that were put together: geometry and cell of the chunks behind it.
+    """The head of a stream, or of one of several concatenated streams: geometry and cell of the chunks after it.
 
     Parameters
     ----------
     given
-        The geometry that takes the place of the head's; None: it has its own.
+        Geometry that replaces the one in the head; None for that in the head.
 
     Raises
     ------
     InputError
-        When there is no geometry, or it or the cell cannot be used.
+        If there is no geometry, or the geometry or the cell cannot be used.
     """
 
     def __init__(self, path: str, text: str, given: Geometry | None) -> None:
         cell = stream_cell(path, text)
-        # A centred cell has to be given, so that its centring is known to the search.
+        # Cells of inputs are taken to be primitive; a centred one must be given to the run with its centring.
         self.cells: ConventionalCells | None = (
             None if cell is None or cell.lattice.centring not in "PR" else as_given(cell.cell[None])
         )
@@ -96,17 +105,19 @@ class _Head:
 
 
 class StreamFile:
-    """A stream opened for reading; a frame is a chunk. Streams that were put together have a geometry each.
+    """A stream that is open for reading; a frame is a chunk. Each of several concatenated streams has its geometry.
 
     Parameters
     ----------
+    path
+        The stream.
     geometry
-        None: the geometries in the heads of the stream.
+        Geometry of all chunks; None for the geometries in the heads of the stream.
 
     Raises
     ------
     InputError
-        When its first head cannot be used.
+        If the first head cannot be used.
     """
 
     format = "CrystFEL stream"
@@ -124,7 +135,7 @@ class StreamFile:
     def _open(self) -> None:
         self._begins = [match.start() for match in re.finditer(rb"^" + _CHUNK, self._map, re.MULTILINE)]
         self.n_frames = len(self._begins)
-        # The head of a stream behind one that was cut off may begin in the middle of a line.
+        # The head of a stream that follows a truncated one may begin in the middle of a line.
         self._head_begins = [match.start() for match in re.finditer(SIGNATURE.encode(), self._map)]
         self._head_of = np.maximum(np.searchsorted(self._head_begins, self._begins, side="right") - 1, 0)
         self._heads: dict[int, _Head] = {}
@@ -132,11 +143,11 @@ class StreamFile:
         first = self._head(0)
         self.cells: ConventionalCells | None = first.cells
         self.geometry: Geometry | None = first.geometry
-        # Peaks of a stream are measured from corners.
+        # Peaks in a stream are measured from the outer corner of the first pixel.
         self.half_pixel_shift: bool | None = bool(first.geometry.half_pixel_shift)
 
     def _head(self, number: int) -> _Head:
-        """A head, by its number in the file."""
+        """The head with a number in the file."""
         if number not in self._heads:
             begin = self._head_begins[number]
             at = int(np.searchsorted(self._begins, begin))
@@ -149,12 +160,12 @@ class StreamFile:
         return self._heads[number]
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending.
+        """Read the frames with the given ascending numbers.
 
         Raises
         ------
         InputError
-            Naming the first frame that cannot be read, after those before it.
+            If a frame cannot be read; it is raised after the frames before it.
         """
         begin, chunks = 0, list[_Chunk]()
         for number in frames.tolist():
@@ -172,7 +183,7 @@ class StreamFile:
             yield self._frames(frames[begin:], chunks)
 
     def _frames(self, frames: NDArray[np.int64], chunks: list[_Chunk]) -> RawFrames:
-        """Chunks of one head as frames."""
+        """Frames of chunks that share a head."""
         head = chunks[0].head
         shift = HALF_PIXEL if self.half_pixel_shift else 0.0
         fs, ss, intensity = (
@@ -224,7 +235,7 @@ class StreamFile:
         return chunk
 
     def _energy(self, own: _Head, head: str, place: str) -> float:
-        """Photon energy, eV; a wavelength given by hand takes the place of the stream's."""
+        """The photon energy in eV, or that of a wavelength given by hand."""
         if own.wavelength is not None:
             return HC / own.wavelength
         match = _ENERGY.search(head)
@@ -233,7 +244,7 @@ class StreamFile:
         return self._number(match[1], place)
 
     def _length(self, own: _Head, head: str, place: str) -> float:
-        """Distance of the detector, mm."""
+        """The detector distance, mm."""
         if own.distance is not None:
             return own.distance
         match = _LENGTH.search(head)
@@ -242,7 +253,7 @@ class StreamFile:
         return self._number(match[1], place) * 1e3 - own.geometry.detector.mean_offset
 
     def _shift(self, own: _Head, head: str, place: str) -> tuple[float, float]:
-        """How far the detector is moved, mm: numbers of the image's headers, which streams have copies of."""
+        """The displacement of the detector, mm, from numbers in the image's headers that the stream copies."""
         found = [0.0, 0.0]
         for axis, reading in enumerate(own.geometry.shift):
             if reading is not None:
@@ -255,6 +266,7 @@ class StreamFile:
         return found[0], found[1]
 
     def _peak(self, line: str, chunk: _Chunk, place: str) -> None:
+        """Add the peak in a line of the peak list to a chunk."""
         words = line.split()
         if len(words) not in (4, 5):
             raise InputError(self.path, f"{line.strip()[:40]!r} is not a peak: fs ss 1/d intensity panel", place)
@@ -262,10 +274,10 @@ class StreamFile:
         chunk.fs.append(values[0])
         chunk.ss.append(values[1])
         chunk.intensity.append(values[3])
-        # Streams before 2.3 name no panels.
+        # Streams before version 2.3 name no panels.
         panel = chunk.head.panels.get(words[4]) if len(words) == 5 else NO_PANEL
         if panel is None:
-            raise InputError(self.path, f"a peak is on the panel {words[4][:20]}, which the geometry has not", place)
+            raise InputError(self.path, f"a peak is on the panel {words[4][:20]}, which the geometry lacks", place)
         chunk.panel.append(panel)
 
     def _number(self, word: str, place: str) -> float:

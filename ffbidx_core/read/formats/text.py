@@ -1,4 +1,4 @@
-"""Numbers in text files, and PSI's simple format: one frame, with its cell in the first line."""
+"""Reading of numbers in text files, and of PSI's simple format with one frame and its cell in the first line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
 
 def data_lines(path: str, text: str) -> list[str]:
-    """The lines of a text without comments, and with blanks for commas; blank where a comment was all."""
+    """The lines of a text without comments and with blanks in place of commas; a line with only a comment is blank.
+
+    Raises
+    ------
+    InputError
+        If numbers have decimal commas.
+    """
     lines = text.splitlines()
     if "," in text:
         for number, line in enumerate(lines, start=1):
@@ -42,11 +48,17 @@ def data_lines(path: str, text: str) -> list[str]:
 
 
 def numbers(path: str, words: list[str], line: int) -> list[float]:
-    """Words of a line as numbers; nan, inf and what overflows count as numbers."""
+    """The numbers that the words of a line represent; nan, inf and numbers that overflow are allowed.
+
+    Raises
+    ------
+    InputError
+        If a word is not a number; the message names the line.
+    """
     values = []
     for word in words:
         try:
-            # float() takes 1_000 for a thousand.
+            # float() would accept 1_000 as a thousand.
             values.append(float(word if "_" not in word else ""))
         except ValueError:
             raise InputError(path, f"{word[:40]!r} is not a number", f"line {line}") from None
@@ -54,23 +66,25 @@ def numbers(path: str, words: list[str], line: int) -> list[float]:
 
 
 def parse_spots(path: str, text: str) -> tuple[Array, Array | None, list[str]]:
-    """Spots and cell of PSI's simple text format.
+    """Read the spots and the cell in PSI's simple text format.
 
-    The first line with data is the cell when it has 9 words. Each other line is a spot; columns after the third are
-    ignored. A first line of 4 to 8 numbers before lines of 3 is no spot, and asked about.
+    The first line with data is the cell if it has 9 words. Every other line is a spot, whose columns after the third
+    are ignored. A first line of 4 to 8 numbers before lines of 3 is not taken for a spot; a note asks whether it is the
+    cell.
 
     Returns
     -------
     spots : (n, 3) float64
-        1/angstrom; may hold nan and inf.
+        Spots in reciprocal space, 1/angstrom; they may be nan or inf.
     cell : (3, 3) float64 or None
-        Rows a, b, c, angstrom.
+        Rows a, b, c, angstrom; None if the file has no cell.
     notes : list of str
+        Notes on doubtful lines.
 
     Raises
     ------
     InputError
-        Naming the line.
+        If a line is neither a spot nor a cell; the message names it.
     """
     lines = data_lines(path, text)
     first = next((i for i, line in enumerate(lines) if line and not line.isspace()), None)
@@ -93,18 +107,19 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None, list[str]]:
 
 
 def _have_three(lines: list[str]) -> bool:
-    """Whether there are lines with data, all of them of three words."""
+    """Whether there are lines with data and all of them have three words."""
     counts = {len(line.split()) for line in itertools.islice(lines, _LOOKED_AT)} - {0}
     return counts == {3}
 
 
 def looks_transposed(cell: Array) -> bool:
-    """Whether a cell (rows a, b, c) is one with a along x and b in the plane of x and y, written in columns."""
+    """Whether a cell (rows a, b, c) looks like the transpose of one with a along x and b in the x-y plane."""
     noise = 1e-6 * np.abs(cell).max()
     return bool((np.abs(np.tril(cell, -1)) < noise).all() and (np.abs(np.triu(cell, 1)) > noise).any())
 
 
 def _spots(path: str, lines: list[str], first: int) -> Array:
+    """The spots (n, 3) in the lines from a given one on."""
     rest = [line for line in lines[first:] if line and not line.isspace()]
     if not rest:
         return np.zeros((0, 3))
@@ -115,7 +130,7 @@ def _spots(path: str, lines: list[str], first: int) -> Array:
 
 
 def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
-    """Spots as `_spots` reads them, line by line, to name the line that is wrong."""
+    """The same spots as `_spots`, read line by line in order to name a wrong line."""
     spots = []
     for number, line in enumerate(lines[first:], start=first + 1):
         words = line.split()
@@ -128,7 +143,7 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
 
 
 class TextFile:
-    """A text file as a file of one frame."""
+    """A text file with the spots of one frame."""
 
     format = "text spots"
     n_frames = 1
@@ -141,7 +156,7 @@ class TextFile:
         self.path, self._text = path, text
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """The one frame, when it is among `frames`."""
+        """Read the only frame, if `frames` contains it."""
         if len(frames):
             spots, cell, notes = parse_spots(self.path, self._text)
             cells = None if cell is None else as_given(cell[None])
@@ -150,4 +165,4 @@ class TextFile:
             yield raw
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file is open."""

@@ -1,4 +1,4 @@
-"""Spots of XDS (SPOT.XDS)."""
+"""Reading of the spots of XDS (SPOT.XDS)."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from .peaks import PeakLists, PeakPlacer, needed_geometry
 from .per_frame import DISTANCE, WAVELENGTH, Same
 
 COLUMNS = (4, 5, 7, 8)
-"""Numbers in a line of SPOT.XDS: x y z intensity, then the segment where there are several, then perhaps h k l."""
+"""Possible numbers of columns in SPOT.XDS: x y z intensity, the segment if there are several, h k l if indexed."""
 MOST_FRAMES = 10**7
+"""Largest number of frames."""
 
 MOST_WRONG_LINES = 0.5
-"""Share of the lines that are no spots from which on the file is none of XDS."""
+"""Fraction of lines that are not spots above which the file is not one of XDS."""
 
 _LOOKED_AT = 200
 _FEWEST_WHOLE = 0.9
 _USUAL_SPOT = 2.0
-"""Distance from the origin, 1/angstrom, below which spots in reciprocal space are; pixels are larger numbers."""
+"""Upper limit of usual coordinates in reciprocal space, 1/angstrom; pixel coordinates are larger."""
 
 
 def is_spot_xds(text: str) -> bool:
-    """Whether a text is SPOT.XDS rather than spots in reciprocal space with further columns."""
+    """Whether a text is SPOT.XDS and not spots in reciprocal space with further columns."""
     rows = [line.split() for line in text[: 2**16].splitlines()[:_LOOKED_AT] if line.strip()]
-    # The last line may be cut.
+    # The last line may be truncated.
     rows = rows[:-1] if len(text) > 2**16 else rows
     if not rows or len(rows[0]) not in COLUMNS:
         return False
@@ -46,12 +47,12 @@ def is_spot_xds(text: str) -> bool:
 
 
 class SpotXdsFile:
-    """SPOT.XDS as a file of frames: frame i has the spots whose z lies between i and i + 1.
+    """The file SPOT.XDS, in which frame i has the spots with z between i and i + 1.
 
     Raises
     ------
     InputError
-        For lines that are no spots, and without a geometry.
+        If most lines are not spots, or there is no geometry.
     """
 
     format = "SPOT.XDS"
@@ -66,12 +67,12 @@ class SpotXdsFile:
             raise InputError(path, "its geometry must have a wavelength and a distance that are numbers: XDS.INP has")
         self.geometry: Geometry | None = geometry
         shifted = geometry.half_pixel_shift
-        # Numbers from 1 that mean centres, unless the user says that they are corners already.
+        # Positions count pixel centres from 1, unless the user says that they are measured from the corner.
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
         values, self._notes = _numbers(path, text)
         frame = np.floor(values[:, 2]).astype(np.int64)
         if len(frame) and not (frame.min() >= 0 and frame.max() < MOST_FRAMES):
-            raise InputError(path, f"has spots on image {frame.max()}; from 0 to {MOST_FRAMES} are taken")
+            raise InputError(path, f"has spots on image {frame.max()}; images 0 to {MOST_FRAMES} are read")
         order = np.argsort(frame, kind="stable")
         self._values = values[order]
         self.n_frames = int(frame.max(initial=-1)) + 1
@@ -82,7 +83,7 @@ class SpotXdsFile:
         self._placer = PeakPlacer(path, geometry)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending."""
+        """Read the frames with the given ascending numbers."""
         parts = [self._values[self._offsets[f] : self._offsets[f + 1]] for f in frames]
         values = np.concatenate([np.zeros((0, self._values.shape[1])), *parts])
         shift = -CENTRE_OF_FIRST if self.half_pixel_shift else 0.0
@@ -102,16 +103,16 @@ class SpotXdsFile:
         yield raw
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since no file is open."""
 
 
 def _numbers(path: str, text: str) -> tuple[Array, list[str]]:
-    """The numbers of all lines, and notes on those that are no spots: their images get one that is not a number.
+    """The numbers in all lines, and notes on lines that are not spots, which add a spot of nan to their images.
 
     Raises
     ------
     InputError
-        When most lines are no spots.
+        If most lines are not spots.
     """
     try:
         return np.loadtxt(text.splitlines(), ndmin=2), []
@@ -134,6 +135,7 @@ def _numbers(path: str, text: str) -> tuple[Array, list[str]]:
 
 
 def _number(word: str) -> float:
+    """The number that a word represents, or nan."""
     try:
         return float(word)
     except ValueError:

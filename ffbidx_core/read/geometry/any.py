@@ -1,4 +1,4 @@
-"""Detector geometries of any format, recognised by the content."""
+"""Reading of detector geometries of any format, which is recognised by the content."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .xds import is_xds_geometry, parse_xds_geometry
 
 
 def read_geometry(path: str) -> GivenGeometry:
-    """The geometry in a CrystFEL geometry file, DIALS experiment list, XDS.INP, XPARM.XDS, or NXmx entries of HDF5.
+    """Read the geometry in a CrystFEL geometry file, DIALS experiment list, XDS.INP, XPARM.XDS or NXmx file.
 
     Raises
     ------
     InputError
-        Naming the line or the panel.
+        If the file contains no usable geometry; the message names the line or the panel.
     """
     text = read_text(path)
     if text is not None:
@@ -35,25 +35,24 @@ def read_geometry(path: str) -> GivenGeometry:
 
 
 def parse_given(path: str, text: str) -> GivenGeometry:
-    """The geometry, or beam shift alone, that results record; `path` is for messages. See `parse_geometry`."""
+    """The geometry or beam shift that a text from results describes; `path` is for messages. See `parse_geometry`."""
     return ShiftAlone.of_text(text) or parse_geometry(path, text)
 
 
 def parse_geometry(path: str, text: str) -> Geometry:
     """The geometry that the text of a geometry file in any known format describes; `path` is for messages.
 
-    A CrystFEL geometry file is tried last: it is recognised by nothing but its lines, which are named where they are
-    wrong.
+    CrystFEL's format is tried last, since only its individual lines can be recognised; wrong ones are reported.
 
     Raises
     ------
     InputError
-        Naming the line or the panel.
+        If the text describes no usable geometry; the message names the line or the panel.
     """
     refuse_data_block(path, text)
     if is_experiments(text):
         return parse_experiments(path, text).geometry
     if is_xds_geometry(text):
-        # Read back, so that the spots are made by the very numbers that results record.
+        # The geometry is read back, so that spots are computed from exactly the numbers that results record.
         return parse_crystfel(path, geometry_text(parse_xds_geometry(path, text)))
     return parse_crystfel(path, text)

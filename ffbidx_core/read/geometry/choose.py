@@ -1,4 +1,4 @@
-"""The detector geometry of a run."""
+"""The choice of a run's detector geometry, with the changes that a user makes to it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from .dials import changed_geometry, is_experiments
 from .edited import text_of_changed
 
 SHIFT_OPTION, CENTRE_OPTION = "--beam-shift {:.3f} {:.3f}", "--beam-centre {:.2f} {:.2f}"
-"""The two options that say where the beam is, as they are typed."""
+"""Format of the two options that set the beam position, as they are typed."""
 
 
 @dataclass(frozen=True)
 class GeometryChanges:
-    """Changes that a user makes to the geometry of a file; None leaves a value as it is in the file.
+    """Changes that a user makes to the geometry of a file; None leaves a value as the file has it.
 
     Attributes
     ----------
     beam_centre : (2,) float
-        Where the beam meets the first panel, fs and ss in the data, from the corner of the first pixel.
+        Point where the beam meets the first panel, fs and ss in the data, from the outer corner of the first pixel.
     distance : float
-        Distance of the detector where the beam meets it, mm, whatever offsets its panels have. Below 0: what stands in
-        the geometry for it, such as the reading of an encoder, to which the offsets come (`clen` of CrystFEL).
+        Distance in mm from the sample to the point where the beam meets the detector, whatever offsets its panels
+        have. A number below 0 is the value in the geometry itself, such as an encoder reading, to which the offsets
+        are added (`clen` of CrystFEL).
     wavelength : float
-        Wavelength, angstrom.
+        Wavelength of the beam, angstrom.
     half_pixel_shift : bool
+        Whether half a pixel is added to peak positions.
     beam_shift : BeamShift
-        By how much the beam is shifted, of spots without pixels, too; see `ShiftAlone`.
+        Shift of the beam, which also applies to spots without pixels; see `ShiftAlone`.
     """
 
     beam_centre: tuple[float, float] | None = None
@@ -48,7 +50,7 @@ class GeometryChanges:
     beam_shift: BeamShift | None = None
 
     def apply(self, geometry: Geometry) -> Geometry:
-        """A geometry with these changes; its text is made anew where it says something else now."""
+        """A geometry with these changes; its text is changed accordingly."""
         changed = replace(geometry, half_pixel_shift=self.half_pixel_shift)
         if (self.beam_centre, self.distance, self.wavelength) == (None, None, None):
             return changed
@@ -60,12 +62,12 @@ class GeometryChanges:
             changed = replace(changed, distance=Reading(self._as_in_file(geometry), unit="mm"))
         if self.wavelength is not None:
             changed = replace(changed, wavelength=Reading(self.wavelength, unit="A"), by_hand=True)
-        # Read back, so that the run has the very numbers that its results record.
+        # The geometry is read back, so that the run uses exactly the numbers that its results record.
         made = parse_crystfel("the geometry with the options", text_of_changed(geometry, changed))
         return replace(made, half_pixel_shift=self.half_pixel_shift, notes=geometry.notes)
 
     def _as_in_file(self, geometry: Geometry) -> float:
-        """The distance as a geometry with offsets of its panels has it, mm."""
+        """The distance in mm in the form of the geometry file, that is, without the panels' offset."""
         assert self.distance is not None
         offset = offset_along_beam(geometry.detector)
         if self.distance > 0:
@@ -76,7 +78,7 @@ class GeometryChanges:
         return self.distance
 
     def _in_list(self, geometry: Geometry) -> Geometry:
-        """The geometry of a DIALS experiment list with these changes, which are made in the list itself."""
+        """The geometry of a DIALS experiment list after these changes have been made in the list itself."""
         shift = np.zeros(3)
         if self.beam_centre is not None:
             moved = geometry.detector.with_beam_at(self.beam_centre)
@@ -85,7 +87,7 @@ class GeometryChanges:
         if self.distance is not None and self.distance < 0:
             raise UsageError(f"--distance {self.distance:g}: the distance of a detector of DIALS is above 0")
         if self.distance is not None and made.distance is not None and made.distance.value is not None:
-            # After the first shift, since it is the distance of the panel that the beam hits.
+            # The distance is changed after the shift, which determines the panel that the beam hits.
             shift = np.array([0, 0, self.distance - made.distance.value])
             made = changed_geometry(made.text, shift, self.wavelength)
         return replace(made, by_hand=self.wavelength is not None)
@@ -97,30 +99,30 @@ NO_CHANGES = GeometryChanges()
 def choose_geometry(
     inputs: Sequence[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
 ) -> tuple[GivenGeometry | None, bool | None]:
-    """The geometry for all inputs of a run, and whether half a pixel is added to their peaks.
+    """Choose the geometry for all inputs of a run, and find out whether half a pixel is added to their peaks.
 
     Parameters
     ----------
     inputs
         Spot files.
     path
-        A geometry file; None: each input's own.
+        Geometry file; None for each input's own geometry.
     changes
-        Changes to the geometry of that file; without one, to the geometry of the first input.
+        Changes to the geometry of that file, or without a file to the geometry of the first input.
 
     Returns
     -------
     geometry : Geometry, ShiftAlone or None
-        None: each input's own geometry serves, where it has one.
+        Geometry for all inputs; None for each input's own geometry, if it has one.
     half_pixel_shift : bool or None
-        Whether half a pixel is added in the first input that can be opened; None where its spots have no pixels.
+        Whether half a pixel is added in the first input that can be opened; None if its spots have no pixels.
 
     Raises
     ------
     InputError
-        For a geometry file that cannot be used.
+        If the geometry file cannot be used.
     UsageError
-        For changes where there is no geometry.
+        If changes contradict each other, or there is no geometry to change.
     """
     if changes.beam_shift is not None and changes.beam_centre is not None:
         raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
@@ -139,16 +141,16 @@ def choose_geometry(
 
 
 def shifted_geometry(inputs: Iterable[str], geometry: GivenGeometry | None, shift: BeamShift) -> GivenGeometry:
-    """The geometry of a run with its beam shifted.
+    """The geometry of a run after a shift of the beam.
 
     Parameters
     ----------
     inputs
         Spot files.
     geometry
-        As `choose_geometry` gives it.
+        Geometry of the run, from `choose_geometry`.
     shift
-        By how much.
+        Shift of the beam.
     """
     if not isinstance(geometry, Geometry):
         return ShiftAlone(shift + (NO_SHIFT if geometry is None else geometry.beam_shift))
@@ -159,19 +161,19 @@ def shifted_geometry(inputs: Iterable[str], geometry: GivenGeometry | None, shif
 
 
 def shift_option(shift: BeamShift) -> str:
-    """The option that shifts the beam, as it is typed."""
+    """The option `--beam-shift` with a shift, as it is typed."""
     return SHIFT_OPTION.format(*shift.mrad)
 
 
 def beam_option(geometry: GivenGeometry) -> str:
-    """The option that puts the beam where a geometry has it, as it is typed."""
+    """The option that sets the beam position of a geometry, as it is typed."""
     if isinstance(geometry, ShiftAlone):
         return shift_option(geometry.beam_shift)
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 
 def first_without_pixels(inputs: Iterable[str], geometry: GivenGeometry | None) -> str | None:
-    """The first input that can be opened, where its spots have no pixels on a detector."""
+    """The first input that can be opened, if its spots have no pixels on a detector; else None."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             return path if file.geometry is None else None
@@ -179,7 +181,7 @@ def first_without_pixels(inputs: Iterable[str], geometry: GivenGeometry | None) 
 
 
 def first_geometry(inputs: Iterable[str], geometry: GivenGeometry | None) -> tuple[Geometry | None, bool | None]:
-    """Geometry and half-pixel shift of the first input that can be opened."""
+    """Geometry and half-pixel shift of the first input that can be opened; None for both if there is none."""
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
             return file.geometry, file.half_pixel_shift

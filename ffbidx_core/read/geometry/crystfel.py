@@ -1,4 +1,4 @@
-"""CrystFEL geometry files."""
+"""Reading of CrystFEL geometry files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .groups import collections_of_lines, groups_of_lines
 from .without_effect import lines_without_effect
 
 LARGEST_GEOMETRY_FILE = 2**20
-"""Bytes of the largest geometry file that CrystFEL reads from a stream."""
+"""Size of the largest geometry file that CrystFEL reads from a stream, bytes."""
 
 PEAK_LIST_TYPES = ("", "cxi", "list3", "auto")
 
@@ -23,12 +23,12 @@ _RESERVED = ("group", "rigid_group")
 _SENSOR_KEY = "; sensor"
 _TERM = re.compile(r"([+-]?)(\d*\.?\d*(?:[eE][+-]?\d+)?)\*?([xyz])")
 _WAVELENGTH_KEYS = {"wavelength": "m", "photon_energy": "eV", "electron_voltage": "V"}
-"""Keys that give a wavelength, with the unit of a number without one."""
+"""Keys that give the wavelength, and the unit of a number without one."""
 
 
 @dataclass
 class _Lines:
-    """The assignments of a file. A default holds for panels that are first mentioned after it."""
+    """The assignments in a geometry file; a default applies to the panels that are first mentioned after it."""
 
     defaults: dict[str, str] = field(default_factory=dict)
     panels: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ def parse_crystfel(path: str, text: str) -> Geometry:
     Raises
     ------
     InputError
-        Naming the line or the panel.
+        If the text describes no usable geometry; the message names the line or the panel.
     """
     lines = _assignments(path, text)
     if not lines.panels:
@@ -74,23 +74,24 @@ def parse_crystfel(path: str, text: str) -> Geometry:
 
 
 def panel_lines(path: str, text: str) -> dict[str, dict[str, str]]:
-    """The values of each panel of a CrystFEL geometry file as they are written, defaults included, by name and key.
+    """The text of each panel's values in a CrystFEL geometry file, including defaults, by panel and key.
 
     Raises
     ------
     InputError
-        Naming the line.
+        If a line is no assignment; the message names it.
     """
     return _assignments(path, text).panels
 
 
 def _anywhere(lines: _Lines, key: str) -> str:
-    """A value for the whole file, wherever it stands."""
+    """A value for the whole file, in whichever line it stands; empty if it is missing."""
     values = (fields[key] for fields in (lines.defaults, *lines.panels.values()) if key in fields)
     return next(values, "")
 
 
 def _assignments(path: str, text: str) -> _Lines:
+    """The assignments in the text of a geometry file."""
     lines = _Lines()
     for number, line in enumerate(text.splitlines(), start=1):
         if sensor := SENSOR.fullmatch(line.strip()):
@@ -112,6 +113,7 @@ def _assignments(path: str, text: str) -> _Lines:
 
 
 def _number(path: str, fields: dict[str, str], key: str, place: str, default: float | None = None) -> float:
+    """The finite number of a key, or the default if the key is missing."""
     if key not in fields:
         if default is None:
             raise InputError(path, f"has no {key}", place)
@@ -126,23 +128,24 @@ def _number(path: str, fields: dict[str, str], key: str, place: str, default: fl
 
 
 def _reading(path: str, key: str, text: str, units: dict[str, str]) -> Reading:
-    """A number or a dataset, with its unit; `units` has those of a number and of a dataset without one."""
+    """A number or a dataset with its unit; `units` holds the units of a number and a dataset that have none."""
     value, _, unit = text.partition(" ")
     unit = unit.strip()
     try:
         number = float(value)
     except ValueError:
-        # What begins like a number is one with a typing error.
+        # A value that begins like a number is taken for a mistyped number.
         if not (value[0].isalpha() or value[0] in "/_%"):
             raise InputError(path, f"{key} = {text[:40]} is neither a number nor a dataset (/entry/...)") from None
         return Reading(None, value, unit or units["dataset"])
-    # A distance may be an encoder's, with the rest in coffset; a shift has any sign.
+    # A distance may be an encoder reading that coffset completes, and a shift may have either sign.
     if not (math.isfinite(number) and (number > 0 or key not in _WAVELENGTH_KEYS)):
         raise InputError(path, f"{key} = {text[:40]} is not above 0")
     return Reading(number, "", unit or units["number"])
 
 
 def _wavelength(path: str, lines: _Lines) -> Reading | None:
+    """The wavelength, photon energy or electron voltage; None if the file has none."""
     for key, unit in _WAVELENGTH_KEYS.items():
         if (text := lines.defaults.get(key)) is not None:
             reading = _reading(path, key, text, {"number": unit, "dataset": unit})
@@ -153,10 +156,13 @@ def _wavelength(path: str, lines: _Lines) -> Reading | None:
 
 
 def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float]]:
-    """The distance of the first panel, and how much farther each other one is, mm: old files have one for each."""
+    """The detector distance of the first panel, and the excess of each panel's own distance over it, mm.
+
+    Old geometry files have a distance for each panel.
+    """
     readings: dict[str, Reading | None] = {}
     for name, fields in {"": lines.defaults, **lines.panels}.items():
-        # A default stands for the panels that come later too, wherever in the file it is.
+        # A default distance applies to all panels, wherever in the file it stands.
         text = fields.get("clen")
         readings[name] = _reading(path, "clen", text, {"number": "m", "dataset": "mm"}) if text else None
         _check_length(path, "clen", readings[name], name)
@@ -177,7 +183,7 @@ def _distance(path: str, lines: _Lines) -> tuple[Reading | None, dict[str, float
 
 
 def _shift(path: str, fields: dict[str, str], key: str) -> Reading | None:
-    """How far the detector is moved along an axis: a number, or a dataset with one for each frame."""
+    """The displacement of the detector along an axis: a number, or a dataset with one for each frame."""
     if key not in fields:
         return None
     reading = _reading(path, key, fields[key], {"number": "m", "dataset": "m"})
@@ -186,12 +192,13 @@ def _shift(path: str, fields: dict[str, str], key: str) -> Reading | None:
 
 
 def _check_length(path: str, key: str, reading: Reading | None, place: str) -> None:
+    """Check that the unit of a reading is one of length."""
     if reading is not None and millimetres(reading.unit) is None:
         raise InputError(path, f"{key} has the unit {reading.unit[:20]!r}, expected {LENGTHS_WANTED}", place)
 
 
 def _flag(path: str, fields: dict[str, str], key: str, place: str) -> bool:
-    """A switch: a number that is 0 or not, or a word."""
+    """The value of a switch: a number that may be 0, or a word."""
     word = fields.get(key, "0").lower()
     if word in ("true", "yes", "on", "false", "no", "off"):
         return word in ("true", "yes", "on")
@@ -199,6 +206,7 @@ def _flag(path: str, fields: dict[str, str], key: str, place: str) -> bool:
 
 
 def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, float]) -> Panel:
+    """The panel that some fields describe."""
     place = f"panel {name}"
     ends = [_number(path, fields, key, place) for key in ("min_fs", "min_ss", "max_fs", "max_ss")]
     low_fs, low_ss, high_fs, high_ss = (int(v) for v in ends)
@@ -229,7 +237,7 @@ def _panel(path: str, name: str, fields: dict[str, str], heights: dict[str, floa
 
 
 def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
-    """The dimensions of a panel's images, from the lines dim0, dim1 and so on; none where there are no such lines."""
+    """The dimensions of a panel's images, from the lines dim0, dim1 and so on; empty if there are no such lines."""
     dims = tuple(itertools.takewhile(bool, (fields.get(f"dim{i}", "") for i in itertools.count())))
     if wrong := [dim for dim in dims if dim not in ("%", "ss", "fs") and not dim.isdigit()]:
         raise InputError(path, f"a dimension is {wrong[0][:20]!r}, expected %, ss, fs or a number", place)
@@ -237,7 +245,7 @@ def _dims(path: str, fields: dict[str, str], place: str) -> tuple[str, ...]:
 
 
 def _direction(path: str, text: str, size: float, place: str) -> Vector:
-    """A vector such as -0.99x +0.001y, times the size of a pixel."""
+    """A vector such as -0.99x +0.001y, times the size of a pixel in mm."""
     squeezed = "".join(text.split())
     terms = list(_TERM.finditer(squeezed))
     if not terms or "".join(term.group() for term in terms) != squeezed:
@@ -252,6 +260,7 @@ def _direction(path: str, text: str, size: float, place: str) -> Vector:
 
 
 def _bad_region(path: str, name: str, fields: dict[str, str]) -> BadRegion:
+    """The bad region that some fields describe."""
     in_laboratory = "min_x" in fields
     axes = ("x", "y") if in_laboratory else ("fs", "ss")
     low, high = ([_number(path, fields, f"{end}_{axis}", name) for axis in axes] for end in ("min", "max"))

@@ -1,4 +1,4 @@
-"""DIALS experiment lists (.expt): beam, detector and images."""
+"""Reading of DIALS experiment lists (.expt): beam, detector and images."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from .groups import groups_of_hierarchy
 
 LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
 MOST_LISTS = 100
-"""Experiment lists of a folder that are looked at for a table without one of its name."""
+"""Largest number of experiment lists in a folder that are examined for a table without a list of the same name."""
 HDF5_GROUP = "/dials"
-"""Group of the reflection tables in an HDF5 file."""
+"""Group of an HDF5 file that holds reflection tables."""
 
 
 @dataclass(frozen=True)
 class Experiments:
-    """E experiments that share a detector and the beam's direction.
+    """E experiments that share a detector and the direction of the beam.
 
     Attributes
     ----------
     geometry : Geometry
-        The geometry in the frame of this program; its text is the experiment list.
+        Geometry in the frame of this program; its text is the experiment list.
     rotation : (3, 3) float64
         Rotation from the frame of the list to the frame of this program.
     wavelength : (E,) float64
         Wavelength of each experiment, angstrom.
     first, n_frames : (E,) int64
-        Array index of the first image of each, and the number of its images.
+        Array index of the first image of each experiment, and its number of images.
     images : list of dict, E
-        The image set of each experiment.
+        Image set of each experiment.
     image_set : (E,) int64
         Number of the image set of each experiment, -1 for none.
     identifiers : list of str, E
         Identifier of each experiment, or empty.
     same_images : (E,) int64
-        The first experiment on the same images: lattices on one image are experiments of their own.
+        Number of the first experiment on the same images; several lattices on an image are separate experiments.
     """
 
     geometry: Geometry
@@ -77,19 +77,21 @@ class Experiments:
 
 
 def is_experiments(text: str) -> bool:
-    """Whether a text is JSON, as experiment lists are."""
+    """Whether a text is a JSON object, as an experiment list is."""
     return text.lstrip().startswith("{")
 
 
 def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
-    """The experiment list in the folder of a reflection table that goes with it; None where there is none.
+    """The geometry of the experiment list that belongs to a reflection table in the same folder; None if there is none.
 
-    It is the list of the same name (`a.expt` for `a.refl`), else the only one that has identifiers of the table.
+    It is the list of the same name (`a.expt` for `a.refl`), else the only list with identifiers of the table.
 
     Parameters
     ----------
+    path
+        The reflection table.
     identifiers
-        Those of the table's experiments.
+        Identifiers of the table's experiments.
     """
     stem = re.sub(r"(\.refl|\.h5|\.gz|\.pickle)+$", "", path)
     if os.path.isfile(f"{stem}.expt"):
@@ -101,16 +103,17 @@ def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
             experiments = parse_experiments(name, read_text(name) or "")
             if identifiers & set(experiments.identifiers):
                 found.append(experiments.geometry)
-    # Lists of the same experiments, before and after their indexing, have the detector that refinement made of it.
+    # Several lists of the same experiments may hold the detector before and after its refinement.
     return found[0] if len(found) == 1 else None
 
 
 def refuse_data_block(path: str, text: str) -> None:
-    """Refuse the data block of an old DIALS (datablock.json), which is JSON but no experiment list.
+    """Reject the data block of an old DIALS (datablock.json), which is JSON but not an experiment list.
 
     Raises
     ------
     InputError
+        If the text is a data block.
     """
     if text.lstrip().startswith("[") and '"DataBlock"' in text:
         how = "make imported.expt with dials.import from the images, and strong.refl with dials.find_spots from that"
@@ -118,17 +121,17 @@ def refuse_data_block(path: str, text: str) -> None:
 
 
 def parse_experiments(path: str, text: str) -> Experiments:
-    """The experiments of the text of an experiment list; `path` is for messages.
+    """The experiments that the text of an experiment list describes; `path` is for messages.
 
     Raises
     ------
     InputError
-        For anything else, and for several detectors or directions of the beam.
+        If the text is not an experiment list, or has several detectors or directions of the beam.
     """
     try:
         content = json.loads(text)
         if content.get("__id__") != LIST_ID:
-            raise InputError(path, f"is JSON, but no DIALS experiment list: __id__ is not {LIST_ID}")
+            raise InputError(path, f"is JSON, but not a DIALS experiment list: __id__ is not {LIST_ID}")
         return _experiments(path, text, content)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         detail = f"{type(error).__name__}: {error}"[:80]
@@ -136,6 +139,7 @@ def parse_experiments(path: str, text: str) -> Experiments:
 
 
 def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
+    """The experiments in the content of an experiment list."""
     rows = content["experiment"]
     if not rows:
         raise InputError(path, "is a DIALS experiment list without experiments")
@@ -146,7 +150,7 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     directions = np.array([beam["direction"] for beam in beams], dtype=np.float64)
     if not np.allclose(directions, directions[0], atol=1e-9):
         raise InputError(path, "has beams of different directions: split it, one list for each")
-    # The beam of dxtbx points to the source.
+    # The direction of a dxtbx beam points to the source.
     rotation = rotation_of_beam(-directions[0])
     panels, distance = panels_of_model(detectors[0], rotation)
     wavelength = np.array([beam["wavelength"] for beam in beams], dtype=np.float64)
@@ -176,31 +180,43 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
 
 
 def _same_images(rows: list[dict[str, Any]], n_frames: list[int]) -> NDArray[np.int64]:
+    """Number (E,) of the first experiment on the same images as each experiment."""
     first: dict[tuple[Any, Any], int] = {}
     same = []
     for number, row in enumerate(rows):
         images, scan = row.get("imageset"), row.get("scan")
-        # Of several stills in an image set nothing says which one a spot is on.
+        # Among several stills in an image set, nothing identifies the still of a spot.
         is_known = images is not None and (scan is not None or n_frames[number] == 1)
         same.append(first.setdefault((images, scan), number) if is_known else number)
     return np.array(same, dtype=np.int64)
 
 
 def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geometry:
-    """The geometry of an experiment list with its detectors moved by (3,) mm in our frame, and another wavelength."""
+    """The geometry of an experiment list with its detectors displaced, and with another wavelength.
+
+    Parameters
+    ----------
+    text
+        Text of the experiment list.
+    shift : (3,)
+        Displacement in the frame of this program, mm.
+    wavelength
+        Wavelength, angstrom; None to keep it.
+    """
     name = "the experiment list"
     content, rotation = json.loads(text), parse_experiments(name, text).rotation
     for beam in content["beam"] if wavelength is not None else ():
         beam["wavelength"] = wavelength
     for detector in content["detector"]:
         root = detector.get("hierarchy", {})
-        # Panels in a hierarchy move with its root.
+        # Panels in a hierarchy move together with its root.
         for model in [root] if "origin" in root else detector["panels"]:
             model["origin"] = (np.array(model["origin"], dtype=np.float64) + rotation.T @ shift).tolist()
     return parse_experiments(name, json.dumps(content)).geometry
 
 
 def _n_images(images: dict[str, Any], span: list[int] | None) -> int:
+    """Number of images of an experiment, by the range of its scan or by its image set."""
     if span is not None:
         return int(span[1]) - int(span[0]) + 1
     return max(1, len(images.get("single_file_indices") or images.get("images") or []))

@@ -1,4 +1,4 @@
-"""CrystFEL geometry files in which some numbers are others: every other byte of the user's own text stays."""
+"""Changes of numbers in the text of CrystFEL geometry files, of which every other byte is kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...model.detector.units import millimetres
 from .crystfel import panel_lines, parse_crystfel
 
 SAME_PLACE = 1e-6
-"""Millimetres within which a panel stays as its file has it."""
+"""Displacement of a panel's corner, mm, up to which its values in the file are kept."""
 _LINE = re.compile(r"(\s*([^/;=]+?)/(\w+)\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
 _LENGTH = re.compile(r"(\s*(?:[^/;=]+?/)?clen\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
 _WAVELENGTH = re.compile(
@@ -24,15 +24,15 @@ _END = re.compile(r"[\r\n]*$")
 
 
 def text_of_changed(geometry: Geometry, changed: Geometry) -> str:
-    """The text of a geometry whose detector was moved, or whose distance or wavelength are others.
+    """The text of a geometry after a change of the detector's position, the distance or the wavelength.
 
-    It is the text of the geometry before with these numbers changed. Where that is no CrystFEL geometry file, or does
-    not say then what it should, the text is made anew.
+    The numbers are changed in the previous text. If that is not a CrystFEL geometry file, or the changed text does not
+    describe the changed geometry, the text is written anew.
 
     Parameters
     ----------
     geometry, changed
-        Before and after; their panels differ in their corners across the beam alone.
+        The geometry before and after the change; their panels differ only in the corners, across the beam.
     """
     try:
         text = _edited(geometry, changed)
@@ -43,6 +43,7 @@ def text_of_changed(geometry: Geometry, changed: Geometry) -> str:
 
 
 def _edited(geometry: Geometry, changed: Geometry) -> str:
+    """The previous text with the numbers changed."""
     fields = panel_lines("the geometry", geometry.text)
     values: dict[str, dict[str, str]] = {}
     for before, after in zip(geometry.detector.panels, changed.detector.panels, strict=True):
@@ -73,12 +74,14 @@ def _agree(written: Geometry, wanted: Geometry) -> bool:
 def with_panel_values(text: str, values: Mapping[str, Mapping[str, str]]) -> str:
     """The text of a CrystFEL geometry file with some values of its panels changed.
 
-    A value that a panel has from a default gets a line of its own after the panel's last one.
+    A value that a panel has from a default gets a line of its own after the panel's last line.
 
     Parameters
     ----------
+    text
+        Text of the geometry file.
     values
-        The changed values of each panel, by its name and their key.
+        Changed values of each panel, by the name of the panel and the key.
     """
     lines = text.splitlines(keepends=True)
     places: dict[tuple[str, str], int] = {}
@@ -107,12 +110,13 @@ def with_panel_values(text: str, values: Mapping[str, Mapping[str, str]]) -> str
 
 
 def _ending(line: str) -> str:
+    """The line break at the end of a line."""
     found = _END.search(line)
     return found[0] if found else ""
 
 
 def _with_distance(text: str, before: Reading | None, after: Reading) -> str:
-    """The text with another distance; panels that have one of their own keep theirs from the first panel's."""
+    """The text with another distance; a panel with its own distance keeps its difference from the first panel's."""
     lines = text.splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if _LENGTH.fullmatch(line)]
     for number in places:
@@ -129,12 +133,13 @@ def _with_distance(text: str, before: Reading | None, after: Reading) -> str:
 
 
 def _with_wavelength(text: str, after: Reading) -> str:
+    """The text with another wavelength."""
     lines = text.splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if _WAVELENGTH.fullmatch(line)]
     for number in places:
         found = _WAVELENGTH.fullmatch(lines[number])
         assert found is not None
-        # CrystFEL takes the last one; a second line of another key would contradict this one.
+        # Only one line is kept, since CrystFEL reads the last, and a line with another key would contradict this one.
         first = number == places[0]
         lines[number] = f"{found[1]}wavelength{found[2]}{after.angstrom:.10g} A{found[4]}" if first else ""
     return "".join(lines) if places else f"wavelength = {after.angstrom:.10g} A\n{text}"

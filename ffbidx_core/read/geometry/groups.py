@@ -1,4 +1,4 @@
-"""Rigid groups of panels, as CrystFEL geometry files and DIALS experiment lists name them."""
+"""Rigid groups of panels in CrystFEL geometry files and DIALS experiment lists."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ RIGID, COLLECTION, GROUP = "rigid_group_", "rigid_group_collection_", "group_"
 
 
 def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
-    """The groups of a CrystFEL geometry file; names that are no panel and no group are passed over.
+    """The groups of a CrystFEL geometry file; names of neither a panel nor a group are ignored.
 
     Parameters
     ----------
     named
-        Values of the lines `group_NAME` and `rigid_group_NAME`: names of panels or, of `group_NAME`, of other groups.
-        Collections of rigid groups add no group to these.
+        Values of the lines `group_NAME` and `rigid_group_NAME`: names of panels, or in `group_NAME` also of other
+        groups. Collections of rigid groups are ignored, since they add no group.
     panels
         Names of the panels.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Numbers of the panels in each group of at least two.
     """
     return tuple(group for group in _members(named, panels).values() if len(group) > 1)
 
@@ -57,7 +62,7 @@ def _members(named: Mapping[str, str], panels: Sequence[str]) -> dict[str, tuple
     number = {name: i for i, name in enumerate(panels)}
 
     def resolved(name: str, within: tuple[str, ...]) -> list[int]:
-        # A panel may have the name of a group, and a group that holds itself is none.
+        # A panel may have the same name as a group; a group that contains itself is ignored there.
         if name in number and (within or name not in members):
             return [number[name]]
         if name in within:
@@ -68,7 +73,7 @@ def _members(named: Mapping[str, str], panels: Sequence[str]) -> dict[str, tuple
 
 
 def groups_of_hierarchy(hierarchy: Mapping[str, Any]) -> Groups:
-    """The groups of the hierarchy of a dxtbx detector."""
+    """The groups of at least two panels, by number, in the hierarchy of a dxtbx detector."""
     found: list[tuple[int, ...]] = []
 
     def walk(group: Mapping[str, Any]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The detector of an NXmx file: one flat panel."""
+"""Reading of the detector in an NXmx file, as one flat panel."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _WAVELENGTHS = ("/entry/instrument/beam/incident_wavelength", "/entry/sample/bea
 _DISTANCES = (f"{_DETECTOR}/distance", f"{_DETECTOR}/detector_distance")
 _SPECIFIC = f"{_DETECTOR}/detectorSpecific"
 _MARKS = (*JUNGFRAUJOCH, f"{_SPECIFIC}/jfjoch_release", f"{_SPECIFIC}/software_git_commit")
-"""Groups and datasets that only files of Jungfraujoch have."""
+"""Groups and datasets by which a file of Jungfraujoch is recognised."""
 _ENERGIES = tuple(name.replace("wavelength", "energy") for name in _WAVELENGTHS)
 _PIXELS = ("", "pixel", "pixels", "px", "1", "dimensionless")
-"""Units of what is counted in pixels."""
+"""Units of a number that counts pixels."""
 _FAR = 1_000_000
 _FROM_CORNER = "in pixels from the corner of the first one"
 _AS_PEAKS = "to count pixels as Jungfraujoch's peaks do, from the centre of the first one"
 
 
 def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
-    """The geometry of a file's NXmx entries, with what was assumed; None where they are not there.
+    """The geometry in the NXmx entries of a file, with a note on the assumptions; None if the entries are missing.
 
-    The laboratory of NXmx (McStas) is CrystFEL's: z along the beam, y up. In files of Jungfraujoch the beam centre
-    counts pixels as the peaks do, from the centre of the first one, since that program takes one from the other.
-    Wavelength and distance may have a number for each frame.
+    The laboratory frame of NXmx (McStas) is CrystFEL's: z along the beam, y up. In a file of Jungfraujoch the beam
+    centre is counted in pixels from the centre of the first pixel, as the peaks are, because that program subtracts
+    one from the other. Wavelength and distance may have a number for each frame.
 
     Raises
     ------
     InputError
-        For a unit that is not known, and a beam centre or size of a pixel that differs between frames.
+        If a unit is not known, or the beam centre or size of a pixel differs between frames.
     """
     entries = _Entries(file, path)
     wavelength = entries.reading(_WAVELENGTHS, "angstrom") or entries.reading(_ENERGIES, "eV")
@@ -67,10 +67,10 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     if wavelength.value is not None:
         wavelength = Reading(wavelength.angstrom, unit="A")
     if distance.value is not None:
-        # Some have the detector's place along an axis against the beam.
+        # Some files give the position of the detector along an axis against the beam.
         distance = Reading(abs(distance.millimetres), unit="mm")
     geometry = Geometry(Detector((panel,)), wavelength, distance)
-    # Read back, so that the spots are made by the very numbers that results record.
+    # The geometry is read back, so that spots are computed from exactly the numbers that results record.
     made = parse_crystfel(path, geometry_text(geometry))
     how = f"the beam centre is taken {_AS_PEAKS if as_peaks else _FROM_CORNER}; --beam-centre says otherwise"
     bare = f"; without units: {', '.join(entries.bare)}" if entries.bare else ""
@@ -79,12 +79,12 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
 
 
 class _Entries:
-    """Numbers of NXmx entries with their units.
+    """A reader of numbers with units in NXmx entries.
 
     Attributes
     ----------
     bare : list of str
-        Datasets without units, each with the unit that is assumed.
+        Datasets without units, each with the unit that was assumed.
     """
 
     def __init__(self, file: h5py.File, path: str) -> None:
@@ -92,9 +92,9 @@ class _Entries:
         self.bare: list[str] = []
 
     def reading(self, names: Sequence[str], without: str) -> Reading | None:
-        """The first of some datasets that is there: its number, or its name where it has one for each frame.
+        """The first of some datasets that exists, as its number, or as its name if it has a number for each frame.
 
-        `without` is the unit of a dataset that has none, and says of what kind the units are.
+        `without` is the unit that is assumed for a dataset without one; it also defines which kind of unit is expected.
         """
         for name in names:
             node = find(self._file, self._path, name)
@@ -111,7 +111,7 @@ class _Entries:
         return None
 
     def number(self, name: str, without: str, pixel: float | None = None) -> float | None:
-        """A number that is the same for all frames, mm, or in pixels of a size (mm); None where it is not there."""
+        """A number that is the same for all frames, in mm or in pixels of a size in mm; None if it is missing."""
         found = self.reading([name], without)
         if found is None:
             return None
@@ -127,6 +127,7 @@ class _Entries:
         return found.value if found.unit in _PIXELS else found.millimetres / pixel
 
     def _unit(self, dataset: h5py.Dataset, name: str, without: str) -> str:
+        """The unit of a dataset, or `without` if it has none."""
         with errors_of(self._path, f"{name}, attribute units"):
             unit = np.ravel(dataset.attrs.get("units", ""))[0]
         unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
@@ -143,10 +144,11 @@ class _Entries:
 
 
 def _is_there(file: h5py.File, path: str, name: str) -> bool:
+    """Whether a group or dataset exists, in this file or through a link in another file."""
     try:
         return find(file, path, name) is not None
     except InputError:
-        # A link to another file.
+        # The name is a link to another file.
         return True
 
 
@@ -161,7 +163,7 @@ def _module(file: h5py.File, path: str) -> str:
 
 
 def _direction(file: h5py.File, path: str, name: str, default: Vector) -> np.ndarray:
-    """The direction of an axis of the detector's module, a unit vector."""
+    """The unit vector along an axis of the detector's module."""
     node = find(file, path, name)
     with errors_of(path, name):
         attributes = {} if node is None else node.attrs

@@ -1,4 +1,4 @@
-"""Lines of a CrystFEL geometry file that change nothing: keys that nobody knows, and defaults that come too late."""
+"""Detection of lines without effect in a CrystFEL geometry file: unknown keys, and defaults that come too late."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _OF_FILES = (
 )
 _PANEL_KEY, _KEY = re.compile(_OF_PANELS), re.compile(f"{_OF_PANELS}|{_OF_FILES}")
 _ANYWHERE = re.compile("clen|data|mask.*|adu_.*|max_adu|sat.*|flag_.*|rail_direction|clen_for_centering|badrow.*")
-"""Keys of panels that are read wherever they stand, or not at all."""
+"""Keys of panels that are read in any line, or not at all."""
 _RESERVED = ("bad", "group", "rigid_group")
 _MOST = 5
 
 
 def lines_without_effect(path: str, text: str) -> tuple[str, ...]:
-    """A note for each of the first lines without effect; `path` is for messages."""
+    """Notes on the first lines without effect, and on the number of further ones; `path` is for messages."""
     notes = []
     last_panel, known = 0, set[str]()
     bare: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""The detector of XDS.INP or XPARM.XDS."""
+"""Reading of the detector in XDS.INP or XPARM.XDS."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from ...model.detector.dxtbx import direction_of, rotation_of_beam, vector_of
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 
 CENTRE_OF_FIRST = 0.5
-"""Pixels to subtract from positions of XDS, which count pixel centres from 1, to measure from the corner."""
+"""Offset in pixels of XDS positions, which count pixel centres from 1, against distances from the outer corner."""
 
 KEYWORD = re.compile(r"([A-Z][-A-Z_']*)=\s*([^=!]*?)(?=\s+[A-Z][-A-Z_']*=|\s*!|\s*$)", re.MULTILINE)
-"""A keyword of XDS and its value, in text without comments; several may share a line."""
+"""A keyword of XDS and its value, in a text without comments; a line may contain several keywords."""
 _X, _Y = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
 
 @dataclass
 class _Segment:
-    """A flat part of the detector: its pixels, counted from 1, and where it is in the detector's own system."""
+    """A flat part of the detector: its pixels, counted from 1, and its position in the detector's own system.
+
+    The origin is in pixels, the distance in mm.
+    """
 
     pixels: Sequence[float]
     origin: Sequence[float] = (0.0, 0.0)
@@ -35,7 +38,7 @@ class _Segment:
 
 @dataclass
 class _Detector:
-    """A detector as XDS describes it: origin in pixels, distance and size of a pixel in mm."""
+    """A detector as XDS describes it: origin in pixels, distance and size of a pixel in mm, wavelength in angstrom."""
 
     origin: Sequence[float]
     distance: float
@@ -50,7 +53,7 @@ class _Detector:
 
 @dataclass
 class _Fields:
-    """The numbers behind the keywords of XDS.INP, and those of each segment."""
+    """The numbers given for the keywords in XDS.INP: those of the whole detector, and those of each segment."""
 
     common: dict[str, list[float]] = field(default_factory=dict)
     segments: list[dict[str, list[float]]] = field(default_factory=list)
@@ -62,12 +65,14 @@ def is_xds_geometry(text: str) -> bool:
 
 
 def parse_xds_geometry(path: str, text: str) -> Geometry:
-    """The detector of XDS.INP or XPARM.XDS, of one or several segments, turned so that the beam runs along +z.
+    """The detector that XDS.INP or XPARM.XDS describes, of one or several segments, in the frame of this program.
+
+    The laboratory frame of XDS is rotated so that the beam runs along +z.
 
     Raises
     ------
     InputError
-        When it is not complete.
+        If the description is incomplete or contains impossible numbers.
     """
     read = _xparm if "XPARM.XDS" in text[:40] else _xds_inp
     try:
@@ -78,6 +83,7 @@ def parse_xds_geometry(path: str, text: str) -> Geometry:
 
 
 def _xds_inp(path: str, text: str) -> _Detector:
+    """The detector in XDS.INP."""
     found = _fields(text)
     fields = found.common
     wanted = ("ORGX", "ORGY", "DETECTOR_DISTANCE", "X-RAY_WAVELENGTH", "NX", "NY", "QX", "QY")
@@ -95,12 +101,13 @@ def _xds_inp(path: str, text: str) -> _Detector:
         fields.get("INCIDENT_BEAM_DIRECTION", (0.0, 0.0, 1.0)),
         [_segment(path, number, each) for number, each in enumerate(found.segments, start=1)]
         or [_Segment((1, nx, 1, ny))],
-        # A SILICON= of -1 has XDS look up the absorption itself.
+        # SILICON= -1 lets XDS look up the absorption itself.
         (thickness, absorption) if thickness > 0 and absorption > 0 else (0.0, 0.0),
     )
 
 
 def _fields(text: str) -> _Fields:
+    """The numbers of the keywords in the text of XDS.INP."""
     found = _Fields()
     for key, value in KEYWORD.findall(re.sub(r"!.*", "", text)):
         try:
@@ -115,6 +122,7 @@ def _fields(text: str) -> _Fields:
 
 
 def _segment(path: str, number: int, fields: Mapping[str, list[float]]) -> _Segment:
+    """The segment with a number, counted from 1, that some keywords describe."""
     axes = ("DIRECTION_OF_SEGMENT_X-AXIS", "DIRECTION_OF_SEGMENT_Y-AXIS")
     lengths = {"SEGMENT": 4, **dict.fromkeys(axes, 3), "SEGMENT_ORGX": 1, "SEGMENT_ORGY": 1, "SEGMENT_DISTANCE": 1}
     for key, n in lengths.items():
@@ -126,6 +134,7 @@ def _segment(path: str, number: int, fields: Mapping[str, list[float]]) -> _Segm
 
 
 def _xparm(path: str, text: str) -> _Detector:
+    """The detector in XPARM.XDS."""
     rows = [[float(word) for word in line.split()] for line in text.splitlines()[1:] if line.strip()]
     wavelength, *beam = rows[1]
     n_segments, nx, ny, qx, qy = rows[6]
@@ -144,9 +153,10 @@ def _xparm(path: str, text: str) -> _Detector:
 
 
 def _geometry(made: _Detector) -> Geometry:
+    """The geometry of a detector of XDS in the frame of this program."""
     numbers = (made.wavelength, made.distance, *made.origin, *made.pixel)
     if not (np.isfinite(numbers).all() and made.wavelength > 0 and min(made.pixel) > 0):
-        raise ValueError("a wavelength or size of a pixel that is none")
+        raise ValueError("the wavelength or the size of a pixel is not a positive number")
     to_ours = rotation_of_beam(made.beam) @ _system(made.x_axis, made.y_axis)
     panels = [_panel(f"p{i}", segment, made, to_ours) for i, segment in enumerate(made.segments)]
     along = abs(made.distance) if len(panels) == 1 and made.distance else distance_along_beam(panels)
@@ -155,7 +165,7 @@ def _geometry(made: _Detector) -> Geometry:
 
 
 def _panel(name: str, segment: _Segment, made: _Detector, to_ours: Array) -> Panel:
-    """A segment: its axes and origin are given in the detector's system, which has its own origin and distance."""
+    """The panel of a segment, whose axes and origin are given in the detector's own system."""
     x1, x2, y1, y2 = (int(v) for v in segment.pixels)
     if not (1 <= x1 <= x2 and 1 <= y1 <= y2):
         raise ValueError(f"pixels {x1} to {x2}, {y1} to {y2}")
@@ -171,7 +181,7 @@ def _panel(name: str, segment: _Segment, made: _Detector, to_ours: Array) -> Pan
 
 
 def _system(x_axis: Sequence[float], y_axis: Sequence[float]) -> Array:
-    """Columns: the unit vectors x and y, and the normal that makes them right-handed."""
+    """A system of axes as columns (3, 3): the unit vectors x and y, and the normal that makes them right-handed."""
     x, y = direction_of(x_axis), direction_of(y_axis)
     return np.column_stack([x, y, np.cross(x, y)])
 

@@ -1,1 +1,1 @@
-"""Spot files in HDF5: `open` recognises the format, each has a module, `opened` has what all of them share."""
+"""Readers of HDF5 spot files: one module for each format, `open` to recognise it, `opened` for the base class."""

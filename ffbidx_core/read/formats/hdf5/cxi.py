@@ -1,4 +1,4 @@
-"""CXI peak lists in HDF5 files: Cheetah, OM, psocake, Jungfraujoch."""
+"""Reading of CXI peak lists in HDF5 files, as Cheetah, OM, psocake and Jungfraujoch write them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,21 @@ from .events import COUNT, FS, INTENSITY, SS
 from .opened import InDataset, OpenHdf5, rows_of
 
 PLACES = ("/entry_1/result_1", *JUNGFRAUJOCH, "/entry_1/result", "/entry/result_1", "/result_1")
-"""Groups that hold peak lists when the geometry does not say which does."""
+"""Usual groups of peak lists, for a geometry that does not name the group."""
 
 
 def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> str | None:
-    """The group with the peak lists of a file, or None: the one that the geometry names, a usual one, the only one.
+    """The group with the peak lists of a file: the one that the geometry names, a usual one, or the only one.
+
+    Returns
+    -------
+    str or None
+        Path of the group; None if there is none.
 
     Raises
     ------
     InputError
-        When there are several, none of them in a usual place.
+        If there are several such groups, none of them in a usual place.
     """
     named = geometry.peak_list if geometry else ""
     for place in (named, *PLACES):
@@ -48,17 +53,21 @@ def find_peak_lists(file: h5py.File, path: str, geometry: Geometry | None) -> st
 
 
 class CxiFile(OpenHdf5):
-    """A file with CXI peak lists, opened for reading; a frame is a row. Of one that grows those count that are whole.
+    """A file with CXI peak lists that is open for reading; a frame is a row.
+
+    In a growing file only whole frames count.
 
     Parameters
     ----------
+    path
+        The file.
     geometry
-        None: the geometry of the file's own NXmx entries, where there are any.
+        Geometry of the detector; None for that of the file's own NXmx entries, if there are any.
 
     Raises
     ------
     InputError
-        Naming the dataset, when the file is not as the format wants it or the geometry is missing.
+        If a dataset does not fit the format, or the geometry is missing.
     """
 
     units_assumed = False
@@ -81,7 +90,7 @@ class CxiFile(OpenHdf5):
         self._counts = self.dataset(f"{place}/{COUNT}", "fiu", (None,))
         self.n_frames = len(self._counts)
         self._readings = FrameReadings.of_geometry(self.path, geometry, partial(InDataset, self))
-        # In a file that grows the lengths need not agree yet.
+        # In a growing file the lengths need not agree yet.
         n_rows = None if self.grows else self.n_frames
         tables = [self.dataset(f"{place}/{name}", "fiu", (n_rows, None)) for name in (FS, SS)]
         self._fs, self._ss = tables
@@ -94,7 +103,7 @@ class CxiFile(OpenHdf5):
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
 
     def _n_whole(self) -> int:
-        """Number of whole frames in a file that grows; a frame without peaks counts once a later one has peaks."""
+        """Number of whole frames in a growing file; a frame without peaks counts once a later frame has peaks."""
         quantities = [each.column() for each in self._readings.sources if isinstance(each, InDataset)]
         datasets = [self._counts, self._fs, self._ss, *(each for each in quantities if each is not None)]
         others = [] if self._intensity is None else [self._intensity]
@@ -102,11 +111,11 @@ class CxiFile(OpenHdf5):
             n = min(len(dataset) for dataset in (*datasets, *others))
             for dataset in datasets:
                 n = rows_written(dataset, n)
-            # Who knows no intensities may leave them at the fill value.
+            # A program that knows no intensities may leave them at the fill value.
             return min([n, *(rows_written(dataset, n) or n for dataset in others)])
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending, in parts whose tables are not too large.
+        """Read the frames with the given ascending numbers, in parts whose tables are not too large.
 
         Raises
         ------
@@ -117,6 +126,7 @@ class CxiFile(OpenHdf5):
         return read_parts((frames[i : i + at_once] for i in range(0, len(frames), at_once)), self._read)
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        """The frames with the given numbers."""
         with errors_of(self.path, f"frame {frames[0]}"):
             claimed = rows_of(self._counts, frames).astype(np.float64)
             wrong = np.flatnonzero(~((claimed >= 0) & (claimed <= self._width) & (claimed == np.floor(claimed))))

@@ -1,4 +1,4 @@
-"""Peak lists in HDF5 files with a group or a dataset for each event, as CrystFEL's `%` names them."""
+"""Reading of peak lists in HDF5 files with a group or dataset for each event, which CrystFEL's `%` names."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ from .opened import OpenHdf5
 COUNT, FS, SS, INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
 """Datasets of a CXI peak list."""
 MOST_EVENTS = 10**7
+"""Largest number of events in a file."""
 EVENTS_AT_ONCE = 256
+"""Number of events that are read at once."""
 
 _EVENT = "%"
 _WIDTHS = (3, 4)
-"""Numbers of columns of a list: fs, ss, intensity, and perhaps a fourth that is not read."""
+"""Possible numbers of columns in a list: fs, ss, intensity, and perhaps a fourth that is not read."""
 
 
 class Event(NamedTuple):
-    """An event of a file: the names in place of each `%` in paths, and the numbers in place of each in dimensions."""
+    """An event of a file: the names that replace each `%` in paths, and the numbers that replace it in dimensions."""
 
     parts: tuple[str, ...]
     dims: tuple[int, ...]
@@ -42,13 +44,13 @@ class Event(NamedTuple):
         return f"{'/'.join(self.parts)}//{'/'.join(map(str, self.dims))}"
 
     def path(self, pattern: str) -> str:
-        """A path with the event's parts in it."""
+        """A path in which the names of the event replace each `%`."""
         parts = iter(self.parts)
         return "/".join(next(parts, _EVENT) if name == _EVENT else name for name in pattern.split("/"))
 
 
 def names_events(file: h5py.File, path: str, geometry: Geometry | None) -> bool:
-    """Whether the peak lists that a geometry names have a place of their own for each event, or are no CXI ones."""
+    """Whether the peak lists that a geometry names have a path for each event, or are not CXI peak lists."""
     if geometry is None or not geometry.peak_list:
         return False
     if _EVENT in geometry.peak_list:
@@ -58,14 +60,14 @@ def names_events(file: h5py.File, path: str, geometry: Geometry | None) -> bool:
 
 
 def find_events(file: h5py.File, path: str, geometry: Geometry) -> list[Event]:
-    """The events of a file, by its peak lists: one for each dataset of the kind list3, and for each row of a CXI group.
+    """The events of a file: one for each dataset of the kind list3, and one for each row of a CXI group.
 
-    Names are in the order of their numbers. Images need not be there.
+    Names are sorted with numbers by their value. The images of the events need not exist.
 
     Raises
     ------
     InputError
-        When the geometry does not fit the file.
+        If the geometry does not fit the file.
     """
     if any(_EVENT in name and name != _EVENT for name in geometry.peak_list.split("/")):
         raise InputError(path, f"its geometry has peak_list = {geometry.peak_list[:60]}: a % stands for a whole name")
@@ -88,11 +90,12 @@ def find_events(file: h5py.File, path: str, geometry: Geometry) -> list[Event]:
 
 
 def _is_list(file: h5py.File, path: str, name: str) -> bool:
+    """Whether a peak list is a dataset of the kind list3."""
     return isinstance(find(file, path, name), h5py.Dataset)
 
 
 def _places(file: h5py.File, path: str, pattern: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """For each object of the file that a path with `%` matches: the names in place of `%`, and its path."""
+    """The objects in a file that a path with `%` matches: the names that replace each `%`, and the path."""
     names = pattern.split("/")
     if _EVENT not in names:
         if find(file, path, pattern) is not None:
@@ -109,12 +112,12 @@ def _places(file: h5py.File, path: str, pattern: str) -> Iterator[tuple[tuple[st
 
 
 class EventsFile(OpenHdf5):
-    """A file with a peak list for each event, opened for reading; a frame is an event.
+    """A file with a peak list for each event that is open for reading; a frame is an event.
 
     Raises
     ------
     InputError
-        When the geometry is missing or names no events of the file.
+        If the geometry is missing or names no events of the file.
     """
 
     units_assumed = False
@@ -139,7 +142,7 @@ class EventsFile(OpenHdf5):
         self.half_pixel_shift: bool | None = True if shifted is None else shifted
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending.
+        """Read the frames with the given ascending numbers.
 
         Raises
         ------
@@ -149,6 +152,7 @@ class EventsFile(OpenHdf5):
         return read_parts((frames[i : i + EVENTS_AT_ONCE] for i in range(0, len(frames), EVENTS_AT_ONCE)), self._read)
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        """The frames with the given numbers."""
         events = [self._events[f] for f in frames]
         lists = [self._peaks(event) for event in events]
         fs, ss, intensity = np.concatenate([np.zeros((0, 3)), *lists]).T
@@ -168,7 +172,7 @@ class EventsFile(OpenHdf5):
         )
 
     def _peaks(self, event: Event) -> Array:
-        """fs, ss and intensity of the peaks of an event, (n, 3)."""
+        """Columns fs, ss and intensity (n, 3) of an event's peaks."""
         name = event.path(self._peak_list)
         node = find(self._file, self.path, name)
         if node is None:
@@ -200,26 +204,27 @@ class EventsFile(OpenHdf5):
 
     @property
     def event_numbers(self) -> dict[str, int]:
-        """Number of each event, by its name."""
+        """Frame number of each event, by its name."""
         return {str(event): number for number, event in enumerate(self._events)}
 
     def event(self, frame: int) -> Event:
-        """The event that a frame is."""
+        """The event of a frame."""
         return self._events[frame]
 
 
 class _OfEvents:
-    """A quantity that a geometry has in a dataset of each event, or in one with a row for each."""
+    """A quantity for which the geometry names a dataset for each event, or one dataset with a row for each event."""
 
     def __init__(self, file: EventsFile, quantity: Quantity, reading: Reading) -> None:
         self._file, self._quantity, self._reading = file, quantity, reading
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) of some frames, angstrom or mm."""
+        """The values (F,) for some frames, angstrom or mm."""
         values = np.array([self._value(self._file.event(f)) for f in frames.tolist()], dtype=np.float64)
         return self._quantity.converted(self._reading, values)
 
     def _value(self, event: Event) -> float:
+        """The number for an event in the unit of the reading."""
         name = event.path(self._reading.path)
         dataset = self._file.numbers(name)
         row = event.dims[0] if event.dims and dataset.shape != () and len(dataset) > 1 else 0

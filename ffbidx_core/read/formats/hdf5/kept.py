@@ -1,4 +1,4 @@
-"""Spots that a results file keeps, read as if they were in the spot files of its inputs."""
+"""Reading of the spots that a results file keeps, as if they were in the spot files of its inputs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from ...geometry.any import parse_geometry
 from .opened import OpenHdf5
 
 GROUP = "/spot"
+"""Group of a results file that holds the spots."""
 
 
 def _dataset(file: h5py.File, path: str, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
+    """A dataset that must exist; see `open_dataset`."""
     dataset = open_dataset(file, path, name, kind, shape)
     if dataset is None:
         raise InputError(path, "is missing", name)
@@ -35,9 +37,9 @@ def _dataset(file: h5py.File, path: str, name: str, kind: str, shape: tuple[int 
 def _frames_of(
     path: str, size: int, mtime_ns: int
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Input file, index and name of all frames of a results file, and the offsets of their spots.
+    """Input file, index and name of all frames in a results file, and the offsets of their spots.
 
-    They are kept for the next input in the same results file, which may hold a million frames.
+    They are cached for the next input in the same results file, which may hold a million frames.
     """
     with open_file(path) as file:
         sources = _dataset(file, path, "/frame/source", "text", (None,))
@@ -67,12 +69,12 @@ class KeptSpots(OpenHdf5):
     path
         Results file.
     source
-        Input as it is named in the results file.
+        Input, as the results file names it.
 
     Raises
     ------
     InputError
-        When the spots are not as they should be.
+        If the datasets of the spots do not fit each other.
     """
 
     format = "spots in results"
@@ -102,7 +104,7 @@ class KeptSpots(OpenHdf5):
                 self.geometry = parse_geometry(self.path, text)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames."""
+        """Read the frames with the given indices."""
         for index in frames.tolist():
             row = self._row_of[index]
             part = slice(int(self._offsets[row]), int(self._offsets[row + 1]))
@@ -113,6 +115,7 @@ class KeptSpots(OpenHdf5):
             yield RawFrames(self._source, np.array([index]), [str(self._names[row])], spots, offsets, peaks=peaks)
 
     def _peaks(self, row: int, part: slice) -> DetectorPeaks:
+        """The peaks of the frame in a row of the results, whose spots are a slice of all."""
         pixels, intensity = (self._file[f"{GROUP}/{name}"][part].astype(np.float64) for name in ("pixel", "intensity"))
         wavelength, distance = (self._file[f"{GROUP}/{name}"][row : row + 1] for name in ("wavelength", "distance"))
         return DetectorPeaks(pixels, wavelength, distance, intensity)

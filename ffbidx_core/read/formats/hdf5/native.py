@@ -1,4 +1,4 @@
-"""The native HDF5 spot file, read by slices of frames."""
+"""Reading of ffbidx's own HDF5 spot files, by slices of frames."""
 
 from __future__ import annotations
 
@@ -24,35 +24,41 @@ from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
 from .opened import OfFrames, OpenHdf5, rows_of
 
 SPOTS = "/spots"
-"""Dataset that makes an HDF5 file one of this format."""
+"""Dataset by which the format is recognised."""
 SPOT_UNITS = {"1/angstrom": 1.0, "1/nm": 0.1}
+"""Factor that converts spots in each unit to 1/angstrom."""
 CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
+"""Factor that converts cells in each unit to angstrom."""
 MOST_FRAMES = 10**9
 MOST_CELLS = 1000
+"""Limits of the numbers of frames and of cells in a file."""
 
 _OFFSETS_AT_ONCE = 2**20
 
 
 class Hdf5File(OpenHdf5):
-    """A spot file opened for reading. A file that grows has the frames that are there whole.
+    """A spot file that is open for reading; in a growing file only whole frames count.
 
     Parameters
     ----------
+    path
+        The spot file.
     geometry
-        Geometry that makes the spots anew from their pixels, where the file has these; None: spots stay as they are.
+        Geometry by which the spots are computed anew from their pixels, if the file has pixels; None to keep the spots.
 
     Attributes
     ----------
     n_frames : int
+        Number of frames.
     cells : (M, 3, 3) float64 or None
-        The known cells, rows a, b, c, angstrom.
+        Input cells in the file, rows a, b, c, angstrom; None if it has none.
     units_assumed : bool
         Whether `/spots` lacks the attribute `units`.
 
     Raises
     ------
     InputError
-        Naming the dataset, when the file is not as the format wants it.
+        If a dataset does not fit the format; the message names it.
     """
 
     format = "ffbidx HDF5 spots"
@@ -81,7 +87,7 @@ class Hdf5File(OpenHdf5):
         self._open_peaks()
 
     def _open_per_frame(self) -> None:
-        """Open the datasets with a row for each spot or frame; in a file that grows the lengths need not agree yet."""
+        """Open the datasets with a row for each spot or frame; in a growing file the lengths need not agree yet."""
         n_spots, n_frames = (None if self.grows else n for n in (len(self._spots), self.n_frames))
         self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
         self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
@@ -90,7 +96,7 @@ class Hdf5File(OpenHdf5):
         self._shift = open_dataset(self._file, self.path, "/shift", "fiu", (n_frames, 2))
 
     def _n_whole(self) -> int:
-        """Number of whole frames in a file that grows."""
+        """Number of whole frames in a growing file."""
         if self._offsets is None:
             return 0
         per_spot, per_frame, blank = (
@@ -105,7 +111,7 @@ class Hdf5File(OpenHdf5):
             return whole_frames(self._offsets, per_spot, per_frame, blank)
 
     def _open_peaks(self) -> None:
-        """Find the geometry of the spots' pixels, in files that were made of peaks."""
+        """Find the geometry of the spots' pixels, if the file was made from peaks."""
         with errors_of(self.path, "attributes"):
             text, shift = self._file.attrs.get("geometry"), self._file.attrs.get("half_pixel_shift")
         self.half_pixel_shift = None if shift is None else bool(shift)
@@ -116,11 +122,12 @@ class Hdf5File(OpenHdf5):
         if self._given is not None:
             self.geometry, self._placer = self._given, PeakPlacer(self.path, self._given)
         elif isinstance(text, str):
-            # Spots are used as they are, also where the geometry that made them is not understood.
+            # The spots are used even if the geometry from which they were computed cannot be read.
             with contextlib.suppress(InputError):
                 self.geometry = parse_geometry(self.path, text)
 
     def _check_offsets(self) -> None:
+        """Check that the offsets ascend within the spots and that no frame has too many spots."""
         n_spots = len(self._spots)
         if self._offsets is None:
             if n_spots > MOST_SPOTS:
@@ -138,7 +145,7 @@ class Hdf5File(OpenHdf5):
         for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
             with errors_of(self.path, "/offsets"):
                 part = self._offsets[begin : min(begin + _OFFSETS_AT_ONCE, self.n_frames) + 1]
-            # Compared as they are: unsigned numbers may be too large for signed ones.
+            # Compared without conversion, since unsigned offsets may be too large for signed integers.
             outside = (part < 0) | (part > n_spots)
             _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
             counts = np.diff(part.astype(np.int64))
@@ -146,11 +153,12 @@ class Hdf5File(OpenHdf5):
             _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
 
     def _read_cells(self) -> ConventionalCells | None:
+        """The input cells in the file, rows a, b, c, angstrom; None if it has none."""
         dataset = open_dataset(self._file, self.path, "/cells", "f", (None, 3, 3))
         if dataset is None or len(dataset) == 0:
             return None
         if len(dataset) > MOST_CELLS:
-            raise InputError(self.path, f"has {len(dataset)} cells; at most {MOST_CELLS} are taken", "/cells")
+            raise InputError(self.path, f"has {len(dataset)} cells; at most {MOST_CELLS} are read", "/cells")
         scale = units_of(dataset, self.path, CELL_UNITS) or 1.0
         with errors_of(self.path, "/cells"):
             cells: Array = dataset[()].astype(np.float64) * scale
@@ -162,7 +170,7 @@ class Hdf5File(OpenHdf5):
         return as_given(cells)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:
-        """Some of the frames, ascending, in parts of at most `MOST_SPOTS` spots or one frame.
+        """Read the frames with the given ascending numbers, in parts of at most `MOST_SPOTS` spots or one frame.
 
         Raises
         ------
@@ -190,7 +198,7 @@ class Hdf5File(OpenHdf5):
             ids = [name for run in runs for name in self._names(run)]
         counts = np.concatenate([np.diff(span) for span in spans])
         offsets = offsets_of(counts)
-        # A spot that is not finite makes a bad frame.
+        # A spot that becomes infinite makes its frame a bad one.
         with np.errstate(invalid="ignore", over="ignore"):
             if self._scale != 1:
                 spots *= spots.dtype.type(self._scale)
@@ -203,7 +211,7 @@ class Hdf5File(OpenHdf5):
         return raw
 
     def _with_peaks(self, raw: RawFrames, geometry: Geometry, spans: list[NDArray[np.int64]]) -> RawFrames:
-        """Frames with the pixels of their spots; where a geometry was given the spots are made anew from the pixels."""
+        """Frames with the pixels of their spots, and with spots computed from the pixels if a geometry was given."""
 
         def rows(dataset: h5py.Dataset) -> Array:
             return np.concatenate([dataset[span[0] : span[-1]] for span in spans]).astype(np.float64)
@@ -227,7 +235,7 @@ class Hdf5File(OpenHdf5):
         return self._placer.frames(peaks, self.cells)
 
     def _quantity(self, quantity: Quantity, own: h5py.Dataset | None, geometry: Geometry) -> PerFrame:
-        """The file's own numbers, unless a geometry with one that takes their place was given, or there are none."""
+        """The file's own values, unless the given geometry replaces them or the file has none."""
         given = None if self._placer is None else quantity.given(geometry)
         if given is not None:
             return Same(given)
@@ -253,11 +261,13 @@ class Hdf5File(OpenHdf5):
         return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
 
     def _contents(self) -> str:
+        """Names of the first objects in the file, for a message."""
         with errors_of(self.path):
             names = [str(name)[:40] for _, name in zip(range(6), self._file, strict=False)]
         return f"there are {', '.join(names)}" if names else "it is empty"
 
 
 def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:
+    """Raise an error for the first frame, counted from `begin`, for which `wrong` is true."""
     if wrong.any():
         raise InputError(path, f"frame {begin + int(wrong.argmax())}: {problem}", "/offsets")

@@ -1,4 +1,4 @@
-"""Spot files in HDF5 of every format, recognised by the datasets that are there."""
+"""Opening of HDF5 spot files of any format, which is recognised by the datasets in the file."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .native import SPOTS, Hdf5File
 
 @dataclass(frozen=True)
 class _Format:
-    """How a format is recognised and opened, and why it is tried where it stands in its table.
+    """A format: how it is recognised and opened, and the reason for its place in the table.
 
     Attributes
     ----------
     matches : callable
-        Takes an open file, its path and the geometry; whether the file is in this format.
+        Function of an open file, its path and the geometry that returns whether the file has this format.
     open : callable
-        Takes path and geometry.
+        Function of path and geometry that opens the file.
     reason : str
-        Why the format is tried neither earlier nor later.
+        Reason why the format is tried neither earlier nor later.
     """
 
     matches: Callable[[h5py.File, str, Geometry | None], bool]
@@ -42,7 +42,7 @@ FORMATS = (
     _Format(
         lambda file, path, geometry: find(file, path, SPOTS) is not None,
         Hdf5File,
-        "first: such a file may hold copies of the peaks that its spots were made of",
+        "first, since such a file may also hold the peaks from which its spots were computed",
     ),
     _Format(
         lambda file, path, geometry: find(file, path, HDF5_GROUP) is not None,
@@ -52,17 +52,17 @@ FORMATS = (
     _Format(
         names_events,
         EventsFile,
-        "before CXI peak lists in their usual places: the geometry says that these are not the ones",
+        "before CXI peak lists in their usual places, since the geometry names other peak lists",
     ),
     _Format(
         lambda file, path, geometry: find_peak_lists(file, path, geometry) is not None,
         CxiFile,
-        "after the formats that a name of their own or the geometry points to",
+        "after the formats that are recognised by a name of their own or by the geometry",
     ),
     _Format(
         lambda file, path, geometry: True,
         Hdf5File,
-        "last: its reader says that there are no spots, and what there is",
+        "last, since its reader reports that there are no spots, and lists the content of the file",
     ),
 )
 """The formats in the order in which they are tried; the first that matches opens the file."""

@@ -1,4 +1,4 @@
-"""HDF5 files that stay open while their frames are read."""
+"""The base class of HDF5 files that stay open while their frames are read, and quantities in datasets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from ..per_frame import SHIFT, Quantity
 
 
 class OpenHdf5(ABC):
-    """An HDF5 file opened for reading, and closed again where its content is not as the format wants it.
+    """An HDF5 file that is open for reading, and closed again if its content does not fit the format.
 
     Attributes
     ----------
     path : str
+        The file.
     n_frames : int
+        Number of frames.
     """
 
     n_frames: int
@@ -37,22 +39,22 @@ class OpenHdf5(ABC):
 
     @abstractmethod
     def _open(self) -> None:
-        """Check the content, and find all that `read` needs."""
+        """Check the content, and open everything that `read` needs."""
 
     @property
     def grows(self) -> bool:
-        """Whether another program writes the file in SWMR mode: lengths of its datasets need not agree yet."""
+        """Whether another program is writing the file in SWMR mode, so that lengths of datasets may not agree yet."""
         return bool(self._file.swmr_mode)
 
     def dataset(self, name: str, kind: str, shape: tuple[int | None, ...]) -> h5py.Dataset:
-        """A dataset that has to be there; see `open_dataset`."""
+        """A dataset that must exist; see `open_dataset`."""
         dataset = open_dataset(self._file, self.path, name, kind, shape)
         if dataset is None:
             raise InputError(self.path, "is missing", name)
         return dataset
 
     def numbers(self, name: str) -> h5py.Dataset:
-        """A dataset that has to be there, with a number, (), or several, (n,) or (n, 1)."""
+        """A dataset that must exist, with one number, (), or several, (n,) or (n, 1)."""
         node = find(self._file, self.path, name)
         shape = (node.shape or ()) if isinstance(node, h5py.Dataset) else (0,)
         return self.dataset(name, "fiu", (None, *(1 for _ in shape[1:])) if shape else ())
@@ -63,18 +65,18 @@ class OpenHdf5(ABC):
 
 
 def rows_of(dataset: h5py.Dataset, frames: NDArray[np.int64]) -> NDArray[np.generic]:
-    """The rows of a dataset that belong to some frames, ascending."""
+    """The rows of a dataset that belong to frames with ascending numbers."""
     rows: NDArray[np.generic] = dataset[frames[0] : frames[-1] + 1][frames - frames[0]]
     return rows
 
 
 class InDataset:
-    """A quantity that a geometry has in a dataset, with one number for all frames or one for each.
+    """A quantity for which the geometry names a dataset, with one number for all frames or one for each.
 
     Raises
     ------
     InputError
-        When the dataset is not there, or has fewer numbers than the file has frames.
+        If the dataset is missing, or has fewer numbers than the file has frames.
     """
 
     def __init__(self, file: OpenHdf5, quantity: Quantity, reading: Reading) -> None:
@@ -82,12 +84,12 @@ class InDataset:
         self.column()
 
     def column(self) -> h5py.Dataset | None:
-        """The dataset where it has a number for each frame; None where one number serves for all.
+        """The dataset if it has a number for each frame; None if one number holds for all frames.
 
         Raises
         ------
         InputError
-            When the dataset is not there, or has fewer numbers than the file has frames.
+            If the dataset is missing, or has fewer numbers than the file has frames.
         """
         file, name = self._file, self._reading.path
         if find(file._file, file.path, name) is None:
@@ -102,12 +104,13 @@ class InDataset:
         return dataset
 
     def _serves_all(self, dataset: h5py.Dataset) -> bool:
-        # In a file that grows one number may be the first of many.
+        """Whether the only number of a dataset holds for all frames."""
+        # In a growing file, one number may be the first of many.
         may_grow = self._file.grows and dataset.maxshape != (1,)
         return dataset.shape == () or (len(dataset) == 1 and not may_grow)
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) of some frames, angstrom or mm. Numbers behind those of the last frame are not used."""
+        """The values (F,) for some frames, angstrom or mm; numbers after that of the last frame are ignored."""
         file, name = self._file, self._reading.path
         dataset = file.numbers(name)
         with errors_of(file.path, name):
@@ -119,11 +122,11 @@ class InDataset:
 
 
 class OfFrames:
-    """A quantity that a file has in a dataset of its own, a number for each frame in angstrom or mm."""
+    """A quantity in a dataset of the file's own format, with a number for each frame in angstrom or mm."""
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) of some frames."""
+        """The values (F,) for some frames, angstrom or mm."""
         return rows_of(self._dataset, frames).astype(np.float64)
