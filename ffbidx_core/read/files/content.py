@@ -92,7 +92,7 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
     if data.startswith(_PICKLES) or _PICKLED_TABLE in data[:_HEAD]:
-        raise InputError(path, f"is a Python pickle, as DIALS wrote until 2019, which is not read: {_NO_PICKLE}")
+        raise InputError(path, f"is a pickle of Python, as DIALS wrote until 2019, which is not read: {_NO_PICKLE}")
     if b"\0" in data:
         raise InputError(path, "is neither HDF5 nor text")
     return data.decode("utf-8-sig", "replace")
