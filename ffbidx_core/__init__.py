@@ -1,4 +1,4 @@
-"""The core of ffbidx: from spots in reciprocal space to oriented cells.
+"""The core of ffbidx, which computes oriented cells from spots in reciprocal space.
 
 docs/architecture.md follows a frame from the command to the results file.
 """
@@ -21,7 +21,7 @@ _HOMES = {
     "open_results": "read.results_file",
     "read_results": "read.results",
 }
-"""The module that defines each public name of the package."""
+"""The module in which each public name of the package is defined."""
 
 __all__ = ["RunRequest", "index", "index_iter", "open_results", "read_results"]
 

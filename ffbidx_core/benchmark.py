@@ -1,4 +1,4 @@
-"""Frames a second and the share of them that is indexed rightly, measured on simulated stills."""
+"""The benchmark: frames per second, and share of frames indexed correctly, on simulated stills."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TRICLINIC = (40.0, 50.0, 60.0, 80.0, 95.0, 105.0)
 
 
 def _single(cell: tuple[float, ...], n_spots: int) -> Scenario:
-    """One lattice a frame, one spot in ten false."""
+    """A scenario with one lattice per frame, and one spot in ten false."""
     return Scenario(cells=(cell,), n_spots=(n_spots, n_spots), false_share=(0.1, 0.1))
 
 
 LEARNED = Spread(across=2.1e-4, along=5.6e-4, scatter=2e-4)
-"""What a run learns from its first frames of these, so that the last fit does what it does in a run."""
+"""Scatters that a run learns from its first frames of these scenarios; they make the last fit work as in a run."""
 SCENARIOS = {
     "tetragonal, 100 spots": _single(LYSOZYME, 100),
     "tetragonal, 300 spots": _single(LYSOZYME, 300),
@@ -42,34 +42,34 @@ SCENARIOS = {
         cells=(LYSOZYME,), n_spots=(200, 200), false_share=(0.1, 0.1), lattices=(2, 2), lattice_scale=(0.6, 1.0)
     ),
 }
-"""The frames that speed is measured on."""
+"""The scenarios on which speed is measured."""
 
 CALLS = {"cuda": 10, "cpu": 5}
 FRAMES = {"cuda": BATCH_SIZE["cuda"], "cpu": 256}
-"""Timed calls, and frames of a call, that give steady numbers on each backend."""
+"""Number of timed calls, and of frames per call, that give steady numbers on each backend."""
 
 BATCHES = 4
-"""Calls take turns with so many batches of different frames."""
+"""Number of batches of different frames through which the calls cycle."""
 DISTINCT = 256
-"""Stills that are simulated; batches have turned copies of them."""
+"""Number of simulated stills; batches contain rotated copies of these."""
 JUDGED = 256
-"""Frames of a batch that are judged, which takes longer than to index them."""
+"""Number of frames of a batch that are judged, which takes longer than indexing them."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How fast batches were indexed, and what was found.
+    """The speed with which batches were indexed, and the crystals found.
 
     Attributes
     ----------
     n_frames : int
-        Frames of a call.
+        Number of frames of a call.
     seconds : tuple of float
-        Wall time of each call of `index_frames`, from spots in host memory to cells and crystals in host memory.
+        Wall time in seconds of each call of `index_frames`, from spots in host memory to crystals in host memory.
     overlapped : float or None
-        Frames a second when calls overlap, as in a run; None for a backend that does one at a time.
+        Frames per second when calls overlap, as in a run; None for a backend that does one call at a time.
     tally : Tally
-        Of the frames that were judged.
+        Counts over the judged frames.
     """
 
     n_frames: int
@@ -79,21 +79,21 @@ class Measurement:
 
     @property
     def frames_per_second(self) -> float:
-        """Of one call after another, the median."""
+        """The median frames per second of calls one after another."""
         return self.n_frames / median(self.seconds)
 
     @property
     def indexed(self) -> float:
-        """Share of the judged frames on which a right crystal was found."""
+        """The share of judged frames on which a correct crystal was found."""
         return self.tally.frames_right / self.tally.frames
 
     @property
     def lattices_found(self) -> float:
-        """Share of the judged frames' lattices that were found."""
+        """The share of the lattices on judged frames that were found."""
         return self.tally.lattices_found / self.tally.lattices
 
     def as_dict(self) -> dict[str, float | None]:
-        """Names and values of all of it."""
+        """All numbers of the measurement, keyed by name."""
         return {
             "frames_per_second": self.frames_per_second,
             "slowest": self.n_frames / max(self.seconds),
@@ -110,22 +110,22 @@ class Measurement:
 
 
 def usable_backends(name: str = "auto", device: str | None = None, threads: int | None = None) -> list[Backend]:
-    """The backend of this name; with `auto` all that are there, the fastest first.
+    """The backend of this name; for `auto` all available backends, the fastest first.
 
     Raises
     ------
     BackendUnavailable
-        When the one asked for, or a GPU's that should be there, is not.
+        If the requested backend, or that of a GPU that should work, is not available.
     """
     if name != "auto":
         return [get_backend(name, device, threads)]
-    # What `auto` takes comes first; where it is the CPU, there is no other.
+    # The backend of `auto` comes first; if it is the CPU, there is no other one.
     first = get_backend("auto", device, threads)
     return [first] if first.name == "cpu" else [first, get_backend("cpu", threads=threads)]
 
 
 def make_batches(scenario: Scenario, n_frames: int, n_batches: int = BATCHES, seed: int = 0) -> list[SimulatedFrames]:
-    """Batches of n frames; no two frames are alike."""
+    """Make batches of `n_frames` frames, no two of which are equal."""
     stills, rng = simulate(scenario, min(DISTINCT, n_frames), seed), np.random.default_rng(seed)
     chosen = np.arange(n_frames) % stills.n_frames
     return [turned_copies(stills, chosen, rng) for _ in range(n_batches)]
@@ -134,14 +134,14 @@ def make_batches(scenario: Scenario, n_frames: int, n_batches: int = BATCHES, se
 def measure(
     backend: Backend, batches: Sequence[SimulatedFrames], p: Parameters, calls: int, judged: int = JUDGED
 ) -> Measurement:
-    """Index batches of as many frames each: once to warm up and be judged, then timed.
+    """Index batches of equal size, first for warming up and judging, and then with timing.
 
     Parameters
     ----------
     calls
-        Timed calls; they go through the batches in turns.
+        Number of timed calls, which cycle through the batches.
     judged
-        Most frames of a batch that are judged against the truth.
+        Largest number of frames of a batch that are compared with the truth.
     """
     plan, tally = SearchPlan.make(as_primitive(batches[0].input_cells), p, LEARNED), Tally()
 
@@ -163,7 +163,7 @@ def measure(
 def _overlapped_rate(
     backend: Backend, batches: Sequence[SimulatedFrames], index: Callable[[SimulatedFrames], BatchResult], calls: int
 ) -> float:
-    """Calls a second with as many under way at a time as the backend takes, once all its lanes are warm."""
+    """The calls per second with as many calls in progress as the backend has lanes, after all lanes are warm."""
     warm_up, start = 2 * backend.lanes, 0.0
     for done, _ in enumerate(in_lanes(backend, islice(cycle(batches), warm_up + calls), index), 1):
         if done == warm_up:
@@ -172,7 +172,7 @@ def _overlapped_rate(
 
 
 class Row(NamedTuple):
-    """A measurement with the names of what was measured."""
+    """A measurement with the names of backend, preset and scenario."""
 
     backend: str
     device: str
@@ -181,14 +181,14 @@ class Row(NamedTuple):
     measured: Measurement
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         return {**dict(zip(self._fields[:-1], self, strict=False)), **self.measured.as_dict()}
 
 
 def measure_all(
     backends: Sequence[Backend], presets: Sequence[str], n_frames: int | None = None, calls: int | None = None
 ) -> Iterator[Row]:
-    """Every scenario on every backend with every preset; without numbers those of `FRAMES` and `CALLS`."""
+    """Measure every scenario on every backend with every preset; the default numbers are `FRAMES` and `CALLS`."""
     for what, scenario in SCENARIOS.items():
         for backend in backends:
             batches = make_batches(scenario, n_frames or FRAMES[backend.name])

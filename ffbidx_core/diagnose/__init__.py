@@ -1,1 +1,1 @@
-"""Errors in the description of an experiment, found from the results of a run, in numbers and words."""
+"""The diagnosis of errors in the description of an experiment from the results of a run, in numbers and words."""

@@ -1,4 +1,4 @@
-"""Options that a diagnosis advises, as they are typed."""
+"""Options that a diagnosis advises, in the form in which they are typed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .trial import Trial
 
 @dataclass(frozen=True)
 class Pixels:
-    """A beam shift on the first panel: the beam's place, how far that is from where it was taken to be, the error.
+    """A beam shift on the first panel: the position of the beam, its offset from the assumed position, and its error.
 
-    Each is (fs, ss) in pixels.
+    Each of these is (fs, ss) in pixels.
     """
 
     centre: tuple[float, float]
@@ -28,14 +28,14 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Advice:
-    """A change that was tried out and helped.
+    """A change that was tested and helped.
 
     Attributes
     ----------
     option : str
-        The option that makes the change, as it is typed.
+        The option that makes the change, in the form in which it is typed.
     before, after : Trial
-        The sample indexed again without and with it.
+        The sample indexed again without and with the change.
     """
 
     option: str
@@ -44,7 +44,7 @@ class Advice:
 
 
 def pixels_of(sample: Sample, experiment: ExperimentFinding) -> Pixels | None:
-    """The shift of the beam in pixels of the first panel, where there is a geometry."""
+    """The shift of the beam in pixels of the first panel; None without a geometry."""
     distance = sample.distance[np.isfinite(sample.distance)]
     if sample.geometry is None or len(distance) == 0:
         return None
@@ -59,7 +59,7 @@ def pixels_of(sample: Sample, experiment: ExperimentFinding) -> Pixels | None:
 
 
 def moving_option(sample: Sample, experiment: ExperimentFinding, shifted: BeamShift) -> str:
-    """The option that moves the beam as found; `shifted` is the shift with which the spots were read."""
+    """The option that moves the beam to the position found; `shifted` is the shift with which the spots were read."""
     pixels = pixels_of(sample, experiment)
     if pixels is None:
         return shift_option(BeamShift.from_radian(experiment.shift) + shifted)

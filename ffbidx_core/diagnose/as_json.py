@@ -1,4 +1,4 @@
-"""A diagnosis as JSON."""
+"""The conversion of a diagnosis to JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .words import sentences
 
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Everything but the residuals, ready for JSON."""
+    """The diagnosis without its residuals, as a dictionary that can be written as JSON."""
     experiment = diagnosis.experiment
     return {
         "results": diagnosis.path,

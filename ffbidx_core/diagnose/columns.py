@@ -1,4 +1,4 @@
-"""The columns of a results file that a report is made of."""
+"""The columns of a results file from which a report is made."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.TOO_FEW_SPOT
 
 @dataclass(kw_only=True)
 class RunColumns(CrystalColumns):
-    """What a run found on F frames: k crystals, without the other cells, from m input cells.
+    """The results of a run on F frames: k crystals (without other cells) from m input cells.
 
     Attributes
     ----------
     header : ResultsHeader
-        How the results were made.
+        The record of how the results were made.
     complete : bool
-        False when the run was stopped before its end.
+        Whether the run reached its end.
     input_cells : (m, 3, 3) float64
-        Rows a, b, c, angstrom.
+        The input cells, rows a, b, c, angstrom.
     learned_cells : (m, 3, 3) float64 or None
-        The input cells as learned from the run's first frames.
+        The input cells learned from the first frames of the run; None if nothing was learned.
     sources : list of str, s
-        Input files, one after another; a file that comes again after another counts again.
+        Names of the input files in order; a file that recurs after another one is listed again.
     first_frames : (s,) int64
-        First frame of each input file.
+        Number of the first frame of each input file.
     status : (F,) uint8
-        What became of each frame, as `FrameStatus`.
+        The `FrameStatus` of each frame.
     reason : (F,) uint8
-        Why a frame has no crystal, as `FrameReason`; zeros in files that do not say it.
+        The `FrameReason` why a frame has no crystal; zeros if the file does not record it.
     rung : (F,) uint8
-        The try that indexed a frame, as `Rung`; zeros in files that do not say it.
+        The `Rung` of the try that indexed a frame; zeros if the file does not record it.
     n_spots : (F,) int32
-        Spots given.
+        Number of spots given on each frame.
     n_crystals : (F,) int64
-        Crystals of each frame.
+        Number of crystals of each frame.
     cells : (k, 3, 3) float32
-        Crystals, rows a, b, c, angstrom.
+        Oriented cells of the crystals, rows a, b, c, angstrom.
     input_cell : (k,) int32
-        Row of `input_cells` that each crystal came from.
+        Row of `input_cells` from which each crystal came.
     crystal_parameters : (k, 6) float32
-        a, b, c in angstrom, alpha, beta, gamma in degrees of each crystal.
+        Parameters a, b, c in angstrom, alpha, beta, gamma in degrees of each crystal.
     """
 
     header: ResultsHeader
@@ -74,38 +74,38 @@ class RunColumns(CrystalColumns):
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.status)
 
     @property
     def indexed(self) -> NDArray[np.bool_]:
-        """Which frames have a crystal, (F,)."""
+        """Whether each frame has a crystal, (F,)."""
         return np.asarray(self.status == FrameStatus.INDEXED)
 
     @property
     def failed(self) -> NDArray[np.bool_]:
-        """Which frames could be used and have none, (F,)."""
+        """Whether each frame could be used and has no crystal, (F,)."""
         return np.asarray(np.isin(self.status, USABLE) & ~self.indexed)
 
     def learned(self, row: int) -> Array | None:
-        """What a row of `input_cells` became, (3, 3); None where it stayed as it was given."""
+        """The learned cell (3, 3) of a row of `input_cells`; None if it was not changed."""
         if self.learned_cells is None or (self.learned_cells[row] == self.input_cells[row]).all():
             return None
         return np.asarray(self.learned_cells[row])
 
     @property
     def share_indexed(self) -> Array:
-        """Share of its frame's spots that each crystal explains, (k,)."""
+        """The share of the spots on its frame that each crystal explains, (k,)."""
         return np.asarray(self.n_indexed / np.maximum(np.repeat(self.n_spots, self.n_crystals), 1))
 
 
 def read_columns(path: str) -> RunColumns:
-    """Read what a report needs of a results file, in pieces: the cells that are no crystals are not kept.
+    """Read the columns for a report from a results file, in pieces, without cells that are not crystals.
 
     Raises
     ------
     InputError
-        When it is no results file, is damaged, or has no frames.
+        If the file is not a results file, is damaged, or has no frames.
     """
     parts: list[RunColumns] = []
     sources: list[str] = []
@@ -146,5 +146,5 @@ def _columns(piece: Results) -> RunColumns:
 
 
 def _starts(source: NDArray[np.object_]) -> list[int]:
-    """Frames of a piece at which another file begins; 0 is the first."""
+    """The frames of a piece at which another file begins; the first is 0."""
     return [0, *(np.flatnonzero(source[1:] != source[:-1]) + 1).tolist()]

@@ -1,4 +1,4 @@
-"""The diagnosis of a run: what its results and the spots of a sample of its frames say, and what to do about it."""
+"""The diagnosis of a run from its results and the spots of a sample of its frames, with advice."""
 
 from __future__ import annotations
 
@@ -27,27 +27,28 @@ from .settings import Setting, find_settings
 from .trial import Trials
 
 TRIED = 240
-"""Frames of the sample that are indexed again."""
+"""Number of frames of the sample that are indexed again."""
 PANEL_FRAMES = 300
-"""Frames of the run by which panels are looked at."""
+"""Number of frames of the run with which panels are examined."""
 MOST_ON_SPHERE = 0.5
-"""Share of the sample's frames whose wavelength must be known."""
+"""Smallest share of the sample's frames whose wavelength must be known."""
 SAME_DISTANCE = 0.01
-"""Millimetres within which the distances of frames are the same."""
+"""Difference in mm below which the distances of frames are taken as equal."""
 
 
 @dataclass(frozen=True)
 class CellFinding:
-    """The crystals of an input cell, and the cell.
+    """An input cell and its crystals.
 
     Attributes
     ----------
     row : int
-        Of `/input_cells`.
+        Row of `/input_cells`.
     n_crystals : int
+        Number of crystals.
     given, median, error, spread : (6,) float64
-        a, b, c in angstrom, alpha, beta, gamma in degrees. The spread is half the width of the central 68 %, the error
-        that of the median.
+        Cell parameters a, b, c in angstrom, alpha, beta, gamma in degrees. The spread is half the width of the central
+        68 %; the error is that of the median.
     learned : bool
         Whether the run corrected the cell.
     """
@@ -63,42 +64,48 @@ class CellFinding:
 
 @dataclass
 class Diagnosis:
-    """Everything that is found out about a run.
+    """All findings about a run.
 
     Attributes
     ----------
     path : str
+        Name of the results file.
     n_frames : int
+        Number of frames of the run.
     lattices : list of int
-        Frames with 0, 1, 2, ... crystals.
+        Numbers of frames with 0, 1, 2, ... crystals.
     cells : list of CellFinding
-        Input cells that have crystals, the one with most crystals first.
+        Input cells with crystals, the one with most crystals first.
     lattice : Lattice or None
         Lattice of the first of these cells.
     n_sampled : int
-        Frames of the sample; 0 where its spots cannot be had.
+        Number of frames of the sample; 0 if its spots cannot be read.
     missing : list of str
-        Why spots cannot be had.
+        Reasons why spots cannot be read.
     experiment : ExperimentFinding or None
+        Errors of beam, distance and cell; None if they cannot be determined.
     panels : RefinedRun or None
-        Whether panels are where the geometry has them; None where there is one panel, or spots have no pixels.
+        Refinement of the panels; None if there is one panel, or spots have no pixels.
     pixels : Pixels or None
-        The beam's shift, where the spots have pixels.
+        The shift of the beam in pixels; None if the spots have no pixels.
     distance : float or None
-        Distance of the detector where the beam meets it, mm, where it is the same on all frames.
+        Distance at which the beam meets the detector, mm; None if it is not the same on all frames.
     moved : BeamShift
-        By how much the run itself moved the beam.
+        Shift by which the run itself moved the beam.
     multiple : Multiple or None
+        The finding that the cell is a multiple or a part of the true one.
     multiple_place : tuple of 3 float
-        Where it shows: its vector, or the indices of its spots, on the conventional cell.
+        Its vector, or the indices of its spots, on the conventional cell.
     multiple_cell : str
-        The cell that would be right, as an option's value.
+        The cell that would be correct, as the value of an option.
     settings : list of Setting
+        Other settings that resemble the cell.
     shifted : BeamShift
         The beam shift with which the run read its spots.
     tried : str
-        Why nothing was tried out, or empty.
+        Reason why no correction was tested; empty if there is none.
     advice : list of Advice
+        Changes that were tested and helped.
     """
 
     path: str
@@ -122,20 +129,20 @@ class Diagnosis:
     advice: list[Advice] = field(default_factory=list)
 
     def distance_nearer_by(self, share: float) -> float:
-        """The distance, mm, of a detector that is nearer to the sample by a share of itself."""
+        """The distance, mm, of a detector that is nearer to the sample by a relative amount `share`."""
         assert self.distance is not None
         return self.distance / (1 + share)
 
 
 def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None = None) -> Diagnosis:
-    """The diagnosis of a results file.
+    """Make the diagnosis of a results file.
 
     Parameters
     ----------
     devices
-        Where the sample is indexed again; None: nothing is tried out.
+        Devices on which the sample is indexed again; None: no correction is tested.
     found
-        The columns of that file, where they were read before.
+        The columns of this file, if they were read before.
 
     Raises
     ------
@@ -181,7 +188,7 @@ def _cells(found: RunColumns) -> list[CellFinding]:
     for row in np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist():
         mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
         median, spread = median_and_spread(mine)
-        # The median of normal numbers is less sure than their mean by sqrt(pi / 2).
+        # The error of the median of normal numbers is sqrt(pi / 2) times that of their mean.
         error = np.sqrt(np.pi / 2) * spread / np.sqrt(len(mine))
         findings.append(
             CellFinding(
@@ -212,7 +219,7 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) 
         )
     if trials is not None:
         _try_scale(diagnosis, sample, experiment, trials)
-    # The crystals of the run serve unless a correction found others.
+    # The crystals of the run are used unless a correction found others.
     crystals = experiment.after.crystals if experiment.shift_helps and experiment.after else sample.crystals
     diagnosis.multiple = find_multiple(crystals, experiment.reference)
     if diagnosis.multiple is not None:
@@ -221,7 +228,7 @@ def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) 
 
 
 def _try_scale(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFinding, trials: Trials) -> None:
-    """Try the detector's distance or the cell that the residuals ask for."""
+    """Test the detector distance or the cell that the residuals indicate."""
     shift = experiment.shift if experiment.shift_helps else NO_SHIFT.radian
     before = experiment.after if experiment.shift_helps else experiment.before
     assert before is not None
@@ -239,7 +246,7 @@ def _try_scale(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFindi
 
 
 def _try_multiple(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFinding, trials: Trials | None) -> None:
-    """The cell without the multiple, in words, and tried out."""
+    """Describe the cell without the multiple, and test it."""
     found = diagnosis.multiple
     assert found is not None
     change = sample.change[experiment.reference]

@@ -1,4 +1,4 @@
-"""Where the beam and the detector are, and how large the cell is, by the residuals of a sample; tried out on it."""
+"""Determining beam, detector distance and cell from the residuals of a sample, and testing corrections on it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .sample import Sample
 from .trial import Trial, Trials
 
 SETTLED = 2.0
-"""Standard errors within which two estimates agree."""
+"""Difference in standard errors within which two estimates agree."""
 ROUNDS = 4
 FALL_OFF = 1e-4
-"""Error of distance and scale that no number of crystals mends: intensities fall with |q|, so that lattice points
-inside the Ewald sphere are seen more often than those outside."""
+"""Systematic error of distance and scale, which does not decrease with the number of crystals: intensities fall with
+|q|, so lattice points inside the Ewald sphere are seen more often than those outside."""
 
 SCANNED_BELOW = 0.8
-"""Shifts are tried out where fewer of the frames are indexed."""
+"""Share of indexed frames below which many shifts are tried."""
 SCAN_FRAMES = 48
 
 
@@ -39,7 +39,7 @@ class Value:
 
     @property
     def significance(self) -> float:
-        """How many standard errors the value is from zero."""
+        """The absolute value in units of its standard error."""
         return abs(self.value) / max(self.error, 1e-300)
 
 
@@ -50,34 +50,35 @@ class ExperimentFinding:
     Attributes
     ----------
     shift_x, shift_y : Value
-        Beam shift from where the beam was taken to meet the detector, radian.
+        Shift of the beam from its assumed position, radian.
     wavelength : float
         Median wavelength of the frames, angstrom.
     distance : Value
-        The share of itself by which the detector is nearer than was taken, fitted together with the cell's scale.
+        Relative amount by which the detector is nearer than assumed, fitted together with the scale of the cell.
     scale : Value
-        The share of itself by which the cell is larger than given, fitted together with the distance.
+        Relative amount by which the cell is larger than given, fitted together with the distance.
     scale_alone : Value
-        The share of itself by which the cell is larger than given, if the distance is right.
+        Relative amount by which the cell is larger than given, if the distance is correct.
     correlation : float
         Correlation of the errors of distance and scale.
     reference : int
         Row of the input cell with most crystals.
     cell : (6,) float64;  cell_errors : (6,) float64
-        Its parameters as they are if the distance is right.
+        Parameters of this cell and their errors (angstrom, degrees), if the distance is correct.
     scatter : float
-        Standard deviation of the crystals' strains.
+        Standard deviation of the strains of the crystals.
     across, along : float
         Scatter of the residuals across and along the diffracted ray, 1/angstrom.
     n_crystals : int
+        Number of crystals in the fit.
     misfit : Misfit
-        Fit of the residuals of the sample's crystals.
+        Fit of the residuals of the crystals of the sample.
     crystals : Crystals
-        The crystals of that fit, with the spots shifted as they were for it.
+        The crystals of this fit, with the spots shifted as in the fit.
     residuals, spots : (n, 3) float64
         Residuals of the indexed spots before any correction, and these spots, 1/angstrom.
     before, after : Trial or None
-        The sample indexed again as in the run, and with the shift; None where it was not tried.
+        The sample indexed again as in the run, and with the shift; None if this was not tested.
     """
 
     shift_x: Value
@@ -103,7 +104,7 @@ class ExperimentFinding:
 
     @property
     def shift(self) -> Radian:
-        """The beam shift, (2,)."""
+        """The beam shift (2,), radian."""
         return Radian(np.array([self.shift_x.value, self.shift_y.value]))
 
     @property
@@ -114,7 +115,7 @@ class ExperimentFinding:
 
     @property
     def shift_helps(self) -> bool:
-        """Whether indexing again with the shift was clearly better."""
+        """Whether indexing with the shift was clearly better."""
         return self.is_shifted and bool(self.before and self.after and self.after.is_better_than(self.before))
 
     @property
@@ -128,13 +129,13 @@ class ExperimentFinding:
         )
 
     def primitive_cell(self, sample: Sample) -> PrimitiveCells:
-        """The primitive cell (3, 3) that goes with `cell`."""
+        """The primitive cell (3, 3) of `cell`, rows a, b, c, angstrom."""
         known, _ = self.misfit.knowing(np.eye(len(self.misfit.values))[COMMON.index("distance")][None])
         strain = self.misfit.strain(self.reference, known)
         return as_primitive(sample.crystals.references[self.reference] @ (np.eye(3) + strain))
 
     def as_dict(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
+        """All numbers as a dictionary that can be written as JSON."""
         names = ("shift_x", "shift_y", "distance", "scale", "scale_alone")
         values: dict[str, Any] = {name: vars(getattr(self, name)) for name in names}
         values |= {"cell": self.cell.tolist(), "cell_errors": self.cell_errors.tolist()}
@@ -148,7 +149,7 @@ class ExperimentFinding:
 
 @dataclass(frozen=True)
 class _State:
-    """A trial (None: the run itself), the shift of its spots, its crystals and what is left in their residuals."""
+    """A trial (None: the run itself), the shift of its spots, its crystals, and the fit of their residuals."""
 
     trial: Trial | None
     shift: Radian
@@ -161,15 +162,15 @@ class _State:
 
     @property
     def is_settled(self) -> bool:
-        """Whether no significant shift is left."""
+        """Whether no significant shift remains."""
         m = self.misfit
         return m is None or bool((np.abs(m.shift) < SIGNIFICANT * m.shift_errors).all())
 
 
 def find_experiment(sample: Sample, trials: Trials | None) -> ExperimentFinding | None:
-    """Find errors in the experiment's description from the residuals of a sample's crystals, and try corrections out.
+    """Find errors of the experiment from the residuals of the crystals of a sample, and test corrections.
 
-    None where there are too few crystals, and no shift of the beam gives more.
+    Returns None if there are too few crystals and no shift of the beam gives more.
     """
     start = _State(None, NO_SHIFT.radian, sample.crystals, find_misfit(sample.crystals))
     state, before = start, None
@@ -184,21 +185,21 @@ def find_experiment(sample: Sample, trials: Trials | None) -> ExperimentFinding 
         return None
     finding = _finding(sample, state.crystals, state.misfit, state.shift)
     if start.misfit is not None:
-        # The residuals as the run left them.
+        # These are the residuals after the run.
         finding = replace(finding, residuals=start.misfit.residuals, spots=start.misfit.spots)
     after = trials.index(finding.shift) if trials is not None and finding.is_shifted else None
     return replace(finding, before=before, after=after)
 
 
 def _followed(trials: Trials, state: _State, trial: Trial) -> tuple[_State, Trial]:
-    """Correct the spots and index them again, as long as that is no worse, until the crystals agree with it.
+    """Correct the spots and index them again, as long as that is no worse, until the crystals show no further shift.
 
     Returns
     -------
     state : _State
-        What to take the shift from: the first whose own crystals ask for it, and those found with it for no other.
+        The state that gives the shift: the first one whose crystals indicate a shift that needs no further correction.
     trial : Trial
-        The last one that was no worse.
+        The last trial that was no worse.
     """
     for _ in range(ROUNDS):
         if state.is_settled or state.misfit is None:
@@ -217,7 +218,7 @@ def _followed(trials: Trials, state: _State, trial: Trial) -> tuple[_State, Tria
 
 
 def _scanned(sample: Sample, trials: Trials, about: Radian) -> Radian | None:
-    """The one of many shifts with which a few frames are indexed best; None where that is none of them."""
+    """The shift, of many, with which a few frames are indexed best; None if no shift is better than `about`."""
     few = trials.on(sample.with_most_spots(SCAN_FRAMES))
     shortest = max(shortest_reciprocal(cell) for cell in sample.crystals.references)
     zero = few.index(about, learn=False)
@@ -228,7 +229,7 @@ def _scanned(sample: Sample, trials: Trials, about: Radian) -> Radian | None:
 
 
 def _finding(sample: Sample, crystals: Crystals, misfit: Misfit, shift: Radian) -> ExperimentFinding:
-    """The finding from the misfit of some crystals whose spots were shifted before."""
+    """The finding from the misfit of crystals whose spots were shifted before by `shift`."""
     counts = np.bincount(crystals.input_cell, minlength=1)
     reference = max(misfit.bases, key=lambda row: (counts[row] if row < len(counts) else 0, -row))
     i, row = COMMON.index("distance"), misfit.scale(reference)
@@ -267,7 +268,7 @@ def _with_fall_off(value: Any, error: Any) -> Value:
 def _cell(
     sample: Sample, misfit: Misfit, reference: int, values: Array, covariance: Array
 ) -> tuple[Array, NDArray[np.float64]]:
-    """Parameters of the conventional cell with the strain that its crystals share, and their errors."""
+    """The parameters of the conventional cell with the common strain of its crystals, and their errors."""
     given = sample.change[reference].conventional(as_primitive(sample.crystals.references[reference]))
 
     def parameters(values: Array) -> Array:

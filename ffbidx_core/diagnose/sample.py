@@ -1,4 +1,4 @@
-"""Some frames of a run, spread evenly over it, with their spots: what a diagnosis looks at."""
+"""The sample of a diagnosis: frames spread evenly over a run, with their spots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000
 MOST_SPOTS = 120_000
-"""Most spots of a sample; a sample of frames with many spots has fewer frames."""
+"""Largest number of spots of a sample; if frames have many spots, the sample has fewer frames."""
 
 
 @dataclass
@@ -34,17 +34,19 @@ class Sample:
     Attributes
     ----------
     crystals : Crystals
-        The crystals of all frames, with all spots but padding.
+        The crystals of all frames, with all spots except padding.
     status : (F,) uint8
+        The `FrameStatus` of each frame.
     change : ChangeOfBasis
         The changes of basis between the M conventional input cells and their primitive cells.
     geometry : Geometry or None
+        The geometry of the frames; None if they have none.
     distance : (F,) float64
-        Distance of the detector on each frame, mm; nan where the input does not say it.
+        Detector distance of each frame, mm; nan if the input does not give it.
     on_sphere : float
-        Share of the frames whose wavelength is known, from their input or the Ewald sphere of their spots.
+        Share of frames whose wavelength is known, from the input or from the Ewald sphere of the spots.
     missing : list of str
-        Why frames are not here, a line for each input file.
+        Reasons why frames are missing, a line for each input file.
     """
 
     crystals: Crystals
@@ -57,20 +59,20 @@ class Sample:
 
     @property
     def n_frames(self) -> int:
-        """F."""
+        """The number F of frames."""
         return len(self.status)
 
     @property
     def indexed(self) -> NDArray[np.bool_]:
-        """Which frames have a crystal, (F,)."""
+        """Whether each frame has a crystal, (F,)."""
         return np.asarray(self.status == FrameStatus.INDEXED)
 
     def some(self, most: int) -> Sample:
-        """At most so many of the frames, spread evenly."""
+        """At most `most` of the frames, spread evenly."""
         return self._take(evenly(np.arange(self.n_frames), most))
 
     def with_most_spots(self, n: int) -> Sample:
-        """So many frames, spread evenly over the half of them that has more spots."""
+        """`n` frames, spread evenly over the half of the frames that has more spots."""
         return self._take(np.sort(evenly(fuller_half(self.crystals.offsets), n)))
 
     def _take(self, chosen: NDArray[np.int64]) -> Sample:
@@ -86,7 +88,7 @@ class Sample:
 
 
 def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
-    """The crystals and spots of some frames."""
+    """The crystals and spots of the frames with these numbers."""
     spots, offsets = rows_of(crystals.offsets, frames)
     rows, crystal_offsets = rows_of(crystals.crystal_offsets, frames)
     return replace(
@@ -101,16 +103,16 @@ def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
 
 
 def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
-    """A sample of the frames that could be used, spread evenly over the run.
+    """Read a sample of the usable frames, spread evenly over the run.
 
     Parameters
     ----------
     path
-        The results file.
+        Name of the results file.
     found
-        The columns of that file, for all frames.
+        The columns of this file, for all frames.
     inputs
-        How the spots of the run are found and read again.
+        The inputs of the run, from which its spots are read again.
     """
     usable = np.flatnonzero(np.isin(found.status, USABLE))
     each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)
@@ -132,7 +134,7 @@ def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
 
 
 class _Gathered:
-    """Frames one after another."""
+    """Gathers frames one after another."""
 
     def __init__(self, change: ChangeOfBasis) -> None:
         self._change = change
@@ -142,7 +144,7 @@ class _Gathered:
         self._rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
 
     def add(self, frame: IndexedFrame, results: Results, f: int) -> None:
-        """Append a frame, the one of this number in the results."""
+        """Append a frame, which has the number `f` in the results."""
         spots = frame.spots[np.linalg.norm(frame.spots, axis=1) > PADDING]
         peaks = frame.peaks
         wavelength = float(peaks.wavelength[0]) if peaks is not None and peaks.wavelength[0] > 0 else None
@@ -156,7 +158,7 @@ class _Gathered:
         self._rows.append(kinds)
 
     def sample(self, found: RunColumns, geometry: Geometry | None, missing: list[str]) -> Sample:
-        """All of them; frames whose wavelength is not known have that of the others."""
+        """The sample of all gathered frames; a frame with unknown wavelength gets that of the others."""
         wavelength, distance, status, n_crystals = np.array(self._frames, dtype=np.float64).reshape(-1, 4).T
         known = np.isfinite(wavelength)
         wavelength = np.where(known, wavelength, np.median(wavelength[known]) if known.any() else 1.0)

@@ -1,4 +1,4 @@
-"""Other settings of the cell in which crystals could have been indexed as well."""
+"""Other settings of the cell in which crystals could also have been indexed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..model.misfit.misfit import Misfit
 from ..model.strain import MULTIPLICITY, components
 
 TOLERANCE = 0.08
-"""Largest difference of a setting from the cell: a share of a length, or of the cosine of an angle."""
+"""Largest difference of a setting from the cell: relative for a length, absolute for the cosine of an angle."""
 UNDECIDED = 6.0
-"""Difference of chi squared below which the spots do not distinguish two settings: odds below 20 to 1."""
+"""Difference of chi squared below which the spots do not distinguish two settings (odds below 20 to 1)."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A basis of the lattice that looks like the cell and is no symmetry of it.
+    """A basis of the lattice that resembles the cell without being related to it by symmetry.
 
     Attributes
     ----------
     basis : (3, 3) int64
-        Rows: its vectors in terms of a, b, c of the primitive cell.
+        Vectors of the setting as rows, in terms of a, b, c of the primitive cell.
     undecided : float
-        Share of the crystals whose spots fit both about as well.
+        Share of the crystals whose spots fit both settings about equally well.
     better : float
-        Share of those that fit it better than the setting they have.
+        Share of the crystals that fit this setting better than their own.
     """
 
     basis: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Setting:
 
 
 def find_settings(crystals: Crystals, misfit: Misfit, reference: int) -> list[Setting]:
-    """The other settings of a reference, each with how well its crystals fit it."""
+    """The other settings of a reference, each with the shares of crystals that fit it."""
     bases = other_settings(crystals.references[reference], TOLERANCE)
     mine = crystals.input_cell == reference
     own, used = _cost(crystals, misfit, reference, np.eye(3))
@@ -53,10 +53,10 @@ def find_settings(crystals: Crystals, misfit: Misfit, reference: int) -> list[Se
 
 
 def _cost(crystals: Crystals, misfit: Misfit, reference: int, basis: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Chi squared (C,) of a rigid cell, with the common strain and its scatter, in another setting; crystals used.
+    """Chi squared (C,) of a rigid cell with the common strain and its scatter in another setting; crystals used.
 
-    With the information J of the spots on the strain, whatever the rotation, and its gradient b at the common
-    strain, it is b^T (J^-1 - (J + 1/t^2)^-1) b more than that of the best strain.
+    With the information J of the spots about the strain, marginalised over the rotation, and its gradient b at the
+    common strain, chi squared exceeds that of the best strain by b^T (J^-1 - (J + 1/t^2)^-1) b.
     """
     other = crystals.corrected(misfit.shift, misfit.values[2])
     other = Crystals(**{**vars(other), "cells": basis @ misfit.cells})

@@ -1,4 +1,4 @@
-"""Frames of a sample indexed again as the run did it, with one thing changed."""
+"""Indexing frames of a sample again with the settings of the run and one change."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from .sample import Sample
 
 @dataclass(frozen=True)
 class Trial(Evidence):
-    """F frames indexed again.
+    """The result of indexing F frames again.
 
     Attributes
     ----------
     crystals : Crystals
-        The crystals that were found, with the spots as they were changed.
+        The crystals that were found, with the changed spots.
     measure : str
-        The quantity that serves as evidence, in words.
+        Name of the quantity that is used as evidence.
     """
 
     crystals: Crystals
@@ -40,12 +40,12 @@ class Trial(Evidence):
 
 
 class Trials:
-    """Indexes frames of a sample again, with changes to try out.
+    """Indexes frames of a sample again, with changes that are tested.
 
     Parameters
     ----------
     settings
-        Settings of the run, as `read_run` gives them.
+        Settings of the run, as returned by `read_run`.
     """
 
     def __init__(self, sample: Sample, found: RunColumns, settings: dict[str, Any], devices: Devices) -> None:
@@ -55,7 +55,7 @@ class Trials:
         self._limits = ResolutionLimits(settings.get("d_min"), settings.get("d_max"))
 
     def on(self, sample: Sample) -> Trials:
-        """Trials on the frames of another sample, with the same settings."""
+        """Trials with the same settings on the frames of another sample."""
         other = copy.copy(self)
         other._sample = sample
         return other
@@ -73,11 +73,11 @@ class Trials:
         Parameters
         ----------
         shift, distance
-            How the detector is moved, as `spots_of_moved_detector` takes it.
+            Motion of the detector, in the form of `spots_of_moved_detector`.
         cell : (3, 3)
-            A primitive cell in the place of the run's.
+            A primitive cell instead of that of the run, rows a, b, c, angstrom.
         learn
-            Learn the cell as the run does; else the cells that the run learned serve.
+            Whether to learn the cell as the run does; otherwise the learned cells of the run are used.
         """
         crystals = self._sample.crystals.corrected(shift, distance)
         references = crystals.references if cell is None else as_primitive(cell[None])
@@ -106,7 +106,7 @@ class Trials:
         )
 
     def _within_limits(self, crystals: Crystals) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The spots within the run's resolution limits."""
+        """The spots within the resolution limits of the run, and their offsets."""
         inside = self._limits.within((crystals.spots**2).sum(axis=1))
         running = offsets_of(inside)
         return crystals.spots[inside].astype(np.float32), running[crystals.offsets].astype(np.int64)

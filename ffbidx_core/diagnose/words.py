@@ -1,4 +1,4 @@
-"""A diagnosis in sentences."""
+"""The sentences of a diagnosis."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .experiment import ExperimentFinding, Value
 from .trial import Trial
 
 OFF = 5.0
-"""Errors by which a median differs from the given value when it is said to."""
+"""Difference of a median from the given value, in errors, above which it is reported."""
 FEW_UNDECIDED = 0.02
 LEAST_SCATTER = 1e-4
 AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
-"""Lattices with more symmetry than some of the crystals that have them."""
+"""Crystal systems whose lattices have more symmetry than some of their point groups."""
 
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
-    """The diagnosis in words: what to type next, then why."""
+    """The diagnosis as sentences: what to type next, and then why."""
     parts = (_next, _why, _lattices, _spots, _cells, _settings)
     return [sentence for part in parts for sentence in part(diagnosis)]
 
@@ -109,7 +109,7 @@ def _rates(before: Trial, after: Trial) -> str:
 
 
 def _with_error(value: Value, sign: bool = False) -> str:
-    """A number with the digits that its error leaves: one of the error, two where the first is a 1."""
+    """A number rounded to its error, which has one significant digit, or two if the first is a 1."""
     power = np.floor(np.log10(max(value.error, 1e-6)))
     digits = int(np.clip((value.error < 2 * 10**power) - power, 0, 6))
     return f"{value.value:{'+' if sign else ''}.{digits}f} ± {value.error:.{digits}f}"
@@ -214,7 +214,7 @@ def _axis(row: Array) -> str:
 
 
 def _next(diagnosis: Diagnosis) -> Iterator[str]:
-    """The one thing to do, as a whole command line, where something helps."""
+    """Yield the next step as a whole command line, or a sentence that nothing helps."""
     if diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
         yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
     elif diagnosis.advice:
@@ -224,27 +224,27 @@ def _next(diagnosis: Diagnosis) -> Iterator[str]:
 
 
 def panels_command(path: str, found: RefinedRun) -> str:
-    """The command that writes the geometry of a run with its panels moved."""
+    """The command that writes the geometry of a run with moved panels."""
     stem = os.path.splitext(path)[0].removesuffix(".ffbidx")
     suffix = ".expt" if is_experiments(found.target.text) else ".geom"
     return f"ffbidx geometry {shlex.quote(path)} -o {shlex.quote(f'{stem}.refined{suffix}')}"
 
 
 def next_command(diagnosis: Diagnosis) -> str:
-    """The run again, with the options of its results and what is advised instead."""
+    """The command that repeats the run with the options of its results and the advised changes."""
     stem = os.path.splitext(diagnosis.path)[0].removesuffix(".ffbidx")
     options = " ".join(_options(diagnosis.advice))
     return f"ffbidx index --config {shlex.quote(diagnosis.path)} {options} -o {shlex.quote(f'{stem}.next.h5')}"
 
 
 def _why(diagnosis: Diagnosis) -> Iterator[str]:
-    """What the advised options gained on the sample."""
+    """Yield sentences about the gain of the advised options on the sample."""
     for advice in diagnosis.advice:
-        # What the shift of the beam does is among the sentences about the beam.
+        # The gain of a beam shift is reported in the sentences about the beam.
         if diagnosis.experiment is None or advice.after is not diagnosis.experiment.after:
             yield f"With {advice.option} {_rates(advice.before, advice.after)}."
 
 
 def _options(advice: list[Advice]) -> list[str]:
-    """The last of options of the same name, which was tried out on top of the others."""
+    """The options; of several with the same name the last one, which was tested on top of the others."""
     return list({each.option.split()[0]: each.option for each in advice}.values())

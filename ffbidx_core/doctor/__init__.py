@@ -1,4 +1,4 @@
-"""Examines the installation: what is there, what works, what a user should know."""
+"""The examination of the installation: what is installed, what works, and what a user should know."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Finding", "State", "examine"]
 
 
 def examine(backend: str = "auto", device: str | None = None, threads: int | None = None) -> Iterator[Finding]:
-    """Examine the installation, one thing after another; the first time this compiles kernels.
+    """Examine the installation, one item after another; the first examination compiles kernels.
 
     Parameters
     ----------
     backend
-        What must work: `cuda`, `cpu`, or with `auto` whatever a run would take. Others are examined too under `auto`.
+        Backend that must work: `cuda`, `cpu`, or with `auto` the one of a run; `auto` also examines the others.
     device
-        Numbers of the GPUs to examine, such as 0,1; all of them unless it or INDEXER_GPU_DEVICE names some.
+        Numbers of the GPUs to examine, such as 0,1; by default those of INDEXER_GPU_DEVICE, or all GPUs.
     threads
-        As for `get_backend`.
+        Number of threads, as for `get_backend`.
 
     Raises
     ------
     ParameterError
-        When there is no such backend, or the device is no number.
+        If there is no such backend, or the device is not a number.
     """
     if backend not in BACKENDS:
         raise ParameterError("backend", backend, "one of " + ", ".join(BACKENDS))
@@ -50,13 +50,13 @@ def examine(backend: str = "auto", device: str | None = None, threads: int | Non
 
 
 def _named_gpus(device: str | None) -> Sequence[str | int]:
-    """The GPUs of a list such as 0,1 or of the environment; all where none is named."""
+    """The GPUs in a list such as 0,1 or in the environment; all GPUs if none is named."""
     named = device or os.environ.get("INDEXER_GPU_DEVICE") or "all"
     return range(devices.gpu_count()[0]) if named == "all" else named.split(",")
 
 
 def _backends(backend: str, device: str | None, threads: int | None) -> Iterator[Finding]:
-    """The self-tests, and what a run would take."""
+    """Yield the self-tests of the backends, and the backend that a run would take."""
     if backend != "cuda":
         yield selftest.hold_to_oracle("cpu", None, threads)
     if backend == "cpu":

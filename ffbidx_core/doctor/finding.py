@@ -1,4 +1,4 @@
-"""Findings of an examination."""
+"""The findings of an examination."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class State(enum.StrEnum):
-    """How a thing is.
+    """The state of an examined item.
 
-    OK works; ABSENT is not there and need not be; ATTENTION works, but something about it should be known; BROKEN is
-    needed and does not work.
+    OK: it works. ABSENT: it is not installed and not needed. ATTENTION: it works, but the user should know something
+    about it. BROKEN: it is needed and does not work.
     """
 
     OK = "ok"
@@ -22,15 +22,16 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """How one thing is.
+    """The finding about one item.
 
     Attributes
     ----------
     what : str
-        The thing.
+        Name of the item.
     state : State
+        State of the item.
     text : str
-        How it is, and what to do where that is anything.
+        Description of the item, and what to do if anything needs to be done.
     data : dict
         The finding as data, for programs.
     """
@@ -41,5 +42,5 @@ class Finding:
     data: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All fields as a dictionary that can be written as JSON."""
         return {"what": self.what, "state": str(self.state), "text": self.text, **self.data}

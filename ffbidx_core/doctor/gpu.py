@@ -1,4 +1,4 @@
-"""The GPUs of the machine, and what is needed to use them."""
+"""The GPUs of the machine, and the software that they need."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .finding import Finding, State
 from .machine import GIB
 
 OLDEST_CAPABILITY = (7, 5)
-"""Compute capability that the kernels are made for, and newer ones."""
+"""Oldest compute capability that the kernels support."""
 OFFLINE_ARCHITECTURE = "sm_90"
-"""For which kernels are compiled where there is no GPU."""
+"""Architecture for which kernels are compiled if there is no GPU."""
 
 
 def driver() -> Finding:
-    """The NVIDIA driver."""
+    """The finding about the NVIDIA driver."""
     cuda, version = devices.driver_cuda(), devices.driver_version()
     if cuda is None:
         return Finding("NVIDIA driver", State.ABSENT, devices.gpu_count()[1], {"version": None, "cuda": None})
@@ -32,7 +32,7 @@ def driver() -> Finding:
 
 
 def gpus() -> Iterator[Finding]:
-    """Each GPU: its name, memory and compute capability. Without a driver there is nothing to say."""
+    """Yield a finding for each GPU with its name, memory and compute capability; without a driver there are none."""
     found = devices.gpus()
     if not found and devices.driver_cuda() is not None:
         yield Finding("GPU", State.ABSENT, devices.gpu_count()[1])
@@ -55,7 +55,7 @@ def gpus() -> Iterator[Finding]:
 
 
 def _free_memory(number: int) -> int | None:
-    """Bytes free on a GPU; None where CuPy cannot say."""
+    """The free memory of a GPU in bytes; None if CuPy cannot determine it."""
     try:
         import cupy
 
@@ -65,7 +65,7 @@ def _free_memory(number: int) -> int | None:
 
 
 def cupy() -> Finding:
-    """CuPy and its CUDA."""
+    """The finding about CuPy and its CUDA version."""
     packages, cuda = devices.cupy_packages(), devices.driver_cuda()
     data: dict[str, Any] = {"packages": packages}
     text = ", ".join(f"{name} {version}" for name, version in packages.items())
@@ -97,7 +97,7 @@ def _version(number: int) -> str:
 
 
 def offline_kernels() -> Finding:
-    """Whether the kernels compile, asked of NVRTC where there is no GPU."""
+    """The finding whether the kernels compile with NVRTC if there is no GPU."""
     from ..backends.kernels.offline import CompilerMissing, compile_kernels
 
     start, data = time.perf_counter(), {"architecture": OFFLINE_ARCHITECTURE}

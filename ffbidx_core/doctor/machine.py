@@ -1,4 +1,4 @@
-"""The machine and what is installed on it, GPUs apart."""
+"""The machine and its installed software, except GPUs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .finding import Finding, State
 
 GIB = 2**30
 LITTLE_SPACE = GIB
-"""Bytes free below which a place deserves attention."""
+"""Free space in bytes below which a folder needs attention."""
 FILTERS = {32008: "bitshuffle", 32004: "LZ4", 32015: "Zstandard", 32001: "Blosc"}
-"""Compressions of HDF5 that detectors use and that h5py does not bring, by their registered number."""
+"""HDF5 compressions used by detectors that h5py does not include, keyed by their registered number."""
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Processor time that a container may take: microseconds, or max, in a period of microseconds."""
+"""File with the CPU time that a container may use: microseconds (or max) per period in microseconds."""
 HOME = Path(__file__).resolve().parents[2]
-"""Folder that this package is in."""
+"""The folder in which this package is installed."""
 
 
 def program() -> Finding:
-    """The version, and the interpreter that runs it."""
+    """The finding about the version of ffbidx and its Python interpreter."""
     python = platform.python_version()
     return Finding(
         "ffbidx",
@@ -39,7 +39,7 @@ def program() -> Finding:
 
 
 def module() -> Finding:
-    """Which module `import ffbidx` finds, where PSI's of the same name may be installed too."""
+    """The finding which module `import ffbidx` finds, since PSI's module of this name may also be installed."""
     ours = HOME / "ffbidx" / "__init__.py"
     spec = importlib.util.find_spec("ffbidx")
     found = Path(spec.origin).resolve() if spec and spec.origin else None
@@ -57,13 +57,13 @@ def module() -> Finding:
 
 
 def _modules_on_the_path() -> list[Path]:
-    """Every module or package of the name, in all folders that Python looks in."""
+    """All modules or packages of this name in the folders in which Python searches."""
     specs = (importlib.machinery.PathFinder.find_spec("ffbidx", [entry or "."]) for entry in sys.path)
     return [Path(spec.origin).resolve() for spec in specs if spec and spec.origin]
 
 
 def numba() -> Finding:
-    """Numba, and where the compiled kernels are kept."""
+    """The finding about Numba and its cache of compiled kernels."""
     from ..backends.cpu.jit import cache_folder
 
     folder, version = cache_folder(), importlib.metadata.version("numba")
@@ -77,7 +77,7 @@ def numba() -> Finding:
 
 
 def threads() -> Finding:
-    """Processors that may be used, and the share of them that a container allows."""
+    """The finding about the usable processors, and the limit of a container."""
     from ..backends.cpu.threads import available_threads
 
     usable, there = available_threads(), os.cpu_count() or 1
@@ -91,7 +91,7 @@ def threads() -> Finding:
 
 
 def _quota() -> float | None:
-    """Processors' worth of time that this container gets; None where there is no limit."""
+    """The CPU limit of this container in processors; None if there is no limit."""
     try:
         allowed, period = QUOTA.read_text().split()
         return int(allowed) / int(period)
@@ -100,7 +100,7 @@ def _quota() -> float | None:
 
 
 def hdf5() -> Finding:
-    """Whether HDF5 files can be written and read."""
+    """The finding whether HDF5 files can be written and read."""
     import h5py
     import numpy as np
 
@@ -120,7 +120,7 @@ def hdf5() -> Finding:
 
 
 def plugins() -> Finding:
-    """Which of the detectors' compressions can be read."""
+    """The finding which compressions of detectors can be read."""
     import h5py
 
     version = None
@@ -138,7 +138,7 @@ def plugins() -> Finding:
 
 
 def space() -> Finding:
-    """Free space where files are written."""
+    """The finding about free space in the folders to which files are written."""
     from ..backends.cpu.jit import cache_folder
 
     places = {"current directory": os.getcwd(), "temporary files": tempfile.gettempdir(), "cache": str(cache_folder())}

@@ -1,4 +1,4 @@
-"""A backend against the oracle, on a few simulated frames."""
+"""The comparison of a backend with the oracle on a few simulated frames."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ..simulate.judge import Judge
 from .finding import Finding, State
 
 FRAMES = 2
-"""Frames that are simulated of each scenario."""
+"""Number of frames that are simulated of each scenario."""
 DIRECTIONS = 4096
-"""Fewer than in a run, for the oracle is slow; enough for these frames."""
+"""Number of directions: fewer than in a run, because the oracle is slow, but enough for these frames."""
 TOLERANCE = 0.05
-"""Degrees that a crystal may be turned against the oracle's."""
+"""Largest misorientation of a crystal from that of the oracle, degrees."""
 PRESETS = ("best", "published")
 
 
 def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> Finding:
-    """Start a backend and hold it to the oracle."""
+    """Start a backend and compare it with the oracle."""
     what = f"backend {name}" + ("" if device is None else f", GPU {device}")
     try:
         cases, start = _cases(), time.perf_counter()
@@ -38,7 +38,7 @@ def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> 
         angles = [angle for case in cases for angle in _compare(backend, *case)]
     except BackendUnavailable as error:
         return Finding(what, State.BROKEN, str(error), {"backend": name})
-    except Exception as error:  # whatever it is, it is what the examination is for
+    except Exception as error:  # finding any error is the purpose of the examination
         return Finding(what, State.BROKEN, f"{type(error).__name__}: {error}", {"backend": name})
     tested = time.perf_counter()
     same = [angle for angle in angles if angle < TOLERANCE]
@@ -61,7 +61,7 @@ def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> 
 
 @functools.cache
 def _cases() -> tuple[tuple[SimulatedFrames, Parameters, BatchResult], ...]:
-    """Frames and parameters with what the oracle makes of them."""
+    """Frames and parameters with the results of the oracle."""
     cases = []
     for scenario in ("tetragonal, 100 spots", "triclinic, 100 spots"):
         frames = simulate(SCENARIOS[scenario], FRAMES)
@@ -76,7 +76,7 @@ def _index(backend: Backend, frames: SimulatedFrames, p: Parameters) -> BatchRes
 
 
 def _compare(backend: Backend, frames: SimulatedFrames, p: Parameters, wanted: BatchResult) -> Iterator[float]:
-    """Degrees between each crystal of the oracle and the backend's; infinite for one that only one of them has."""
+    """Yield the misorientation in degrees of each pair of crystals; infinite for a crystal that only one side found."""
     judge, found = Judge(frames.scenario), _index(backend, frames, p)
     for f in range(frames.n_frames):
         ours, theirs = (

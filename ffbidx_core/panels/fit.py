@@ -38,7 +38,7 @@ FIRST = np.array([1.5, 1.0, 5.0, 2.0])
 """Sizes of the motions of each kind in the first round, in pixels, pixels, milliradian and milliradian."""
 USUAL = np.array([0.5, 0.5, 1.5, 1.5])
 AS_MANY = 0.5
-"""Sizes are drawn to the usual ones as if so many motions more had these."""
+"""Weight of the usual sizes, as a number of further motions that have these sizes."""
 WHOLE = np.array([20.0, 20.0, 20.0, 5.0, 5.0, 1e-6])
 """Sizes of the motions of the whole detector (pixels, milliradian), which does not rotate about the beam."""
 SHARED_STRAIN = 0.01
