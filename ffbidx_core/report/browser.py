@@ -1,4 +1,4 @@
-"""A page to browse the frames of a run: their spots, what the crystals predict, and the image behind them."""
+"""A page for browsing the frames of a run, with observed and predicted spots, and the detector image."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from .frame_picture import predict, wavelength_of
 from .images import small_image
 
 MOST_FRAMES = 300
-"""Number of frames that a page holds where no other number is given."""
+"""Default number of frames in a page."""
 MOST_IMAGES = 40
-"""Largest number of detector images in a page; the first frames have theirs."""
+"""Largest number of detector images in a page; the first frames have images."""
 DOUBTFUL = 2.0
-"""A crystal is doubtful when the log10 of the false ones expected is nearer than this to the limit of acceptance."""
+"""Difference of log10 of the expected false crystals from the limit below which a crystal is doubtful."""
 UNIT = 1e-4
-"""Step in 1/angstrom of the positions that a page holds."""
+"""Step in 1/angstrom to which the positions in a page are rounded."""
 
 
 def frames_page(path: str, most: int = MOST_FRAMES) -> bytes:
-    """The page, one HTML file that needs no network.
+    """Make the page, which is one HTML file that needs no network.
 
     Parameters
     ----------
     path
-        A results file.
+        Name of the results file.
     most
-        Largest number of frames: of longer runs the doubtful ones, those without a crystal that have most spots, and
-        evenly spread ones, a third each.
+        Largest number of frames. Of a longer run the page has the doubtful frames, those without a crystal that have
+        most spots, and evenly spread ones, a third each.
 
     Raises
     ------
     InputError
-        When it is no results file, or the spots of the run cannot be had.
+        If the file is not a results file, or the spots of the run cannot be read.
     """
     found = read_columns(path)
     chosen = chosen_frames(found, most)
@@ -126,5 +126,5 @@ def _with_image(frame: IndexedFrame, data: str, shape: tuple[int, int]) -> dict[
 
 
 def _rounded(spots: NDArray[np.float64]) -> list[int]:
-    """x and y of spots in steps of `UNIT`, one after the other."""
+    """The x and y of spots in steps of `UNIT`, one after the other."""
     return [int(value) for value in np.rint(spots[:, :2] / UNIT).ravel()]

@@ -1,4 +1,4 @@
-"""The search for a cell in pictures: candidates by support and evidence, and spots on the planes of the cells found."""
+"""Pictures of a search for a cell: candidates by support and evidence, and spots on the planes of found cells."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .frame_picture import find_frame, read_spots
 from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure
 
 BEST_FRAMES = 3
-"""Frames whose spots are drawn."""
+"""Number of frames whose spots are drawn."""
 AXES = "abc"
 
 OnPlanes = tuple[Array, NDArray[np.bool_]]
-"""Indices (n, 3) of the spots of a frame on a conventional cell, not rounded, and which spots the cell explains."""
+"""Unrounded indices (n, 3) of the spots of a frame on a conventional cell, and whether the cell explains each spot."""
 
 
 def draw_search(search: CellSearch, frames: Frames) -> Figure:
-    """The candidates of a search and, where there is a cell, the spots of its best frames along its three axes."""
+    """Draw the candidates of a search and, if a cell was found, the spots of its best frames along its three axes."""
     figure = Figure(figsize=(9.0, 6.4 if search.cells else 3.4))
     if not search.cells:
         _draw_candidates(figure.subplots(), search.as_dict())
@@ -46,14 +46,14 @@ def draw_search(search: CellSearch, frames: Frames) -> Figure:
 
 
 def search_pictures(path: str, found: RunColumns, search: Mapping[str, Any]) -> Iterator[Picture]:
-    """The pictures of the search that found the cells of a run; none where the cells were given.
+    """Yield the pictures of the search that found the cells of a run; none if the cells were given.
 
     Parameters
     ----------
     path, found
-        The results file and its columns.
+        Name of the results file, and its columns.
     search
-        What the results record of the search, see `RunRecord.cell_search`.
+        Record of the search in the results, see `RunRecord.cell_search`.
     """
     if not search:
         return
@@ -74,7 +74,7 @@ def search_pictures(path: str, found: RunColumns, search: Mapping[str, Any]) -> 
 
 
 def _draw_candidates(axes: Axes, search: Mapping[str, Any]) -> None:
-    """The candidates of a search, which is given as `CellSearch.as_dict` has it."""
+    """Draw the candidates of a search, which has the form of `CellSearch.as_dict`."""
     for claims, colour, label in ((False, GREY, "not enough"), (True, INDEXED, "enough for a claim")):
         some = [each for each in search["candidates"] if each["claim"] is claims]
         evidence = [max(each["evidence"], 0.5) for each in some]
@@ -95,7 +95,7 @@ def _draw_candidates(axes: Axes, search: Mapping[str, Any]) -> None:
 
 
 def _draw_planes(axes: list[Axes], cell: Array, frames: Sequence[OnPlanes]) -> None:
-    """Spots of some frames along a*, b*, c* of a conventional cell: they gather on the planes of whole numbers."""
+    """Draw the spots of some frames along a*, b*, c* of a conventional cell; they gather on planes of whole numbers."""
     for i, each in enumerate(axes):
         for number, (indices, near) in enumerate(frames):
             for mask, colour in ((near, CRYSTALS[number]), (~near, GREY)):
@@ -106,7 +106,7 @@ def _draw_planes(axes: list[Axes], cell: Array, frames: Sequence[OnPlanes]) -> N
 
 
 def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
-    """The best frames of a search, by the number of spots that a crystal explains."""
+    """The best frames of a search, according to the number of spots that a crystal explains."""
     verdict, lattice = found.symmetry.verdict, found.symmetry.lattice
     frame = np.repeat(verdict.frames, verdict.n_crystals)
     on_planes = []
@@ -118,7 +118,7 @@ def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
 
 
 def best_frames(path: str, found: RunColumns, cell: Mapping[str, Any]) -> Iterator[tuple[OnPlanes, Array]]:
-    """The best frames of a run for a cell that was found, each with the input cell; none where the inputs are gone."""
+    """Yield the best frames of a run for a found cell, each with the input cell; none if the inputs are missing."""
     if not len(found.cells):
         return
     differ = [np.abs(cell_parameters(each) - cell["parameters"]).max() for each in found.input_cells]

@@ -1,4 +1,4 @@
-"""The command line of a run, from the options that its results record."""
+"""The command line of a run, reconstructed from the options in its results."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from ..parameters import PRESETS, Parameters
 
 DEFAULTS = (("every", 1), ("preset", PRESETS[0]), ("keep", "crystals"), ("backend", "auto"))
-"""Options that need not be typed."""
+"""Options whose default values need not be typed."""
 
 
 def command_line(config: Mapping[str, Any]) -> str:
-    """A command line that asks for the same run.
+    """A command line that repeats the run.
 
     Parameters
     ----------
     config
-        Options by their names without the dashes in front, with the values in force; inputs under `inputs`. Those
-        with the value of the preset are left out.
+        Options keyed by their names without leading dashes, with the values in force; inputs are under `inputs`.
+        Options with the value of the preset are left out.
     """
     if not config:
         return ""
@@ -36,7 +36,7 @@ def command_line(config: Mapping[str, Any]) -> str:
 
 
 def _words(name: str, value: Any) -> Iterator[str]:
-    """An option as it is typed."""
+    """Yield the words of an option as it is typed."""
     if isinstance(value, bool):
         yield f"--{name}" if value else f"--no-{name}"
         return

@@ -1,4 +1,4 @@
-"""Example frames of a run, each in a picture: the surest, a typical, the most doubtful crystal, a frame without one."""
+"""Pictures of example frames: the surest, a typical and the most doubtful crystal, and a frame without a crystal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .frame_picture import draw_frame, find_frame, read_spots
 
 
 def examples(path: str, found: RunColumns) -> Iterator[Picture]:
-    """Pictures of the example frames whose spots can be had; none where the inputs of the run are gone.
+    """Yield pictures of the example frames whose spots can be read; none if the inputs of the run are missing.
 
     Parameters
     ----------
     path
-        The results file.
+        Name of the results file.
     """
     for name, (frame, caption) in chosen(found).items():
         try:
@@ -31,7 +31,7 @@ def examples(path: str, found: RunColumns) -> Iterator[Picture]:
 
 
 def chosen(found: RunColumns) -> dict[str, tuple[int, str]]:
-    """Frames to show, by the name of their picture, and why each is shown."""
+    """The frames to show and the reason for each, keyed by the name of its picture."""
     frames: dict[str, tuple[int, str]] = {}
     if len(found.cells):
         frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
@@ -46,11 +46,11 @@ def chosen(found: RunColumns) -> dict[str, tuple[int, str]]:
     if len(failed):
         most = failed[np.argmax(found.n_spots[failed])]
         frames["unindexed"] = (int(most), "without a crystal though no such frame has more spots")
-    # A short run may have one frame for several of them.
+    # In a short run several examples may be the same frame.
     return {name: each for name, each in frames.items() if each[0] not in _before(frames, name)}
 
 
 def _before(frames: dict[str, tuple[int, str]], name: str) -> set[int]:
-    """The frames in front of a name."""
+    """The frames that precede a name."""
     names = list(frames)
     return {frames[other][0] for other in names[: names.index(name)]}

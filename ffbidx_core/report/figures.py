@@ -1,4 +1,4 @@
-"""The pictures of a report. Each is drawn from histograms, however many frames there are."""
+"""The pictures of a report, which are drawn from histograms, however many frames there are."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from .orientations import PoleFigure, wedges
 from .style import FAILED, GREY, INDEXED, LEARNED, new_figure
 
 SIZE = (4.6, 3.0)
-"""Inches of most pictures."""
+"""Width and height of most pictures, inches."""
 WHOLE = "{x:,.0f}"
 MOST_FILES = 40
-"""With more input files than this their ends are not marked."""
+"""Largest number of input files whose boundaries are marked."""
 _SIGNS = ("a / Å", "b / Å", "c / Å", "α / °", "β / °", "γ / °")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, the name of its file, and what it shows in a sentence or two."""
+    """A figure with the name of its file and a caption of one or two sentences."""
 
     name: str
     section: str
@@ -42,14 +42,14 @@ class Picture:
 
 
 def pictures(found: RunColumns, cells: list[int], poles: dict[int, list[PoleFigure]]) -> Iterator[Picture]:
-    """All pictures of a run, section by section.
+    """Yield all pictures of a run, section by section.
 
     Parameters
     ----------
     cells
         The rows of `/input_cells` that are shown.
     poles
-        Pole figures of the crystals of each of them.
+        Pole figures of the crystals, keyed by these rows.
     """
     yield _rate(found)
     yield _statuses(found)
@@ -105,29 +105,29 @@ def _statuses(found: RunColumns) -> Picture:
     counts = np.bincount(found.status, minlength=len(FrameStatus))
     shown = [status for status in FrameStatus if counts[status] or status <= FrameStatus.TOO_FEW_SPOTS]
     figure = _bars(
-        "What became of the frames",
+        "Outcome of the frames",
         [status.name.lower().replace("_", " ") for status in shown],
         counts[shown],
         [INDEXED if status == FrameStatus.INDEXED else FAILED for status in shown],
     )
-    return Picture("status", "run", figure, "As in /frame/status of the results.")
+    return Picture("status", "run", figure, "The numbers are those of /frame/status in the results.")
 
 
 def _reasons(found: RunColumns) -> Picture:
     counts = np.bincount(found.reason, minlength=len(FrameReason))
     shown = [reason for reason in FrameReason if counts[reason] and reason]
     figure = _bars("Why frames have no crystal", [reason.words for reason in shown], counts[shown], FAILED)
-    return Picture("reasons", "run", figure, "How far a frame's best cell came; /frame/reason of the results.")
+    return Picture("reasons", "run", figure, "How far the best cell of each frame came; /frame/reason of the results.")
 
 
 def _rungs(found: RunColumns) -> Picture:
     counts = np.bincount(found.rung[found.indexed], minlength=len(Rung))
     figure = _bars("Tries that indexed a frame", [rung.words for rung in Rung], counts, INDEXED)
-    return Picture("rungs", "run", figure, "/frame/rung of the results, shares of the indexed frames (--retry).")
+    return Picture("rungs", "run", figure, "Shares of indexed frames by try (--retry); /frame/rung of the results.")
 
 
 def _bars(title: str, names: list[str], counts: NDArray[np.int64], colours: str | list[str]) -> Figure:
-    """Horizontal bars of numbers of frames, each with its share of them all."""
+    """Draw horizontal bars of numbers of frames, each with its share of all frames."""
     figure, axes = new_figure(*SIZE)
     bars = axes.barh(names, counts, color=colours, height=0.6)
     labels = [f"{n:,}  ({n / max(counts.sum(), 1):.1%})" for n in counts]
@@ -178,7 +178,7 @@ def _crystals(found: RunColumns) -> Iterator[Picture]:
         "indexed spots",
         found.n_indexed,
         edges,
-        "For each crystal the spots near its predicted ones.",
+        "The number of spots near the predicted positions of each crystal.",
     )
     yield _histogram_of(
         "share",
@@ -186,7 +186,7 @@ def _crystals(found: RunColumns) -> Iterator[Picture]:
         "indexed spots / spots of the frame",
         found.share_indexed,
         np.linspace(0, 1, 41),
-        "Low where several crystals share a frame, or spots are false.",
+        "The share is low if several crystals share a frame, or if spots are false.",
     )
     rmsd = found.rmsd * 1e3
     bulk = central_edges(rmsd)
@@ -196,24 +196,24 @@ def _crystals(found: RunColumns) -> Iterator[Picture]:
         "rms distance / (10⁻³/Å)",
         rmsd,
         np.linspace(0, bulk[-1], len(bulk)),
-        "Of each crystal's indexed spots.",
+        "The rms distance of the indexed spots of each crystal from their predicted positions.",
     )
     for name, values, title, label, caption in (
-        ("resolution", found.resolution, "Resolution", "resolution / Å", "How far out each crystal indexes spots."),
+        ("resolution", found.resolution, "Resolution", "resolution / Å", "Up to here each crystal indexes spots."),
         (
             "chance",
             found.log10_chance,
             "Level of chance",
             "log10 of the chance level",
-            "Of the crystal's own orientation, not of all that were tried. Further left is surer.",
+            "The level of this orientation alone, not of all that were tried; a lower level is surer.",
         ),
         (
             "false",
             found.log10_false,
             "False crystals as good",
             "log10 of the expected number",
-            "How many crystals as good as this one its frame would have by chance, all orientations tried. Those next "
-            "to the limit at the right are the doubtful ones.",
+            "The number of equally good crystals expected by chance on the frame, over all orientations tried. "
+            "Crystals near the limit at the right are doubtful.",
         ),
     ):
         known = values[np.isfinite(values)].astype(float)
@@ -274,7 +274,7 @@ def _poles(pole_figure: PoleFigure, row: int) -> Picture:
 
 
 def in_words(pole_figure: PoleFigure) -> str:
-    """Whether an axis prefers a direction, in a sentence."""
+    """A sentence that says whether an axis prefers a direction."""
     verdict = "preferred orientation" if pole_figure.preferred else "no preferred orientation"
     return (
         f"{verdict}; the most frequent direction is taken {pole_figure.strongest:.2g} times as often as if all "

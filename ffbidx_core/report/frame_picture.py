@@ -1,4 +1,4 @@
-"""One frame in a picture: its spots, what each crystal explains, and what it predicts."""
+"""The picture of one frame: its spots, the spots that each crystal explains, and the spots that it predicts."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from ..read.results import read_run, results_in_pieces
 from .style import CRYSTALS, GREY, styled
 
 EXCITED = 90
-"""Percentile of the indexed spots' distances from the Ewald sphere within which reflections are predicted."""
+"""Percentile of the distances of indexed spots from the Ewald sphere within which reflections are predicted."""
 LEAST_WIDTH = 2e-4
-"""The least of these distances, 1/angstrom."""
+"""Smallest distance from the Ewald sphere within which reflections are predicted, 1/angstrom."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The reflections that a crystal should show.
+    """The reflections that a crystal is predicted to show.
 
     Attributes
     ----------
     hkl : (n, 3) int64
+        Miller indices of the reflections.
     spots : (n, 3) float64
-        1/angstrom.
+        Positions of the reflections, 1/angstrom.
     """
 
     hkl: NDArray[np.int64]
@@ -46,17 +47,17 @@ class Prediction:
 
 
 def find_frame(path: str, which: str) -> tuple[int, Results]:
-    """A frame of a results file: its number in the file, and its results alone.
+    """Find a frame of a results file; returns its number in the file, and its results.
 
     Parameters
     ----------
     which
-        The number, counted from 0, or `FILE//INDEX` as the results name it.
+        The number of the frame, counted from 0, or its name `FILE//INDEX` in the results.
 
     Raises
     ------
     InputError
-        When there is no such frame.
+        If there is no such frame.
     """
     number = int(which) if re.fullmatch(r"[0-9]+", which) else None
     before = 0
@@ -75,17 +76,17 @@ def find_frame(path: str, which: str) -> tuple[int, Results]:
 
 
 def read_spots(path: str, results: Results) -> IndexedFrame:
-    """The one frame of some results with its spots, which are read again from its input.
+    """Read the spots of the single frame of some results again from its input.
 
     Parameters
     ----------
     path
-        The results file.
+        Name of the results file.
 
     Raises
     ------
     InputError
-        When the frame could not be read then, or cannot be now.
+        If the frame could not be read in the run, or cannot be read now.
     """
     header, _, record, _, _ = read_run(path)
     for frame in indexed_frames([results], RunInputs.of_header(header, None, record, path)):
@@ -94,9 +95,9 @@ def read_spots(path: str, results: Results) -> IndexedFrame:
 
 
 def wavelength_of(frame: IndexedFrame) -> float | None:
-    """The wavelength in angstrom: the peaks' own, else that of the Ewald sphere on which the spots lie.
+    """The wavelength in angstrom: that of the peaks, or that of the Ewald sphere on which the spots lie.
 
-    None where they do not lie on a sphere that touches the origin, the beam running along +z.
+    It is None if the spots do not lie on a sphere through the origin with the beam along +z.
     """
     if frame.peaks is not None and frame.peaks.wavelength[0] > 0:
         return float(frame.peaks.wavelength[0])
@@ -104,14 +105,14 @@ def wavelength_of(frame: IndexedFrame) -> float | None:
 
 
 def _real(spots: Array) -> Array:
-    """Spots without padding, which is also what a spot that is not finite was made."""
+    """The spots without padding; spots that are not finite have been replaced by padding."""
     return np.asarray(spots[np.linalg.norm(spots, axis=1) > PADDING])
 
 
 def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Prediction:
-    """The reflections of a crystal as near to the Ewald sphere, and as far out, as the spots of the frame are.
+    """Predict the reflections of a crystal within the excitation error and resolution of the spots of the frame.
 
-    Without a wavelength they are those of the indexed spots.
+    Without a wavelength, the reflections are those of the indexed spots.
     """
     cell, lattice = frame.cells[crystal], frame.lattices[crystal]
     hkl = frame.hkl[frame.crystal == crystal]
@@ -126,7 +127,7 @@ def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Pred
 
 
 def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
-    """The picture of a frame: its spots and predictions seen along the beam, and how far they are apart."""
+    """Draw a frame: its spots and predictions seen along the beam, and their distances."""
     with styled():
         both = len(frame.cells) > 0
         figure = Figure(figsize=(12 if both else 8.2, 8))
@@ -150,7 +151,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
 
 
 def _fate(frame: IndexedFrame, results: Results) -> str:
-    """The status of a frame in words, with its reason or the retry that indexed it."""
+    """The status of a frame as text, with its reason or the try that indexed it."""
     status = frame.status.name.lower().replace("_", " ")
     if results.rung is not None and results.rung[0]:
         return f"{status} by retry ({Rung(int(results.rung[0])).words})"
@@ -183,7 +184,7 @@ def _how_well(results: Results, k: int) -> str:
 
 
 def _draw_rings(axes: Axes, limit: float) -> None:
-    """Circles of some resolutions, as if reciprocal space were flat, which it is nearly."""
+    """Draw circles of some resolutions, in the approximation of a flat Ewald sphere."""
     for d in _resolutions(limit):
         axes.add_patch(Circle((0, 0), 1 / d, fill=False, color=GREY, linewidth=0.5, linestyle=":"))
         axes.text(0, 1 / d, f"{d:g} Å", color=GREY, fontsize=8, ha="center", va="bottom", clip_on=True)
@@ -191,14 +192,14 @@ def _draw_rings(axes: Axes, limit: float) -> None:
 
 
 def _resolutions(limit: float) -> Iterator[float]:
-    """Some round resolutions in angstrom, about evenly spaced between the beam and 1 / limit."""
+    """Yield some round resolutions in angstrom, about evenly spaced between the beam and 1 / limit."""
     steps = np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50])
     for q in limit * np.array([0.33, 0.63, 0.92]):
         yield float(steps[np.argmin(np.abs(steps - 1 / q))])
 
 
 def _draw_residuals(axes: Axes, frame: IndexedFrame) -> None:
-    """Where the indexed spots lie as seen from their predicted ones."""
+    """Draw the differences between the indexed spots and their predicted positions."""
     largest = 0.0
     for k, cell in enumerate(frame.cells):
         mine = frame.crystal == k

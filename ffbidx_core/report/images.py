@@ -1,4 +1,4 @@
-"""The detector image of a frame, where its file holds one, small enough for a page."""
+"""The detector image of a frame, if its file holds one, reduced to the size of a page."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ..model.detector.panels import Geometry
 from ..read.indexed_frames import IndexedFrame
 
 USUAL = ("/entry_1/data_1/data", "/entry_1/instrument_1/detector_1/data", "/entry/data/data")
-"""Where CXI and NXmx files keep their images, for geometries that do not say it."""
+"""Usual datasets of images in CXI and NXmx files, for geometries that do not name one."""
 LARGEST = 900
-"""Largest number of pixels along an edge of a picture; larger images are shown by the brightest of some pixels."""
+"""Largest number of pixels along an edge of a picture; of larger images the brightest of several pixels is shown."""
 MOST_PIXELS = 64_000_000
 BRIGHT = 99.8
-"""Percentile of an image's values that is shown black."""
+"""Percentile of the values of an image that is shown in black."""
 
 
 @dataclass(frozen=True)
 class SmallImage:
-    """An image as a page holds it.
+    """An image in the form in which a page holds it.
 
     Attributes
     ----------
     data : str
-        PNG, as the address of an element `img`.
+        PNG image as a data URL for an element `img`.
     shape : (int, int)
         Number of pixels along ss and fs of the image in the file.
     """
@@ -42,7 +42,7 @@ class SmallImage:
 
 
 def small_image(frame: IndexedFrame, geometry: Geometry | None) -> SmallImage | None:
-    """The image of a frame whose spots have pixels; None where its file holds none that fits."""
+    """The image of a frame whose spots have pixels; None if its file holds no image that fits."""
     if frame.peaks is None:
         return None
     paths = [panel.data for panel in geometry.detector.panels if panel.data] if geometry is not None else []
@@ -65,7 +65,7 @@ def _read(data: object, number: int) -> NDArray[np.float64] | None:
 
 
 def _holds(values: NDArray[np.float64], pixels: NDArray[np.float64]) -> bool:
-    """Whether all spots lie on an image."""
+    """Whether all spots lie inside an image."""
     return bool((pixels[:, 0] <= values.shape[1]).all() and (pixels[:, 1] <= values.shape[0]).all())
 
 
@@ -74,7 +74,7 @@ def _png(values: NDArray[np.float64]) -> str:
     rows, columns = (n // step * step for n in values.shape)
     small = values[:rows, :columns].reshape(rows // step, step, columns // step, step).max(axis=(1, 3))
     small = np.nan_to_num(small, nan=0.0, posinf=0.0, neginf=0.0)
-    # Masked pixels have the largest number of their type, or negative ones.
+    # Masked pixels have the largest value of their type, or negative values.
     high = float(np.percentile(small[small < 2**31 - 1], BRIGHT)) if (small < 2**31 - 1).any() else 1.0
     image = io.BytesIO()
     matplotlib.image.imsave(image, small, cmap="gray_r", vmin=0.0, vmax=max(high, 1e-6), format="png")

@@ -1,8 +1,8 @@
-"""Do crystals prefer an orientation? The directions of their axes, against random ones.
+"""The test whether crystals prefer an orientation: the directions of their axes are compared with random ones.
 
-A direction and its opposite are the same. Directions of the half sphere around the beam (+z) are laid on a disc by
-Lambert's projection, which keeps areas: r = sqrt(1 - z). Ring i of R has 6i - 3 sectors, so that all 3 R^2 bins
-have the same area and random directions fill them evenly.
+A direction and its opposite count as the same. The directions of the half sphere around the beam (+z) are mapped to a
+disc by Lambert's equal-area projection, r = sqrt(1 - z). Ring i of R has 6i - 3 sectors, so all 3 R^2 bins have the
+same area, and random directions fill them evenly.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ from ..model.basis import ConventionalCells
 from ..model.cell import Array
 
 MOST_CRYSTALS = 10_000
-"""Crystals that are looked at, taken evenly from the run."""
+"""Largest number of crystals that are used, taken evenly from the run."""
 FEWEST_CRYSTALS = 20
 POLES_PER_BIN = 12
 MOST_RINGS = 12
 RANDOM_SETS = 50
-"""Sets of random orientations to compare with."""
+"""Number of sets of random orientations for comparison."""
 DEVIATIONS = 5
-"""Standard deviations by which preferred directions are more uneven than random ones: at most one in some thousand
-random runs is taken for preferred."""
+"""Standard deviations by which preferred directions are more uneven than random ones; at most one in some thousand
+random runs is taken as preferred."""
 
 
 @dataclass(frozen=True)
 class PoleFigure:
-    """How often an axis points where.
+    """The density of the directions of an axis.
 
     Attributes
     ----------
     axis : str
-        Such as `a, b`: axes that the lattice's symmetry makes equal are counted together.
+        Name such as `a, b`: axes that are equal by the symmetry of the lattice are counted together.
     n_crystals : int
+        Number of crystals.
     rings : int
+        Number of rings of bins.
     density : (3 rings^2,) float64
-        Relative to that of random orientations, in the order of `wedges`.
+        Density relative to random orientations, in the order of `wedges`.
     random_strongest : float
-        Highest density that random orientations of as many crystals reach.
+        Highest density of random orientations of the same number of crystals.
     preferred : bool
-        Whether the density is more uneven than chance makes it.
+        Whether the density is more uneven than expected by chance.
     """
 
     axis: str
@@ -61,16 +63,16 @@ class PoleFigure:
 def pole_figures(
     cells: Array, input_cell: ConventionalCells, operators: NDArray[np.int64], seed: int = 0
 ) -> list[PoleFigure]:
-    """A pole figure for each axis of a cell that is not equal to another by symmetry; none for very few crystals.
+    """The pole figures of the axes of a cell that differ by symmetry; none for very few crystals.
 
     Parameters
     ----------
     cells : (k, 3, 3)
-        Crystals, rows a, b, c.
+        Oriented cells of the crystals, rows a, b, c, angstrom.
     input_cell : (3, 3)
-        The cell they are copies of.
+        The input cell of the crystals, rows a, b, c, angstrom.
     operators : (n, 3, 3) int
-        Symmetry of its lattice, as `symmetry_operators` gives it.
+        Symmetry operators of its lattice, as returned by `symmetry_operators`.
     """
     if len(cells) < FEWEST_CRYSTALS:
         return []
@@ -83,9 +85,9 @@ def pole_figures(
 
 
 def equal_axes(operators: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
-    """The axes in groups that symmetry makes equal, each with all its directions (m, 3) in terms of a, b, c.
+    """The axes in groups that are equal by symmetry, each with all its directions (m, 3) in terms of a, b, c.
 
-    Of a direction and its opposite one is kept.
+    Only one of a direction and its opposite is kept.
     """
     groups: dict[bytes, tuple[str, NDArray[np.int64]]] = {}
     for i, name in enumerate("abc"):
@@ -102,7 +104,7 @@ def _unit(vectors: Array) -> Array:
 
 
 def _pole_figure(axis: str, poles: Array, directions: Array, rng: np.random.Generator) -> PoleFigure:
-    """The pole figure of directions (k, m, 3) against randomly turned copies of (m, 3)."""
+    """The pole figure of directions (k, m, 3), compared with randomly rotated copies of (m, 3)."""
     rings = int(np.clip(np.sqrt(poles.shape[0] * poles.shape[1] / (3 * POLES_PER_BIN)), 2, MOST_RINGS))
     density = _density(poles, rings)
     random = np.stack([_density(directions @ random_rotations(len(poles), rng), rings) for _ in range(RANDOM_SETS)])
@@ -112,7 +114,7 @@ def _pole_figure(axis: str, poles: Array, directions: Array, rng: np.random.Gene
 
 
 def random_rotations(n: int, rng: np.random.Generator) -> Array:
-    """Evenly distributed rotations (n, 3, 3), from quaternions."""
+    """Uniformly distributed rotations (n, 3, 3), from quaternions."""
     w, x, y, z = _unit(rng.normal(size=(n, 4))).T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -129,7 +131,7 @@ def _density(poles: Array, rings: int) -> Array:
 
 
 def bins_of(poles: Array, rings: int) -> NDArray[np.int64]:
-    """The bin of each direction (n, 3), unit vectors."""
+    """The bin of each direction (n, 3), given as unit vectors."""
     x, y, z = (poles * np.where(poles[:, 2:] < 0, -1, 1)).T
     ring = np.minimum((np.sqrt(np.maximum(1 - z, 0)) * rings).astype(np.int64), rings - 1)
     sectors = 6 * ring + 3
@@ -138,7 +140,7 @@ def bins_of(poles: Array, rings: int) -> NDArray[np.int64]:
 
 
 def wedges(rings: int) -> Array:
-    """The bins on a disc of radius 1: inner and outer radius, first and last angle in degrees, (3 rings^2, 4)."""
+    """The bins (3 rings^2, 4) on a disc of radius 1: inner and outer radius, first and last angle in degrees."""
     rows = []
     for ring in range(rings):
         turns = np.linspace(0, 360, 6 * ring + 4)

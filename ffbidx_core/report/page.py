@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, and scripts only to sort and filter its tables."""
+"""A report as one self-contained HTML file, without network and with scripts only to sort and filter its tables."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def page(report: Report) -> bytes:
 
 
 def _sections(report: Report) -> list[tuple[str, str]]:
-    """The title and the content of each section that has any."""
+    """The title and the content of each section that is not empty."""
     words = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.diagnosis[_says_next(report) :])
     diagnosis = f"<div class=card><ul>{words}</ul></div>\n" if words else ""
     found = [
@@ -135,12 +135,12 @@ def _sections(report: Report) -> list[tuple[str, str]]:
 
 
 def _says_next(report: Report) -> bool:
-    """Whether the diagnosis begins with what to do next."""
+    """Whether the diagnosis begins with the next step."""
     return bool(report.diagnosis) and report.diagnosis[0].startswith("Next: ")
 
 
 def _overview(report: Report) -> str:
-    """What to do next, the figures that count, and what stands out."""
+    """The HTML of the overview: the next step, the most important figures, and remarks."""
     parts = []
     if _says_next(report):
         step = _text(report.diagnosis[0].removeprefix("Next: "))
@@ -154,15 +154,15 @@ def _overview(report: Report) -> str:
 
 
 _HOW_TO_READ = (
-    "<p class=card>The half sphere of directions seen along the beam, which meets the middle, in a projection that "
-    "keeps areas; opposite directions are one. Axes that the lattice's symmetry makes equal are counted together. "
-    "Uneven directions can be the crystals' own (plates, needles, a turned sample) or mean that some "
+    "<p class=card>The half sphere of directions is seen along the beam, which is in the centre, in an equal-area "
+    "projection; opposite directions are one. Axes that are equal by the symmetry of the lattice are counted together. "
+    "Uneven directions can be a property of the crystals (plates, needles, a rotated sample) or mean that some "
     "orientations are harder to index.</p>\n"
 )
 
 
 def _text(text: str) -> str:
-    # Names of files can hold anything.
+    # Names of files can contain any characters.
     return escape("".join(c if c.isprintable() else "?" for c in text))
 
 
@@ -171,13 +171,13 @@ def _anchor(title: str) -> str:
 
 
 def _pictures(report: Report, section: str) -> str:
-    """The pictures of a section; empty where there are none."""
+    """The HTML of the pictures of a section; empty if there are none."""
     shown = [_figure(picture) for picture in report.pictures if picture.section == section]
     return f"<div class=grid>\n{''.join(shown)}</div>\n" if shown else ""
 
 
 def _listed(table: Rows, what: str, which: str) -> str:
-    """A table that sorts and filters; empty where it has no rows."""
+    """The HTML of a table that can be sorted and filtered; empty if it has no rows."""
     if not table.rows:
         return ""
     number = (
@@ -189,14 +189,14 @@ def _listed(table: Rows, what: str, which: str) -> str:
     rows = "".join(f"<tr>{''.join(f'<td class=n>{_text(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
     field = f"<input type=search placeholder='filter rows' aria-label='Filter the {what}'>"
     return (
-        f"<div class=card data-table><p>{_text(number)} A click on a title sorts.</p>{field}\n<div class=scroll><table>"
+        f"<div class=card data-table><p>{_text(number)} Click on a title to sort.</p>{field}\n<div class=scroll><table>"
         f"<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></div>\n"
     )
 
 
 def _figure(picture: Picture) -> str:
     drawing = image_bytes(picture.figure, "svg").decode()
-    # The document's own head, and what of it is not for a drawing inside a page.
+    # The head of the SVG document, and its attributes that do not belong inside a page, are removed.
     drawing = re.sub(r"^.*?(?=<svg)", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     title = picture.figure.axes[0].get_title(loc="left") or picture.figure.axes[0].get_xlabel()

@@ -1,4 +1,4 @@
-"""The panels of a detector: how they moved, and the residuals on them before and after."""
+"""The picture of the panels of a detector: their motions, and the residuals on them before and after."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .figures import Picture
 from .style import FAILED, GREY, INDEXED
 
 CELLS = 3
-"""Squares along each edge of a panel in which residuals are averaged."""
+"""Number of squares along each edge of a panel in which residuals are averaged."""
 FEWEST = 4
-"""Peaks of a square with an arrow."""
+"""Smallest number of peaks of a square with an arrow."""
 LONGEST = 0.8
-"""Length of the longest arrow, in edges of a panel."""
+"""Length of the longest arrow, in units of a panel edge."""
 SIZE = (13.0, 4.8)
 
 
 def panel_picture(refined: Refinement) -> Picture:
-    """The motions of panels, and mean residuals in squares of each before and after, all arrows on one scale a plot."""
+    """Draw the motions of panels, and mean residuals in squares of them before and after; each plot has one scale."""
     assert refined.fit is not None
     assert refined.gain is not None
     figure = Figure(figsize=SIZE)
@@ -47,8 +47,8 @@ def panel_picture(refined: Refinement) -> Picture:
         "panels",
         "diagnosis",
         figure,
-        "Left: how panels moved, hatched where a panel has too few peaks and moved with its group. Middle and right: "
-        "mean of observed − predicted places in squares of each panel before and after; the longest arrow is "
+        "Left: motions of the panels; hatched panels have too few peaks and moved with their group. Middle and right: "
+        "mean of observed − predicted positions in squares of each panel, before and after; the longest arrow is "
         f"{longest:.2f} px. "
         "The numbers are those of crystals that were not fitted.",
         wide=True,
@@ -56,7 +56,7 @@ def panel_picture(refined: Refinement) -> Picture:
 
 
 def mean_residuals(peaks: IndexedPeaks, panels: PlacedPanels, widest: float) -> tuple[Array, Array]:
-    """Squares of panels with enough peaks: middles (n, 2) in mm and mean residuals (n, 2) in pixels along x and y."""
+    """The centres (n, 2), mm, and mean residuals (n, 2), pixels along x and y, of squares with enough peaks."""
     found = residuals_of(peaks, panels)
     near = np.linalg.norm(found.values[:, :2], axis=1) < widest
     pairs, values = found.pairs[near], found.values[near, :2]
@@ -108,5 +108,5 @@ def _arrows(axes: Axes, places: Array, arrows: Array, colour: str) -> None:
 
 
 def _edge(panels: PlacedPanels) -> float:
-    """Mean shorter edge of a panel, mm."""
+    """The mean length of the shorter edge of a panel, mm."""
     return float(panels.size.min(axis=1).mean()) * panels.pixel

@@ -1,4 +1,4 @@
-"""A run's report: its facts in words, and the pictures with them."""
+"""The report of a run: its facts as text, with pictures."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from .rows import Rows, crystal_rows, failed_rows
 from .style import styled
 
 MOST_CELLS = 5
-"""Input cells that a report shows, those with most crystals."""
+"""Largest number of input cells in a report, those with most crystals."""
 MOST_FILES = 50
-"""Input files that a report lists."""
+"""Largest number of input files in a report."""
 
 
 @dataclass(frozen=True)
 class CellRow:
-    """A line of the table of a cell: what it is, and a, b, c in angstrom, alpha, beta, gamma in degrees."""
+    """A line of the table of a cell: its title, and a, b, c in angstrom, alpha, beta, gamma in degrees."""
 
     what: str
     values: list[float]
@@ -54,28 +54,29 @@ class Report:
     Attributes
     ----------
     path : str
-        The results file.
+        Name of the results file.
     facts : list of (str, str)
-        The figures that count, each with its name.
+        The most important figures, each with its name.
     remarks : list of str
-        Sentences about what stands out.
+        Remarks about notable facts, as sentences.
     cells : dict
-        By the row of `/input_cells` its given and learned parameters, and the crystals' median and spread.
+        Given and learned parameters, and median and spread of the crystals, keyed by the row of `/input_cells`.
     files : list of (str, int, float)
-        Input files with their frames and the share of them that is indexed.
+        Input files with their number of frames and the share of these that is indexed.
     files_left_out : int
         Number of further input files, which are not listed.
     problems : list of str
-        Problems that the run noted; empty where the file does not say.
+        Problems that the run noted; empty if the file does not record them.
     made : list of (str, str)
-        Version, method, backend, device.
+        Version, method, backend and device, each with its name.
     parameters : list of (str, str, str)
-        Name, value and meaning.
+        Name, value and meaning of each parameter.
     pictures : list of Picture
+        The pictures of the report.
     diagnosis : list of str
-        The diagnosis in words; empty where none was asked for.
+        The sentences of the diagnosis; empty if none was asked for.
     crystals, failed : Rows
-        Crystals, and frames without a crystal.
+        Tables of crystals, and of frames without a crystal.
     command : str
         The command line of the run.
     date : str
@@ -100,19 +101,19 @@ class Report:
 
 
 def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = True) -> Report:
-    """The report on a results file.
+    """Make the report on a results file.
 
     Parameters
     ----------
     devices
-        Where the diagnosis indexes a sample again; None: it tries nothing out.
+        Devices on which the diagnosis indexes a sample again; None: it tests nothing.
     diagnose
-        Whether there is a diagnosis.
+        Whether to make a diagnosis.
 
     Raises
     ------
     InputError
-        When it is no results file, is damaged, or has no frames.
+        If the file is not a results file, is damaged, or has no frames.
     """
     found = read_columns(path)
     per_cell = np.bincount(found.input_cell, minlength=len(found.input_cells))
@@ -153,12 +154,12 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
 
 
 def _command(path: str) -> str:
-    """The command line of the run, from the options that its results record; empty where they record none."""
+    """The command line of the run, from the options in its results; empty if they hold none."""
     return command_line(_record(path).config)
 
 
 def _record(path: str) -> RunRecord:
-    """What the results record of their run; nothing where they have no record."""
+    """The record of the run in its results; an empty record if they hold none."""
     try:
         return read_run(path)[2]
     except InputError:
@@ -205,20 +206,20 @@ def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int
 
 
 def _chance_remarks(found: RunColumns) -> list[str]:
-    """How many crystals may be work of chance; nothing where the run has no such limit."""
+    """A remark on how many crystals may be due to chance; empty if the run has no such limit."""
     parameters = json.loads(found.header.parameters)
     limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
     if limit is None or not np.isfinite(found.log10_false).any():
         return []
     number = expected_false_in_run(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
     return [
-        f"Up to about {number:.2g} of the {len(found.cells):,} crystals are expected to be work of chance "
-        f"({limit:g} a frame searched{', and as many in its further tries' if retry else ''})."
+        f"Up to about {number:.2g} of the {len(found.cells):,} crystals are expected to be due to chance "
+        f"({limit:g} per frame searched{', and as many in its further tries' if retry else ''})."
     ]
 
 
 def _reason_remarks(found: RunColumns) -> list[str]:
-    """The commonest reason of frames that could be used, and what to try."""
+    """A remark on the commonest reason of usable frames without a crystal, and what to try."""
     counts = np.bincount(found.reason[found.failed], minlength=len(FrameReason))
     commonest = FrameReason(int(counts[1:].argmax()) + 1)
     if not counts[commonest]:

@@ -1,4 +1,4 @@
-"""The residuals of the spots over the detector, as arrows."""
+"""The picture of the residuals of spots over the detector, as arrows."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .figures import Picture
 from .style import FAILED, GREY, INDEXED, new_figure
 
 CELLS = 11
-"""Squares along each side of the picture."""
+"""Number of squares along each side of the picture."""
 FEWEST = 8
-"""Spots of a square with an arrow."""
+"""Smallest number of spots of a square with an arrow."""
 LONGEST = 0.9
-"""Length of the longest arrow, in squares."""
+"""Length of the longest arrow, in units of a square."""
 
 
 def residual_picture(experiment: ExperimentFinding) -> Picture:
-    """Mean residuals of the indexed spots, seen along the beam, in squares of the detector."""
+    """Draw the mean residuals of the indexed spots in squares of the detector, seen along the beam."""
     places, means, errors = mean_residuals(experiment.spots, experiment.residuals)
     figure, axes = new_figure(5.4, 5.0)
     side = _side(experiment.spots)
@@ -54,12 +54,12 @@ def residual_picture(experiment: ExperimentFinding) -> Picture:
         "diagnosis",
         figure,
         f"Mean of observed − predicted positions in squares of the detector; the longest arrow is {longest:.1e}/Å. "
-        "Arrows that all point the same way: a wrong beam centre; along the radius: the distance or the cell.",
+        "Arrows in one common direction indicate a wrong beam centre; radial arrows a wrong distance or cell.",
     )
 
 
 def mean_residuals(spots: Array, residuals: Array) -> tuple[Array, Array, NDArray[np.float64]]:
-    """Squares of the detector with enough spots: middles, mean residuals, both (n, 2), and errors (n,), 1/angstrom."""
+    """The centres (n, 2), mean residuals (n, 2) and errors (n,), 1/angstrom, of squares with enough spots."""
     side = _side(spots)
     number = np.clip(np.floor(spots[:, :2] / side + CELLS / 2).astype(np.int64), 0, CELLS - 1)
     square = number[:, 0] * CELLS + number[:, 1]

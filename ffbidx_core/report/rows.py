@@ -1,4 +1,4 @@
-"""The crystals and the failed frames that a report lists: all of a small run, the strangest of a large one."""
+"""The crystals and failed frames in a report: all of them for a small run, the strangest for a large one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason
 
 MOST_ROWS = 500
-"""Largest number of rows of a table, so that a page stays small however long the run is."""
+"""Largest number of rows of a table, which keeps the page of a long run small."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Rows:
     head : tuple of str
         Titles of the columns.
     rows : list of tuple of str
+        Texts of the rows.
     n_all : int
-        Number of rows that there are; only the strangest are listed where they are many.
+        Number of all rows; if there are many, only the strangest are listed.
     """
 
     head: tuple[str, ...]
@@ -37,7 +38,7 @@ class Rows:
 
 
 def crystal_rows(found: RunColumns) -> Rows:
-    """Crystals, each with the number of its frame, which `ffbidx show` takes."""
+    """The table of crystals, each with the number of its frame for `ffbidx show`."""
     frame = np.repeat(np.arange(found.n_frames), found.n_crystals)
     chosen = _strangest(strangeness(found))
     head = ("frame", "spots", "indexed", "rmsd / (1/Å)", "d / Å", "log10 false", *PARAMETER_NAMES, "cell")
@@ -58,7 +59,7 @@ def crystal_rows(found: RunColumns) -> Rows:
 
 
 def failed_rows(found: RunColumns) -> Rows:
-    """Frames without a crystal; of many those with most spots, which are the strangest."""
+    """The table of frames without a crystal; if there are many, those with most spots, which are the strangest."""
     failed = np.flatnonzero(found.status != FrameStatus.INDEXED)
     chosen = failed[_strangest(found.n_spots[failed].astype(np.float64))]
     rows = [
@@ -74,10 +75,10 @@ def failed_rows(found: RunColumns) -> Rows:
 
 
 def strangeness(found: RunColumns) -> Array:
-    """How strange each crystal is, (k,): how far its cell is from those of the same input cell, or how doubtful it is.
-
-    It is the largest of the distances of its six cell parameters from their medians, in spreads, and of twice the
-    log10 by which the number of false crystals expected comes near to that of the most doubtful crystal.
+    """The strangeness (k,) of crystals: the deviation of the cell from others of its input cell, or the doubt about it.
+    It is the larger of two numbers: the largest deviation of its six cell parameters from their medians, in spreads,
+    and 10 minus twice the difference of log10 of the expected false crystals from that of the most doubtful crystal.
+    the difference of log10 of the expected false crystals from that of the most doubtful crystal.
     """
     strange = np.zeros(len(found.cells))
     for row in np.unique(found.input_cell):
@@ -92,7 +93,7 @@ def strangeness(found: RunColumns) -> Array:
 
 
 def _strangest(strange: Array) -> NDArray[np.intp]:
-    """The `MOST_ROWS` strangest of all, in their order."""
+    """The numbers of the `MOST_ROWS` strangest rows, in their order."""
     return np.sort(np.argsort(-strange, kind="stable")[:MOST_ROWS])
 
 

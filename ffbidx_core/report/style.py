@@ -1,4 +1,4 @@
-"""How the pictures look, and how they become files."""
+"""The style of the pictures, and their conversion to files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 INDEXED, FAILED, LEARNED, GREY = "#0072b2", "#d55e00", "#009e73", "#6b7280"
 CRYSTALS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Colours that the colour-blind can distinguish (Okabe and Ito); crystals take them in turn."""
+"""Colours that colour-blind readers can distinguish (Okabe and Ito), which crystals use in turn."""
 DOTS_PER_INCH = 150
 
 _STYLE: dict[str, Any] = {
@@ -32,7 +32,7 @@ _STYLE: dict[str, Any] = {
     "legend.fontsize": 8.5,
     "figure.constrained_layout.use": True,
     "axes.formatter.useoffset": False,
-    # Glyphs as paths look the same in every browser; the salt makes equal pictures equal files.
+    # Glyphs as paths look the same in every browser; the salt makes the files of equal pictures equal.
     "svg.fonttype": "path",
     "svg.hashsalt": "ffbidx",
 }
@@ -40,7 +40,7 @@ _STYLE: dict[str, Any] = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Draw in the report's style, whatever the user's own settings of matplotlib."""
+    """A context with the style of the report, whatever the user's settings of matplotlib."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         settings: Any = matplotlib.rcParams
@@ -49,7 +49,7 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of some inches, with one plot."""
+    """A figure with one plot, of the given size in inches."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 

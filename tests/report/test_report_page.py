@@ -152,7 +152,7 @@ def test_runs_with_little_to_show(tmp_path, crystals, chance):
     assert ("No crystal was found." in report.remarks) == (sum(crystals) == 0)
     for name in ("chance", "false"):
         assert any(picture.name == name for picture in report.pictures) == (chance and sum(crystals) > 0)
-    said = any("work of chance" in remark for remark in report.remarks)
+    said = any("due to chance" in remark for remark in report.remarks)
     assert said == (chance and sum(crystals) > 0)
 
 

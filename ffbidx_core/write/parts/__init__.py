@@ -1,4 +1,4 @@
-"""Results that a run saves as it goes: `folder` keeps saved parts and ledger on the disk, `store` a run's results."""
+"""Results that a run saves while it goes on: `folder` has the saved parts and the ledger, `store` the results."""
 
 from .store import PartsStore
 

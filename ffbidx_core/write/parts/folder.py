@@ -19,11 +19,11 @@ SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
 PART = "shard"
-"""Key of the lines that name a saved part; runs that earlier versions began are taken up by it."""
+"""Key of the ledger lines that name a saved part, kept so that runs of earlier versions can be resumed."""
 
 
 class PartsFolder:
-    """The folder of a run's saved parts. It is made with the first part, and one program at a time holds it.
+    """The folder of a run's saved parts, which is made with the first part and locked by one program at a time.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class PartsFolder:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether any run has left a ledger in the folder."""
+        """Whether a run has left a ledger in the folder."""
         return os.path.lexists(self._ledger_path)
 
     @property
@@ -66,16 +66,16 @@ class PartsFolder:
 
     @property
     def parts(self) -> list[str]:
-        """Names of the files of the saved parts, in their order."""
+        """The names of the files of the saved parts, in their order."""
         return [os.path.join(self.path, line[PART]) for line in self._lines]
 
     def hold(self) -> None:
-        """Keep other programs from the parts while this one is at work.
+        """Lock the folder against other programs.
 
         Raises
         ------
         OutputError
-            When another program holds them.
+            If another program holds the lock.
         """
         if self._lock >= 0:
             return
@@ -87,12 +87,12 @@ class PartsFolder:
                 raise OutputError(self.path, "another run is at work on it") from None
 
     def left(self) -> tuple[Ledger, RunRecord, Place]:
-        """The ledger that a run has left, the record of that run, and the place where its saved frames end.
+        """The ledger that a run has left, the record of this run, and the place after its saved frames.
 
         Raises
         ------
         InputError
-            When the ledger cannot be read or is none.
+            If the ledger cannot be read or is not a ledger.
         """
         ledger = Ledger.open(self._ledger_path)
         head = ledger.lines[0] if ledger.lines else {}
@@ -103,7 +103,7 @@ class PartsFolder:
         return ledger, RunRecord(head["settings"], tuple(inputs)), Place(*ends[-1]) if ends else Place()
 
     def take_up(self, ledger: Ledger) -> tuple[Mark, list[Learned] | None, list[str]]:
-        """Go on with a ledger as far as its saved parts are whole: how far that is, what was learned, and notes."""
+        """Resume a ledger as far as its saved parts are undamaged; returns progress, learned cells, and notes."""
         self._noted = NotedInputs.of_lines(ledger.lines[1:])
         mark, groups = Mark(), None
         whole, notes = ledger.lines[0]["inputs"] + 1, []
@@ -120,7 +120,7 @@ class PartsFolder:
         return mark, groups, notes
 
     def begin(self, record: RunRecord, groups: list[Learned] | None) -> None:
-        """Begin the ledger, unless it is begun, with the record of the run and what it has learned so far."""
+        """Begin the ledger, unless it has been begun, with the record of the run and its learned cells so far."""
         if self._ledger is not None:
             return
         make_directory(self.path)
@@ -140,18 +140,18 @@ class PartsFolder:
         self._ledger = Ledger.begin(self._ledger_path, lines)
 
     def learned(self, groups: list[Learned]) -> None:
-        """Add what the run has learned to a ledger that is begun."""
+        """Add learned cells to a ledger that has been begun."""
         if self._ledger is not None:
             self._ledger.add(_line_of(groups))
 
     def save(self, image: bytes, mark: Mark, inputs: Iterable[InputIdentity] | None) -> None:
-        """Save the bytes of the next part; `inputs` are those begun so far, where they grow."""
+        """Save the bytes of the next part; `inputs` are the inputs begun so far, for a run that follows its inputs."""
         path = self._part_path(len(self.parts))
         write_file(path, image, overwrite=True)
         self._add(path, mark, zlib.crc32(image), inputs)
 
     def copy(self, results: str, mark: Mark, inputs: Iterable[InputIdentity] | None) -> None:
-        """Have a copy of a results file as the first part."""
+        """Save a copy of a results file as the first part."""
         path = self._part_path(0)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -169,7 +169,7 @@ class PartsFolder:
         self._ledger.add(line)
 
     def first_damage(self) -> str:
-        """The first saved part that is not what was written, and why; empty where all are whole."""
+        """A message about the first damaged part; empty if all parts are undamaged."""
         return next(filter(None, map(self._damage_of, self._lines)), "")
 
     def _damage_of(self, line: dict[str, Any]) -> str:
@@ -181,7 +181,7 @@ class PartsFolder:
         return "" if found == line["crc32"] else f"{path}: is damaged, its checksum is wrong"
 
     def clear(self) -> None:
-        """Remove what another run has left: saved parts without a ledger, or such as may be replaced."""
+        """Remove the files of another run: saved parts without a ledger, or parts that may be replaced."""
         remove_directory(self.path)
 
     def remove(self) -> None:
@@ -192,7 +192,7 @@ class PartsFolder:
             self._ledger = None
 
     def close(self) -> None:
-        """Release the folder, and remove it where no part was saved."""
+        """Release the lock, and remove the folder if no part was saved."""
         if self._ledger is not None and not self._lines:
             remove_directory(self.path)
         if self._lock >= 0:

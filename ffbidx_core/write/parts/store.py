@@ -1,4 +1,4 @@
-"""The results of a run as saved parts beside its outputs, and the outputs that are made of them in the end."""
+"""The store that saves the results of a run in parts beside its outputs, and makes the outputs from them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from ..stores import Saved
 from .folder import SUFFIX, PartsFolder
 
 WAYS_ON = "--overwrite, or --resume to go on with its run"
-"""Options for an output that is there."""
+"""Options that an error suggests for an existing output."""
 
 
 class PartsStore:
-    """Results as saved parts in `OUTPUT.parts`, each written whole or not at all, with a ledger; then the outputs.
+    """A store with saved parts in `OUTPUT.parts`, each written completely or not at all, and then the outputs.
 
     A run that ends before its first saved part leaves nothing but its outputs.
 
     Parameters
     ----------
     outputs
-        Outputs of the run; the saved parts lie beside the first one that is a file.
+        Outputs of the run; the saved parts are beside the first output that is a file.
     overwrite
         Whether outputs or the parts of another run may be replaced.
     resume
-        Whether to take up the run that left parts, or a results file that is not complete.
+        Whether to resume the run that left parts, or an incomplete results file.
     """
 
     keeps_all = False
@@ -58,7 +58,7 @@ class PartsStore:
         self.is_complete = False
 
     def check(self, inputs: Iterable[str]) -> None:
-        """Refuse outputs that could not be written, before the run; see `Output.check`."""
+        """Raise an error before the run if outputs could not be written; see `Output.check`."""
         inputs = list(inputs)
         for output in self._outputs:
             output.check(self._overwrite or self._resume, inputs, ways_on=WAYS_ON)
@@ -69,14 +69,14 @@ class PartsStore:
             )
 
     def begin(self, record: RunRecord) -> Saved:
-        """Begin this run, or take it up.
+        """Begin this run, or resume it.
 
         Raises
         ------
         UsageError
-            When the run that is there has other settings or inputs; the message names the first that differs.
+            If the existing run has other settings or inputs; the message names the first difference.
         OutputError, InputError
-            When the saved parts or results that are there cannot be used.
+            If the existing saved parts or results cannot be used.
         """
         self._record = record
         notes: list[str] = []
@@ -84,14 +84,14 @@ class PartsStore:
             self._folder.hold()
             notes = self._take_up_parts()
         elif self._resume and self._results_file is not None and os.path.lexists(self._results_file):
-            # Parts without a ledger are what is left of a run that died while it removed them.
+            # Parts without a ledger remain from a run that died while it removed them.
             self._folder.clear()
             self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
             mend = "only a results file is taken up without them; --overwrite starts the run again"
             raise OutputError(self.output, f"is there, but no {self._folder.path}: {mend}")
         else:
-            # What is there is nobody's any more: `check` has refused all else.
+            # The existing parts belong to no run any more, because `check` has refused all other cases.
             self._folder.clear()
         return Saved(self._mark, self._groups, notes, self.is_complete, self._record.inputs if record.growing else ())
 
@@ -112,7 +112,7 @@ class PartsStore:
 
     def _check(self, then: RunRecord, end: Place) -> None:
         if self._record.growing:
-            # The files that were begun until the end, as they are now; the run goes on with them.
+            # These are the files that were begun so far, in their present state; the run continues with them.
             begun = then.inputs[: end.source + (end.frame > 0)]
             now = identities(Source(known.path) for known in begun)
             difference = replace(self._record, inputs=now).difference(replace(then, inputs=begun), end.source)
@@ -126,25 +126,25 @@ class PartsStore:
 
     @property
     def _inputs(self) -> tuple[InputIdentity, ...] | None:
-        """The inputs begun so far, where they grow."""
+        """The inputs begun so far, for a run that follows its inputs; otherwise None."""
         return self._record.inputs if self._record.growing else None
 
     def pieces(self) -> Iterator[Results]:
-        """All results so far, some frames at a time."""
+        """Yield all results so far, some frames at a time."""
         if self._last is not None:
             yield self._last
         for path in self._files:
             yield from results_in_pieces(path)
 
     def views(self) -> Iterator[Results | ResultsFile]:
-        """All results so far, part by part; those of saved parts are read when they are asked for."""
+        """Yield all results so far, part by part; those of saved parts are read when they are used."""
         if self._last is not None:
             yield self._last
         yield from map(open_results, self._files)
 
     @property
     def _files(self) -> list[str]:
-        """The files with all results so far, besides those in memory."""
+        """The files with all results so far, except those in memory."""
         return [self._results_file or self.output] if self.is_complete else self._folder.parts
 
     def learned(self, groups: list[Learned]) -> None:
@@ -153,11 +153,11 @@ class PartsStore:
         self._folder.learned(groups)
 
     def note_inputs(self, inputs: tuple[InputIdentity, ...]) -> None:
-        """Take the inputs begun so far; they are in the ledger with the next saved part, and in the outputs."""
+        """Note the inputs begun so far, which go to the ledger with the next saved part, and to the outputs."""
         self._record = replace(self._record, inputs=inputs)
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
-        """Save a part. A run that fits into one needs none, unless its output could not be taken up without it."""
+        """Save a part; a run that fits into one part saves none, unless its output could not be resumed without it."""
         if complete is not None and not self._folder.is_begun and (complete or self._results_file is not None):
             self._last = results
         else:
@@ -167,7 +167,7 @@ class PartsStore:
         self._mark.extend(mark)
 
     def join_ahead(self) -> None:
-        """Have a child process join the saved parts from now on: no further ones come."""
+        """Make a child process join the saved parts, because no further ones come."""
         if self.is_complete or self._last is not None or self._results_file is None:
             return
         if are_large(self._folder.parts):
@@ -180,7 +180,7 @@ class PartsStore:
             raise OutputError(self.output, f"cannot be made: {problem}")
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
-        """Write the outputs from all saved parts, with what they say of the run's crystals, then remove the parts."""
+        """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts."""
         if self.is_complete:
             return
         with self._naming_the_mend():
@@ -209,7 +209,7 @@ class PartsStore:
 
     @contextlib.contextmanager
     def _naming_the_mend(self) -> Iterator[None]:
-        """Add to an `OutputError` inside where finished work is kept, and how to go on with it."""
+        """A context that adds to an `OutputError` where finished work is kept, and how to resume it."""
         try:
             yield
         except OutputError as error:
@@ -225,7 +225,7 @@ class PartsStore:
         self.close()
 
     def close(self) -> None:
-        """Release the lock on the folder of parts, and remove the folder where no part was saved."""
+        """Release the lock on the folder of parts, and remove the folder if no part was saved."""
         self._end_joining()
         self._folder.close()
 

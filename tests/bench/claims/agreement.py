@@ -42,7 +42,7 @@ class Claims:
         Largest number that a crystal of the fewest spots claims, and one of a spot more: above the first nothing is
         found, whatever is allowed, and above the second less than is claimed, for crystals of the fewest spots only.
     n_overlapping : int
-        Twins of the true lattice, which are no work of chance and do not count.
+        Twins of the true lattice, which are not due to chance and do not count.
     """
 
     log10_false: np.ndarray
