@@ -1,7 +1,7 @@
 """Whether as many false crystals are found as are claimed to be expected: python -m tests.bench.calibration.
 
-Frames without a crystal, and frames of which half of the spots are false: what is left of these when the crystal has
-taken its spots is searched for another one that is not there.
+The frames either have no crystal, or half of their spots are false; in the latter the spots that remain after the
+crystal has taken its own are searched for another crystal, which is not there.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from tests.bench.scenarios import CASES, CUBIC, HEXAGONAL, PSEUDO
 
 LATTICES = {"cubic 20": CUBIC, "lysozyme": LYSOZYME, "triclinic": TRICLINIC, "hexagonal 281": HEXAGONAL}
 SHOWN = {CUBIC: 12}
-"""True spots that a small lattice shows in nearly every orientation."""
+"""Number of true spots that a small lattice shows in nearly every orientation."""
 FOREIGN = (
     ("lysozyme", "triclinic"),
     ("triclinic", "lysozyme"),
     ("lysozyme", "hexagonal 281"),
     ("triclinic", "cubic 20"),
 )
-"""Crystals that are on the frames, and the cell that is given."""
+"""Pairs of the crystals on the frames and the given cell."""
 HELD_OUT = {
     "50 51.5 70": PSEUDO,
     "cubic 150": (150.0, 150.0, 150.0, 90.0, 90.0, 90.0),
@@ -47,24 +47,24 @@ HELD_OUT = {
     "60 200 75": (60.0, 200.0, 75.0, 90.0, 97.0, 90.0),
     "100 130 90": (100.0, 130.0, 90.0, 75.0, 100.0, 95.0),
 }
-"""Lattices that the constants of the formula were not made with."""
+"""Lattices to which the constants of the formula were not fitted."""
 SPOTS = (20, 35, 60, 100, 180, 300)
 NOMINAL = (0.1, 0.03, 0.01)
-"""Expected numbers of false crystals at which the claim is held against what is found."""
+"""Expected numbers of false crystals at which the claim is compared with the number found."""
 HARD = ("14 of 54", "14 of 44", "few spots", "small cell", "xfel")
-"""Frames of `tests.bench.quality` that few spots decide about."""
+"""Cases of `tests.bench.quality` that depend on few spots."""
 LIMITS = (0.1, 0.01, 1e-4, 1e-6)
-"""At which crystals are counted on frames of another crystal."""
+"""Limits at which crystals are counted on frames of another crystal."""
 MOST_MULTIPLE, TWIN_TOLERANCE = 9, 0.02
-"""Lattices overlap when so small a multiple of one is of the other, within this share of its vectors."""
+"""Largest multiple of a lattice that is part of an overlapping lattice, and relative tolerance of its vectors."""
 MOST_BLANK, MOST_BLANK_95 = 0.005, 0.01
 """Largest share of blank frames with a crystal at the preset's own limit, and the upper bound of its interval."""
 MOST_LOST = 0.01
-"""Largest share of the hard frames' right crystals that the limit may cost."""
+"""Largest share of the correct crystals on difficult frames that the limit may cost."""
 
 
 def scenario(cell: tuple[float, ...], n_spots: int, half_false: bool) -> Scenario:
-    """Frames of so many spots: all false, or half of them; more where the lattice shows too few."""
+    """Frames with `n_spots` spots, all or half of them false; there are more if the lattice shows too few."""
     true = min(n_spots // 2, SHOWN.get(cell, n_spots)) if half_false else 0
     if not true:
         return Scenario(cells=(cell,), n_spots=(n_spots, n_spots), lattices=(0, 0))
@@ -72,10 +72,10 @@ def scenario(cell: tuple[float, ...], n_spots: int, half_false: bool) -> Scenari
 
 
 def false_crystals(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[np.ndarray, int]:
-    """What the crystals that chance made claim, log10 (k,), and the number of others that are not right either.
+    """The log10 (k,) of the claims of crystals made by chance, and the number of other crystals that are not correct.
 
-    Those overlap a true lattice: twins of it, sub-lattices, bases that are no symmetry. They explain true spots, so
-    that they are not made by chance.
+    The others overlap a true lattice: twins of it, sub-lattices, and bases not related to it by symmetry. They explain
+    true spots, so they are not made by chance.
     """
     plan, claims, n_overlapping = SearchPlan.make(frames.input_cells, p), [], 0
     for first in range(0, frames.n_frames, BATCH):
@@ -90,7 +90,7 @@ def false_crystals(backend: Backend, frames: SimulatedFrames, p: Parameters) -> 
 
 
 def _crystals(result: BatchResult, frames: SimulatedFrames, first: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The crystals of a batch, each with the true lattices of its frame."""
+    """Yield the crystals of a batch, each with the true lattices of its frame."""
     for f in range(result.n_frames):
         truth = frames.cells[frames.cell_offsets[first + f] : frames.cell_offsets[first + f + 1]]
         for k in range(result.crystal_offsets[f], result.crystal_offsets[f + 1]):
@@ -98,9 +98,9 @@ def _crystals(result: BatchResult, frames: SimulatedFrames, first: int) -> Itera
 
 
 def overlaps(cell: np.ndarray, truth: np.ndarray) -> int:
-    """The smallest whole number that makes a lattice of cells (3, 3) a part of the other; 0 for lattices apart.
+    """The smallest whole number whose multiple of one lattice is part of the other; 0 if there is none.
 
-    1 is the same lattice, or a sub-lattice; a twin has 2 or more.
+    The number is 1 for the same lattice or a sub-lattice, and 2 or more for a twin.
     """
     for multiple in range(1, MOST_MULTIPLE + 1):
         for change in (cell @ np.linalg.inv(truth), truth @ np.linalg.inv(cell)):
@@ -113,7 +113,7 @@ def overlaps(cell: np.ndarray, truth: np.ndarray) -> int:
 def measure(
     backend: Backend, cell: tuple[float, ...], n_spots: int, p: Parameters, n_frames: int, seed: int, half_false: bool
 ) -> Claims:
-    """Index frames with the largest nominal limit, and say what was claimed and found."""
+    """Index frames with the largest nominal limit, and return the claims and the crystals found."""
     frames = simulate(scenario(cell, n_spots, half_false), n_frames, seed)
     p = p.replace(max_false_rate=max(NOMINAL), learn_cell=0)
     claims, n_overlapping = false_crystals(backend, frames, p)
@@ -121,7 +121,7 @@ def measure(
 
 
 def most_claimed(frames: SimulatedFrames, p: Parameters) -> tuple[float, float]:
-    """The largest numbers that crystals of the fewest spots, and of a spot more, claim among a frame's false spots."""
+    """The largest numbers that crystals with the fewest spots, and with one spot more, claim among false spots."""
     plan, false = SearchPlan.make(frames.input_cells, p), frames.lattice < 0
     resolution = np.quantile(np.linalg.norm(frames.spots[false], axis=1), RESOLUTION_RANK)
     n, radius = round(false.sum() / frames.n_frames), chance.radii(plan.shortest_reciprocal)[0, -1]
@@ -133,7 +133,7 @@ def most_claimed(frames: SimulatedFrames, p: Parameters) -> tuple[float, float]:
 
 
 def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> tuple[bool, list[dict[str, Any]]]:
-    """Print the table of claimed and found false crystals; whether they agree everywhere, and the table's rows."""
+    """Print the table of claimed and found false crystals; returns whether all agree, and the rows."""
     rows = []
     print(f"{'':14}{'spots':>5}  " + "  ".join(f"claimed   found (95 % interval), limit {q:4.0%}" for q in NOMINAL))
     good = True
@@ -160,7 +160,7 @@ def calibration(backend: Backend, p: Parameters, n_frames: int, seed: int) -> tu
 
 
 def blank_frames(backend: Backend, p: Parameters, n_frames: int, seed: int) -> bool:
-    """Print the share of blank frames with a crystal at the preset's limit."""
+    """Print the share of blank frames with a crystal at the limit of the preset; returns whether it is small enough."""
     claimed = 0
     for cell in LATTICES.values():
         for n_spots in SPOTS:
@@ -177,7 +177,7 @@ def blank_frames(backend: Backend, p: Parameters, n_frames: int, seed: int) -> b
 
 
 def hard_frames(backend: Backend, p: Parameters, seed: int) -> bool:
-    """Print what the limit costs: right crystals that are the best of their frame and do not pass."""
+    """Print the cost of the limit: correct crystals that are the best of their frame and do not pass."""
     good = True
     for case in CASES:
         if case.name not in HARD:
@@ -185,7 +185,7 @@ def hard_frames(backend: Backend, p: Parameters, seed: int) -> bool:
         right = []
         for limit in (1.0, p.max_false_rate):
             tally = Tally()
-            # One search: that a false crystal gives the next one is no merit of the limit.
+            # There is one search, because correct crystals found after a false one are no merit of the limit.
             one = p.replace(max_false_rate=limit, searches=1)
             index_all(backend, simulate(case.scenarios[0], 1000, seed), one, tally)
             right.append(tally.frames_right)
@@ -196,7 +196,7 @@ def hard_frames(backend: Backend, p: Parameters, seed: int) -> bool:
 
 
 def other_crystals(backend: Backend, p: Parameters, n_frames: int, seed: int) -> None:
-    """Print what is found on frames of another crystal, which are not random: nothing is claimed of them."""
+    """Print the crystals found on frames of another crystal, which are not random and for which there is no claim."""
     for true, given in FOREIGN:
         frames = simulate(Scenario(cells=(LATTICES[true],), n_spots=(60, 120)), n_frames, seed)
         told = dataclasses.replace(frames, scenario=dataclasses.replace(frames.scenario, cells=(LATTICES[given],)))

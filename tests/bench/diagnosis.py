@@ -1,4 +1,4 @@
-"""What `ffbidx diagnose` finds on simulated runs against what was put in: python -m tests.bench.diagnosis."""
+"""The findings of `ffbidx diagnose` on simulated runs with known errors: python -m tests.bench.diagnosis."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ CASES = {
     "distance 0.5 % wrong": Scenario(**_clean, distance_error=0.005),
     "cell 0.4 % wrong": Scenario(**_clean, cell_error=(0.004, 0.004, 0.004)),
 }
-"""What is diagnosed."""
+"""The runs that are diagnosed."""
 
 
 @dataclass
 class Compared:
-    """What came of one run: deviations of the shift in pixels, of distance and scale in per cent, over their errors."""
+    """The outcome of a run: errors of the shift (pixels), of distance and scale (per cent), and in stated errors."""
 
     shift: tuple[float, float]
     shift_error: float
@@ -60,7 +60,7 @@ class Compared:
 
 @dataclass
 class Moved:
-    """Shares of the frames that are indexed by runs that leave the beam and that move it, and how far off that is."""
+    """Shares of frames indexed by runs that keep or move the beam, and the remaining offset of the latter."""
 
     left: float
     moved: float
@@ -68,7 +68,7 @@ class Moved:
 
 
 def diagnose(scenario: Scenario, n_frames: int, seed: int, devices: Devices, folder: str) -> tuple[Diagnosis, Moved]:
-    """Simulate a run, index it without moving the beam, diagnose it; then index it moving the beam."""
+    """Simulate a run, index it without moving the beam, and diagnose it; then index it with moving the beam."""
     spots, results = os.path.join(folder, "spots.h5"), os.path.join(folder, "results.h5")
     write_frames(spots, simulate(scenario, n_frames, seed), overwrite=True)
     rates = []
@@ -85,17 +85,17 @@ def diagnose(scenario: Scenario, n_frames: int, seed: int, devices: Devices, fol
 
 
 def pixel_of(scenario: Scenario) -> float:
-    """A pixel in units of the distance that was taken."""
+    """The edge of a pixel in units of the assumed distance."""
     return scenario.pixel_size * 1e-3 / scenario.assumed_detector.distance
 
 
 def true_shift(scenario: Scenario) -> NDArray[np.float64]:
-    """The shift of the beam that was put in, pixels."""
+    """The simulated shift of the beam, pixels."""
     return np.array(scenario.detector.beam_centre) - scenario.assumed_detector.beam_centre
 
 
 def compared(scenario: Scenario, diagnosis: Diagnosis) -> Compared | None:
-    """A diagnosis against the truth."""
+    """The comparison of a diagnosis with the truth; None if nothing was found."""
     found = diagnosis.experiment
     if found is None:
         return None
@@ -148,7 +148,7 @@ def main() -> None:
 
 
 def figures(name: str, runs: list[Compared], moved: list[Moved]) -> dict[str, Any]:
-    """A row of the table: means over the runs of a kind, over both directions where there are two."""
+    """A row of the table: means over the runs of a kind, and over both directions if there are two."""
     row: dict[str, Any] = {"what": name, "found": len(runs), "of": len(moved)}
     if not runs:
         return row
@@ -171,7 +171,7 @@ def _rms(values: Sequence[Sequence[float]]) -> float:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row of the table in words."""
+    """The text of a row of the table."""
     start = f"{row['what']:36} {row['found']:>2}/{row['of']:<2}"
     if not row["found"]:
         return start

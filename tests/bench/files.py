@@ -1,8 +1,8 @@
-"""Speed of the whole command, HDF5 to HDF5, beside its engine's on the same machine: python -m tests.bench.files.
+"""Speed of the whole command, HDF5 to HDF5, compared with its engine on the same machine: python -m tests.bench.files.
 
-A file of turned stills is made and `ffbidx index --preset best` run on it in a process of its own, with learning and
-the join; then the engine is measured on the same frames. Reading, computing and writing run side by side; each is busy
-while it does not wait for the others, computing in all lanes together.
+A file of rotated stills is made, and `ffbidx index --preset best` is run on it in a process of its own, with learning
+and the join; then the engine is measured on the same frames. Reading, computing and writing run at the same time; each
+is busy while it does not wait for the others, and computing counts all lanes together.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ CALLS = {
     "judge": "ffbidx_core.run.pipeline.judged",
     "end": "ffbidx_core.run.account.Account.finish",
 }
-"""The function that does all work of each stage of a run, besides reading."""
+"""The function that does all the work of each stage of a run, except reading."""
 
 
 def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) -> None:
-    """A spot file with the frames of some batches, again and again."""
+    """Write a spot file with the frames of some batches, repeated."""
     n_spots = sum(len(batch.spots) for batch in batches)
     with h5py.File(path, "w") as file:
         mean = n_spots // sum(batch.n_frames for batch in batches)
@@ -67,7 +67,7 @@ def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) ->
 
 
 def run_timed(arguments: Sequence[str], figures: Path) -> int:
-    """Run `ffbidx` in this process, and write the seconds that each stage was busy to a file, as JSON."""
+    """Run `ffbidx` in this process, and write the busy seconds of each stage to a file as JSON."""
     from ffbidx_cli.main import main
 
     busy: defaultdict[str, float] = defaultdict(float)
@@ -103,7 +103,7 @@ def run_timed(arguments: Sequence[str], figures: Path) -> int:
 
 
 def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Run the command on the file in a folder: wall seconds of the process, its summary, busy seconds of the stages."""
+    """Run the command on the file in a folder; returns wall seconds, summary, and busy seconds of the stages."""
     out, figures = folder / "out.h5", folder / "busy.json"
     arguments = ["index", str(folder / "spots.h5"), "-o", str(out), "--overwrite", "--json", *options]
     begin = time.perf_counter()
@@ -120,7 +120,7 @@ def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
 
 
 def engine_rate(backend: Backend, batches: Sequence[SimulatedFrames], n_devices: int, calls: int) -> float:
-    """Frames a second of the engine alone, as many batches under way as the command has."""
+    """The frames per second of the engine alone, with as many batches in progress as in the command."""
     p = Parameters.preset("best")
     if n_devices > 1:
         plan = SearchPlan.make(batches[0].input_cells, p, LEARNED)
@@ -130,7 +130,7 @@ def engine_rate(backend: Backend, batches: Sequence[SimulatedFrames], n_devices:
 
 
 def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a run as texts."""
+    """The figures of a run as text."""
     seconds = ran["summary"]["seconds"]
     busy = ", ".join(f"{stage} {ran['busy'].get(stage, 0):.2f}" for stage in ("read", *CALLS))
     return {

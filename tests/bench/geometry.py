@@ -1,8 +1,9 @@
-"""Panels that are not where the file says: rounds of index, fit, index on simulated stills with known truth.
+"""Refining misplaced panels by rounds of index, fit, index on simulated stills: python -m tests.bench.geometry.
 
-A row is a kind of stills on a kind of disturbed detector, over several seeds: frames indexed with the true panels, with
-those of the file, and with the refined ones; orientations; how far panels with 20 or more peaks are off, and that in
-units of the stated errors. The last rows are the gate: panels that are right, and panels 1 px off with few crystals.
+A row is a kind of stills on a kind of disturbed detector, over several seeds. It has the frames indexed with the true
+panels, with those of the file, and with the refined ones; orientations; and errors of panels with 20 or more peaks, in
+pixels and in units of the stated errors. The last rows test the gate: correct panels, and panels 1 px off with few
+crystals.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tests.helpers.panels.detectors import many_panels
 from tests.helpers.panels.stills import gathered, off_by
 
 FIRST_SEED = 1000
-"""Seeds below were for tuning."""
+"""First seed; lower seeds were used for tuning."""
 _common: dict[str, Any] = {
     "wavelength": HC / 9537.25,
     "d_min": 1.7,
@@ -55,7 +56,7 @@ STILLS = {
 }
 STRONG, WEAK, CENTRED = STILLS
 DETECTORS = {32: (4, 4), 64: (4, 8), 128: (4, 16)}
-"""Quadrants, and sensors of a quadrant, of a detector with so many panels."""
+"""Number of quadrants and of sensors per quadrant, keyed by the number of panels of the detector."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The row in words."""
+        """The name of the row."""
         words = [self.stills, f"{self.panels} panels", f"{self.off:g} px off" + (", each alone" if self.alone else "")]
         words += [f"cell {self.cell_error:.1%} wrong"] if self.cell_error else []
         words += (
@@ -87,7 +88,7 @@ class Case:
         return "; ".join([*words, f"{self.frames} frames"])
 
     def simulated(self, seed: int) -> SimulatedFrames:
-        """The stills of a seed, on a detector disturbed by that seed."""
+        """The stills of a seed, on a detector disturbed with the same seed."""
         geometry = parse_geometry("the detector", many_panels(*DETECTORS[self.panels]))
         detector = ManyPanels.of(geometry)
         if self.off:
@@ -116,7 +117,7 @@ CASES = [
 
 @dataclass(frozen=True)
 class Run:
-    """The numbers of one run: shares of frames, degrees, pixels; `z` of the panels' places over their stated errors."""
+    """The numbers of a run: shares of frames, degrees, pixels; `z` is the error of panels in stated errors."""
 
     true: float
     given: float
@@ -134,7 +135,7 @@ class Run:
 
 
 def run(task: tuple[Case, int]) -> Run:
-    """Refine the panels of a case, with a seed."""
+    """Refine the panels of a case for a seed."""
     case, seed = task
     devices = open_devices("cpu", threads=1)
     frames = case.simulated(seed)
@@ -168,9 +169,9 @@ def run(task: tuple[Case, int]) -> Run:
 
 
 def compared(fit: PanelFit, given: PlacedPanels, true: PlacedPanels) -> tuple[float, float, float]:
-    """Rms pixels by which panels with enough peaks are off along x and y, the same and their motion over the errors.
+    """Rms errors of panels with enough peaks along x and y: in pixels, and errors and motions in stated errors.
 
-    The turn of all about the beam, which no still shows, is taken out of the truth as the fit takes it out.
+    The common rotation about the beam, which no still shows, is removed from the truth, as the fit removes it.
     """
     off, errors = off_by(fit, given, true, FEW_PEAKS)
     seen = fit.counts >= FEW_PEAKS
@@ -178,7 +179,7 @@ def compared(fit: PanelFit, given: PlacedPanels, true: PlacedPanels) -> tuple[fl
 
 
 def misorientation(peaks: IndexedPeaks, frames: SimulatedFrames) -> float:
-    """Median angle in degrees between crystals and the truth, without the turn about the beam that all share."""
+    """The median misorientation of crystals in degrees, without their common rotation about the beam."""
     basis = primitive_basis(frames.scenario.true_cells[0], frames.scenario.centring)
     found: list[Array] = []
     for f in np.flatnonzero(peaks.indexed).tolist():
@@ -201,7 +202,7 @@ def turns_between(cell: Array, truth: Array, operators: NDArray[np.int64]) -> Ar
     cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
     length = np.linalg.norm(sine, axis=1)
     angle = np.arctan2(length, cosine)
-    # Half a turn has no sine, and is none of the small ones that are looked for.
+    # A rotation by 180 degrees has sine zero, and is not one of the small rotations of interest.
     return np.degrees(np.where(length > 0, angle / np.maximum(length, 1e-300), 180.0))[:, None] * np.where(
         length[:, None] > 0, sine, 1.0
     )
@@ -212,7 +213,7 @@ def _rms(values: Array) -> float:
 
 
 def figures(case: Case, runs: list[Run]) -> dict[str, Any]:
-    """A row: means over the runs with standard errors."""
+    """The numbers of a row: means over the runs with standard errors."""
     row: dict[str, Any] = {"what": case.name, "runs": len(runs), "moved": sum(run.moved for run in runs)}
     for name in ("true", "given", "refined", "angle_true", "angle", "off", "before", "after", "seconds", "rounds"):
         values = np.array([getattr(run, name) for run in runs], dtype=np.float64)
@@ -227,7 +228,7 @@ def figures(case: Case, runs: list[Run]) -> dict[str, Any]:
 
 
 def line(row: dict[str, Any]) -> str:
-    """A row in words."""
+    """The text of a row."""
 
     def number(name: str, form: str) -> str:
         return "-" if row.get(name) is None else format(row[name], form)

@@ -1,7 +1,7 @@
 """Speed of whole batches on a GPU, and of its parts: python -m tests.bench.gpu.
 
-Wall times are of whole calls, from spots in host memory to refined cells and crystals in host memory, medians. The
-shares of the verbs and kernels come from events on the device. `--backend cpu` measures the same of the CPU.
+Wall times are medians over whole calls, from spots in host memory to refined cells and crystals in host memory. The
+shares of verbs and kernels come from events on the device. `--backend cpu` measures the same on the CPU.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ ASKED = {
     ("best", "triclinic, 100 spots"): 50_000,
     ("best", "triclinic, 300 spots"): 50_000,
 }
-"""Frames a second that are asked for on one H200."""
+"""Frames per second required on one H200."""
 PSI = {"tetragonal, 100 spots": 4_700, "tetragonal, 300 spots": 3_300}
-"""Frames a second of PSI's library on an H200 with the same lysozyme frames, driven by 16 threads."""
+"""Frames per second of PSI's library on an H200 with the same lysozyme frames, driven by 16 threads."""
 ASKED_MS = 1.0
-"""Most milliseconds that a single frame may take, with the published defaults."""
+"""Largest time of a single frame with the published defaults, ms."""
 SIZES = {"cuda": (1024, 4096, 8192, 16384), "cpu": (64, 256)}
-"""Frames of a batch that are tried."""
+"""Batch sizes that are tried, keyed by backend."""
 
 
 @functools.lru_cache(maxsize=4)
 def batches_of(name: str, n_frames: int, n_batches: int = BATCHES) -> list[SimulatedFrames]:
-    """Batches of some frames; making them takes longer than to index them."""
+    """Make batches of frames, which takes longer than indexing them."""
     return make_batches(SCENARIOS[name], n_frames, n_batches)
 
 
 def rate(backend: Backend, batches: Sequence[SimulatedFrames], n_frames: int, p: Parameters) -> float:
-    """Frames a second of calls with the first n frames of some batches, after one to warm up."""
+    """The frames per second of calls with the first n frames of some batches, after a warm-up call."""
     plan, seconds = SearchPlan.make(batches[0].input_cells, p, LEARNED), []
     for i in range(4):
         frames = batches[i % len(batches)]
@@ -73,7 +73,7 @@ def rate(backend: Backend, batches: Sequence[SimulatedFrames], n_frames: int, p:
 
 
 def best_size(backend: Backend, name: str, p: Parameters, sizes: Sequence[int]) -> int:
-    """The batch size that gives most frames a second."""
+    """The batch size with the most frames per second."""
     if len(sizes) == 1:
         return sizes[0]
     batches = batches_of(name, max(sizes), 2)
@@ -81,7 +81,7 @@ def best_size(backend: Backend, name: str, p: Parameters, sizes: Sequence[int]) 
 
 
 def line(preset: str, name: str, m: Measurement) -> str:
-    """A row of the table of speeds."""
+    """The text of a row of the table of speeds."""
     slowest, fastest = m.n_frames / max(m.seconds), m.n_frames / min(m.seconds)
     overlapped = "-" if m.overlapped is None else f"{m.overlapped:.0f}"
     return (
@@ -102,7 +102,7 @@ Rows = list[dict[str, Any]]
 
 
 def speed_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """Frames a second at the best batch size, with the indexing rate."""
+    """Measure frames per second at the best batch size, with the indexing rate."""
     rows: Rows = []
     print(f"Whole calls of index_frames, median of {args.calls}; overlapped: {backend.lanes} at a time")
     print(HEADER)
@@ -119,7 +119,7 @@ def speed_section(backend: Backend, args: argparse.Namespace) -> Rows:
 
 
 def shares_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """What the verbs and kernels of a call take; the kernels' microseconds a frame."""
+    """Measure the times of the verbs and kernels of a call; returns the kernels' microseconds per frame."""
     size = max(args.frames or SIZES[backend.name])
     print(f"\nTime of the verbs and of the kernels in them, microseconds a frame, in a call of {size} frames")
     rows: dict[str, dict[str, Any]] = {}
@@ -137,7 +137,7 @@ def shares_section(backend: Backend, args: argparse.Namespace) -> Rows:
 def show_shares(
     preset: str, name: str, backend: Backend, p: Parameters, batches: Sequence[SimulatedFrames]
 ) -> dict[str, float]:
-    """One call without a clock to warm up, then one with; microseconds a frame of each kernel."""
+    """Make a warm-up call and then a timed one; returns the microseconds per frame of each kernel."""
     warm_up, timed = batches
     plan = SearchPlan.make(timed.input_cells, p, LEARNED)
     index_frames(backend, warm_up.spots, warm_up.offsets, plan, p)
@@ -157,7 +157,7 @@ def show_shares(
 
 
 def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """A single frame through `Indexer.run`, with the published defaults."""
+    """Measure a single frame through `Indexer.run` with the published defaults."""
     n = 5 * args.calls
     print(f"\nA single frame through Indexer.run, published defaults, milliseconds, {n} frames after 5 to warm up")
     for name in NAMES:
@@ -176,7 +176,7 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
 
 
 def devices_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """One run shared out among several GPUs."""
+    """Measure one run that is distributed over several GPUs."""
     there = gpu_count()[0] if backend.name == "cuda" else 1
     if there < 2:
         return []
@@ -195,7 +195,7 @@ def devices_section(backend: Backend, args: argparse.Namespace) -> Rows:
 
 
 def shared_out_rate(n: int, batches: Sequence[SimulatedFrames], plan: SearchPlan, p: Parameters, calls: int) -> float:
-    """Batches a second on the first n GPUs, once they are warm."""
+    """The batches per second on the first n GPUs, once they are warm."""
     workers = DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in range(n)])
     try:
         warm_up, start = 2 * workers.lanes, 0.0

@@ -1,8 +1,8 @@
-"""Live indexing on loopback: delays of answers at steady rates, and many messages with garbage and a killed server.
+"""Live indexing on loopback: delays at steady rates, and many messages with invalid ones and a killed server.
 
     python -m tests.bench.live --cores 2 --rates 100 500
 
-Server and sender are processes of one machine; a delay is from sending a frame to the receipt of its answer.
+Server and sender are processes of one machine; a delay is the time from sending a frame to receiving its answer.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from tests.helpers.calls import start
 
 CELL = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 STILLS = 512
-"""Simulated frames, which are sent again and again."""
+"""Number of simulated frames, which are sent repeatedly."""
 GARBAGE = 100
-"""Every so many messages one is no message."""
+"""Every how many messages an invalid one is sent."""
 
 
 class Served:
@@ -39,9 +39,9 @@ class Served:
     Parameters
     ----------
     folder
-        Where its socket is.
+        Folder of its socket.
     cores
-        Processors that it may use; None: all.
+        Number of processors that it may use; None: all.
     """
 
     def __init__(self, folder: Path, *arguments: object, cores: int | None = None) -> None:
@@ -59,7 +59,7 @@ class Served:
 
     @property
     def resident(self) -> float:
-        """Resident memory, MB."""
+        """The resident memory of the server, MB."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
@@ -70,10 +70,10 @@ class Served:
 
 
 def delays(path: Path, folder: Path, rate: float, seconds: float, cores: int | None, arguments: list[str]) -> dict:
-    """What `ffbidx replay` measures at a rate, after as many frames as the cell is learned from."""
+    """The delays that `ffbidx replay` measures at a rate, after the frames from which the cell is learned."""
     server = Served(folder, *arguments, cores=cores)
     try:
-        # Not measured: what the first frames compile, and the lesson.
+        # The compilation with the first frames and the learning are not measured.
         _replay(path, server.address, 100, 300, "warm")
         time.sleep(3)
         return _replay(path, server.address, rate, int(rate * seconds), "timed")
@@ -92,7 +92,7 @@ def _replay(path: Path, address: str, rate: float, frames: int, run: str) -> dic
 
 @dataclass
 class Soaked:
-    """Counts of many messages, and the server's memory in MB before and after them."""
+    """Counts of many messages, and the memory of the server in MB before and after them."""
 
     sent: int = 0
     garbage: int = 0
@@ -106,9 +106,9 @@ class Soaked:
 
 
 def soak(folder: Path, messages: int, kills: int = 2) -> Soaked:
-    """Many frames with too few spots to be searched, with garbage, a slow reader, and a server that is killed.
+    """Send many frames with too few spots to be searched, invalid messages, and kill the server; a reader is slow.
 
-    Between two kills every frame is waited for: each is answered or dropped, and every piece of garbage is an error.
+    Between two kills all frames are awaited: each is answered or dropped, and each invalid message gives an error.
     """
     found, context = Soaked(kills=kills), zmq.Context()
     spots = np.full((3, 3), 0.1, np.float32) + np.arange(3, dtype=np.float32)[:, None] / 100

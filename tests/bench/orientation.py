@@ -1,4 +1,4 @@
-"""How far crystals are turned from the truth after the last fit, on stills: python -m tests.bench.orientation."""
+"""Misorientations of crystals after the last fit, on simulated stills: python -m tests.bench.orientation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.bench.quality import index_all
 from tests.bench.scenarios import CENTRED, HEXAGONAL
 
 BEFORE = {"weigh_residuals": False, "strain_prior": 0.002}
-"""The last fit without what the first frames teach."""
+"""Parameters of the last fit without the scatters learned from the first frames."""
 BEFORE_WORDS = "without what the first frames teach"
 FEW, MANY = (10, 15), (60, 120)
 
@@ -50,7 +50,7 @@ CASES = {
 
 
 def angles(scenario: Scenario, n_frames: int, seeds: Sequence[int], p: Parameters, backend: str) -> tuple[float, Tally]:
-    """CPU milliseconds a frame, and the right crystals' misorientations."""
+    """The CPU milliseconds per frame, and a tally with the misorientations of correct crystals."""
     tally = Tally()
     seconds = sum(
         index_all(get_backend(backend, threads=1), simulate(scenario, n_frames, seed), p, tally) for seed in seeds

@@ -1,4 +1,4 @@
-"""Quality of the indexing on simulated stills, and on real ones where they are: python -m tests.bench.quality."""
+"""Quality of the indexing on simulated stills, and on real ones if available: python -m tests.bench.quality."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BATCH = 64
 
 @dataclass
 class Outcome:
-    """A case with what came of it; `cpu_ms` is CPU time of indexing alone, per frame."""
+    """The outcome of a case; `cpu_ms` is the CPU time per frame of indexing alone, in ms."""
 
     case: Case
     tally: Tally
@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many, of how many."""
+        """The number of successes, and the number of trials."""
         tally = self.tally
         return {
             "frames": (tally.frames_right, tally.frames),
@@ -51,19 +51,19 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """The share that the case's target is about."""
+        """The share to which the target of the case refers."""
         return self.counts[0] / max(self.counts[1], 1)
 
     @property
     def error(self) -> float:
-        """Standard error of the rate; one success and one failure are added, so that a full rate has one, too."""
+        """The standard error of the rate; one success and one failure are added, so a full rate has an error, too."""
         k, n = self.counts
         p = (k + 1) / (n + 2)
         return math.sqrt(p * (1 - p) / (n + 2))
 
     @property
     def failures(self) -> list[str]:
-        """What was asked for and is not reached."""
+        """Names of the targets that are not reached."""
         case, tally = self.case, self.tally
         blank = case.measure == "blank"
         wrong = [] if (self.rate < case.target if blank else self.rate >= case.target) else ["rate"]
@@ -76,7 +76,7 @@ class Outcome:
         return wrong
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """The row of the case for `--json`."""
         tally = {name: value for name, value in vars(self.tally).items() if name != "angles"}
         return {
             "case": self.case.name,
@@ -93,13 +93,13 @@ class Outcome:
 
 
 def part(frames: SimulatedFrames, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spots and offsets of the frames first..last - 1."""
+    """The spots and offsets of the frames first..last - 1."""
     begin, end = frames.offsets[first], frames.offsets[min(last, frames.n_frames)]
     return frames.spots[begin:end], frames.offsets[first : last + 1] - begin
 
 
 def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[SearchPlan, SimulatedFrames]:
-    """The search as a run that begins with these frames makes it, and the frames with the beam as it has it."""
+    """The search plan of a run that begins with these frames, and the frames with its beam."""
 
     def moved(shift: BeamShift) -> SimulatedFrames:
         wavelength = np.full(len(frames.spots), frames.scenario.wavelength)
@@ -118,7 +118,7 @@ def learned(backend: Backend, frames: SimulatedFrames, p: Parameters) -> tuple[S
 
 
 def index_all(backend: Backend, frames: SimulatedFrames, p: Parameters, tally: Tally) -> float:
-    """Index frames as the command would, judge them, return the CPU seconds of indexing (learning apart)."""
+    """Index frames as the command does, judge them, and return the CPU seconds of indexing without learning."""
     plan, frames = learned(backend, frames, p) if p.learn_cell else (SearchPlan.make(frames.input_cells, p), frames)
     seconds = 0.0
     results: list[BatchResult] = []
@@ -147,7 +147,7 @@ HEADER = (
 
 
 def line(outcome: Outcome) -> str:
-    """A row of the table; false, setting and again are shares of the claimed crystals."""
+    """The text of a row; false, setting and again are shares of the claimed crystals."""
     case, tally = outcome.case, outcome.tally
     claimed = max(tally.claimed, 1)
     sign = "<" if case.measure == "blank" else ">="
@@ -159,7 +159,7 @@ def line(outcome: Outcome) -> str:
 
 
 def total(outcomes: list[Outcome]) -> tuple[int, int]:
-    """False crystals, those on blank frames among them, of all that were claimed."""
+    """The number of false crystals, including those on blank frames, and the number of claimed crystals."""
     return sum(o.tally.false for o in outcomes), sum(o.tally.claimed for o in outcomes)
 
 
@@ -187,7 +187,7 @@ def main() -> int:
     changes = {name: json.loads(value) for name, _, value in (item.partition("=") for item in args.set)}
     p = Parameters.preset(args.preset, **changes)
     backend = get_backend(args.backend, threads=args.threads)
-    # Compiles the kernels, so that no case pays for it.
+    # This compiles the kernels before the cases are timed.
     index_all(backend, simulate(Scenario(cells=CASES[0].scenarios[0].cells), 2), p, Tally())
     outcomes = []
     print(HEADER)

@@ -1,9 +1,9 @@
-"""Real frames, where the data lie beside the project in ../shared/data: python -m tests.bench.real.
+"""Real frames, if the data are beside the project in ../shared/data: python -m tests.bench.real.
 
-How well crystals predict spots that their fit has not seen: a run indexes half of each frame's spots, and of the other
-half those are counted that lie within 0.0005, 0.001 and 0.002/A of a reflection of the frame's crystals; then the
-halves change places. With `best`, with nothing learned, and with `published`. What is known of the frames'
-orientations is held against the crystals by `tests.bench.quality`.
+The benchmark measures how well crystals predict spots that their fit has not seen: a run indexes half of the spots of
+each frame, and the spots of the other half are counted that lie within 0.0005, 0.001 and 0.002/A of a reflection of the
+crystals; then the halves are exchanged. This is done with `best`, without learning, and with `published`. Known
+orientations of the frames are compared with the crystals by `tests.bench.quality`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from tests.helpers.paths import SHARED
 DATA = SHARED / "data"
 PSI = DATA / "psi_simple"
 PSI_TRUTH = np.array([[-29.10, 20.50, 9.90], [39.43, 25.27, 63.59], [28.51, 60.64, -41.79]])
-"""Orientation of all PSI images as their README gives it, up to 1 degree off; rows c, a, b as in the files."""
+"""Orientation of all PSI images from their README, with an error of up to 1 degree; rows c, a, b as in the files."""
 PSI_TOLERANCE, TOLERANCE = 1.5, 1.0
-"""Degrees."""
+"""Largest misorientations of a correct crystal, degrees."""
 
 
 def psi_frames() -> list[tuple[str, Array, Array]]:
-    """Name, cell (rows a, b, c) and spots of each real PSI file."""
+    """The name, cell (rows a, b, c) and spots of each real PSI file."""
     frames = []
     for path in sorted(PSI.glob("image*.txt")):
         lines = [line.split() for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
@@ -66,7 +66,7 @@ def psi_found(backend: Backend, p: Parameters) -> list[bool]:
 
 
 def solved_found(backend: Backend, path: Path, p: Parameters) -> tuple[int, int, int]:
-    """Lattices found, lattices known and crystals claimed on the frames of a file that another program solved."""
+    """The numbers of lattices found, lattices known and crystals claimed in a file that another program solved."""
     with h5py.File(path) as file:
         spots, offsets, cells = file["spots"][()], file["offsets"][()], file["cells"][()]
     with h5py.File(path.with_suffix(".truth.h5")) as file:
@@ -78,14 +78,14 @@ def solved_found(backend: Backend, path: Path, p: Parameters) -> tuple[int, int,
 
 
 def _closest(result: BatchResult, frame: int, truth: Array, input_cell: Array) -> float:
-    """Misorientation in degrees of the crystal of a frame that is closest to a true lattice; infinite without one."""
+    """The misorientation in degrees of the crystal on a frame closest to a true lattice; infinite if there is none."""
     operators = symmetry_operators(input_cell, 0.02)
     rows = result.crystals[result.crystal_offsets[frame] : result.crystal_offsets[frame + 1]]
     return min((misorientation(cell.astype(float), truth, operators) for cell in result.cells[rows]), default=np.inf)
 
 
 def report(backend: Backend) -> Iterator[tuple[str, bool]]:
-    """Lines of the table of real frames, and whether each is as it must be; none where the data is not there."""
+    """Yield the lines of the table of real frames, and whether each passes; none if the data are missing."""
     for preset in ("best", "published") if PSI.is_dir() else ():
         for method in METHODS:
             files = psi_found(backend, Parameters.preset(preset, method=method))
@@ -103,11 +103,11 @@ WAYS = {
     "published": Parameters.preset("published", judge_frames=0),
 }
 WORSE = 0.01
-"""Share by which `best` may predict fewer spots within one radius."""
+"""Largest relative loss of predicted spots within one radius that is allowed for `best`."""
 
 
 class Remembers(MemoryStore):
-    """Results in memory, with what was learned."""
+    """A store of results in memory that also keeps the learned cells."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Remembers(MemoryStore):
 
 
 def real_sets() -> Iterator[tuple[str, Sequence[Array], Array]]:
-    """Name, frames of spots, and cell of each set that is there."""
+    """Yield the name, frames of spots, and cell of each available set."""
     if PSI.is_dir():
         files = psi_frames()
         yield "psi_simple, one turning crystal", [spots for _, _, spots in files], files[0][1]
@@ -143,7 +143,7 @@ def _groups(group: h5py.Group) -> Iterator[h5py.Group]:
 
 
 def unseen(frames: Sequence[Array], cell: Array, p: Parameters) -> NDArray[np.int64]:
-    """Unseen spots within each of `RADII`, (3,)."""
+    """The number (3,) of unseen spots within each of `RADII`."""
     counts = np.zeros(len(RADII), dtype=np.int64)
     for k in (0, 1):
         store = Remembers()
@@ -166,7 +166,7 @@ def unseen(frames: Sequence[Array], cell: Array, p: Parameters) -> NDArray[np.in
 
 
 def _distance(spots: Array, cells: Array) -> Array:
-    """Distances (n,) of spots (n, 3) from the nearest reflection of any of some cells."""
+    """The distances (n,) of spots (n, 3) from the nearest reflection of any of the cells."""
     nearest = np.full(len(spots), np.inf)
     for cell in cells:
         indices = np.rint(spots @ cell.T)

@@ -1,4 +1,4 @@
-"""Files of measured numbers as docs/make_tables.py takes them: `--json FILE` of every benchmark."""
+"""Files of measured numbers for docs/make_tables.py, written by `--json FILE` of every benchmark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.helpers.paths import ROOT
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """The option `--json FILE`."""
+    """Add the option `--json FILE` to a parser."""
     parser.add_argument(
         "--json", metavar="FILE", help="write the table with machine, date and commit to this file, too"
     )
@@ -29,7 +29,7 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with `+changes` where files differ from it; all zeros outside of git."""
+    """The commit that is checked out, with `+changes` if files differ from it; all zeros outside of git."""
     found = _git("rev-parse", "--short", "HEAD")
     return (found + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")) if found else 7 * "0"
 
@@ -40,10 +40,11 @@ def write(path: str, rows: Iterable[Mapping[str, Any]], machine: str | None = No
     Parameters
     ----------
     path : str
+        Name of the file.
     rows : iterable of mappings
-        The rows of the table, whose names are those that the table's columns use.
+        The rows of the table, with the names that the columns of the table use.
     machine : str, optional
-        The processor of this machine unless given.
+        Name of the machine; by default the processor of this machine.
     """
     program = Path(sys.argv[0]).resolve()
     inside = program.relative_to(ROOT) if program.is_relative_to(ROOT / "tests") else Path("tests/bench", program.name)

@@ -1,4 +1,4 @@
-"""What each rung of --retry gains on hard simulated stills, and what it costs: python -m tests.bench.retry."""
+"""Gain and cost of each rung of --retry on difficult simulated stills: python -m tests.bench.retry."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ from tests.bench.quality import BATCH, part
 from tests.bench.scenarios import CASES, HEXAGONAL, MONOCLINIC
 
 MOST_BLANK = 0.005
-"""Largest share of blank frames that may be claimed, whatever the number of tries."""
+"""Largest allowed share of blank frames with a crystal, whatever the number of tries."""
 
 
 @dataclass(frozen=True)
 class Hard:
-    """Frames that are hard.
+    """A case of difficult frames.
 
     Attributes
     ----------
     name : str
+        Name of the case.
     scenarios : tuple of Scenario
-        The frames are shared out between them evenly.
+        The scenarios, each of which gives an equal share of the frames.
     weaker : float or None
-        Intensity of the false spots over that of true ones; None: intensities are not known.
+        Intensity of false spots relative to true ones; None: intensities are not known.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Hard:
 
     @property
     def blank(self) -> bool:
-        """Whether any crystal is a false one."""
+        """Whether the frames are blank, so that every crystal is false."""
         return self.scenarios[0].lattices == (0, 0)
 
 
@@ -80,12 +81,14 @@ HARD = (
 
 @dataclass
 class Outcome:
-    """A case without and with the ladder; `cpu_ms` is of indexing alone, per frame.
+    """The outcome of a case without and with further tries; `cpu_ms` is the time per frame of indexing alone.
 
     Attributes
     ----------
-    frames, right, false : of the frames, those with a right crystal, the false crystals; first without, then with it
-    rungs : right or wrong, frames that each rung indexed
+    frames, right, false : int, (int, int), (int, int)
+        Number of frames, of frames with a correct crystal, and of false crystals, without and with further tries.
+    rungs
+        Number of frames that each rung indexed, correctly or wrongly.
     """
 
     case: Hard
@@ -98,13 +101,13 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is lost to the ladder, and blank frames stay blank."""
+        """Whether further tries lose nothing, and blank frames stay blank."""
         if self.case.blank:
             return self.claimed[1] < MOST_BLANK * self.frames
         return self.right[1] >= self.right[0]
 
     def add(self, frames: SimulatedFrames, result: BatchResult, seconds: float, retry: int) -> None:
-        """Judge the results without (retry = 0) or with (1) the ladder."""
+        """Judge the results without (retry = 0) or with (1) further tries."""
         tally = Tally()
         tally.add(result, frames)
         self.right[retry] += tally.frames_right
@@ -117,7 +120,7 @@ class Outcome:
             self.rungs = (np.array(self.rungs) + np.bincount(result.rung[indexed], minlength=len(Rung))).tolist()
 
     def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
+        """The row of the case for `--json`."""
         values = {name: value for name, value in vars(self).items() if name != "case"}
         values["cpu_ms"] = [ms / max(self.frames, 1) for ms in self.cpu_ms]
         first, retry = (n / max(self.frames, 1) for n in (self.claimed if self.case.blank else self.right))
@@ -135,14 +138,14 @@ class Outcome:
 
 
 def by_intensity(frames: SimulatedFrames, weaker: float) -> np.ndarray:
-    """The spots (N, 3), in each frame by falling intensity, false ones made weaker."""
+    """The spots (N, 3), sorted by falling intensity in each frame, with false spots made weaker."""
     intensity = frames.intensity * np.where(frames.lattice < 0, weaker, 1.0)
     frame = np.repeat(np.arange(frames.n_frames), np.diff(frames.offsets))
     return np.asarray(frames.spots[np.lexsort((-intensity, frame))])
 
 
 def run(case: Hard, backend: Backend, p: Parameters, n_frames: int, seed: int) -> Outcome:
-    """Simulate, index and judge the frames of a case, without the ladder and with it."""
+    """Simulate, index and judge the frames of a case, without and with further tries."""
     outcome = Outcome(case)
     for i, scenario in enumerate(case.scenarios):
         frames = simulate(scenario, -(-n_frames // len(case.scenarios)), seed + i)
@@ -168,7 +171,7 @@ def head() -> str:
 
 
 def line(outcome: Outcome) -> str:
-    """A row: shares of frames that are right (blank: claimed), frames that each rung indexed."""
+    """The text of a row: shares of correct (blank: claimed) frames, and frames that each rung indexed."""
     counted = outcome.claimed if outcome.case.blank else outcome.right
     shares = " ".join(f"{n / outcome.frames:6.3f}" for n in counted)
     rungs = " ".join(f"{n:15}" for n in outcome.rungs[1:])
@@ -195,7 +198,7 @@ def main() -> int:
     args = options().parse_args()
     backend = get_backend(args.backend, threads=args.threads)
     p = Parameters.preset(args.preset)
-    # Compiles the kernels, so that no case pays for it.
+    # This compiles the kernels before the cases are timed.
     run(HARD[2], backend, p, 4, 0)
     outcomes = []
     print(head())

@@ -1,4 +1,4 @@
-"""The frames of the benchmarks, and what is asked of the indexing on them."""
+"""The frames of the benchmarks, and the targets for indexing them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ CUBIC = (20.0, 20.0, 20.0, 90.0, 90.0, 90.0)
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario with what is asked of it.
+    """A case of frames with its targets.
 
     Attributes
     ----------
     name : str
+        Name of the case.
     what : str
-        The frames in words.
+        Description of the frames.
     scenarios : tuple of Scenario
-        The frames are shared out between them evenly.
+        The scenarios, each of which gives an equal share of the frames.
     target : float
-        Smallest share of what `measure` counts; for blank frames the largest.
+        Smallest share of the frames or lattices that `measure` counts; for blank frames the largest.
     measure : str
         `frames`: frames whose lattice is found. `lattices`: lattices of `COUNTED_SPOTS` or more that are found.
         `blank`: frames on which a crystal is claimed.
     n_frames : int
+        Number of frames.
     other_setting : float or None
         Largest share of claimed crystals in another setting of the lattice.
     misorientation : float or None
@@ -143,10 +145,10 @@ CASES = (
         n_frames=2004,
     ),
 )
-"""Quality, each with the least share of frames that is asked for."""
+"""The cases of the quality benchmark, each with its target."""
 
 MAX_FALSE = 0.005
 """Largest share of false crystals among all that are claimed."""
 
 SPEED = {**SCENARIOS, "blank, 100 spots": replace(_noise, cells=(LYSOZYME,), n_spots=(100, 100))}
-"""Frames of the speed benchmark."""
+"""The scenarios of the speed benchmark."""

@@ -1,8 +1,8 @@
 """Long runs without the computation: speed of reading and writing, memory and open files: python -m tests.bench.soak.
 
-The backend's work is replaced by one that finds a crystal on every frame at once, so that all that is measured is what
-reading, batches, queues, saved parts and the final join cost. Last a run with the computation, on one thread of the
-CPU: the share of its time that all the rest takes.
+The computation is replaced by a dummy that finds a crystal on every frame at once, so that only reading, batches,
+queues, saved parts and the final join are measured. Finally a run with the computation, on one thread of the CPU,
+gives the share of CPU time of everything else.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ MOST_KB_PER_1000_FRAMES = 32.0
 FEWEST_FRAMES_PER_SECOND = 30_000.0
 WARM_UP_BLOCKS = 16
 LARGEST_SHARE = 0.05
-"""Of the processor's time, for all but the computation."""
+"""Largest share of the CPU time for everything except the computation."""
 PIECE = 4096
 WARM_UP = 0.25
-"""Share of the run after which its memory is watched: the allocator has its pools by then."""
+"""Share of the run after which its memory is watched; by then the allocator has filled its pools."""
 
 
 def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: Any, **options: Any) -> BatchResult:
-    """Results as those of `index_frames`, without its work."""
+    """Results like those of `index_frames`, made without computation."""
     n = len(offsets) - 1
     each = np.arange(n + 1)
     return BatchResult(
@@ -72,7 +72,7 @@ def crystal_on_every_frame(backend: Any, spots: Any, offsets: Any, *arguments: A
 
 
 def make_spots(path: Path, n_frames: int, n_spots: int) -> None:
-    """A spot file of random spots, with names of frames."""
+    """Write a spot file of random spots, with names of frames."""
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
         rows = min(PIECE, n_frames) * n_spots
@@ -87,14 +87,14 @@ def make_spots(path: Path, n_frames: int, n_spots: int) -> None:
 
 @dataclass
 class Watch:
-    """Memory and open files of this process, looked at after every batch.
+    """Memory and open files of this process, recorded after every batch.
 
     Attributes
     ----------
     frames, resident
-        Frames done and resident bytes at each look.
+        Number of finished frames, and resident memory in bytes, at each record.
     files
-        Largest number of open files.
+        Number of open files at each record.
     """
 
     frames: list[int] = field(default_factory=list)
@@ -102,11 +102,11 @@ class Watch:
     files: set[int] = field(default_factory=set)
 
     def __call__(self, event: pipeline.Progress) -> None:
-        """Look after a batch."""
+        """Record memory and files after a batch."""
         self.look(event.frames)
 
     def look(self, frames: int) -> None:
-        """Look once."""
+        """Record memory and files once."""
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])
         self.frames.append(frames)
@@ -115,7 +115,7 @@ class Watch:
 
     @property
     def slope(self) -> float:
-        """kB of resident memory per 1000 frames, after the warm-up."""
+        """The growth of resident memory in kB per 1000 frames, after the warm-up."""
         frames, resident = np.array(self.frames), np.array(self.resident)
         late = frames >= WARM_UP * frames[-1]
         return float(np.polyfit(frames[late] / 1000, resident[late] / 1000, 1)[0])
@@ -123,22 +123,22 @@ class Watch:
 
 @dataclass
 class Figures:
-    """What a run was measured to need."""
+    """The measured figures of a run."""
 
     frames: int
     seconds: float
     watch: Watch
     busy: float = 0.0
-    """Seconds of the processor's time."""
+    """CPU time in seconds."""
 
     @property
     def frames_per_second(self) -> float:
-        """Start-up of the interpreter excluded."""
+        """The frames per second, without the start-up of the interpreter."""
         return self.frames / self.seconds
 
 
 def soak(folder: Path, n_frames: int, n_spots: int, *, batch_size: int, n_files: int = 4) -> Figures:
-    """Run over `n_files` files that hold `n_frames` frames in all, HDF5 to HDF5, the join included."""
+    """Run over `n_files` files with `n_frames` frames in total, HDF5 to HDF5, the join included."""
     sources = []
     for k in range(n_files):
         path = folder / f"{k}.h5"
@@ -158,7 +158,7 @@ def soak(folder: Path, n_frames: int, n_spots: int, *, batch_size: int, n_files:
 
 
 def reading(folder: Path, n_frames: int, n_spots: int) -> Figures:
-    """Read a file that was just written, as a run does; the machine code is loaded before."""
+    """Read a file that was just written, as a run does, after loading the machine code."""
     path = folder / "read.h5"
     make_spots(path, n_frames, n_spots)
     job = Job([Source(str(path))], Parameters.preset("best"), CELL[None], batch_size=8192)
@@ -171,9 +171,9 @@ def reading(folder: Path, n_frames: int, n_spots: int) -> Figures:
 
 
 def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
-    """Share of the processor's time that goes neither into learning nor into indexing the frames.
+    """The share of CPU time that is spent neither on learning nor on indexing.
 
-    In a run over `repeats` times the same stills.
+    It is measured in a run over `repeats` times the same stills.
     """
     path = folder / "stills.h5"
     write_frames(str(path), simulate(SCENARIOS["tetragonal, 300 spots"], n_stills))
@@ -183,7 +183,7 @@ def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
         def call(*arguments: Any, **options: Any) -> Any:
             begin, before = time.thread_time(), len(computing)
             result = work(*arguments, **options)
-            # What learning indexes is a part of it.
+            # Indexing within learning is counted as learning.
             computing[before:] = [time.thread_time() - begin]
             return result
 
@@ -193,7 +193,7 @@ def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
         mock.patch.object(devices, "index_frames", timed(devices.index_frames)),
         mock.patch.object(InputCells, "learn", timed(InputCells.learn)),
     ):
-        # The first run compiles.
+        # The first run compiles the kernels.
         for n in (1, repeats):
             computing.clear()
             job = Job([Source(str(path))] * n, Parameters.preset("best"), CELL[None], backend="cpu", threads=1)

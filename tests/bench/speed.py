@@ -31,11 +31,11 @@ from tests.bench.timed import HostClock, TimedVerbs
 ASKED_MS = {"tetragonal, 100 spots": 2.0, "tetragonal, 300 spots": 2.5}
 Spots = NDArray[np.float32]
 FRAMES = 60
-"""Frames of a timed call."""
+"""Number of frames of a timed call."""
 
 
 def cpu_seconds(work: Callable[..., Any], *args: Any) -> float:
-    """CPU time of a call, of all threads of this process."""
+    """The CPU time in seconds of a call, over all threads of this process."""
     start = time.process_time()
     work(*args)
     return time.process_time() - start
@@ -46,13 +46,13 @@ ROWS: list[dict[str, Any]] = []
 
 
 def row(name: str, value: float, unit: str, asked: str = "") -> None:
-    """Print one figure with what is asked of it, and note it."""
+    """Print one figure with its target, and note it."""
     ROWS.append({"what": name, "values": [round(value, 3)], "unit": f" {unit}"})
     print(f"  {name:44} {value:9.3f} {unit:12} {asked}", flush=True)
 
 
 def frames_section(repeats: int) -> None:
-    """Whole frames, one thread."""
+    """Measure whole frames on one thread."""
     print(f"Whole frames, preset best, one thread, CPU time, median of {repeats} calls of {FRAMES} frames")
     backend, p = get_backend("cpu", threads=1), Parameters.preset("best")
     for name, scenario in SPEED.items():
@@ -73,7 +73,7 @@ def frames_section(repeats: int) -> None:
 
 
 def numpy_scores(directions: Spots, spots: Spots, length: float, p: Parameters, block: int = 1024) -> Spots:
-    """Scores of step 1 in blocked float32 NumPy: directions (P, 3), spots (n, 3)."""
+    """The scores of step 1 in blocked float32 NumPy, for directions (P, 3) and spots (n, 3)."""
     out = np.empty(len(directions), np.float32)
     scaled = np.ascontiguousarray(spots.T * np.float32(length))
     low, high, delta, near = (np.float32(v) for v in (p.triml, p.trimh, p.delta, p.distance1))
@@ -90,7 +90,7 @@ def numpy_scores(directions: Spots, spots: Spots, length: float, p: Parameters, 
 
 
 def step_one_section(repeats: int) -> None:
-    """Step 1 against NumPy, all directions on all spots."""
+    """Compare step 1 with NumPy, for all directions on all spots."""
     print(f"Step 1, all directions on all spots, against blocked float32 NumPy, median of {repeats}")
     backend, p = get_backend("cpu", threads=1), Parameters.preset("best", race_spots=0, max_spots=300)
     directions = half_sphere(p.num_halfsphere_points).astype(np.float32)
@@ -112,7 +112,7 @@ def step_one_section(repeats: int) -> None:
 
 
 def threads_section(repeats: int) -> None:
-    """CPU time of two threads together against one."""
+    """Compare the CPU time of two threads together with that of one."""
     print(f"Threads: CPU time of {4 * FRAMES} frames of 100 spots, alternating, median of {repeats}")
     p, scenario = Parameters.preset("best"), SPEED["tetragonal, 100 spots"]
     plan, frames = SearchPlan.make(scenario.input_cells, p, LEARNED), simulate(scenario, 4 * FRAMES)
@@ -127,7 +127,7 @@ def threads_section(repeats: int) -> None:
 
 
 def command(args: list[str], **environment: str) -> tuple[float, float, float]:
-    """CPU seconds, wall seconds and peak MiB of one run of the command."""
+    """The CPU seconds, wall seconds and peak memory in MiB of one run of the command."""
     code = "import sys; from ffbidx_cli.main import main; sys.exit(main())"
     start = time.monotonic()
     child = subprocess.Popen(
@@ -143,7 +143,7 @@ def command(args: list[str], **environment: str) -> tuple[float, float, float]:
 
 
 def start_section(repeats: int) -> None:
-    """The command from an empty cache, from a full one, and its help."""
+    """Measure the command with an empty cache, with a full one, and its help."""
     print(f"Start of the command on one frame (median of {repeats} but for the empty cache)")
     with tempfile.TemporaryDirectory() as folder:
         spots = Path(folder) / "frame.h5"
@@ -159,7 +159,7 @@ def start_section(repeats: int) -> None:
 
 
 def memory_section(n_frames: int) -> None:
-    """Peak memory of a long run."""
+    """Measure the peak memory of a long run."""
     print(f"A run of {n_frames} frames of 300 spots")
     with tempfile.TemporaryDirectory() as folder:
         spots = Path(folder) / "run.h5"
@@ -171,7 +171,7 @@ def memory_section(n_frames: int) -> None:
 
 
 def write_spots(path: Path, frames: SimulatedFrames, n_frames: int | None = None) -> None:
-    """A spot file without truth; the frames repeat until there are `n_frames`."""
+    """Write a spot file without truth, with frames repeated until there are `n_frames`."""
     chosen = np.arange(n_frames or frames.n_frames) % frames.n_frames
     parts = [frames.spots[frames.offsets[f] : frames.offsets[f + 1]] for f in chosen]
     with h5py.File(path, "w") as file:

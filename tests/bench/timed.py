@@ -1,4 +1,4 @@
-"""A backend whose verbs are timed, by whatever clock."""
+"""A backend whose verbs are timed with any clock."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any, Protocol, Self
 
 
 class Clock(Protocol):
-    """Marks points in time, and tells what lies between two of them when all is done."""
+    """A clock that marks points in time, and at the end gives the time between two of them."""
 
     def mark(self) -> Any:
-        """Now."""
+        """A mark of the present time."""
 
     def seconds(self, first: Any, last: Any) -> float:
-        """Time between two marks."""
+        """The time between two marks in seconds."""
 
 
 class HostClock:
-    """A clock of the host, `time.process_time` or `time.perf_counter`."""
+    """A clock of the host, such as `time.process_time` or `time.perf_counter`."""
 
     def __init__(self, read: Callable[[], float]) -> None:
         self.mark = read
 
     def seconds(self, first: float, last: float) -> float:
-        """Time between two marks."""
+        """The time between two marks in seconds."""
         return last - first
 
 
 class GpuClock:
-    """Events in the GPU's current stream."""
+    """A clock made of events in the current stream of the GPU."""
 
     def mark(self) -> Any:
-        """An event that comes about when all work before it is done."""
+        """An event that occurs when all earlier work is done."""
         import cupy
 
         event = cupy.cuda.Event()
@@ -40,7 +40,7 @@ class GpuClock:
         return event
 
     def seconds(self, first: Any, last: Any) -> float:
-        """Time between two events."""
+        """The time between two events in seconds."""
         import cupy
 
         last.synchronize()
@@ -48,9 +48,9 @@ class GpuClock:
 
 
 class TimedVerbs:
-    """A backend that notes when each of its verbs begins and ends, and each of its kernels where it launches any.
+    """A backend that records the begin and end of each of its verbs and, if it launches kernels, of each kernel.
 
-    Kernels are noted while it is open as a context manager.
+    Kernels are recorded while it is open as a context manager.
     """
 
     def __init__(self, backend: Any, clock: Clock) -> None:
@@ -60,7 +60,7 @@ class TimedVerbs:
 
     def __enter__(self) -> Self:
         if launch := getattr(self._backend, "_launch", None):
-            # On the instance, so that deleting it leaves the method.
+            # The attribute is set on the instance, so deleting it restores the method.
             self._backend._launch = lambda kernel, *args, **kwargs: self._note(
                 self._kernels[kernel], launch, kernel, *args, **kwargs
             )
@@ -84,12 +84,12 @@ class TimedVerbs:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Time of each verb, the longest first."""
+        """The time of each verb in seconds, the longest first."""
         return self._totals(self._verbs)
 
     @property
     def kernel_seconds(self) -> dict[str, float]:
-        """Time of each kernel, which is part of its verb's."""
+        """The time of each kernel in seconds, which is part of the time of its verb."""
         return self._totals(self._kernels)
 
     def _totals(self, spans: dict[str, list[tuple[Any, Any]]]) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""What several tests use."""
+"""Helpers that are shared by several tests."""

@@ -1,7 +1,7 @@
 """An asymmetric detector of three panels and stills on it, made without the project's own geometry.
 
-The frame is CrystFEL's: z along the beam, y up. No panel is like another: one is tilted and one has its axes swapped,
-so that a mirrored or turned axis, or a wrong panel, gives other crystals.
+The laboratory frame is that of CrystFEL: z along the beam, y up. No two panels are alike: one is tilted and one has its
+axes swapped, so a mirrored or rotated axis, or a wrong panel, gives other crystals.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ WAVELENGTH = 12398.42 / ENERGY
 DISTANCE = 80.0
 PIXEL = 0.2
 WIDTH, HEIGHT = 400, 300
-"""Pixels of a panel; the three lie one above the other in the data."""
+"""Size of a panel in pixels; the three panels are one above the other in the data."""
 
 
 @dataclass(frozen=True)
 class PanelTruth:
-    """Corner (mm, z from the detector's distance), and one pixel along fs and ss (mm)."""
+    """The corner of a panel (mm, z relative to the detector distance), and one pixel along fs and ss (mm)."""
 
     name: str
     corner: Array
@@ -48,7 +48,7 @@ PANELS = (
 
 
 def geom_text(clen: str = f"{DISTANCE / 1e3} m", beam: str = f"photon_energy = {ENERGY} eV") -> str:
-    """The detector as a CrystFEL geometry file."""
+    """The text of a CrystFEL geometry file of the detector."""
     lines = ["; simulated", beam, f"clen = {clen}", f"res = {1e3 / PIXEL}", "data = /entry_1/data_1/data"]
     lines += ["dim0 = %", "dim1 = ss", "dim2 = fs"]
     for number, panel in enumerate(PANELS):
@@ -69,7 +69,7 @@ def geom_text(clen: str = f"{DISTANCE / 1e3} m", beam: str = f"photon_energy = {
 
 
 def seen_by(panel: PanelTruth, ray: Array, distance: float) -> Array:
-    """Where rays (n, 3) meet a panel's plane, in pixels from its corner, (n, 2); nan for those that do not."""
+    """The points (n, 2) where rays (n, 3) meet the plane of a panel, in pixels from its corner; nan if they do not."""
     found = np.full((len(ray), 2), np.nan)
     corner = panel.corner + np.array([0, 0, distance])
     for i, direction in enumerate(ray):
@@ -82,7 +82,7 @@ def seen_by(panel: PanelTruth, ray: Array, distance: float) -> Array:
 def peaks_of(
     cell: Array, *, wavelength: float = WAVELENGTH, distance: float = DISTANCE, width: float = 0.0025
 ) -> Array:
-    """Peaks (n, 3) of a crystal: fs and ss in the data, from corners, and the panel."""
+    """The peaks (n, 3) of a crystal: fs and ss in the data, measured from corners, and the panel."""
     reciprocal = np.linalg.inv(cell).T
     q = (reciprocal.T @ indices(16, 21, 27)).T
     beam = np.array([0, 0, 1 / wavelength])
@@ -98,7 +98,7 @@ def peaks_of(
 
 @dataclass
 class Stills:
-    """Frames with one crystal each: the truth, and the peaks of each frame."""
+    """Frames with one crystal each: the true crystals, and the peaks of each frame."""
 
     cells: list[Array]
     peaks: list[Array]
@@ -106,7 +106,7 @@ class Stills:
 
 
 def stills(n: int, cell: Array = CELL, seed: int = 0, **options) -> Stills:
-    """Stills with random orientations."""
+    """Make stills with random orientations."""
     rng = np.random.default_rng(seed)
     cells = [cell @ random_rotation(rng) for _ in range(n)]
     peaks = [rng.permutation(peaks_of(oriented, **options)) for oriented in cells]
@@ -114,9 +114,9 @@ def stills(n: int, cell: Array = CELL, seed: int = 0, **options) -> Stills:
 
 
 def write_cxi(path: Path, made: Stills, group: str = "/entry_1/result_1", width: int = 512, **datasets) -> Path:
-    """The stills as CXI peak lists, whose peaks are numbers of pixels: half a pixel less than from the corner."""
+    """Write the stills as CXI peak lists, in pixel numbers, which are half a pixel less than positions from corners."""
     shape = (len(made.peaks), width)
-    # What lies beyond nPeaks is junk.
+    # Values beyond nPeaks are junk.
     tables = {name: np.full(shape, 123.4, np.float32) for name in ("peakXPosRaw", "peakYPosRaw", "peakTotalIntensity")}
     for row, (peaks, intensity) in enumerate(zip(made.peaks, made.intensity, strict=True)):
         for name, values in zip(tables, (peaks[:, 0] - 0.5, peaks[:, 1] - 0.5, intensity), strict=True):
@@ -131,7 +131,7 @@ def write_cxi(path: Path, made: Stills, group: str = "/entry_1/result_1", width:
 
 
 def same_orientation(cell: Array, truth: Array, operators: Array, degrees: float = 0.5) -> bool:
-    """Whether a cell is the truth up to a symmetry of the lattice, by angle and by 1 % of length."""
+    """Whether a cell equals the true one up to the symmetry of the lattice, within an angle and 1 % of the lengths."""
     for operator in operators:
         image = operator @ cell
         lengths = np.linalg.norm(image, axis=1)

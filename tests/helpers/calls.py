@@ -11,15 +11,15 @@ import h5py
 import numpy as np
 
 QUICK = ("--num-halfsphere-points", "4096", "--learn-cell", "0", "--judge-frames", "0")
-"""Options that make a run of clear frames short."""
+"""Options that make a run of clear frames fast."""
 CELL_LINE = "31 42 53 90 103 90\n"
 MONO = "31,42,53,90,103,90"
-"""The cell of clear frames, as a file has it and as it is typed."""
+"""The cell of clear frames, in the form of a file and as an option."""
 
 
 @dataclass
 class Ran:
-    """What a call of the command left: its exit status and what it wrote."""
+    """The outcome of a call of the command: its exit status and its outputs."""
 
     status: int
     out: str
@@ -30,7 +30,7 @@ class Ran:
         return json.loads(self.out)
 
     def is_one_line_error(self, status: int, *words: str) -> bool:
-        """Whether it failed as it should: this status, one line with these words, no traceback."""
+        """Whether the call failed properly: with this status, one line that has these words, and no traceback."""
         assert self.status == status, self.err
         assert self.err.startswith("ffbidx: ")
         assert self.err.count("\n") == 1, self.err

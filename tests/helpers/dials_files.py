@@ -1,7 +1,7 @@
 """DIALS files of the asymmetric detector, made without the project's own code.
 
-dxtbx's laboratory is taken as imgCIF's: the beam along -z, so that ours is half a turn about y away. The panels are in
-a group that is itself turned and shifted.
+The laboratory frame of dxtbx is taken as that of imgCIF, with the beam along -z, so ours is rotated from it by 180
+degrees about y. The panels are in a group that is itself rotated and shifted.
 """
 
 import json
@@ -15,18 +15,18 @@ from tests.helpers.beamline import DISTANCE, HEIGHT, PANELS, PIXEL, WAVELENGTH, 
 from tests.helpers.frames import rotation
 
 TURN = np.diag([-1.0, 1.0, -1.0])
-"""From CrystFEL's frame to imgCIF's, for row vectors and columns alike."""
+"""The rotation from the frame of CrystFEL to that of imgCIF, for row and column vectors alike."""
 GROUP = rotation(np.array([1.0, 2.0, 3.0]), 20.0).T
-"""Axes of the group, as columns."""
+"""Axes of the group of panels, as columns."""
 GROUP_ORIGIN = np.array([3.0, -5.0, -70.0])
 
 
 SENSOR = (0.45, 3.9)
-"""Thickness, mm, and absorption, 1/mm."""
+"""Thickness (mm) and absorption (1/mm) of a sensor."""
 
 
 def expt(made: Stills, *, stills: bool = True, sensor: tuple[float, float] | None = None) -> dict:
-    """An experiment list: an experiment for each still, or one with a scan over all; of panels with a sensor."""
+    """An experiment list with an experiment per still, or one with a scan over all; panels may have a sensor."""
     panels = []
     for panel in PANELS:
         fast, slow = GROUP.T @ TURN @ panel.fast / PIXEL, GROUP.T @ TURN @ panel.slow / PIXEL
@@ -87,7 +87,7 @@ KINDS = {
 
 
 def packed(table: dict[str, np.ndarray], **changes) -> bytes:
-    """A table as MessagePack; `changes` take the place of entries of its last part."""
+    """A table as MessagePack; `changes` replace entries of its last part."""
     n = len(table["id"])
     data = {name: [KINDS[name], [n, values.tobytes()]] for name, values in table.items()}
     content = {"identifiers": {}, "nrows": n, "data": data} | changes
@@ -104,7 +104,7 @@ def write_hdf5(path: Path, table: dict[str, np.ndarray]) -> None:
 
 
 def behind_the_front(made: Stills, sensor: tuple[float, float]) -> Stills:
-    """The same stills seen in a sensor: each ray at the mean depth of its absorption, by adding it up."""
+    """The stills seen in a sensor, with each ray at its mean depth of absorption, computed by summation."""
     thickness, absorption = sensor
     peaks = []
     for frame in made.peaks:
@@ -123,7 +123,7 @@ def behind_the_front(made: Stills, sensor: tuple[float, float]) -> Stills:
 
 
 def write_dials(folder: Path, made: Stills, *, sensor: tuple[float, float] | None = None, **options) -> None:
-    """imported.expt and strong.refl."""
+    """Write imported.expt and strong.refl."""
     seen = made if sensor is None else behind_the_front(made, sensor)
     (folder / "imported.expt").write_text(json.dumps(expt(made, sensor=sensor, **options)))
     (folder / "strong.refl").write_bytes(packed(columns(seen, **options)))

@@ -1,4 +1,4 @@
-"""Indexing of whole frames, and how results compare."""
+"""Indexing whole frames, and comparing results."""
 
 from collections.abc import Sequence
 
@@ -30,22 +30,22 @@ def index(
 
 
 def crystals_of(result: BatchResult, f: int) -> np.ndarray:
-    """Cells (n, 3, 3) of the crystals of frame f, best first."""
+    """The cells (n, 3, 3) of the crystals of frame f, best first."""
     return result.cells[result.crystals[result.crystal_offsets[f] : result.crystal_offsets[f + 1]]]
 
 
 def errors(found: np.ndarray, truth: Sequence[np.ndarray], cell: np.ndarray) -> list[float]:
-    """For each true cell the misorientation of the crystal nearest to it, degrees; 180 where there is none."""
+    """The misorientation in degrees of the crystal nearest to each true cell; 180 if there is none."""
     operators = symmetry_operators(cell, 1e-3)
     return [min((misorientation(one, true, operators) for one in found), default=180.0) for true in truth]
 
 
 def assert_same(result: BatchResult, other: BatchResult) -> None:
-    """Every array equal to the last bit."""
+    """Assert that all arrays are equal to the last bit."""
     for name, values in vars(result).items():
         np.testing.assert_array_equal(values, getattr(other, name), err_msg=name)
 
 
 def part(result: BatchResult, f: int) -> BatchResult:
-    """Frame f of a result, as a batch of one gives it."""
+    """Frame f of a result, in the form of the result of a batch of one frame."""
     return result[f : f + 1]

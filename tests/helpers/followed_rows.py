@@ -1,4 +1,4 @@
-"""The frames that come of input that is followed, and of an ordinary run."""
+"""The frames that a follower of growing input yields, and those of an ordinary run."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ def spots(seed, n=6):
 
 
 def rows(blocks):
-    """File, index and spots of every frame."""
+    """The file, index and spots of every frame."""
     return [(Path(source).name, index, found.tobytes()) for source, index, found in frames(blocks)]
 
 
 def followed(names, *, start=START, follower=None, **options):
-    """All rows that come of some names, and the blocks that they came in."""
+    """All rows that a follower yields for some names, and the blocks in which they came."""
     ends = {key: options.pop(key) for key in ("stop_file", "stop_after", "leave_out") if key in options}
     follower = follower or Follower(list(map(str, names)), **({"stop_after": 20} | ends))
     blocks = list(read_blocks(follower.sources, follow=follower, start=start, **options))

@@ -1,4 +1,4 @@
-"""A small generator of stills with known truth, independent of the simulator of the project."""
+"""A small generator of stills with known crystals, independent of the project's simulator."""
 
 import functools
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from ffbidx_core.model.cell import cell_from_parameters, symmetry_operators
 
-# A space group of each crystal system whose lattice has no more symmetry than that, and a cell of it.
+# For each crystal system, a space group whose lattice has no higher symmetry, and a cell.
 SYSTEMS = {
     "triclinic": ("P 1", (31, 42, 53, 75, 83, 68)),
     "monoclinic": ("P 1 2 1", (31, 42, 53, 90, 103, 90)),
@@ -19,18 +19,18 @@ SYSTEMS = {
 
 
 def cell_of(system: str) -> np.ndarray:
-    """Rows a, b, c of the cell of a crystal system."""
+    """The cell of a crystal system, rows a, b, c, angstrom."""
     return cell_from_parameters(SYSTEMS[system][1])
 
 
 CELL = cell_of("monoclinic")
 OPERATORS = symmetry_operators(CELL, 1e-3)
 QUICK = {"num_halfsphere_points": 4096}
-"""Options that suffice for clear frames of this cell."""
+"""Parameters that suffice for clear frames of this cell."""
 
 
 def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
-    """Rodrigues' formula, for row vectors: v becomes v R."""
+    """The rotation matrix R (Rodrigues' formula) for row vectors, so that v becomes v R."""
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     angle = np.radians(degrees)
@@ -38,7 +38,7 @@ def rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
-    """A rotation of the uniform distribution."""
+    """A uniformly distributed random rotation."""
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
     q *= np.sign(np.diag(r))
     return q * np.linalg.det(q)
@@ -46,7 +46,7 @@ def random_rotation(rng: np.random.Generator) -> np.ndarray:
 
 @functools.cache
 def indices(h_max: int, k_max: int, l_max: int) -> np.ndarray:
-    """All Miller indices up to these, (3, n)."""
+    """All Miller indices (3, n) up to these in absolute value."""
     ranges = [np.arange(-limit, limit + 1.0) for limit in (h_max, k_max, l_max)]
     return np.stack(np.meshgrid(*ranges, indexing="ij")).reshape(3, -1)
 
@@ -62,14 +62,14 @@ def still(
     q = reciprocal.T @ indices(*np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int).tolist())
     squared = q[0] * q[0] + q[1] * q[1] + q[2] * q[2]
     excitation = np.abs(squared / 2 + q[2])
-    # The spots nearest to the sphere, so that every frame has as many as were asked for.
+    # The spots nearest to the sphere are taken, so every frame has the requested number.
     excitation[(squared == 0) | (squared > d_min**-2)] = np.inf
     q = rng.permutation(q[:, np.argpartition(excitation, n_spots)[:n_spots]].T)
     return (q + noise * rng.normal(size=q.shape)).astype(np.float32)
 
 
 def false_spots(rng: np.random.Generator, n_spots: int, *, d_min: float = 2.0) -> np.ndarray:
-    """Spots at random places of the Ewald sphere, (n, 3) float32, 1/angstrom."""
+    """Spots (n, 3) float32 at random positions on the Ewald sphere, 1/angstrom."""
     phi, q = rng.uniform(0, 2 * np.pi, n_spots), rng.uniform(0.05, 1 / d_min, n_spots)
     z = -q * q / 2
     radius = np.sqrt(q * q - z * z)
@@ -77,7 +77,7 @@ def false_spots(rng: np.random.Generator, n_spots: int, *, d_min: float = 2.0) -
 
 
 def frame(seed: int = 0, n_spots: int = 60, cell: np.ndarray = CELL) -> tuple[np.ndarray, np.ndarray]:
-    """A clear frame: the oriented cell and its spots (n, 3)."""
+    """The oriented cell and the spots (n, 3) of a clear frame."""
     rng = np.random.default_rng(seed)
     oriented = cell @ random_rotation(rng)
     return oriented, still(oriented, rng, n_spots)
@@ -90,15 +90,15 @@ def frames_of(n: int, n_spots: int = 40) -> tuple[np.ndarray, np.ndarray, list[n
 
 
 def published_spots(rows: np.ndarray) -> np.ndarray:
-    """Spots (K, 3) in the layout (3, K)."""
+    """Convert spots (K, 3) to the published layout (3, K)."""
     return np.ascontiguousarray(rows.T)
 
 
 def published_cells(*cells: np.ndarray) -> np.ndarray:
-    """Cells, rows a, b, c, in the layout (3, 3M)."""
+    """Convert cells with rows a, b, c to the published layout (3, 3M)."""
     return np.ascontiguousarray(np.concatenate(cells).T)
 
 
 def cells_of_published(array: np.ndarray) -> np.ndarray:
-    """Cells (N, 3, 3), rows a, b, c, from the layout (3, 3N)."""
+    """Convert cells from the published layout (3, 3N) to (N, 3, 3), rows a, b, c."""
     return array.T.reshape(-1, 3, 3)

@@ -1,4 +1,4 @@
-"""Spot files that another process writes in SWMR mode, step by step as it is told."""
+"""Spot files that another process writes in SWMR mode, step by step on command."""
 
 import subprocess
 import sys
@@ -21,9 +21,9 @@ for line in sys.stdin:
 
 
 class Writer:
-    """A process that has a file open and runs the lines that it is told, so that each half of a step can be looked at.
+    """A process that has a file open and executes lines of code, so that each half of a step can be examined.
 
-    In these lines `file` is the file, `s` and `o` are the spots and the offsets of `native`.
+    In these lines `file` is the file; `s` and `o` are the spots and the offsets of `native`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +61,7 @@ class Writer:
         return self
 
     def add_peaks(self, peaks: np.ndarray, energy: float) -> None:
-        """Append a row of peaks: fs, ss and anything from corners."""
+        """Append a row of peaks: fs, ss (measured from corners) and any third column."""
         np.save(self._numbers, peaks)
         self(f"n = len(e); x = np.load({str(self._numbers)!r}); [v.resize(n + 1, 0) for v in (*d.values(), e)]")
         self(f"e[n] = {energy}; d['nPeaks'][n] = len(x)")
@@ -78,20 +78,20 @@ class Writer:
         self._numbers.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file and end."""
+        """Close the file and end the process."""
         self("file.close()")
         self.end()
 
     def kill(self) -> None:
-        """Let the writer die."""
+        """Kill the writer."""
         self.process.kill()
         self.process.wait()
         self.end()
 
     def end(self) -> None:
-        """End the process, whatever it has open."""
+        """End the process, whatever files it has open."""
         if self.process.poll() is None:
-            # Not by closing the pipe, which children of this process may have, too.
+            # Closing the pipe would not suffice, because children of this process may also have it.
             self.process.stdin.write("sys.exit()\n")
             self.process.stdin.flush()
             self.process.wait()

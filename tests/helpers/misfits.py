@@ -12,7 +12,7 @@ MRAD_PER_PIXEL = 1e3 * 0.075 / 200
 
 
 def crystals_of(n_frames: int, seed: int, turned: float = 0.05, **settings) -> Crystals:
-    """The true crystals of simulated stills, turned by some degrees at random, as an indexer might give them."""
+    """The true crystals of simulated stills with random misorientations in degrees, like those of an indexer."""
     settings = {"cells": (LYSOZYME,), "n_spots": (40, 80), "false_share": (0.1, 0.1)} | settings
     frames = simulate(Scenario(**settings), n_frames, seed)
     rng = np.random.default_rng(seed)

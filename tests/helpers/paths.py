@@ -1,4 +1,4 @@
-"""Where the project lies, and the shared data beside it, which tests may use where they are."""
+"""The paths of the project and of the shared data beside it, which tests may use if they exist."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Results files made up for reports."""
+"""Artificial results files for reports."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ CELL = cell_from_parameters((31, 42, 53, 90, 103, 90))
 
 
 def results_of(n_crystals: list[int], seed: int = 0, **changes) -> Results:
-    """Results of frames with so many crystals each, randomly turned copies of CELL that scatter by 0.1 %."""
+    """Results of frames with these numbers of crystals: randomly oriented copies of CELL that scatter by 0.1 %."""
     rng = np.random.default_rng(seed)
     n_frames, k = len(n_crystals), sum(n_crystals)
     turned = [(CELL * (1 + 1e-3 * rng.normal(size=(3, 1)))) @ random_rotation(rng) for _ in range(k)]
@@ -55,6 +55,6 @@ def results_of(n_crystals: list[int], seed: int = 0, **changes) -> Results:
 
 
 def write_results(path: Path, results: Results) -> str:
-    """The file's name."""
+    """Write results to a file and return its name."""
     path.write_bytes(results_file(results))
     return str(path)

@@ -1,4 +1,4 @@
-"""Blocks of frames with results, made up but consistent."""
+"""Artificial but consistent blocks of frames with results."""
 
 import io
 
@@ -14,7 +14,7 @@ CELLS = np.stack([np.diag([30.0, 40.0, 50.0]), np.diag([60.0, 61.0, 62.0])])
 
 
 def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0) -> tuple[FrameBlock, BatchResult]:
-    """A block with (cells, crystals) for each frame; status is left to the caller."""
+    """A block with these numbers of (cells, crystals) for each frame; the caller makes the status."""
     rng = np.random.default_rng(seed)
     n_frames, n_cells = len(counts), sum(n for n, _ in counts)
     cell_offsets = np.concatenate([[0], np.cumsum([n for n, _ in counts], dtype=np.int64)])
@@ -52,7 +52,7 @@ def block_of(counts: list[tuple[int, int]], source: str = "a.h5", seed: int = 0)
 
 
 def status_of(result: BatchResult) -> np.ndarray:
-    """INDEXED where there is a crystal, else NOT_INDEXED."""
+    """The status of each frame: INDEXED if it has a crystal, otherwise NOT_INDEXED."""
     return (np.diff(result.crystal_offsets) == 0).astype(np.uint8)
 
 
@@ -60,7 +60,7 @@ TWO_BLOCKS = [block_of([(3, 2), (0, 0), (1, 1)]), block_of([(2, 0), (4, 3)], "b.
 
 
 def writer_of(blocks: list = TWO_BLOCKS) -> ResultsWriter:
-    """A writer that has taken these blocks."""
+    """A writer to which these blocks have been added."""
     writer = ResultsWriter(HEADER)
     rows = writer.input_rows(CELLS)
     for block, result in blocks:
@@ -69,5 +69,5 @@ def writer_of(blocks: list = TWO_BLOCKS) -> ResultsWriter:
 
 
 def opened(image: bytes) -> h5py.File:
-    """A results file in memory."""
+    """Open a results file in memory."""
     return h5py.File(io.BytesIO(image), "r")

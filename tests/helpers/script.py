@@ -1,4 +1,4 @@
-"""A clock for what follows its input: a script says what happens when, and no test waits."""
+"""A simulated clock for followers of growing input: a script schedules events, and no test has to wait."""
 
 import time
 
@@ -16,14 +16,14 @@ class Clock:
 
     @classmethod
     def install(cls, monkeypatch: pytest.MonkeyPatch) -> "Clock":
-        """The clock of the follower."""
+        """Install a new clock in the follower, and return it."""
         clock = cls()
         for module in (ending, follow, watched):
             monkeypatch.setattr(module, "time", clock)
         return clock
 
     def at(self, seconds: float, action, *arguments) -> None:
-        """Let something happen at a time."""
+        """Schedule an action at a time in seconds."""
         self._due.append((seconds, len(self._due), action, arguments))
         self._due.sort(key=lambda event: event[:2])
 

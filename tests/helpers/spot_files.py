@@ -1,4 +1,4 @@
-"""Spot files made by code, and what is read of them."""
+"""Spot files made by code, and reading them."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ MakeFile = Callable[..., str]
 CELL = np.diag([30.0, 40.0, 50.0])
 COUNTS = (4, 0, 3, 5)
 OFFSETS = np.concatenate([[0], np.cumsum(COUNTS)])
-"""The good spot file of the fixture `hdf5_file`: four frames."""
+"""The offsets of the good spot file of the fixture `hdf5_file`, which has four frames."""
 
 
 def good_spots(n: int = sum(COUNTS)) -> np.ndarray:
@@ -24,7 +24,7 @@ def blocks(*paths: str | Source, **options: object) -> list[FrameBlock]:
 
 
 def frames(found: list[FrameBlock]) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Source, index and spots of every frame of some blocks."""
+    """Yield the source, index and spots of every frame of some blocks."""
     for block in found:
         for f in range(block.n_frames):
             spots = block.spots[block.offsets[f] : block.offsets[f + 1]]

@@ -1,4 +1,4 @@
-"""Programs in a pseudo terminal of a given width."""
+"""Running programs in a pseudo terminal of a given width."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x1b\][^\x07]*\x07|\r")
-"""Colours, and what moves the cursor."""
+"""Control sequences for colours and for moving the cursor."""
 
 
 def screen_of(
@@ -23,16 +23,16 @@ def screen_of(
     timeout: float = 60.0,
     until: str = "",
 ) -> str:
-    """What a command writes to a terminal of this width, without colours.
+    """The text that a command writes to a terminal of this width, without colours.
 
     Parameters
     ----------
     typed
-        What the command must have written, and the text that is typed once it is silent for a moment after that.
+        Pairs of a text for which to wait and a text to type once the command is then silent for a moment.
     timeout
-        Seconds after which the command is ended.
+        Time in seconds after which the command is ended.
     until
-        Once all is typed the command is ended when it has written this; empty: it ends by itself.
+        Text at which the command is ended once everything is typed; empty: it ends by itself.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
@@ -64,6 +64,6 @@ def screen_of(
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of a terminal that says nothing of its size itself."""
+    """The environment of a terminal, without variables for its size."""
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     return kept | {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}

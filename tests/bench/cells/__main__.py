@@ -1,8 +1,8 @@
 """How many unknown cells are found, with standard errors: python -m tests.bench.cells.
 
-A case is one random lattice with frames of its own. Rows differ in the size of the cell, spots, false spots, and in
-what is wrong with the run. Beside each row stands what single frames give on the same data: the cell on which most
-frames agree, where each frame has one cell, of its three best vectors or of its best joint triple.
+A case is one random lattice with its own frames. Rows differ in the size of the cell, the number of spots and of false
+spots, and errors of the run. Each row is compared with the result of single frames on the same data: the cell on which
+most frames agree, where each frame gives one cell, from its three best vectors or its best joint triple.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def options() -> argparse.ArgumentParser:
 def main() -> int:
     args = options().parse_args()
     chosen = [k for k, row in enumerate(ROWS) if not args.only or any(text in row.name for text in args.only)]
-    # Row by row in turn, so that a limit on the time leaves no row out.
+    # Cases of all rows are taken in turn, so a time limit leaves no row out.
     tasks = [
         (k, TYPES[(i + k) % len(TYPES)], args.seed * 10_000 + i, not args.alone)
         for i in range(args.cases)

@@ -1,4 +1,4 @@
-"""The cases: frames of random lattices, alike in rows."""
+"""The cases: rows of frames of random lattices with common settings."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ FEW, USUAL, MANY = (8, 14), (15, 30), (40, 100)
 
 @dataclass(frozen=True)
 class Row:
-    """Cases that are alike.
+    """A row of cases with common settings.
 
     Attributes
     ----------
     name : str
+        Name of the row.
     axes : (2,) float
         Range of the conventional axes, angstrom.
     spots : (2,) int
-        Range of the spots of a frame.
+        Range of the number of spots of a frame.
     false : float
-        Share of the spots that is false.
+        Share of false spots.
     frames : int
+        Number of frames of a case.
     settings : dict
         Further settings of the simulation.
     second : float
@@ -71,7 +73,7 @@ ROWS = (
 
 
 def random_cell(code: str, axes: tuple[float, float], rng: np.random.Generator) -> tuple[float, ...]:
-    """Conventional parameters of a lattice of this type that comes near to no higher symmetry."""
+    """Random conventional parameters of a lattice of this type that is not close to a higher symmetry."""
     while True:
         a, b, c = np.exp(rng.uniform(*np.log(axes), 3))
         angles = [90.0, 90.0, 90.0]
@@ -128,5 +130,5 @@ def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, s
             frames = simulate(given, n, seed)
             return Frames(frames.spots, frames.offsets)
         except ParameterError:
-            # The cell shows too few spots: crystals with larger spots, and in the end to higher resolution.
+            # If the cell shows too few spots, spots become larger, and in the end the resolution higher.
             given = replace(given, spot_radius=given.spot_radius * 1.5, d_min=given.d_min * 0.95)

@@ -1,4 +1,4 @@
-"""The search of one case, and what came of the cases of a row."""
+"""The search of one case, and the outcome of the cases of a row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.bench.cells.cases import ROWS, frames_of
 from tests.bench.cells.single import single_frames
 
 LENGTHS_WITHIN, ANGLES_WITHIN = 0.005, 0.3
-"""A reduced cell is right to this share of the lengths and these degrees."""
+"""Relative error of lengths, and error of angles in degrees, within which a reduced cell is correct."""
 
 
 def is_right(cell: Array, truth: Array, scale: bool) -> bool:
-    """Whether a primitive cell is the true one; with `scale` but for a factor on all lengths."""
+    """Whether a primitive cell is the true one; with `scale`, up to a factor on all lengths."""
     if scale:
         cell = cell * np.cbrt(abs(np.linalg.det(truth) / np.linalg.det(cell)))
     found = nearest_setting(cell, truth @ truth.T)
@@ -34,7 +34,7 @@ def is_right(cell: Array, truth: Array, scale: bool) -> bool:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A case: found, the type right, claims that are wrong, seconds of CPU time, and what single frames give."""
+    """The outcome of a case: cell found, type correct, wrong claims, CPU seconds, and results of single frames."""
 
     row: int
     found: bool
@@ -47,7 +47,7 @@ class Outcome:
 
 
 def run(task: tuple[int, str, int, bool]) -> Outcome:
-    """Search a case."""
+    """Run the search on a case."""
     number, code, seed, beside = task
     row = ROWS[number]
     frames, truth = frames_of(row, code, seed)
@@ -65,7 +65,7 @@ def run(task: tuple[int, str, int, bool]) -> Outcome:
 
 
 def _typed(search: CellSearch, truth: list[tuple[str, Array]], right: list[list[bool]]) -> bool:
-    """Whether all cells that are right have their true types."""
+    """Whether all correct cells have their true types."""
     return all(
         cell.symmetry.lattice.code == truth[each.index(True)][0]
         for cell, each in zip(search.cells, right, strict=True)
@@ -74,12 +74,12 @@ def _typed(search: CellSearch, truth: list[tuple[str, Array]], right: list[list[
 
 
 def as_row(number: int, outcomes: list[Outcome], beside: bool) -> dict[str, Any]:
-    """The numbers of a row: shares with their standard errors."""
+    """The numbers of a row, which are shares with their standard errors."""
     row, n = ROWS[number], len(outcomes)
     found = sum(each.found for each in outcomes)
 
     def share(k: int, of: int) -> tuple[float | None, float | None]:
-        # One case is added to either side for the error, so that none and all have one, too.
+        # One case is added to either side for the error, so that shares of 0 and 1 have an error, too.
         p = (k + 1) / (of + 2)
         return (k / of, float(np.sqrt(p * (1 - p) / (of + 2)))) if of else (None, None)
 
@@ -96,7 +96,7 @@ def as_row(number: int, outcomes: list[Outcome], beside: bool) -> dict[str, Any]
 
 
 def line(values: dict[str, Any]) -> str:
-    """A row of the table."""
+    """The text of a row of the table."""
 
     def shown(name: str) -> str:
         if values.get(name) is None:

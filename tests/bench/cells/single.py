@@ -1,4 +1,4 @@
-"""What methods of one frame at a time give: the cell on which most frames agree."""
+"""Methods that use one frame at a time, and the cell on which most frames then agree."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ffbidx_core.model.unknown.scan import FLATTEST, VectorScan
 from ffbidx_core.model.unknown.selling import voronoi_lengths
 
 SINGLE = 20
-"""Frames that the methods of one frame at a time are tried on."""
+"""Number of frames on which these methods are tried."""
 AGREE = 3
-"""Frames that must agree for such a method to have found a cell."""
+"""Number of frames that must agree for such a method to have found a cell."""
 
 
 def single_frames(frames: Frames, truth: Array) -> tuple[bool, bool]:
-    """Whether most frames agree on the true cell: by the three best vectors of each, and by its best joint triple."""
+    """Whether most frames agree on the true cell, by the three best vectors of each, and by its best joint triple."""
     low = frames.take(np.arange(min(SINGLE, frames.n_frames))).low()
     lengths = np.split(np.linalg.norm(low.spots.astype(np.float64), axis=1), low.offsets[1:-1])
     longest = float(np.linalg.norm(truth, axis=1).max())
@@ -35,7 +35,7 @@ def single_frames(frames: Frames, truth: Array) -> tuple[bool, bool]:
 
 
 def _first_three(vectors: Array) -> Array | None:
-    """The three best vectors of a frame that do not lie in a plane."""
+    """The three best vectors of a frame that are not coplanar."""
     some = vectors[vectors.any(axis=1)][:10]
     for k in range(2, len(some)):
         for j in range(1, k):

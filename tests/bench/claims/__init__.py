@@ -1,1 +1,1 @@
-"""Benchmarks of what a run claims."""
+"""Benchmarks of the claims of a run about its crystals."""

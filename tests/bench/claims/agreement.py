@@ -1,4 +1,4 @@
-"""Claimed and found numbers of false crystals, and whether they agree."""
+"""The comparison of claimed and found numbers of false crystals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 AGREE = 2.0
-"""The claimed and the found number agree within this factor."""
+"""Factor within which the claimed and the found number agree."""
 
 
 def interval(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact interval (Clopper and Pearson) of a share of which k of n were counted."""
+    """The exact interval (Clopper and Pearson) of a share from k counts of n."""
 
     def at_most(k: int, p: float) -> float:
         ways = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) for i in range(k + 1)]
@@ -36,13 +36,14 @@ class Claims:
     Attributes
     ----------
     log10_false : (k,) float64
-        What each claims.
+        The claim of each crystal.
     n_frames : int
+        Number of frames.
     most, next : float
-        Largest number that a crystal of the fewest spots claims, and one of a spot more: above the first nothing is
-        found, whatever is allowed, and above the second less than is claimed, for crystals of the fewest spots only.
+        Largest number that a crystal with the fewest spots claims, and one with a spot more. Above the first none is
+        found, whatever the limit; above the second fewer than claimed, namely only crystals with the fewest spots.
     n_overlapping : int
-        Twins of the true lattice, which are not due to chance and do not count.
+        Number of twins of the true lattice, which are not due to chance and do not count.
     """
 
     log10_false: np.ndarray
@@ -52,25 +53,25 @@ class Claims:
     n_overlapping: int = 0
 
     def claimed(self, nominal: float) -> float:
-        """False crystals a frame that are claimed at a limit."""
+        """The number of false crystals per frame that is claimed at a limit."""
         return min(nominal, self.most)
 
     def count(self, nominal: float) -> int:
-        """False crystals that were found at it."""
+        """The number of false crystals found at a limit."""
         return int((self.log10_false <= math.log10(nominal)).sum())
 
     def is_upper_bound(self, nominal: float) -> bool:
-        """Whether only crystals of the fewest spots reach it."""
+        """Whether only crystals with the fewest spots reach a limit."""
         return self.next < nominal
 
     def agrees(self, nominal: float) -> bool:
-        """Whether claim and finding are within the factor `AGREE`, or the counts too few to say that they are not."""
+        """Whether claim and count agree within the factor `AGREE`, or the counts are too few to contradict."""
         low, high = interval(min(self.count(nominal), self.n_frames), self.n_frames)
         enough = self.is_upper_bound(nominal) or high >= self.claimed(nominal) / AGREE
         return enough and low <= AGREE * self.claimed(nominal)
 
     def cell(self, nominal: float) -> str:
-        """The entry of the table; * where they do not agree."""
+        """The entry of the table, with * if claim and count do not agree."""
         low, high = interval(min(self.count(nominal), self.n_frames), self.n_frames)
         most, sign = "<" if self.is_upper_bound(nominal) else " ", " " if self.agrees(nominal) else "*"
         found = self.count(nominal) / self.n_frames

@@ -1,4 +1,4 @@
-"""The runs of `wrong.py`: frames, and what is wrong with how they are described, or nothing."""
+"""The runs of `wrong.py`: frames with an error in their description, or without one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ SIX = (6.0, 7.0, 9.0, 90.0, 100.0, 90.0)
 
 @dataclass(frozen=True)
 class Run:
-    """Frames, and what is wrong with how they are described.
+    """Frames, and the error in their description.
 
     Attributes
     ----------
     scenario : Scenario
+        The simulated frames.
     cell : tuple of 6 float or None
-        The cell that is given; None: the scenario's.
+        The given cell (angstrom, degrees); None: that of the scenario.
     scale : float
-        The spots are so many times as far out as they are.
+        Factor on the lengths of all spots.
     jitter : float
-        How far the beam is off on each frame, pixels rms along x and along y.
+        Error of the beam on each frame, pixels rms along x and along y.
     """
 
     scenario: Scenario
@@ -36,7 +37,7 @@ class Run:
     jitter: float = 0.0
 
     def frames(self, n: int, seed: int) -> SimulatedFrames:
-        """Frames as they are described."""
+        """Simulate frames with the error in their description."""
         frames = simulate(self.scenario, n, seed)
         spots, rng = frames.spots.astype(np.float64), np.random.default_rng(seed)
         pixel = self.scenario.pixel_size * 1e-3 / self.scenario.distance
@@ -56,7 +57,7 @@ QUARTER = {"n_spots": (20, 50), "false_share": (0.25, 0.3)}
 
 
 def electrons(cell: tuple[float, ...], pixels: tuple[float, float] = (0.0, 0.0), **more: object) -> Scenario:
-    """Electron diffraction at 200 kV with the beam off by some pixels."""
+    """A scenario of electron diffraction at 200 kV with the beam off by `pixels`."""
     usual = {"d_min": 0.9, "spot_radius": 0.004, "n_spots": (25, 60), "detector_size": (2048, 2048)}
     return Scenario(
         cells=(cell,),
@@ -152,4 +153,4 @@ RIGHT_RUNS: dict[str, Run] = {
     "electrons, 281 A": Run(electrons(HEXAGONAL, n_spots=(60, 120), spot_radius=0.002)),
 }
 LENGTHS = (12, 60, 240)
-"""Frames of the right runs of each kind."""
+"""Numbers of frames of the correct runs of each kind."""

@@ -1,8 +1,8 @@
-"""Runs in which something is wrong, and right ones, and their doubts: python -m tests.bench.claims.wrong.
+"""Runs with an error, and correct ones, and their doubts: python -m tests.bench.claims.wrong.
 
-Whole runs by the command's own way, with what they learn and how they are judged. A crystal is wrong when it is turned
-by more than 1.5 degrees from the true ones or spans another lattice. A kind of wrong run passes when wrong crystals are
-on at most 0.1 % of the frames of those of its runs that do not doubt their crystals; right runs when at most 1 % doubt.
+Whole runs are made as by the command, with learning and judgement. A crystal is wrong if its misorientation from the
+true ones is more than 1.5 degrees or if it spans another lattice. A kind of wrong run passes if at most 0.1 % of the
+frames in runs without a doubt have wrong crystals; correct runs pass if at most 1 % of them doubt.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from tests.bench.claims.runs import LENGTHS, RIGHT_RUNS, WRONG, Run
 from tests.bench.scenarios import CENTRED, CUBIC, HEXAGONAL, MONOCLINIC
 
 RIGHT = 1.5
-"""Degrees."""
+"""Largest misorientation of a correct crystal, degrees."""
 MOST_WRONG, MOST_DOUBTED = 0.001, 0.01
 FIRST_SHELL = (0.01, 0.1, 0.3, 0.6)
-"""Shares of a blank frame's spots inside the first shell of reciprocal space."""
+"""Shares of the spots of a blank frame inside the first shell of reciprocal space."""
 
 
 @dataclass
 class Count:
-    """Runs of a kind: with how many frames, wrong crystals, and doubts.
+    """Counts over the runs of a kind: frames, wrong crystals, and doubts.
 
     Attributes
     ----------
     unsaid : int
-        Frames with wrong crystals in runs that do not doubt theirs.
+        Number of frames with wrong crystals in runs without a doubt.
     """
 
     runs: int = 0
@@ -59,7 +59,7 @@ class Count:
 
 
 def do(run: Run, n: int, seed: int, count: Count) -> None:
-    """Index the frames of a run as the command does, and count what comes of it."""
+    """Index the frames of a run as the command does, and count the results."""
     frames = run.frames(n, seed)
     count.runs, count.frames = count.runs + 1, count.frames + n
     try:
@@ -89,7 +89,7 @@ def _indexed(frames: SimulatedFrames, cell: Array, lattice: Lattice) -> tuple[Re
 
 
 def _is_right(results: Results, frames: SimulatedFrames, f: int) -> bool:
-    """Whether a frame's best crystal is one of its true lattices."""
+    """Whether the best crystal of a frame is one of its true lattices."""
     judge, crystal = Judge(frames.scenario), results.cells[results.crystals[results.crystal_offsets[f]]]
     true = range(frames.cell_offsets[f], frames.cell_offsets[f + 1])
     return any(
@@ -99,7 +99,7 @@ def _is_right(results: Results, frames: SimulatedFrames, f: int) -> bool:
 
 
 def wrong_runs(n_frames: int, seed: int) -> Iterator[tuple[dict[str, object], bool]]:
-    """A row of the table for each kind of wrong runs, and whether it passes."""
+    """Yield a row of the table for each kind of wrong runs, and whether it passes."""
     for name, runs in WRONG.items():
         count = Count()
         for k, run in enumerate(runs):
@@ -108,7 +108,7 @@ def wrong_runs(n_frames: int, seed: int) -> Iterator[tuple[dict[str, object], bo
 
 
 def right_runs(seed: int) -> tuple[dict[str, object], bool]:
-    """The row of all right runs, and whether they pass."""
+    """The row of all correct runs, and whether they pass."""
     count = Count()
     for k, (name, run) in enumerate(RIGHT_RUNS.items()):
         for n in LENGTHS:
@@ -120,7 +120,7 @@ def right_runs(seed: int) -> tuple[dict[str, object], bool]:
 
 
 def blank_frames(n_frames: int, seed: int) -> tuple[dict[str, object], bool]:
-    """The row of blank frames with spots inside the first shell."""
+    """The row of blank frames with spots inside the first shell, and whether it passes."""
     count, rng = Count(), np.random.default_rng(seed)
     lattices = (CUBIC, MONOCLINIC, LYSOZYME, TRICLINIC, CENTRED, HEXAGONAL)
     for cell in lattices:

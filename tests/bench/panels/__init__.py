@@ -1,1 +1,1 @@
-"""Where the panels of simulated detectors are found to be."""
+"""Benchmarks of the refined positions of panels of simulated detectors."""

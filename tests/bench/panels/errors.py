@@ -1,7 +1,7 @@
-"""How far panels are off after a fit, beside the least error that any fit can have on the same stills.
+"""Errors of panels after a fit, compared with the smallest possible error of any fit on the same stills.
 
 A row is a kind of stills on a kind of disturbed detector, as in `tests.bench.geometry`, over several seeds. The fit
-starts from crystals of all frames, oriented as well as indexing orients them.
+starts from crystals on all frames, with misorientations like those of indexing.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tests.helpers.panels.bound import least_error
 from tests.helpers.panels.stills import gathered, off_by
 
 TURNED = 0.03
-"""Degrees by which crystals are turned from the truth along each axis (rms)."""
+"""Misorientation of crystals from the truth about each axis, degrees (rms)."""
 
 
 def run(task: tuple[Case, int]) -> tuple[float, float, float, float, float]:
-    """Mean squares over the panels compared of one run: error, bound, stated error, error over stated error; panels."""
+    """Mean squares over the panels of a run: error, bound, stated error, error over stated error; number of panels."""
     case, seed = task
     frames = case.simulated(seed)
     data, detector = gathered(frames, turned=TURNED), frames.scenario.panels
@@ -37,7 +37,7 @@ def run(task: tuple[Case, int]) -> tuple[float, float, float, float, float]:
 
 
 def figures(case: Case, runs: list[tuple[float, ...]]) -> dict[str, Any]:
-    """A row: rms over the runs, and the standard error of the mean of the runs' errors."""
+    """The numbers of a row: rms over the runs, and the standard error of the mean of their errors."""
     squares = np.array(runs)
     off = np.sqrt(squares[:, 0])
     rms = dict(zip(("off", "bound", "stated", "z"), np.sqrt(squares[:, :4].mean(axis=0)).tolist(), strict=True))
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="WORDS", help="rows whose names contain these words")
     record.add_option(parser)
     args = parser.parse_args()
-    # A run puts a wrong beam right before its panels are fitted.
+    # A run corrects a wrong beam before its panels are fitted.
     cases = [case for case in CASES if case.off and not case.gate and not case.distance]
     cases = [case for case in cases if not args.only or any(words in case.name for words in args.only)]
     print("row; runs; panels compared in each; rms error of their middles, px; the least possible; stated; z")

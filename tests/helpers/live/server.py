@@ -27,7 +27,7 @@ def message(k: int, run: str = "", **more) -> Frame:
 
 @contextlib.contextmanager
 def serving(**asked):
-    """A server in a thread of this process; it ends with the context, and is joined."""
+    """A context with a server in a thread of this process, which ends and is joined at its end."""
     parameters = QUICK | asked.pop("parameters", {})
     request = ServeRequest(**({"cells": (MONO,), "bind": ANYWHERE, "parameters": parameters, "threads": 1} | asked))
     request.check()
@@ -56,7 +56,7 @@ def serving(**asked):
 
 
 class Client:
-    """Pushes messages, requests answers, and receives those that are published."""
+    """A client that pushes messages, requests answers, and receives published answers."""
 
     def __init__(self, server, keys=None):
         bound = server.sockets.bound
@@ -96,5 +96,5 @@ class Client:
 
 
 def crystals(answers) -> list:
-    """The cells of the answers, by the numbers of their frames."""
+    """The cells in the answers, in the order of the frame numbers."""
     return [np.array([each["cell"] for each in a["crystals"]]) for a in sorted(answers, key=lambda a: a["number"])]

@@ -1,4 +1,4 @@
-"""The least error that a fit of simulated panels can have on average."""
+"""The smallest error that a fit of simulated panels can have on average."""
 
 import numpy as np
 
@@ -12,32 +12,32 @@ from ffbidx_core.simulate import SimulatedFrames
 from ffbidx_core.simulate.many_panels import MOTION
 
 _DRAWS = 20
-"""Disturbances by which the sizes of motions are scaled to the pixels asked for."""
+"""Number of disturbances by which the sizes of motions are scaled to the requested pixels."""
 _LEAST = 1e-4
-"""Pixels, or milliradian: size of motions that a disturbance has none of."""
+"""Size, in pixels or milliradian, of motions that a disturbance does not have."""
 
 
 def least_error(
     frames: SimulatedFrames, data: Gathered, off: float, counts: Array, fewest: float, alone: bool
 ) -> float:
-    """Rms error, pixels, along x and y of the middles of panels, by the Bayesian Cramer-Rao bound.
+    """The rms error in pixels along x and y of the centres of panels, by the Bayesian Cramer-Rao bound.
 
     The bound is the root of the posterior variance (inverse of the information of spots and priors) of a fit that is
-    told everything but the places: which spots are true, their indices, orientations to begin with, the noise of spots,
+    given everything but the positions: the true spots, their indices, initial orientations, the noise of spots,
     and how far the parts of the detector are off on average.
 
     Parameters
     ----------
     frames
-        One lattice a frame.
+        Simulated frames with one lattice each.
     data
         The frames with their true crystals.
     off
-        Pixels by which the detector was disturbed.
+        Size of the disturbance of the detector, pixels.
     counts : (P,)
-        Peaks of each panel by which the common turn about the beam is taken out, as a fit takes it out.
+        Number of peaks of each panel, which are the weights for removing the common rotation about the beam.
     fewest
-        Counts below which panels are not compared.
+        Number of peaks below which panels are not compared.
     alone
         Whether each panel was moved by itself.
     """

@@ -3,15 +3,15 @@
 import numpy as np
 
 ASIC = (194, 185)
-"""Pixels of a panel."""
+"""Size of a panel, pixels."""
 GAP, MARGIN = 3, 30
-"""Pixels between the two panels of a sensor, and between sensors."""
+"""Gaps between the two panels of a sensor, and between sensors, pixels."""
 PIXEL = 0.11
-"""mm."""
+"""Edge of a pixel, mm."""
 
 
 def many_panels(quadrants: int = 4, sensors: int = 8, *, groups: bool = True, distance: float = 93.0) -> str:
-    """A geometry file of 2 * sensors * quadrants panels, two on a sensor, quadrants about the beam as in a pinwheel."""
+    """A geometry file of 2 * sensors * quadrants panels, two per sensor, in four quadrants about the beam."""
     lines = [
         "; made by code",
         f"clen = {distance / 1e3:g}  ; m",

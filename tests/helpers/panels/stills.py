@@ -1,4 +1,4 @@
-"""Simulated stills on a detector of many panels that are off, as the fit of panels takes them."""
+"""Simulated stills on a detector with displaced panels, in the form that the fit of panels takes."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tests.helpers.panels.detectors import many_panels
 
 LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 NOISE = 0.5
-"""Pixels."""
+"""Noise of peak positions, pixels."""
 
 
 def stills(
@@ -37,7 +37,7 @@ def stills(
 
 
 def gathered(frames: SimulatedFrames, *, turned: float = 0.0, with_crystals: bool = True) -> Gathered:
-    """The stills with their true crystals, each turned by about so many degrees, or without crystals."""
+    """The stills with their true crystals, each misoriented by about `turned` degrees, or without crystals."""
     n = frames.n_frames
     basis = primitive_basis(frames.scenario.input_cells[0], frames.scenario.centring)
     references = basis @ frames.input_cells
@@ -62,9 +62,9 @@ def gathered(frames: SimulatedFrames, *, turned: float = 0.0, with_crystals: boo
 
 
 def off_by(fit, given, true, fewest: float = 20):
-    """Shifts (n, 2) along x and y, pixels, by which panels with enough peaks are off, and their stated errors.
+    """The errors (n, 2) of the positions of panels with enough peaks along x and y, pixels, and the stated errors.
 
-    The turn about the beam is taken out of the truth as the fit takes it out.
+    The common rotation about the beam is removed from the truth, as the fit removes it.
     """
     shift = (true.centre - given.centre)[:, :2] / given.pixel
     unit = given.centre[:, [1, 0]] * (-1, 1) / given.pixel

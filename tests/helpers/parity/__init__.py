@@ -1,1 +1,1 @@
-"""Frames and bounds for the tests that hold each backend to the oracle."""
+"""Frames and bounds for the tests that compare each backend with the oracle."""

@@ -1,4 +1,4 @@
-"""What every verb of the CPU backend gives for a few frames, kept in a file for another process."""
+"""The results of every verb of the CPU backend for a few frames, written to a file for another process."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, frame
 
 POINTS = 2048
-"""Directions of the half sphere."""
+"""Number of directions of the half sphere."""
 
 
 def results() -> dict[str, np.ndarray]:
-    """Arrays of all verbs by name, and `plain`: whether the formulas were compiled in plain mode."""
+    """The arrays of all verbs, keyed by name, and `plain`: whether the formulas were compiled in plain mode."""
     backend = get_backend("cpu", threads=1)
     spots = backend.load(*pack([frame(number)[1] for number in range(4)]))
     out = {"plain": np.array(PLAIN)}
@@ -41,5 +41,5 @@ def results() -> dict[str, np.ndarray]:
 
 
 def keep(path: str) -> None:
-    """Write the results to a file of NumPy."""
+    """Write the results to a NumPy file."""
     np.savez(path, **results())

@@ -1,6 +1,6 @@
 """Stills for the parity tests: lattice points near the Ewald sphere, with noise and false spots.
 
-A few lines of their own, so that what the tests compare with does not rest on the project's simulation.
+They are made by independent code, so the tests do not rely on the project's simulation.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ CELLS = {system: cell_from_parameters(values) for system, values in PARAMETERS.i
 
 
 def random_rotation(rng):
-    """A rotation matrix (3, 3), uniform over all."""
+    """A uniformly distributed rotation matrix (3, 3)."""
     w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
     return np.array(
         [
@@ -32,7 +32,7 @@ def random_rotation(rng):
 
 
 def small_rotation(rng, degrees):
-    """A rotation by this angle about a random axis."""
+    """A rotation by an angle in degrees about a random axis."""
     axis = rng.normal(size=3)
     x, y, z = axis / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
@@ -41,7 +41,7 @@ def small_rotation(rng, degrees):
 
 
 def lattice_spots(cell, *, d_min=2.0, wavelength=1.0, width=0.0015):
-    """Points (n, 3) of the reciprocal lattice within `width` of the Ewald sphere, without the origin."""
+    """Reciprocal-lattice points (n, 3) within `width` (1/angstrom) of the Ewald sphere, without the origin."""
     largest = np.ceil(np.linalg.norm(cell, axis=1) / d_min).astype(int)
     indices = np.indices(2 * largest + 1).reshape(3, -1).T - largest
     points = indices @ np.linalg.inv(cell).T
@@ -51,7 +51,7 @@ def lattice_spots(cell, *, d_min=2.0, wavelength=1.0, width=0.0015):
 
 
 def random_spots(rng, n, d_min=2.0):
-    """Spots (n, 3) that belong to no lattice, uniform in a sphere."""
+    """Spots (n, 3) that belong to no lattice, uniformly distributed in a sphere."""
     directions = rng.normal(size=(n, 3))
     radius = rng.uniform(0.02**3, d_min**-3, size=(n, 1)) ** (1 / 3)
     return radius * directions / np.linalg.norm(directions, axis=1, keepdims=True)
@@ -67,7 +67,7 @@ def still(rng, cell, n, *, false=0.2, noise=3e-4, d_min=2.0, width=0.0015):
 
 
 def small_strain(rng, size):
-    """A symmetric matrix whose largest eigenvalue is `size`."""
+    """A random symmetric matrix whose largest eigenvalue is `size`."""
     strain = rng.normal(size=(3, 3))
     strain = strain + strain.T
     return size * strain / np.linalg.norm(strain, 2)

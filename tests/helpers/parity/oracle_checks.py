@@ -1,4 +1,4 @@
-"""Numbers of a backend against the oracle's."""
+"""Comparing the numbers of a backend with those of the oracle."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ def to_host(array):
 
 
 def moved(batch, rng):
-    """The batch with every coordinate moved by up to 1e-6 of itself, in the same order."""
+    """The batch with every coordinate changed by a relative amount of up to 1e-6, in the same order."""
     factors = 1 + 1e-6 * rng.uniform(-1, 1, size=batch.xyz.shape)
     return SpotBatch((batch.xyz * factors).astype(np.float32), batch.offsets)
 
 
 def check_numbers(found, wanted, tolerance, oracle_on, batch, *, rare=0.02):
-    """found and wanted (..., entry's own axes) agree within tolerance (...), or the oracle moves as far itself."""
+    """Check that found and wanted agree within tolerance, or differ no more than the oracle on a moved batch."""
     axes = tuple(range(np.ndim(tolerance), wanted.ndim))
 
     def distance(a):
@@ -39,7 +39,7 @@ def check_numbers(found, wanted, tolerance, oracle_on, batch, *, rare=0.02):
 
 
 def spread(spots):
-    """Largest |s| over the smallest rms coordinate along any direction: how badly spots (n, 3) determine a vector."""
+    """The ratio of the largest |s| to the smallest rms coordinate along any direction of spots (n, 3)."""
     if len(spots) < 3:
         return 1.0
     smallest = np.linalg.svd(spots, compute_uv=False)[-1] / np.sqrt(len(spots))

@@ -1,4 +1,4 @@
-"""What a backend that samples in float32 may select: scores with their uncertainty, and selections judged by them."""
+"""The selections that a float32 backend may make, judged by scores with their uncertainty."""
 
 import math
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from ffbidx_core.backends.reference.search import score
 EPS = 2.0**-24
 """Largest relative error of one rounding to float32."""
 ROUNDINGS = 12
-"""Roundings on the way from a spot and a cell to a fractional index: the inputs, two frames, products and sums."""
+"""Number of roundings from a spot and a cell to a fractional index: inputs, two frames, products and sums."""
 
 
 class Bounds(NamedTuple):
-    """Lowest and highest score (m,) that float32 may see for each of m entries."""
+    """The lowest and highest score (m,) that float32 may compute for each of m entries."""
 
     lower: np.ndarray
     upper: np.ndarray
@@ -24,14 +24,14 @@ class Bounds(NamedTuple):
 
 
 def index_error(sizes):
-    """Error of fractional indices |v| |s| = `sizes`, or of distances between them and thresholds up to 1."""
+    """The error of fractional indices |v| |s| = `sizes`, or of their distances and thresholds up to 1."""
     return ROUNDINGS * EPS * (1 + sizes)
 
 
 def key_error(n, p):
-    """Error of the geometric mean of n factors.
+    """The error of the geometric mean of n factors.
 
-    A float32 holds the count, up to n, and the mean logarithm as its fraction; each factor is rounded besides.
+    A float32 holds the count, up to n, and the mean logarithm as its fraction; each factor is also rounded.
     """
     high = p.trimh + p.delta
     low = max(p.triml + p.delta, high * 2.0**-60)
@@ -39,7 +39,7 @@ def key_error(n, p):
 
 
 def bounds(distances, off, near, p):
-    """Bounds of the scores of distances (m, n) that are uncertain by `off` (n,)."""
+    """The bounds of the scores of distances (m, n) with uncertainties `off` (n,)."""
     key = key_error(distances.shape[1], p)
     return Bounds(score(np.maximum(distances - off, 0), near, p) - key, score(distances + off, near, p) + key)
 
@@ -61,35 +61,35 @@ def cell_bounds(spots, cells, p):
 
 
 def among_best(b, most):
-    """Which of the entries may be, and which must be, among the `most` best."""
+    """Whether each entry may be, and whether it must be, among the `most` best."""
     surely_better = np.searchsorted(np.sort(b.upper), b.lower, side="left")
     perhaps_better = np.searchsorted(np.sort(b.lower), b.upper, side="right") - 1
     return surely_better < most, perhaps_better < most
 
 
 def peaks(b, most):
-    """Which entries on a circle may be, and which must be, among the `most` best local minima."""
+    """Whether each entry on a circle may be, and whether it must be, among the `most` best local minima."""
     if len(b.lower) == 1:
         return np.ones(1, bool), np.ones(1, bool)
     may = (b.lower <= np.roll(b.upper, 1)) & (b.lower <= np.roll(b.upper, -1))
     must = (b.upper <= np.roll(b.lower, 1)) & (b.upper < np.roll(b.lower, -1))
-    # Against an entry compete all that must be minima for sure, and all that may be perhaps.
+    # An entry competes surely with all that must be minima, and possibly with all that may be minima.
     surely_better = np.searchsorted(np.sort(b.upper[must]), b.lower, side="left")
     perhaps_better = np.searchsorted(np.sort(b.lower[may]), b.upper, side="right") - 1
     return may & (surely_better < most), must & (perhaps_better < most)
 
 
 def check_order(selected, b):
-    """Best first, as far as it is certain."""
+    """Check that the best entries come first, as far as this is certain."""
     assert len(set(selected)) == len(selected), "an entry was selected twice"
     chosen = b[selected]
     assert (np.maximum.accumulate(chosen.lower) <= chosen.upper).all(), "not sorted by score"
 
 
 def check_selection(selected, b, most, may, must):
-    """Selected entries, best first, are the `most` best of those that compete.
+    """Check that the selected entries, best first, are the `most` best of those that compete.
 
-    `may` (m,) and `must` (m,) say which entries could and which certainly did compete.
+    `may` (m,) and `must` (m,) state whether each entry possibly and certainly competes.
     """
     selected = np.asarray(selected, dtype=np.int64)
     check_order(selected, b)
@@ -103,7 +103,7 @@ def check_selection(selected, b, most, may, must):
 
 
 def check_separation(selected, b, most, may, must, directions, largest_cosine):
-    """Selected directions, best first, are those that a greedy choice keeps apart."""
+    """Check that the selected directions, best first, are those of a greedy choice that keeps them apart."""
     selected = np.asarray(selected, dtype=np.int64)
     check_order(selected, b)
     assert may[selected].all(), "a direction was selected that was out before"

@@ -16,11 +16,11 @@ AS_DIALS_CALLS = {
     "trimh": 0.3,
     "delta": 0.1,
 }
-"""The options of `run` that DIALS and the fast feedback service name, with their defaults."""
+"""The options of `run` that DIALS and the fast feedback service pass, with their defaults."""
 
 
 def crystals_as_dials_finds_them(rows, cell, options=AS_DIALS_CALLS, backend="auto"):
-    """Crystals (n, 3, 3), rows a, b, c, of spots (K, 3), by the calls of DIALS' strategy; cell with rows a, b, c."""
+    """Find crystals (n, 3, 3) in spots (K, 3) by the calls of the strategy in DIALS; cells have rows a, b, c."""
     indexer = ffbidx.Indexer(
         max_output_cells=32, max_spots=300, num_candidate_vectors=32, redundant_computations=True, backend=backend
     )

@@ -22,7 +22,7 @@ def store_of(output, resume):
 
 
 def check(cluster, sources, folder, **changes):
-    """Compare with one process, byte for byte."""
+    """Compare a run on a cluster with one in a single process, byte for byte."""
     run_on(cluster, sources, folder / "x.h5", **changes)
     run(sources, folder / "one.h5", **changes)
     assert (folder / "x.h5").read_bytes() == (folder / "one.h5").read_bytes()

@@ -1,4 +1,4 @@
-"""Runs of simulated stills with something wrong, indexed once each."""
+"""Runs of simulated stills with an error in their description, each indexed once."""
 
 import atexit
 import functools
@@ -24,7 +24,7 @@ from ffbidx_core.write import Output, PartsStore
 LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 TRUE = "79,79,38,90,90,90"
 PIXEL = 0.075 / 200
-"""Radian."""
+"""Edge of a pixel over the detector distance, radian."""
 _FOLDER = Path(tempfile.mkdtemp(prefix="ffbidx-diagnose-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
 _numbers = itertools.count()
@@ -32,13 +32,13 @@ _numbers = itertools.count()
 
 @functools.cache
 def cpu() -> OneDevice:
-    """Where everything is computed."""
+    """The device on which everything is computed."""
     return OneDevice(get_backend("cpu", threads=1))
 
 
 @functools.cache
 def spots_of(n_frames: int = 80, seed: int = 1, **settings) -> str:
-    """A spot file of simulated stills."""
+    """Write a spot file of simulated stills and return its name."""
     path = str(_FOLDER / f"spots{next(_numbers)}.h5")
     settings = {"cells": (LYSOZYME,), "n_spots": (40, 80), "false_share": (0.1, 0.1)} | settings
     write_frames(path, simulate(Scenario(**settings), n_frames, seed))
@@ -46,7 +46,7 @@ def spots_of(n_frames: int = 80, seed: int = 1, **settings) -> str:
 
 
 def without_pixels(spots: str) -> str:
-    """The same spots in a file that has nothing else."""
+    """Write the spots of a file to another file without any other data."""
     path = str(_FOLDER / f"bare{next(_numbers)}.h5")
     with h5py.File(spots) as source, h5py.File(path, "w") as target:
         target["spots"], target["offsets"] = source["spots"][()], source["offsets"][()]
@@ -55,7 +55,7 @@ def without_pixels(spots: str) -> str:
 
 
 def index(spots: str, cell: str, geometry: Geometry | None = None, preset: str = "best", **changes) -> str:
-    """Index a spot file; the results file's name. The beam stays where it is unless `learn_beam` is given."""
+    """Index a spot file and return the name of the results; the beam is not moved unless `learn_beam` is given."""
     changes = {"learn_beam": False} | changes
     results = str(_FOLDER / f"results{next(_numbers)}.h5")
     given = read_input_cell(cell)
@@ -75,5 +75,5 @@ def index(spots: str, cell: str, geometry: Geometry | None = None, preset: str =
 
 @functools.cache
 def diagnosis_of(cell: str = TRUE, **settings) -> Diagnosis:
-    """The diagnosis of simulated stills that were indexed with a cell."""
+    """The diagnosis of simulated stills that were indexed with this cell."""
     return make_diagnosis(index(spots_of(**settings), cell), cpu())

@@ -1,4 +1,4 @@
-"""Runs on the DIALS files of the asymmetric detector, and what they found."""
+"""Runs on the DIALS files of the asymmetric detector, and their results."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def crystals(path):
 
 
 def spots_of(path, geometry):
-    """Spots and panels of all frames of a file."""
+    """The spots and panels of all frames of a file."""
     file = open_spots(str(path), geometry)
     raws = list(file.read(np.arange(file.n_frames)))
     return np.concatenate([raw.spots for raw in raws]), np.concatenate([raw.peaks.pixels for raw in raws])

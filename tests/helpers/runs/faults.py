@@ -1,4 +1,4 @@
-"""Short runs that are made to fail, and what must be true of them afterwards."""
+"""Short runs that are made to fail, and the conditions that must hold afterwards."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ FRAMES = 12
 
 
 def make_inputs(folder: Path, n_frames: int = FRAMES) -> list[Source]:
-    """Frames in three files, with a bad frame, an empty one, and a file that is not there."""
+    """Write frames to three files, with a bad frame and an empty one; a further file is missing."""
     pieces = [frame(seed, 50, CELL * 1.01)[1] for seed in range(n_frames)]
     pieces[3] = np.full((8, 3), np.nan, np.float32)
     pieces[5] = np.zeros((0, 3), np.float32)
@@ -46,7 +46,7 @@ def make_inputs(folder: Path, n_frames: int = FRAMES) -> list[Source]:
 
 
 def run(sources: Sequence[Source], output: Path, *, resume: bool = False, **changes: object) -> Outcome:
-    """Index the sources, every batch a saved part where no other time is given."""
+    """Index the sources; by default every batch becomes a saved part."""
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 2, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
     store = PartsStore([Output(str(output), format_of(str(output)))], resume=resume)
@@ -56,7 +56,7 @@ def run(sources: Sequence[Source], output: Path, *, resume: bool = False, **chan
 
 
 def assert_same(found: Results, wanted: Results, *, device: bool = True) -> None:
-    """Equal datasets; `device`: made on the same one."""
+    """Assert that all datasets are equal and, if `device` is true, that the devices are the same."""
     assert found.complete == wanted.complete
     assert found.header == (wanted.header if device else dataclasses.replace(wanted.header, device=found.header.device))
     for name in COLUMNS:
@@ -66,7 +66,7 @@ def assert_same(found: Results, wanted: Results, *, device: bool = True) -> None
 
 
 def assert_whole_or_absent(output: Path) -> None:
-    """No half-written output."""
+    """Assert that the output is complete or absent."""
     if output.exists():
         if output.suffix == ".h5":
             read_results(output)
@@ -75,12 +75,12 @@ def assert_whole_or_absent(output: Path) -> None:
 
 
 def with_record(output: Path) -> list[Path]:
-    """An output, and the file beside it that says how it was made where it cannot."""
+    """The files of an output: itself, and the record of its run beside it if its format has no place for one."""
     return [output] if output.suffix == ".h5" else [output, output.with_name(f"{output.name}.toml")]
 
 
 def flip_a_bit(path: Path, dataset: str) -> None:
-    """Turn one bit of a dataset's data."""
+    """Flip one bit in the data of a dataset."""
     with h5py.File(path) as file:
         at = file[dataset].id.get_chunk_info(0).byte_offset
     image = bytearray(path.read_bytes())
@@ -93,7 +93,7 @@ class Died(Exception):
 
 
 def dies_after(n: int):
-    """A progress callback that ends the run in its n-th batch."""
+    """A progress callback that makes the run die in its n-th batch."""
     count = itertools.count(1)
 
     def progress(event):

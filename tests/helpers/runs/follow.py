@@ -1,4 +1,4 @@
-"""Runs that follow two files while these grow, and what ends them too soon."""
+"""Runs that follow two growing files, and events that end them too soon."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def follow(output, **changes):
 
 
 def grow(clock, writers, inputs, step=2):
-    """Two files that grow one after the other."""
+    """Make two files grow one after the other."""
     a = writers(inputs / "a.h5")
     for number in range(4):
         clock.at(step * number, a.add, FRAMES[number])
@@ -31,7 +31,7 @@ def grow(clock, writers, inputs, step=2):
 
 
 def dies_at(n):
-    """A progress callback that ends the run with its n-th frame."""
+    """A progress callback that makes the run die at its n-th frame."""
 
     def progress(event):
         if event.frames >= n:
@@ -41,7 +41,7 @@ def dies_at(n):
 
 
 def died(clock, writers, inputs, output):
-    """A run that died with three frames of b.h5 done, which has not grown since."""
+    """A run that died after three frames of b.h5, which has not grown since."""
     write_spots(inputs / "a.h5", FRAMES[:4])
     clock.sleep(9)
     writer = writers(inputs / "b.h5")

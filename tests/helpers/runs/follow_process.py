@@ -1,4 +1,4 @@
-"""`ffbidx index --follow` in a process of its own: how far it is, and how it ended."""
+"""`ffbidx index --follow` in a process of its own: its progress and its end."""
 
 import json
 import time
@@ -11,7 +11,7 @@ FRAMES = [frame(seed, 50)[1] for seed in range(9)]
 
 
 def wait_until(condition, process):
-    """Poll; slow machines need long."""
+    """Poll until a condition holds; slow machines may take long."""
     deadline = time.monotonic() + 90
     while not condition():
         assert process.poll() is None, process.stderr.read()
@@ -34,7 +34,7 @@ def frames_done():
 
 
 def ordinary(run, cell_file, *inputs):
-    """The results of an ordinary run over what is there in the end."""
+    """The results of an ordinary run over the files that exist at the end."""
     ran = run("index", *inputs, "--cell", cell_file, *QUICK, "--backend", "cpu", "-o", "ordinary.h5", "-q")
     assert ran.status in (0, 3), ran.err
     return read_results("ordinary.h5")

@@ -1,4 +1,4 @@
-"""Lattices of all Bravais types, and frames of them."""
+"""Lattices of all Bravais types, and frames with them."""
 
 from ffbidx_core.cell_search import Frames
 from ffbidx_core.simulate import Scenario, simulate
@@ -19,11 +19,11 @@ LATTICES = {
     "cI": ((92.0, 92.0, 92.0, 90.0, 90.0, 90.0), "I"),
     "cF": ((127.0, 127.0, 127.0, 90.0, 90.0, 90.0), "F"),
 }
-"""Conventional parameters and centring of a lattice of each Bravais type; none of them is one of the recipe's."""
+"""Conventional parameters and centring of a lattice of each Bravais type, none of which was used for tuning."""
 
 
 def frames_of(code: str, n_frames: int, seed: int = 3, **settings) -> Frames:
-    """Frames of a lattice to 3 A, with 15 to 30 spots of which a quarter is false."""
+    """Frames of a lattice with resolution 3 A and 15 to 30 spots, of which a quarter is false."""
     parameters, centring = LATTICES[code]
     given = {"n_spots": (15, 30), "false_share": (0.25, 0.25), "d_min": 3.0} | settings
     frames = simulate(Scenario(cells=(parameters,), centring=centring, **given), n_frames, seed)
