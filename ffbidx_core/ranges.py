@@ -137,6 +137,7 @@ def converted(values: Mapping[str, Any], types: Mapping[str, type]) -> dict[str,
 
 
 def _convert(name: str, value: Any, kind: type) -> Any:
+    """A value converted to a type, or a `ParameterError` if the conversion would change it."""
     try:
         if kind is tuple:
             return tuple(float(v) for v in value)

@@ -42,7 +42,7 @@ __all__ = [
 
 
 class IndexOptions(TypedDict, total=False):
-    """What may be asked of `index_frames` besides the frames, the plan and the parameters."""
+    """Keyword arguments of `index_frames`, for functions that pass them on."""
 
     given_cells: PrimitiveCells | None
     keep_all: bool

@@ -1,9 +1,9 @@
-"""Primitive and conventional cells: two types, and the changes of basis from one to the other.
+"""Primitive and conventional cells as two types, and the changes of basis between them.
 
-A user means the conventional cell of a lattice, whose axes show its symmetry; a centred one has lattice points between
-its corners. A search needs a primitive cell, whose indices of spots are all whole numbers and all allowed. The type
-checker holds the two apart: what searches, fits or indexes takes `PrimitiveCells`, what is read, written or reported is
-`ConventionalCells`, and `ChangeOfBasis` is the only way from one to the other.
+Users give and read the conventional cell of a lattice, whose axes show the symmetry; a centred cell has lattice points
+between its corners. A search needs a primitive cell, for which every triple of integers is an allowed reflection. The
+type checker keeps the two apart: functions that search, fit or index take `PrimitiveCells`, cells that are read,
+written or reported are `ConventionalCells`, and only `ChangeOfBasis` converts between the two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .cell import Array
 PrimitiveCells = NewType("PrimitiveCells", Array)
 """Primitive cells (..., 3, 3), rows a, b, c, angstrom."""
 ConventionalCells = NewType("ConventionalCells", Array)
-"""Conventional cells (..., 3, 3), rows a, b, c, angstrom. One without a centring is primitive, too."""
+"""Conventional cells (..., 3, 3), rows a, b, c, angstrom; a conventional cell without a centring is also primitive."""
 
 _SIXTHS = {
     "P": ((6, 0, 0), (0, 6, 0), (0, 0, 6)),
@@ -38,17 +38,17 @@ CENTRINGS = tuple(_SIXTHS)
 
 
 def as_given(cells: Array) -> ConventionalCells:
-    """Cells (..., 3, 3) that come from outside, which are conventional: from a user, an input or the results of a run.
+    """Declare cells (..., 3, 3) as conventional, as those of a user, of an input or of results are.
 
-    It says so to the type checker, and changes nothing.
+    The declaration is for the type checker; the numbers are unchanged.
     """
     return ConventionalCells(cells)
 
 
 def as_primitive(cells: Array) -> PrimitiveCells:
-    """Cells (..., 3, 3) that are primitive as they are: those of crystals that were found, or made from primitive ones.
+    """Declare cells (..., 3, 3) as primitive, as those of crystals from a search are.
 
-    It says so to the type checker, and changes nothing.
+    The declaration is for the type checker; the numbers are unchanged.
     """
     return PrimitiveCells(cells)
 
@@ -60,10 +60,10 @@ class ChangeOfBasis:
     Attributes
     ----------
     to_primitive : (..., 3, 3) float64
-        Rows: the primitive vectors in terms of the conventional a, b, c, such that primitive = to_primitive @
-        conventional. One matrix, or one for each of M input cells.
+        Matrices with the primitive vectors as rows, in units of the conventional a, b, c, such that
+        primitive = to_primitive @ conventional: one matrix, or one for each of M input cells.
     to_conventional : (..., 3, 3) float64
-        The inverse matrices.
+        Inverses of these matrices.
     """
 
     to_primitive: Array
@@ -71,7 +71,7 @@ class ChangeOfBasis:
 
     @classmethod
     def by(cls, to_primitive: Array) -> ChangeOfBasis:
-        """The change of basis with these matrices."""
+        """The change of basis with given matrices to primitive cells."""
         return cls(to_primitive, np.asarray(np.linalg.inv(to_primitive), dtype=np.float64))
 
     @classmethod
@@ -86,21 +86,23 @@ class ChangeOfBasis:
         return cls.by(np.array(bases, dtype=np.float64).reshape(-1, 3, 3))
 
     def __getitem__(self, row: int) -> ChangeOfBasis:
-        """The change of basis of one of the input cells."""
+        """The change of basis of the input cell with a number."""
         return ChangeOfBasis(self.to_primitive[row], self.to_conventional[row])
 
     def primitive(self, cells: ConventionalCells, rows: NDArray[np.integer] | None = None) -> PrimitiveCells:
-        """The primitive cells (..., 3, 3) of conventional ones.
+        """Convert conventional cells to primitive cells.
 
         Parameters
         ----------
+        cells : (..., 3, 3)
+            Conventional cells, rows a, b, c, angstrom.
         rows : (n,)
-            The input cell that each of n cells came from; None: the cells are the input cells themselves.
+            Number of the input cell from which each of n cells was found; None if the cells are the input cells.
         """
         return PrimitiveCells((self.to_primitive if rows is None else self.to_primitive[rows]) @ cells)
 
     def conventional(self, cells: PrimitiveCells, rows: NDArray[np.integer] | None = None) -> ConventionalCells:
-        """The conventional cells (..., 3, 3) of primitive ones; `rows` as for `primitive`."""
+        """Convert primitive cells (..., 3, 3) to conventional cells; `rows` is that of `primitive`."""
         return ConventionalCells((self.to_conventional if rows is None else self.to_conventional[rows]) @ cells)
 
 

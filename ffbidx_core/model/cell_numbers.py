@@ -37,6 +37,7 @@ class CellNumbers:
         return self._numbers.get(_bits(np.asarray(cell, dtype=np.float64)))
 
     def _of(self, cell: Array) -> int:
+        """The number of a cell (3, 3), which is added if it occurs for the first time."""
         number = self._numbers.setdefault(_bits(cell), len(self._cells))
         if number == len(self._cells):
             self._cells.append(cell)
@@ -44,5 +45,6 @@ class CellNumbers:
 
 
 def _bits(cell: Array) -> bytes:
+    """The bytes of a cell, by which equal cells are recognised."""
     # Adding 0 turns -0 into 0.
     return (cell + 0.0).tobytes()

@@ -36,6 +36,7 @@ def strains_and_rotations(cells: Array, references: Array) -> tuple[Array, Array
 
 
 def _decomposed(cells: XpArray, references: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
+    """Strains and rotations (n, 3, 3) of oriented cells, by polar decomposition."""
     u, s, vt = xp.linalg.svd(xp.linalg.inv(references) @ cells)
     return (u * s[..., None, :]) @ xp.swapaxes(u, -1, -2) - xp.eye(3), u @ vt
 

@@ -1,4 +1,4 @@
-"""Vectors of three numbers: the matrix of their vector product, axes across a ray."""
+"""Vectors in three dimensions: the matrix of the vector product, and axes across a ray."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from .xp import XpArray
 
 ACROSS = 0.6
-"""Largest component along x of the unit vector of a ray whose first axis is its vector product with x."""
+"""Component along x of a ray's unit vector below which the ray's first axis is the vector product with x."""
 
 
 def cross_matrix(vectors: XpArray, xp: ModuleType = np) -> XpArray:
-    """The matrices M (..., 3, 3) of vectors v (..., 3) with M w = v x w."""
+    """The matrices M (..., 3, 3) of vectors v (..., 3) such that M w is the vector product v x w."""
     x, y, z = xp.moveaxis(xp.asarray(vectors), -1, 0)
     o = xp.zeros_like(x)
     rows = ((o, -z, y), (z, o, -x), (-y, x, o))
@@ -21,20 +21,21 @@ def cross_matrix(vectors: XpArray, xp: ModuleType = np) -> XpArray:
 
 
 def axes_of_rays(x: XpArray, y: XpArray, z: XpArray, xp: ModuleType = np) -> list[list[XpArray]]:
-    """Three perpendicular unit vectors for each ray: two across the ray, then the direction of the ray itself.
+    """Three perpendicular unit vectors for each ray: two across the ray, then one along the ray.
 
-    The first is the vector product of the ray with x, or with y where the ray is near to x; the second that of the ray
-    with the first. A last fit weighs residuals by them, and two backends must choose the same ones.
+    The first vector is the vector product of the ray with x, or with y if the ray is close to x; the second is the
+    vector product of the ray with the first. The last fit weights residuals along these axes, which must therefore be
+    the same in all backends.
 
     Parameters
     ----------
     x, y, z : (...) float64
-        Components of the rays, of any length but 0.
+        Components of the rays, whose length must not be 0.
 
     Returns
     -------
     list
-        The components x, y and z, (...) float64, of the three unit vectors.
+        Components x, y and z, (...) float64, of the three unit vectors.
     """
     length = xp.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length

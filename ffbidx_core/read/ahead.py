@@ -66,6 +66,7 @@ class ReadAhead(Generic[T], Iterator[T]):
         return item  # type: ignore[return-value]
 
     def _next(self) -> object | None:
+        """The next item, or None at the end of the iterable and after the event `stop`."""
         while True:
             with contextlib.suppress(queue.Empty):
                 item = self._made.get(timeout=_PATIENCE)
@@ -80,12 +81,14 @@ class ReadAhead(Generic[T], Iterator[T]):
         self._thread.join(timeout=seconds)
 
     def _put(self, item: object) -> None:
+        """Hand over an item, unless the iterator is closed before there is room for it."""
         while not self._closed.is_set():
             with contextlib.suppress(queue.Full):
                 self._made.put(item, timeout=_PATIENCE)
                 return
 
     def _work(self) -> None:
+        """Produce the items, in the thread."""
         try:
             for item in self._items:
                 self._put(item)

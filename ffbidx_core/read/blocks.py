@@ -137,6 +137,7 @@ def read_frames(
 
 
 def _check(name: str, value: int | None, low: int) -> None:
+    """Check that a number, if it is given, is at least `low`."""
     if value is not None and value < low:
         raise ParameterError(name, value, f"at least {low}")
 

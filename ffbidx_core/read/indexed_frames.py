@@ -156,7 +156,7 @@ class RunInputs:
         return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
 
     def change_of_basis(self, input_cells: ConventionalCells) -> ChangeOfBasis:
-        """The changes of basis between the run's input cells (m, 3, 3) and their primitive cells."""
+        """The changes of basis between the run's conventional input cells (m, 3, 3) and their primitive cells."""
         rows = range(len(input_cells))
         return ChangeOfBasis.of_each(input_cells, [self.lattice_of(input_cells, row).centring for row in rows])
 

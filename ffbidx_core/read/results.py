@@ -164,6 +164,7 @@ class _Pieces:
         return results
 
     def _values(self, name: str, rows: slice = slice(None)) -> Any:
+        """Rows of the column with a name."""
         return _values(self.columns[name], self._path, COLUMNS[name], rows)
 
 

@@ -293,6 +293,7 @@ def _kind_of(result: Any) -> Any:
 
 
 def _value_of(result: Any, context: Any, builder: Any) -> Any:
+    """The LLVM value of the result of a formula."""
     if isinstance(result, tuple):
         values = [_value_of(part, context, builder) for part in result]
         return context.make_tuple(builder, _kind_of(result), values)

@@ -21,6 +21,7 @@ def cache_folder() -> Path:
 
 
 def _compiled(function: F, **options: Any) -> F:
+    """Compile a function with the cache of the CPU kernels."""
     return compiled.compiled(function, cache_folder(), **options)
 
 

@@ -75,6 +75,7 @@ class Lines:
         return lambda *operands: self._line(EXPRESSIONS[instruction], *operands)
 
     def _line(self, expression: str, *operands: Any) -> str:
+        """Write a line that assigns an expression to a new name, and return the name."""
         name, written = f"x{len(self.lines)}", expression.format(*map(text_of, operands))
         # Numba computes the sum of two 32-bit integers in 64 bits.
         if any(isinstance(x, ir.Constant) and x.type == ir.IntType(32) for x in operands):

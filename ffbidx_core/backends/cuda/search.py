@@ -37,9 +37,11 @@ class CudaSearch(CudaDevice):
     """Steps 1 to 3 of the search on one GPU; see `CudaDevice` for the parameter."""
 
     def _trims(self, p: Parameters) -> Any:
+        """The constants of the factors on the device."""
         return self._cached(("trims", p.triml, p.trimh, p.delta), lambda: trims_on_device(p))
 
     def _plan(self, plan: SearchPlan) -> Any:
+        """The arrays of a plan on the device, after the plan itself."""
         # The plan is kept as well, so that no other object gets its id.
         return self._cached(("plan", id(plan)), lambda: (plan, *plan_on_device(plan)))
 

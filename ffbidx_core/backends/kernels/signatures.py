@@ -138,11 +138,13 @@ class Signature:
         return tuple(made)
 
     def _other_names(self, given: Mapping[str, Any]) -> TypeError:
+        """The error for missing and unknown arguments."""
         names = [name for name, *_ in self._casts]
         missing, unknown = [name for name in names if name not in given], [name for name in given if name not in names]
         return TypeError(f"kernel {self.kernel}: missing arguments {missing}, unknown arguments {unknown}")
 
     def _misfit(self, name: str, value: Any, wanted: Any) -> TypeError:
+        """The error for an argument of a wrong type."""
         there = f"{type(value).__name__} of {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
         return TypeError(f"kernel {self.kernel}: {name} is {there}, not {wanted}")
 

@@ -272,7 +272,7 @@ class Geometry:
     groups : tuple of tuple of int
         Numbers of the panels in each group that is mounted together; a group may be part of another.
     collections : tuple of (str, tuple of tuple of int)
-        Names of levels of the detector, each with the groups of panels that make it up.
+        Levels of the detector by name, each with the groups of panels of which it consists.
     shift : (2,) of Reading or None
         Displacement of the detector along x and y that the files record for each frame, see `Detector.positions`. None
         if it is the same for all frames; it is then part of the panels' corners.

@@ -190,6 +190,7 @@ class PlacedPanels:
 
 
 def _at(panel: Panel, corner: list[float], fast: list[float], slow: list[float]) -> Panel:
+    """A copy of a panel with another corner and other axes."""
     return replace(panel, corner=_vector(corner), fast=_vector(fast), slow=_vector(slow))
 
 

@@ -16,7 +16,7 @@ Groups = tuple[tuple[int, ...], ...]
 """Numbers of the panels in each group that is mounted together; a group may be part of another."""
 
 Collections = tuple[tuple[str, Groups], ...]
-"""Names of levels of a detector, each with the groups that make it up."""
+"""Levels of a detector by name, each with the groups of panels of which it consists."""
 
 NEAR = 10.0
 """Gap in pixels below which two panels belong to one module, for a detector whose groups are not given."""
@@ -75,7 +75,13 @@ class PanelTree:
         return cls(np.concatenate(blocks, axis=1), np.array(depth, dtype=np.int64), members)
 
     def down_to(self, finest: Iterable[Iterable[int]]) -> PanelTree:
-        """The tree with those nodes only that hold one of some sets of panels: what is within a set moves with it."""
+        """The tree without the nodes inside sets of panels, each of which then moves as a rigid body.
+
+        Parameters
+        ----------
+        finest
+            Numbers of the panels in each set.
+        """
         sets = [set(group) for group in finest]
         kept = np.array([i == 0 or any(each <= set(m.tolist()) for each in sets) for i, m in enumerate(self.members)])
         members = [mine for mine, is_kept in zip(self.members, kept, strict=True) if is_kept]

@@ -181,7 +181,7 @@ class FrameBlock:
 class BatchResult(CrystalColumns, CellColumns):
     """The cells and crystals found on the F frames of a batch, as arrays in host memory.
 
-    Input cells are numbered within the batch.
+    The cells are primitive. Input cells are numbered within the batch.
 
     Attributes
     ----------
@@ -208,7 +208,4 @@ class BatchResult(CrystalColumns, CellColumns):
 
 @dataclass(kw_only=True)
 class ConventionalResult(BatchResult):
-    """Results of F frames whose `cells` are conventional: as a run counts, keeps and reports them.
-
-    A search gives a `BatchResult`, whose cells are primitive.
-    """
+    """Results of F frames with conventional cells, as a run keeps and reports them; a search gives primitive ones."""

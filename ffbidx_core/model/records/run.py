@@ -69,7 +69,7 @@ class RunRecord:
     versions
         Versions of Python and of the packages that made the run. A run may be resumed with other versions.
     cell_search
-        The search for an unknown cell (`--cell auto`) as `CellSearch.as_dict` gives it; empty where cells were given.
+        Record of the search for an unknown cell (`--cell auto`), see `CellSearch.as_dict`; empty if cells were given.
     """
 
     settings: dict[str, Any]
@@ -124,6 +124,7 @@ def _inputs_differ(then: Sequence[InputIdentity], now: Sequence[InputIdentity], 
 
 
 def _named(source: InputIdentity) -> str:
+    """The name of an input in messages."""
     return source.path if source.frame < 0 else f"{source.path}//{source.frame}"
 
 

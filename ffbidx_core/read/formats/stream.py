@@ -281,6 +281,7 @@ class StreamFile:
         chunk.panel.append(panel)
 
     def _number(self, word: str, place: str) -> float:
+        """The number that a word represents."""
         try:
             return float(word)
         except ValueError:

@@ -1,1 +1,1 @@
-"""Detector geometries: `any` reads all formats, each has a module, `choose` finds the one that a run uses."""
+"""Detector geometries: `any` reads all formats, each format has a module, and `choose` finds the geometry of a run."""

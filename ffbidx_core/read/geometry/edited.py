@@ -63,6 +63,7 @@ def _edited(geometry: Geometry, changed: Geometry) -> str:
 
 
 def _agree(written: Geometry, wanted: Geometry) -> bool:
+    """Whether two geometries have the same panel corners, distance and wavelength."""
     pairs = list(zip(written.detector.panels, wanted.detector.panels, strict=True))
     places = max(float(np.abs(np.subtract(a.corner, b.corner)).max()) for a, b in pairs)
     lengths = [(a.distance and a.distance.value is not None and a.distance.millimetres) for a in (written, wanted)]

@@ -17,7 +17,7 @@ def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
     ----------
     named
         Values of the lines `group_NAME` and `rigid_group_NAME`: names of panels, or in `group_NAME` also of other
-        groups. Collections of rigid groups are ignored, since they add no group.
+        groups. Lines of collections are ignored, since they only name groups of other lines.
     panels
         Names of the panels.
 
@@ -30,7 +30,7 @@ def groups_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Groups:
 
 
 def collections_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Collections:
-    """The groups of each line `rigid_group_collection_NAME` of a CrystFEL geometry file, by that name.
+    """The collections of rigid groups in a CrystFEL geometry file, from the lines `rigid_group_collection_NAME`.
 
     Parameters
     ----------
@@ -38,6 +38,11 @@ def collections_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Col
         Values of the lines of groups and of collections: names of panels, and names of groups.
     panels
         Names of the panels.
+
+    Returns
+    -------
+    tuple of (str, tuple of tuple of int)
+        Name of each collection, and the numbers of the panels in each of its groups.
     """
     members = _members(named, panels)
     found = (
@@ -49,11 +54,12 @@ def collections_of_lines(named: Mapping[str, str], panels: Sequence[str]) -> Col
 
 
 def _names(value: str) -> list[str]:
+    """The names in a value, which are separated by commas or blanks."""
     return value.replace(",", " ").split()
 
 
 def _members(named: Mapping[str, str], panels: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The numbers of the panels of each group by its name."""
+    """Numbers of the panels in each group, by the name of the group."""
     members = {
         key.removeprefix(RIGID).removeprefix(GROUP): _names(value)
         for key, value in named.items()

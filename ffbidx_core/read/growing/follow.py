@@ -102,7 +102,7 @@ class Follower:
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
     def wait(self, geometry: GivenGeometry | None, show: Callable[[str], object]) -> list[Source]:
-        """Wait for the first file that can be read, and show what is wrong with others; all there are at the end."""
+        """Wait for the first readable file and show problems of others; return it, or at the end all existing files."""
         shown = set()
         while not self._ending.has_come():
             self._find()

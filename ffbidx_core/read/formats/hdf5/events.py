@@ -182,6 +182,7 @@ class EventsFile(OpenHdf5):
         return self._row(name, event.dims[0] if event.dims else 0)
 
     def _list(self, name: str, node: h5py.Group | h5py.Dataset) -> Array:
+        """The peaks (n, 3) in a dataset of the kind list3."""
         shape: tuple[int, ...] = getattr(node, "shape", None) or ()
         if len(shape) != 2 or shape[1] not in _WIDTHS:
             raise InputError(self.path, f"has the shape {shape}, expected (n, 3) or (n, 4): fs, ss, intensity", name)
@@ -192,6 +193,7 @@ class EventsFile(OpenHdf5):
             return np.asarray(dataset[:, :3], dtype=np.float64)
 
     def _row(self, name: str, row: int) -> Array:
+        """The peaks (n, 3) in a row of a CXI group."""
         counts = self.dataset(f"{name}/{COUNT}", "fiu", (None,))
         tables = [self.dataset(f"{name}/{each}", "fiu", (None, None)) for each in (FS, SS, INTENSITY)]
         if row >= min(len(each) for each in (counts, *tables)):

@@ -180,6 +180,7 @@ class Hdf5File(OpenHdf5):
         return read_parts(self._parts(frames), self._read)
 
     def _parts(self, frames: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Parts of some frames, each with at most `MOST_SPOTS` spots or one frame."""
         if len(frames) == 0:
             return
         span = self._span(np.arange(frames[0], frames[-1] + 1))
@@ -190,6 +191,7 @@ class Hdf5File(OpenHdf5):
             frames, ends = frames[fit:], ends[fit:] - ends[fit - 1]
 
     def _read(self, frames: NDArray[np.int64]) -> RawFrames:
+        """The frames with the given numbers."""
         runs = np.split(frames, np.flatnonzero(np.diff(frames) != 1) + 1)
         spans = [self._span(run) for run in runs]
         with errors_of(self.path, f"frame {frames[0]}"):
@@ -256,6 +258,7 @@ class Hdf5File(OpenHdf5):
             return np.asarray(self._offsets[run[0] : run[-1] + 2], dtype=np.int64)
 
     def _names(self, run: NDArray[np.int64]) -> list[str]:
+        """Names of consecutive frames."""
         if self._ids is None:
             return [""] * len(run)
         return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
