@@ -71,17 +71,15 @@ def command(
     """
     from contextlib import closing
 
-    from ffbidx_core.cell_search import Frames, find_cells
-    from ffbidx_core.cell_search.words import none_in_words, sentences
-    from ffbidx_core.devices import open_devices
-    from ffbidx_core.errors import NoCell
-    from ffbidx_core.read import expand_inputs, read_blocks, with_events_found
+    from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.cells.input_cell import read_input_cell
+    from ffbidx_core.read.files.content import check_is_there
     from ffbidx_core.write import check_output, write_file
-    from ffbidx_core.write.formats.cell import cell_text
 
     sources = expand_inputs(inputs)
     paths = [source.path for source in sources]
+    if len(paths) == 1:
+        check_is_there(*paths)
     for path in (output, png):
         if path is not None:
             check_output(path, overwrite, [*paths, options["geometry"] or ""])
@@ -90,6 +88,14 @@ def command(
 
         require_matplotlib()
     given = [read_input_cell(text) for text in known]
+
+    from ffbidx_core.cell_search import Frames, find_cells
+    from ffbidx_core.cell_search.words import none_in_words, sentences
+    from ffbidx_core.devices import open_devices
+    from ffbidx_core.errors import NoCell
+    from ffbidx_core.read import read_blocks, with_events_found
+    from ffbidx_core.write.formats.cell import cell_text
+
     geometry, _ = Experiment(**options).chosen(paths)
     found_on = Frames.of_blocks(read_blocks(with_events_found(sources, geometry), geometry=geometry), frames)
 

@@ -54,7 +54,7 @@ def command(
     from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
     from ffbidx_core.write import Output
-    from ffbidx_core.write.outputs import TO_STDOUT, formats_of
+    from ffbidx_core.write.formats.names import TO_STDOUT, formats_of
 
     experiment = Experiment(**options)
     sources = expand_inputs(inputs)
@@ -75,7 +75,7 @@ def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, 
     from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record, results_in_pieces
     from ffbidx_core.write import Output
-    from ffbidx_core.write.outputs import RESULTS_FILE, TO_STDOUT
+    from ffbidx_core.write.formats.names import RESULTS_FILE, TO_STDOUT
     from ffbidx_core.write.record import record_of
 
     header, record = read_record(path)
@@ -109,8 +109,8 @@ def _convert_spots(
     from ffbidx_core.read import read_frames
     from ffbidx_core.read.geometry.choose import first_geometry
     from ffbidx_core.write import write_file
+    from ffbidx_core.write.formats.names import RESULTS_FILE
     from ffbidx_core.write.formats.spots import SpotsWriter
-    from ffbidx_core.write.outputs import RESULTS_FILE
 
     for output, wanted in chosen.items():
         if wanted != RESULTS_FILE:

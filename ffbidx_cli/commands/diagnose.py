@@ -29,6 +29,10 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
     """
     from contextlib import closing, nullcontext
 
+    from ffbidx_core.read.files.content import check_is_there
+
+    check_is_there(results)
+
     from ffbidx_cli.console import working
     from ffbidx_core.devices import open_devices
     from ffbidx_core.diagnose.as_json import as_dict

@@ -70,19 +70,23 @@ def command(
     """
     from contextlib import closing, nullcontext
 
-    from ffbidx_core.devices import open_devices
-    from ffbidx_core.errors import NothingProcessed
-    from ffbidx_core.panels.of_run import refine_results
-    from ffbidx_core.panels.words import as_dict, rows_of, sentences
+    from ffbidx_core.read.files.content import check_is_there
     from ffbidx_core.write import check_output, write_file
-    from ffbidx_core.write.formats.refined import check_suffix, refined_text
 
+    check_is_there(results)
     for path in filter(None, (output, millepede, png)):
         check_output(path, overwrite, [results, *([geometry] if geometry else [])])
     if png is not None:
         from ffbidx_core.report import require_matplotlib
 
         require_matplotlib()
+
+    from ffbidx_core.devices import open_devices
+    from ffbidx_core.errors import NothingProcessed
+    from ffbidx_core.panels.of_run import refine_results
+    from ffbidx_core.panels.words import as_dict, rows_of, sentences
+    from ffbidx_core.write.formats.refined import check_suffix, refined_text
+
     with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
         found = refine_results(results, devices, geometry, level=level)
     refined, names = found.refined, found.names

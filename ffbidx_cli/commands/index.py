@@ -76,7 +76,8 @@ def command(
         if not quiet:
             click.echo(text, err=True)
 
-    with prepared(request, waiting=not print_config, named=True, show=show) as run:
+    writes = not (print_config or dry_run)
+    with prepared(request, waiting=not print_config, named=True, writes=writes, show=show) as run:
         if print_config:
             from ffbidx_core.write.record import as_toml
 

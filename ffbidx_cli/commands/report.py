@@ -41,14 +41,17 @@ def command(
     """Report on a run in pictures and words, as one HTML file that needs no network, and briefly in the terminal."""
     from contextlib import closing, nullcontext
 
-    from ffbidx_cli.console import working
     from ffbidx_cli.pictures import show_report, stem_of
+    from ffbidx_core.read.files.content import check_is_there
     from ffbidx_core.report import require_matplotlib
     from ffbidx_core.write import check_output, write_file
 
     require_matplotlib()
+    check_is_there(results)
     output = f"{stem_of(results)}.report.html" if output is None else output
     check_output(output, overwrite, [results])
+
+    from ffbidx_cli.console import working
     from ffbidx_core.devices import open_devices
     from ffbidx_core.report.page import page
     from ffbidx_core.report.report import make_report

@@ -24,10 +24,10 @@ from ..run.input_cells import index_batch
 from ..run.job import Job
 from ..run.judgement import judged
 from ..run.learning.settling import BEAM_OFF, Settled, moved_block
-from ..run.preparation import input_cells_of
+from ..run.request import input_cells_of
 from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store
-from ..write.outputs import RESULTS_FILE
+from ..write.formats.names import RESULTS_FILE
 from .answers import Answer, answers_of
 from .frames import Placing
 from .keeper import Keeper

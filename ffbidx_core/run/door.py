@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..model.records.results import Results
 from ..read.results_file import ResultsFile, open_results
 from ..write import ResultsWriter
-from ..write.outputs import RESULTS_FILE
+from ..write.formats.names import RESULTS_FILE
 from . import pipeline
 from .outcome import Outcome
 from .preparation import PreparedRun, prepared

@@ -1,8 +1,11 @@
-"""The preparation of a run: from its request to its job and its store."""
+"""The preparation of a run: from its request to its job and its store.
+
+Modules that read, compute and write are imported in functions: an error that the names of files and the text of cells
+show must not wait for the import of HDF5 and Numba.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import threading
@@ -10,30 +13,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..errors import InputError, UsageError
-from ..model.lattice import InputCell
+from ..errors import UsageError
 from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
-from ..read import Source, expand_inputs, with_events_found
-from ..read.arrays import NAME, SpotArrays
-from ..read.cells.input_cell import centred_cell_of, input_cell_of, read_input_cell
-from ..read.files.inputs import STANDARD_INPUT, names_to_follow
+from ..read.files.content import check_is_there
+from ..read.files.inputs import STANDARD_INPUT, Source, expand_inputs, names_to_follow
 from ..read.files.probe import Prober, probing
-from ..read.formats.open import open_spots
-from ..read.geometry.choose import first_without_pixels
-from ..read.growing.follow import Follower
-from ..read.indexed_frames import NO_PIXELS, RunInputs, image_of
-from ..write import MemoryStore, Output, PartsStore, Store, TableStream
-from ..write.formats.sol import check_name
-from ..write.keep import keep_spots
-from ..write.outputs import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, formats_of, names_of_share
-from . import pipeline
-from .job import Job
-from .request import FOLLOWED_BY_SIZE, RunRequest, is_auto
-from .summary import Progress, Summary
+from ..write.check import WAYS_ON, check_output
+from ..write.formats.names import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, files_of, formats_of, names_of_share
+from .request import FOLLOWED_BY_SIZE, RunRequest, input_cells_of, is_cell_file
+
+if TYPE_CHECKING:
+    from ..read.growing.follow import Follower
+    from ..write import Store
+    from .job import Job
+    from .summary import Progress, Summary
 
 
 @dataclass(frozen=True)
@@ -69,12 +64,8 @@ class PreparedRun:
 
         `find` is called with messages of the search for an unknown input cell; None: there is no search.
         """
-        paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
-        share = request.share
-        if share is not None:
-            paths = names_of_share(paths, *share, overwrite=request.overwrite)
-        outputs = formats_of(paths, request.output_format)
-        return cls(request, sources, outputs, _job_of(request, sources, paths, follower, find))
+        outputs = _outputs_of(request, sources, named)
+        return cls(request, sources, outputs, _job_of(request, sources, list(outputs), follower, find))
 
     def store(self, write: Callable[[bytes], None]) -> Store:
         """The store of the results, made after checking that the outputs can be written.
@@ -91,10 +82,16 @@ class PreparedRun:
         OutputError
             If an output cannot be written, exists already, or is an input.
         """
+        from ..read.indexed_frames import RunInputs
+        from ..write import MemoryStore, Output, PartsStore, TableStream
+
         if not self.outputs:
             return MemoryStore()
         self._check_pixels()
-        self._check_names()
+        if "sol" in self.outputs.values():
+            from ..write.formats.sol import check_names
+
+            check_names([source.path for source in self.sources], self.job.geometry)
         if list(self.outputs) == [TO_STDOUT]:
             return TableStream(write)
         request, job = self.request, self.job
@@ -103,31 +100,17 @@ class PreparedRun:
             Output(path, wanted, inputs, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
         ]
         store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume)
-        read = [source.path for source in self.sources] + [os.fspath(cell) for cell in request.cells if _is_file(cell)]
-        store.check([*read, os.fspath(request.geometry or "")])
+        store.check(_files_read(request, self.sources))
         return store
 
     def _check_pixels(self) -> None:
+        from ..read.geometry.choose import first_without_pixels
+        from ..read.indexed_frames import NO_PIXELS
+
         needing = [path for path, wanted in self.outputs.items() if wanted in WITH_PIXELS]
         paths = [source.path for source in self.sources]
         if needing and (without := first_without_pixels(paths, self.job.geometry)):
             raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
-
-    def _check_names(self) -> None:
-        """Refuse names that a .sol file cannot hold, as far as the first frame shows them."""
-        if "sol" not in self.outputs.values():
-            return
-        geometry = self.job.geometry
-        for source in self.sources:
-            check_name(source.path)
-        for source in self.sources:
-            with (
-                contextlib.suppress(InputError),
-                contextlib.closing(open_spots(source.path, geometry)) as file,
-            ):
-                for raw in file.read(np.arange(min(file.n_frames, 1))):
-                    check_name(*image_of(source.path, 0, raw.ids[0]))
-                return
 
     def index(
         self,
@@ -139,6 +122,8 @@ class PreparedRun:
         """Index the frames in this process, or on the workers of a dask cluster; see `pipeline.index`."""
         stop = stop or threading.Event()
         if self.request.dask is None:
+            from . import pipeline
+
             return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
 
         from ..devices.dask_cluster import open_cluster
@@ -150,8 +135,10 @@ class PreparedRun:
 
     def keep_spots(self) -> None:
         """Add the spots to the results files among the outputs, if the request asks for it."""
-        for path, wanted in self.outputs.items():
-            if self.request.keep_spots and wanted == RESULTS_FILE:
+        if self.request.keep_spots:
+            from ..write.keep import keep_spots
+
+            for path in (path for path, wanted in self.outputs.items() if wanted == RESULTS_FILE):
                 keep_spots(path)
 
 
@@ -161,6 +148,7 @@ def prepared(
     *,
     waiting: bool = True,
     named: bool = False,
+    writes: bool = True,
     show: Callable[[str], object] = lambda text: None,
 ) -> Iterator[PreparedRun]:
     """A context with the run that a request describes; in it, a child process first opens each input, which may hang.
@@ -173,17 +161,21 @@ def prepared(
         Whether a run that follows its inputs waits here for its first file, which determines format and geometry.
     named
         Whether an output without a name gets the name of the first input; otherwise the results stay in memory.
+    writes
+        Whether the run will write its outputs, so that an output that cannot be written is an error here.
     show
         Function that is called with a message about what the run waits for.
 
     Raises
     ------
-    InputError, CellError, UsageError, ParameterError
+    InputError, CellError, UsageError, ParameterError, OutputError
         If inputs, cells, geometries or outputs cannot be used.
     """
     names = request.input_names
     follower = None
     if request.follow:
+        from ..read.growing.follow import Follower
+
         stop_file = None if request.stop_file is None else os.fspath(request.stop_file)
         follower = Follower(
             names_to_follow(names), stop_file=stop_file, stop_after=request.stop_after, leave_out=request.output_names
@@ -192,6 +184,8 @@ def prepared(
     with probing(_prober_of(request, sources)):
         if follower is not None and waiting:
             sources = _first_sources(request, follower, show)
+        elif follower is None:
+            _check_files(request, sources, named, writes)
         yield PreparedRun.of(request, sources, follower, named, show if waiting else None)
 
 
@@ -205,12 +199,49 @@ def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
 def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; errors in the request are raised before the wait."""
     input_cells_of(request)
-    for path, wanted in formats_of(request.output_names, request.output_format).items():
-        if path != TO_STDOUT:
-            output = Output(path, wanted)
-            output.check(request.overwrite or request.resume, follower.inputs_among(output.files))
+    files = _files_written(formats_of(request.output_names, request.output_format))
+    _check_writable(request, files, follower.inputs_among(files))
     known = request.chosen([])[0] if request.geometry is not None else None
     return follower.wait(known, show) or follower.named
+
+
+def _check_files(request: RunRequest, sources: Sequence[Source], named: bool, writes: bool) -> None:
+    """Raise what is wrong with the files of a request as far as their names and the text of the cells show it.
+
+    Raises
+    ------
+    InputError, CellError, UsageError, OutputError
+        As the run would raise them, once it has read so far.
+    """
+    if len(sources) == 1:
+        check_is_there(sources[0].path)
+    input_cells_of(request)
+    files = _files_written(_outputs_of(request, sources, named))
+    if writes:
+        _check_writable(request, files, _files_read(request, sources))
+
+
+def _outputs_of(request: RunRequest, sources: Sequence[Source], named: bool) -> dict[str, str]:
+    """The format of each output, by its path; see `prepared` for `named`."""
+    paths = request.output_names or ([f"{PurePath(sources[0].path).stem}.ffbidx.h5"] if named else [])
+    if (share := request.share) is not None:
+        paths = names_of_share(paths, *share, overwrite=request.overwrite)
+    return formats_of(paths, request.output_format)
+
+
+def _files_written(outputs: dict[str, str]) -> list[str]:
+    return [file for path, wanted in outputs.items() if path != TO_STDOUT for file in files_of(path, wanted)]
+
+
+def _check_writable(request: RunRequest, files: Sequence[str], inputs: Sequence[str]) -> None:
+    for file in files:
+        check_output(file, request.overwrite or request.resume, inputs, ways_on=WAYS_ON)
+
+
+def _files_read(request: RunRequest, sources: Sequence[Source]) -> list[str]:
+    """The files that a run reads, which no output may replace."""
+    cells = [os.fspath(cell) for cell in request.cells if is_cell_file(cell)]
+    return [*(source.path for source in sources), *cells, os.fspath(request.geometry or "")]
 
 
 def _job_of(
@@ -221,6 +252,11 @@ def _job_of(
     find: Callable[[str], object] | None,
 ) -> Job:
     """The job that a request describes."""
+    from ..read.arrays import NAME, SpotArrays
+    from ..read.cells.input_cell import centred_cell_of
+    from ..read.events_named import with_events_found
+    from .job import Job
+
     geometry, half_pixel_shift = request.chosen([source.path for source in sources])
     cells = input_cells_of(request)
     if not cells and not request.finds_cell and (own := centred_cell_of(source.path for source in sources)):
@@ -260,16 +296,3 @@ def _job_of(
     if share is not None:
         job = job.share(*share)
     return dataclasses.replace(job, config=request.options(list(map(str, named))))
-
-
-def input_cells_of(request: RunRequest) -> list[InputCell]:
-    """The known input cells for all frames."""
-    return [
-        read_input_cell(os.fspath(cell)) if _is_file(cell) else input_cell_of(cell, f"cells[{number}]")
-        for number, cell in enumerate(request.cells)
-        if not is_auto(cell)
-    ]
-
-
-def _is_file(cell: Any) -> bool:
-    return isinstance(cell, (str, os.PathLike)) and not is_auto(cell)

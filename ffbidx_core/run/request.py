@@ -10,12 +10,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError, UsageError
 from ..parameters import Parameters
 from ..ranges import check_ranges
 from .sections import Experiment, Following, Inputs, Machine, Method, Outputs
+
+if TYPE_CHECKING:
+    from ..model.lattice import InputCell
 
 FOLLOWED_BY_SIZE = ("max_input_cells", "max_output_cells")
 """Parameters that are set to the number of cells unless they are given."""
@@ -169,7 +172,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
                 raise UsageError(f"{name} and spots: {why}")
 
     def _check_outputs(self, dry_run: bool, as_json: bool) -> None:
-        from ..write.outputs import RESULTS_FILE, TABLE, TO_STDOUT, formats_of
+        from ..write.formats.names import RESULTS_FILE, TABLE, TO_STDOUT, formats_of
 
         to_stdout = TO_STDOUT in self.output_names
         if as_json and to_stdout:
@@ -248,6 +251,22 @@ def names_of(field: dataclasses.Field[Any]) -> list[str]:
 def is_auto(cell: Any) -> bool:
     """Whether an input cell of a request is to be found (`auto`); if a file of this name exists, it is read instead."""
     return isinstance(cell, str) and cell == AUTO and not os.path.lexists(cell)
+
+
+def input_cells_of(request: RunRequest) -> list[InputCell]:
+    """The input cells for all frames that are known."""
+    from ..read.cells.input_cell import input_cell_of, read_input_cell
+
+    return [
+        read_input_cell(os.fspath(cell)) if is_cell_file(cell) else input_cell_of(cell, f"cells[{number}]")
+        for number, cell in enumerate(request.cells)
+        if not is_auto(cell)
+    ]
+
+
+def is_cell_file(cell: Any) -> bool:
+    """Whether an input cell of a request is given as a text: the name of a file, or numbers with commas."""
+    return isinstance(cell, (str, os.PathLike)) and not is_auto(cell)
 
 
 def _is_one(value: Any) -> bool:

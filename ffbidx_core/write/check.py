@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from ..errors import OutputError, UsageError
 from .atomic import failed
 
+WAYS_ON = "--overwrite, or --resume to go on with its run"
+"""Options for an output of a run that is there."""
+
 
 def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways_on: str = "--overwrite") -> None:
     """Raise an error before the run if an output could not be written after it.

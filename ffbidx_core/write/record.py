@@ -11,8 +11,6 @@ from typing import Any
 from ..model.records.results import ResultsHeader
 from ..model.records.run import InputIdentity, RunRecord
 
-SUFFIX = ".toml"
-"""Suffix of the file with the record, beside an output that has no place for it."""
 TABLES = ("made_by", "converted", "input")
 """Names of the tables of a record, which are not options."""
 COMMENT = (

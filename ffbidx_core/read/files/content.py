@@ -27,6 +27,22 @@ _NO_PICKLE = (
 _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
+def check_is_there(path: str) -> None:
+    """Refuse the name of a file that is not there.
+
+    Raises
+    ------
+    InputError
+        With the system's reason.
+    """
+    try:
+        os.stat(path)
+    except ValueError:
+        raise InputError(repr(path), "is no file name") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
 def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:
     """The text of a file, or None if the file is HDF5.
 

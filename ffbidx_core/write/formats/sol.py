@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from ...errors import UsageError
+import numpy as np
+
+from ...errors import InputError, UsageError
 from ...model.cell import reciprocal
+from ...model.detector.panels import GivenGeometry
 from ...model.records.results import Results
+from ...read.formats.open import open_spots
 from ...read.indexed_frames import RunInputs, image_of
 
 _LINE_END, _PARTS_EVENT = re.compile(r"[\r\n]"), re.compile(r"[ \t,\r\n]")
@@ -51,3 +56,22 @@ def check_name(image: str, event: str = "") -> None:
             f"{image} {event}: a .sol file takes no names of events with blanks or commas in them; -o run.stream takes "
             "such names"
         )
+
+
+def check_names(paths: Sequence[str], geometry: GivenGeometry | None) -> None:
+    """Refuse inputs with names that a .sol file cannot hold, as far as the first frame shows them; see `check_name`.
+
+    Parameters
+    ----------
+    paths
+        The spot files.
+    geometry
+        For peaks in detector pixels; None: each file's own.
+    """
+    for path in paths:
+        check_name(path)
+    for path in paths:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            for raw in file.read(np.arange(min(file.n_frames, 1))):
+                check_name(*image_of(path, 0, raw.ids[0]))
+            return

@@ -16,16 +16,15 @@ from ...read.files.identity import identities
 from ...read.files.inputs import Source
 from ...read.results import read_run, results_in_pieces
 from ...read.results_file import ResultsFile, open_results
+from ..check import WAYS_ON
 from ..ending import Ending
+from ..formats.names import RESULTS_FILE
 from ..join import JoinAhead, are_large, write_joined
-from ..outputs import RESULTS_FILE, Output
+from ..outputs import Output
 from ..record import record_of
 from ..results import results_file
 from ..stores import Saved
 from .folder import SUFFIX, PartsFolder
-
-WAYS_ON = "--overwrite, or --resume to go on with its run"
-"""Options that an error suggests for an existing output."""
 
 
 class PartsStore:

@@ -3,7 +3,7 @@
 from ffbidx_core.run import on_cluster
 from ffbidx_core.run.job import Job
 from ffbidx_core.write import Output, PartsStore
-from ffbidx_core.write.outputs import format_of
+from ffbidx_core.write.formats.names import format_of
 from tests.helpers.frames import CELL
 from tests.helpers.runs.faults import QUICK, run
 

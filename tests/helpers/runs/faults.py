@@ -16,7 +16,7 @@ from ffbidx_core.read import Source
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.pipeline import Outcome, index
 from ffbidx_core.write import Output, PartsStore
-from ffbidx_core.write.outputs import format_of
+from ffbidx_core.write.formats.names import format_of
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import CELL, frame
 
