@@ -17,6 +17,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "results": diagnosis.path,
         "frames": diagnosis.n_frames,
+        "doubt": diagnosis.doubt,
         "frames_by_lattices": diagnosis.lattices,
         "cells": [{name: _plain(value) for name, value in vars(cell).items()} for cell in diagnosis.cells],
         "frames_sampled": diagnosis.n_sampled,

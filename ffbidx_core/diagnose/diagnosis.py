@@ -82,6 +82,8 @@ class Diagnosis:
         Number of frames of the sample; 0 if its spots cannot be read.
     missing : list of str
         Reasons why spots cannot be read.
+    doubt : str
+        Reason why the crystals of the run are not to be believed, in the words of its summary; empty if there is none.
     experiment : ExperimentFinding or None
         Errors of beam, distance and cell; None if they cannot be determined.
     panels : RefinedRun or None
@@ -115,6 +117,7 @@ class Diagnosis:
     lattice: Lattice | None = None
     n_sampled: int = 0
     missing: list[str] = field(default_factory=list)
+    doubt: str = ""
     experiment: ExperimentFinding | None = None
     panels: RefinedRun | None = None
     pixels: Pixels | None = None
@@ -152,10 +155,11 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     found = found or read_columns(path)
     diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
     try:
-        header, _, record, _, learned = read_run(path)
+        header, _, record, mark, learned = read_run(path)
     except InputError as error:
         diagnosis.missing.append(str(error))
         return diagnosis
+    diagnosis.doubt = mark.contest.doubt
     if learned:
         diagnosis.moved = learned[0].beam_shift
     inputs = RunInputs.of_header(header, None, record, path)

@@ -29,7 +29,7 @@ AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis as sentences: what to type next, and then why."""
-    parts = (_next, _why, _lattices, _spots, _cells, _settings)
+    parts = (_next, _doubt, _why, _lattices, _spots, _cells, _settings)
     return [sentence for part in parts for sentence in part(diagnosis)]
 
 
@@ -235,6 +235,12 @@ def next_command(diagnosis: Diagnosis) -> str:
     stem = os.path.splitext(diagnosis.path)[0].removesuffix(".ffbidx")
     options = " ".join(_options(diagnosis.advice))
     return f"ffbidx index --config {shlex.quote(diagnosis.path)} {options} -o {shlex.quote(f'{stem}.next.h5')}"
+
+
+def _doubt(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the reason why the crystals of the run are not to be believed, in the words of its summary."""
+    if diagnosis.doubt:
+        yield f"Doubt: {diagnosis.doubt}."
 
 
 def _why(diagnosis: Diagnosis) -> Iterator[str]:

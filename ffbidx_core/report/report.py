@@ -20,7 +20,7 @@ from ..model.percentiles import median_and_spread
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import ADVICE, FrameReason
-from ..model.records.run import RunRecord
+from ..model.records.run import Mark, RunRecord
 from ..parameters import Parameters
 from ..read.results import read_run
 from .cell_picture import search_pictures
@@ -121,9 +121,10 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     rows = [row for row in rows if per_cell[row]]
     poles = {row: _poles(found, row) for row in rows}
     diagnosis = make_diagnosis(path, devices, found) if diagnose else None
+    record, mark = _run(path)
     with styled():
         drawn = list(pictures(found, rows, poles))
-        drawn += search_pictures(path, found, _record(path).cell_search)
+        drawn += search_pictures(path, found, record.cell_search)
         if diagnosis is not None and diagnosis.experiment is not None:
             drawn.append(residual_picture(diagnosis.experiment))
         if diagnosis is not None and diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
@@ -132,11 +133,11 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
     return Report(
         path,
         _facts(found),
-        list(_remarks(found, poles, int((per_cell > 0).sum()))),
+        _remarks(found, poles, int((per_cell > 0).sum()), mark.contest.doubt),
         {row: _cell_rows(found, row) for row in rows},
         _files(found)[:MOST_FILES],
         max(0, len(found.sources) - MOST_FILES),
-        _problems(path),
+        list(mark.problems),
         [
             ("ffbidx", found.header.ffbidx_version),
             ("method", found.header.method),
@@ -148,22 +149,18 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         [] if diagnosis is None else sentences(diagnosis),
         crystal_rows(found),
         failed_rows(found),
-        _command(path),
+        command_line(record.config),
         f"{datetime.fromtimestamp(os.stat(path).st_mtime):%Y-%m-%d %H:%M}",
     )
 
 
-def _command(path: str) -> str:
-    """The command line of the run, from the options in its results; empty if they hold none."""
-    return command_line(_record(path).config)
-
-
-def _record(path: str) -> RunRecord:
-    """The record of the run in its results; an empty record if they hold none."""
+def _run(path: str) -> tuple[RunRecord, Mark]:
+    """The record of the run and its notes in its results; both are empty if the results hold none."""
     try:
-        return read_run(path)[2]
+        _, _, record, mark, _ = read_run(path)
     except InputError:
-        return RunRecord({}, ())
+        return RunRecord({}, ()), Mark()
+    return record, mark
 
 
 def _poles(found: RunColumns, row: int) -> list[PoleFigure]:
@@ -187,8 +184,10 @@ def _facts(found: RunColumns) -> list[tuple[str, str]]:
     return facts
 
 
-def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int) -> list[str]:
-    remarks = [] if found.complete else ["The run was stopped before its end."]
+def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int, doubt: str) -> list[str]:
+    remarks = [f"Doubt: {doubt}."] if doubt else []
+    if not found.complete:
+        remarks.append("The run was stopped before its end.")
     bad = int((found.status == FrameStatus.BAD_SPOTS).sum())
     unreadable = int((found.status == FrameStatus.UNREADABLE).sum())
     if bad:
@@ -197,7 +196,8 @@ def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int
         remarks.append(f"{unreadable} inputs and frames could not be read.")
     if not len(found.cells):
         remarks.append("No crystal was found.")
-    remarks += _chance_remarks(found)
+    if not doubt:
+        remarks += _chance_remarks(found)
     remarks += _reason_remarks(found)
     remarks += _orientation_remarks(poles)
     if n_cells > len(poles):
@@ -258,13 +258,6 @@ def _files(found: RunColumns) -> list[tuple[str, int, float]]:
     n = np.diff(np.append(found.first_frames, found.n_frames))
     indexed = np.add.reduceat(found.indexed.astype(np.int64), found.first_frames)
     return list(zip(found.sources, n.tolist(), (indexed / n).tolist(), strict=True))
-
-
-def _problems(path: str) -> list[str]:
-    try:
-        return list(read_run(path)[3].problems)
-    except InputError:
-        return []
 
 
 def _parameters(found: RunColumns) -> list[tuple[str, str, str]]:

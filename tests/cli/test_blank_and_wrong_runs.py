@@ -10,6 +10,7 @@ from ffbidx_core import read_results
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read.results import read_run
+from ffbidx_core.report.report import make_report
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import false_spots, frame
@@ -95,9 +96,21 @@ def test_crystals_of_another_cell_are_doubted_in_summary_json_and_results(judged
     assert kept["n_frames"] == ran.summary["indexed"]
 
 
-def test_crystals_of_the_right_cell_are_not(judged):
+def test_diagnosis_and_report_have_the_doubt_in_the_words_of_the_summary(judged, run):
+    doubt = judged("79,79,45,90,90,90", "--json").summary["doubt"]
+    diagnosed = json.loads(run("diagnose", "a.ffbidx.h5", "--no-try", "--json").out)
+    assert diagnosed["doubt"] == doubt
+    assert f"Doubt: {doubt}." in diagnosed["words"]
+    report = make_report("a.ffbidx.h5", diagnose=False)
+    assert report.remarks[0] == f"Doubt: {doubt}."
+    assert not any("work of chance" in remark for remark in report.remarks)
+
+
+def test_crystals_of_the_right_cell_are_not(judged, run):
     ran = judged("79,79,38,90,90,90", "--json")
     assert ran.summary["doubt"] == ""
+    assert "Doubt" not in run("diagnose", "a.ffbidx.h5", "--no-try").out
+    assert not any(remark.startswith("Doubt") for remark in make_report("a.ffbidx.h5", diagnose=False).remarks)
     assert ran.summary["indexed"] == 24
     assert read_run("a.ffbidx.h5")[3].contest.n_frames == 16
 
