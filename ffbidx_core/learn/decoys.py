@@ -74,7 +74,8 @@ def contest(devices: Devices, frames: IndexedSpots) -> Contest:
     beams = _evidence(devices, frames, moved, frames.cell, p)
     unlike = np.max([*cells, *beams[:DIRECTIONS]], axis=0)
     beaten = own < np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
-    return Contest(frames.n_frames, int(beaten.sum()), int((CLOSE * own < unlike).sum()))
+    close = CLOSE * own < unlike
+    return Contest(frames.n_frames, int(beaten.sum()), int(close.sum()), n_unclear=int((beaten | close).sum()))
 
 
 def decoy_cells(cell: PrimitiveCells) -> Iterator[PrimitiveCells]:

@@ -102,13 +102,18 @@ def test_contests_add_up_and_few_frames_say_nothing():
     assert not Contest().is_lost
     assert not Contest(1, 1, 1).is_lost
     assert Contest(3, 0, 3).is_lost
-    # One or two that are close are doubted where hardly any frame is indexed.
+    # Few crystals are doubted if half of them are beaten or close, where hardly any frame is indexed.
     assert Contest(1, 0, 1, n_searched=100).is_lost
     assert Contest(2, 0, 2, n_searched=100).is_lost
     assert not Contest(2, 0, 2, n_searched=12).is_lost
-    assert not Contest(2, 0, 1, n_searched=100).is_lost
+    assert Contest(2, 0, 1, n_searched=100).is_lost
+    assert Contest(3, 1, 1, n_searched=100, n_unclear=2).is_lost
+    assert not Contest(3, 1, 1, n_searched=100, n_unclear=1).is_lost
+    assert not Contest(3, 1, 1, n_searched=20, n_unclear=2).is_lost
+    assert not Contest(0, n_searched=100).is_lost
     assert Contest(48, 0, 16).doubt == ""
     assert "on 17 of 48 indexed frames" in Contest(48, 0, 17).doubt
+    assert "on 17 of 48 indexed frames" in Contest(48, 8, 14, n_unclear=17).doubt
     assert Contest(48, 0, 0, "twice as large").doubt == "twice as large"
 
 
