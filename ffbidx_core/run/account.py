@@ -18,7 +18,7 @@ from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
 from .job import Job
 from .outcome import BatchFound, Outcome
-from .summary import Progress
+from .summary import Progress, Remedy
 from .tally import Tally
 
 
@@ -48,11 +48,14 @@ class Account:
         Number of frames of the whole run, if it is known.
     stopped : bool
         Whether the run was stopped before every batch that was read was computed.
+    remedy : Remedy or None
+        Option that is probably wrong, by the first frames; None if none is suspected.
     """
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:
         self.job, self.p = job, job.in_force
         self.tally, self.stopped = Tally(), False
+        self.remedy: Remedy | None = None
         self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self.note, self.show)
         self._to_keep: list[str] = []
@@ -158,8 +161,14 @@ class Account:
             complete=complete,
             expected_false=self._expected_false(),
             doubt=contest.doubt,
+            remedy=self._remedy(contest),
         )
         return Outcome(summary, header, collector.store)
+
+    def _remedy(self, contest: Contest) -> Remedy | None:
+        if contest.is_lost or not contest.multiple_cell:
+            return self.remedy
+        return Remedy("--cell", [contest.multiple_cell], contest.multiple)
 
     def _expected_false(self) -> float | None:
         p = self.p

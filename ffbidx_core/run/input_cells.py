@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, learn
-from ..learn.scales import find_scale, note_of_scale
+from ..learn.scales import Cause, find_scale, note_of_scale, scaled_cell
 from ..learn.scan import beam_of_symmetry, scan_beam
 from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
 from ..model.cell import is_left_handed, shortest_reciprocal
@@ -23,8 +23,9 @@ from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..parameters import Parameters
+from ..read.geometry.choose import distance_of, first_geometry
 from .job import Job
-from .summary import CellSummary
+from .summary import CellSummary, Remedy
 from .tally import Tally
 
 MOST_PLANS = 256
@@ -129,14 +130,26 @@ class InputCells:
         """Search for a beam that is far off by the symmetry of the frames; its shift (2,) in radian, or None."""
         return self._beam_by(beam_of_symmetry, devices, blocks)
 
-    def note_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> str:
-        """A note on the scale at which the frames of these blocks fit their cells; empty if the scale is 1."""
+    def remedy_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Remedy | None:
+        """The option to change if the frames of these blocks fit their cells at another scale; None if the scale is 1.
+
+        The option is the distance if the spots come from a detector with one distance, otherwise the cell.
+        """
         groups = self._by_cells(blocks)
         if not groups:
-            return ""
+            return None
         given, frames = max(groups, key=lambda group: group[1].n_frames)
         scale = find_scale(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
-        return "" if scale is None else note_of_scale(scale, as_given(given[0]), self._job.centrings(len(given))[0])
+        if scale is None:
+            return None
+        centrings = self._job.centrings(len(given))
+        geometry, _ = first_geometry([source.path for source in self._job.sources], self._job.geometry)
+        why = note_of_scale(scale, as_given(given[0]), centrings[0], from_pixels=geometry is not None)
+        distance = None if geometry is None else distance_of(geometry)
+        if distance is not None and not scale.is_unit and scale.cause != Cause.NOT_DISTANCE:
+            return Remedy("--distance", [f"{distance / scale.distance:.6g}"], why)
+        right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(given, centrings, strict=True)]
+        return Remedy("--cell", right, why)
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

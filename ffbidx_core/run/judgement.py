@@ -88,7 +88,8 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     if not found.is_won and len(first) < len(frames):
         found = _contest(devices, frames)
     searched = account.tally.status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
-    return dataclasses.replace(found, multiple=_multiple(frames), n_searched=int(searched))
+    multiple, cell = _multiple(frames)
+    return dataclasses.replace(found, multiple=multiple, n_searched=int(searched), multiple_cell=cell)
 
 
 def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:
@@ -150,12 +151,15 @@ def _together(frames: Sequence[JudgedFrame]) -> IndexedSpots:
     )
 
 
-def _multiple(frames: Sequence[JudgedFrame]) -> str:
-    """A sentence if the input cell with most crystals is a multiple of a smaller cell; otherwise empty."""
+def _multiple(frames: Sequence[JudgedFrame]) -> tuple[str, str]:
+    """Sentence and true cell if the input cell with most crystals is a multiple of a smaller cell; otherwise empty."""
     if not frames:
-        return ""
+        return "", ""
     cells = [frame.cell.tobytes() for frame in frames]
     most = max(cells, key=cells.count)
     mine = [frame for frame in frames if frame.cell.tobytes() == most]
     cell, times = without_multiples(np.concatenate([frame.hkl for frame in mine]), mine[0].cell)
-    return MULTIPLE.format(times, cell_option(cell_parameters(cell), "P")) if times > 1 else ""
+    if times == 1:
+        return "", ""
+    option = cell_option(cell_parameters(cell), "P")
+    return MULTIPLE.format(times, option), option

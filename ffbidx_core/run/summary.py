@@ -32,6 +32,25 @@ class CellSummary:
 
 
 @dataclass(frozen=True)
+class Remedy:
+    """An option that is probably wrong, and its right value.
+
+    Attributes
+    ----------
+    option : str
+        Name of the option as it is typed.
+    values : list of str
+        Right values, one for each time that the option is given.
+    why : str
+        Sentence that gives the reason.
+    """
+
+    option: str
+    values: list[str]
+    why: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """Counts and figures of a run.
 
@@ -63,6 +82,8 @@ class Summary:
         Reason why the crystals of the run are not to be believed; empty if there is none.
     seconds_compiling : float
         Seconds, in addition to `seconds`, spent on compiling kernels; 0 if they were in the cache.
+    remedy : Remedy or None
+        Option that is probably wrong, with the right value; None if none is suspected.
     """
 
     frames: int
@@ -87,6 +108,7 @@ class Summary:
     spots_at_origin: int = 0
     doubt: str = ""
     seconds_compiling: float = 0.0
+    remedy: Remedy | None = None
 
     @property
     def bad_frames(self) -> int:

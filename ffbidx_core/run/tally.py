@@ -17,7 +17,7 @@ from ..model.records.notes import Notes
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
 from ..model.records.run import Mark
-from .summary import CellSummary, Summary
+from .summary import CellSummary, Remedy, Summary
 
 LARGEST_SAMPLE = 1 << 14
 """Largest number of crystals from which the median and spread of an input cell are taken."""
@@ -197,6 +197,7 @@ class Tally:
         complete: bool,
         expected_false: float | None = None,
         doubt: str = "",
+        remedy: Remedy | None = None,
     ) -> Summary:
         """The summary of the run so far."""
         seconds = self.seconds
@@ -223,4 +224,5 @@ class Tally:
             self.n_at_origin,
             doubt,
             round(self.compiling, 3),
+            remedy,
         )

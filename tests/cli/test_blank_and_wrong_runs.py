@@ -1,6 +1,7 @@
 """`ffbidx index` on runs without a crystal in them, and with a description that is wrong."""
 
 import json
+import shlex
 
 import h5py
 import numpy as np
@@ -125,6 +126,32 @@ def test_a_cell_in_nanometres_is_named_with_the_one_to_type(run, judged):
     ran = judged("7.9,7.9,3.8,90,90,90", "--learn-cell", "12", "--json")
     assert ran.summary["indexed"] == 0
     assert any(line.endswith("try --cell 79,79,38,90,90,90") for line in ran.summary["problems"])
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "option", "right"),
+    [
+        ("7.9,7.9,3.8,90,90,90", ["--learn-cell", "12"], "--cell", "79,79,38,90,90,90"),
+        ("79,79,38,90,90,90", ["--learn-cell", "12", "--distance", "216"], "--distance", "200"),
+        ("79,79,114,90,90,90", [], "--cell", "79,79,38,90,90,90"),
+    ],
+)
+def test_what_to_type_next_is_the_command_line_with_the_wrong_option_mended(judged, run, cell, options, option, right):
+    """A cell in nanometres, a distance that is 8 % off, and a cell three times too long."""
+    wrong = judged(cell, *options, "--json").summary
+    assert wrong["remedy"]["option"] == option
+    words = shlex.split(wrong["next"])
+    assert words[:3] == ["ffbidx", "index", "a.h5"]
+    assert words.count(option) == 1
+    given = words[words.index(option) + 1]
+    if option == "--cell":
+        assert given == right
+    else:
+        assert float(given) == pytest.approx(float(right), rel=0.011)
+    mended = run(*words[1:]).summary
+    assert mended["indexed"] == 24
+    assert mended["doubt"] == ""
+    assert mended["remedy"] is None
 
 
 def test_nothing_is_judged_where_that_is_switched_off(judged):

@@ -8,7 +8,7 @@ import pytest
 from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.devices import OneDevice
-from ffbidx_core.learn.scales import Scale, find_scale, note_of_scale
+from ffbidx_core.learn.scales import Cause, Scale, find_scale, note_of_scale
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
@@ -19,10 +19,10 @@ CLEAR = Scenario(cells=(LYSOZYME,), n_spots=(50, 80))
 CELL = cell_from_parameters(LYSOZYME)
 
 
-def scale_of(scenario=CLEAR, cell=CELL, times=1.0):
+def scale_of(scenario=CLEAR, cell=CELL, times=1.0, p=P):
     """The scale that is found when all spots are so many times as far out as they are."""
     frames = simulate(scenario, 8, seed=1)
-    return find_scale(DEVICE, (times * frames.spots).astype(np.float32), frames.offsets, cell[None], P)
+    return find_scale(DEVICE, (times * frames.spots).astype(np.float32), frames.offsets, cell[None], p)
 
 
 @pytest.mark.parametrize(("times", "factor"), [(1.25, 0.8), (0.92, 1.09)])
@@ -34,6 +34,30 @@ def test_a_distance_that_is_off_is_found():
     found = scale_of(dataclasses.replace(CLEAR, distance_error=-0.05))
     assert found.factor == pytest.approx(0.96, abs=0.011)
     assert found.indexed > found.before
+
+
+def test_a_distance_that_is_far_off_is_distinguished_from_wavelength_and_cell():
+    """At a resolution of 2 A the spots of a detector that is 10 % off are no scaled ones."""
+    p = Parameters.preset("best")
+    found = scale_of(dataclasses.replace(CLEAR, distance_error=0.1), p=p)
+    assert found.cause == Cause.DISTANCE
+    assert found.distance == pytest.approx(1.1)
+    assert found.indexed == found.of
+    words = note_of_scale(found, CELL, "P")
+    assert "the distance of the detector is too long (divide it by 1.10)" in words
+    assert "cell is too" not in words
+    found = scale_of(times=1.1, p=p)
+    assert found.cause == Cause.NOT_DISTANCE
+    assert "the wavelength is too short" in note_of_scale(found, CELL, "P")
+    assert "it is not the distance" in note_of_scale(found, CELL, "P")
+
+
+def test_no_unit_of_spots_is_suspected_where_a_geometry_made_them():
+    found = scale_of(times=10)
+    assert "the spots are in 1/nm" in note_of_scale(found, CELL, "P")
+    words = note_of_scale(found, CELL, "P", from_pixels=True)
+    assert "spots are" not in words
+    assert "the distance or the wavelength is ten times too short, or the cell ten times too large" in words
 
 
 @pytest.mark.parametrize(("times", "factor"), [(10, 0.1), (2 * np.pi, 1 / (2 * np.pi)), (0.1, 10.0)])

@@ -112,8 +112,9 @@ def settle(
         found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
     if left is not None:
         account.note(BEAM_OFF.format(*left.mrad))
-    if _share_indexed(found) < SCALED_BELOW and (note := account.cells.note_of_scale(devices, head)):
-        account.note(note)
+    if _share_indexed(found) < SCALED_BELOW and (remedy := account.cells.remedy_of_scale(devices, head)):
+        account.remedy = remedy
+        account.note(remedy.why)
     text = ""
     if p.learn_geometry:
         head, blocks = first_frames(itertools.chain(head, blocks), p.learn_geometry, waiting)
