@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
+from ffbidx_core.model.cell import shortest_reciprocal
 from ffbidx_core.model.detector.beam_shift import Radian
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from tests.bench.scenarios import CENTRED, CUBIC, HEXAGONAL, MONOCLINIC, PSEUDO
 
 SIX = (6.0, 7.0, 9.0, 90.0, 100.0, 90.0)
+FIRST_SHELL = (0.01, 0.1, 0.3, 0.6)
+"""Shares of the spots of a blank frame inside the first shell of reciprocal space."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,15 @@ class Run:
         Factor on the lengths of all spots.
     jitter : float
         Error of the beam on each frame, pixels rms along x and along y.
+    halo : float
+        Share of the spots that are replaced by spots inside the first shell of reciprocal space.
     """
 
     scenario: Scenario
     cell: tuple[float, ...] | None = None
     scale: float = 1.0
     jitter: float = 0.0
+    halo: float = 0.0
 
     def frames(self, n: int, seed: int) -> SimulatedFrames:
         """Simulate frames with the error in their description."""
@@ -47,6 +53,10 @@ class Run:
             spots[mine] = spots_of_moved_detector(
                 spots[mine], wavelength, Radian(self.jitter * pixel * rng.normal(size=2))
             )
+        inner = rng.random(len(spots)) < self.halo
+        q = shortest_reciprocal(self.scenario.true_cells[0]) * np.sqrt(rng.uniform(0, 1, inner.sum()))
+        phi = rng.uniform(0, 2 * np.pi, len(q))
+        spots[inner] = np.column_stack([q * np.cos(phi), q * np.sin(phi), -q * q / 2])
         return replace(frames, spots=(self.scale * spots).astype(np.float32))
 
 
@@ -154,3 +164,8 @@ RIGHT_RUNS: dict[str, Run] = {
 }
 LENGTHS = (12, 60, 240)
 """Numbers of frames of the correct runs of each kind."""
+BLANK = [
+    Run(Scenario(cells=(cell,), n_spots=(20, 200), lattices=(0, 0)), halo=share)
+    for cell in (CUBIC, MONOCLINIC, LYSOZYME, TRICLINIC, CENTRED, HEXAGONAL)
+    for share in FIRST_SHELL
+]
