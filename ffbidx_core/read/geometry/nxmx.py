@@ -38,12 +38,14 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
 
     The laboratory frame of NXmx (McStas) is CrystFEL's: z along the beam, y up. In a file of Jungfraujoch the beam
     centre is counted in pixels from the centre of the first pixel, as the peaks are, because that program subtracts
-    one from the other. Wavelength and distance may have a number for each frame.
+    one from the other. Wavelength, distance and beam centre may have a number for each frame; a beam centre that
+    differs between frames is represented as a shift of the detector in the opposite direction.
 
     Raises
     ------
     InputError
-        If a unit is not known, or the beam centre or size of a pixel differs between frames.
+        If a unit is not known, or the size of a pixel differs between frames, or the beam centre does so on a detector
+        whose axes are not parallel to those of the laboratory frame.
     """
     entries = _Entries(file, path)
     wavelength = entries.reading(_WAVELENGTHS, "angstrom") or entries.reading(_ENERGIES, "eV")
@@ -52,16 +54,17 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     if wavelength is None or distance is None or None in sizes:
         return None
     dx, dy = (float(size or 0) for size in sizes)
-    centre = [entries.number(f"{_DETECTOR}/beam_center_{axis}", "", size) for axis, size in (("x", dx), ("y", dy))]
-    if None in centre or not dx * dy > 0:
-        return None
-    as_peaks = any(_is_there(file, path, name) for name in _MARKS)
-    x, y = (float(value or 0) + (HALF_PIXEL if as_peaks else 0.0) for value in centre)
     fast, slow = (
         _direction(file, path, f"{_module(file, path)}/{axis}_pixel_direction", default)
         for axis, default in (("fast", (-1.0, 0.0, 0.0)), ("slow", (0.0, -1.0, 0.0)))
     )
     fast, slow = fast * dx, slow * dy
+    centre = [entries.centre(*each) for each in (("x", fast, dx), ("y", slow, dy))] if dx * dy > 0 else [None]
+    if None in centre:
+        return None
+    as_peaks = any(_is_there(file, path, name) for name in _MARKS)
+    x, y = ((each if isinstance(each, float) else 0.0) + (HALF_PIXEL if as_peaks else 0.0) for each in centre)
+    shift: dict[int, Reading] = dict(each for each in centre if isinstance(each, tuple))
     corner = -(x * fast + y * slow)
     panel = Panel("p0", (0, 0), (_FAR, _FAR), _vector(corner), _vector(fast), _vector(slow))
     if wavelength.value is not None:
@@ -69,7 +72,7 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     if distance.value is not None:
         # Some files give the position of the detector along an axis against the beam.
         distance = Reading(abs(distance.millimetres), unit="mm")
-    geometry = Geometry(Detector((panel,)), wavelength, distance)
+    geometry = Geometry(Detector((panel,)), wavelength, distance, shift=(shift.get(0), shift.get(1)))
     # The geometry is read back, so that spots are computed from exactly the numbers that results record.
     made = parse_crystfel(path, geometry_text(geometry))
     how = f"the beam centre is taken {_AS_PEAKS if as_peaks else _FROM_CORNER}; --beam-centre says otherwise"
@@ -110,21 +113,54 @@ class _Entries:
             return Reading(None, name, unit)
         return None
 
-    def number(self, name: str, without: str, pixel: float | None = None) -> float | None:
-        """A number that is the same for all frames, in mm or in pixels of a size in mm; None if it is missing."""
+    def number(self, name: str, without: str) -> float | None:
+        """A length in mm that is the same for all frames; None if it is missing."""
         found = self.reading([name], without)
         if found is None:
             return None
-        if found.value is None:
-            with errors_of(self._path, name):
-                values = np.unique(self._file[name][()])
-            if len(values) != 1:
-                raise InputError(self._path, f"has {len(values)} different numbers; one for all frames is read", name)
-            found = Reading(float(values[0]), unit=found.unit)
-        assert found.value is not None
-        if pixel is None:
-            return found.millimetres
-        return found.value if found.unit in _PIXELS else found.millimetres / pixel
+        values = self._different(found)
+        if len(values) != 1:
+            raise InputError(self._path, f"has {len(values)} different numbers; one for all frames is read", name)
+        return Reading(float(values[0]), unit=found.unit).millimetres
+
+    def centre(self, axis: str, step: np.ndarray, size: float) -> float | tuple[int, Reading] | None:
+        """The beam centre along an axis of the detector; None if it is missing.
+
+        Parameters
+        ----------
+        axis
+            `x` or `y`.
+        step : (3,)
+            Vector of one pixel along this axis, mm.
+        size
+            Size of a pixel along it, mm.
+
+        Returns
+        -------
+        float or (int, Reading) or None
+            The beam centre in pixels if it is the same on all frames; otherwise the axis of the laboratory frame along
+            which the detector is shifted, 0 or 1, and the reading of the shift.
+        """
+        name = f"{_DETECTOR}/beam_center_{axis}"
+        found = self.reading([name], "")
+        if found is None:
+            return None
+        pixels = 1.0 if found.unit in _PIXELS else Reading(1.0, unit=found.unit).millimetres / size
+        values = self._different(found)
+        if len(values) == 1:
+            return float(values[0]) * pixels
+        along = np.flatnonzero(step)
+        if len(along) != 1 or along[0] == 2:
+            problem = f"has {len(values)} different numbers, and the detector's axes are not those of the laboratory"
+            raise InputError(self._path, f"{problem}: one for all frames is read then", name)
+        return int(along[0]), Reading(None, name, f"{-pixels * step[along[0]]:.12g} mm")
+
+    def _different(self, reading: Reading) -> np.ndarray:
+        """The distinct numbers of a reading."""
+        if reading.value is not None:
+            return np.array([reading.value])
+        with errors_of(self._path, reading.path):
+            return np.unique(self._file[reading.path][()])
 
     def _unit(self, dataset: h5py.Dataset, name: str, without: str) -> str:
         """The unit of a dataset, or `without` if it has none."""

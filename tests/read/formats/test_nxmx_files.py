@@ -85,6 +85,35 @@ def test_the_master_file_of_jungfraujoch_has_the_geometry(tmp_path: Path):
         read_geometry(str(tmp_path / "data_000001.h5"))
 
 
+@pytest.mark.parametrize("module", ["", "module"])
+@pytest.mark.parametrize(("units", "size"), [("", 1.0), ("m", 75e-6)])
+def test_the_beam_centre_of_each_image(cxi: Path, module: str, units: str, size: float):
+    """In pixels or as a length, with the axes of the detector along those of the laboratory or against them."""
+    centres = np.array([[200.0, 450.0], [203.5, 441.0], [190.0, 450.25]])
+    right = []
+    for centre in centres:
+        add_nxmx(cxi, module=module, units=units, centre=size * centre)
+        right.append(blocks(str(cxi))[0])
+        with h5py.File(cxi, "a") as file:
+            del file["entry/instrument"]
+    add_nxmx(cxi, module=module, units=units, centre=size * centres.T)
+    (block,) = blocks(str(cxi))
+    for f, expected in enumerate(right):
+        rows = slice(expected.offsets[f], expected.offsets[f + 1])
+        np.testing.assert_allclose(block.spots[rows], expected.spots[rows], atol=1e-7)
+    # The text in the results says the same.
+    text = open_spots(str(cxi)).geometry.text
+    np.testing.assert_allclose(blocks(str(cxi), geometry=parse_geometry("x", text))[0].spots, block.spots, atol=1e-7)
+
+
+def test_a_beam_centre_of_each_image_on_a_turned_detector_is_refused(cxi: Path):
+    add_nxmx(cxi, module="module", centre=(200.0, np.array([450.0, 451.0, 452.0])))
+    with h5py.File(cxi, "a") as file:
+        file["entry/instrument/detector/module/slow_pixel_direction"].attrs["vector"] = (0.1, 1, 0)
+    with pytest.raises(InputError, match=r"beam_center_y.*3 different numbers.*axes are not those of the laboratory"):
+        blocks(str(cxi))
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("millimeter", 80.0), ("microns", 8e4), ("cm", 8.0), ("", 0.08)])
 def test_units_of_nxmx_entries_are_converted(cxi: Path, unit: str, factor: float):
     right = open_spots(str(add_nxmx(cxi))).geometry
