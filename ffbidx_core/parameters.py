@@ -37,24 +37,24 @@ class Parameters(PublishedParameters):
     # Levers on the search
     race_spots: int = param(
         0,
-        "score all directions on this many spots, and only the best ones on all spots (0: off)",
+        "number of spots on which all directions are scored, before the best ones are scored on all spots (0: off)",
         **zero_or(4),
         group="search",
         best=32,
     )
     race_directions: int = param(
-        2048, "best directions that are scored on all spots, with race_spots", **at_least(1), group="search"
+        2048, "with --race-spots: number of best directions that are scored on all spots", **at_least(1), group="search"
     )
     candidate_separation: float = param(
         0.0,
-        "least separation of candidate vectors, in spacings of the sampled directions (0: off)",
+        "smallest separation of candidate vectors, in spacings of the sampled directions (0: off)",
         **at_least(0),
         group="search",
         best=1.2,
     )
     candidate_pool: int = param(
         256,
-        "best directions from which candidates are chosen, with candidate_separation",
+        "with --candidate-separation: number of best directions from which candidates are chosen",
         **at_least(1),
         group="search",
     )
@@ -74,14 +74,14 @@ class Parameters(PublishedParameters):
     )
     angle_peaks: int = param(
         0,
-        "best local maxima of the score over the angle that a candidate keeps (0: every angle competes)",
+        "number of best angles that a candidate keeps, local optima of the score (0: every angle competes)",
         **at_least(0),
         group="search",
         best=4,
     )
     rigid_steps: int = param(
         0,
-        "steps of the fit that rotates each cell as a rigid body (0: off)",
+        "number of steps of the fit that rotates each cell as a rigid body (0: off)",
         **at_least(0),
         group="search",
         best=7,
@@ -89,14 +89,16 @@ class Parameters(PublishedParameters):
     )
     searches: int = param(
         1,
-        "most searches per frame, each on the spots that no earlier crystal indexes",
+        "largest number of searches per frame, each on the spots that no earlier crystal indexes",
         **at_least(1),
         group="search",
         best=3,
     )
-    research_points: int = param(8192, "directions sampled by the later searches", **at_least(2), group="search")
+    research_points: int = param(
+        8192, "number of directions sampled by the later searches", **at_least(2), group="search"
+    )
     research_min_spots: int = param(
-        10, "fewest unindexed spots that start a further search", **at_least(4), group="search"
+        10, "smallest number of unindexed spots for a further search", **at_least(4), group="search"
     )
     research_fraction: float = param(
         0.15,
@@ -115,12 +117,15 @@ class Parameters(PublishedParameters):
     )
     max_false_rate: float = param(
         1e-4,
-        "chance: a crystal is accepted if at most this many false ones as good are expected on its frame",
+        "with --accept chance: a crystal is accepted if at most this many false ones as good are expected on its frame",
         **SHARE,
         group="accept",
     )
     min_new_spots: int = param(
-        5, "chance: fewest spots of a crystal that no better crystal indexes", **at_least(4), group="accept"
+        5,
+        "with --accept chance: smallest number of spots of a crystal that no better crystal indexes",
+        **at_least(4),
+        group="accept",
     )
     merge_tolerance: float = param(
         0.0,
@@ -138,8 +143,8 @@ class Parameters(PublishedParameters):
     )
     judge_frames: int = param(
         48,
-        "indexed frames on which wrong lattices are tried after the run, to judge whether its crystals are credible "
-        "(0: off)",
+        "number of indexed frames on which wrong lattices are tried after the run, to judge whether its crystals are "
+        "credible (0: off)",
         **at_least(0),
         group="accept",
     )
@@ -181,21 +186,25 @@ class Parameters(PublishedParameters):
 
     # The run's cell and beam
     learn_cell: int = param(
-        0, "first frames from which the unit cell is learned (0: off)", **at_least(0), group="learn", best=60
+        0, "number of first frames from which the unit cell is learned (0: off)", **at_least(0), group="learn", best=60
     )
     learn_beam: bool = param(
         False, "correct the beam position where the first frames determine it clearly", group="learn", best=True
     )
     learn_geometry: int = param(
-        0, "first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
+        0, "number of first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
     )
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
-    learn_rounds: int = param(4, "most rounds of learning", **at_least(1), group="learn")
+    learn_rounds: int = param(4, "largest number of rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(
         0.01, "learn from crystals for which at most this many false ones are expected", **SHARE, group="learn"
     )
-    learn_min_spots: int = param(8, "fewest spots of a crystal from which the run learns", **at_least(4), group="learn")
-    learn_min_crystals: int = param(8, "fewest crystals from which a cell is learned", **at_least(1), group="learn")
+    learn_min_spots: int = param(
+        8, "smallest number of spots of a crystal from which the run learns", **at_least(4), group="learn"
+    )
+    learn_min_crystals: int = param(
+        8, "smallest number of crystals from which a cell is learned", **at_least(1), group="learn"
+    )
 
     def validate(self) -> Parameters:
         """Check every value against its range, and the values that depend on one another.

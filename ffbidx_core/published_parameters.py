@@ -18,41 +18,55 @@ class PublishedParameters:
     """
 
     # The published Indexer
-    max_output_cells: int = param(32, "most cells that a frame can have", **at_least(1), group="indexer")
-    max_input_cells: int = param(1, "most input cells that compete on a frame", **at_least(1), group="indexer")
+    max_output_cells: int = param(32, "largest number of cells that a frame can have", **at_least(1), group="indexer")
+    max_input_cells: int = param(
+        1, "largest number of input cells that compete on a frame", **at_least(1), group="indexer"
+    )
     max_spots: int = param(
-        300, "most spots that the sampling uses, lowest resolution first", **at_least(4), group="indexer", best=100
+        300,
+        "largest number of spots that the sampling uses, lowest resolution first",
+        **at_least(4),
+        group="indexer",
+        best=100,
     )
     num_candidate_vectors: int = param(
-        32, "candidate vectors kept per vector length", **at_least(1), group="indexer", fast=16
+        32, "number of candidate vectors kept for each vector length", **at_least(1), group="indexer", fast=16
     )
     redundant_calculations: bool = param(True, "sample every vector of a cell, not only the longest", group="indexer")
 
     # The published run
     method: str = param("ifssr", "method by which the cells found are refined", **one_of(*METHODS))
-    length_threshold: float = param(1e-9, "vectors closer in length than this (A) share a group", **at_least(0))
-    triml: float = param(0.001, "a distance below this counts as this", **at_least(0))
-    trimh: float = param(0.3, "a distance above this counts as this", **between(0, 0.5))
+    length_threshold: float = param(
+        1e-9, "vectors whose lengths differ by less than this (A) share a group", **at_least(0)
+    )
+    triml: float = param(
+        0.001, "smallest distance that the score distinguishes; a smaller one counts as this", **at_least(0)
+    )
+    trimh: float = param(
+        0.3, "largest distance that the score distinguishes; a larger one counts as this", **between(0, 0.5)
+    )
     delta: float = param(0.1, "offset in the score's logarithm; lower is more selective")
     dist1: float = param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
     dist3: float = param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
     num_halfsphere_points: int = param(
-        32 * 1024, "directions sampled on the half sphere", **at_least(2), fast=16 * 1024
+        32 * 1024, "number of directions sampled on the half sphere", **at_least(2), fast=16 * 1024
     )
     num_angle_points: int = param(
         0,
-        "angles sampled about each candidate vector (0: chosen by the spacing of directions)",
+        "number of angles sampled about each candidate vector (0: chosen by the spacing of directions)",
         **at_least(0),
         best=464,
     )
-    n_output_cells: int = param(32, "cells kept per frame", **at_least(1), fast=24)
+    n_output_cells: int = param(32, "number of cells kept per frame", **at_least(1), fast=24)
     contraction: float = param(
         0.8, "factor by which the refinement's threshold shrinks at each step", **between(0, 1, open=True)
     )
     max_dist: float = param(0.00075, "threshold at which the refinement stops (1/A)", **POSITIVE)
-    min_spots: int = param(8, "fewest spots against which a cell is refined", **at_least(4))
-    n_iter: int = param(32, "most iterations of the refinement", **at_least(0))
-    vr_min_spots: int = param(6, "fewest spots against which a candidate vector is refined (0: off)", **zero_or(4))
+    min_spots: int = param(8, "smallest number of spots against which a cell is refined", **at_least(4))
+    n_iter: int = param(32, "largest number of iterations of the refinement", **at_least(0))
+    vr_min_spots: int = param(
+        6, "smallest number of spots against which a candidate vector is refined (0: off)", **zero_or(4)
+    )
 
     # The published crystals
     crystals_threshold: float = param(
@@ -64,7 +78,10 @@ class PublishedParameters:
         best=0.002,
     )
     crystals_min_spots: int = param(
-        8, "count: fewest spots of a crystal that no better crystal indexes", **at_least(4), group="crystals"
+        8,
+        "with --accept count: smallest number of spots of a crystal that no better crystal indexes",
+        **at_least(4),
+        group="crystals",
     )
 
     @property

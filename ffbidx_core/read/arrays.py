@@ -142,5 +142,5 @@ def _checked_offsets(offsets: Any, n_spots: int) -> NDArray[np.int64]:
     if array[0] != 0 or array[-1] != n_spots:
         raise ArrayError("offsets", f"{array[0]} to {array[-1]}", f"0 to {n_spots}, the number of spots")
     if (falls := np.flatnonzero(np.diff(array) < 0)).size:
-        raise ArrayError("offsets", f"a fall after frame {falls[0]}", "numbers that do not fall")
+        raise ArrayError("offsets", f"a decrease after frame {falls[0]}", "numbers that do not decrease")
     return array

@@ -30,7 +30,7 @@ START = Place()
 MOST_FILES_COUNTED = 1000
 """Number of files above which their frames are not counted in advance."""
 GROWS = "is open for writing, or was when its writer died: frames that are not whole yet are left out"
-UNITS_ASSUMED = "no attribute units, 1/angstrom assumed (not said again)"
+UNITS_ASSUMED = "no attribute units, 1/angstrom assumed (noted once)"
 
 
 def read_blocks(

@@ -197,7 +197,7 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
         If the file is not a results file, or was written by a program that keeps no record.
     """
     if read_text(path) is not None:
-        raise InputError(path, "is text: only a results file (HDF5) knows its run")
+        raise InputError(path, "is text: only a results file (HDF5) holds the record of its run")
     with open_file(path) as file:
         with errors_of(path, "attributes"):
             header, complete = _header(path, dict(file.attrs))

@@ -96,7 +96,7 @@ def _slurm(environment: Mapping[str, str]) -> tuple[int, int]:
         step = number("SLURM_ARRAY_TASK_STEP") or 1
         count = number("SLURM_ARRAY_TASK_COUNT")
         if count is not None and count != (high - low) // step + 1:
-            how = "say of how many shares they are: --shard slurm/N for an array 1-N"
+            how = "give the number of shares, as --shard slurm/N for an array 1-N"
             raise UsageError(f"--shard slurm: the job array has {count} tasks between {low} and {high}; {how}")
         return (task - low) // step + 1, (high - low) // step + 1
     rank, tasks = number("SLURM_PROCID"), number("SLURM_NTASKS")

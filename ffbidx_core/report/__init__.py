@@ -10,4 +10,4 @@ from ..errors import UsageError
 def require_matplotlib() -> None:
     """Raise a `UsageError` that names the extra to install if matplotlib is missing."""
     if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError("pictures need matplotlib, which is not here: pip install 'ffbidx[report]'")
+        raise UsageError("pictures need matplotlib, which is not installed: pip install 'ffbidx[report]'")

@@ -127,7 +127,7 @@ def test_a_spot_that_is_not_finite_costs_its_frame_only() -> None:
         ({"spots": 3.0}, ArrayError, "spots has a float; expected an"),
         ({"spots": FRAMES[0], "offsets": [0, 3]}, ArrayError, r"offsets has 0 to 3; expected 0 to \d+"),
         ({"spots": FRAMES[0], "offsets": [0.0, len(FRAMES[0])]}, ArrayError, "offsets has the type float64"),
-        ({"spots": FRAMES[0], "offsets": [0, 5, 3, len(FRAMES[0])]}, ArrayError, "a fall after frame 1"),
+        ({"spots": FRAMES[0], "offsets": [0, 5, 3, len(FRAMES[0])]}, ArrayError, "a decrease after frame 1"),
         ({"offsets": [0, 3], "spots": None}, UsageError, "give spots with them"),
         ({"spots": None}, UsageError, "nothing to index"),
         ({"inputs": "x.h5"}, UsageError, "inputs and spots"),

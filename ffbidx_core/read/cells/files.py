@@ -240,5 +240,5 @@ def _gemmi(path: str) -> Any:
     try:
         import gemmi
     except ImportError:
-        raise InputError(path, "needs gemmi, which is not here: pip install 'ffbidx[formats]'") from None
+        raise InputError(path, "needs gemmi, which is not installed: pip install 'ffbidx[formats]'") from None
     return gemmi

@@ -63,7 +63,7 @@ def _of_msgpack(path: str) -> Table:
     try:
         import msgpack
     except ImportError:
-        raise InputError(path, "needs msgpack, which is not here: pip install 'ffbidx[formats]'") from None
+        raise InputError(path, "needs msgpack, which is not installed: pip install 'ffbidx[formats]'") from None
     try:
         with errors_of_file(path), open_plain(path) as file:
             # Columns are read in pieces; everything else is small.

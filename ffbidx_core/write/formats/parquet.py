@@ -30,7 +30,7 @@ def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[byt
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UsageError(".parquet needs pyarrow, which is not here: pip install 'ffbidx[parquet]'") from None
+        raise UsageError(".parquet needs pyarrow, which is not installed: pip install 'ffbidx[parquet]'") from None
 
     def type_of(name: str) -> pyarrow.DataType:
         return pyarrow.string() if name in WORDS else pyarrow.int64() if name in COUNTS else pyarrow.float64()

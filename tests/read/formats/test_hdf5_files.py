@@ -58,13 +58,13 @@ def test_missing_units_are_assumed_and_said_once(hdf5_file: Hdf5File) -> None:
     first, second = hdf5_file(poke, "1.h5"), hdf5_file(poke, "2.h5")
     found = blocks(first, second, frames_per_block=2)
     assert [block.problems for block in found] == [
-        ["an input's /spots: no attribute units, 1/angstrom assumed (not said again)"],
+        ["an input's /spots: no attribute units, 1/angstrom assumed (noted once)"],
         [],
         [],
         [],
     ]
     np.testing.assert_array_equal(found[0].spots, good_spots()[:4])
-    assert blocks(first)[0].problems == [f"{first}, /spots: no attribute units, 1/angstrom assumed (not said again)"]
+    assert blocks(first)[0].problems == [f"{first}, /spots: no attribute units, 1/angstrom assumed (noted once)"]
 
 
 @pytest.mark.parametrize("dtype", [h5py.string_dtype("utf-8"), h5py.string_dtype("ascii"), "S8"])
