@@ -166,7 +166,8 @@ def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> N
     ordered = np.sort(key)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
-        repeats = np.flatnonzero(np.isin(key, repeated))
+        # Without a `kind`, NumPy 2.0 tries a table of the whole range of keys, which overflows.
+        repeats = np.flatnonzero(np.isin(key, repeated, kind="sort"))
         _, firsts = np.unique(np.column_stack([frame[repeats], spots[repeats]]), axis=0, return_index=True)
         first[repeats] = False
         first[repeats[firsts]] = True
