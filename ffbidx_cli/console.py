@@ -116,7 +116,9 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        # Before 14.3, rich prints a blank line where a bar stops that is not shown.
+        if not self._bar.disable:
+            self._bar.stop()
 
     def show(self, text: str) -> None:
         """Print a line."""
