@@ -1,6 +1,5 @@
 """DIALS reads what is written for it, and writes what is read; skipped where there is no DIALS."""
 
-import functools
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from tests.helpers.beamline import PANELS, geom_text, same_orientation, write_cx
 from tests.helpers.calls import QUICK
 from tests.helpers.dials_files import SENSOR, TURN, behind_the_front, columns, write_dials
 from tests.helpers.frames import OPERATORS
+from tests.helpers.published.dials_itself import dials_python
 
 MONO = "31,42,53,90,103,90"
 READ = """
@@ -65,19 +65,6 @@ table["bbox"] = flex.int6(len(table), (0, 4, 0, 5, 0, 1))
 table["shoebox"] = flex.shoebox(table["panel"], table["bbox"], allocate=True)
 table.as_file("dials.refl")
 """
-
-
-@functools.cache
-def dials_python() -> str | None:
-    """An interpreter that has DIALS."""
-    for name in ("dials.python", "/usr/bin/python3"):
-        path = shutil.which(name)
-        if (
-            path
-            and subprocess.run([path, "-c", "import dials, dxtbx"], capture_output=True, check=False).returncode == 0
-        ):
-            return path
-    return None
 
 
 def dials(script, *arguments):
