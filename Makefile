@@ -1,6 +1,7 @@
 # make demo     install into .venv-demo, index the sample frames, show the crystals
 # make test     install into .venv-test, then ruff, mypy and pytest
 # make test-haswell  repeat the numerical tests with kernels compiled for a processor without AVX-512
+# make floors   run tests with the oldest packages allowed, on each Python of the classifiers that is here
 # make lint     run ruff and mypy only
 # make docs     build the documentation as a site, and the manual pages, in docs-site/
 # make quality  measure the indexing quality
@@ -18,7 +19,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo docs test test-haswell lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
+.PHONY: demo docs test test-haswell floors lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -45,6 +46,10 @@ HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parit
 	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn
 test-haswell: .venv-test/installed
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(PYTEST) $(HASWELL)
+
+# ARGS='--python /opt/python3.14/bin' for Pythons that are neither on the path nor pyenv's
+floors: .venv-floors/installed
+	.venv-floors/bin/python -m tests.floors $(ARGS)
 
 docs: .venv-test/installed
 	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict --quiet
@@ -100,5 +105,10 @@ gpu-bench:
 	.venv-test/bin/python $(PIP) --editable '.[test,docs]'
 	@touch $@
 
+.venv-floors/installed:
+	$(PYTHON) -m venv --clear .venv-floors
+	.venv-floors/bin/python $(PIP) uv
+	@touch $@
+
 clean:
-	rm -rf .venv-demo .venv-test demo-output docs-site build ffbidx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv-demo .venv-test .venv-floors demo-output docs-site build ffbidx.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
