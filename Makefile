@@ -2,6 +2,7 @@
 # make test     install into .venv-test, then ruff, mypy and pytest
 # make test-haswell  repeat the numerical tests with kernels compiled for a processor without AVX-512
 # make floors   run tests with the oldest packages allowed, on each Python of the classifiers that is here
+# make sdist-test  unpack the sdist and run all tests in it
 # make lint     run ruff and mypy only
 # make docs     build the documentation as a site, and the manual pages, in docs-site/
 # make quality  measure the indexing quality
@@ -19,7 +20,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo docs test test-haswell floors lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
+.PHONY: demo docs test test-haswell floors sdist-test lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -46,6 +47,12 @@ HASWELL := tests/parity/test_steps.py tests/parity/test_fit_steps.py tests/parit
 	tests/diagnose/test_diagnosis.py::test_a_wrong_cell_that_the_run_did_not_learn
 test-haswell: .venv-test/installed
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(PYTEST) $(HASWELL)
+
+sdist-test: .venv-test/installed
+	rm -rf build/sdist && mkdir -p build/sdist
+	.venv-test/bin/python -m build --sdist --no-isolation --outdir build . > build/sdist.log
+	tar -xzf build/ffbidx-*.tar.gz -C build/sdist --strip-components=1
+	cd build/sdist && $(CURDIR)/$(PYTEST)
 
 # ARGS='--python /opt/python3.14/bin' for Pythons that are neither on the path nor pyenv's
 floors: .venv-floors/installed

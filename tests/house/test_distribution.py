@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from tests.helpers.paths import ROOT
+from tests.house.conftest import files_of_the_project
 
 yaml = pytest.importorskip("yaml")  # comes with distributed
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -24,12 +25,61 @@ def test_twine_finds_nothing_wrong(distributions):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def run(*words, folder=ROOT):
+    """The words as a command of this interpreter; its output where it failed."""
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr or "failed"
+
+
+def test_the_wheel_has_what_a_wheel_should(distributions):
+    pytest.importorskip("check_wheel_contents")
+    (wheel,) = distributions.glob("*.whl")
+    assert not run("-m", "check_wheel_contents", str(wheel))
+
+
+def test_pyroma_finds_all_that_a_package_should_say(distributions):
+    """But for an address of the authors: there is none."""
+    pytest.importorskip("pyroma")
+    (path,) = distributions.glob("*.tar.gz")
+    assert not run("-m", "pyroma", "--min=10", "--skip-tests=AuthorEmail", str(path))
+
+
+def test_links_and_pictures_of_the_readme_are_absolute_or_handed_out(distributions):
+    markdown = pytest.importorskip("readme_renderer.markdown")
+    page = markdown.render((ROOT / "README.md").read_text())
+    places = [place.partition("#")[0] for place in re.findall(r'(?:href|src)="([^"]+)"', page)]
+    assert len(places) > 20
+    (path,) = distributions.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert not [place for place in places if not place.startswith("https://") and place not in names]
+
+
+def test_tests_pass_where_the_sdist_is_unpacked(distributions, tmp_path):
+    """A few of them, which `make sdist-test` does with all."""
+    (path,) = distributions.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    some = "tests/published/test_signatures.py", "tests/read/test_places.py"
+    assert not run("-m", "pytest", "-p", "no:cacheprovider", *some, folder=folder)
+
+
 def test_the_sdist_has_documentation_and_tests(distributions):
     (path,) = distributions.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    there = {"docs/algorithm.md", "sample_data/lysozyme.h5", "tests/conftest.py", "CHANGELOG.md", "LICENSE", "Makefile"}
+    there = {
+        "docs/algorithm.md",
+        "packaging/conda/recipe.yaml",
+        "sample_data/lysozyme.h5",
+        "tests/conftest.py",
+        "CHANGELOG.md",
+        "LICENSE",
+        "Makefile",
+    }
     assert there <= names
+    assert {str(name) for name in files_of_the_project()} - names <= {".gitignore"}
     assert not [name for name in names if "__pycache__" in name]
 
 
