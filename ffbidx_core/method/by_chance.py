@@ -9,6 +9,7 @@ passes together, and a frame drops out when it is finished.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import log10
 from types import ModuleType
 
@@ -245,7 +246,9 @@ def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parame
     if p.method == "raw":
         return _raw_scores(backend, some, found.cells, p)
     zero = xp.zeros((len(found.frame), 1))
-    return backend.refine_cells(some, found.cells[:, None], zero, p.replace(n_iter=0))[1][:, 0]
+    # Not `p.replace`, which checks every parameter again: a tenth of the time of a frame that comes alone.
+    as_they_are = replace(p, n_iter=0)
+    return backend.refine_cells(some, found.cells[:, None], zero, as_they_are)[1][:, 0]
 
 
 def _raw_scores(backend: Backend, spots: SpotBatch, cells: XpArray, p: Parameters) -> XpArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,7 @@ class SearchPlan:
         """
         return float(max(self.shortest_reciprocal.min(), chance.radii(self.shortest_reciprocal).max()))
 
+    @cached_property
     def angle_tables(self) -> NDArray[np.float32]:
         """Components along u and w of the two cell vectors that follow each seed's axis, at every angle.
 

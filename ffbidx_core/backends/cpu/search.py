@@ -139,7 +139,7 @@ class CpuSearch(CpuThreads):
         shape = (spots.n_frames, p.n_output_cells)
         found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
         vectors_ = np.ascontiguousarray(vectors_)
-        tables, trims = plan.angle_tables(), scores.trims(p, p.distance3)
+        tables, trims = plan.angle_tables, scores.trims(p, p.distance3)
         seeds = np.arange(len(plan.axis))
         along = np.stack([plan.base[seeds, (plan.axis + i) % 3, 2] for i in range(3)], axis=1).astype(np.float32)
         limits = np.array([p.triml, p.trimh, p.delta, p.distance3])

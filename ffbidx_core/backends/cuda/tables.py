@@ -36,6 +36,6 @@ def plan_on_device(plan: SearchPlan) -> tuple[Any, ...]:
     seeds["base"] = plan.base.reshape(-1, 9)
     seeds["turn"], seeds["group"], seeds["n_angles"] = plan.turn, plan.group, plan.n_angles
     seeds["axis"], seeds["input_cell"] = plan.axis, plan.input_cell
-    turns = np.ascontiguousarray(np.swapaxes(plan.angle_tables(), 1, 2))
+    turns = np.ascontiguousarray(np.swapaxes(plan.angle_tables, 1, 2))
     lengths = cp.asarray(plan.lengths)
     return lengths, lengths.astype(cp.float32), cp.asarray(seeds.view(np.uint8)), cp.asarray(turns)
