@@ -72,8 +72,8 @@ def command(
 
 def _convert_results(path: str, chosen: dict[str, str], experiment: Experiment, overwrite: bool) -> int:
     from ffbidx_cli.console import working, write_data
-    from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record, results_in_pieces
+    from ffbidx_core.read.run_inputs import RunInputs
     from ffbidx_core.write import Output
     from ffbidx_core.write.formats.names import RESULTS_FILE, TO_STDOUT
     from ffbidx_core.write.record import record_of

@@ -57,8 +57,8 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
 def _records(path: str, found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
     """The columns of the requested rows, by their names."""
     from ffbidx_cli.tables import chosen_frames, frame_records
-    from ffbidx_core.read.indexed_frames import RunInputs
     from ffbidx_core.read.results import read_record
+    from ffbidx_core.read.run_inputs import RunInputs
     from ffbidx_core.write.formats.csv import crystal_records
 
     if by_frame:

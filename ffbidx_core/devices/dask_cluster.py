@@ -22,7 +22,6 @@ from ..method.index_frames import IndexOptions, device_numbers, why_no_cuda
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
-from ..read.files.probe import open_timeout
 from ..version import VERSION
 from . import dask_worker
 from .dask_connect import connected, n_local_workers
@@ -70,7 +69,7 @@ def open_cluster(
     except ImportError as error:
         raise BackendUnavailable(f"--dask needs dask.distributed ({error}): pip install 'ffbidx[dask]'") from None
     _silence()
-    where = Where(backend, device, threads, (), os.getcwd(), open_timeout())
+    where = Where(backend, device, threads, (), os.getcwd())
     if n_local:
         gpus, share = _gpus(backend, device, n_local), _share_of_cores(n_local)
         where = replace(where, gpus=gpus, threads=threads or share)

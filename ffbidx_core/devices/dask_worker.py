@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackendUnavailable, InputError
-from ..read.files.probe import Prober, probing
 from ..version import VERSION
 from .devices import Devices, open_devices
 from .worker import FAULT_STATUS, is_fault
@@ -34,8 +33,6 @@ class Where:
         The GPU of each worker of a local cluster, whose names are numbers from 0; empty: `device` is used.
     folder
         Directory to which the names of files are relative.
-    open_timeout
-        Time in seconds within which a file must open; None: no limit.
     name
         Name of the backend of the other workers; empty if it is not known yet.
     """
@@ -45,7 +42,6 @@ class Where:
     threads: int | None
     gpus: tuple[int, ...]
     folder: str
-    open_timeout: float | None
     name: str = ""
 
 
@@ -64,8 +60,7 @@ def work(version: str, task: bytes) -> Any:
     if version != VERSION:
         raise BackendUnavailable(f"{_me()} has ffbidx {VERSION}, this is {version}: install the same on all workers")
     where, function, arguments = pickle.loads(task)
-    prober = Prober(where.open_timeout) if where.open_timeout else None
-    with _one_at_a_time, _in_folder(where.folder), probing(prober):
+    with _one_at_a_time, _in_folder(where.folder):
         devices = _devices(where.backend, *_device_and_threads(where))
         if where.name not in ("", devices.name):
             raise BackendUnavailable(

@@ -17,8 +17,8 @@ from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
 from ..panels.of_run import RefinedRun, refine_results
-from ..read.indexed_frames import RunInputs
 from ..read.results import read_run
+from ..read.run_inputs import RunInputs
 from .advice import Advice, Pixels, moving_option, pixels_of
 from .columns import RunColumns, read_columns
 from .experiment import ExperimentFinding, find_experiment

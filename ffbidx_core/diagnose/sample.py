@@ -18,8 +18,9 @@ from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, RunInputs, geometry_of, indexed_frames
+from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import some_frames
+from ..read.run_inputs import RunInputs
 from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000

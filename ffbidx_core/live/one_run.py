@@ -17,7 +17,7 @@ from ..model.detector.panels import GivenGeometry
 from ..model.lattice import Lattice
 from ..model.records.run import Learned, RunRecord
 from ..read.cells.input_cell import cell_written_out
-from ..read.indexed_frames import RunInputs
+from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from ..run.account import Account
 from ..run.input_cells import index_batch

@@ -19,10 +19,12 @@ from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.ragged import evenly, offsets_of
 from ..model.records.results import Results
+from ..read.files.probe import Prober
 from ..read.formats.open import open_spots
 from ..read.formats.spot_file import SpotFile
-from ..read.indexed_frames import IndexedFrame, RunInputs, file_geometry, indexed_frames, open_again
+from ..read.indexed_frames import IndexedFrame, file_geometry, indexed_frames
 from ..read.results import read_column, some_frames
+from ..read.run_inputs import RunInputs, open_again
 from .peaks import IndexedPeaks
 
 MOST_FRAMES = 2000
@@ -184,7 +186,12 @@ def _crystals_of(results: Results, f: int, change: ChangeOfBasis) -> tuple[Primi
     return change.primitive(as_given(results.cells[rows].astype(np.float64)), kinds), kinds
 
 
-def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, references: PrimitiveCells) -> Gathered:
+def of_blocks(
+    blocks: Sequence[FrameBlock],
+    geometry: GivenGeometry | None,
+    references: PrimitiveCells,
+    prober: Prober | None = None,
+) -> Gathered:
     """Gather frames that a run has read, without crystals; their peaks are read again.
 
     Raises
@@ -194,7 +201,7 @@ def of_blocks(blocks: Sequence[FrameBlock], geometry: GivenGeometry | None, refe
     """
     gatherer = Gatherer()
     for source, indices in _by_source(blocks):
-        with contextlib.closing(open_spots(source, geometry)) as file:
+        with contextlib.closing(open_spots(source, geometry, prober)) as file:
             gatherer.look_at(file)
             for raw in file.read(np.unique(indices)):
                 if raw.peaks is None:

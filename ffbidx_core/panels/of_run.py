@@ -13,8 +13,8 @@ from ..parameters import Parameters
 from ..read.files.content import read_text
 from ..read.formats.open import open_spots
 from ..read.geometry.any import parse_geometry, parse_given
-from ..read.indexed_frames import RunInputs
 from ..read.results import read_run
+from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from .gather import MOST_FRAMES, Gathered, of_results
 from .levels import PANEL

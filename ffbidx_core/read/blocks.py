@@ -13,6 +13,7 @@ from ..model.records.frame import FrameBlock, Place
 from .ahead import in_order
 from .files.content import is_growing
 from .files.inputs import Source
+from .files.probe import Prober
 from .formats.open import open_spots
 from .formats.spot_file import SpotFile
 from .frames import MOST_SPOTS, Pause, RawFrames, frame_block
@@ -48,6 +49,7 @@ def read_blocks(
     follow: Follower | None = None,
     arrays: SpotArrays | None = None,
     threads: int = 1,
+    prober: Prober | None = None,
 ) -> Iterator[FrameBlock]:
     """Read the frames of the sources in their order, as blocks.
 
@@ -83,6 +85,8 @@ def read_blocks(
     threads
         Number of threads that sift the spots of blocks, while the caller's thread reads the files; with 1 the caller's
         thread does both.
+    prober
+        Opens each file first, so that one that hangs does not delay the others.
 
     Yields
     ------
@@ -108,7 +112,7 @@ def read_blocks(
     if arrays is not None:
         frames = arrays.frames(selection, start, frames_per_block, geometry)
     elif follow is None:
-        frames = _all_frames(sources, selection, start, frames_per_block, geometry)
+        frames = _all_frames(sources, selection, start, frames_per_block, geometry, prober)
     else:
         frames = follow.frames(selection, start, frames_per_block, geometry)
     limits, sieve = ResolutionLimits(d_min, d_max), Sieve()
@@ -143,7 +147,12 @@ def _check(name: str, value: int | None, low: int) -> None:
 
 
 def _all_frames(
-    sources: Sequence[Source], selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
+    sources: Sequence[Source],
+    selection: Selection,
+    start: Place,
+    at_once: int,
+    geometry: GivenGeometry | None,
+    prober: Prober | None = None,
 ) -> Iterator[RawFrames]:
     """The frames of all sources, with one row for each file, or rest of a file, that cannot be read."""
     only = len(sources) == 1
@@ -154,7 +163,7 @@ def _all_frames(
         if selection.finished:
             return
         try:
-            file = open_spots(path, geometry)
+            file = open_spots(path, geometry, prober)
         except InputError as error:
             if only:
                 raise
@@ -232,7 +241,9 @@ def _cells_key(raw: RawFrames) -> bytes | None:
     return b"" if raw.cells is None else raw.cells.tobytes()
 
 
-def count_frames(sources: Sequence[Source], geometry: GivenGeometry | None = None) -> int | None:
+def count_frames(
+    sources: Sequence[Source], geometry: GivenGeometry | None = None, prober: Prober | None = None
+) -> int | None:
     """Number of frames in the sources; None for more than `MOST_FILES_COUNTED` files, which would take too long.
 
     A file that cannot be used counts as empty; the run reports the fault of the file.
@@ -242,6 +253,6 @@ def count_frames(sources: Sequence[Source], geometry: GivenGeometry | None = Non
         return None
     n_frames = len(sources) - len(whole)
     for path in whole:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             n_frames += file.n_frames
     return n_frames

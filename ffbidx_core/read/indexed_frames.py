@@ -5,32 +5,27 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..model.basis import ChangeOfBasis, ConventionalCells, as_given
+from ..model.basis import ConventionalCells, as_given
 from ..model.cell import Array
 from ..model.crystal import assign_spots
-from ..model.detector.panels import Geometry, GivenGeometry
+from ..model.detector.panels import Geometry
 from ..model.detector.peaks import DetectorPeaks
-from ..model.lattice import InputCell, Lattice
+from ..model.lattice import Lattice
 from ..model.records.frame import FrameStatus
-from ..model.records.results import Results, ResultsHeader
-from ..model.records.run import InputIdentity, RunRecord
+from ..model.records.results import Results
 from ..parameters import Parameters
-from .files.content import is_growing
-from .files.identity import identity_now, text_of
-from .formats.hdf5.kept import KeptSpots, keeps_spots
-from .formats.open import open_spots
+from .files.identity import text_of
 from .formats.spot_file import SpotFile
-from .geometry.any import parse_given
+from .run_inputs import RunInputs, open_again
 
 FRAMES_AT_ONCE = 256
 """Number of frames whose spots are read at once."""
@@ -94,88 +89,6 @@ def image_of(source: str, index: int, name: str) -> tuple[str, str]:
     return (match["image"], match["event"]) if match else (source, f"//{index}")
 
 
-@dataclass
-class RunInputs:
-    """The inputs of a run, from which the spots of its frames are read again.
-
-    Attributes
-    ----------
-    geometry : Geometry, ShiftAlone or None
-        Geometry that was given for the inputs; None for each input's own.
-    lattices : tuple of Lattice
-        Lattices of the first input cells; those of further cells follow from their axes and angles.
-    identities : dict
-        Identity that each input had when it was indexed, by its name; empty if inputs are not to be compared.
-    folder : str
-        Folder in which inputs are sought besides the current directory.
-    kept : str
-        Results file that keeps the spots; empty if they are read from the inputs.
-    scratch : str
-        Folder for bytes that wait to be written; empty for the system's folder of temporary files.
-    unchanged : set of str
-        Names in `identities` of inputs that were compared already.
-    made : dict
-        Record of the run for the output, as `record_of` gives it.
-    """
-
-    geometry: GivenGeometry | None = None
-    lattices: tuple[Lattice, ...] = ()
-    identities: dict[str, InputIdentity] = field(default_factory=dict)
-    folder: str = ""
-    kept: str = ""
-    scratch: str = ""
-    unchanged: set[str] = field(default_factory=set)
-    made: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of_header(
-        cls, header: ResultsHeader, geometry: GivenGeometry | None, record: RunRecord, path: str
-    ) -> RunInputs:
-        """The inputs that a results file records; a geometry that is given replaces the recorded one."""
-        lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
-        # Another geometry converts the inputs' peaks to other spots.
-        kept = path if geometry is None and keeps_spots(path) else ""
-        geometry = geometry or _recorded_geometry(header)
-        return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
-
-    def as_recorded(self, header: ResultsHeader) -> RunInputs:
-        """A copy with the geometry that the run had at its end, since the run may have shifted the beam."""
-        known = "" if self.geometry is None else self.geometry.text
-        return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
-
-    def beside(self, output: str) -> RunInputs:
-        """A copy with scratch files beside an output, whose file system must have room for them anyway."""
-        return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
-
-    def lattice(self, results: Results, row: int) -> Lattice:
-        """The lattice of a row of `/input_cells`."""
-        return self.lattice_of(results.input_cells, row)
-
-    def lattice_of(self, input_cells: ConventionalCells, row: int) -> Lattice:
-        """The lattice of a row of the run's input cells (m, 3, 3)."""
-        return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
-
-    def change_of_basis(self, input_cells: ConventionalCells) -> ChangeOfBasis:
-        """The changes of basis between the run's conventional input cells (m, 3, 3) and their primitive cells."""
-        rows = range(len(input_cells))
-        return ChangeOfBasis.of_each(input_cells, [self.lattice_of(input_cells, row).centring for row in rows])
-
-    def input_cell(self, results: Results) -> InputCell | None:
-        """The run's input cell, or None if the run has several."""
-        is_one = len(results.input_cells) == 1
-        return InputCell(as_given(results.input_cells[0]), self.lattice(results, 0)) if is_one else None
-
-
-def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
-    """The geometry that the header of results records; None if there is none."""
-    if not header.geometry:
-        return None
-    geometry, shift = parse_given("the geometry in the results", header.geometry), header.half_pixel_shift
-    if not isinstance(geometry, Geometry):
-        return geometry
-    return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
-
-
 def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[IndexedFrame]:
     """The frames of results, in pieces of consecutive frames, with their spots, without frames that were unreadable.
 
@@ -221,29 +134,6 @@ def file_geometry(file: SpotFile) -> Geometry:
     if file.geometry is None:
         raise UsageError(f"{file.path}: {NO_PIXELS}")
     return file.geometry
-
-
-def open_again(source: str, inputs: RunInputs) -> SpotFile:
-    """Open an input of a run again.
-
-    Raises
-    ------
-    InputError
-        If the file no longer exists, or has changed since it was indexed.
-    """
-    if inputs.kept:
-        return KeptSpots(inputs.kept, source)
-    path = next((p for p in (source, os.path.join(inputs.folder, source)) if os.path.lexists(p)), None)
-    if path is None:
-        raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
-    known = inputs.identities.get(source)
-    if known is not None and source not in inputs.unchanged:
-        now = identity_now(path, known)
-        # A file in SWMR mode only grows.
-        if (change := now.change(known)) and not (is_growing(path) and now.size >= known.size):
-            raise InputError(path, f"has changed since it was indexed: {change}")
-        inputs.unchanged.add(source)
-    return open_spots(path, inputs.geometry)
 
 
 def _frames_of_file(

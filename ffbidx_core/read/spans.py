@@ -12,6 +12,7 @@ from ..errors import InputError, UsageError
 from ..model.detector.panels import GivenGeometry
 from ..model.records.frame import Place
 from .files.inputs import Source
+from .files.probe import Prober
 from .formats.open import open_spots
 
 
@@ -113,13 +114,14 @@ def span_of(
     geometry: GivenGeometry | None = None,
     every: int = 1,
     max_frames: int | None = None,
+    prober: Prober | None = None,
 ) -> Span:
     """Share `number` (from 1) of `of` shares of the frames of the sources; each file is opened to count its frames.
 
     A file that cannot be used belongs to the share in which it would begin. The other parameters are those of
     `read_blocks`.
     """
-    counts = list(map(_Counts(geometry), sources))
+    counts = list(map(_Counts(geometry, prober), sources))
     total = sum(counts)
     last = total if max_frames is None else min(total, (max_frames - 1) * every + 1)
     begin, end = ((k * last) // of for k in (number - 1, number))
@@ -156,7 +158,7 @@ class Cutter:
 
     Parameters
     ----------
-    sources, geometry, every, max_frames
+    sources, geometry, every, max_frames, prober
         Parameters of `read_blocks`.
     start
         Place where the first stretch begins.
@@ -173,8 +175,9 @@ class Cutter:
         geometry: GivenGeometry | None = None,
         every: int = 1,
         max_frames: int | None = None,
+        prober: Prober | None = None,
     ) -> None:
-        self._sources, self._count = sources, _Counts(geometry)
+        self._sources, self._count = sources, _Counts(geometry, prober)
         self._every, self._most, self._end = every, max_frames, end
         self._next: Place | None = start
 
@@ -219,15 +222,18 @@ class Cutter:
 class _Counts:
     """Counter of the frames of sources, which opens each file once; a file that cannot be used has 0 frames."""
 
-    def __init__(self, geometry: GivenGeometry | None) -> None:
-        self._geometry = geometry
+    def __init__(self, geometry: GivenGeometry | None, prober: Prober | None) -> None:
+        self._geometry, self._prober = geometry, prober
         self._known: dict[str, int | None] = {}
 
     def __call__(self, source: Source) -> int:
         path = source.path
         if path not in self._known:
             self._known[path] = None
-            with contextlib.suppress(InputError), contextlib.closing(open_spots(path, self._geometry)) as file:
+            with (
+                contextlib.suppress(InputError),
+                contextlib.closing(open_spots(path, self._geometry, self._prober)) as file,
+            ):
                 self._known[path] = file.n_frames
         n_frames = self._known[path]
         return 0 if n_frames is None else n_frames if source.index is None else 1

@@ -19,8 +19,9 @@ from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING
 from ..model.records.reason import FrameReason
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, RunInputs, geometry_of, indexed_frames
+from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
+from ..read.run_inputs import RunInputs
 from .frame_picture import predict, wavelength_of
 from .images import small_image
 

@@ -20,8 +20,9 @@ from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
-from ..read.indexed_frames import IndexedFrame, RunInputs, indexed_frames
+from ..read.indexed_frames import IndexedFrame, indexed_frames
 from ..read.results import read_run, results_in_pieces
+from ..read.run_inputs import RunInputs
 from .style import CRYSTALS, GREY, styled
 
 EXCITED = 90

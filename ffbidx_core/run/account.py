@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..errors import NothingProcessed
+from ..errors import InputError, NothingProcessed
 from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
 from ..model.records.frame import ConventionalResult, FrameBlock, FrameStatus, Place
 from ..model.records.reason import with_status
+from ..read import Source, read_blocks
 from ..write.stores import Store
 from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
@@ -78,6 +79,31 @@ class Account:
         for note in self.job.notes:
             if note not in self.saved.mark.problems:
                 self.note(note)
+
+    def check_growth(self, job: Job) -> None:
+        """Refuse to go on in a file that has grown, and whose last finished frame is not what it was.
+
+        Raises
+        ------
+        InputError
+            When the spots of that frame have another checksum.
+        """
+        mark = self.saved.mark
+        if job.follow is None or mark.end.frame == 0:
+            return
+        source = job.follow.inputs[mark.end.source].path
+        frame = Source(source, mark.end.frame - 1)
+        blocks = read_blocks(
+            [frame],
+            d_min=job.d_min,
+            d_max=job.d_max,
+            geometry=job.geometry,
+            by_intensity=job.parameters.retry,
+            prober=job.prober,
+        )
+        if next(blocks).last_checksum != mark.checksum:
+            mend = "--overwrite starts the run again"
+            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {mend}")
 
     def prepared(
         self, batches: Iterator[FrameBlock], stop: threading.Event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,9 +99,14 @@ def index_task(devices: Devices, task: FramesTask) -> Answer:
     InputError
         If an input has another size here than for the run, or is the only input of the run and cannot be used.
     """
+    with task.job.prober or nullcontext():
+        return _indexed(devices, task)
+
+
+def _indexed(devices: Devices, task: FramesTask) -> Answer:
     begin = time.perf_counter()
     job = task.job
-    for here, there in zip(identities(job.sources), task.inputs, strict=True):
+    for here, there in zip(identities(job.sources, job.prober), task.inputs, strict=True):
         if here.size != there.size:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..errors import InputError, ParameterError, UsageError
+from ..errors import ParameterError, UsageError
 from ..model.basis import ConventionalCells, as_given
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
@@ -19,13 +19,14 @@ from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.lattice import InputCell, Lattice
 from ..model.records.frame import FrameBlock, Place
 from ..model.records.results import ResultsHeader
-from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..model.records.run import InputIdentity, Learned, RunRecord
 from ..parameters import SAVE_SECONDS, Parameters
 from ..read import Source, count_frames, read_blocks
 from ..read.arrays import SpotArrays
 from ..read.batches import batches
 from ..read.cells.input_cell import check_lattices
 from ..read.files.identity import identities
+from ..read.files.probe import Prober
 from ..read.geometry.any import parse_geometry
 from ..read.geometry.choose import shifted_geometry
 from ..read.growing.follow import Follower
@@ -86,6 +87,8 @@ class Job:
         Notes from before the run, to be kept in the results.
     cell_search
         The search that found the cells, kept in the record of the run; empty if the cells were given.
+    prober : Prober or None
+        Opens each file first, so that one that hangs does not delay the others.
     """
 
     sources: Sequence[Source]
@@ -112,6 +115,7 @@ class Job:
     arrays: SpotArrays | None = None
     notes: tuple[str, ...] = ()
     cell_search: Mapping[str, Any] = field(default_factory=dict)
+    prober: Prober | None = None
 
     def __post_init__(self) -> None:
         for name in ("threads", "batch_size"):
@@ -140,15 +144,20 @@ class Job:
 
     def share(self, number: int, of: int) -> Job:
         """The job with the share `number` of `of` shares of the frames, counted from 1."""
-        span = span_of(self.sources, number, of, geometry=self.geometry, every=self.every, max_frames=self.max_frames)
+        span = span_of(self.sources, number, of, **self.counted)
         return dataclasses.replace(self, span=span)
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        """How frames are counted for shares and tasks, by the parameters of `span_of` and `Cutter`."""
+        return {name: getattr(self, name) for name in ("geometry", "every", "max_frames", "prober")}
 
     def with_beam_shift(self, shift: BeamShift) -> Job:
         """The job with its beam shifted by `shift`."""
         if not shift:
             return self
         paths = (source.path for source in (self.sources if self.follow is None else self.follow.sources))
-        return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift))
+        return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift, self.prober))
 
     def with_panels(self, text: str) -> Job:
         """The job with the geometry in `text`, in which a run has moved panels."""
@@ -190,26 +199,8 @@ class Job:
             follow=self.follow,
             arrays=self.arrays,
             threads=min(MOST_READERS, self.threads or os.cpu_count() or 1),
+            prober=self.prober,
         )
-
-    def check_growth(self, mark: Mark) -> None:
-        """Refuse to continue in a file that has grown if its last finished frame has changed.
-
-        Raises
-        ------
-        InputError
-            If the spots of that frame have another checksum.
-        """
-        if self.follow is None or mark.end.frame == 0:
-            return
-        source = self.follow.inputs[mark.end.source].path
-        frame = Source(source, mark.end.frame - 1)
-        blocks = read_blocks(
-            [frame], d_min=self.d_min, d_max=self.d_max, geometry=self.geometry, by_intensity=self.parameters.retry
-        )
-        if next(blocks).last_checksum != mark.checksum:
-            mend = "--overwrite starts the run again"
-            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {mend}")
 
     def batches(self, blocks: Iterable[FrameBlock]) -> Iterator[FrameBlock]:
         """Yield the blocks of the job, joined and divided into batches."""
@@ -224,7 +215,7 @@ class Job:
         settings |= {name: getattr(self, name) for name in ("d_min", "d_max", "every", "max_frames", "keep_all")}
         if isinstance(self.span, Span):
             settings["shard"], settings["positions"] = self.span.name, self.span.positions
-        inputs = identities(self.sources) if self.follow is None else self.follow.inputs
+        inputs = identities(self.sources, self.prober) if self.follow is None else self.follow.inputs
         if self.arrays is not None:
             inputs = (self.arrays.identity,)
         is_growing, search = self.follow is not None, dict(self.cell_search)
@@ -292,7 +283,7 @@ class Job:
             return self.span.n_frames
         if self.follow is not None:
             return self.max_frames
-        n = count_frames(self.sources, self.geometry) if self.arrays is None else self.arrays.n_frames
+        n = count_frames(self.sources, self.geometry, self.prober) if self.arrays is None else self.arrays.n_frames
         if n is None:
             return self.max_frames
         n = -(-n // self.every)

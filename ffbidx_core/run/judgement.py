@@ -23,8 +23,9 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, offsets_of
 from ..model.records.reason import Rung
 from ..model.records.results import Results
-from ..read.indexed_frames import RunInputs, indexed_frames
+from ..read.indexed_frames import indexed_frames
 from ..read.results_file import ResultsFile
+from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
@@ -124,7 +125,7 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
         for group in settled.learned
         for m, cell in enumerate(group.given)
     }
-    for f, frame in enumerate(indexed_frames([results], RunInputs(job.geometry, lattices))):
+    for f, frame in enumerate(indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober))):
         row = int(results.input_cell[results.crystals[results.crystal_offsets[f]]])
         given = as_given(results.input_cells[row])
         cell, spread = learned.get(given.tobytes(), (given, None))

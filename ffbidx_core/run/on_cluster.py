@@ -118,7 +118,7 @@ class Tasks:
     def __init__(self, cluster: Cluster, account: Account, settled: Settled, stop: threading.Event) -> None:
         self._cluster, self._account, self._stop = cluster, account, stop
         self._job, self._learned = dataclasses.replace(settled.job, parameters=account.p), settled.learned
-        self._inputs = identities(settled.job.sources)
+        self._inputs = identities(settled.job.sources, settled.job.prober)
         self._under_way: deque[tuple[Cut, Task]] = deque()
         self._most = FIRST_FRAMES
         self.ended = False
@@ -132,9 +132,7 @@ class Tasks:
             job.sources,
             start=start,
             end=None if job.span is None else job.span.end,
-            geometry=job.geometry,
-            every=job.every,
-            max_frames=job.max_frames,
+            **job.counted,
         )
         self._asked = self._account.tally.n_frames
 

@@ -10,16 +10,16 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..parameters import OPEN_TIMEOUT, SAVE_SECONDS
+from ..parameters import SAVE_SECONDS
 from ..read.files.content import check_is_there
 from ..read.files.inputs import STANDARD_INPUT, Source, expand_inputs, names_to_follow
-from ..read.files.probe import Prober, probing
+from ..read.files.probe import Prober, prober_of
 from ..write.check import WAYS_ON, check_output
 from ..write.formats.names import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, files_of, formats_of, names_of_share
 from .request import FOLLOWED_BY_SIZE, RunRequest, input_cells_of, is_cell_file
@@ -59,13 +59,14 @@ class PreparedRun:
         follower: Follower | None,
         named: bool,
         find: Callable[[str], object] | None,
+        prober: Prober | None,
     ) -> PreparedRun:
         """The run that a request describes, with the sources that it names; see `prepared`.
 
         `find` is called with messages of the search for an unknown input cell; None: there is no search.
         """
         outputs = _outputs_of(request, sources, named)
-        return cls(request, sources, outputs, _job_of(request, sources, list(outputs), follower, find))
+        return cls(request, sources, outputs, _job_of(request, sources, list(outputs), follower, find, prober))
 
     def store(self, write: Callable[[bytes], None]) -> Store:
         """The store of the results, made after checking that the outputs can be written.
@@ -82,7 +83,7 @@ class PreparedRun:
         OutputError
             If an output cannot be written, exists already, or is an input.
         """
-        from ..read.indexed_frames import RunInputs
+        from ..read.run_inputs import RunInputs
         from ..write import MemoryStore, Output, PartsStore, TableStream
 
         if not self.outputs:
@@ -91,15 +92,15 @@ class PreparedRun:
         if "sol" in self.outputs.values():
             from ..write.formats.sol import check_names
 
-            check_names([source.path for source in self.sources], self.job.geometry)
+            check_names([source.path for source in self.sources], self.job.geometry, self.job.prober)
         if list(self.outputs) == [TO_STDOUT]:
             return TableStream(write)
         request, job = self.request, self.job
-        inputs = RunInputs(job.geometry, job.lattices_of_rows)
+        inputs = RunInputs(job.geometry, job.lattices_of_rows, prober=job.prober)
         outputs = [
             Output(path, wanted, inputs, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
         ]
-        store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume)
+        store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume, prober=job.prober)
         store.check(_files_read(request, self.sources))
         return store
 
@@ -109,7 +110,7 @@ class PreparedRun:
 
         needing = [path for path, wanted in self.outputs.items() if wanted in WITH_PIXELS]
         paths = [source.path for source in self.sources]
-        if needing and (without := first_without_pixels(paths, self.job.geometry)):
+        if needing and (without := first_without_pixels(paths, self.job.geometry, self.job.prober)):
             raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
 
     def index(
@@ -171,36 +172,35 @@ def prepared(
     InputError, CellError, UsageError, ParameterError, OutputError
         If inputs, cells, geometries or outputs cannot be used.
     """
-    names = request.input_names
-    follower = None
-    if request.follow:
-        from ..read.growing.follow import Follower
-
-        stop_file = None if request.stop_file is None else os.fspath(request.stop_file)
-        follower = Follower(
-            names_to_follow(names), stop_file=stop_file, stop_after=request.stop_after, leave_out=request.output_names
-        )
-    sources = expand_inputs(names) if follower is None else follower.named
-    with probing(_prober_of(request, sources)):
+    named_sources = [] if request.follow else expand_inputs(request.input_names)
+    prober = prober_of((source.path for source in named_sources), request.open_timeout, more_come=bool(request.follow))
+    with prober or nullcontext():
+        follower = _follower_of(request, prober) if request.follow else None
+        sources = named_sources if follower is None else follower.named
         if follower is not None and waiting:
             sources = _first_sources(request, follower, show)
         elif follower is None:
             _check_files(request, sources, named, writes)
-        yield PreparedRun.of(request, sources, follower, named, show if waiting else None)
+        yield PreparedRun.of(request, sources, follower, named, show if waiting else None, prober)
 
 
-def _prober_of(request: RunRequest, sources: Sequence[Source]) -> Prober | None:
-    """The prober that opens several inputs in advance, so that one that hangs does not hold up the others."""
-    seconds = OPEN_TIMEOUT if request.open_timeout is None else request.open_timeout
-    several = bool(request.follow) or len({source.path for source in sources}) > 1
-    return Prober(seconds) if several and seconds > 0 else None
+def _follower_of(request: RunRequest, prober: Prober | None) -> Follower:
+    from ..read.growing.follow import Follower
+
+    return Follower(
+        names_to_follow(request.input_names),
+        stop_file=None if request.stop_file is None else os.fspath(request.stop_file),
+        stop_after=request.stop_after,
+        leave_out=request.output_names,
+        prober=prober,
+    )
 
 
 def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; errors in the request are raised before the wait."""
     input_cells_of(request)
     files = _files_written(formats_of(request.output_names, request.output_format))
-    _check_writable(request, files, follower.inputs_among(files))
+    _check_writable(request, files, follower.arrivals.inputs_among(files))
     known = request.chosen([])[0] if request.geometry is not None else None
     return follower.wait(known, show) or follower.named
 
@@ -250,6 +250,7 @@ def _job_of(
     paths: Sequence[str],
     follower: Follower | None,
     find: Callable[[str], object] | None,
+    prober: Prober | None,
 ) -> Job:
     """The job that a request describes."""
     from ..read.arrays import NAME, SpotArrays
@@ -257,7 +258,7 @@ def _job_of(
     from ..read.events_named import with_events_found
     from .job import Job
 
-    geometry, half_pixel_shift = request.chosen([source.path for source in sources])
+    geometry, half_pixel_shift = request.chosen([source.path for source in sources], prober)
     cells = input_cells_of(request)
     if not cells and not request.finds_cell and (own := centred_cell_of(source.path for source in sources)):
         cells = [own]
@@ -266,7 +267,7 @@ def _job_of(
         named = follower.named if follower else sources
     output = paths[0] if paths else ""
     job = Job(
-        with_events_found(sources, geometry) if follower is None else follower.sources,
+        with_events_found(sources, geometry, prober) if follower is None else follower.sources,
         request.parameters_in_force,
         geometry=geometry,
         half_pixel_shift=half_pixel_shift,
@@ -284,6 +285,7 @@ def _job_of(
         save_seconds=SAVE_SECONDS if request.save_every is None else request.save_every,
         follow=follower,
         arrays=None if request.spots is None else SpotArrays(request.spots, request.offsets),
+        prober=prober,
     )
     job = job.with_cells(cells)
     if find is not None and request.finds_cell:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..model.detector.panels import GivenGeometry
+    from ..read.files.probe import Prober
     from ..read.geometry.choose import GeometryChanges
 
 LARGEST_SHIFT = 200.0
@@ -175,7 +176,7 @@ class Experiment:
         """Whether beam, distance or wavelength are to differ from the geometry file."""
         return any(each is not None for each in (self.beam_centre, self.beam_shift, self.distance, self.wavelength))
 
-    def chosen(self, inputs: Sequence[str]) -> tuple[GivenGeometry | None, bool | None]:
+    def chosen(self, inputs: Sequence[str], prober: Prober | None = None) -> tuple[GivenGeometry | None, bool | None]:
         """The geometry for some spot files, and whether half a pixel is added to their peaks; see `choose_geometry`.
 
         Raises
@@ -188,7 +189,8 @@ class Experiment:
         from ..read.geometry.choose import choose_geometry
 
         check_ranges(self)
-        return choose_geometry(inputs, None if self.geometry is None else os.fspath(self.geometry), self.changes)
+        path = None if self.geometry is None else os.fspath(self.geometry)
+        return choose_geometry(inputs, path, self.changes, prober)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,9 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import offsets_of
 from ..model.records.results import Results
 from ..read.formats.hdf5.kept import GROUP
-from ..read.indexed_frames import RunInputs, geometry_of, indexed_frames
+from ..read.indexed_frames import geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
+from ..read.run_inputs import RunInputs
 from .atomic import publish_file, write_file
 
 COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model.records.results import Results
-from ..read.indexed_frames import RunInputs
+from ..read.run_inputs import RunInputs
 from .atomic import write_files
 from .check import check_output
 from .formats.csv import csv_pieces

@@ -32,7 +32,7 @@ from tests.helpers.runs.faults import QUICK, assert_same, make_inputs
 
 
 def test_inputs_that_a_worker_sees_otherwise_are_refused(cluster, sources, tmp_path, monkeypatch):
-    def elsewhere(these):
+    def elsewhere(these, prober):
         return [each._replace(size=7) if each.path.endswith("1.h5") else each for each in identities(these)]
 
     monkeypatch.setattr(on_cluster, "identities", elsewhere)
@@ -178,7 +178,7 @@ def test_each_local_worker_has_its_gpu_or_its_share_of_the_cores(monkeypatch):
     assert dask_cluster._gpus("auto", None, 9) == ()
     worker = SimpleNamespace(name=1, state=SimpleNamespace(nthreads=4))
     monkeypatch.setattr(dask_worker, "_worker", lambda: worker)
-    where = Where("cuda", None, 2, (3, 1), "/", None)
+    where = Where("cuda", None, 2, (3, 1), "/")
     assert dask_worker._device_and_threads(where) == ("1", 2)
     assert dask_worker._device_and_threads(dataclasses.replace(where, gpus=(), threads=None)) == (None, 4)
 

@@ -8,8 +8,8 @@ from ffbidx_core.diagnose.columns import read_columns
 from ffbidx_core.diagnose.sample import read_sample, take_frames
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.ragged import evenly
-from ffbidx_core.read.indexed_frames import RunInputs
 from ffbidx_core.read.results import read_results, read_run
+from ffbidx_core.read.run_inputs import RunInputs
 from tests.helpers.results_files import results_of, write_results
 from tests.helpers.runs.diagnosed import TRUE, index, spots_of
 

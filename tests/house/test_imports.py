@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "read": {"ground", "model"},
     "method": {"ground", "model", "backends"},
     "write": {"ground", "model", "read"},
-    "devices": {"ground", "model", "method", "read"},
+    "devices": {"ground", "model", "method"},
     "published": {"ground", "model", "method"},
     "simulate": {"ground", "model", "write"},
     "learn": {"ground", "model", "method", "read", "devices"},

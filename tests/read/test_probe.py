@@ -1,26 +1,28 @@
 import json
+import pickle
 import subprocess
 import sys
 import time
 
 import pytest
 
+from ffbidx_core.errors import InputError
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.files.identity import identities
-from ffbidx_core.read.files.probe import _CHILD, Prober, probing
-
-HANGS = _CHILD.replace("    try:\n        descriptor", "    while 'sleepy' in line: pass\n    try:\n        descriptor")
-"""A child on whose file system some files hang."""
+from ffbidx_core.read.files.probe import _CHILD, Prober
+from ffbidx_core.read.growing.watched import Watched
+from tests.helpers.runs.hanging import HANGS
 
 
 def test_a_file_that_hangs_is_a_row_among_others(text_file):
     names = ("a.txt", "sleepy.txt", "b.txt", "no.txt")
     sources = [Source(text_file("0.1 0.2 0.3", name)) for name in names[:3]] + [Source(names[3])]
-    with probing(Prober(1.0, HANGS)):
+    with Prober(1.0, HANGS) as prober:
         begin = time.monotonic()
-        assert [found.size > 0 for found in identities(sources)] == [True, False, True, False]
-        assert count_frames(sources) == 2
-        (block,) = read_blocks(sources)
+        assert [found.size > 0 for found in identities(sources, prober)] == [True, False, True, False]
+        assert count_frames(sources, prober=prober) == 2
+        (block,) = read_blocks(sources, prober=prober)
+        assert [Watched(source.path, prober).is_there for source in sources] == [True, False, True, False]
         # Waited for once only.
         assert time.monotonic() - begin < 3
     assert block.status.tolist() == [1, 4, 1, 4]
@@ -28,15 +30,14 @@ def test_a_file_that_hangs_is_a_row_among_others(text_file):
     assert "no such file" in block.problems[1]
 
 
-def test_without_probing_nothing_is_started(text_file, monkeypatch):
+def test_without_a_prober_nothing_is_started(text_file, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", None)
     assert count_frames([Source(text_file("0.1 0.2 0.3"))]) == 1
 
 
 def test_probing_many_files_is_fast(text_file):
     path = text_file("0.1 0.2 0.3")
-    prober = Prober()
-    with probing(prober):
+    with Prober() as prober:
         prober.check(path)
         begin = time.monotonic()
         for _ in range(1000):
@@ -46,11 +47,17 @@ def test_probing_many_files_is_fast(text_file):
 
 @pytest.mark.parametrize("script", ["raise SystemExit", "import sys; sys.stdin.readline()", f"{_CHILD}    break\n"])
 def test_a_child_that_dies_is_started_again(text_file, script):
-    prober = Prober(2.0, script)
-    with probing(prober):
+    with Prober(2.0, script) as prober:
         for _ in range(4):
             prober.check(text_file("0.1 0.2 0.3"))
             time.sleep(0.05)
+
+
+def test_a_prober_goes_to_other_processes_without_its_child(text_file):
+    with Prober(1.0, HANGS) as prober:
+        prober.check(text_file("0.1 0.2 0.3"))
+        with pickle.loads(pickle.dumps(prober)) as other, pytest.raises(InputError, match="did not open within 1 s"):
+            other.check(text_file("0.1 0.2 0.3", "sleepy.txt"))
 
 
 def test_a_child_whose_program_is_gone_says_nothing(tmp_path):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ...errors import InputError
 from ...model.records.run import InputIdentity
 from .inputs import Source
-from .probe import check_opens
+from .probe import Prober, check_opens
 
 MOST_READ = 256 * 2**20
 """Largest number of bytes that are hashed in all inputs together, divided evenly within the next two limits."""
@@ -24,7 +24,7 @@ _AT_ONCE = 8
 """Number of files that are read at the same time, since opening each may take long on a network."""
 
 
-def identities(sources: Iterable[Source]) -> tuple[InputIdentity, ...]:
+def identities(sources: Iterable[Source], prober: Prober | None = None) -> tuple[InputIdentity, ...]:
     """The identity of the file of each source; size and time are -1 and the hash is empty if there is no file.
 
     At most `MOST_READ` bytes are read in all files together, or `SMALLEST_SAMPLE` bytes in each.
@@ -32,7 +32,8 @@ def identities(sources: Iterable[Source]) -> tuple[InputIdentity, ...]:
     sources = list(sources)
     paths = list(dict.fromkeys(source.path for source in sources))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        known = dict(zip(paths, pool.map(lambda path: identity(path, sample_of(len(paths))), paths), strict=True))
+        found = pool.map(lambda path: identity(path, sample_of(len(paths)), prober), paths)
+        known = dict(zip(paths, found, strict=True))
     return tuple(known[s.path]._replace(frame=-1 if s.index is None else s.index) for s in sources)
 
 
@@ -41,11 +42,11 @@ def sample_of(n_files: int) -> int:
     return min(LARGEST_SAMPLE, max(SMALLEST_SAMPLE, 1 << (MOST_READ // max(n_files, 1)).bit_length() - 1))
 
 
-def identity(path: str, sample: int = LARGEST_SAMPLE) -> InputIdentity:
+def identity(path: str, sample: int = LARGEST_SAMPLE, prober: Prober | None = None) -> InputIdentity:
     """The identity of a file, in which at most `sample` bytes are hashed."""
     unknown = InputIdentity(text_of(path), -1, -1, -1)
     try:
-        check_opens(path)
+        check_opens(path, prober)
         found = os.stat(path)
     except (InputError, OSError, ValueError):
         return unknown
@@ -58,20 +59,20 @@ def text_of(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode()
 
 
-def size_and_time(path: str) -> tuple[int, int]:
+def size_and_time(path: str, prober: Prober | None = None) -> tuple[int, int]:
     """Size in bytes and time of modification in nanoseconds of a file; both are -1 if there is no such file."""
     try:
-        check_opens(path)
+        check_opens(path, prober)
         found = os.stat(path)
     except (InputError, OSError, ValueError):
         return -1, -1
     return found.st_size, found.st_mtime_ns
 
 
-def identity_now(path: str, known: InputIdentity) -> InputIdentity:
+def identity_now(path: str, known: InputIdentity, prober: Prober | None = None) -> InputIdentity:
     """The present identity of a file, with as many bytes hashed as in a known identity."""
     sample = known.digest.partition(":")[0]
-    return identity(path, int(sample) if sample else SMALLEST_SAMPLE)
+    return identity(path, int(sample) if sample else SMALLEST_SAMPLE, prober)
 
 
 def _digest(path: str, size: int, sample: int) -> str:

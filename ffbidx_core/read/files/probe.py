@@ -9,7 +9,8 @@ import selectors
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import Self
 
 from ...errors import InputError
 from ...parameters import OPEN_TIMEOUT
@@ -51,10 +52,15 @@ class Prober:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    @property
-    def timeout(self) -> float:
-        """Time that opening a file may take, seconds."""
-        return self._timeout
+    def __reduce__(self) -> tuple[type[Prober], tuple[float, str]]:
+        """A copy for another process has a child of its own, which finds by itself which files hang there."""
+        return Prober, (self._timeout, self._script)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def check(self, path: str) -> None:
         """Return once a file has been opened or has failed to open; a failure will show where the file is read.
@@ -108,34 +114,29 @@ class Prober:
             self._child = None
 
 
-_prober: Prober | None = None
+def prober_of(paths: Iterable[str], seconds: float | None, *, more_come: bool) -> Prober | None:
+    """The prober of several inputs, of which one that hangs must not delay the others; None for a single input.
+
+    Parameters
+    ----------
+    paths
+        The inputs.
+    seconds
+        Time that opening an input may take; None: `OPEN_TIMEOUT`; 0: no limit, and no prober.
+    more_come
+        Whether there may be further inputs.
+    """
+    seconds = OPEN_TIMEOUT if seconds is None else seconds
+    return Prober(seconds) if seconds > 0 and (more_come or len(set(paths)) > 1) else None
 
 
-@contextlib.contextmanager
-def probing(prober: Prober | None) -> Iterator[None]:
-    """A context in which every input is probed before it is opened; with None no input is probed."""
-    global _prober
-    before, _prober = _prober, prober
-    try:
-        yield
-    finally:
-        _prober = before
-        if prober is not None:
-            prober.close()
-
-
-def open_timeout() -> float | None:
-    """Time that opening a file may take, seconds; None if files are not probed."""
-    return None if _prober is None else _prober.timeout
-
-
-def check_opens(path: str) -> None:
-    """Check that a file does not hang when it is opened, if files are probed.
+def check_opens(path: str, prober: Prober | None) -> None:
+    """Check that a file does not hang when it is opened, if there is a prober.
 
     Raises
     ------
     InputError
         If opening the file hangs.
     """
-    if _prober is not None:
-        _prober.check(path)
+    if prober is not None:
+        prober.check(path)

@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...model.detector.beam_shift import BeamShift, ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import is_hdf5, read_head, read_text
-from ..files.probe import check_opens
+from ..files.probe import Prober, check_opens
 from ..geometry.dials import TABLE_ID, is_experiments, refuse_data_block
 from .shifted import ShiftedSpots, with_shifted_beam
 from .spot_file import SpotFile
@@ -130,7 +130,7 @@ FORMATS = (
 """The formats in the order in which they are tried; the first that matches opens the file."""
 
 
-def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
+def open_spots(path: str, geometry: GivenGeometry | None = None, prober: Prober | None = None) -> SpotFile:
     """Open a spot file, whose format is recognised by its content.
 
     Parameters
@@ -139,6 +139,8 @@ def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
         The spot file.
     geometry
         Geometry for peaks in detector pixels, or a beam shift; None for the file's own geometry.
+    prober
+        Opens the file first, in case it hangs; None: it is opened at once.
 
     Raises
     ------
@@ -146,20 +148,20 @@ def open_spots(path: str, geometry: GivenGeometry | None = None) -> SpotFile:
         If the file cannot be used, or needs a geometry and has none.
     """
     if isinstance(geometry, ShiftAlone):
-        return _open_shifted(path, geometry.beam_shift)
-    check_opens(path)
+        return _open_shifted(path, geometry.beam_shift, prober)
+    check_opens(path, prober)
     content = _Content(path)
     return next(each for each in FORMATS if each.matches(content)).open(content, geometry)
 
 
-def _open_shifted(path: str, shift: BeamShift) -> SpotFile:
+def _open_shifted(path: str, shift: BeamShift, prober: Prober | None) -> SpotFile:
     """Open a spot file with its beam shifted."""
-    file = open_spots(path)
+    file = open_spots(path, prober=prober)
     if file.geometry is None:
         return ShiftedSpots(file, shift)
     with contextlib.closing(file):
         moved = with_shifted_beam(file.geometry, shift, file)
-    return open_spots(path, moved)
+    return open_spots(path, moved, prober)
 
 
 def is_results(path: str) -> bool:

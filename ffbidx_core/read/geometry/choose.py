@@ -12,6 +12,7 @@ from ...errors import InputError, UsageError
 from ...model.detector.beam import beam_on_panel, offset_along_beam
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry, Reading
+from ..files.probe import Prober
 from ..formats.open import open_spots
 from ..formats.shifted import with_shifted_beam
 from .any import read_geometry
@@ -97,7 +98,10 @@ NO_CHANGES = GeometryChanges()
 
 
 def choose_geometry(
-    inputs: Sequence[str], path: str | None = None, changes: GeometryChanges = NO_CHANGES
+    inputs: Sequence[str],
+    path: str | None = None,
+    changes: GeometryChanges = NO_CHANGES,
+    prober: Prober | None = None,
 ) -> tuple[GivenGeometry | None, bool | None]:
     """Choose the geometry for all inputs of a run, and find out whether half a pixel is added to their peaks.
 
@@ -109,6 +113,8 @@ def choose_geometry(
         Geometry file; None for each input's own geometry.
     changes
         Changes to the geometry of that file, or without a file to the geometry of the first input.
+    prober
+        Opens each input first, so that one that hangs does not delay the others.
 
     Returns
     -------
@@ -128,7 +134,7 @@ def choose_geometry(
         raise UsageError("--beam-shift and --beam-centre both say where the beam is: leave one of them out")
     given = None if path is None else read_geometry(path)
     geometry = changes.apply(given) if isinstance(given, Geometry) else given
-    own, shift = first_geometry(inputs, geometry)
+    own, shift = first_geometry(inputs, geometry, prober)
     if not isinstance(geometry, Geometry) and replace(changes, beam_shift=None) != NO_CHANGES:
         if own is None:
             options = "--beam-centre, --distance, --wavelength and --half-pixel-shift"
@@ -136,11 +142,13 @@ def choose_geometry(
         geometry = changes.apply(own)
         shift = shift if changes.half_pixel_shift is None else changes.half_pixel_shift
     if changes.beam_shift is not None:
-        geometry = shifted_geometry(inputs, geometry, changes.beam_shift)
+        geometry = shifted_geometry(inputs, geometry, changes.beam_shift, prober)
     return geometry, shift
 
 
-def shifted_geometry(inputs: Iterable[str], geometry: GivenGeometry | None, shift: BeamShift) -> GivenGeometry:
+def shifted_geometry(
+    inputs: Iterable[str], geometry: GivenGeometry | None, shift: BeamShift, prober: Prober | None = None
+) -> GivenGeometry:
     """The geometry of a run after a shift of the beam.
 
     Parameters
@@ -155,7 +163,7 @@ def shifted_geometry(inputs: Iterable[str], geometry: GivenGeometry | None, shif
     if not isinstance(geometry, Geometry):
         return ShiftAlone(shift + (NO_SHIFT if geometry is None else geometry.beam_shift))
     for path in inputs:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
     return geometry
 
@@ -179,17 +187,21 @@ def distance_of(geometry: Geometry) -> float | None:
     return geometry.distance.millimetres + offset_along_beam(geometry.detector)
 
 
-def first_without_pixels(inputs: Iterable[str], geometry: GivenGeometry | None) -> str | None:
+def first_without_pixels(
+    inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
+) -> str | None:
     """The first input that can be opened, if its spots have no pixels on a detector; else None."""
     for path in inputs:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             return path if file.geometry is None else None
     return None
 
 
-def first_geometry(inputs: Iterable[str], geometry: GivenGeometry | None) -> tuple[Geometry | None, bool | None]:
+def first_geometry(
+    inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
+) -> tuple[Geometry | None, bool | None]:
     """Geometry and half-pixel shift of the first input that can be opened; None for both if there is none."""
     for path in inputs:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             return file.geometry, file.half_pixel_shift
     return None, None

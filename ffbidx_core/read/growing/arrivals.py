@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from ..files.inputs import files_there
+from ..formats.open import is_results
 
 
 class Arrivals:
@@ -35,6 +36,11 @@ class Arrivals:
     def there(self) -> Iterator[str]:
         """All files that exist, including those that are not inputs."""
         return (path for name in self.names for path in files_there(name))
+
+    def inputs_among(self, paths: Iterable[str]) -> list[str]:
+        """Those of some files that are input, results not."""
+        there = {os.path.abspath(path) for path in self.there()}
+        return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 
     def new(self) -> list[str]:
         """Input files that have not been found before."""

@@ -9,7 +9,6 @@ is that of an ordinary run on the finished files in that order, whenever the fil
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,7 +19,8 @@ from ...model.records.run import InputIdentity
 from ..blocks import UNITS_ASSUMED
 from ..files.identity import identities, size_and_time, text_of
 from ..files.inputs import Source
-from ..formats.open import is_results, open_spots
+from ..files.probe import Prober
+from ..formats.open import open_spots
 from ..frames import Pause, RawFrames
 from ..selection import Selection, readable_frames, unreadable_row
 from .arrivals import Arrivals
@@ -48,9 +48,13 @@ class Follower:
         Time without a new frame after which the input ends, seconds.
     leave_out
         Files that are not inputs, wherever they appear.
+    prober
+        Opens each file first, so that one that hangs does not delay the others.
 
     Attributes
     ----------
+    arrivals : Arrivals
+        Finds these files.
     sources : tuple of Source
         Files that have been begun so far, in their order.
     inputs : tuple of InputIdentity
@@ -64,9 +68,10 @@ class Follower:
         stop_file: str | None = None,
         stop_after: float | None = None,
         leave_out: Iterable[str] = (),
+        prober: Prober | None = None,
     ) -> None:
-        self._ending = Ending(stop_file, stop_after)
-        self._arrivals = Arrivals(names, leave_out)
+        self._ending, self._prober = Ending(stop_file, stop_after), prober
+        self.arrivals = Arrivals(names, leave_out)
         self._sources: list[Source] = []
         self._inputs: list[InputIdentity] = []
         self._waiting: dict[str, Watched] = {}
@@ -94,12 +99,7 @@ class Follower:
     @property
     def named(self) -> list[Source]:
         """The names as sources, whether files exist or not."""
-        return [Source(name) for name in self._arrivals.names]
-
-    def inputs_among(self, paths: Iterable[str]) -> list[str]:
-        """The files among `paths` that are inputs and not results."""
-        there = {os.path.abspath(path) for path in self._arrivals.there()}
-        return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
+        return [Source(name) for name in self.arrivals.names]
 
     def wait(self, geometry: GivenGeometry | None, show: Callable[[str], object]) -> list[Source]:
         """Wait for the first readable file and show problems of others; return it, or at the end all existing files."""
@@ -114,10 +114,10 @@ class Follower:
                     show(f"waiting: {file.problem}")
                     shown.add(file.problem)
             if not shown:
-                show(f"waiting for the first frame of {', '.join(self._arrivals.names)}")
+                show(f"waiting for the first frame of {', '.join(self.arrivals.names)}")
                 shown.add("")
             time.sleep(LOOK)
-        return [Source(path) for path in self._arrivals.there()]
+        return [Source(path) for path in self.arrivals.there()]
 
     def frames(
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
@@ -145,29 +145,29 @@ class Follower:
         # The files no longer grow, so that hashes are added by which they are recognised wherever they are copied.
         self._inputs = [
             now if now[:4] == known[:4] else known
-            for now, known in zip(identities(self._sources), self._inputs, strict=True)
+            for now, known in zip(identities(self._sources, self._prober), self._inputs, strict=True)
         ]
 
     def _go_back(self, start: Place) -> None:
         """Return to a place in the files that were begun; files begun after it are read again."""
         kept = start.source + (start.frame > 0)
         del self._inputs[kept:]
-        again = {source.path: Watched(source.path) for source in self._sources[kept:]}
+        again = {source.path: Watched(source.path, self._prober) for source in self._sources[kept:]}
         self._waiting = again | self._waiting
         self._sources = self._sources_of_inputs()
         for source in self._sources:
-            self._arrivals.found.add(source.path)
+            self.arrivals.found.add(source.path)
             self._waiting.pop(source.path, None)
         self._place = start
-        self._current = Watched(self._sources[-1].path) if start.frame > 0 else None
+        self._current = Watched(self._sources[-1].path, self._prober) if start.frame > 0 else None
 
     def _sources_of_inputs(self) -> list[Source]:
-        there = {text_of(path): path for path in self._arrivals.there()}
+        there = {text_of(path): path for path in self.arrivals.there()}
         return [Source(there.get(known.path, known.path)) for known in self._inputs]
 
     def _find(self) -> None:
         """Look for new files."""
-        self._waiting |= {path: Watched(path) for path in self._arrivals.new()}
+        self._waiting |= {path: Watched(path, self._prober) for path in self.arrivals.new()}
 
     def _look(self, file: Watched, geometry: GivenGeometry | None) -> None:
         began = time.monotonic()
@@ -227,7 +227,7 @@ class Follower:
         if file.problem or self._place.frame >= file.ready:
             return
         try:
-            with contextlib.closing(open_spots(file.path, geometry)) as spots:
+            with contextlib.closing(open_spots(file.path, geometry, self._prober)) as spots:
                 spots.n_frames = min(spots.n_frames, file.ready)
                 file.check(spots)
                 whole, source = file.closed, self._sources[-1]
@@ -293,8 +293,8 @@ class Follower:
         changed = [
             (source.path, "has changed since it was indexed: what came later is left out")
             for source, known in zip(self._sources[:passed], self._inputs, strict=False)
-            if size_and_time(source.path) not in ((known.size, known.mtime_ns), (-1, -1))
+            if size_and_time(source.path, self._prober) not in ((known.size, known.mtime_ns), (-1, -1))
         ]
-        missing = [(name, "no file came") for name in self._arrivals.missing]
+        missing = [(name, "no file came") for name in self.arrivals.missing]
         for path, problem in changed + missing:
             yield unreadable_row(path, f"{path}: {problem}", self._place)

@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...model.detector.panels import GivenGeometry
 from ..files.content import is_growing
 from ..files.identity import size_and_time
+from ..files.probe import Prober
 from ..formats.open import open_spots
 from ..formats.spot_file import SpotFile
 from ..frames import RawFrames
@@ -50,9 +51,9 @@ class Watched:
         Problem with the last reading of frames, or empty.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.size_and_time = self._first = size_and_time(path)
+    def __init__(self, path: str, prober: Prober | None = None) -> None:
+        self.path, self._prober = path, prober
+        self.size_and_time = self._first = size_and_time(path, prober)
         self._changed = time.monotonic()
         if time.time() - self.size_and_time[1] * 1e-9 > OLD:
             self._changed -= SETTLED
@@ -84,7 +85,7 @@ class Watched:
     def look(self, geometry: GivenGeometry | None) -> None:
         """Examine the file: count its whole frames, and find out whether it is still being written."""
         now = time.monotonic()
-        found = size_and_time(self.path)
+        found = size_and_time(self.path, self._prober)
         if found != self.size_and_time:
             self.size_and_time, self._changed = found, now
         grows = is_growing(self.path)
@@ -101,7 +102,7 @@ class Watched:
     def _open(self, geometry: GivenGeometry | None, grows: bool) -> None:
         """Open the file and count its frames."""
         try:
-            with contextlib.closing(open_spots(self.path, geometry)) as file:
+            with contextlib.closing(open_spots(self.path, geometry, self._prober)) as file:
                 n_frames = file.n_frames
         except InputError as error:
             self.problem = str(error)
@@ -152,7 +153,7 @@ class Watched:
     @property
     def is_changing(self) -> bool:
         """Whether the file is not in SWMR mode and was modified within the last `SETTLED` seconds."""
-        now, found = time.monotonic(), size_and_time(self.path)
+        now, found = time.monotonic(), size_and_time(self.path, self._prober)
         if found != self.size_and_time:
             self.size_and_time, self._changed = found, now
         return now - self._changed < SETTLED and not is_growing(self.path)

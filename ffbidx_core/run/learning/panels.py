@@ -41,7 +41,7 @@ def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock],
     try:
         target = _geometry_of(account.job)
         references, blocks = account.cells.most_common(head)
-        gathered = of_blocks(blocks, job.geometry, references)
+        gathered = of_blocks(blocks, job.geometry, references, job.prober)
         trials = PanelTrials(devices, account.p, ResolutionLimits(job.d_min, job.d_max))
         refined = refine(gathered, trials)
         if refined.fit is None or refined.gain is None:
@@ -70,7 +70,7 @@ def _geometry_of(job: Job) -> Geometry:
         return job.geometry
     paths = {source.path for source in job.sources}
     if job.follow is None and len(paths) == 1:
-        with contextlib.closing(open_spots(paths.pop())) as file:
+        with contextlib.closing(open_spots(paths.pop(), prober=job.prober)) as file:
             if file.geometry is not None:
                 return file.geometry
     raise UsageError(NEEDS_ONE)

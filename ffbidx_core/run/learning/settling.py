@@ -91,7 +91,7 @@ def settle(
     job, p, saved = account.job, account.p, account.saved
     if saved.learned:
         job = job.as_learned(saved.learned[0])
-    job.check_growth(saved.mark)
+    account.check_growth(job)
     account.cells.take_up(saved.learned or [])
     blocks = first(job)
     if saved.learned is not None or saved.is_complete:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...model.cell import PARAMETER_NAMES
 from ...model.records.results import Results
-from ...read.indexed_frames import RunInputs
+from ...read.run_inputs import RunInputs
 
 VECTORS = ("ax", "ay", "az", "bx", "by", "bz", "cx", "cy", "cz")
 

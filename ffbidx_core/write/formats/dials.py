@@ -21,7 +21,8 @@ from ...model.detector.panels import Detector, Geometry
 from ...model.lattice import Lattice
 from ...model.records.results import Results
 from ...read.geometry.dials import LIST_ID, TABLE_ID, is_experiments, parse_experiments
-from ...read.indexed_frames import NO_PIXELS, IndexedFrame, RunInputs, geometry_of, indexed_frames
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, geometry_of, indexed_frames
+from ...read.run_inputs import RunInputs
 from ..scratch import Scratch, scratch
 
 STRONG, INDEXED = 1 << 5, 1 << 2

@@ -8,7 +8,8 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Geometry
 from ...model.records.results import Results
 from ...read.geometry.dials import is_experiments
-from ...read.indexed_frames import RunInputs, geometry_of
+from ...read.indexed_frames import geometry_of
+from ...read.run_inputs import RunInputs
 
 
 def geom_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:

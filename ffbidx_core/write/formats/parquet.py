@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from ...errors import UsageError
 from ...model.records.results import Results
-from ...read.indexed_frames import RunInputs
+from ...read.run_inputs import RunInputs
 from ..record import as_toml
 from .csv import crystal_records
 

@@ -12,8 +12,10 @@ from ...errors import InputError, UsageError
 from ...model.cell import reciprocal
 from ...model.detector.panels import GivenGeometry
 from ...model.records.results import Results
+from ...read.files.probe import Prober
 from ...read.formats.open import open_spots
-from ...read.indexed_frames import RunInputs, image_of
+from ...read.indexed_frames import image_of
+from ...read.run_inputs import RunInputs
 
 _LINE_END, _PARTS_EVENT = re.compile(r"[\r\n]"), re.compile(r"[ \t,\r\n]")
 
@@ -58,7 +60,7 @@ def check_name(image: str, event: str = "") -> None:
         )
 
 
-def check_names(paths: Sequence[str], geometry: GivenGeometry | None) -> None:
+def check_names(paths: Sequence[str], geometry: GivenGeometry | None, prober: Prober | None = None) -> None:
     """Refuse inputs with names that a .sol file cannot hold, as far as the first frame shows them; see `check_name`.
 
     Parameters
@@ -67,11 +69,13 @@ def check_names(paths: Sequence[str], geometry: GivenGeometry | None) -> None:
         The spot files.
     geometry
         For peaks in detector pixels; None: each file's own.
+    prober
+        Opens each input first, so that one that hangs does not delay the others.
     """
     for path in paths:
         check_name(path)
     for path in paths:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             for raw in file.read(np.arange(min(file.n_frames, 1))):
                 check_name(*image_of(path, 0, raw.ids[0]))
             return

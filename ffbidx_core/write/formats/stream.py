@@ -16,7 +16,8 @@ from ...model.detector.panels import Geometry
 from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
-from ...read.indexed_frames import NO_PIXELS, IndexedFrame, RunInputs, geometry_of, indexed_frames
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, geometry_of, indexed_frames
+from ...read.run_inputs import RunInputs
 from ...version import VERSION
 from ..record import shortened, toml_lines
 from .cell import cell_text

@@ -14,6 +14,7 @@ from ...model.records.results import Results, ResultsHeader
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ...read.files.identity import identities
 from ...read.files.inputs import Source
+from ...read.files.probe import Prober
 from ...read.results import read_run, results_in_pieces
 from ...read.results_file import ResultsFile, open_results
 from ..check import WAYS_ON
@@ -40,12 +41,21 @@ class PartsStore:
         Whether outputs or the parts of another run may be replaced.
     resume
         Whether to resume the run that left parts, or an incomplete results file.
+    prober
+        Opens each input first, so that one that hangs does not delay the others.
     """
 
     keeps_all = False
 
-    def __init__(self, outputs: Sequence[Output], *, overwrite: bool = False, resume: bool = False) -> None:
-        self._outputs = outputs
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+        prober: Prober | None = None,
+    ) -> None:
+        self._outputs, self._prober = outputs, prober
         self._overwrite, self._resume = overwrite, resume
         self.output = next(output.path for output in outputs if output.stream is None)
         self._results_file = next((output.path for output in outputs if output.format == RESULTS_FILE), None)
@@ -113,7 +123,7 @@ class PartsStore:
         if self._record.growing:
             # These are the files that were begun so far, in their present state; the run continues with them.
             begun = then.inputs[: end.source + (end.frame > 0)]
-            now = identities(Source(known.path) for known in begun)
+            now = identities((Source(known.path) for known in begun), self._prober)
             difference = replace(self._record, inputs=now).difference(replace(then, inputs=begun), end.source)
             self._record = replace(self._record, inputs=begun)
         else:

@@ -13,8 +13,8 @@ import pytest
 from ffbidx_core.errors import OutputError
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import read_geometry
-from ffbidx_core.read.indexed_frames import RunInputs
 from ffbidx_core.read.results import read_run, results_in_pieces
+from ffbidx_core.read.run_inputs import RunInputs
 from ffbidx_core.write.formats.dials import _bytes_header, expt_pieces, refl_pieces
 from ffbidx_core.write.record import record_of
 from tests.helpers.beamline import DISTANCE, PANELS, WAVELENGTH, geom_text, write_cxi
