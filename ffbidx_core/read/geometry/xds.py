@@ -156,7 +156,7 @@ def _geometry(made: _Detector) -> Geometry:
     """The geometry of a detector of XDS in the frame of this program."""
     numbers = (made.wavelength, made.distance, *made.origin, *made.pixel)
     if not (np.isfinite(numbers).all() and made.wavelength > 0 and min(made.pixel) > 0):
-        raise ValueError("the wavelength or the size of a pixel is not a positive number")
+        raise ValueError("bad wavelength, distance, origin or pixel size")
     to_ours = rotation_of_beam(made.beam) @ _system(made.x_axis, made.y_axis)
     panels = [_panel(f"p{i}", segment, made, to_ours) for i, segment in enumerate(made.segments)]
     along = abs(made.distance) if len(panels) == 1 and made.distance else distance_along_beam(panels)

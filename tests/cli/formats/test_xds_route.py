@@ -148,10 +148,10 @@ def test_spots_in_reciprocal_space_with_intensities_are_no_pixels(run, text_file
     (lambda text: text.replace("DETECTOR_DISTANCE= 80.0", "DETECTOR_DISTANCE="), "has no DETECTOR_DISTANCE"),
     (lambda text: text.replace(" ORGX=", " ORG="), "has no ORGX"),
     (lambda text: text + " SEGMENT= 1 100 1 100\n", "segment 1 has no DIRECTION_OF_SEGMENT_X-AXIS="),
-    (lambda text: text.replace("QX=0.2", "QX=0"), "none"),
+    (lambda text: text.replace("QX=0.2", "QX=0"), "bad wavelength, distance, origin or pixel size"),
     (lambda text: text.replace("NX=700", "NX=inf"), "OverflowError"),
     (lambda text: text.replace("NX=700", "NX=nan"), "cannot be read"),
-    (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "none"),
+    (lambda text: text.replace("ORGX= 300.3", "ORGX= nan"), "bad wavelength"),
     (lambda text: text.replace("Y-AXIS= ", "Y-AXIS= 0 0 0 !"), "not a direction"),
     (lambda text: text.replace("BEAM_DIRECTION= ", "BEAM_DIRECTION= 1 2 !"), "not a vector"),
 ])  # fmt: skip
