@@ -38,7 +38,15 @@ COMMON = ("x", "y", "distance")
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations: of residuals across and along the diffracted ray, 1/angstrom, and of strains."""
+    """Scatter of residuals and strains, as standard deviations.
+
+    Attributes
+    ----------
+    across, along : float
+        Standard deviation of residuals across and along the diffracted ray, 1/angstrom.
+    scatter : float
+        Standard deviation of a component of the crystals' strains.
+    """
 
     across: float
     along: float

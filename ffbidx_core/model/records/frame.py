@@ -79,7 +79,7 @@ class FrameBlock:
     places : (F, 4) int64 or None
         The `Place` after each frame; None for frames that come from no reader.
     by_intensity : (F,) bool or None
-        Whether the spots of each frame are in the order of falling intensity; None if this is known of no frame.
+        Whether the spots of each frame are in the order of falling intensity; None if the order is known on no frame.
     n_off_panels : int
         Number of peaks that are no spots because they lie on no panel of the geometry, or on several.
     """

@@ -28,17 +28,17 @@ _KINDS = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR:
 
 
 def check_is_there(path: str) -> None:
-    """Refuse the name of a file that is not there.
+    """Check that a file exists.
 
     Raises
     ------
     InputError
-        With the system's reason.
+        If it does not exist, with the reason that the operating system gives.
     """
     try:
         os.stat(path)
     except ValueError:
-        raise InputError(repr(path), "is no file name") from None
+        raise InputError(repr(path), "is not a file name") from None
     except OSError as error:
         raise _unreadable(path, error) from None
 

@@ -23,7 +23,7 @@ def width_of(v: Any) -> Any:
 
 @formula
 def length_of(v: Any) -> Any:
-    """Length of a vector."""
+    """Length of a vector, angstrom."""
     return root(dot(v, v))
 
 

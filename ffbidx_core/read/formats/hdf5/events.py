@@ -23,7 +23,7 @@ from ..per_frame import FrameReadings, Quantity
 from .opened import OpenHdf5
 
 COUNT, FS, SS, INTENSITY = "nPeaks", "peakXPosRaw", "peakYPosRaw", "peakTotalIntensity"
-"""Datasets of a CXI peak list."""
+"""Names of the datasets in a CXI peak list."""
 MOST_EVENTS = 10**7
 """Largest number of events in a file."""
 EVENTS_AT_ONCE = 256
