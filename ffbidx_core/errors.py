@@ -82,12 +82,18 @@ class InputError(FfbidxError):
         The fault that was found and the content expected, without a full stop.
     place
         Line, dataset or frame inside the file; empty where the fault concerns the whole file.
+
+    Attributes
+    ----------
+    further : tuple of InputError
+        Further faults of the same file, where all of them were looked for.
     """
 
     exit_status = 2
 
     def __init__(self, path: object, problem: str, place: str = "") -> None:
         self.path, self.problem, self.place = str(path), problem, place
+        self.further: tuple[InputError, ...] = ()
         where = f"{self.path}, {place}" if place else self.path
         super().__init__(f"{where}: {problem}")
 

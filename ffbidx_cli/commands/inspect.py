@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -43,7 +44,8 @@ def command(
         else:
             show_results(data_console(), results)
         return 0
-    geometry, _ = Experiment(**options).chosen([source.path for source in sources])
+    with _every_fault_shown():
+        geometry, _ = Experiment(**options).chosen([source.path for source in sources])
     with working("reading the frames"):
         spots = inspect_spots(with_events_found(sources, geometry), geometry, max_frames)
     if as_json:
@@ -51,3 +53,16 @@ def command(
     else:
         show_spots(data_console(), spots)
     return SOME_FRAMES_BAD if spots.bad_frames else 0
+
+
+@contextlib.contextmanager
+def _every_fault_shown() -> Iterator[None]:
+    """Print the further faults of a file that has several, one on each line, before the error ends the command."""
+    from ffbidx_core.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        for fault in error.further:
+            click.echo(f"ffbidx: {fault}", err=True)
+        raise

@@ -222,3 +222,17 @@ def test_names_are_shown_as_they_are(index, text_file, tmp_path):
     assert ran.status == 0
     (tmp_path / name).write_text("words")
     assert index(name, "-o", "y.h5").is_one_line_error(2, "[red]odd:smile: name.txt")
+
+
+def test_inspect_lists_all_faults_of_a_geometry_and_a_run_the_first(run, cell_file, spots_file, tmp_path):
+    (tmp_path / "det.geom").write_text("words\nclen = 0,1\np0/min_fs = 0\nphoton_energy = 9 parsec\n")
+    ran = run("inspect", spots_file, "-g", "det.geom")
+    assert ran.status == 2
+    *further, first = ran.err.splitlines()
+    assert first.startswith("ffbidx: det.geom, line 1: 'words' is not KEY = VALUE")
+    assert len(further) == 3
+    for line, words in zip(further, ("'parsec'", "clen = 0,1", "panel p0: has no "), strict=True):
+        assert line.startswith("ffbidx: det.geom")
+        assert words in line
+    ran = run("index", spots_file, "--cell", cell_file, "-g", "det.geom")
+    assert ran.is_one_line_error(2, "det.geom, line 1", "3 further faults (ffbidx inspect lists all)")

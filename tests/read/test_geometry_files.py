@@ -1,6 +1,7 @@
 """CrystFEL geometry files, against another program's reader and the detector they were made of."""
 
 import io
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -173,6 +174,32 @@ def test_bad_files_say_what_is_wrong(text_file: TextFile, change: Callable[[str]
     with pytest.raises(InputError, match=problem) as caught:
         read_geometry(text_file(change(SIMPLE), "det.geom"))
     assert "det.geom" in str(caught.value)
+
+
+SEVERAL = SIMPLE.replace("1.2 A", "1.2 parsec").replace("clen = 0.1", "clen = 0,1").replace("res = 10000\n", "words\n")
+"""Four faults: a line that is no assignment, the units of the wavelength, the distance, and no `res`."""
+
+
+def test_all_faults_of_a_file_come_with_the_first():
+    second_panel = "".join(f"{line}\n" for line in SIMPLE.replace("p0/", "p1/").splitlines() if line.startswith("p1/"))
+    with pytest.raises(InputError) as caught:
+        parse_geometry("det.geom", SEVERAL + second_panel)
+    first, further = caught.value, [str(fault) for fault in caught.value.further]
+    assert str(first).startswith("det.geom, line 3: 'words' is not")
+    assert str(first).endswith("and 3 further faults (ffbidx inspect lists all)")
+    assert "'parsec'" in further[0]
+    assert "clen = 0,1" in further[1]
+    # The panels lack the same; they are one fault with a number.
+    assert further[2].startswith("det.geom, panel p0: has no res")
+    assert further[2].endswith("(and in 1 further place)")
+    assert pickle.loads(pickle.dumps(first)).problem == first.problem
+
+
+def test_a_single_fault_is_as_it_is():
+    with pytest.raises(InputError) as caught:
+        parse_geometry("det.geom", SIMPLE + "words\n")
+    assert caught.value.further == ()
+    assert "further" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...model.detector.geometry_file import BY_HAND, SENSOR
 from ...model.detector.panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
 from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, millimetres, to_angstrom
+from .faults import Faults
 from .groups import collections_of_lines, groups_of_lines
 from .without_effect import lines_without_effect
 
@@ -42,25 +43,44 @@ def parse_crystfel(path: str, text: str) -> Geometry:
     Raises
     ------
     InputError
-        If the text describes no usable geometry; the message names the line or the panel.
+        If the text describes no usable geometry; the message names the line or the panel, and the error has all
+        further faults attached.
     """
-    lines = _assignments(path, text)
+    faults = Faults()
+    lines = _assignments(path, text, faults)
     if not lines.panels:
+        faults.raise_all()
         raise InputError(path, "has no panels: a CrystFEL geometry file has lines such as p0/min_fs = 0")
-    distance, height = _distance(path, lines)
-    shifts = [_shift(path, lines.defaults, f"detector_shift_{axis}") for axis in "xy"]
-    panels = [_panel(path, name, fields, height) for name, fields in lines.panels.items()]
-    detector = Detector(tuple(panels), tuple(_bad_region(path, *item) for item in lines.bad.items()))
+    distance, height = None, dict.fromkeys(lines.panels, 0.0)
+    wavelength: Reading | None = None
+    shifts: list[Reading | None] = []
+    panels, bad = [], []
+    with faults.collected():
+        wavelength = _wavelength(path, lines)
+    with faults.collected():
+        distance, height = _distance(path, lines)
+    for axis in "xy":
+        with faults.collected():
+            shifts.append(_shift(path, lines.defaults, f"detector_shift_{axis}"))
+    for name, fields in lines.panels.items():
+        with faults.collected():
+            panels.append(_panel(path, name, fields, height))
+    for name, fields in lines.bad.items():
+        with faults.collected():
+            bad.append(_bad_region(path, name, fields))
     place, kind = (_anywhere(lines, key) for key in ("peak_list", "peak_list_type"))
     if kind not in PEAK_LIST_TYPES:
-        raise InputError(path, f"peak_list_type = {kind[:20]} is none of {', '.join(PEAK_LIST_TYPES[1:])}")
+        problem = f"peak_list_type = {kind[:20]} is none of {', '.join(PEAK_LIST_TYPES[1:])}"
+        faults.found.append(InputError(path, problem))
+    faults.raise_all()
+    detector = Detector(tuple(panels), tuple(bad))
     moved = [0.0 if each is None or each.value is None else each.millimetres for each in shifts]
     if any(moved):
         detector = detector.moved((*moved, 0.0))
     in_files = [None if each is None or each.value is not None else each for each in shifts]
     return Geometry(
         detector,
-        _wavelength(path, lines),
+        wavelength,
         distance,
         place,
         "" if kind == "auto" else kind,
@@ -81,7 +101,10 @@ def panel_lines(path: str, text: str) -> dict[str, dict[str, str]]:
     InputError
         If a line is no assignment; the message names it.
     """
-    return _assignments(path, text).panels
+    faults = Faults()
+    lines = _assignments(path, text, faults)
+    faults.raise_all()
+    return lines.panels
 
 
 def _anywhere(lines: _Lines, key: str) -> str:
@@ -90,8 +113,8 @@ def _anywhere(lines: _Lines, key: str) -> str:
     return next(values, "")
 
 
-def _assignments(path: str, text: str) -> _Lines:
-    """The assignments in the text of a geometry file."""
+def _assignments(path: str, text: str, faults: Faults) -> _Lines:
+    """The assignments in the text of a geometry file; lines that are none are added to the faults."""
     lines = _Lines()
     for number, line in enumerate(text.splitlines(), start=1):
         if sensor := SENSOR.fullmatch(line.strip()):
@@ -101,7 +124,9 @@ def _assignments(path: str, text: str) -> _Lines:
             continue
         key, equals, value = (part.strip() for part in content.partition("="))
         if not equals or not key or not value:
-            raise InputError(path, f"{content[:40]!r} is not KEY = VALUE or PANEL/KEY = VALUE", f"line {number}")
+            problem = f"{content[:40]!r} is not KEY = VALUE or PANEL/KEY = VALUE"
+            faults.found.append(InputError(path, problem, f"line {number}"))
+            continue
         name, slash, panel_key = key.partition("/")
         if not slash:
             (lines.groups if name.startswith(_RESERVED) else lines.defaults)[key] = value

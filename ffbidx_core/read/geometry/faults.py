@@ -1,0 +1,58 @@
+"""All faults of a file, where the first one would hide the others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ...errors import InputError
+
+
+@dataclass
+class Faults:
+    """Faults of a file, collected one after the other; those that differ only in their place become one.
+
+    Attributes
+    ----------
+    found : list of InputError
+    """
+
+    found: list[InputError] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Collect the fault that ends the block, if there is one."""
+        try:
+            yield
+        except InputError as error:
+            self.found.append(error)
+
+    def raise_all(self) -> None:
+        """Raise the first fault with the others attached; do nothing if there is none.
+
+        Raises
+        ------
+        InputError
+            If there are faults; the message also says how many further ones there are.
+        """
+        if not self.found:
+            return
+        alike: dict[str, list[InputError]] = {}
+        for fault in self.found:
+            alike.setdefault(fault.problem, []).append(fault)
+        first, *rest = (_as_one(faults) for faults in alike.values())
+        if not rest:
+            raise first
+        more = f"and {len(rest)} further fault{'s' if len(rest) > 1 else ''} (ffbidx inspect lists all)"
+        error = InputError(first.path, f"{first.problem}; {more}", first.place)
+        error.further = tuple(rest)
+        raise error
+
+
+def _as_one(faults: list[InputError]) -> InputError:
+    """One error for faults that differ only in their place, at the first place and with the number of the others."""
+    first, n = faults[0], len(faults) - 1
+    if n == 0:
+        return first
+    return InputError(first.path, f"{first.problem} (and in {n} further place{'s' if n > 1 else ''})", first.place)
