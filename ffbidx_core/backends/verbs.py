@@ -45,7 +45,7 @@ class Backend(Protocol):
     name: str
     """Name of the backend, as `get_backend` takes it."""
     most_frames: int
-    """Largest batch, in frames, that memory has been found to hold."""
+    """Number of frames above which a batch has been found not to fit in memory."""
 
     @property
     def lanes(self) -> int:

@@ -53,7 +53,7 @@ class Prober:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Prober], tuple[float, str]]:
-        """A copy for another process has a child of its own, which finds by itself which files hang there."""
+        """Give a copy in another process a child of its own, which finds out by itself which files hang there."""
         return Prober, (self._timeout, self._script)
 
     def __enter__(self) -> Self:
@@ -115,16 +115,21 @@ class Prober:
 
 
 def prober_of(paths: Iterable[str], seconds: float | None, *, more_come: bool) -> Prober | None:
-    """The prober of several inputs, of which one that hangs must not delay the others; None for a single input.
+    """Make the prober for several inputs, so that an input that hangs does not delay the others.
 
     Parameters
     ----------
     paths
         The inputs.
     seconds
-        Time that opening an input may take; None: `OPEN_TIMEOUT`; 0: no limit, and no prober.
+        Time that opening an input may take, seconds; None for `OPEN_TIMEOUT`, 0 for no limit.
     more_come
-        Whether there may be further inputs.
+        Whether further inputs may appear.
+
+    Returns
+    -------
+    Prober or None
+        None for a single input, and for no limit.
     """
     seconds = OPEN_TIMEOUT if seconds is None else seconds
     return Prober(seconds) if seconds > 0 and (more_come or len(set(paths)) > 1) else None

@@ -38,7 +38,7 @@ class Arrivals:
         return (path for name in self.names for path in files_there(name))
 
     def inputs_among(self, paths: Iterable[str]) -> list[str]:
-        """Those of some files that are input, results not."""
+        """The files among `paths` that are inputs and not results."""
         there = {os.path.abspath(path) for path in self.there()}
         return [path for path in paths if os.path.abspath(path) in there and not is_results(path)]
 

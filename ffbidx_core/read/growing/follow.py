@@ -49,12 +49,12 @@ class Follower:
     leave_out
         Files that are not inputs, wherever they appear.
     prober
-        Opens each file first, so that one that hangs does not delay the others.
+        Prober that opens each file first, so that one that hangs does not delay the others; None for no probing.
 
     Attributes
     ----------
     arrivals : Arrivals
-        Finds these files.
+        Detection of new files among the names.
     sources : tuple of Source
         Files that have been begun so far, in their order.
     inputs : tuple of InputIdentity
