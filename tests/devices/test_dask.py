@@ -11,9 +11,11 @@ from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
+from ffbidx_core.read.geometry.any import read_geometry
 from ffbidx_core.run.job import Job
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.frames import CELL, frame
+from tests.helpers.panels.stills import stills
 from tests.helpers.runs.dask import FRAMES, check, run_on
 from tests.helpers.runs.faults import QUICK, make_inputs, run, with_record
 
@@ -67,6 +69,17 @@ def test_a_beam_that_is_moved(cluster, tmp_path, small_tasks):
     write_frames(path, simulate(scenario, 30, 1))
     check(cluster, [Source(path)], tmp_path, cells=scenario.input_cells, parameters=p)
     assert read_results(tmp_path / "x.h5").header.geometry.startswith("; beam shift")
+
+
+def test_panels_that_are_moved(cluster, tmp_path, small_tasks):
+    p = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=12, learn_geometry=12)
+    frames = stills(2.0, 20, seed=21, sensors=2)
+    path, given = str(tmp_path / "stills.h5"), tmp_path / "det.geom"
+    write_frames(path, frames)
+    given.write_text(frames.scenario.panels.geometry.text)
+    geometry = read_geometry(str(given))
+    check(cluster, [Source(path)], tmp_path, cells=frames.input_cells, parameters=p, geometry=geometry)
+    assert read_results(tmp_path / "x.h5").header.geometry != geometry.text
 
 
 def test_a_share_of_the_frames(cluster, sources, tmp_path, small_tasks):

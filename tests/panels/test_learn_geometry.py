@@ -1,20 +1,26 @@
 """`--learn-geometry N`: a run puts the panels where its first frames have them, before its first batch."""
 
+import functools
+
 import numpy as np
 import pytest
 
+from ffbidx_core.backends import get_backend
+from ffbidx_core.devices import DeviceWorkers
 from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
+from ffbidx_core.read.growing.follow import Follower
 from ffbidx_core.read.results import read_results
 from ffbidx_core.run import pipeline
 from ffbidx_core.run.job import Job
-from ffbidx_core.simulate import write_frames
+from ffbidx_core.simulate import simulate, write_frames
 from ffbidx_core.write import Output, PartsStore
 from ffbidx_core.write.merge import merge
 from tests.helpers.panels.stills import stills
-from tests.helpers.runs.faults import Died, dies_after
+from tests.helpers.runs.faults import Died, assert_same, dies_after
+from tests.helpers.script import Clock
 
 QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=20, learn_geometry=30)
 OFF = 2.0
@@ -31,10 +37,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def index(folder, output, name="wrong", *, given=True, p=QUICK, resume=False, share=None, **changes):
+def index(folder, output, name="wrong", *, given=True, p=QUICK, resume=False, share=None, sources=None, **changes):
     progress = changes.pop("progress", lambda event: None)
     job = Job(
-        [Source(str(folder / f"{name}.h5"))],
+        sources or [Source(str(folder / f"{name}.h5"))],
         p,
         stills(0.0, 0).input_cells,
         geometry=read_geometry(str(folder / "det.geom")) if given else None,
@@ -111,6 +117,46 @@ def test_shares_joined_are_the_run(folder, moved, tmp_path):
     joined, whole = read_results(tmp_path / "x.h5"), read_results(moved)
     assert joined.header.geometry == whole.header.geometry
     np.testing.assert_array_equal(joined.cells, whole.cells)
+
+
+def test_several_devices_give_what_one_gives(folder, moved, tmp_path, monkeypatch):
+    # Two CPU backends in processes of their own stand for the GPUs of `--devices`.
+    two = [functools.partial(get_backend, "cpu", None, 1)] * 2
+    monkeypatch.setattr(pipeline, "open_devices", lambda *choice: DeviceWorkers(two))
+    index(folder, tmp_path / "x.h5")
+    assert_same(read_results(tmp_path / "x.h5"), read_results(moved), device=False)
+
+
+@pytest.fixture
+def growing(tmp_path, monkeypatch):
+    """A directory with 8 stills, to which 12 more come later, and what follows it."""
+    clock, inputs = Clock.install(monkeypatch), tmp_path / "inputs"
+    inputs.mkdir()
+    first = stills(OFF, 8, seed=21, sensors=2)
+    (tmp_path / "det.geom").write_text(first.scenario.panels.geometry.text)
+    write_frames(str(inputs / "a.h5"), first)
+    write_frames(str(tmp_path / "later.h5"), simulate(first.scenario, 12, 99))
+    clock.at(10, lambda: (tmp_path / "later.h5").rename(inputs / "b.h5"))
+    return inputs, Follower([str(inputs)], stop_after=30)
+
+
+def test_a_run_that_follows_its_input_waits_for_the_first_frames(growing, tmp_path):
+    inputs, follower = growing
+    p = QUICK.replace(learn_cell=12, learn_geometry=12)
+    index(tmp_path, tmp_path / "x.h5", p=p, sources=follower.sources, follow=follower)
+    index(tmp_path, tmp_path / "y.h5", p=p, sources=[Source(str(inputs / name)) for name in ("a.h5", "b.h5")])
+    followed, whole = (read_results(tmp_path / name) for name in ("x.h5", "y.h5"))
+    assert followed.header.geometry == whole.header.geometry
+    assert followed.header.geometry != (tmp_path / "det.geom").read_text()
+    assert len(followed.status) == 20
+    np.testing.assert_array_equal(followed.cells, whole.cells)
+
+
+def test_a_run_that_follows_its_input_needs_a_geometry_for_all(growing, tmp_path):
+    _, follower = growing
+    quick = QUICK.replace(learn_cell=4, learn_geometry=4)
+    done = index(tmp_path, tmp_path / "x.h5", given=False, p=quick, sources=follower.sources, follow=follower)
+    assert any("inputs have geometries of their own" in note for note in done.summary.problems)
 
 
 def test_spots_without_pixels_are_noted_and_indexed(tmp_path):
