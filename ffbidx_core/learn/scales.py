@@ -176,8 +176,8 @@ def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_
         return f"with a cell {scale.factor:.4g} times as large {counts}: {causes[scale.factor]}; try --cell {right}"
     share = abs(scale.factor - 1)
     long, small = ("long", "small") if scale.factor > 1 else ("short", "large")
-    suspected = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
-    words = f"with a cell {share:.0%} {'larger' if scale.factor > 1 else 'smaller'} {counts}: {suspected}"
+    possible = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
+    words = f"with a cell {share:.0%} {'larger' if scale.factor > 1 else 'smaller'} {counts}: {possible}"
     return words if scale.cause == Cause.DISTANCE else f"{words}; try --cell {right}"
 
 

@@ -50,7 +50,7 @@ class Account:
     stopped : bool
         Whether the run was stopped before every batch that was read was computed.
     remedy : Remedy or None
-        Option that is probably wrong, by the first frames; None if none is suspected.
+        Option that is probably wrong, by the first frames; None if all seem right.
     """
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:

@@ -83,7 +83,7 @@ class Summary:
     seconds_compiling : float
         Seconds, in addition to `seconds`, spent on compiling kernels; 0 if they were in the cache.
     remedy : Remedy or None
-        Option that is probably wrong, with the right value; None if none is suspected.
+        Option that is probably wrong, with the right value; None if all seem right.
     """
 
     frames: int

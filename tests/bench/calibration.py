@@ -199,8 +199,8 @@ def other_crystals(backend: Backend, p: Parameters, n_frames: int, seed: int) ->
     """Print the crystals found on frames of another crystal, which are not random and for which there is no claim."""
     for true, given in FOREIGN:
         frames = simulate(Scenario(cells=(LATTICES[true],), n_spots=(60, 120)), n_frames, seed)
-        told = dataclasses.replace(frames, scenario=dataclasses.replace(frames.scenario, cells=(LATTICES[given],)))
-        claims, _ = false_crystals(backend, told, p.replace(max_false_rate=max(NOMINAL), learn_cell=0))
+        described = dataclasses.replace(frames, scenario=dataclasses.replace(frames.scenario, cells=(LATTICES[given],)))
+        claims, _ = false_crystals(backend, described, p.replace(max_false_rate=max(NOMINAL), learn_cell=0))
         shares = ", ".join(f"{(claims <= math.log10(q)).sum() / n_frames:.2%} at {q:g}" for q in LIMITS)
         print(f"frames of {true} given the cell of {given}: crystals a frame {shares}")
 

@@ -24,7 +24,7 @@ def wanted(sources, tmp_path_factory):
 
 @pytest.fixture(scope="package")
 def cluster():
-    # Whatever the machine: two deaths are enough to be told of.
+    # Whatever the machine: two deaths are enough for the message.
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         open_cluster("local:2", backend="cpu", threads=1) as made,

@@ -52,7 +52,7 @@ def test_a_run_on_all_nodes(tmp_path, environment):
 
 
 def test_the_time_limit(tmp_path, environment):
-    """SLURM tells the script, which tells the program, waits for it, and queues the job again."""
+    """SLURM signals the script, which signals the program, waits for it, and queues the job again."""
     job = environment(
         dask='[ $1 = scheduler ] && echo {} > "${@: -1}"; exec sleep 60',
         srun="exec sleep 60",

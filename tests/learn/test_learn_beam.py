@@ -90,7 +90,7 @@ def off(path, frames):
 
 
 def test_the_shift_is_found_and_the_crystals_are_better(moved, sources, frames, tmp_path):
-    # Twenty crystals of fifty spots of 0.6 pixels: 0.02 pixels; the cell's strain is not told apart from it wholly.
+    # Twenty crystals of fifty spots of 0.6 pixels: 0.02 pixels; the cell's strain is not wholly distinguished from it.
     assert shift_of(moved) == pytest.approx(SHIFT, abs=0.04)
     outcome = index(sources, tmp_path / "left.h5", parameters=QUICK.replace(learn_beam=False))
     assert shift_of(tmp_path / "left.h5") == (0.0, 0.0)

@@ -85,7 +85,7 @@ def test_a_cell_out_of_shape_is_found():
 @pytest.mark.parametrize("spread", [0.0, 0.002, 0.004])
 def test_the_scatter_of_the_cells_is_what_it_is(spread):
     misfit = find_misfit(crystals_of(60, 7, cell_spread=spread, n_spots=(20, 40)))
-    # Three of the six components scatter; what is less than the strains' errors cannot be told from nothing.
+    # Three of the six components scatter; what is less than the strains' errors cannot be distinguished from nothing.
     assert misfit.spread.scatter == pytest.approx(spread / np.sqrt(2), rel=0.2, abs=3e-4)
 
 

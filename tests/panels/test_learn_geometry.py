@@ -92,8 +92,8 @@ def test_the_input_s_own_geometry_is_moved_alike(folder, moved, tmp_path):
 
 
 def test_right_panels_stay_and_nothing_else_changes(folder, tmp_path):
-    told = index(folder, tmp_path / "x.h5", "right").summary.problems
-    assert any("panels stay" in sentence for sentence in told)
+    notes = index(folder, tmp_path / "x.h5", "right").summary.problems
+    assert any("panels stay" in note for note in notes)
     index(folder, tmp_path / "y.h5", "right", p=QUICK.replace(learn_geometry=0))
     a, b = (read_results(tmp_path / name) for name in ("x.h5", "y.h5"))
     assert a.header.geometry == b.header.geometry
@@ -163,5 +163,5 @@ def test_spots_without_pixels_are_noted_and_indexed(tmp_path):
     spots = tmp_path / "spots.txt"
     spots.write_text("79 0 0 0 79 0 0 0 38\n" + "".join(f"0.0{i} 0.01 -0.001\n" for i in range(1, 10)))
     store = PartsStore([Output(str(tmp_path / "x.h5"))])
-    told = pipeline.index(Job([Source(str(spots))], QUICK, backend="cpu", threads=1), store=store).summary.problems
-    assert any("give one for all with -g FILE" in sentence for sentence in told)
+    notes = pipeline.index(Job([Source(str(spots))], QUICK, backend="cpu", threads=1), store=store).summary.problems
+    assert any("give one for all with -g FILE" in note for note in notes)

@@ -77,7 +77,7 @@ def test_options_versions_and_inputs(run, made, tmp_path):
     comment, _, rest = text.partition("\ninputs = ")
     assert all(line.startswith("# ") for line in comment.splitlines())
     assert f"inputs = {rest}".startswith(run(*made, "--print-config").out)
-    # What tells of its run itself has no file beside it.
+    # What has the record of its run itself has no file beside it.
     assert sorted(path.name for path in tmp_path.glob("*.toml")) == sorted(f"run.{suffix}.toml" for suffix in BESIDE)
 
 
@@ -153,7 +153,7 @@ def test_standard_output_has_no_record(run, made, tmp_path):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_results_that_do_not_know_their_run(run, made, tmp_path, suffix):
-    """Made by another program, perhaps: what their attributes say is told."""
+    """Made by another program, perhaps: what their attributes say is shown."""
     with h5py.File("run.h5", "a") as file:
         del file["run"]
     ran = run("convert", "run.h5", "-o", f"x.{suffix}")

@@ -30,7 +30,7 @@ def test_runs_of_several_writers_are_merged(run, index, there):
         (["--follow", "--stop-after", "0"], "--stop-after: 0.0 is out of range, it must be above 0"),
         (["--follow", "--stop-after", "nan"], "--stop-after: nan is out of range"),
         (["--follow", "d/a.h5//3"], "single frames are not"),
-        # What is wrong with the other options is told at once, not when the first frame comes.
+        # What is wrong with the other options is an error at once, not when the first frame comes.
         (["--follow", "--cell", "none.cell"], "none.cell"),
         (["--follow", "--max-spots", "-3"], "--max-spots: -3 is out of range"),
         (["--follow", "-o", "x.what"], "x.what"),

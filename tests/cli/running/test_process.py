@@ -23,7 +23,7 @@ SLOW = ("--backend", "reference", "--num-halfsphere-points", "2048", "--learn-ce
 
 @pytest.fixture
 def long_run(tmp_path, monkeypatch, cell_file):
-    """Start a run of many slow frames; the first one is bad, so that a note tells when its batch is finished."""
+    """Start a run of many slow frames; the first one is bad, so that a note shows when its batch is finished."""
     monkeypatch.chdir(tmp_path)
     bad = np.full((6, 3), np.nan, np.float32)
     write_spots(tmp_path / "many.h5", [bad] + [frame(0)[1]] * 500)

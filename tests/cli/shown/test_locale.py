@@ -16,7 +16,7 @@ def test_bars_and_signs_in_any_locale(encoding, spots_file, tmp_path):
 
 
 def test_the_first_run_does_not_count_the_time_of_compiling(spots_file, tmp_path):
-    """An empty cache, then a full one: about the same speed is told, and compiling is told once."""
+    """An empty cache, then a full one: about the same speed is shown, and compiling is shown once."""
     (tmp_path / "cell.txt").write_text(CELL_LINE)
     lines = []
     for name in ("cold", "warm"):

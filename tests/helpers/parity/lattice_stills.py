@@ -6,6 +6,7 @@ They are made by independent code, so the tests do not rely on the project's sim
 import numpy as np
 
 from ffbidx_core.model.cell import cell_from_parameters
+from tests.helpers.frames import rotation
 
 PARAMETERS = {
     "triclinic": (31, 42, 53, 75, 83, 68),
@@ -33,11 +34,7 @@ def random_rotation(rng):
 
 def small_rotation(rng, degrees):
     """A rotation by an angle in degrees about a random axis."""
-    axis = rng.normal(size=3)
-    x, y, z = axis / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    angle = np.radians(degrees)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return rotation(rng.normal(size=3), degrees).T
 
 
 def lattice_spots(cell, *, d_min=2.0, wavelength=1.0, width=0.0015):

@@ -34,7 +34,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(
-    ("cell", "told"),
+    ("cell", "noted"),
     [
         (cell_from_parameters((31, 42, 53, 90, 103, 90)), False),
         # The orthogonalisation matrix, whose columns are a, b, c, as DIALS writes it.
@@ -45,11 +45,11 @@ WAYS = [
         (cell_from_parameters((31, 42, 53, 75, 83, 68)) @ random_rotation(np.random.default_rng(0)), False),
     ],
 )
-def test_a_cell_in_columns_is_told(text_file: TextFile, cell: np.ndarray, told: bool) -> None:
+def test_a_cell_in_columns_is_noted(text_file: TextFile, cell: np.ndarray, noted: bool) -> None:
     (block,) = blocks(text_file(" ".join(map(repr, cell.ravel().tolist())) + "\n0.1 0.2 0.3\n"))
     assert block.cells is not None
     np.testing.assert_array_equal(block.cells[0], cell)
-    assert len(block.problems) == told
+    assert len(block.problems) == noted
     assert all("in columns, as DIALS" in problem and "--cell" in problem for problem in block.problems)
 
 
