@@ -6,6 +6,7 @@ import argparse
 import datetime
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -51,7 +52,7 @@ def write(path: str, rows: Iterable[Mapping[str, Any]], machine: str | None = No
     module = ".".join(inside.with_suffix("").parts)
     options = [word for word in sys.argv[1:] if word not in ("--json", path)]
     head = {
-        "command": " ".join(["python -m", module, *options]),
+        "command": shlex.join(["python", "-m", module, *options]),
         "date": datetime.date.today().isoformat(),
         "commit": commit(),
         "machine": machine or processor(),
