@@ -8,7 +8,8 @@
 # make quality  measure the indexing quality
 # make speed    measure the speed
 # make cells    measure how many unknown cells are found
-# make calibration  compare the number of false crystals found with the number expected; test that wrong runs are doubted
+# make calibration  compare the number of false crystals found with the number expected; test that wrong runs are doubted,
+#                   and that wrong distances, wavelengths and units are found
 # make real     measure how well crystals of the real frames in ../shared/data predict spots that their fit has not seen
 # make geometry measure the refinement of misplaced panels: frames indexed, panel positions, errors, the gate
 # make live     measure the delays of a live server at steady rates; send many messages to a server that is killed
@@ -71,9 +72,11 @@ lint: .venv-test/installed
 quality: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.quality
 
+# ARGS='--jobs 2'
 calibration: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.calibration
-	.venv-test/bin/python -m tests.bench.claims.wrong
+	.venv-test/bin/python -m tests.bench.claims.wrong $(ARGS)
+	.venv-test/bin/python -m tests.bench.claims.scales $(ARGS)
 
 real: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.real

@@ -1,9 +1,9 @@
-"""Distance, wavelength or unit wrong: is what is right found? python -m tests.bench.claims.scales.
+"""Rates at which a wrong distance, wavelength or unit is found: python -m tests.bench.claims.scales.
 
-A run finds what is wrong when it mends itself, so that four fifths of its frames are indexed and nothing is doubted, or
-when what it says to type instead is within 2 % of the truth. Distances are those of detectors with pixels, for which
-`--distance` is to be typed; wavelengths and cells in nanometres are of files with spots alone, and for these it is
-`--cell`. Further tries are left out: they come after all this, and cost most of the time on frames that do not fit.
+A run finds the error if it corrects itself, so that 80 % of its frames are indexed without a doubt, or if its remedy
+is within 2 % of the truth. Wrong distances belong to detectors with pixels, whose remedy is `--distance`; wrong
+wavelengths and cells in nanometres belong to files with spots alone, whose remedy is `--cell`. Further tries are
+switched off: they come after all this, and take most of the time on frames that do not fit.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tests.bench.claims.wrong import indexed
 
 QUICK = Parameters.preset("best", retry=False)
 NEAR, INDEXED, FOUND = 0.02, 0.8, 0.95
-"""Share by which the number to type may be off, of the frames that a run that mended itself indexes, and of the runs of
-a kind in which what is right must be found."""
+"""Largest relative error of a remedy, smallest share of indexed frames of a run that corrects itself, and smallest
+share of the runs of a kind that must find their error."""
 DISTANCES, WAVELENGTHS = (-0.1, -0.05, 0.025, 0.075), (-0.3, -0.1, 0.01, 0.05, 0.2, 0.3)
 NANOMETRES = 10.0
 SCENARIOS = {"lysozyme": LYS, "triclinic": TRI, "hexagonal 281": HEX, "6 A": SMALL, "C-centred": C}
@@ -42,16 +42,16 @@ SCENARIOS = {"lysozyme": LYS, "triclinic": TRI, "hexagonal 281": HEX, "6 A": SMA
 
 @dataclass(frozen=True)
 class Task:
-    """A run with something wrong.
+    """A run with a wrong length.
 
     Attributes
     ----------
     what : str
         `distance`, `wavelength` or `cell in nm`.
     kind : str
-        Of `SCENARIOS`.
+        Name of the scenario in `SCENARIOS`.
     error : float
-        By which share of itself the length is too long.
+        Relative error of the length.
     """
 
     what: str
@@ -61,7 +61,7 @@ class Task:
     seed: int
 
     def __call__(self) -> tuple[str, str, float]:
-        """What was wrong; `mended`, `named` or what was found instead; seconds of a processor."""
+        """The wrong length; `mended`, `named` or the remedy that was found instead; CPU time, seconds."""
         begun, scenario = time.process_time(), SCENARIOS[self.kind]
         right = {"--cell": scenario.cells[0][0] * (1 + self.error), "--distance": scenario.distance}
         if self.what == "distance":
@@ -94,7 +94,7 @@ def _outcome(summary: Summary, right: dict[str, float]) -> str:
 
 
 def tasks_of(n_frames: int, seed: int) -> list[Task]:
-    """All runs."""
+    """The runs of all kinds."""
     errors = {"distance": DISTANCES, "wavelength": WAVELENGTHS, "cell in nm": (NANOMETRES - 1,)}
     return [
         Task(what, kind, error, n_frames, seed + k)

@@ -3,7 +3,7 @@
 Whole runs are made as by the command, with learning and judgement. A crystal is wrong if its misorientation from the
 true ones is more than 1.5 degrees or if it spans another lattice. A kind of wrong run passes if at most 0.1 % of the
 frames in runs without a doubt have wrong crystals; correct runs pass if at most 1 % of them doubt.
-1000 frames of each kind take about CPU_MINUTES minutes of one core; `--jobs` shares them out.
+`--jobs` makes several runs at once; the counts do not depend on it, and the CPU time of each kind is among them.
 """
 
 from __future__ import annotations
