@@ -246,7 +246,7 @@ def final_scores(backend: Backend, spots: SpotBatch, found: CellTable, p: Parame
     if p.method == "raw":
         return _raw_scores(backend, some, found.cells, p)
     zero = xp.zeros((len(found.frame), 1))
-    # Not `p.replace`, which checks every parameter again: a tenth of the time of a frame that comes alone.
+    # dataclasses.replace skips the checks of `p.replace`, which take a tenth of the time of a single frame.
     as_they_are = replace(p, n_iter=0)
     return backend.refine_cells(some, found.cells[:, None], zero, as_they_are)[1][:, 0]
 

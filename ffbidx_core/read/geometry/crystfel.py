@@ -114,7 +114,7 @@ def _anywhere(lines: _Lines, key: str) -> str:
 
 
 def _assignments(path: str, text: str, faults: Faults) -> _Lines:
-    """The assignments in the text of a geometry file; lines that are none are added to the faults."""
+    """The assignments in the text of a geometry file; any other line is added to the faults."""
     lines = _Lines()
     for number, line in enumerate(text.splitlines(), start=1):
         if sensor := SENSOR.fullmatch(line.strip()):

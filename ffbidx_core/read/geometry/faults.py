@@ -1,4 +1,4 @@
-"""All faults of a file, where the first one would hide the others."""
+"""Collection of all faults in a file, since raising the first one would hide the others."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from ...errors import InputError
 
 @dataclass
 class Faults:
-    """Faults of a file, collected one after the other; those that differ only in their place become one.
+    """The faults found in a file; those that differ only in their place are reported as one.
 
     Attributes
     ----------
     found : list of InputError
+        Faults in the order in which they were found.
     """
 
     found: list[InputError] = field(default_factory=list)
 
     @contextlib.contextmanager
     def collected(self) -> Iterator[None]:
-        """Collect the fault that ends the block, if there is one."""
+        """A context that ends at the first fault, which is added to those found."""
         try:
             yield
         except InputError as error:
@@ -34,7 +35,7 @@ class Faults:
         Raises
         ------
         InputError
-            If there are faults; the message also says how many further ones there are.
+            If there are faults; the message also gives the number of further ones.
         """
         if not self.found:
             return
@@ -51,7 +52,7 @@ class Faults:
 
 
 def _as_one(faults: list[InputError]) -> InputError:
-    """One error for faults that differ only in their place, at the first place and with the number of the others."""
+    """One error for faults that differ only in their place: the first fault, with the number of further places."""
     first, n = faults[0], len(faults) - 1
     if n == 0:
         return first
