@@ -10,7 +10,6 @@ import numpy as np
 from ..devices import Devices
 from ..errors import InputError
 from ..learn.multiples import Multiple, as_conventional, find_multiple
-from ..model.basis import as_primitive
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam import offset_along_beam
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
@@ -253,9 +252,8 @@ def _try_multiple(diagnosis: Diagnosis, sample: Sample, experiment: ExperimentFi
     """Describe the cell without the multiple, and test it."""
     found = diagnosis.multiple
     assert found is not None
-    change = sample.change[experiment.reference]
-    given = change.conventional(as_primitive(sample.crystals.references[experiment.reference]))
-    diagnosis.multiple_place = tuple(found.place(change.to_primitive).tolist())
+    given = sample.conventional_cell(experiment.reference)
+    diagnosis.multiple_place = tuple(found.place(sample.change[experiment.reference].to_primitive).tolist())
     diagnosis.multiple_cell = cell_option(*as_conventional(found.cell, given, found.order))
     before = experiment.after if experiment.shift_helps else experiment.before
     if trials is None or before is None:

@@ -269,7 +269,7 @@ def _cell(
     sample: Sample, misfit: Misfit, reference: int, values: Array, covariance: Array
 ) -> tuple[Array, NDArray[np.float64]]:
     """The parameters of the conventional cell with the common strain of its crystals, and their errors."""
-    given = sample.change[reference].conventional(as_primitive(sample.crystals.references[reference]))
+    given = sample.conventional_cell(reference)
 
     def parameters(values: Array) -> Array:
         return cell_parameters(given @ (np.eye(3) + misfit.strain(reference, values)))

@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..model.basis import ChangeOfBasis, PrimitiveCells, as_primitive
+from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_primitive
 from ..model.cell import Array, symmetry_operators
 from ..model.crystal import Crystals
 from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
-from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
-from ..model.records.results import Results
+from ..model.records.ragged import evenly, evenly_within, fuller_half, offsets_of, rows_of
 from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import some_frames
 from ..read.run_inputs import RunInputs
@@ -68,6 +67,10 @@ class Sample:
         """Whether each frame has a crystal, (F,)."""
         return np.asarray(self.status == FrameStatus.INDEXED)
 
+    def conventional_cell(self, reference: int) -> ConventionalCells:
+        """The conventional input cell (3, 3) with the number `reference`, rows a, b, c, angstrom."""
+        return self.change[reference].conventional(as_primitive(self.crystals.references[reference]))
+
     def some(self, most: int) -> Sample:
         """At most `most` of the frames, spread evenly."""
         return self._take(evenly(np.arange(self.n_frames), most))
@@ -116,15 +119,14 @@ def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:
         The inputs of the run, from which its spots are read again.
     """
     usable = np.flatnonzero(np.isin(found.status, USABLE))
-    each = max(1.0, float(found.n_spots[usable].mean()) if len(usable) else 1.0)
-    chosen = evenly(usable, min(MOST_FRAMES, max(1, int(MOST_SPOTS / each))))
+    chosen = evenly_within(usable, found.n_spots[usable], MOST_FRAMES, MOST_SPOTS)
     change = inputs.change_of_basis(found.input_cells)
     gathered = _Gathered(change)
     missing, geometry = [], None
     for results in some_frames(path, chosen):
         try:
-            for f, frame in enumerate(indexed_frames([results], inputs)):
-                gathered.add(frame, results, f)
+            for frame in indexed_frames([results], inputs):
+                gathered.add(frame)
             if geometry is None:
                 with contextlib.suppress(UsageError):
                     geometry = geometry_of(results, inputs)
@@ -144,19 +146,17 @@ class _Gathered:
         self._cells: list[PrimitiveCells] = [as_primitive(np.zeros((0, 3, 3)))]
         self._rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
 
-    def add(self, frame: IndexedFrame, results: Results, f: int) -> None:
-        """Append a frame, which has the number `f` in the results."""
+    def add(self, frame: IndexedFrame) -> None:
+        """Append a frame."""
         spots = frame.spots[np.linalg.norm(frame.spots, axis=1) > PADDING]
         peaks = frame.peaks
         wavelength = float(peaks.wavelength[0]) if peaks is not None and peaks.wavelength[0] > 0 else None
         wavelength = wavelength or wavelength_of_spots(spots) or np.nan
         distance = np.nan if peaks is None else float(peaks.distance[0])
-        rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
-        kinds = results.input_cell[rows].astype(np.int64)
         self._spots.append(spots)
-        self._frames.append((wavelength, distance, int(frame.status), len(kinds)))
-        self._cells.append(self._change.primitive(frame.cells, kinds))
-        self._rows.append(kinds)
+        self._frames.append((wavelength, distance, int(frame.status), len(frame.cells)))
+        self._cells.append(self._change.primitive(frame.cells, frame.input_cell))
+        self._rows.append(frame.input_cell)
 
     def sample(self, found: RunColumns, geometry: Geometry | None, missing: list[str]) -> Sample:
         """The sample of all gathered frames; a frame with unknown wavelength gets that of the others."""

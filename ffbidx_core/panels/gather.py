@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
-from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given, as_primitive
+from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, symmetry_operators
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.peaks import DetectorPeaks
 from ..model.detector.placed import PlacedPanels
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameBlock, FrameStatus
-from ..model.records.ragged import evenly, offsets_of
-from ..model.records.results import Results
+from ..model.records.ragged import evenly_within, offsets_of
 from ..read.files.probe import Prober
 from ..read.formats.open import open_spots
 from ..read.formats.spot_file import SpotFile
@@ -160,8 +159,7 @@ def of_results(path: str, inputs: RunInputs, most: int = MOST_FRAMES) -> Gathere
     usable = np.flatnonzero(np.isin(status, USABLE))
     if len(usable) == 0:
         raise InputError(path, "has no frame that was searched for crystals")
-    each = max(1.0, float(n_spots[usable].mean()))
-    chosen = evenly(usable, min(most, max(1, int(MOST_PEAKS / each))))
+    chosen = evenly_within(usable, n_spots[usable], most, MOST_PEAKS)
     gatherer = Gatherer()
     references = as_primitive(np.zeros((0, 3, 3)))
     for results in some_frames(path, chosen):
@@ -169,8 +167,9 @@ def of_results(path: str, inputs: RunInputs, most: int = MOST_FRAMES) -> Gathere
         references = change.primitive(results.input_cells)
         with contextlib.closing(open_again(results.source[0], inputs)) as file:
             gatherer.look_at(file)
-        for f, frame in enumerate(indexed_frames([results], inputs)):
-            gatherer.add(_peaks_of(frame), *_crystals_of(results, f, change))
+        for frame in indexed_frames([results], inputs):
+            cells = change.primitive(frame.cells, frame.input_cell)
+            gatherer.add(_peaks_of(frame), cells, frame.input_cell)
     return gatherer.done(references)
 
 
@@ -178,12 +177,6 @@ def _peaks_of(frame: IndexedFrame) -> DetectorPeaks:
     if frame.peaks is None:
         raise InputError(frame.source, NO_PIXELS)
     return frame.peaks
-
-
-def _crystals_of(results: Results, f: int, change: ChangeOfBasis) -> tuple[PrimitiveCells, NDArray[np.int64]]:
-    rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
-    kinds = results.input_cell[rows].astype(np.int64)
-    return change.primitive(as_given(results.cells[rows].astype(np.float64)), kinds), kinds
 
 
 def of_blocks(

@@ -62,6 +62,8 @@ class IndexedFrame:
         Number of the crystal that indexes each spot, or -1.
     hkl : (n, 3) int64
         Miller indices of each spot; zeros for a spot of no crystal.
+    input_cell : (k,) int64
+        Row of the run's input cells that each crystal came from.
     """
 
     source: str
@@ -75,6 +77,7 @@ class IndexedFrame:
     resolution: NDArray[np.float32]
     crystal: NDArray[np.int64]
     hkl: NDArray[np.int64]
+    input_cell: NDArray[np.int64]
 
     @property
     def image(self) -> tuple[str, str]:
@@ -168,8 +171,8 @@ def _indexed_frame(
 ) -> IndexedFrame:
     """A frame of results with its spots assigned to its crystals."""
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
-    cells = as_given(results.cells[rows].astype(np.float64))
-    lattices = [inputs.lattice(results, int(row)) for row in results.input_cell[rows]]
+    cells, input_cell = as_given(results.cells[rows].astype(np.float64)), results.input_cell[rows].astype(np.int64)
+    lattices = [inputs.lattice_of(results.input_cells, row) for row in input_cell.tolist()]
     threshold, fractional = coverage
     spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots
     crystal, hkl = assign_spots(
@@ -187,4 +190,5 @@ def _indexed_frame(
         results.resolution[results.crystal_offsets[f] : results.crystal_offsets[f + 1]],
         crystal,
         hkl,
+        input_cell,
     )

@@ -77,10 +77,6 @@ class RunInputs:
         """A copy with scratch files beside an output, whose file system must have room for them anyway."""
         return replace(self, scratch=os.path.dirname(os.path.realpath(output)))
 
-    def lattice(self, results: Results, row: int) -> Lattice:
-        """The lattice of a row of `/input_cells`."""
-        return self.lattice_of(results.input_cells, row)
-
     def lattice_of(self, input_cells: ConventionalCells, row: int) -> Lattice:
         """The lattice of a row of the run's input cells (m, 3, 3)."""
         return self.lattices[row] if row < len(self.lattices) else Lattice.of_cell(input_cells[row])
@@ -93,7 +89,7 @@ class RunInputs:
     def input_cell(self, results: Results) -> InputCell | None:
         """The run's input cell, or None if the run has several."""
         is_one = len(results.input_cells) == 1
-        return InputCell(as_given(results.input_cells[0]), self.lattice(results, 0)) if is_one else None
+        return InputCell(as_given(results.input_cells[0]), self.lattice_of(results.input_cells, 0)) if is_one else None
 
 
 def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:

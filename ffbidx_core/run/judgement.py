@@ -125,8 +125,8 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
         for group in settled.learned
         for m, cell in enumerate(group.given)
     }
-    for f, frame in enumerate(indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober))):
-        row = int(results.input_cell[results.crystals[results.crystal_offsets[f]]])
+    for frame in indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober)):
+        row = int(frame.input_cell[0])
         given = as_given(results.input_cells[row])
         cell, spread = learned.get(given.tobytes(), (given, None))
         change = ChangeOfBasis.of(given, lattices[row].centring if row < len(lattices) else "P")

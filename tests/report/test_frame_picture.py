@@ -29,8 +29,8 @@ def frame_of(*cells, lattice=None, n_spots=60, n_false=5, seed=0) -> IndexedFram
     lattices = [lattice or Lattice() for _ in cells]
     cells = np.array(cells).reshape(-1, 3, 3)
     crystal, hkl = assign_spots(spots, cells, [each.centring for each in lattices], 0.002)
-    limits = np.full(len(cells), 2.0, np.float32)
-    return IndexedFrame("a.h5", 0, "", FrameStatus.INDEXED, spots, None, cells, lattices, limits, crystal, hkl)
+    limits, rows = np.full(len(cells), 2.0, np.float32), np.zeros(len(cells), np.int64)
+    return IndexedFrame("a.h5", 0, "", FrameStatus.INDEXED, spots, None, cells, lattices, limits, crystal, hkl, rows)
 
 
 def turned(seed, cell=CELL):

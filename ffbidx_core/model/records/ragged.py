@@ -55,6 +55,18 @@ def fuller_half(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     return order[len(order) // 2 :]
 
 
+def evenly_within(rows: NDArray[np.int64], counts: NDArray[np.int32], most: int, most_counts: int) -> NDArray[np.int64]:
+    """A selection of at most `most` rows, spread evenly over all of them, with about `most_counts` counts in total.
+
+    Parameters
+    ----------
+    counts
+        Number of elements of each row, such as the spots of a frame, in the order of `rows`.
+    """
+    each = max(1.0, float(counts.mean()) if len(rows) else 1.0)
+    return evenly(rows, min(most, max(1, int(most_counts / each))))
+
+
 def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """A selection of at most `most` rows, spread evenly over all of them."""
     if len(rows) <= most:

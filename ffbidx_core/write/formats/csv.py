@@ -28,7 +28,7 @@ def crystal_records(results: Results, inputs: RunInputs) -> dict[str, list[Any]]
         "index": results.index[frame].tolist(),
         "id": results.id[frame].tolist(),
         "crystal": (np.arange(len(frame)) - results.crystal_offsets[frame]).tolist(),
-        "lattice": [inputs.lattice(results, number).code for number in input_cell],
+        "lattice": [inputs.lattice_of(results.input_cells, number).code for number in input_cell],
         "input_cell": input_cell,
         "score": results.scores[row].tolist(),
         "log10_chance": results.log10_chance.tolist(),

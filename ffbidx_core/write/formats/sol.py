@@ -35,7 +35,7 @@ def sol_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
             image, event = image_of(results.source[f], int(results.index[f]), results.id[f])
             check_name(image, event)
             stars = " ".join(f"{value * 10:+.7f}" for value in reciprocal(results.cells[row].astype(float)).ravel())
-            lattice = inputs.lattice(results, int(results.input_cell[row]))
+            lattice = inputs.lattice_of(results.input_cells, int(results.input_cell[row]))
             lines.append(f"{image} {event} {stars} 0.0 0.0 {lattice.code}\n")
         yield "".join(lines).encode("utf-8", "backslashreplace")
 
