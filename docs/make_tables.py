@@ -169,6 +169,10 @@ TABLES = {
         "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
         "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
     }),
+    "one_frame": Table("one_frame", {
+        "one frame, one cell": "{what}", "`published`, CPU ms": "{published_cpu:.1f}", "`best`": "{best_cpu:.1f}",
+        "`fast`": "{fast_cpu:.1f}",
+    }),
     "soak": Table("soak", {"what": "{what}", "measured": "{found}", "asked": "{asked}"}),
 }  # fmt: skip
 
