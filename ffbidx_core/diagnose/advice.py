@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +15,11 @@ from ..read.geometry.choose import CENTRE_OPTION, shift_option
 from .experiment import ExperimentFinding
 from .sample import Sample
 from .trial import Trial
+
+MOST_INPUTS = 20
+"""Number of inputs of a run in which its unit cell is searched for."""
+GEOMETRY_OPTIONS = ("geometry", "half-pixel-shift", "beam-centre", "beam-shift", "distance", "wavelength")
+"""Options that `ffbidx index` and `ffbidx cell` have in common."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +72,24 @@ def moving_option(sample: Sample, experiment: ExperimentFinding, shifted: BeamSh
     if pixels is None:
         return shift_option(BeamShift.from_radian(experiment.shift) + shifted)
     return CENTRE_OPTION.format(*pixels.centre)
+
+
+def cell_command(config: Mapping[str, Any]) -> str:
+    """The command that searches for the unit cell in the inputs of a run.
+
+    Parameters
+    ----------
+    config
+        Options of the run, keyed by their names without leading dashes; inputs are under `inputs`.
+    """
+    inputs = [str(each) for each in config.get("inputs", [])[:MOST_INPUTS]]
+    options = (word for name in GEOMETRY_OPTIONS for word in _words(name, config.get(name)))
+    return shlex.join(["ffbidx", "cell", *inputs, *options])
+
+
+def _words(name: str, value: Any) -> Iterator[str]:
+    """Yield the words of an option as it is typed; none if it was not given."""
+    if isinstance(value, bool):
+        yield f"--{name}" if value else f"--no-{name}"
+    elif value is not None:
+        yield from (f"--{name}", *map(str, value if isinstance(value, list) else [value]))

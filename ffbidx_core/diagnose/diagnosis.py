@@ -15,10 +15,11 @@ from ..model.detector.beam import offset_along_beam
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
+from ..model.records.reason import FrameReason
 from ..panels.of_run import RefinedRun, refine_results
 from ..read.results import read_run
 from ..read.run_inputs import RunInputs
-from .advice import Advice, Pixels, moving_option, pixels_of
+from .advice import Advice, Pixels, cell_command, moving_option, pixels_of
 from .columns import RunColumns, read_columns
 from .experiment import ExperimentFinding, find_experiment
 from .sample import Sample, read_sample
@@ -107,6 +108,10 @@ class Diagnosis:
         Reason why no correction was tested; empty if there is none.
     advice : list of Advice
         Changes that were tested and helped.
+    reasons : dict of FrameReason to int
+        Number of frames without a crystal, by the reason.
+    search : str
+        The command that searches for the unit cell in the inputs of the run; empty if they are not known.
     """
 
     path: str
@@ -129,6 +134,8 @@ class Diagnosis:
     shifted: BeamShift = NO_SHIFT
     tried: str = ""
     advice: list[Advice] = field(default_factory=list)
+    reasons: dict[FrameReason, int] = field(default_factory=dict)
+    search: str = ""
 
     def distance_nearer_by(self, share: float) -> float:
         """The distance, mm, of a detector that is nearer to the sample by a relative amount `share`."""
@@ -153,12 +160,15 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     """
     found = found or read_columns(path)
     diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
+    counts = np.bincount(found.reason, minlength=len(FrameReason))
+    diagnosis.reasons = {reason: int(counts[reason]) for reason in FrameReason if reason and counts[reason]}
     try:
         header, _, record, mark, learned = read_run(path)
     except InputError as error:
         diagnosis.missing.append(str(error))
         return diagnosis
     diagnosis.doubt = mark.contest.doubt
+    diagnosis.search = cell_command(record.config) if record.config.get("inputs") else ""
     if learned:
         diagnosis.moved = learned[0].beam_shift
     inputs = RunInputs.of_header(header, None, record, path)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..learn.multiples import Multiple
 from ..model.cell import PARAMETER_NAMES, Array
+from ..model.records.reason import FrameReason
 from ..panels.of_run import RefinedRun
 from ..panels.words import moved_by
 from ..read.geometry.dials import is_experiments
@@ -221,6 +222,21 @@ def _next(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"Next: {next_command(diagnosis)}"
     elif diagnosis.experiment is not None and not diagnosis.tried:
         yield "Next: nothing to change was found that indexes the sample clearly better."
+    elif diagnosis.experiment is None and diagnosis.n_sampled:
+        yield from _look(diagnosis)
+
+
+def _look(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the next step of a run with too few crystals for a diagnosis, and why: its frames, or another cell."""
+    most = max(diagnosis.reasons, key=lambda reason: diagnosis.reasons[reason], default=FrameReason.NONE)
+    n = f"{most.words} on {diagnosis.reasons.get(most, 0):,} of {diagnosis.n_frames:,} frames"
+    if most > FrameReason.NO_VECTOR and diagnosis.search and not diagnosis.cells:
+        yield f"Next: {diagnosis.search}"
+        yield f"No frame has a crystal ({n}), but spots are periodic: the crystals may have another cell."
+        return
+    yield f"Next: ffbidx show {shlex.quote(diagnosis.path)}"
+    if most == FrameReason.NO_VECTOR:
+        yield f"Most frames look like frames of random spots ({n}): see whether crystals are on any."
 
 
 def panels_command(path: str, found: RefinedRun) -> str:

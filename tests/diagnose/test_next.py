@@ -1,0 +1,58 @@
+"""The first sentence of a diagnosis: the next step as a whole command line, also of runs that have no crystals."""
+
+import shlex
+
+import pytest
+
+from ffbidx_cli.main import cli
+from ffbidx_core.diagnose.advice import cell_command
+from ffbidx_core.diagnose.diagnosis import Diagnosis
+from ffbidx_core.diagnose.words import sentences
+from ffbidx_core.model.records.reason import FrameReason
+
+CONFIG = {
+    "inputs": ["a b.h5", "c.h5"],
+    "cell": ["79,79,38,90,90,90"],
+    "geometry": "x.geom",
+    "beam-centre": [1.5, 2.0],
+    "half-pixel-shift": False,
+    "every": 1,
+}
+
+
+def of_run(reason: FrameReason, **others) -> Diagnosis:
+    """The diagnosis of a run without crystals, most frames for a reason."""
+    reasons = {FrameReason.TOO_FEW_SPOTS: 2, reason: 18}
+    return Diagnosis("run 1.h5", 20, [20], [], n_sampled=20, reasons=reasons, **others)
+
+
+@pytest.mark.parametrize("reason", [FrameReason.NO_CELL, FrameReason.EXPLAINED_BY_CHANCE, FrameReason.DRIFTED])
+def test_where_no_cell_fits_periodic_spots_the_cell_is_searched_for(reason):
+    first, why, *_ = sentences(of_run(reason, search=cell_command(CONFIG)))
+    geometry = "--geometry x.geom --no-half-pixel-shift --beam-centre 1.5 2.0"
+    assert first == f"Next: ffbidx cell 'a b.h5' c.h5 {geometry}"
+    assert f"{reason.words} on 18 of 20 frames" in why
+
+
+def test_the_command_that_searches_for_a_cell_can_be_parsed():
+    program, name, *arguments = shlex.split(cell_command(CONFIG))
+    command = cli.get_command(None, name)
+    context = command.make_context(name, arguments)
+    assert program == "ffbidx"
+    assert context.params["inputs"] == ("a b.h5", "c.h5")
+    assert context.params["beam_centre"] == (1.5, 2.0)
+    assert context.params["half_pixel_shift"] is False
+
+
+def test_of_many_inputs_some_suffice():
+    assert len(shlex.split(cell_command({"inputs": [f"{k}.h5" for k in range(1000)]}))) < 30
+
+
+def test_of_frames_like_random_spots_some_are_looked_at():
+    first, why, *_ = sentences(of_run(FrameReason.NO_VECTOR, search=cell_command(CONFIG)))
+    assert first == "Next: ffbidx show 'run 1.h5'"
+    assert "no vector on 18 of 20 frames" in why
+
+
+def test_without_known_inputs_frames_are_looked_at():
+    assert sentences(of_run(FrameReason.NO_CELL))[0] == "Next: ffbidx show 'run 1.h5'"
