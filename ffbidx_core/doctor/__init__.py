@@ -65,7 +65,9 @@ def _backends(backend: str, device: str | None, threads: int | None) -> Iterator
     if reason:
         yield gpu.offline_kernels()
         state = State.ABSENT if backend == "auto" else State.BROKEN
-        yield Finding("backend cuda", state, reason, {"backend": "cuda"})
+        # The finding on the driver has said it.
+        is_said = backend == "auto" and devices.driver_cuda() is None
+        yield Finding("backend cuda", state, "see NVIDIA driver" if is_said else reason, {"backend": "cuda"})
     else:
         for number in _named_gpus(device):
             yield selftest.hold_to_oracle("cuda", number, threads)

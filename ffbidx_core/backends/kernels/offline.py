@@ -63,7 +63,8 @@ def compile_kernels(arch: str) -> dict[str, Usage]:
     try:
         _, program = nvrtc.nvrtcCreateProgram(source().encode(), b"kernels.cu", 0, None, None)
     except RuntimeError as error:  # the binding is installed, but its library is not
-        raise CompilerMissing(f"NVRTC cannot be loaded: {error}") from error
+        # The rest of the message is the loader's error for each name that it tried.
+        raise CompilerMissing(f"NVRTC cannot be loaded: {str(error).partition(': ')[0]}") from error
     try:
         options = [o.encode() for o in (*OPTIONS, *CUPY_ADDS, f"--gpu-architecture={arch}", "--ptxas-options=-v")]
         (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
