@@ -95,6 +95,7 @@ def _rate(found: RunColumns) -> Picture:
         xlim=(0, found.n_frames),
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter(WHOLE)
     files = " Vertical lines: another input file begins." if 0 < len(starts) < MOST_FILES else ""
     windows = f"windows of {round(found.n_frames / len(rate.share)):,} frames"
