@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from ffbidx_cli.next_step import NextStep
+from ffbidx_cli.sentences import print_sentence
 from ffbidx_cli.tables import numbers
 from ffbidx_core.errors import OutputError
 from ffbidx_core.model.cell import PARAMETER_NAMES
@@ -192,7 +193,7 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
     if step.command:
         console.print(f"next: {step.command}", style="bold", soft_wrap=True)
     if step.why:
-        console.print(f"why:  {step.why}", soft_wrap=True)
+        print_sentence(console, f"why:  {step.why}")
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(summary):
         facts.add_row(name, value)
@@ -213,9 +214,9 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
     if len(summary.cells) > MOST_CELLS:
         console.print(f"and {len(summary.cells) - MOST_CELLS} further input cells")
     if summary.doubt:
-        console.print(f"doubt: {summary.doubt}", soft_wrap=True)
+        print_sentence(console, f"doubt: {summary.doubt}")
     for problem in summary.problems:
-        console.print(f"note: {problem}", soft_wrap=True)
+        print_sentence(console, f"note: {problem}")
     if summary.output:
         console.print(f"{'' if summary.complete else 'incomplete '}results: {summary.output}", soft_wrap=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from ffbidx_cli.console import data_console
+from ffbidx_cli.sentences import print_sentence
 
 if TYPE_CHECKING:
     from ffbidx_core.report.report import Report
@@ -19,10 +20,13 @@ def stem_of(results: str) -> str:
 
 
 def show_report(report: Report) -> None:
-    """Print the facts, cells and remarks of a report."""
+    """Print the next step, then the facts, cells and remarks of a report."""
     from ffbidx_core.model.cell import PARAMETER_NAMES
 
     console = data_console()
+    step = [sentence for sentence in report.diagnosis[:1] if sentence.startswith("Next: ")]
+    for sentence in step:
+        print_sentence(console, sentence)
     facts = Table.grid(padding=(0, 2))
     for name, value in report.facts:
         facts.add_row(name, value)
@@ -35,5 +39,5 @@ def show_report(report: Report) -> None:
         for line in lines:
             table.add_row(line.what, *(f"{value:.3f}" for value in line.values))
         console.print(table)
-    for sentence in [*report.remarks, *report.diagnosis]:
-        console.print(sentence, soft_wrap=True)
+    for sentence in [*report.remarks, *report.diagnosis[len(step) :]]:
+        print_sentence(console, sentence)

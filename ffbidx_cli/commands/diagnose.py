@@ -33,7 +33,8 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
 
     check_is_there(results)
 
-    from ffbidx_cli.console import working
+    from ffbidx_cli.console import data_console, working
+    from ffbidx_cli.sentences import print_sentence
     from ffbidx_core.devices import open_devices
     from ffbidx_core.diagnose.as_json import as_dict
     from ffbidx_core.diagnose.diagnosis import make_diagnosis
@@ -47,5 +48,6 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
     if as_json:
         click.echo(json.dumps(as_dict(diagnosis)))
         return
+    console = data_console()
     for sentence in sentences(diagnosis):
-        click.echo(sentence)
+        print_sentence(console, sentence)

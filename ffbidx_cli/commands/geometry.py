@@ -110,8 +110,12 @@ def command(
     else:
         if refined.fit is not None:
             _show_table(rows_of(refined.fit, names))
+        from ffbidx_cli.console import data_console
+        from ffbidx_cli.sentences import print_sentence
+
+        console = data_console()
         for sentence in sentences(refined, names):
-            click.echo(sentence)
+            print_sentence(console, sentence)
     if refined.fit is None:
         return NothingProcessed.exit_status
     for path in filter(None, (output, millepede, png)):
