@@ -6,6 +6,7 @@ from ffbidx_core.model.detector.tree import PanelTree
 from ffbidx_core.panels.equations import CrystalState, Pairs, residuals
 from ffbidx_core.panels.fit import fit_panels
 from ffbidx_core.panels.gate import held_out_gain, misfits
+from tests.helpers.panels.bound import least_error
 from tests.helpers.panels.stills import LYSOZYME, NOISE, gathered, off_by, stills
 
 
@@ -27,6 +28,17 @@ def test_disturbed_panels_are_found_with_right_errors():
     assert rms(off) < 0.15
     assert 0.6 < rms(off / errors) < 1.3
     assert abs(fit.noise - NOISE) < 0.03
+
+
+def test_a_fit_comes_as_near_as_any_fit_can_on_average():
+    ratios = []
+    for seed in (41, 42, 43):
+        frames = stills(1.0, 50, seed=seed, sensors=2)
+        fit, data, _ = fitted(frames)
+        off, _ = off_by(fit, data.panels, frames.scenario.panels.true)
+        ratios.append(rms(off) / least_error(frames, gathered(frames), 1.0, fit.counts, 20, alone=False))
+    # Runs scatter about the bound.
+    assert 0.75 < rms(ratios) < 1.25, ratios
 
 
 def test_a_panel_that_is_off_by_more_than_the_capture_is_found_by_votes():
