@@ -95,6 +95,13 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         assert found.change(found) is None
 
 
+def test_a_file_that_comes_or_goes(file: str) -> None:
+    there = identity(file)
+    os.unlink(file)
+    assert identity(file).change(there) == "it is not there any more"
+    assert there.change(identity(file)) == "it was not there, is there now"
+
+
 def test_frames_of_a_file_share_what_is_known_of_it(file: str) -> None:
     whole, third = identities([Source(file), Source(file, 3)])
     assert (whole.frame, third.frame) == (-1, 3)

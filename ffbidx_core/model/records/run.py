@@ -44,6 +44,8 @@ class InputIdentity(NamedTuple):
 
         The time of modification decides where there are no hashes of equally many bytes.
         """
+        if min(self.size, then.size) < 0 <= max(self.size, then.size):
+            return "it was not there, is there now" if then.size < 0 else "it is not there any more"
         if self.size != then.size:
             return f"{then.size} bytes then, {self.size} now"
         if self.digest and self.digest.partition(":")[0] == then.digest.partition(":")[0]:
