@@ -164,6 +164,11 @@ TABLES = {
         "stills and detector": "{what}", "panels with 20 spots": "{panels:.0f}", "off by, px rms": within("off"),
         "least possible, px": "{bound:.3f}", "stated, px": "{stated:.3f}", "z, rms": "{z:.2f}",
     }),
+    "real_panels": Table("real_panels", {
+        "panels off, px": "{off:g}", "stills": "{stills}", "indexed, wrong panels": "{given:.1%}",
+        "refined panels": "{refined:.1%}", "residual of unseen crystals before, px": "{before:.2f}",
+        "after": "{after:.3f}", "from the panels of DIALS, px rms": "{differ:.2f}", "rounds": "{rounds}",
+    }),
     "live": Table("live", {
         "computed on": "{where}", "sent, frames/s": "{frames_per_second:.0f}", "50 % within, ms": "{p50:.1f}",
         "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
