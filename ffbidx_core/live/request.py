@@ -153,9 +153,9 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
         return RUN in (self.output or "")
 
     def output_of(self, run: str) -> str:
-        """The output of a run by its name; empty where results are not kept.
+        """The name of the output of a run; empty if results are not stored.
 
-        Where each run has its own, one that is there already is left: the name gets a number.
+        If each run has an output of its own, an existing output is not replaced: the name gets a number.
         """
         path = (self.output or "").replace(RUN, _file_name(run))
         return path if self.overwrite or self.resume or not self.has_output_for_each_run else _free(path)
@@ -169,12 +169,12 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
 
 
 def _file_name(name: str) -> str:
-    """A run's name as a part of a file's: what a file system or a shell could take amiss becomes `_`."""
+    """The name of a run as part of a file name; characters unfit for a file system or a shell become `_`."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:64] or "run"
 
 
 def _free(path: str) -> str:
-    """The path, with a number where such an output is there already."""
+    """The path, with a number if such an output exists already."""
     stem, suffix = os.path.splitext(path)
     numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
     return next(

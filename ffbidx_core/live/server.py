@@ -1,4 +1,4 @@
-"""A live server: messages in, batches by deadline, answers out."""
+"""The live server, which takes messages, computes batches by deadline, and answers each message."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from .state import LiveState
 from .waiting import Received, Waiting
 
 LOOK = 0.25
-"""Seconds between looks at the clock and at the signals while nothing comes."""
+"""Time in seconds between checks of the clock and of signals while nothing comes."""
 MOST_ENDED = 1000
-"""Runs that are over whose names are remembered."""
+"""Number of ended runs whose names are remembered."""
 _WARM_UP = (1, 32)
-"""Frames of the batches that are computed before the first frame comes, so that it waits for no compiler."""
+"""Sizes of the batches that are computed before the first frame comes, so that it waits for no compiler."""
 
 
 class Server:
-    """A server, from its start to the signal or the message that ends it.
+    """A live server, from its start to the signal or the message that ends it.
 
     Parameters
     ----------
     request
-        One whose `check` passes.
+        A request whose `check` passes.
     show
-        Takes sentences for the user.
+        Function that takes messages for the user.
     stop
-        Ends the server once it is set.
+        Event that ends the server once it is set.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class Server:
         self._devices: Devices | None = None
 
     def serve(self, lines: IO[bytes] | None = None, ready: Callable[[], object] = lambda: None) -> list[Summary]:
-        """Serve until the end; the summaries of the runs.
+        """Serve until the end, and return the summaries of the runs.
 
         Parameters
         ----------
         lines
-            Where JSON lines come from; None: from nowhere.
+            Stream of JSON lines; None: there is none.
         ready
-            Called when frames can come.
+            Function that is called when frames can come.
 
         Raises
         ------
         FfbidxError
-            For addresses, devices and outputs that cannot be used.
+            If an address, a device or an output cannot be used.
         """
         request = self._request
         addresses = Addresses(
@@ -88,7 +88,7 @@ class Server:
         self._devices = open_devices(request.backend, request.device, request.threads)
         try:
             if not request.has_output_for_each_run:
-                # An output that cannot be used is an error now, not when the first frame comes.
+                # An output that cannot be used must raise its error now, not when the first frame comes.
                 self._run = self._begin("")
             self._warm_up()
             self.sockets = Sockets(
@@ -137,7 +137,7 @@ class Server:
         plain.finish(complete=False)
 
     def _learning_devices(self) -> Devices:
-        """Where a lesson is computed while frames go on: on half of the threads."""
+        """The devices for learning in parallel to the frames, with half of the threads."""
         request = self._request
         threads = request.threads or len(os.sched_getaffinity(0))
         return open_devices(request.backend, request.device, max(1, threads // 2))
@@ -218,7 +218,7 @@ class Server:
             item.answer(error_answer(why, getattr(item.message, "sent", None)))
 
     def _run_for(self, name: str) -> OneRun:
-        """The run at hand, or a new one where the name is another than its."""
+        """The current run, or a new one if the name differs from that of the current run."""
         if self._run is not None and name and self._run.name not in ("", name):
             self._finish(complete=True)
         if self._run is None:
@@ -251,7 +251,7 @@ class Server:
         if self._run is None or (message.run and self._run.name not in ("", message.run)):
             raise MessageError(f"the run {message.run or 'without a name'} is not the one at hand")
         if self._request.output and not self._request.has_output_for_each_run:
-            # All that could follow would have nowhere to go.
+            # Further frames would have no output.
             self._over = True
         else:
             self._finish(complete=True)
@@ -265,7 +265,7 @@ class Server:
             self._note(problem)
 
     def _read(self, lines: IO[bytes]) -> None:
-        """Take lines; one waits while the queue is full, since a pipe can wait."""
+        """Read lines; this waits while the queue is full, since a pipe can wait."""
         pause = threading.Event()
         for line in lines:
             while len(self._waiting) >= self._request.queue and not self._stop.is_set():
