@@ -108,7 +108,7 @@ class Reporter:
             transient=True,
             disable=not _is_live(self.console),
         )
-        self._task = self._bar.add_task("starting (the first run of all compiles, some seconds)", total=None)
+        self._task = self._bar.add_task("starting (the very first run compiles for some seconds)", total=None)
 
     def __enter__(self) -> Self:
         self._bar.start()

@@ -70,7 +70,7 @@ def show_results(console: Console, report: ResultsReport) -> None:
         facts.add_row("half a pixel", "added" if report.half_pixel_shift == "yes" else "not added")
     facts.add_row("made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})")
     console.print(facts)
-    _bars(console, "crystals by the spots that they cover", report.histogram)
+    _bars(console, "crystals by their number of indexed spots", report.histogram)
     for problem in report.problems:
         console.print(f"note: {problem}", soft_wrap=True)
 

@@ -64,11 +64,11 @@ def _with(arguments: Sequence[str], remedy: Remedy) -> str:
 def _resumed(summary: Summary, arguments: Sequence[str]) -> NextStep:
     """The command that resumes a run that was stopped."""
     if summary.output == "standard output":
-        return NextStep("", "the run was stopped; what was written to standard output is all that is left of it")
+        return NextStep("", "the run was stopped; only the output on standard output remains")
     known = [argument for argument in arguments if argument != "--overwrite"]
     resumed = known if "--resume" in known else [*known, "--resume"]
     return NextStep(
-        shlex.join(["ffbidx", *resumed]), f"the run was stopped; this goes on behind {summary.frames} frames"
+        shlex.join(["ffbidx", *resumed]), f"the run was stopped; this continues after {summary.frames} frames"
     )
 
 

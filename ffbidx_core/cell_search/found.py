@@ -124,7 +124,7 @@ class FoundCell:
         symmetry = next((each for each in self.table if each.lattice.code == code), None)
         if symmetry is None:
             near = ", ".join(each.lattice.code for each in self.table)
-            raise UsageError(f"--symmetry {code}: the cell does not come near to it; it may be {near}")
+            raise UsageError(f"--symmetry {code}: the cell is not close to this symmetry; it may be {near}")
         return dataclasses.replace(self, symmetry=symmetry)
 
     @property

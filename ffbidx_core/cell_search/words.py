@@ -114,7 +114,7 @@ def cautions(found: FoundCell) -> Iterator[str]:
     higher = [each for each in found.table if each.lattice.order > found.symmetry.lattice.order]
     for each in higher:
         yield (
-            f"{each.lattice.code} is near: a beam or distance that is off, few orientations or scattering crystals may "
+            f"{each.lattice.code} is near: a wrong beam or distance, few orientations or scattering crystals may "
             f"hide it; --symmetry {each.lattice.code} takes it"
         )
 
@@ -122,13 +122,13 @@ def cautions(found: FoundCell) -> Iterator[str]:
 def none_in_words(search: CellSearch) -> str:
     """A sentence that says why no cell was found, and how many frames to try."""
     if search.n_frames == 0:
-        return f"no cell: no frame has {FEWEST_SPOTS} spots, which is the least"
+        return f"no cell: no frame has the required {FEWEST_SPOTS} spots"
     what = f"no cell in {search.n_frames} frames of {search.median_spots:.0f} spots (median)"
     agree = f"at most {search.largest_support} of them agree on a lattice"
     more = next((n for n in ENOUGH_FRAMES if n > 1.5 * search.n_frames), None)
     if more is None:
-        return f"{what}: {agree}; these may be no lattice's spots, or come from too large a cell"
+        return f"{what}: {agree}; these spots may belong to no lattice, or the cell may be too large"
     advice = f"try --frames {more}"
     if search.median_spots < FEW_SPOTS:
-        advice += ", or a lower threshold of the spot finder: 15 true spots a frame are enough for nearly any cell"
+        advice += ", or a lower threshold of the spot finder: 15 true spots per frame are enough for nearly any cell"
     return f"{what}: {agree}; {advice}"

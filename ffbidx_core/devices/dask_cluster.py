@@ -91,7 +91,9 @@ def _gpus(backend: str, device: str | None, n_workers: int) -> tuple[int, ...]:
     numbers = device_numbers(device) or device_numbers("all")
     if n_workers > len(numbers):
         wanted = f"take local:{len(numbers)}, or --backend cpu"
-        raise UsageError(f"--dask local:{n_workers}: a worker has a GPU of its own, of {len(numbers)}: {wanted}")
+        raise UsageError(
+            f"--dask local:{n_workers}: each worker needs its own GPU, and there are {len(numbers)}: {wanted}"
+        )
     return tuple(numbers[:n_workers])
 
 

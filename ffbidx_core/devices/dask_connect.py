@@ -56,7 +56,7 @@ def _address_of(text: str) -> str:
         except OSError as error:
             raise InputError(text, f"cannot be read: {(error.strerror or str(error)).lower()}") from None
         except (ValueError, KeyError, TypeError):
-            raise InputError(text, "is no file that a dask scheduler wrote (--scheduler-file)") from None
+            raise InputError(text, "is not a file written by a dask scheduler (--scheduler-file)") from None
     try:
         parse_host_port(parse_address(text)[1])
     except ValueError:

@@ -67,7 +67,7 @@ class Task:
         if isinstance(error, RuntimeError) and str(error).startswith("Error during deserialization"):
             return BackendUnavailable(f"the scheduler of dask cannot load ffbidx: install ffbidx {VERSION} there too")
         if isinstance(error, FutureCancelledError):
-            return BackendUnavailable("the connection to the scheduler of dask is lost")
+            return BackendUnavailable("the connection to the dask scheduler is lost")
         return error
 
     def cancel(self) -> None:

@@ -24,7 +24,7 @@ def memory_explained(given: Parameters, batch_size: int | None) -> Iterator[None
         yield
     except MemoryError as error:
         detail = " ".join(str(error).split())
-        raise UsageError(f"{_largest(given, batch_size)}; {detail or 'more memory than there is'}") from None
+        raise UsageError(f"{_largest(given, batch_size)}; {detail or 'more memory than is available'}") from None
 
 
 def _largest(given: Parameters, batch_size: int | None) -> str:
@@ -38,4 +38,4 @@ def _largest(given: Parameters, batch_size: int | None) -> str:
     name = max(times, key=times.__getitem__)
     if times[name] <= 1:
         return "this machine has too little memory for a batch: make --batch-size smaller"
-    return f"--{name.replace('_', '-')}: {values[name]} needs more memory than there is, make it smaller"
+    return f"--{name.replace('_', '-')}: {values[name]} needs more memory than is available, make it smaller"

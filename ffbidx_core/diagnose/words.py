@@ -46,13 +46,13 @@ def _joined(words: list[str]) -> str:
 
 def _spots(diagnosis: Diagnosis) -> Iterator[str]:
     for reason in diagnosis.missing[:3]:
-        yield f"Spots that could not be had: {reason}."
+        yield f"Spots could not be read: {reason}."
     if diagnosis.n_sampled == 0:
-        yield "Beam, distance and cell are not diagnosed: that needs the spots (keep them with --keep-spots)."
+        yield "Beam, distance and cell are not diagnosed, because that needs the spots (keep them with --keep-spots)."
         return
     experiment = diagnosis.experiment
     if experiment is None:
-        yield "Beam, distance and cell are not diagnosed: too few crystals, and no shift of the beam gives more."
+        yield "Beam, distance and cell are not diagnosed: there are too few crystals, and no beam shift gives more."
         return
     if diagnosis.panels is not None:
         yield from _panels(diagnosis.panels)
@@ -65,7 +65,7 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
 def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
     if diagnosis.moved:
         by = "{:+.2f} mrad in x and {:+.2f} mrad in y".format(*diagnosis.moved.mrad)
-        yield f"The run itself moved the beam by {by}, as its first frames said."
+        yield f"The run itself moved the beam by {by}, according to its first frames."
     milli = [Value(v.value * 1e3, v.error * 1e3) for v in (experiment.shift_x, experiment.shift_y)]
     q = np.linalg.norm(experiment.shift) / experiment.wavelength
     x, y = (_with_error(v, sign=True) for v in milli)
@@ -77,13 +77,13 @@ def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
         )
         size = f"{fs} px in fs and {ss} px in ss ({size})"
     if not experiment.is_shifted:
-        yield f"The beam centre needs no correction: it is off by {size}, by {experiment.n_crystals:,} crystals."
+        yield f"The beam centre needs no correction: it is off by {size}, from {experiment.n_crystals:,} crystals."
         return
-    yield f"The beam centre is off by {size}, by {experiment.n_crystals:,} crystals."
+    yield f"The beam centre is off by {size}, from {experiment.n_crystals:,} crystals."
     if experiment.before is None or experiment.after is None:
-        yield f"This was not tried out: {diagnosis.tried}."
+        yield f"This was not tested: {diagnosis.tried}."
         return
-    yield f"With the right one {_rates(experiment.before, experiment.after)}."
+    yield f"With the corrected beam {_rates(experiment.before, experiment.after)}."
     if not experiment.shift_helps:
         yield "That is not clearly better, so it is not advised."
 
@@ -91,11 +91,11 @@ def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
 def _panels(found: RefinedRun) -> Iterator[str]:
     fit, gain = found.refined.fit, found.refined.gain
     if fit is None or gain is None:
-        yield "No panel of the detector is found to be elsewhere than the geometry has it."
+        yield "No panel of the detector is found to differ from its position in the geometry."
         return
     rms, most, by, error = moved_by(fit)
     yield (
-        f"Panels are not where the geometry has them: they are off by {rms:.2f} px (rms by their spots), most "
+        f"Panels are not at their positions in the geometry: they are off by {rms:.2f} px (rms over spots), most "
         f"{found.names[most]} by {_with_error(Value(by, error))} px. With moved panels residuals of crystals that were "
         f"not fitted fall from {gain.before:.2f} to {gain.after:.2f} px."
     )
@@ -123,26 +123,26 @@ def _percent(value: Value) -> str:
 def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
     alone = experiment.scale_alone
     together = (
-        f"distinguished by the spots the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
+        f"fitted together, the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
         f"{_percent(experiment.scale)} (correlation {experiment.correlation:.3f})"
     )
     if experiment.cause == "none":
         yield f"Cell and detector distance agree: the scale is off by {_percent(alone)}."
     else:
-        yield f"The scale is off: with the distance as given the cell is off by {_percent(alone)}; {together}."
+        yield f"The scale is off: with the given distance, the cell is off by {_percent(alone)}; {together}."
         yield {
-            "distance": f"So it is the distance{_at(diagnosis, experiment)}, not the cell.",
-            "cell": "So it is the cell, not the distance.",
-            "both": f"So both are off{_at(diagnosis, experiment)}.",
-            "unknown": "So the spots do not decide whether it is the distance or the cell.",
+            "distance": f"The distance is wrong{_at(diagnosis, experiment)}, not the cell.",
+            "cell": "The cell is wrong, not the distance.",
+            "both": f"Both are wrong{_at(diagnosis, experiment)}.",
+            "unknown": "The spots do not decide whether the distance or the cell is wrong.",
         }[experiment.cause]
     if experiment.scatter < LEAST_SCATTER:
-        yield "The crystals' cells scatter no more than the errors of their spots explain."
+        yield "The cells of the crystals scatter no more than the errors of their spots explain."
     else:
-        yield f"The crystals' cells scatter by {experiment.scatter:.2%} beyond what the errors of their spots explain."
+        yield f"The cells of the crystals scatter by {experiment.scatter:.2%} beyond the errors of their spots."
     yield (
-        f"Spots lie {experiment.across:.5f}/Å across the diffracted ray and {experiment.along:.5f}/Å along it from the "
-        "predicted ones (rms)."
+        f"Spots are {experiment.across:.5f}/Å across the diffracted ray and {experiment.along:.5f}/Å along it from "
+        "their predicted positions (rms)."
     )
 
 
@@ -160,15 +160,15 @@ def _at(diagnosis: Diagnosis, experiment: ExperimentFinding) -> str:
 
 def _multiple(diagnosis: Diagnosis, found: Multiple) -> str:
     place = f"({', '.join(str(Fraction(x).limit_denominator(12)) for x in diagnosis.multiple_place)})"
-    right = f"The cell {diagnosis.multiple_cell} would be right."
+    right = f"The cell {diagnosis.multiple_cell} would be correct."
     if found.too_large:
         return (
             f"The cell is too large: of {found.of:,} indexed spots only {found.n_spots} have indices h with "
-            f"h.{place} not whole, where {found.expected:.0f} are expected. {right}"
+            f"h.{place} not integer, while {found.expected:.0f} are expected. {right}"
         )
     return (
-        f"The cell is too small: {found.n_spots} unindexed spots lie where indices {place} are, by chance "
-        f"{found.expected:.0f} would ({found.significance:.0f} standard deviations). {right}"
+        f"The cell is too small: {found.n_spots} unindexed spots are at indices {place}, while by chance "
+        f"{found.expected:.0f} are expected ({found.significance:.0f} standard deviations). {right}"
     )
 
 
@@ -195,15 +195,15 @@ def _settings(diagnosis: Diagnosis) -> Iterator[str]:
     for setting in diagnosis.settings[:5]:
         axes = "; ".join(_axis(row) for row in setting.basis)
         share = (
-            f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
+            f"{setting.undecided:.1%} of the crystals fit it about equally well, {setting.better:.1%} better"
             if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
-            else "the spots distinguish it on nearly every crystal"
+            else "the spots of nearly every crystal distinguish it"
         )
-        yield f"Another setting looks like the cell: its axes are {axes} (of the primitive cell); {share}."
+        yield f"Another setting resembles the cell: its axes are {axes} (of the primitive cell); {share}."
     if diagnosis.lattice is not None and diagnosis.lattice.kind in AMBIGUOUS:
         yield (
             f"A {diagnosis.lattice.kind} lattice has more symmetry than crystals of its lower point groups: these "
-            "have settings that no spot position distinguishes; settle that when merging."
+            "have settings that spot positions cannot distinguish; resolve this when merging."
         )
 
 
@@ -221,7 +221,7 @@ def _next(diagnosis: Diagnosis) -> Iterator[str]:
     elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
     elif diagnosis.experiment is not None and not diagnosis.tried:
-        yield "Next: nothing to change was found that indexes the sample clearly better."
+        yield "Next: nothing; no change was found that indexes the sample clearly better."
     elif diagnosis.experiment is None and diagnosis.n_sampled:
         yield from _look(diagnosis)
 

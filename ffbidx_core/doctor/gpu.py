@@ -24,7 +24,7 @@ def driver() -> Finding:
     if cuda is None:
         return Finding("NVIDIA driver", State.ABSENT, devices.gpu_count()[1], {"version": None, "cuda": None})
     newest = "{}.{}".format(*cuda)
-    text = f"{version or 'version unknown'}, does CUDA up to {newest}"
+    text = f"{version or 'version unknown'}, supports CUDA up to {newest}"
     data = {"version": version or None, "cuda": newest}
     if cuda[0] < devices.OLDEST_CUDA:
         return Finding("NVIDIA driver", State.ATTENTION, f"{text}; {devices.OLDEST_CUDA} is needed", data)
@@ -73,12 +73,12 @@ def cupy() -> Finding:
         why = devices.why_no_cuda() if devices.gpu_count()[0] else "not installed; without a GPU it is not needed"
         return Finding("CuPy", State.ABSENT, why, data)
     if len(packages) > 1:
-        return Finding("CuPy", State.ATTENTION, f"{text}: they disturb each other, uninstall all but one", data)
+        return Finding("CuPy", State.ATTENTION, f"{text}: they conflict with each other, uninstall all but one", data)
     wanted = re.search(r"\d+", text.partition(" ")[0])
     if wanted and cuda and int(wanted[0]) > cuda[0]:
         mend = f"uninstall it and pip install 'ffbidx[cuda{cuda[0]}]'"
         mend = mend if cuda[0] >= devices.OLDEST_CUDA else "install a newer driver"
-        text += f": made for CUDA {wanted[0]}, which the driver does not do: {mend}"
+        text += f": made for CUDA {wanted[0]}, which the driver does not support: {mend}"
         return Finding("CuPy", State.ATTENTION, text, data)
     if devices.why_no_cuda():
         return Finding("CuPy", State.OK, text, data)
@@ -104,7 +104,7 @@ def offline_kernels() -> Finding:
     try:
         found = compile_kernels(OFFLINE_ARCHITECTURE)
     except CompilerMissing as error:
-        return Finding("GPU kernels", State.ABSENT, f"not compiled, for there is no GPU; {error}")
+        return Finding("GPU kernels", State.ABSENT, f"not compiled, because there is no GPU; {error}")
     except ValueError as error:
         return Finding("GPU kernels", State.ATTENTION, f"do not compile: {error}", data)
     seconds = time.perf_counter() - start

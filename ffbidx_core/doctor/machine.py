@@ -46,14 +46,16 @@ def module() -> Finding:
     others = sorted({str(path) for path in _modules_on_the_path() if path != ours})
     data = {"path": str(found) if found else None, "ours": found == ours, "others": others}
     if found is None:
-        return Finding("import ffbidx", State.ATTENTION, f"finds nothing; ours is {ours}", data)
+        return Finding("import ffbidx", State.ATTENTION, f"finds nothing; this package is {ours}", data)
     if found != ours:
-        mend = f"to get ours, {ours}, uninstall the other or put {HOME} first on PYTHONPATH"
-        text = f"finds another package, {found}: Python scripts get that one; {mend}"
+        mend = f"to use this package, {ours}, uninstall the other or put {HOME} first on PYTHONPATH"
+        text = f"finds another package, {found}, which Python scripts import; {mend}"
         return Finding("import ffbidx", State.ATTENTION, text, data)
     if others:
-        return Finding("import ffbidx", State.ATTENTION, f"finds ours, {ours}, before {', '.join(others)}", data)
-    return Finding("import ffbidx", State.OK, f"finds ours, {ours}", data)
+        return Finding(
+            "import ffbidx", State.ATTENTION, f"finds this package, {ours}, before {', '.join(others)}", data
+        )
+    return Finding("import ffbidx", State.OK, f"finds this package, {ours}", data)
 
 
 def _modules_on_the_path() -> list[Path]:
@@ -71,7 +73,7 @@ def numba() -> Finding:
     data = {"version": version, "cache": str(folder), "compiled": kept}
     text = f"{version}, kernels {'kept' if kept else 'to be kept'} in {folder}"
     if "NUMBA_CACHE_DIR" not in os.environ and folder.is_relative_to(tempfile.gettempdir()):
-        text += ", which does not last: set NUMBA_CACHE_DIR to a folder that does"
+        text += ", which is not permanent: set NUMBA_CACHE_DIR to a permanent folder"
         return Finding("Numba", State.ATTENTION, text, data)
     return Finding("Numba", State.OK, text, data)
 
@@ -85,7 +87,7 @@ def threads() -> Finding:
     text = f"{usable}, of {there} processors"
     quota = _quota()
     if quota is not None and quota < usable:
-        text += f"; this container gets the time of {quota:g} of them: try --threads {max(1, round(quota))}"
+        text += f"; this container is limited to {quota:g} of them: try --threads {max(1, round(quota))}"
         return Finding("threads", State.ATTENTION, text, {**data, "quota": quota})
     return Finding("threads", State.OK, text, data)
 
@@ -115,7 +117,7 @@ def hdf5() -> Finding:
     except (OSError, RuntimeError, ValueError) as error:
         return Finding("HDF5", State.BROKEN, f"{text}: {error}", data)
     if not same:
-        return Finding("HDF5", State.BROKEN, f"{text}: reads other numbers than it wrote", data)
+        return Finding("HDF5", State.BROKEN, f"{text}: the numbers read differ from those written", data)
     return Finding("HDF5", State.OK, text, data)
 
 

@@ -55,7 +55,7 @@ def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> 
         text = f"{backend.device}: finds {len(same)} of the oracle's {len(angles)} crystals"
         return Finding(what, State.BROKEN, text, data)
     text = f"{backend.device}: finds the oracle's {len(same)} crystals, at most {data['degrees']:.4f} degrees off"
-    times = f"start {data['start_seconds']:.1f} s, test {data['test_seconds']:.1f} s, what had to be compiled included"
+    times = f"start {data['start_seconds']:.1f} s, test {data['test_seconds']:.1f} s, compilation included"
     return Finding(what, State.OK, f"{text} ({times})", data)
 
 

@@ -18,9 +18,7 @@ def authenticator(context: Any, keys: str) -> ThreadAuthenticator:
     """An authenticator that admits only clients whose public keys are in the folder `clients`."""
     clients = os.path.join(keys, "clients")
     if not os.path.isdir(clients):
-        raise InputError(
-            keys, "has no folder clients with the public keys of those that may send: --make-keys makes it"
-        )
+        raise InputError(keys, "has no folder clients with the public keys of permitted clients: --make-keys makes it")
     auth = ThreadAuthenticator(context)
     auth.start()
     auth.configure_curve(domain="*", location=clients)

@@ -132,7 +132,7 @@ def frame_of(values: Mapping[str, Any], **fixed: Any) -> Frame:
     values = {**values, **fixed}
     spots, pixels = table(values, "spots", 3), table(values, "pixels", 2)
     if (spots is None) == (pixels is None):
-        raise MessageError("a frame has spots (n, 3) in 1/angstrom, or pixels (n, 2): one of them")
+        raise MessageError("a frame must have either spots (n, 3) in 1/angstrom or pixels (n, 2)")
     rows = spots if spots is not None else pixels
     assert rows is not None
     intensity = table(values, "intensity", 1)
@@ -163,16 +163,16 @@ def start_of(values: Mapping[str, Any]) -> Start:
     given, detector = values.get("detector"), None
     if given is not None:
         if not isinstance(given, Mapping):
-            raise MessageError("detector is a map of beam_centre, distance, pixel_size and size")
+            raise MessageError("detector must be a map of beam_centre, distance, pixel_size and size")
         centre, size = pair(given, "beam_centre"), pair(given, "size")
         detector = FlatPanel(
             centre, needed(given, "distance"), needed(given, "pixel_size"), (int(size[0]), int(size[1]))
         )
         if min(detector.distance, detector.pixel_size, *detector.size) <= 0 or max(detector.size) > 2**20:
-            raise MessageError("distance, pixel_size and size of the detector are above 0, its size at most 2^20")
+            raise MessageError("distance, pixel_size and size of the detector must be above 0, the size at most 2^20")
     wavelength = quantity(values, "wavelength")
     if wavelength is not None and wavelength <= 0:
-        raise MessageError(f"wavelength is {wavelength:g}; it is above 0")
+        raise MessageError(f"wavelength is {wavelength:g}; it must be above 0")
     return Start(name(values, "run"), detector, wavelength)
 
 
@@ -180,11 +180,11 @@ def control_of(values: Mapping[str, Any]) -> Control:
     """A control message, checked for its form; the run checks its values."""
     cells, parameters = values.get("cells", []), values.get("parameters", {})
     if not (isinstance(cells, list) and len(cells) <= 100 and all(isinstance(cell, str) for cell in cells)):
-        raise MessageError("cells is a list of at most 100 texts a,b,c,alpha,beta,gamma")
+        raise MessageError("cells must be a list of at most 100 texts a,b,c,alpha,beta,gamma")
     if not (isinstance(parameters, Mapping) and all(isinstance(key, str) for key in parameters)):
-        raise MessageError("parameters is a map of values by the names of parameters")
+        raise MessageError("parameters must be a map from names of parameters to values")
     if not cells and not parameters:
-        raise MessageError("a control message has cells, parameters or both")
+        raise MessageError("a control message must have cells, parameters or both")
     return Control(tuple(cells), dict(parameters))
 
 
@@ -204,7 +204,7 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
             raise MessageError(f"{key} has {len(given)} entries; a frame has at most {MOST_SPOTS} spots")
         array = np.asarray(given)
         if array.size and array.dtype.kind not in "fiu":
-            raise MessageError(f"{key} has what is no number")
+            raise MessageError(f"{key} has an entry that is not a number")
         if array.ndim > 2 or (array.ndim == 2 and array.size and array.shape[1] != width):
             raise MessageError(f"{key} has the shape {array.shape}; expected (n, {width})")
         with np.errstate(over="ignore"):
@@ -212,7 +212,7 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
     except (ValueError, TypeError, OverflowError) as error:
         if isinstance(error, MessageError):
             raise
-        raise MessageError(f"{key} is no table of {width} numbers for each spot") from None
+        raise MessageError(f"{key} is not a table of {width} numbers for each spot") from None
     if len(rows) > MOST_SPOTS:
         raise MessageError(f"{key} has {len(rows)} rows; a frame has at most {MOST_SPOTS} spots")
     return rows
@@ -224,7 +224,7 @@ def name(values: Mapping[str, Any], key: str) -> str:
     if isinstance(given, int) and not isinstance(given, bool):
         given = str(given) if abs(given) < LARGEST_NUMBER else None
     if not isinstance(given, str) or len(given) > LONGEST_NAME:
-        raise MessageError(f"{key} is a text of at most {LONGEST_NAME} characters")
+        raise MessageError(f"{key} must be a text of at most {LONGEST_NAME} characters")
     # Half of a surrogate pair cannot be written to a file or an answer.
     return given.encode("utf-8", "replace").decode().replace("\0", " ")
 
@@ -235,7 +235,7 @@ def number(values: Mapping[str, Any], key: str = "number") -> int:
     if given is None:
         return -1
     if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < LARGEST_NUMBER:
-        raise MessageError(f"{key} is a whole number from 0 to 2^53")
+        raise MessageError(f"{key} must be a whole number from 0 to 2^53")
     return given
 
 
@@ -245,7 +245,7 @@ def quantity(values: Mapping[str, Any], key: str) -> float | None:
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, (int, float)) or abs(given) > 1e30 or not math.isfinite(given):
-        raise MessageError(f"{key} is a finite number")
+        raise MessageError(f"{key} must be a finite number")
     return float(given)
 
 
@@ -260,5 +260,5 @@ def pair(values: Mapping[str, Any], key: str) -> tuple[float, float]:
     """Two finite numbers that a message must have."""
     given = values.get(key)
     if not isinstance(given, (list, tuple)) or len(given) != 2:
-        raise MessageError(f"{key} is two numbers")
+        raise MessageError(f"{key} must be two numbers")
     return needed({key: given[0]}, key), needed({key: given[1]}, key)

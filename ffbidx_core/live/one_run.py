@@ -35,9 +35,9 @@ from .learner import Learner, Lessons
 from .messages import Control, Frame, MessageError
 from .request import ServeRequest
 
-LEARNED = "from frame {} ({}) on the run uses the cell that its first {} frames teach"
+LEARNED = "from frame {} ({}) on the run uses the cell learned from its first {} frames"
 MOVED = "from frame {} ({}) on the run has the beam moved by {:+.2f} mrad in x and {:+.2f} mrad in y"
-CHANGED = "from frame {} ({}) on the run uses {} by a control message"
+CHANGED = "from frame {} ({}) on the run uses {}, set by a control message"
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ class Server:
 
     def _end(self, message: End) -> None:
         if self._run is None or (message.run and self._run.name not in ("", message.run)):
-            raise MessageError(f"the run {message.run or 'without a name'} is not the one at hand")
+            raise MessageError(f"the run {message.run or 'without a name'} is not the current run")
         if self._request.output and not self._request.has_output_for_each_run:
             # Further frames would have no output.
             self._over = True

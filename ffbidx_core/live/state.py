@@ -149,7 +149,7 @@ METRICS = {
     "frames": "Frames answered.",
     "indexed": "Frames with a crystal.",
     "crystals": "Crystals found.",
-    "dropped": "Frames dropped since others came faster.",
+    "dropped": "Frames dropped because others arrived faster.",
     "errors": "Messages that could not be used.",
 }
 """Help text of each counter of `metrics`."""
@@ -161,7 +161,7 @@ def metrics(state: dict[str, Any]) -> str:
     for name, text in METRICS.items():
         lines += [f"# HELP ffbidx_{name}_total {text}", f"# TYPE ffbidx_{name}_total counter"]
         lines.append(f"ffbidx_{name}_total {state['whole'][name]}")
-    lines += ["# HELP ffbidx_reason_total Frames by what became of them.", "# TYPE ffbidx_reason_total counter"]
+    lines += ["# HELP ffbidx_reason_total Frames by their outcome.", "# TYPE ffbidx_reason_total counter"]
     lines += [f'ffbidx_reason_total{{reason="{reason}"}} {n}' for reason, n in state["whole"]["reasons"].items()]
     gauges = {"waiting_frames": ("Frames that wait for the computation.", state["waiting"])}
     for quantile, value in (state["delay"] or {}).items():

@@ -30,7 +30,7 @@ MOST_FRAMES = 2000
 MOST_PEAKS = 120_000
 """Largest number of peaks of a sample; if frames have many peaks, the sample has fewer frames."""
 USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED)
-NO_PIXELS = "its spots have no pixels on a detector, so that nothing says on which panel they are"
+NO_PIXELS = "its spots have no pixels on a detector, so their panels are not known"
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Gatherer:
             self.geometry, self.source = geometry, file.path
         elif geometry.detector != self.geometry.detector:
             raise InputError(
-                file.path, "has another detector than the inputs before: refine their geometries one by one"
+                file.path, "has another detector than the earlier inputs: refine their geometries one by one"
             )
 
     def add(self, peaks: DetectorPeaks, cells: PrimitiveCells, kinds: NDArray[np.int64]) -> None:

@@ -1,4 +1,4 @@
-"""The smallest parts of a detector that move by themselves: the whole detector, groups, panels, or a named level."""
+"""The levels of a detector (the whole, groups, panels, or a named level) whose parts move by themselves."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ DETECTOR, GROUP, PANEL = "detector", "group", "panel"
 
 
 def tree_of(geometry: Geometry, panels: PlacedPanels, level: str = PANEL) -> PanelTree:
-    """The parts of a detector that move, down to a level.
+    """The tree of the parts of a detector that move, down to a level.
 
     Parameters
     ----------
     geometry
-        Names the groups of panels; without groups, panels near each other are a group.
+        The geometry, which names the groups of panels; without groups, panels near each other form a group.
     panels
-        The panels at their places.
+        The panels at their positions.
     level
-        `detector`, `group` (the detector and all groups), `panel` (everything), or the name of a collection of groups
+        Level: `detector`, `group` (detector and all groups), `panel` (all), or the name of a collection of groups
         (the detector, these groups, and those that hold them).
 
     Raises

@@ -20,7 +20,7 @@ from .gather import MOST_FRAMES, Gathered, of_results
 from .levels import PANEL
 from .refine import PanelTrials, Refinement, refine
 
-OTHER_PANELS = "has other panels than the geometry of the run: give the file that the run had"
+OTHER_PANELS = "has other panels than the geometry of the run: give the geometry file of the run"
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _as_given(gathered: Gathered, inputs: RunInputs, settings: dict[str, Any]) -
 def _read_target(path: str) -> Geometry:
     text = read_text(path)
     if text is None:
-        raise InputError(path, "is HDF5: a CrystFEL geometry file or a DIALS experiment list is wanted")
+        raise InputError(path, "is HDF5: a CrystFEL geometry file or a DIALS experiment list is required")
     parse_geometry(path, text)
     # Bytes that are not text are kept.
     with open(path, "rb") as file:

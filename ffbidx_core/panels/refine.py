@@ -37,7 +37,7 @@ FEW_CRYSTALS = "only {} frames have a crystal, and {} are needed"
 NOT_BETTER = (
     "crystals that were not fitted agree no better with moved panels: their residuals change by {:+.3f} ± {:.3f} px"
 )
-LOSES = "the fit gives up {:.0%} of the peaks near predictions, more than {:.0%}: the crystals are not to be trusted"
+LOSES = "the fit rejects {:.0%} of the peaks near predictions, more than {:.0%}: the crystals are not to be trusted"
 FEW = 30
 """Number of frames with crystals below which, if the gate is unsure, frames without a crystal decide."""
 MORE = 3.0

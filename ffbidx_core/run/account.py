@@ -103,7 +103,7 @@ class Account:
         )
         if next(blocks).last_checksum != mark.checksum:
             mend = "--overwrite starts the run again"
-            raise InputError(source, f"--resume: frame {frame.index} is not what it was when it was indexed; {mend}")
+            raise InputError(source, f"--resume: frame {frame.index} has changed since it was indexed; {mend}")
 
     def prepared(
         self, batches: Iterator[FrameBlock], stop: threading.Event

@@ -57,7 +57,7 @@ class RunResults:
     def _kept(self) -> Results | ResultsFile:
         if self.results is None:
             raise UsageError(
-                "the results went to outputs that Python does not read: name a results file (.h5) among outputs, or "
+                "the results went to outputs that Python does not read: name a results file (.h5) in outputs, or "
                 "none to have the results in memory"
             )
         return self.results

@@ -252,7 +252,7 @@ class InputCells:
         self.most = max(self.most, len(given))
         for row, cell in enumerate(self._numbers.cells[n_known:], start=n_known):
             if is_left_handed(cell):
-                self._note(f"input cell {row} is left-handed; it is taken as it is")
+                self._note(f"input cell {row} is left-handed; it is used unchanged")
         return rows
 
 

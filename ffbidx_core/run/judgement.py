@@ -82,7 +82,7 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     try:
         frames = list(_frames(settled, collector, most))
     except InputError as error:
-        account.show(f"whether the crystals are to be believed was not looked at: {error}")
+        account.show(f"whether the crystals are to be believed was not tested: {error}")
         return Contest()
     first = [frames[k] for k in evenly(np.arange(len(frames)), FIRST)]
     found = _contest(devices, first)

@@ -91,7 +91,7 @@ def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], 
         if not stop.is_set():
             save()
             raise BackendUnavailable(
-                f"{error}; with --resume the run goes on behind the {account.tally.n_frames} frames that are done"
+                f"{error}; with --resume the run continues after the {account.tally.n_frames} frames that are done"
             ) from error
 
 
@@ -209,5 +209,5 @@ def _end(job: Job, cut: Cut, pieces: Sequence[Piece]) -> Place:
     """The place after the rows that came instead of those of the cut."""
     if not pieces:
         path = job.sources[cut.start.source].path
-        raise InputError(path, f"has changed: {_frames_of(job, cut)} were to come, and did not")
+        raise InputError(path, f"has changed: {_frames_of(job, cut)} were expected, and did not come")
     return pieces[-1].batch.end

@@ -26,17 +26,17 @@ FOLLOWED_BY_SIZE = ("max_input_cells", "max_output_cells")
 AUTO = "auto"
 """The name that stands for the input cells that are found on the first frames."""
 
-_PIXELS = "spots in arrays have no pixels; beam_shift is for them, too"
+_PIXELS = "spots in arrays have no pixels; beam_shift can be used instead"
 ONLY_OF_FILES = {
     "geometry": _PIXELS,
     "half_pixel_shift": _PIXELS,
     "beam_centre": _PIXELS,
     "distance": _PIXELS,
     "wavelength": _PIXELS,
-    "shard": "arrays are not shared out, give each run its own",
+    "shard": "arrays are not divided into shares, give each run its own",
     "follow": "arrays do not grow",
-    "dask": "the workers of a cluster read files, write the spots to one",
-    "keep_spots": "spots are kept from files, write them to one",
+    "dask": "the workers of a cluster read files, write the spots to a file",
+    "keep_spots": "spots are kept from files, write them to a file",
 }
 """Fields that cannot be combined with spots in arrays, and why."""
 
@@ -159,7 +159,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
     def _check_source(self) -> None:
         if self.spots is None:
             if self.offsets is not None:
-                raise UsageError("offsets say which of spots belong to a frame: give spots with them")
+                raise UsageError("offsets divide spots into frames: give spots with them")
             if not self.input_names:
                 raise UsageError("there is nothing to index: give inputs, which are files, or spots, which are arrays")
             return
@@ -180,8 +180,8 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
         if as_json and dry_run:
             raise UsageError("--json prints the summary of a run, and --dry-run has none: leave one of them out")
         if self.resume and (self.overwrite or to_stdout):
-            other = "--overwrite starts again" if self.overwrite else "-o - leaves nothing to take up"
-            raise UsageError(f"--resume goes on with a run, and {other}: leave one of them out")
+            other = "--overwrite starts again" if self.overwrite else "-o - leaves nothing to resume"
+            raise UsageError(f"--resume continues a run, and {other}: leave one of them out")
         if self.share is not None and to_stdout:
             raise UsageError("--shard and -o -: shares are joined from files with `ffbidx merge`, name one with -o")
         chosen = formats_of(self.output_names, self.output_format)
@@ -216,7 +216,7 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
                 "those"
             )
         if self.dask is not None:
-            raise UsageError("--follow and --dask: an input that grows is not shared out, leave one of them out")
+            raise UsageError("--follow and --dask: an input that grows cannot be distributed, leave one of them out")
         if dry_run:
             raise UsageError("--follow and --dry-run: frames that are still to come cannot be listed")
 

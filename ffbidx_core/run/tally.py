@@ -28,10 +28,10 @@ MANY_OFF_PANELS = 0.5
 """Share of the peaks on no panel above which a note asks whether the geometry belongs to other data."""
 OTHER_LAYOUT = (
     "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
-    "geometry of another detector, or of images that were put together in another way?"
+    "geometry of another detector, or of images with another arrangement of panels?"
 )
 AT_ORIGIN = (
-    "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
+    "{:.0%} of the spots lie nearer to the beam than any reflection: check the detector distance and the "
     "wavelength (or photon energy), and the units of both"
 )
 

@@ -83,7 +83,7 @@ def _in_order(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
     count = next(part.share[1] for part in parts if part.share)
     for part in parts:
         if part.share is None:
-            raise UsageError(f"{part.path}: is no share, others are: join the shares first")
+            raise UsageError(f"{part.path}: is not a share, others are: join the shares first")
         number, of = part.share
         if of != count:
             raise UsageError(f"{part.path}: is a share of {of}, {parts[0].path} is one of {count}")

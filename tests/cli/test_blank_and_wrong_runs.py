@@ -167,4 +167,4 @@ def test_a_run_whose_spots_are_gone_says_that_it_was_not_judged(judged, monkeypa
     monkeypatch.setattr("ffbidx_core.run.judgement.indexed_frames", gone)
     ran = judged("79,79,38,90,90,90", "--json")
     assert ran.summary["doubt"] == ""
-    assert any("not looked at: a.h5: is no longer there" in line for line in ran.summary["problems"])
+    assert any("not tested: a.h5: is no longer there" in line for line in ran.summary["problems"])

@@ -41,7 +41,7 @@ def test_in_words_and_as_json(run, shifted):
 
 def test_nothing_is_tried_unless_wanted(run, shifted):
     ran = run("diagnose", shifted, "--no-try")
-    assert "not tried out" in ran.out
+    assert "not tested" in ran.out
     assert "Next" not in ran.out
 
 

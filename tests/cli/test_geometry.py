@@ -156,7 +156,7 @@ def test_a_diagnosis_says_that_panels_are_off_and_gives_the_command(wrong, tmp_p
     _, _, results = wrong
     assert main(["diagnose", str(results), "--no-try"]) == 0
     shown = capsys.readouterr().out
-    assert "Panels are not where the geometry has them" in shown
+    assert "Panels are not at their positions in the geometry" in shown
     command = f"ffbidx geometry {results} -o {results.with_suffix('')}.refined.geom"
     assert f"Next: {command}\n" in shown
     assert (
@@ -171,4 +171,4 @@ def test_a_diagnosis_finds_no_fault_with_right_panels(tmp_path, capsys):
     assert main(["diagnose", str(results), "--no-try", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert not found["panels"]["moved"]
-    assert any("No panel of the detector is found to be elsewhere" in sentence for sentence in found["words"])
+    assert any("No panel of the detector is found to differ" in sentence for sentence in found["words"])

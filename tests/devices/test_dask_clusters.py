@@ -155,7 +155,7 @@ def test_addresses_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(BackendUnavailable, match="no scheduler answers: TLS"):
         open_cluster("tls://127.0.0.1:9")
     (tmp_path / "x.json").write_text("[]")
-    for name, says in (("x.json", "no file that a dask scheduler wrote"), ("y.json", "no such file")):
+    for name, says in (("x.json", "not a file written by a dask scheduler"), ("y.json", "no such file")):
         with pytest.raises(InputError, match=says):
             open_cluster(str(tmp_path / name))
     with pytest.raises(ParameterError, match="one GPU with --dask ADDRESS"):
@@ -168,7 +168,9 @@ def test_each_local_worker_has_its_gpu_or_its_share_of_the_cores(monkeypatch):
     assert dask_cluster._gpus("auto", None, 3) == (0, 1, 2)
     assert dask_cluster._gpus("cuda", "3,1", 2) == (3, 1)
     assert dask_cluster._gpus("cpu", None, 9) == ()
-    with pytest.raises(UsageError, match="local:5: a worker has a GPU of its own, of 4: take local:4, or --b"):
+    with pytest.raises(
+        UsageError, match="local:5: each worker needs its own GPU, and there are 4: take local:4, or --b"
+    ):
         dask_cluster._gpus("auto", None, 5)
     with pytest.raises(UsageError, match="take local:1"):
         dask_cluster._gpus("auto", "2", 2)

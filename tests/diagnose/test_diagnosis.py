@@ -94,7 +94,7 @@ def test_a_wrong_distance():
     (option,) = options_of(diagnosis)
     assert option.startswith("--distance ")
     assert float(option.split()[1]) == pytest.approx(200, abs=0.12)
-    assert "So it is the distance" in words_of(diagnosis)
+    assert "The distance is wrong" in words_of(diagnosis)
 
 
 def test_a_wrong_cell_that_the_run_did_not_learn():
@@ -152,7 +152,7 @@ def test_settings_that_look_alike():
     for diagnosis in (undecided, clear):
         (setting,) = diagnosis.settings
         assert np.abs(setting.basis).tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
-        assert "Another setting looks like the cell" in words_of(diagnosis)
+        assert "Another setting resembles the cell" in words_of(diagnosis)
     assert undecided.settings[0].undecided + undecided.settings[0].better > 0.1
     assert "of the crystals fit it about as well" in words_of(undecided)
     assert clear.settings[0].undecided < 0.02
@@ -205,7 +205,7 @@ def test_nothing_is_advised_that_was_not_tried():
     assert diagnosis.experiment.is_shifted
     assert diagnosis.advice == []
     said = words_of(diagnosis)
-    assert "This was not tried out" in said
+    assert "This was not tested" in said
     assert "Next" not in said
 
 

@@ -57,7 +57,7 @@ def test_no_driver(machine):
 
 def test_a_driver_without_a_gpu(machine):
     machine(cuda=(13, 0), packages=["cupy-cuda13x"])
-    assert gpu.driver().text == "580.95.05, does CUDA up to 13.0"
+    assert gpu.driver().text == "580.95.05, supports CUDA up to 13.0"
     assert [(found.what, found.state) for found in gpu.gpus()] == [("GPU", State.ABSENT)]
     assert gpu.cupy().state is State.OK
 
@@ -65,7 +65,7 @@ def test_a_driver_without_a_gpu(machine):
 def test_an_old_driver(machine):
     machine([H200], (11, 4), ["cupy-cuda12x"])
     assert gpu.driver().state is State.ATTENTION
-    assert gpu.cupy().text.endswith("made for CUDA 12, which the driver does not do: install a newer driver")
+    assert gpu.cupy().text.endswith("made for CUDA 12, which the driver does not support: install a newer driver")
 
 
 def test_everything_is_there(machine):
@@ -130,7 +130,7 @@ def test_kernels_without_a_gpu(monkeypatch):
 
     for compile_kernels, state, words in (
         (compiles, State.OK, "2 compile for sm_90 without a GPU"),
-        (is_missing, State.ABSENT, "not compiled, for there is no GPU; NVRTC is not installed"),
+        (is_missing, State.ABSENT, "not compiled, because there is no GPU; NVRTC is not installed"),
         (fails, State.ATTENTION, "do not compile: sm_90: cells.cu(3): error"),
     ):
         monkeypatch.setattr(offline, "compile_kernels", compile_kernels)

@@ -25,7 +25,11 @@ def test_a_complete_run_is_left_as_it_is(clock, inputs, tmp_path, finished):
 @pytest.mark.parametrize(
     ("change", "error", "says"),
     [
-        (lambda: write_spots("b.h5", FRAMES[5:12]), InputError, r"b.h5: --resume: frame 2 is not what it was"),
+        (
+            lambda: write_spots("b.h5", FRAMES[5:12]),
+            InputError,
+            r"b.h5: --resume: frame 2 has changed since it was indexed",
+        ),
         (
             lambda: write_spots("b.h5", FRAMES[4:6]),
             UsageError,

@@ -143,9 +143,9 @@ def test_pickles_are_refused_unread():
     ("values", "word"),
     [
         ({"type": "frame"}, "spots"),
-        ({"type": "frame", "spots": [[1, 2, 3]], "pixels": [[1, 2]]}, "one of them"),
+        ({"type": "frame", "spots": [[1, 2, 3]], "pixels": [[1, 2]]}, "either spots"),
         ({"type": "frame", "spots": [1, 2]}, "table of 3"),
-        ({"type": "frame", "spots": [["a", "b", "c"]]}, "no number"),
+        ({"type": "frame", "spots": [["a", "b", "c"]]}, "not a number"),
         ({"type": "frame", "spots": {"a": 1}}, "spots"),
         ({"type": "frame", "spots": [[0.1] * 3] * 20_001}, "at most 20000"),
         ({"type": "frame", "spots": [[0.1] * 3], "intensity": [1, 2]}, "intensity"),
@@ -158,7 +158,7 @@ def test_pickles_are_refused_unread():
         ({"type": "control"}, "cells"),
         ({"type": "control", "cells": [5]}, "cells"),
         ({"type": "nonsense"}, "type"),
-        ([1], "no map"),
+        ([1], "not a map"),
     ],
 )
 def test_the_error_names_what_is_wrong(values, word):

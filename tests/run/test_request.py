@@ -45,7 +45,7 @@ def test_values_of_options_arrive_in_the_request() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"outputs": "-", "resume": True}, UsageError, "-o - leaves nothing to take up"),
+        ({"outputs": "-", "resume": True}, UsageError, "-o - leaves nothing to resume"),
         ({"overwrite": True, "resume": True}, UsageError, "--overwrite starts again"),
         ({"outputs": "-", "shard": "1/2"}, UsageError, "--shard and -o -"),
         ({"outputs": "x.txt", "keep_spots": True}, UsageError, "--keep-spots keeps them in a results file"),

@@ -27,7 +27,7 @@ def message_of_line(line: bytes) -> Message:
     """
     values = json.loads(line)
     if not isinstance(values, dict):
-        raise MessageError("a line is a JSON object")
+        raise MessageError("a line must be a JSON object")
     if "spot_centers" in values:
         return frame_of({"number": number_of(values, "file-number"), "pixels": values["spot_centers"]})
     return message_of(values)

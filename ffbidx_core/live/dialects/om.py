@@ -32,15 +32,15 @@ def decode(data: bytes) -> list[Message]:
 
 def _message(values: Any) -> Message:
     if not isinstance(values, Mapping):
-        raise MessageError("the message is no map")
+        raise MessageError("the message is not a map")
     if "peak_list" not in values:
         return message_of(values)
     peaks = values["peak_list"]
     if not isinstance(peaks, Mapping):
-        raise MessageError("peak_list is a map of fs, ss and intensity")
+        raise MessageError("peak_list must be a map of fs, ss and intensity")
     fs, ss, intensity = (table(peaks, key, 1) for key in ("fs", "ss", "intensity"))
     if fs is None or ss is None or len(fs) != len(ss):
-        raise MessageError("peak_list has fs and ss, as many numbers of each")
+        raise MessageError("peak_list must have equally many numbers of fs and ss")
     given = quantity(peaks, "num_peaks")
     count = len(fs) if given is None or not 0 <= given < len(fs) else int(given)
     energy = quantity(values, "beam_energy")

@@ -52,7 +52,7 @@ def message_of(values: Any) -> Message:
         If the message has an unknown type, or fields that cannot be used.
     """
     if not isinstance(values, Mapping):
-        raise MessageError("the message is no map")
+        raise MessageError("the message is not a map")
     kind = values.get("type", "frame")
     if kind == "frame":
         return frame_of(values)
@@ -62,7 +62,7 @@ def message_of(values: Any) -> Message:
         return End(name_of(values, "run"))
     if kind == "control":
         return control_of(values)
-    raise MessageError("the type of a message is frame, start, end or control")
+    raise MessageError("the type of a message must be frame, start, end or control")
 
 
 def fields_of(message: Message) -> dict[str, Any]:

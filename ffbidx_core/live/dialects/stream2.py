@@ -25,7 +25,7 @@ def decode(data: bytes) -> list[Message]:
     """The message in some bytes; an image without a list of spots is a frame without spots."""
     values = loads(data)
     if not isinstance(values, Mapping):
-        raise MessageError("the message is no map")
+        raise MessageError("the message is not a map")
     run = name_of(values, "series_unique_id") or name_of(values, "series_id")
     kind = values.get("type")
     if kind == "start":
@@ -34,7 +34,7 @@ def decode(data: bytes) -> list[Message]:
         return [End(run)]
     if kind == "image":
         return [_image(values, run)]
-    raise MessageError("the type of a message is start, image or end")
+    raise MessageError("the type of a message must be start, image or end")
 
 
 def _start(values: Mapping[str, Any], run: str) -> Start:
@@ -102,7 +102,7 @@ def encode(message: Message) -> bytes:
             }
     elif isinstance(message, Frame):
         if message.pixels is None:
-            raise MessageError("the dialect stream2 has pixels, and the frame has none")
+            raise MessageError("the dialect stream2 needs pixels, and the frame has none")
         pixels = message.pixels.astype(np.float64) - (0.5 if message.from_corner else 0.0)
         strong = np.zeros(len(pixels)) if message.intensity is None else message.intensity
         spots = [{"x": x, "y": y, "I": i} for (x, y), i in zip(pixels.tolist(), strong.tolist(), strict=True)]

@@ -19,10 +19,10 @@ from ..account import Account
 from ..job import Job
 
 MOVED = (
-    "the first {} frames say that panels are off, by {:.2f} px (rms), most {} by {:.2f} ± {:.2f} px: the run moves "
+    "the first {} frames show that panels are off, by {:.2f} px (rms), most {} by {:.2f} ± {:.2f} px: the run moves "
     "them; residuals of crystals that were not fitted fall from {:.3f} to {:.3f} px"
 )
-STAY = "--learn-geometry: panels stay where the geometry has them: {}"
+STAY = "--learn-geometry: panels stay at their positions in the geometry: {}"
 NEEDS_ONE = "inputs have geometries of their own: give one for all with -g FILE"
 
 

@@ -26,15 +26,15 @@ from ..job import Job
 from .panels import learn_panels
 
 BEAM_OFF = (
-    "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
-    "tells how to mend it"
+    "the first frames show that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
+    "says how to correct it"
 )
 BEAM_MOVED = (
-    "the first frames say that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: the run puts it "
-    "there, as {} would; --no-learn-beam leaves it where it was"
+    "the first frames show that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: the run moves it "
+    "there, as {} would; --no-learn-beam leaves it unchanged"
 )
 GEOMETRY_TO_GO_ON = (
-    "; what goes on with its crystals, as indexamajig with a .sol file, needs the geometry that -o FILE.geom writes"
+    "; programs that use its crystals, as indexamajig with a .sol file, need the geometry that -o FILE.geom writes"
 )
 
 

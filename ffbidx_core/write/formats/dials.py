@@ -139,7 +139,7 @@ def _models(results: Results, inputs: RunInputs) -> _Models:
         if frame.peaks is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
         return _Models.of(geometry, float(frame.peaks.distance[0]))
-    raise UsageError("no frame could be read, so that there is nothing to write for DIALS")
+    raise UsageError("no frame could be read, so there is nothing to write for DIALS")
 
 
 def _frames(results: Results, inputs: RunInputs) -> Iterator[IndexedFrame]:

@@ -63,7 +63,7 @@ def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> 
     fields = panel_lines("the geometry", geometry.text)
     names = [panel.name for panel in geometry.detector.panels]
     if list(fields) != names:
-        raise UsageError("the geometry is no CrystFEL geometry file, in which panels could be moved")
+        raise UsageError("the geometry is not a CrystFEL geometry file, in which panels could be moved")
     values = {name: _changed(fields[name], before, after, i) for i, name in enumerate(names)}
     return with_panel_values(geometry.text, values)
 

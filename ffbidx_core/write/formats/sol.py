@@ -52,10 +52,10 @@ def check_name(image: str, event: str = "") -> None:
         If an image name contains a line end, or an event name a blank, tab, comma or line end.
     """
     if _LINE_END.search(image):
-        raise UsageError(f"{image!r}: a .sol file takes no names of images with line ends in them: rename the file")
+        raise UsageError(f"{image!r}: a .sol file cannot hold names of images with line ends: rename the file")
     if _PARTS_EVENT.search(event):
         raise UsageError(
-            f"{image} {event}: a .sol file takes no names of events with blanks or commas in them; -o run.stream takes "
+            f"{image} {event}: a .sol file cannot hold names of events with blanks or commas; -o run.stream can hold "
             "such names"
         )
 

@@ -78,7 +78,9 @@ class SpotsWriter:
 
     def _add_peaks(self, raw: RawFrames) -> None:
         if raw.peaks is None:
-            raise InputError(raw.source, "its spots have no pixels, but those of other inputs have: convert them apart")
+            raise InputError(
+                raw.source, "its spots have no pixels, but those of other inputs have: convert them separately"
+            )
         self._append("pixel", raw.peaks.pixels.astype(np.float32))
         self._append("wavelength", raw.peaks.wavelength)
         self._append("distance", raw.peaks.distance)
