@@ -48,8 +48,8 @@ DEVICE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """System errors that are caused by the disk of the output, wherever they are raised."""
 
 COLLECT_AFTER = 20_000
-"""Objects that Python makes, beyond those that it frees, before it looks for garbage. The program starts with 200,000,
-nearly none of it garbage, through which Python would look every 700 objects."""
+"""Number of new Python objects after which garbage is collected. The program creates 200,000 at its start, nearly none
+of them garbage, and Python would search them after every 700 objects."""
 
 NAMES_OF_FILES = ("INPUT...", "SPOTS...", "RESULTS", "RESULTS...", "FILE", "CELL", "DIR")
 """Placeholders for names of files and directories in the help."""
@@ -128,7 +128,7 @@ def _speak_any_locale() -> None:
 
 
 def _collect_rarely() -> None:
-    """Have this process look for garbage rarely as it starts, and not at all as it ends, when all memory goes back."""
+    """Make this process collect garbage rarely at its start, and not at its end, when all memory is released."""
     gc.set_threshold(COLLECT_AFTER)
     atexit.register(gc.freeze)
 

@@ -20,19 +20,19 @@ from ffbidx_core.simulate import Scenario, simulate
 from tests.bench import record
 
 ASKED_MS = 5.0
-"""Most that a frame of 100 spots may take with the published defaults."""
+"""Largest time of a frame of 100 spots with the published defaults, ms."""
 CASES = [name for name in SCENARIOS if name.endswith("100 spots")]
 
 
 def one_thread() -> None:
-    """Let indexers that are made from now on have one thread."""
+    """Make new indexers use one thread."""
     from ffbidx_core.backends.cpu import threads
 
     threads.available_threads = lambda: 1
 
 
 def milliseconds(indexer: ffbidx.Indexer, scenario: Scenario, n_frames: int, calls: int) -> tuple[float, float]:
-    """Median CPU and wall time of a call over `calls` rounds of the same frames."""
+    """The median CPU and wall time of a call in ms, over `calls` rounds of the same frames."""
     made = simulate(scenario, n_frames, 1)
     cell = cells_to_published(made.input_cells)
     frames = [np.ascontiguousarray(made.spots[i:j].T) for i, j in zip(made.offsets[:-1], made.offsets[1:], strict=True)]

@@ -47,7 +47,7 @@ class Task:
     Attributes
     ----------
     what : str
-        `distance`, `wavelength` or `cell in nm`.
+        The error, `distance`, `wavelength` or `cell in nm`.
     kind : str
         Name of the scenario in `SCENARIOS`.
     error : float

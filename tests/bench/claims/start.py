@@ -1,6 +1,6 @@
-"""Where the CPU time of `ffbidx index` on one frame goes, part by part, with warm caches; and that of an error.
+"""The CPU time of `ffbidx index` on one frame, part by part, with warm caches, and that of an error.
 
-A part is what a process takes beyond one that ends a step earlier: medians over processes of their own.
+The time of a part is the difference between a process and one that ends a step earlier, as medians over processes.
 
     python -m tests.bench.claims.start [--runs 9]
 """
@@ -32,7 +32,7 @@ STEPS = {
     ),
     "modules of this program": "import ffbidx_cli.console, ffbidx_core.run.pipeline, ffbidx_core.backends.cpu.backend",
 }
-"""Steps of the start, each with the code that it runs after that of the steps before; garbage as the program does."""
+"""Steps of the start, each with its code, which runs after the code of earlier steps."""
 ERRORS = {
     "a missing input": ("index", "nowhere.h5", *CELL),
     "a missing cell file": ("index", "one.h5", "--cell", "nowhere.cell"),
@@ -43,7 +43,7 @@ ERRORS = {
 
 
 def cpu_seconds(command: Sequence[str], runs: int) -> float:
-    """Median CPU time, user and system, of processes that run a command, after one that warms the caches."""
+    """The median CPU seconds, user and system, of processes that run a command, after one that warms the caches."""
     taken = []
     for _ in range(runs + 1):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -54,7 +54,7 @@ def cpu_seconds(command: Sequence[str], runs: int) -> float:
 
 
 def parts() -> dict[str, list[str]]:
-    """The parts of a run on one frame, each with a command that ends behind it."""
+    """The parts of a run on one frame, each with a command that ends after it."""
     found, code = {}, ""
     for name, more in STEPS.items():
         code += more + "\n"
