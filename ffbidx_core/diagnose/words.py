@@ -195,7 +195,7 @@ def _settings(diagnosis: Diagnosis) -> Iterator[str]:
     for setting in diagnosis.settings[:5]:
         axes = "; ".join(_axis(row) for row in setting.basis)
         share = (
-            f"{setting.undecided:.1%} of the crystals fit it about equally well, {setting.better:.1%} better"
+            f"{setting.undecided:.1%} of the crystals fit it about as well, {setting.better:.1%} better"
             if setting.undecided > FEW_UNDECIDED or setting.better > FEW_UNDECIDED
             else "the spots of nearly every crystal distinguish it"
         )

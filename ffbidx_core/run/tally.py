@@ -31,7 +31,7 @@ OTHER_LAYOUT = (
     "geometry of another detector, or of images with another arrangement of panels?"
 )
 AT_ORIGIN = (
-    "{:.0%} of the spots lie nearer to the beam than any reflection: check the detector distance and the "
+    "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
     "wavelength (or photon energy), and the units of both"
 )
 
