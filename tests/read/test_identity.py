@@ -1,4 +1,4 @@
-"""By what inputs are known again."""
+"""How an input file is recognised: size and content hash."""
 
 import os
 from pathlib import Path
