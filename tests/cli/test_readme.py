@@ -54,8 +54,8 @@ def test_all_examples_of_the_documentation_run(run, tmp_path):
 def test_options_in_the_text_exist(option):
     commands = [cli.get_command(None, name) for name in COMMANDS]
     parameters = [p for command in commands for p in command.params]
-    # dials.import and indexamajig have options of their own.
-    others = {"--help", "--peaks", "--indexing", "--copy-header"}
+    # dials.import, indexamajig and the benchmarks have options of their own.
+    others = {"--help", "--peaks", "--indexing", "--copy-header", "--only"}
     assert option in {name for p in parameters for name in p.opts + p.secondary_opts} | others
 
 
