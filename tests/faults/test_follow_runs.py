@@ -131,7 +131,7 @@ def test_a_file_may_grow_while_nobody_follows(clock, writers, inputs, tmp_path, 
 
 
 def test_further_tries_need_the_spots_by_intensity(clock, inputs, tmp_path):
-    """A frame that was written anew is recognised by the spots that are searched."""
+    """The frame after which a run goes on is recognised by its spots in the order in which they are searched."""
     n_spots = sum(map(len, FRAMES[:4]))
     intensity = np.random.default_rng(0).uniform(1, 9, n_spots)
     write_spots(inputs / "a.h5", FRAMES[:4], intensity=intensity, pixel=np.zeros((n_spots, 3)), wavelength=[1.0] * 4)
