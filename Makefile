@@ -37,7 +37,7 @@ demo: .venv-demo/installed
 	@echo "    ffbidx index YOUR_SPOTS.h5 --cell 'a b c alpha beta gamma'"
 
 # Tests run in one process per core; the tests of a file share their fixtures, so they stay in one process.
-PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile
+PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile --durations 10
 
 test: lint
 	$(PYTEST)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ffbidx_cli import console
 from ffbidx_cli.next_step import NextStep, after_run
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
@@ -17,6 +18,12 @@ from tests.helpers.calls import QUICK, write_spots
 
 def blank(n_frames: int) -> list:
     return [np.random.default_rng(seed).uniform(-0.3, 0.3, (40, 3)) for seed in range(n_frames)]
+
+
+@pytest.fixture(autouse=True)
+def no_heartbeat(monkeypatch):
+    """A slow machine prints no progress lines in front of the summary."""
+    monkeypatch.setattr(console, "HEARTBEAT", np.inf)
 
 
 def test_after_a_good_run_the_report(index, spots_file):
