@@ -25,7 +25,12 @@ KINDS = {".png": "png", ".svg": "svg"}
 @click.option(
     "--max-frames", type=click.IntRange(min=1), metavar="N", help="Number of frames in the page.  [default: 300]"
 )
-@click.option("--open/--no-open", "opens", default=None, help="Open the page in a browser.  [default: on a terminal]")
+@click.option(
+    "--open/--no-open",
+    "opens",
+    default=None,
+    help="Open the page in a browser.  [default: on a terminal of a desktop]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the picture or the page if it exists.")
 @debug_option
 def command(
@@ -63,8 +68,13 @@ def _page(results: str, output: str | None, most: int | None, opens: bool | None
         page = frames_page(results, most or MOST_FRAMES)
     write_file(output, page, overwrite)
     click.echo(f"frames: {output}", err=True)
-    if sys.stderr.isatty() if opens is None else opens:
+    if sys.stderr.isatty() and _has_desktop() if opens is None else opens:
         click.launch(os.path.abspath(output))
+
+
+def _has_desktop() -> bool:
+    """Whether a browser has a window to open; without one (ssh) a text browser would write over the terminal."""
+    return sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> None:

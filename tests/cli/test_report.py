@@ -24,7 +24,8 @@ def test_a_page_and_its_summary(run, results):
     page = Path("spots.report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert "spots.ffbidx.h5" in page
-    assert ran.out.splitlines()[0].split() == ["frames", "3"]
+    assert ran.out.startswith("Next: ")
+    assert ["frames", "3"] in [line.split() for line in ran.out.splitlines()]
     assert "100.0%" in ran.out
     assert "median of 3 crystals" in ran.out
 
@@ -119,3 +120,19 @@ def test_a_page_of_frames(run, results):
     assert run("show", results, "-o", "x.png").is_one_line_error(2, "x.png", ".html")
     assert run("show", results, "--max-frames", 2, "-o", "two.html").status == 0
     assert "2 of 3 frames" in Path("two.html").read_text()
+
+
+@pytest.mark.parametrize(("display", "opened"), [("", 0), (":0", 1)])
+def test_a_page_opens_by_itself_on_a_desktop_only(run, results, monkeypatch, display, opened):
+    # Over ssh xdg-open starts a text browser, which writes over the terminal.
+    launched = []
+    monkeypatch.setattr("click.launch", launched.append)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    assert run("show", results).status == 0
+    assert len(launched) == opened
+    assert run("show", results, "--open", "--overwrite").status == 0
+    assert run("show", results, "--no-open", "--overwrite").status == 0
+    assert len(launched) == opened + 1
