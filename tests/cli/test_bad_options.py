@@ -28,7 +28,10 @@ def test_a_cell_that_cannot_be_used(run, spots_file, tmp_path, kind):
 
 
 def test_a_cell_file_that_is_not_there(run, spots_file):
-    assert run("index", spots_file, "--cell", "nowhere").is_one_line_error(2, "nowhere")
+    assert run("index", spots_file, "--cell", "nowhere").is_one_line_error(2, "nowhere", "no such file", "9 numbers")
+    assert run("index", spots_file, "--cell", "79", "79", "38", "90", "90", "90").is_one_line_error(
+        2, "--cell 79", "quotes"
+    )
     assert run("index", spots_file, "--cell", ".").is_one_line_error(2, ".")
 
 

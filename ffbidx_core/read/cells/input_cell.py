@@ -28,9 +28,8 @@ _WANTED = (
 )
 _PLACEHOLDER = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_WRITTEN_OUT = re.compile(rf"\s*{_NUMBER}(?:(?:\s*,\s*|\s+){_NUMBER})+(?:(?:\s*,\s*|\s+)(?P<centring>[A-Za-z]))?\s*")
+_WRITTEN_OUT = re.compile(rf"\s*{_NUMBER}(?:(?:\s*,\s*|\s+){_NUMBER})*(?:(?:\s*,\s*|\s+)(?P<centring>[A-Za-z]))?\s*")
 _NUMBERS_WANTED = {
-    1: "b, c and the three angles",
     2: "c and the three angles",
     3: "the three angles alpha, beta, gamma in degrees",
     4: "beta and gamma",
@@ -57,7 +56,13 @@ def read_input_cell(text: str) -> InputCell:
         If no cell has these numbers.
     """
     if _WRITTEN_OUT.fullmatch(text) is None or os.path.lexists(text):
-        return read_cell_file(text)
+        try:
+            return read_cell_file(text)
+        except InputError as error:
+            if os.path.lexists(text):
+                raise
+            # A name that is no file may have been meant as numbers.
+            raise InputError(text, f"{error.problem}; {_WANTED}") from None
     return cell_written_out(text)
 
 
@@ -76,6 +81,9 @@ def cell_written_out(text: str) -> InputCell:
     if centring not in CENTRINGS:
         raise UsageError(f"--cell {text}: {centring} is not a centring; there are {', '.join(CENTRINGS)}")
     values = [float(word) for word in text.replace(",", " ").split() if not word.isalpha()]
+    if len(values) == 1:
+        wanted = 'a cell has 6 or 9 in one pair of quotes: --cell "a b c alpha beta gamma"'
+        raise UsageError(f"--cell {text}: has one number, {wanted}")
     if missing := _NUMBERS_WANTED.get(len(values)):
         raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: {missing} are missing")
     try:
@@ -197,7 +205,7 @@ def _cell_of_numbers(path: str, text: str) -> Array:
     """The cell that the 6 or 9 numbers in a text file describe."""
     values: list[float] = []
     for number, line in enumerate(data_lines(path, text), start=1):
-        values += numbers(path, line.split(), number)
+        values += numbers(path, line.split(), number, _WANTED)
         if len(values) > 9:
             raise InputError(path, f"has more numbers than a cell: {_WANTED}", f"line {number}")
     if len(values) not in (6, 9):

@@ -17,6 +17,8 @@ from ..frames import RawFrames
 
 CELL_NUMBERS = 9
 
+_SPOTS_WANTED = "a spot file has a line x y z (1/angstrom) for each spot"
+
 _TRANSPOSED = (
     "its nine numbers look like a, b, c in columns, as DIALS writes them; they are taken in rows, as PSI's format has "
     "them. If the cell in the summary is not yours, give it with --cell a,b,c,alpha,beta,gamma"
@@ -47,8 +49,17 @@ def data_lines(path: str, text: str) -> list[str]:
     return lines
 
 
-def numbers(path: str, words: list[str], line: int) -> list[float]:
+def numbers(path: str, words: list[str], line: int, wanted: str = _SPOTS_WANTED) -> list[float]:
     """The numbers that the words of a line represent; nan, inf and numbers that overflow are allowed.
+
+    Parameters
+    ----------
+    path, line
+        The file and the number of the line, for the message.
+    words
+        The words of the line.
+    wanted
+        The content that the file should have, for the message.
 
     Raises
     ------
@@ -61,7 +72,7 @@ def numbers(path: str, words: list[str], line: int) -> list[float]:
             # float() would accept 1_000 as a thousand.
             values.append(float(word if "_" not in word else ""))
         except ValueError:
-            raise InputError(path, f"{word[:40]!r} is not a number", f"line {line}") from None
+            raise InputError(path, f"{word[:40]!r} is not a number: {wanted}", f"line {line}") from None
     return values
 
 
@@ -89,7 +100,7 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None, list[str]]:
     lines = data_lines(path, text)
     first = next((i for i, line in enumerate(lines) if line and not line.isspace()), None)
     if first is None:
-        raise InputError(path, "is empty: a spot file has a line x y z (1/angstrom) for each spot")
+        raise InputError(path, f"is empty: {_SPOTS_WANTED}")
     cell, notes = None, list[str]()
     if len(words := lines[first].split()) == CELL_NUMBERS:
         try:
@@ -136,7 +147,11 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
         words = line.split()
         spot = numbers(path, words[:3], number)
         if 0 < len(spot) < 3:
-            raise InputError(path, f"a spot has three numbers x y z, here are {len(spot)}", f"line {number}")
+            raise InputError(
+                path,
+                f"a spot has three numbers x y z, here are {len(spot)}: text has spots in 1/angstrom, not in pixels",
+                f"line {number}",
+            )
         if spot:
             spots.append(spot)
     return np.array(spots)

@@ -46,7 +46,7 @@ def test_a_left_handed_cell_is_taken_as_it_is(text_file: TextFile) -> None:
         ("30 40 50 90 90", "has 5 numbers"),
         ("30 40 50 90 90 90 1 2", "has 8 numbers"),
         ("30 0 0 0 40 0 0 0 50\n0.1 0.2 0.3\n", "line 2: has more numbers than a cell"),
-        ("a cell of lysozyme\n", "line 1: 'a' is not a number"),
+        ("a cell of lysozyme\n", "line 1: 'a' is not a number: a cell has 9 numbers"),
         ("30 40 50\n90 90 ninety\n", "line 2: 'ninety' is not a number"),
         ("1 2 3 2 4 6 7 8 9", "singular"),
         ("0 0 0 0 0 0 0 0 0", "vectors are 0 to 0 A long"),

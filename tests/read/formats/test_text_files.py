@@ -76,9 +76,9 @@ def test_the_first_line_may_be_the_cell(text_file: TextFile, content: str, befor
     [
         ("", "is empty"),
         ("# only comments\n\n", "is empty"),
-        ("0.1 0.2 0.3\n0.1 0.2\n", "line 2: a spot has three numbers x y z, here are 2"),
+        ("0.1 0.2 0.3\n0.1 0.2\n", "line 2: a spot has three numbers x y z, here are 2: .* not in pixels"),
         ("\n# x\n0.1 0.2 0.3\n0.1 high 0.3\n", "line 4: 'high' is not a number"),
-        ("h k l\n0.1 0.2 0.3\n", "line 1: 'h' is not a number"),
+        ("h k l\n0.1 0.2 0.3\n", "line 1: 'h' is not a number: a spot file has a line x y z"),
         ("0.1 0.2 0.3\n1_0 0.2 0.3\n", "line 2: '1_0' is not a number"),
         ("0.1 0.2 0x1\n", "line 1: '0x1' is not a number"),
         ("0.1 0.2 −0.3\n", "line 1: '−0.3' is not a number"),
