@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 
 import click
@@ -21,9 +22,10 @@ def command(ctx: click.Context, topic: str | None) -> None:
     from ffbidx_cli.main import COMMANDS, cli
 
     root = ctx.find_root()
+    topics = list(dict.fromkeys([*COMMANDS, *TOPICS, "schema"]))
     if topic is None:
         click.echo(root.get_help())
-        click.echo(f"\nffbidx help TOPIC: {', '.join([*COMMANDS, *TOPICS, 'schema'])}")
+        click.echo(f"\nffbidx help TOPIC: {', '.join(topics)}")
         return
     # A group of options takes precedence over the command of the same name, whose help --help shows.
     if topic in COMMANDS and topic not in TOPICS:
@@ -41,8 +43,9 @@ def command(ctx: click.Context, topic: str | None) -> None:
         click.echo(json.dumps(schema_of(index), indent=1))
         return
     if topic not in TOPICS:
-        known = ", ".join([*COMMANDS, *TOPICS, "schema"])
-        raise click.UsageError(f"there is no help on {topic!r}; topics: {known}", ctx)
+        like = difflib.get_close_matches(topic, topics, n=1)
+        meant = f"did you mean 'ffbidx help {like[0]}'?" if like else f"topics: {', '.join(topics)}"
+        raise click.UsageError(f"there is no help on {topic!r}; {meant}", ctx)
     formatter = ctx.make_formatter()
     formatter.write_text(TOPICS[topic])
     if topic in GROUPS:

@@ -58,6 +58,7 @@ def test_every_group_of_options_is_a_topic():
 
 def test_help_on_nothing_known(run):
     assert run("help", "zebra").is_one_line_error(2, "zebra", "cell", "schema")
+    assert run("help", "cel").is_one_line_error(2, "did you mean 'ffbidx help cell'?")
     assert "help TOPIC: index, " in run("help").out
 
 
