@@ -242,7 +242,10 @@ def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
     """The header in the attributes of a file, and whether its run reached the end."""
     if attributes.get("format") != FORMAT:
-        raise InputError(path, f"is not a results file: its attribute format is not {FORMAT}")
+        raise InputError(
+            path,
+            f"is not a results file: its attribute format is not {FORMAT}; `ffbidx inspect` shows what the file holds",
+        )
     if (version := attributes.get("format_version")) != FORMAT_VERSION:
         raise InputError(path, f"has the format version {version}; this program reads {FORMAT_VERSION}")
     names = [f.name for f in fields(ResultsHeader) if f.default is MISSING or f.name in attributes]

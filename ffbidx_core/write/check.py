@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import stat
 from collections.abc import Iterable
 
@@ -59,6 +60,7 @@ def _check_directory(path: str) -> None:
     if path == "" or path.endswith("/"):
         raise OutputError(path or "''", "is not a file name")
     if not os.path.isdir(directory):
-        raise OutputError(path, f"its directory {directory} does not exist")
+        mend = "" if os.path.lexists(directory) else f": mkdir -p {shlex.quote(directory)}"
+        raise OutputError(path, f"its directory {directory} does not exist{mend}")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise OutputError(path, f"its directory {directory} cannot be written to")

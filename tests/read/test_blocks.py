@@ -63,7 +63,9 @@ def test_a_frame_that_is_not_there(hdf5_file: MakeFile, text_file: MakeFile) -> 
 def problem_files(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe")
     (folder / "empty").write_text("")
+    (folder / "blank").mkdir()
     return {
+        str(folder / "blank"): "is a directory without spot files, whose names end in .h5, ",
         str(folder): "is a directory",
         str(folder / "no"): "cannot be read: no such file",
         str(folder / "empty/x"): "cannot be read: not a directory",

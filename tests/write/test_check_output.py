@@ -34,8 +34,8 @@ def test_an_output_that_is_an_input_is_a_usage_error(tmp_path: Path, output: str
     ("output", "overwrite", "problem"),
     [
         ("old", False, "is already there: give another name with -o, or --overwrite"),
-        ("nothere/out", True, "its directory .*/nothere does not exist"),
-        ("old/out", True, "its directory .*/old does not exist"),
+        ("nothere/out", True, "its directory .*/nothere does not exist: mkdir -p /.*/nothere$"),
+        ("old/out", True, "its directory .*/old does not exist$"),
         ("folder", True, "is a directory"),
         ("pipe", True, "is not a regular file"),
         ("new/", True, "is not a file name"),

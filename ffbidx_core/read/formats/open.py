@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from ...errors import InputError
 from ...model.detector.beam_shift import BeamShift, ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.content import is_hdf5, read_head, read_text
+from ..files.inputs import SPOT_SUFFIXES, spot_files
 from ..files.probe import Prober, check_opens
 from ..geometry.dials import TABLE_ID, is_experiments, refuse_data_block
 from .shifted import ShiftedSpots, with_shifted_beam
@@ -37,6 +39,9 @@ class _Content:
     @functools.cached_property
     def text(self) -> str | None:
         """The text of the file, or None for HDF5; anything else raises an `InputError`."""
+        if os.path.isdir(self.path) and not spot_files(self.path):
+            suffixes = ", ".join(SPOT_SUFFIXES)
+            raise InputError(self.path, f"is a directory without spot files, whose names end in {suffixes}")
         return read_text(self.path)
 
 
