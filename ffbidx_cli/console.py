@@ -206,6 +206,8 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
         table.add_row("given", *numbers(cell.given, 3))
         if cell.learned is not None:
             table.add_row(f"learned from {cell.learned_from}", *numbers(cell.learned, 3))
+        if not cell.crystals:
+            table.add_row("no crystals")
         if cell.median is not None:
             table.add_row(f"median of {cell.crystals}", *numbers(cell.median, 3))
         if cell.spread is not None:

@@ -285,3 +285,14 @@ def test_the_shift_of_each_frame_stays_with_the_spots(run, tmp_path):
     assert run("convert", "spots.h5", "-g", "same.geom", "-o", "again.h5").status == 0
     with h5py.File(tmp_path / "again.h5") as file:
         np.testing.assert_allclose(file["spots"], spots, atol=1e-5)
+
+
+def test_a_cell_of_which_no_crystal_is_found_is_shown_without(run):
+    run(
+        "simulate", "-o", "a.h5", "--cell", "61,122,168,90,90,90", "--centring", "C", "--frames", 3, "--n-spots", 60, 80
+    )
+    ran = run("index", "a.h5", "--cell", "61,122,168,90,90,90,C", "--cell", MONO, *QUICK, "-o", "x.h5")
+    assert ran.status == 0, ran.err
+    first, second = ran.err.split("Input cell 1")
+    assert "no crystals" in second
+    assert "no crystals" not in first
