@@ -207,8 +207,9 @@ def _bad_spots(
             own = spots[offsets[f] : offsets[f + 1]].astype(np.float32)
         row = np.flatnonzero(~(np.abs(own) < LARGEST_SPOT).all(axis=1))[0]
         source, index = names[f]
+        pixels = " (are these pixels?)" if np.isfinite(own[row]).all() else ""
         lines.append(
             f"{source}, frame {index}: spot {row} is ({', '.join(f'{v:g}' for v in own[row])}); spots are finite and "
-            f"below {LARGEST_SPOT:g}/angstrom, so the frame is left out"
+            f"below {LARGEST_SPOT:g}/angstrom{pixels}, so the frame is left out"
         )
     return lines

@@ -43,6 +43,7 @@ def test_a_bad_spot_spoils_its_frame_only(hdf5_file: MakeFile, value: float) -> 
     assert block.n_left_out == 0
     assert len(block.problems) == 1
     assert block.problems[0].startswith(f"{path}, frame 2: spot 1 is (")
+    assert ("are these pixels?" in block.problems[0]) is bool(np.isfinite(value))
 
 
 def test_float64_beyond_float32_is_a_bad_spot_without_a_warning(hdf5_file: MakeFile) -> None:
