@@ -52,9 +52,10 @@ def hold_to_oracle(name: str, device: int | str | None, threads: int | None) -> 
         "test_seconds": tested - started,
     }
     if len(same) < len(angles):
-        text = f"{backend.device}: finds {len(same)} of the oracle's {len(angles)} crystals"
+        text = f"{backend.device}: finds {len(same)} of the {len(angles)} crystals of the NumPy reference"
         return Finding(what, State.BROKEN, text, data)
-    text = f"{backend.device}: finds the oracle's {len(same)} crystals, at most {data['degrees']:.4f} degrees off"
+    found = f"{backend.device}: finds the {len(same)} crystals of the NumPy reference"
+    text = f"{found}, at most {data['degrees']:.4f} degrees off"
     times = f"start {data['start_seconds']:.1f} s, test {data['test_seconds']:.1f} s, compilation included"
     return Finding(what, State.OK, f"{text} ({times})", data)
 

@@ -54,8 +54,8 @@ class Crashing(CpuBackend):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Wrong, "finds 0 of the oracle's 8 crystals"),
-        (Blind, "finds 4 of the oracle's 8 crystals"),
+        (Wrong, "finds 0 of the 8 crystals of the NumPy reference"),
+        (Blind, "finds 4 of the 8 crystals of the NumPy reference"),
         (Crashing, "MemoryError: no memory left"),
     ],
 )
