@@ -76,6 +76,16 @@ def problem_files(folder: Path) -> dict[str, str]:
     }
 
 
+def test_a_directory_that_may_not_be_read_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, denied)
+    with pytest.raises(InputError, match=r": cannot be read: permission denied$"):
+        blocks(str(tmp_path))
+
+
 def test_what_is_no_file_is_an_error_alone_and_a_row_among_others(tmp_path: Path, text_file: MakeFile) -> None:
     good = text_file("0.1 0.2 0.3", "good.txt")
     files = problem_files(tmp_path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...errors import InputError
 from ...model.detector.beam_shift import BeamShift, ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry
+from ..files.compressed import errors_of_file
 from ..files.content import is_hdf5, read_head, read_text
 from ..files.inputs import SPOT_SUFFIXES, spot_files
 from ..files.probe import Prober, check_opens
@@ -40,6 +41,8 @@ class _Content:
     def text(self) -> str | None:
         """The text of the file, or None for HDF5; anything else raises an `InputError`."""
         if os.path.isdir(self.path) and not spot_files(self.path):
+            with errors_of_file(self.path):
+                os.listdir(self.path)
             suffixes = ", ".join(SPOT_SUFFIXES)
             raise InputError(self.path, f"is a directory without spot files, whose names end in {suffixes}")
         return read_text(self.path)
