@@ -54,7 +54,7 @@ def test_spots_of_no_lattice_give_no_cell(spots, d_min, devices, rng):
 def test_frames_without_spots_enough_say_so(devices):
     search = find_cells(Frames(np.zeros((0, 3), np.float32), np.zeros(1, np.int64)), devices)
     assert search.cells == []
-    assert "no frame has 7 spots" in none_in_words(search)
+    assert "no frame has the required 7 spots" in none_in_words(search)
 
 
 def test_two_cells_of_one_run_are_found_one_after_another(devices):

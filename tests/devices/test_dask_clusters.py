@@ -136,7 +136,7 @@ def test_a_scheduler_that_goes_away(scheduler, sources, tmp_path, small_tasks):
 
     with (
         open_cluster(scheduler.scheduler_address, backend="cpu") as cluster,
-        pytest.raises(BackendUnavailable, match=r"the (connection to the )?scheduler .*; with --resume"),
+        pytest.raises(BackendUnavailable, match=r"the (connection to the dask )?scheduler .*; with --resume"),
     ):
         run_on(cluster, sources, tmp_path / "x.h5", progress=gone)
     assert len(list((tmp_path / "x.h5.parts").glob("*.h5"))) >= 2

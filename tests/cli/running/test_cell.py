@@ -74,7 +74,7 @@ def test_spots_of_no_lattice_give_none(run):
 def test_frames_of_too_few_spots_say_so(run):
     rng = np.random.default_rng(6)
     write_spots("few.h5", [rng.normal(0, 0.1, (6, 3)) for _ in range(5)])
-    assert run("cell", "few.h5", *QUICK, "-q").is_one_line_error(5, "few.h5", "no frame has 7 spots")
+    assert run("cell", "few.h5", *QUICK, "-q").is_one_line_error(5, "few.h5", "no frame has the required 7 spots")
 
 
 def test_nonsense_is_refused(run, stills):

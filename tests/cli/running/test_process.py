@@ -18,7 +18,9 @@ from tests.helpers.calls import start, write_spots
 from tests.helpers.frames import frame
 from tests.helpers.runs.faults import assert_same
 
-SLOW = ("--backend", "reference", "--num-halfsphere-points", "2048", "--learn-cell", "0")
+SLOW = (
+    "--backend", "reference", "--num-halfsphere-points", "2048", "--learn-cell", "0", "--judge-frames", "0"
+)  # fmt: skip
 
 
 @pytest.fixture
