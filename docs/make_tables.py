@@ -99,6 +99,10 @@ TABLES = {
         "with a wrong crystal": "{wrong}", "of these in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}",
         "runs refused": "{refused}",
     }),
+    "scales": Table("scales", {
+        "what is wrong": "{what}", "runs": "{runs}", "corrected by the run": "{mended}",
+        "named, with what to type": "{named}", "CPU s per run": "{seconds:.1f}",
+    }),
     "quality": Table("quality", {
         "frames": "{what}", "indexed rightly": lambda row: f"{row['rate']:.3f}" if row["rate"] else "0",
         "+-": lambda row: f"{row['error']:.4f}" if row["measure"] == "blank" else f"{row['error']:.3f}",
