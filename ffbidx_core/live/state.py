@@ -95,11 +95,6 @@ class LiveState:
         with self._lock:
             self._beam = mrad
 
-    @property
-    def n_dropped(self) -> int:
-        """Number of frames dropped so far."""
-        return self._whole.dropped
-
     def as_dict(self) -> dict[str, Any]:
         """Everything that the page shows, as a dictionary that can be written as JSON."""
         now = time.time()
