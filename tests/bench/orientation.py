@@ -15,7 +15,7 @@ from ffbidx_core.simulate import Scenario, simulate
 from ffbidx_core.simulate.judge import Tally
 from tests.bench import record
 from tests.bench.quality import index_all
-from tests.bench.scenarios import CENTRED, HEXAGONAL
+from tests.bench.scenarios import HEXAGONAL, XFEL
 
 BEFORE = {"weigh_residuals": False, "strain_prior": 0.002}
 """Parameters of the last fit without the scatters learned from the first frames."""
@@ -35,15 +35,7 @@ CASES = {
     for what, settings in _kinds.items()
     for low, high in (FEW, MANY)
 } | {
-    "C-centred, XFEL-like": Scenario(
-        cells=(CENTRED,),
-        centring="C",
-        n_spots=(12, 30),
-        false_share=(0.25, 0.25),
-        position_noise=1.0,
-        mosaicity=0.002,
-        distance_error=0.005,
-    ),
+    "C-centred, XFEL-like": XFEL,
     "hexagonal 281 A": Scenario(cells=(HEXAGONAL,), n_spots=(100, 300), false_share=(0.1, 0.1)),
 }
 """Frames whose orientations are measured."""

@@ -50,6 +50,16 @@ class Case:
 
 
 QUARTER = (0.25, 0.25)
+XFEL = Scenario(
+    cells=(CENTRED,),
+    centring="C",
+    n_spots=(12, 30),
+    false_share=QUARTER,
+    position_noise=1.0,
+    mosaicity=0.002,
+    distance_error=0.005,
+)
+"""Stills of a pulsed source: few spots, 1 px of noise, 2 mrad of mosaicity, a distance 0.5 % wrong."""
 _clean = Scenario(cells=(LYSOZYME,), n_spots=(60, 120), false_share=(0.1, 0.1))
 _settings = Scenario(cells=(PSEUDO,), n_spots=(20, 50), false_share=(0.25, 0.3))
 _noise = Scenario(cells=(CUBIC,), lattices=(0, 0), n_spots=(8, 300))
@@ -90,17 +100,7 @@ CASES = (
     Case(
         "xfel",
         "C-centred 61 122 168, 12-30 spots, a quarter false, 1 px, 2 mrad, distance 0.5 % wrong",
-        (
-            Scenario(
-                cells=(CENTRED,),
-                centring="C",
-                n_spots=(12, 30),
-                false_share=QUARTER,
-                position_noise=1.0,
-                mosaicity=0.002,
-                distance_error=0.005,
-            ),
-        ),
+        (XFEL,),
         0.95,
     ),
     Case(

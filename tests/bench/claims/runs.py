@@ -11,7 +11,7 @@ from ffbidx_core.model.cell import shortest_reciprocal
 from ffbidx_core.model.detector.beam_shift import Radian
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
-from tests.bench.scenarios import CENTRED, CUBIC, HEXAGONAL, MONOCLINIC, PSEUDO
+from tests.bench.scenarios import CENTRED, CUBIC, HEXAGONAL, MONOCLINIC, PSEUDO, XFEL
 
 SIX = (6.0, 7.0, 9.0, 90.0, 100.0, 90.0)
 FIRST_SHELL = (0.01, 0.1, 0.3, 0.6)
@@ -147,17 +147,7 @@ RIGHT_RUNS: dict[str, Run] = {
     "distance 0.5 % off": Run(replace(LYS, distance_error=0.005)),
     "beam 3 px off": Run(replace(LYS, beam_centre_error=(3.0, -2.0))),
     "cell 1 % off": Run(replace(LYS, cell_error=(0.01, 0.01, -0.01))),
-    "XFEL": Run(
-        Scenario(
-            cells=(CENTRED,),
-            centring="C",
-            n_spots=(12, 30),
-            false_share=(0.25, 0.25),
-            position_noise=1.0,
-            mosaicity=0.002,
-            distance_error=0.005,
-        )
-    ),
+    "XFEL": Run(XFEL),
     "electrons, lysozyme": Run(electrons(LYSOZYME)),
     "electrons, triclinic": Run(electrons(TRICLINIC)),
     "electrons, 281 A": Run(electrons(HEXAGONAL, n_spots=(60, 120), spot_radius=0.002)),
