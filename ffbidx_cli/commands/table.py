@@ -44,7 +44,7 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
         columns = frame_columns(found, max_rows, failed=failed) if by_frame else crystal_columns(found, max_rows)
         print_columns(data_console(), columns)
     else:
-        records = _records(results, found, max_rows, by_frame, failed)
+        records = _records(found, max_rows, by_frame, failed)
         write_data(json_of(records) if wanted == "json" else b"".join(csv_of([records])))
     n_rows = len(chosen_frames(found, failed)) if by_frame else len(found.crystals)
     hidden = 0 if max_rows is None else n_rows - max_rows
@@ -54,15 +54,12 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
         click.echo("The run was stopped before its end.", err=True)
 
 
-def _records(path: str, found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
+def _records(found: Results, most: int | None, by_frame: bool, failed: bool) -> dict[str, list[Any]]:
     """The columns of the requested rows, by their names."""
     from ffbidx_cli.tables import chosen_frames, frame_records
-    from ffbidx_core.read.results import read_record
-    from ffbidx_core.read.run_inputs import RunInputs
-    from ffbidx_core.write.formats.csv import crystal_records
+    from ffbidx_core.write.formats.columns import crystal_records
 
     if by_frame:
         return frame_records(found, chosen_frames(found, failed)[:most])
-    header, record = read_record(path)
-    records = crystal_records(found, RunInputs.of_header(header, None, record, path))
+    records = crystal_records(found)
     return {name: list(itertools.islice(values, most)) for name, values in records.items()}

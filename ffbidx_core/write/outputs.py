@@ -17,16 +17,14 @@ from .formats.names import RESULTS_FILE, TABLE, files_of
 from .formats.parquet import parquet_pieces
 from .formats.sol import sol_pieces
 from .formats.stream import stream_pieces
-from .formats.table import table
+from .formats.table import table_pieces
 from .record import COMMENT, as_toml
 
 Writer = Callable[[Iterable[Results], RunInputs], Iterator[bytes]]
 
 
 def _table(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    for number, results in enumerate(pieces):
-        text = table(results)
-        yield text if number == 0 else text[text.index(b"\n") + 1 :]
+    return table_pieces(pieces)
 
 
 WRITERS: dict[str, Writer] = {

@@ -53,7 +53,8 @@ def test_text_table(index, spots_file, tmp_path, name):
     assert ran.status == 0
     lines = lines_of(ran.out if name == "-" else (tmp_path / name).read_text())
     assert [(line[0], line[1], line[2]) for line in lines] == [(str(spots_file), str(i), "0") for i in range(3)]
-    assert all(len(line) == 22 for line in lines)
+    assert all(len(line) == 29 for line in lines)
+    assert [line[-1] for line in lines] == ["one", "two", "three"]
 
 
 def test_json_is_the_only_thing_on_standard_output(index, spots_file):

@@ -9,17 +9,14 @@ from ...errors import UsageError
 from ...model.records.results import Results
 from ...read.run_inputs import RunInputs
 from ..record import as_toml
-from .csv import crystal_records
-
-WORDS = ("source", "id", "lattice")
-COUNTS = ("index", "crystal", "input_cell", "n_spots", "n_indexed")
-"""Columns of text, and columns of whole numbers; all other columns are float64."""
+from .columns import COLUMNS, crystal_records
 
 
 def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Yield results as Parquet with the columns of the CSV, and a row group for each piece.
 
-    The record of the run is in the metadata of the schema under the key `ffbidx`, as TOML.
+    The metadata of a field have its unit under the key `unit`, those of the schema have the record of the run under the
+    key `ffbidx`, as TOML.
 
     Raises
     ------
@@ -32,17 +29,19 @@ def parquet_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[byt
     except ImportError:
         raise UsageError(".parquet needs pyarrow, which is not installed: pip install 'ffbidx[parquet]'") from None
 
-    def type_of(name: str) -> pyarrow.DataType:
-        return pyarrow.string() if name in WORDS else pyarrow.int64() if name in COUNTS else pyarrow.float64()
-
+    types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    fields = [
+        pyarrow.field(each.name, types[each.kind], metadata={"unit": each.unit} if each.unit else None)
+        for each in COLUMNS
+    ]
+    schema = pyarrow.schema(fields, metadata={"ffbidx": as_toml(inputs.made)})
+    words = [each.name for each in COLUMNS if each.kind is str]
     sink, writer = io.BytesIO(), None
     for results in pieces:
-        records = crystal_records(results, inputs)
+        records = crystal_records(results)
         if writer is None:
-            schema = pyarrow.schema([(name, type_of(name)) for name in records])
-            schema = schema.with_metadata({"ffbidx": as_toml(inputs.made)})
             writer = pyarrow.parquet.ParquetWriter(_Growing(sink), schema)
-        text = {name: [value.encode("utf-8", "backslashreplace").decode() for value in records[name]] for name in WORDS}
+        text = {name: [value.encode("utf-8", "backslashreplace").decode() for value in records[name]] for name in words}
         writer.write_table(pyarrow.table({**records, **text}, schema))
         yield _taken(sink)
     if writer is not None:
