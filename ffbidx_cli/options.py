@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+from click.types import StringParamType
 
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.run.request import names_of
@@ -189,3 +193,45 @@ message_options = _together(
 def debug_option(function: Any) -> Any:
     """Declare --debug, for which `main` itself looks in the arguments."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(function)
+
+
+TYPED = "ffbidx.typed"
+"""Key of the names as the user typed them, by the names of the files that are read, in the meta of a context."""
+LEDGER = ".parts/ledger.jsonl"
+"""Name of the ledger of a run that has not ended, after the name of its results."""
+
+
+class ResultsName(StringParamType):
+    """The name of a results file; that of a run that has not ended is replaced by a file with its results so far."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name of the results file that a command reads."""
+        if ctx is None or not os.path.lexists(value + LEDGER):
+            return value
+        from ffbidx_core.errors import InputError, OutputError
+        from ffbidx_core.write.parts.under_way import join_so_far
+
+        folder = tempfile.mkdtemp(prefix="ffbidx-")
+        ctx.call_on_close(lambda: shutil.rmtree(folder, ignore_errors=True))
+        joined = os.path.join(folder, os.path.basename(value))
+        try:
+            n_frames = join_so_far(value, joined)
+        except (InputError, OutputError):
+            if os.path.lexists(value + LEDGER):
+                raise
+            # The run has ended in the meantime.
+            return value
+        if not n_frames:
+            return value
+        ctx.meta.setdefault(TYPED, {})[joined] = value
+        click.echo(f"{value}: the run has not ended; its first {n_frames} frames are saved", err=True)
+        return joined
+
+
+RESULTS = ResultsName()
+
+
+def as_typed(results: str) -> str:
+    """The name that the user typed for a file of results, for texts that are shown."""
+    typed: dict[str, str] = click.get_current_context().meta.get(TYPED, {})
+    return typed.get(results, results)

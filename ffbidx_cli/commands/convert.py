@@ -20,7 +20,7 @@ SOME_FRAMES_BAD = 3
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=shared.RESULTS)
 @click.option(
     "-o",
     "--output",

@@ -10,7 +10,7 @@ from ffbidx_cli import options as shared
 
 
 @click.command("diagnose")
-@click.argument("results", metavar="RESULTS")
+@click.argument("results", metavar="RESULTS", type=shared.RESULTS)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option(
     "--try/--no-try",
@@ -45,6 +45,7 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
         closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices,
     ):
         diagnosis = make_diagnosis(results, devices)
+    diagnosis.path = shared.as_typed(results)
     if as_json:
         click.echo(json.dumps(as_dict(diagnosis)))
         return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("geometry")
-@click.argument("results", metavar="RESULTS")
+@click.argument("results", metavar="RESULTS", type=shared.RESULTS)
 @click.option(
     "-o",
     "--output",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ffbidx_cli.options import debug_option, where_options
+from ffbidx_cli.options import RESULTS, as_typed, debug_option, where_options
 
 if TYPE_CHECKING:
     from ffbidx_core.report.report import Report
 
 
 @click.command("report")
-@click.argument("results", metavar="RESULTS")
+@click.argument("results", metavar="RESULTS", type=RESULTS)
 @click.option(
     "-o", "--output", metavar="FILE", help="Page to write.  [default: STEM.report.html in the current directory]"
 )
@@ -40,6 +40,7 @@ def command(
 ) -> None:
     """Report on a run in pictures and words, as one HTML file that needs no network, and briefly in the terminal."""
     from contextlib import closing, nullcontext
+    from dataclasses import replace
 
     from ffbidx_cli.pictures import show_report, stem_of
     from ffbidx_core.read.files.content import check_is_there
@@ -61,6 +62,10 @@ def command(
         closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices,
     ):
         report = make_report(results, devices, diagnose=diagnose)
+        typed = as_typed(results)
+        report = replace(
+            report, path=typed, diagnosis=[sentence.replace(results, typed) for sentence in report.diagnosis]
+        )
         html = page(report)
     if folder is not None:
         _write_pictures(report, folder, overwrite)

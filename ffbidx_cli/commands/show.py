@@ -7,13 +7,13 @@ import sys
 
 import click
 
-from ffbidx_cli.options import debug_option
+from ffbidx_cli.options import RESULTS, debug_option
 
 KINDS = {".png": "png", ".svg": "svg"}
 
 
 @click.command("show")
-@click.argument("results", metavar="RESULTS")
+@click.argument("results", metavar="RESULTS", type=RESULTS)
 @click.argument("frame", metavar="[FRAME]", required=False)
 @click.option(
     "-o",

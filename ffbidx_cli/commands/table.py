@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffbidx_cli.options import debug_option
+from ffbidx_cli.options import RESULTS, as_typed, debug_option
 
 if TYPE_CHECKING:
     from ffbidx_core.model.records.results import Results
 
 
 @click.command("table")
-@click.argument("results", metavar="RESULTS")
+@click.argument("results", metavar="RESULTS", type=RESULTS)
 @click.option("--max-rows", type=click.IntRange(min=1), metavar="N", help="Show the first N lines only.")
 @click.option("--frames", is_flag=True, help="Show a line for each frame, with the reason why it has no crystal.")
 @click.option("--failed", is_flag=True, help="Show a line for each frame without a crystal, with the reason.")
@@ -50,7 +50,7 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
     hidden = 0 if max_rows is None else n_rows - max_rows
     more = f", {hidden} more {'frames ' if by_frame else ''}not shown" if hidden > 0 else ""
     click.echo(f"{len(found.crystals)} crystals on {found.n_frames} frames{more}", err=True)
-    if not found.complete:
+    if not found.complete and as_typed(results) == results:
         click.echo("The run was stopped before its end.", err=True)
 
 

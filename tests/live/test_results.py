@@ -48,19 +48,36 @@ def test_results_are_those_of_index_over_the_kept_spots(tmp_path):
     assert {Path(source).parent.name for source in results.source} == {"run.h5.spots"}
 
 
-def test_report_and_diagnose_read_a_saved_part_while_the_run_goes_on(tmp_path, capfd):
+def test_other_commands_read_a_run_that_goes_on_by_the_name_of_its_results(tmp_path, capfd):
     output = tmp_path / "run.h5"
+    ledger = tmp_path / "run.h5.parts" / "ledger.jsonl"
     with serving(output=str(output), save_every=0) as server, Client(server) as client:
-        client.send(message(0, "r"))
-        client.answers(1)
-        part = tmp_path / "run.h5.parts" / "000000.h5"
-        end = time.monotonic() + 30
-        while not part.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        assert main(["table", str(part)]) == 0
-        assert main(["diagnose", str(part)]) == 0
-    assert "run.h5.spots" in capfd.readouterr().out
-    assert main(["diagnose", str(output)]) == 0
+        for k in range(2):
+            client.send(message(k, "r"))
+            client.answers(1)
+            wait_until(lambda n=k + 1: ledger.exists() and ledger.read_text().count('"shard"') == n)
+        assert not output.exists()
+        assert main(["table", str(output), "--format", "csv"]) == 0
+        table = capfd.readouterr()
+        assert "frame 0" in table.out
+        assert "frame 1" in table.out
+        assert "the run has not ended; its first 2 frames are saved" in table.err
+        assert main(["diagnose", str(output)]) == 0
+        assert f"ffbidx show {output}" in capfd.readouterr().out
+        assert main(["convert", str(output), "-o", str(tmp_path / "crystals.csv")]) == 0
+        assert len((tmp_path / "crystals.csv").read_text().splitlines()) == 3
+        client.send(message(2, "r"), End("r"))
+        client.answers(2)
+    capfd.readouterr()
+    assert main(["table", str(output)]) == 0
+    assert "3 crystals on 3 frames" in capfd.readouterr().err
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_run_that_was_stopped_is_taken_up(tmp_path):

@@ -20,7 +20,7 @@ LOST = 3
 
 
 @click.command("replay")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=shared.RESULTS)
 @click.option(
     "--to", required=True, metavar="ADDRESS", help="Address at which the server takes spot lists, its --bind."
 )
