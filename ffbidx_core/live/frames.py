@@ -16,7 +16,7 @@ from ..read.formats.peaks import HALF_PIXEL, PeakLists, PeakPlacer
 from ..read.formats.per_frame import DISTANCE, WAVELENGTH
 from ..read.frames import RawFrames, frame_block
 from ..read.geometry.crystfel import parse_crystfel
-from ..read.sift import ResolutionLimits
+from ..read.sift import ResolutionLimits, sift_in_one_pass
 from .messages import Frame, MessageError, Start
 
 SOURCE = "live"
@@ -88,7 +88,7 @@ class Placing:
             self._part(list(group))
             for _, group in itertools.groupby(frames, lambda f: (f.pixels is None, f.intensity is None))
         ]
-        return frame_block(parts, limits, by_intensity)
+        return frame_block(parts, limits, by_intensity, sift_in_one_pass)
 
     def _part(self, frames: list[Frame]) -> RawFrames:
         rows = [frame.spots if frame.spots is not None else self._pixels(frame) for frame in frames]

@@ -207,8 +207,10 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
             raise MessageError(f"{key} has an entry that is not a number")
         if array.ndim > 2 or (array.ndim == 2 and array.size and array.shape[1] != width):
             raise MessageError(f"{key} has the shape {array.shape}; expected (n, {width})")
-        with np.errstate(over="ignore"):
-            rows = array.astype(np.float32).reshape(-1, width)
+        if array.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        rows = array.reshape(-1, width)
     except (ValueError, TypeError, OverflowError) as error:
         if isinstance(error, MessageError):
             raise

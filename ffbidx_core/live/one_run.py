@@ -153,6 +153,8 @@ class OneRun:
 
     def named(self, frame: Frame, k: int) -> Frame:
         """The kth frame of a batch, with its number in the run and its name filled in if its message has none."""
+        if frame.number >= 0 and frame.name:
+            return frame
         number = self.n_frames + k if frame.number < 0 else frame.number
         return dataclasses.replace(frame, number=number, name=frame.name or str(number))
 

@@ -20,7 +20,7 @@ from ..read.blocks import read_frames
 from ..read.frames import RawFrames
 from ..read.results import read_record
 from .dialects import DIALECTS, Dialect
-from .keys import use_client_keys
+from .door.keys import use_client_keys
 from .messages import LARGEST_MESSAGE, End, Frame
 
 BEHIND = 0.05

@@ -152,6 +152,11 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
         """Whether the name of the output has a place for the name of the run."""
         return RUN in (self.output or "")
 
+    @property
+    def folder_of_runs(self) -> str:
+        """The folder in which all runs have their outputs."""
+        return os.path.dirname((self.output or "").partition(RUN)[0]) or "."
+
     def output_of(self, run: str) -> str:
         """The name of the output of a run; empty if results are not stored.
 

@@ -15,15 +15,17 @@ import numpy as np
 from ..devices import Devices, open_devices
 from ..errors import FfbidxError
 from ..run.summary import Summary
+from ..write.atomic import make_directory
 from .answers import Answer, error_answer
 from .dialects import DIALECTS, check_dialect, decoded
+from .door.sockets import Addresses, Sockets
+from .door.steady import steady
+from .door.waiting import Received, Waiting
 from .frames import Placing
 from .messages import Control, End, Frame, Message, MessageError, Start
 from .one_run import LiveJob, OneRun
 from .request import BATCH_SIZE, FEW, ServeRequest
-from .sockets import Addresses, Sockets
 from .state import LiveState
-from .waiting import Received, Waiting
 
 LOOK = 0.25
 """Time in seconds between checks of the clock and of signals while nothing comes."""
@@ -87,8 +89,10 @@ class Server:
         addresses.check(bool(request.keys))
         self._devices = open_devices(request.backend, request.device, request.threads)
         try:
-            if not request.has_output_for_each_run:
-                # An output that cannot be used must raise its error now, not when the first frame comes.
+            # An output that cannot be used must raise its error now, not when the first frame comes.
+            if request.has_output_for_each_run:
+                make_directory(request.folder_of_runs)
+            else:
                 self._run = self._begin("")
             self._warm_up()
             self.sockets = Sockets(
@@ -102,8 +106,9 @@ class Server:
             self.sockets.start()
             if lines is not None:
                 threading.Thread(target=self._read, args=(lines,), name="ffbidx lines", daemon=True).start()
-            ready()
-            self._loop()
+            with steady():
+                ready()
+                self._loop()
         finally:
             self._close()
         return self.summaries
@@ -146,11 +151,14 @@ class Server:
         request = self._request
         assert self._devices is not None
         self.state.run(name)
+        output = request.output_of(name)
+        if request.has_output_for_each_run:
+            make_directory(os.path.dirname(output) or ".")
         return OneRun(
             self._job,
             self._devices,
             name,
-            output=request.output_of(name),
+            output=output,
             overwrite=request.overwrite,
             resume=request.resume,
             learning_devices=self._learning_devices,

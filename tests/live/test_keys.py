@@ -9,7 +9,7 @@ import pytest
 import zmq
 
 from ffbidx_core.errors import InputError, UsageError
-from ffbidx_core.live.keys import make_keys, use_client_keys
+from ffbidx_core.live.door.keys import make_keys, use_client_keys
 from tests.helpers.live.server import Client, message, serving
 
 

@@ -117,13 +117,13 @@ def test_one_cell_with_two_lattices_is_refused_as_index_refuses_it():
 
 
 def test_runs_begin_and_end_as_the_stream_says(tmp_path):
-    with serving(output=str(tmp_path / "{run}.h5")) as server, Client(server) as client:
+    with serving(output=str(tmp_path / "new" / "{run}.h5")) as server, Client(server) as client:
         client.send(
             Start("one"), message(0, "one"), message(1, "one"), End("one"), message(0, "two/../x"), message(2, "one")
         )
         found = client.answers(6)
     assert [a["type"] for a in found] == ["started", "answer", "answer", "ended", "answer", "error"]
-    assert [len(ffbidx_core.read_results(tmp_path / name)) for name in ("one.h5", "two_.._x.h5")] == [2, 1]
+    assert [len(ffbidx_core.read_results(tmp_path / "new" / name)) for name in ("one.h5", "two_.._x.h5")] == [2, 1]
     assert [s.complete for s in server.summaries] == [True, False]
 
 

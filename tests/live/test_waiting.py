@@ -1,7 +1,7 @@
 import time
 
+from ffbidx_core.live.door.waiting import Received, Waiting
 from ffbidx_core.live.messages import End, Frame
-from ffbidx_core.live.waiting import Received, Waiting
 
 
 def received(message) -> Received:

@@ -40,7 +40,7 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
     or with Ctrl-C; after Ctrl-C the same command with --resume continues it.
     """
     with live_packages():
-        from ffbidx_core.live.keys import make_keys as make
+        from ffbidx_core.live.door.keys import make_keys as make
         from ffbidx_core.live.server import Server
         from ffbidx_core.live.web import Page
 

@@ -47,7 +47,7 @@ class CpuThreads(OnHost):
         if self._pool is None or n_frames <= fewest:
             task(0, n_frames)
             return
-        # Two ranges for each thread, so that no thread waits long for the last one.
-        size = min(max(-(-n_frames // (2 * self.threads)), fewest), MOST_PER_TASK)
+        # Four ranges for each thread, so that no thread waits long for the last one.
+        size = min(max(-(-n_frames // (4 * self.threads)), fewest), MOST_PER_TASK)
         for _ in self._pool.map(lambda first: task(first, min(first + size, n_frames)), range(0, n_frames, size)):
             pass

@@ -13,11 +13,11 @@ from typing import Any
 import zmq
 import zmq.auth
 
-from ..errors import UsageError
-from .answers import Answer, drop_answer, error_answer
-from .dialects import DIALECTS, Dialect, decoded, own
+from ...errors import UsageError
+from ..answers import Answer, drop_answer, error_answer
+from ..dialects import DIALECTS, Dialect, decoded, own
+from ..messages import LARGEST_MESSAGE, Frame, MessageError
 from .keys import authenticator, use_server_keys
-from .messages import LARGEST_MESSAGE, Frame, MessageError
 from .waiting import Received, Waiting
 
 AT_ONCE = 256

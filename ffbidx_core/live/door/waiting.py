@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .messages import Frame, Message
+from ..messages import Frame, Message
 
 
 @dataclass(frozen=True)

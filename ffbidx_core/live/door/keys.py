@@ -8,7 +8,7 @@ from typing import Any
 import zmq.auth
 from zmq.auth.thread import ThreadAuthenticator
 
-from ..errors import InputError, UsageError
+from ...errors import InputError, UsageError
 
 SERVER, CLIENT = "server", "client"
 """Names of the key files."""
