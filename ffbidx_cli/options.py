@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ import click
 from click.types import StringParamType
 
 from ffbidx_core.parameters import PRESETS, Parameters
+from ffbidx_core.ranges import LARGEST, MOST_FRAMES
 from ffbidx_core.run.request import names_of
 from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Method, Outputs, Where
 
@@ -58,7 +60,22 @@ def section_options(section: type) -> Decorator:
     return decorate
 
 
-TYPES = {"shard": ShareType(), "threads": click.IntRange(min=1)}
+class Finite(click.FloatRange):
+    """The type of a finite number within a range; Click itself takes nan for any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a finite number", param, ctx)
+
+
+COUNT = click.IntRange(min=1, max=LARGEST)
+"""The type of a number of things that are made, drawn or repeated."""
+
+FRAMES = click.IntRange(min=1, max=MOST_FRAMES)
+"""The type of a number of frames, or of lines about them, that are read."""
+
+TYPES = {"shard": ShareType(), "threads": COUNT}
 """Types of options that are checked when they are read, because commands without a request also have them."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import ParameterError
 from .published_parameters import PublishedParameters
-from .ranges import POSITIVE, SHARE, at_least, between, check_values, converted, one_of, param, zero_or
+from .ranges import SHARE, at_least, between, check_values, converted, one_of, param, zero_or
 
 CRYSTALS_THRESHOLD = 0.00075
 """Distance below which the published `crystals` counts a spot as indexed, 1/angstrom."""
@@ -82,7 +82,7 @@ class Parameters(PublishedParameters):
     rigid_steps: int = param(
         0,
         "number of steps of the fit that rotates each cell as a rigid body (0: off)",
-        **at_least(0),
+        **at_least(0, 1000),
         group="search",
         best=7,
         fast=5,
@@ -165,7 +165,7 @@ class Parameters(PublishedParameters):
     strain_prior: float = param(
         0.002,
         "expected size of a crystal's strain (0: learned from the first frames, else 0.002)",
-        **at_least(0),
+        **zero_or(1e-6, 1),
         group="polish",
         best=0.0,
     )
@@ -194,7 +194,7 @@ class Parameters(PublishedParameters):
     learn_geometry: int = param(
         0, "number of first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
     )
-    learn_prior: float = param(0.012, "expected strain while the cell is learned", **POSITIVE, group="learn")
+    learn_prior: float = param(0.012, "expected strain while the cell is learned", **between(1e-6, 1), group="learn")
     learn_rounds: int = param(4, "largest number of rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(
         0.01, "learn from crystals for which at most this many false ones are expected", **SHARE, group="learn"

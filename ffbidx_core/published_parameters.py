@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .ranges import POSITIVE, at_least, between, one_of, param, zero_or
+from .ranges import LARGEST, POSITIVE, at_least, at_most, between, one_of, param, zero_or
 
 METHODS = ("raw", "ifss", "ifse", "ifssr")
 
@@ -45,19 +45,23 @@ class PublishedParameters:
     trimh: float = param(
         0.3, "largest distance that the score distinguishes; a larger one counts as this", **between(0, 0.5)
     )
-    delta: float = param(0.1, "offset in the score's logarithm; lower is more selective")
-    dist1: float = param(0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", best=0.12)
-    dist3: float = param(0.15, "a spot this close to a lattice point counts (0 or less: trimh)", best=0.2)
+    delta: float = param(0.1, "offset in the score's logarithm; lower is more selective", **at_most(LARGEST))
+    dist1: float = param(
+        0.0, "a spot this close to a lattice plane counts (0 or less: trimh)", **at_most(LARGEST), best=0.12
+    )
+    dist3: float = param(
+        0.15, "a spot this close to a lattice point counts (0 or less: trimh)", **at_most(LARGEST), best=0.2
+    )
     num_halfsphere_points: int = param(
         32 * 1024, "number of directions sampled on the half sphere", **at_least(2), fast=16 * 1024
     )
     num_angle_points: int = param(
         0,
         "number of angles sampled about each candidate vector (0: chosen by the spacing of directions)",
-        **at_least(0),
+        **at_least(0, 100_000),
         best=464,
     )
-    n_output_cells: int = param(32, "number of cells kept per frame", **at_least(1), fast=24)
+    n_output_cells: int = param(32, "number of cells kept per frame", **at_least(1, 10_000), fast=24)
     contraction: float = param(
         0.8, "factor by which the refinement's threshold shrinks at each step", **between(0, 1, open=True)
     )

@@ -86,6 +86,8 @@ def check_ranges(request: Any) -> None:
 
 LARGEST = 1_000_000
 """Upper limit of every numeric option that does not declare its own."""
+SHORTEST = 1e-4
+"""Lower limit of wavelengths and of limits of resolution, angstrom; squares of reciprocals do not overflow."""
 MOST_FRAMES = 10**12
 """Upper limit of options that count frames; no input has more."""
 
@@ -159,6 +161,24 @@ def at_least(low: float, most: float = LARGEST) -> dict[str, Any]:
     return {"wanted": f"at least {low:g} and at most {most:.12g}", "check": lambda v: low <= v <= most}
 
 
+def at_most(most: float) -> dict[str, Any]:
+    """The range of numbers up to `most`, which is included."""
+    return {"wanted": f"at most {most:.12g}", "check": lambda v: v <= most}
+
+
+def above_zero(most: float = LARGEST) -> dict[str, Any]:
+    """The range of positive numbers up to `most`, which is included."""
+    return {"wanted": f"above 0 and at most {most:.12g}", "check": lambda v: 0 < v <= most}
+
+
+def within(most: float) -> dict[str, Any]:
+    """The range of numbers from -`most` to `most`; one value or all values of a tuple are checked."""
+    return {
+        "wanted": f"from {-most:.12g} to {most:.12g}",
+        "check": lambda v: all(abs(each) <= most for each in (v if isinstance(v, tuple) else (v,))),
+    }
+
+
 def zero_or(low: float, most: float = LARGEST) -> dict[str, Any]:
     """The range of numbers from `low` to `most`, both included, and 0, which switches the parameter's effect off."""
     return {"wanted": f"0, or at least {low:g} and at most {most:.12g}", "check": lambda v: v == 0 or low <= v <= most}
@@ -178,5 +198,5 @@ def one_of(*words: str) -> dict[str, Any]:
 
 SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
 """The range of fractions of a whole that is not empty."""
-POSITIVE: dict[str, Any] = {"wanted": f"above 0 and at most {LARGEST}", "check": lambda v: 0 < v <= LARGEST}
+POSITIVE: dict[str, Any] = above_zero()
 """The range of positive numbers."""

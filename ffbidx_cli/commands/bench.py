@@ -19,12 +19,8 @@ from ffbidx_core.parameters import PRESETS
     show_default=True,
     help="Preset to measure; repeatable.",
 )
-@click.option(
-    "--frames", type=click.IntRange(min=1), metavar="N", help="Frames per call.  [default: enough for steady numbers]"
-)
-@click.option(
-    "--calls", type=click.IntRange(min=1), metavar="N", help="Timed calls.  [default: enough for steady numbers]"
-)
+@click.option("--frames", type=shared.COUNT, metavar="N", help="Frames per call.  [default: enough for steady numbers]")
+@click.option("--calls", type=shared.COUNT, metavar="N", help="Timed calls.  [default: enough for steady numbers]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on standard output.")
 @shared.debug_option
 def command(
@@ -46,14 +42,16 @@ def command(
     import json
 
     from ffbidx_cli import console, reports
-    from ffbidx_core.benchmark import measure_all, usable_backends
+    from ffbidx_core.benchmark import FRAMES, measure_all, usable_backends
+    from ffbidx_core.devices.memory import memory_of_options
 
     backends = usable_backends(backend, device, threads)
-    rows = list(
-        reports.watched(
-            measure_all(backends, presets, frames, calls), lambda row: ", ".join((row.backend, row.preset, row.frames))
-        )
+    measured = reports.watched(
+        measure_all(backends, presets, frames, calls), lambda row: ", ".join((row.backend, row.preset, row.frames))
     )
+    usual = FRAMES[backends[0].name]
+    with memory_of_options({"frames": (frames or usual, usual)}, "make --frames smaller"):
+        rows = list(measured)
     if as_json:
         console.write_data(json.dumps({"measurements": [row.as_dict() for row in rows]}).encode() + b"\n")
         return

@@ -19,7 +19,7 @@ from ffbidx_core.run.sections import Experiment
 @click.option("-o", "--output", metavar="FILE", help="Write the first cell as a CrystFEL .cell file.")
 @click.option(
     "--frames",
-    type=click.IntRange(min=1),
+    type=shared.COUNT,
     default=200,
     show_default=True,
     metavar="N",
@@ -33,7 +33,7 @@ from ffbidx_core.run.sections import Experiment
 )
 @click.option(
     "--longest",
-    type=click.FloatRange(min=20, max=1000),
+    type=shared.Finite(min=20, max=1000),
     default=300,
     show_default=True,
     metavar="A",

@@ -33,8 +33,10 @@ SOME_FRAMES_BAD = 3
 )
 @click.option("--format", "output_format", metavar="WORD", help="Format of the first output, whatever its suffix.")
 @shared.geometry_options
-@click.option("--max-frames", type=int, metavar="N", help="Stop after this many frames of spots.")
-@click.option("--every", type=int, default=1, show_default=True, metavar="N", help="Take every Nth frame only.")
+@click.option("--max-frames", type=shared.FRAMES, metavar="N", help="Stop after this many frames of spots.")
+@click.option(
+    "--every", type=shared.FRAMES, default=1, show_default=True, metavar="N", help="Take every Nth frame only."
+)
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
 @shared.debug_option
 def command(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ffbidx_cli.options import debug_option, geometry_options
+from ffbidx_cli.options import FRAMES, debug_option, geometry_options
 from ffbidx_core.run.sections import Experiment
 
 SOME_FRAMES_BAD = 3
@@ -19,7 +19,7 @@ SOME_FRAMES_BAD = 3
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @geometry_options
-@click.option("--max-frames", type=int, metavar="N", help="Read only the first N frames of spot files.")
+@click.option("--max-frames", type=FRAMES, metavar="N", help="Read only the first N frames of spot files.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @debug_option
 def command(

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from ffbidx_cli.options import RESULTS, debug_option
+from ffbidx_cli.options import COUNT, RESULTS, debug_option
 
 KINDS = {".png": "png", ".svg": "svg"}
 
@@ -22,9 +22,7 @@ KINDS = {".png": "png", ".svg": "svg"}
     help="Picture to write, .png or .svg, or page to write, .html.  [default: STEM.frameN.png or STEM.frames.html in "
     "the current directory]",
 )
-@click.option(
-    "--max-frames", type=click.IntRange(min=1), metavar="N", help="Number of frames in the page.  [default: 300]"
-)
+@click.option("--max-frames", type=COUNT, metavar="N", help="Number of frames in the page.  [default: 300]")
 @click.option(
     "--open/--no-open",
     "opens",

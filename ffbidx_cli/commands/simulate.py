@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ffbidx_cli.options import debug_option
+from ffbidx_cli.options import COUNT, Finite, debug_option
 from ffbidx_core.model.basis import CENTRINGS
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
 
@@ -64,16 +64,16 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
     "--panels-off",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Finite(min=0, max=1000),
     metavar="PX",
     help="With -g: displace the panels from the positions in the file by PX pixels (rms), in their rigid groups.",
 )
-@click.option("--frames", default=100, show_default=True, type=click.IntRange(min=1), help="Frames to simulate.")
+@click.option("--frames", default=100, show_default=True, type=COUNT, help="Frames to simulate.")
 @click.option(
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=2**63 - 1),
     help="Seed of the random numbers; the same seed gives the same frames.",
 )
 @setting_options
@@ -97,6 +97,7 @@ def command(
     numbers, these are the ends of a range from which each frame draws its own value, unless the help says otherwise.
     """
     from ffbidx_cli.console import working
+    from ffbidx_core.devices.memory import memory_of_options
     from ffbidx_core.errors import UsageError
     from ffbidx_core.simulate import simulate, write_frames
     from ffbidx_core.write.check import check_output
@@ -111,7 +112,12 @@ def command(
     elif panels_off:
         raise UsageError("--panels-off needs a detector of many panels: give its geometry file with -g FILE")
     check_output(output, overwrite)
-    with working("simulating frames"):
+    sizes = {"frames": (frames, 1000), "lattices": (scenario.lattices[1], 10)}
+    sizes["false_spots"] = scenario.false_spots[1], 1000
+    with (
+        memory_of_options(sizes, "the cell has too many reflections: make --d-min larger"),
+        working("simulating frames"),
+    ):
         simulated = simulate(scenario, frames, seed)
         write_frames(output, simulated, overwrite)
     click.echo(f"{output}: {frames} frames, {len(simulated.spots)} spots, {len(simulated.cells)} lattices", err=True)

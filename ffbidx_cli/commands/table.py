@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffbidx_cli.options import RESULTS, as_typed, debug_option
+from ffbidx_cli.options import FRAMES, RESULTS, as_typed, debug_option
 
 if TYPE_CHECKING:
     from ffbidx_core.model.records.results import Results
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("table")
 @click.argument("results", metavar="RESULTS", type=RESULTS)
-@click.option("--max-rows", type=click.IntRange(min=1), metavar="N", help="Show the first N lines only.")
+@click.option("--max-rows", type=FRAMES, metavar="N", help="Show the first N lines only.")
 @click.option("--frames", is_flag=True, help="Show a line for each frame, with the reason why it has no crystal.")
 @click.option("--failed", is_flag=True, help="Show a line for each frame without a crystal, with the reason.")
 @click.option(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
-from ..ranges import asked, at_least, check_ranges
+from ..ranges import SHORTEST, asked, at_least, check_ranges
 from ..run.request import RunRequest, is_auto
 from ..run.sections import Experiment, Method, Where
 
@@ -99,8 +99,12 @@ class Kept:
     save_every: float = asked(
         SAVE_SECONDS, "Save finished frames every S seconds.", **at_least(0), metavar="S", kind=float
     )
-    d_min: float | None = asked(None, "Use spots up to this resolution only.", metavar="A", kind=float)
-    d_max: float | None = asked(None, "Use spots from this resolution on only.", metavar="A", kind=float)
+    d_min: float | None = asked(
+        None, "Use spots up to this resolution only.", **at_least(SHORTEST), metavar="A", kind=float
+    )
+    d_max: float | None = asked(
+        None, "Use spots from this resolution on only.", **at_least(SHORTEST), metavar="A", kind=float
+    )
     batch_size: int | None = asked(
         None, "Largest number of frames that are computed together.", **at_least(1), metavar="N", kind=int
     )

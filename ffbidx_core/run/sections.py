@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..parameters import OPEN_TIMEOUT, PRESETS, SAVE_SECONDS
-from ..ranges import MOST_FRAMES, POSITIVE, asked, at_least, check_ranges, one_of
+from ..ranges import LARGEST, MOST_FRAMES, POSITIVE, SHORTEST, asked, at_least, check_ranges, one_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,16 +53,14 @@ class Inputs:
     d_min: float | None = asked(
         None,
         "Use spots up to this resolution only.",
-        f"{POSITIVE['wanted']}, in angstrom",
-        check=POSITIVE["check"],
+        **at_least(SHORTEST),
         metavar="A",
         kind=float,
     )
     d_max: float | None = asked(
         None,
         "Use spots from this resolution on only.",
-        f"{POSITIVE['wanted']}, in angstrom",
-        check=POSITIVE["check"],
+        **at_least(SHORTEST),
         metavar="A",
         kind=float,
     )
@@ -131,6 +129,7 @@ class Experiment:
     beam_centre: tuple[float, float] | None = asked(
         None,
         "Shift the detector so that the beam meets its first panel here, in pixels from the corner of its first pixel.",
+        **within(LARGEST),
         metavar="FS SS",
         kind=float,
         numbers=2,
@@ -156,8 +155,8 @@ class Experiment:
     wavelength: float | None = asked(
         None,
         "Wavelength.",
-        f"above 0 and at most {LONGEST_WAVELENGTH:g} A",
-        check=lambda v: 0 < v <= LONGEST_WAVELENGTH,
+        f"at least {SHORTEST:g} and at most {LONGEST_WAVELENGTH:g} A",
+        check=lambda v: SHORTEST <= v <= LONGEST_WAVELENGTH,
         metavar="A",
         kind=float,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,29 +14,21 @@ from ..errors import ParameterError
 from ..model.basis import CENTRINGS
 from ..model.cell import Array, cell_from_parameters
 from ..model.detector.pixels import FlatDetector
+from ..ranges import LARGEST, SHORTEST, above_zero, at_least, between, within
 from .many_panels import ManyPanels, SimulatedDetector
 
 FALSE_PLACES = ("detector", "resolution")
 """Distributions of false spots: uniform over the area of the detector, or uniform over 1/d."""
 
-_CHECKS: dict[str, Callable[[Any], bool]] = {
-    "above 0": lambda v: v > 0,
-    "at least 0": lambda v: v >= 0,
-    "between 0 and 1": lambda v: 0 <= v <= 1,
-    "between -0.5 and 0.5": lambda v: -0.5 <= v <= 0.5,
-    "at least 1": lambda v: v >= 1,
-    "any": lambda v: True,
-}
+
+def _setting(default: Any, help: str, *, wanted: str = "", check: Callable[[Any], bool] | None = None) -> Any:
+    """A field whose numbers must all be in the range that `wanted` describes and `check` tests."""
+    return field(default=default, metadata={"wanted": wanted, "check": check, "help": help, "range": False})
 
 
-def _setting(default: Any, wanted: str, help: str) -> Any:
-    """A field whose numbers must all be in the range `wanted`."""
-    return field(default=default, metadata={"wanted": wanted, "help": help, "range": False})
-
-
-def _range(default: Any, wanted: str, help: str) -> Any:
+def _range(default: Any, help: str, *, wanted: str, check: Callable[[Any], bool]) -> Any:
     """A field of two numbers, which are the ends of a range."""
-    return field(default=default, metadata={"wanted": wanted, "help": help, "range": True})
+    return field(default=default, metadata={"wanted": wanted, "check": check, "help": help, "range": True})
 
 
 @dataclass(frozen=True)
@@ -59,49 +50,51 @@ class Scenario:
     """
 
     cells: tuple[tuple[float, ...], ...]
-    centring: str = _setting("P", "", "lattice centring; the cells are conventional cells")
+    centring: str = _setting("P", "lattice centring; the cells are conventional cells")
 
-    wavelength: float = _setting(1.0, "above 0", "wavelength (A)")
-    distance: float = _setting(200.0, "above 0", "distance of the detector (mm)")
-    pixel_size: float = _setting(75.0, "above 0", "edge of a pixel (um)")
-    detector_size: tuple[int, int] = _setting((4148, 4362), "at least 1", "pixels along x and y")
-    beam_centre: tuple[float, float] | None = _setting(None, "any", "beam centre in pixels; default: the middle")
-    d_min: float = _setting(2.0, "above 0", "limit of high resolution (A)")
-    d_max: float = _setting(50.0, "above 0", "limit of low resolution, given by the beam stop (A)")
+    wavelength: float = _setting(1.0, "wavelength (A)", **at_least(SHORTEST, 100))
+    distance: float = _setting(200.0, "distance of the detector (mm)", **above_zero(100_000))
+    pixel_size: float = _setting(75.0, "edge of a pixel (um)", **above_zero(100_000))
+    detector_size: tuple[int, int] = _setting((4148, 4362), "pixels along x and y", **at_least(1))
+    beam_centre: tuple[float, float] | None = _setting(
+        None, "beam centre in pixels; default: the middle", **within(LARGEST)
+    )
+    d_min: float = _setting(2.0, "limit of high resolution (A)", **at_least(SHORTEST))
+    d_max: float = _setting(50.0, "limit of low resolution, given by the beam stop (A)", **at_least(SHORTEST))
 
     spot_radius: float = _setting(
-        0.0015, "above 0", "largest distance from the Ewald sphere at which lattice points are seen (1/A)"
+        0.0015, "largest distance from the Ewald sphere at which lattice points are seen (1/A)", **above_zero(1)
     )
-    mosaicity: float = _setting(0.0, "at least 0", "mosaicity, which times |q| is added to the spot radius (rad)")
+    mosaicity: float = _setting(0.0, "mosaicity, which times |q| is added to the spot radius (rad)", **at_least(0, 1))
     # The value is below that of a crystal, because peaks must stand out of a background that also falls off. With 4,
     # the 30 strongest spots of lysozyme have the resolutions of peaks found on real stills.
-    b_factor: float = _setting(4.0, "at least 0", "intensities fall as exp(-B / (2 d^2)) (A^2)")
-    lattices: tuple[int, int] = _range((1, 1), "at least 0", "lattices on a frame")
+    b_factor: float = _setting(4.0, "intensities fall as exp(-B / (2 d^2)) (A^2)", **at_least(0, 10_000))
+    lattices: tuple[int, int] = _range((1, 1), "lattices on a frame", **at_least(0, 1000))
     lattice_scale: tuple[float, float] = _range(
-        (0.3, 1.0), "above 0", "intensity of further lattices relative to the first"
+        (0.3, 1.0), "intensity of further lattices relative to the first", **above_zero()
     )
-    cell_spread: float = _setting(0.0, "between 0 and 1", "relative scatter of a, b, c of a crystal (rms)")
-    angle_spread: float = _setting(0.0, "at least 0", "scatter of the cell angles of a crystal (degrees rms)")
-    blank_share: float = _setting(0.0, "between 0 and 1", "share of frames without a crystal")
+    cell_spread: float = _setting(0.0, "relative scatter of a, b, c of a crystal (rms)", **between(0, 1))
+    angle_spread: float = _setting(0.0, "scatter of the cell angles of a crystal (degrees rms)", **at_least(0, 90))
+    blank_share: float = _setting(0.0, "share of frames without a crystal", **between(0, 1))
 
     n_spots: tuple[int, int] | None = _range(
-        (60, 120), "at least 0", "number of spots on a frame; the strongest are kept"
+        (60, 120), "number of spots on a frame; the strongest are kept", **at_least(0)
     )
-    false_share: tuple[float, float] = _range((0.0, 0.0), "between 0 and 1", "share of these spots that are false")
-    false_spots: tuple[int, int] = _range((0, 0), "at least 0", "number of further false spots")
-    false_place: str = _setting(
-        "detector", "", "distribution of false spots: uniform over the detector's area or over 1/d"
+    false_share: tuple[float, float] = _range((0.0, 0.0), "share of these spots that are false", **between(0, 1))
+    false_spots: tuple[int, int] = _range((0, 0), "number of further false spots", **at_least(0))
+    false_place: str = _setting("detector", "distribution of false spots: uniform over the detector's area or over 1/d")
+    position_noise: float = _setting(
+        0.6, "noise of spot positions along x and along y (pixels rms)", **at_least(0, 10_000)
     )
-    position_noise: float = _setting(0.6, "at least 0", "noise of spot positions along x and along y (pixels rms)")
 
     cell_error: tuple[float, float, float] = _setting(
-        (0.0, 0.0, 0.0), "between -0.5 and 0.5", "relative errors of a, b, c of the input cell"
+        (0.0, 0.0, 0.0), "relative errors of a, b, c of the input cell", **between(-0.5, 0.5)
     )
     distance_error: float = _setting(
-        0.0, "between -0.5 and 0.5", "relative error of the distance with which spots are computed"
+        0.0, "relative error of the distance with which spots are computed", **between(-0.5, 0.5)
     )
     beam_centre_error: tuple[float, float] = _setting(
-        (0.0, 0.0), "any", "error in pixels of the beam centre with which spots are computed"
+        (0.0, 0.0), "error in pixels of the beam centre with which spots are computed", **within(LARGEST)
     )
 
     panels: ManyPanels | None = None
@@ -128,12 +121,12 @@ class Scenario:
         _ = self.true_cells
 
     def _check(self, f: dataclasses.Field[Any]) -> None:
-        value, wanted = getattr(self, f.name), f.metadata.get("wanted")
-        if not wanted or value is None:
+        value, check = getattr(self, f.name), f.metadata.get("check")
+        if check is None or value is None:
             return
         numbers = value if isinstance(value, tuple) else (value,)
-        if not all(math.isfinite(v) and _CHECKS[wanted](v) for v in numbers):
-            raise ParameterError(f.name, value, f"finite, {wanted}")
+        if not all(check(v) for v in numbers):
+            raise ParameterError(f.name, value, f.metadata["wanted"])
         if f.metadata["range"] and numbers[0] > numbers[1]:
             raise ParameterError(f.name, value, "the smaller number first")
 

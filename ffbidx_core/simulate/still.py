@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ParameterError
+from ..errors import CellError, ParameterError
 from ..model.basis import is_allowed
 from ..model.cell import Array, cell_from_parameters, reciprocal
 from ..model.ewald import indices_near_sphere
@@ -119,7 +119,13 @@ def _crystals(scenario: Scenario, n: int, rng: np.random.Generator) -> tuple[Arr
         parameters = np.array(scenario.cells[kind], dtype=np.float64)
         parameters[:3] *= 1 + scenario.cell_spread * rng.standard_normal(3)
         parameters[3:] += scenario.angle_spread * rng.standard_normal(3)
-        cells[i] = cell_from_parameters(parameters) @ random_rotation(rng)
+        try:
+            cells[i] = cell_from_parameters(parameters) @ random_rotation(rng)
+        except CellError:
+            name = "angle_spread" if scenario.angle_spread > 0 else "cell_spread"
+            raise ParameterError(
+                name, getattr(scenario, name), "smaller: it makes angles and lengths of no cell"
+            ) from None
     return cells, kinds
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from ffbidx_core.learn.multiples import as_conventional, find_multiple, functionals, with_vector, without_vectors
+from ffbidx_core.learn.multiples import (
+    as_conventional,
+    find_multiple,
+    functionals,
+    with_vector,
+    without_multiples,
+    without_vectors,
+)
 from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
 from tests.helpers.misfits import crystals_of
@@ -76,3 +83,11 @@ def test_two_lattices_on_a_frame_are_no_multiple():
         crystals, cells=crystals.cells[first], input_cell=crystals.input_cell[first], crystal_offsets=np.arange(41)
     )
     assert find_multiple(alone, 0) is None
+
+
+def test_spots_in_one_plane_make_no_cell_a_multiple():
+    h, k = np.mgrid[-9:10, -9:10].reshape(2, -1)
+    hkl = np.column_stack([h, k, np.zeros_like(h)])
+    cell = cell_from_parameters((40.0, 50.0, 60.0, 90.0, 90.0, 90.0))
+    assert without_multiples(hkl, cell)[1] == 1
+    assert without_multiples(hkl[h == 0], cell)[1] == 1

@@ -9,6 +9,7 @@ import click
 
 from ffbidx_cli import options as shared
 from ffbidx_cli.commands.live.packages import live_packages
+from ffbidx_core.ranges import LARGEST
 from ffbidx_core.run.sections import Experiment
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ LOST = 3
 )
 @click.option("--no-answers", is_flag=True, help="Send only.")
 @click.option(
-    "--rate", default=100.0, show_default=True, type=click.FloatRange(min=0), metavar="N",
+    "--rate", default=100.0, show_default=True, type=shared.Finite(min=0, max=LARGEST), metavar="N",
     help="Frames per second; 0: as fast as possible.",
 )  # fmt: skip
 @click.option(
@@ -39,8 +40,8 @@ LOST = 3
     help="Dialect of the messages.",
 )  # fmt: skip
 @click.option("--run", default="replay", show_default=True, metavar="NAME", help="Name of the run.")
-@click.option("--max-frames", type=click.IntRange(min=1), metavar="N", help="Stop after this many frames.")
-@click.option("--repeat", default=1, show_default=True, type=click.IntRange(min=1), help="Send the inputs N times.")
+@click.option("--max-frames", type=shared.FRAMES, metavar="N", help="Stop after this many frames.")
+@click.option("--repeat", default=1, show_default=True, type=shared.COUNT, help="Send the inputs N times.")
 @click.option("--keys", metavar="DIR", help="Folder with the keys of a client, made by `ffbidx serve --make-keys`.")
 @shared.geometry_options
 @click.option("--json", "as_json", is_flag=True, help="Print counts and delays as JSON on standard output.")
@@ -71,12 +72,15 @@ def command(
     """
     with live_packages():
         from ffbidx_core.live.replay import replay
+        from ffbidx_core.read import expand_inputs
 
     def show(state: Replayed) -> None:
         if not quiet:
             click.echo(f"{state.sent} sent, {state.answered} answered, {state.dropped} dropped", err=True)
 
-    geometry = Experiment(**experiment).chosen([])[0] if experiment.get("geometry") else None
+    changes = {name: value for name, value in experiment.items() if value is not None}
+    # Without a file, the geometry of the first input is changed.
+    geometry = Experiment(**changes).chosen([source.path for source in expand_inputs(inputs)])[0] if changes else None
     with signals.stoppable() as stop:
         done = replay(
             inputs,
