@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..parameters import SAVE_SECONDS
-from ..read.files.content import check_is_there
-from ..read.files.inputs import STANDARD_INPUT, Source, expand_inputs, names_to_follow
+from ..read.files.content import check_are_there
+from ..read.files.inputs import STANDARD_INPUT, Source, expand_inputs, named_again, names_to_follow
 from ..read.files.probe import Prober, prober_of
 from ..write.check import WAYS_ON, check_output
 from ..write.formats.names import RESULTS_FILE, TO_STDOUT, WITH_PIXELS, files_of, formats_of, names_of_share
@@ -213,8 +213,7 @@ def _check_files(request: RunRequest, sources: Sequence[Source], named: bool, wr
     InputError, CellError, UsageError, OutputError
         As the run would raise them, once it has read so far.
     """
-    if len(sources) == 1:
-        check_is_there(sources[0].path)
+    check_are_there(source.path for source in sources)
     input_cells_of(request)
     files = _files_written(_outputs_of(request, sources, named))
     if writes:
@@ -286,6 +285,7 @@ def _job_of(
         follow=follower,
         arrays=None if request.spots is None else SpotArrays(request.spots, request.offsets),
         prober=prober,
+        notes=tuple(named_again(sources) if follower is None else ()),
     )
     job = job.with_cells(cells)
     if find is not None and request.finds_cell:

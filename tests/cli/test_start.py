@@ -19,6 +19,7 @@ print(status, *sorted(set(sys.modules) & set({large})))
 """
 ERRORS = {
     "an input that is not there": (2, ["index", "nowhere.h5", "--cell", MONO]),
+    "several inputs that are not there": (5, ["index", "nowhere.h5", "never.h5", "--cell", MONO]),
     "an input of another name": (2, ["index", "nowhere.h5//3", "--cell", MONO]),
     "a cell file that is not there": (2, ["index", "spots.h5", "--cell", "nowhere.cell"]),
     "a cell with numbers missing": (2, ["index", "spots.h5", "--cell", "79,79,38"]),
@@ -51,6 +52,12 @@ def test_a_missing_input_is_an_error_before_the_output_and_the_geometry_are_look
     (tmp_path / "run.h5").touch()
     arguments = ["--cell", MONO, "-o", "run.h5", "-g", "nowhere.geom"]
     assert run("index", "nowhere.h5", *arguments).is_one_line_error(2, "nowhere.h5", "no such file")
+
+
+def test_several_missing_inputs_are_named_and_counted(run):
+    ran = run("index", "a.h5", "b.h5//3", "c.h5", "--cell", MONO)
+    assert ran.is_one_line_error(5, "a.h5", "no such file", "none of the 2 other inputs is there")
+    assert run("index", "a.h5", "b.h5", "--cell", MONO).is_one_line_error(5, "a.h5", "the other input is not there")
 
 
 def test_what_writes_nothing_minds_no_output(run, spots_file, tmp_path):

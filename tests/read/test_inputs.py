@@ -5,6 +5,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.read import Source, expand_inputs
+from ffbidx_core.read.files.inputs import named_again
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +111,17 @@ def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     with pytest.raises(InputError, match="standard input: names no inputs"):
         expand_inputs(["-"])
+
+
+@pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (["a.h5", "b.h5", "a.h5//3"], ["a.h5"]),
+        (["a.h5//3", "a.h5"], ["a.h5"]),
+        (["a.h5", "./a.h5", "x/../a.h5"], ["./a.h5"]),
+        (["a.h5//3", "a.h5//4", "a.h5//3"], ["a.h5"]),
+        (["a.h5", "b/a.h5", "c.h5//3", "c.h5//4"], []),
+    ],
+)
+def test_files_named_twice_are_noted_once(names, noted):
+    assert [note.partition(":")[0] for note in named_again(expand_inputs(names))] == noted

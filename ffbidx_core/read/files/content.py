@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections.abc import Iterable
 
-from ...errors import InputError
+from ...errors import InputError, NothingProcessed
 from .compressed import errors_of_file, is_gzip, open_plain
 
 LARGEST_TEXT = 64 * 2**20
@@ -41,6 +42,28 @@ def check_is_there(path: str) -> None:
         raise InputError(repr(path), "is not a file name") from None
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def check_are_there(paths: Iterable[str]) -> None:
+    """Check that a file exists, or at least one of several; without paths nothing is checked.
+
+    Raises
+    ------
+    InputError
+        If there is one path, and no file.
+    NothingProcessed
+        If there are several paths, and no file.
+    """
+    names = list(dict.fromkeys(paths))
+    if names and not any(map(os.path.lexists, names)):
+        try:
+            check_is_there(names[0])
+        except InputError as error:
+            if len(names) == 1:
+                raise
+            n = len(names) - 1
+            others = "the other input is" if n == 1 else f"none of the {n} other inputs is"
+            raise NothingProcessed(f"{error}; {others} {'not ' if n == 1 else ''}there") from None
 
 
 def read_text(path: str, largest: int = LARGEST_TEXT) -> str | None:

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ...errors import InputError, UsageError
@@ -73,6 +73,24 @@ def expand_inputs(arguments: Iterable[str]) -> list[Source]:
         else:
             sources += _sources(argument)
     return sources
+
+
+def named_again(sources: Iterable[Source]) -> Iterator[str]:
+    """Yield a note on each file of which a frame is named more than once and so has several rows in the results."""
+    sources = list(sources)
+    whole = {_place(source.path) for source in sources if source.index is None and not source.event}
+    seen: set[tuple[str, int | None, str]] = set()
+    noted: set[str] = set()
+    for source in sources:
+        path, key = _place(source.path), (_place(source.path), source.index, source.event)
+        if (key in seen or (path in whole and key != (path, None, ""))) and path not in noted:
+            noted.add(path)
+            yield f"{source.path}: frames of this file are named more than once; they are indexed and counted each time"
+        seen.add(key)
+
+
+def _place(path: str) -> str:
+    return os.path.abspath(path)
 
 
 def names_to_follow(arguments: Iterable[str]) -> list[str]:
