@@ -104,7 +104,7 @@ def offline_kernels() -> Finding:
     try:
         found = compile_kernels(OFFLINE_ARCHITECTURE)
     except CompilerMissing as error:
-        return Finding("GPU kernels", State.ABSENT, f"not compiled, because there is no GPU; {error}")
+        return Finding("GPU kernels", State.ABSENT, "not needed without a GPU", {**data, "compiler": str(error)})
     except ValueError as error:
         return Finding("GPU kernels", State.ATTENTION, f"do not compile: {error}", data)
     seconds = time.perf_counter() - start
