@@ -23,6 +23,7 @@ from ffbidx_cli.sentences import print_sentence
 from ffbidx_cli.tables import numbers
 from ffbidx_core.errors import OutputError
 from ffbidx_core.model.cell import PARAMETER_NAMES
+from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
 from ffbidx_core.write.ledger import Ledger
@@ -160,13 +161,20 @@ def progress_line(
         first, then crystals, the numbers in brackets, the time left, the speed, the share. None: all are shown.
     """
     if event.to_learn is not None:
-        return f"{event.to_learn} frames, waiting for more to learn the cell from"
+        return f"{counted(event.to_learn, 'frame')}, waiting for more to learn the cell from"
     rate = (event.frames - event.before) / event.seconds if event.seconds > 0 else 0.0
     # Each part has its rank of importance, 0 the highest; the parts are in the order in which they are shown.
-    parts = [(0, f"{event.frames}{'' if event.total is None else f'/{event.total}'} frames")]
+    done = (
+        f"{event.frames}/{counted(event.total, 'frame')}" if event.total is not None else counted(event.frames, "frame")
+    )
+    parts = [(0, done)]
     if event.frames:
         lately = "" if indexed is None else f" ({indexed:.1%} in the last minute)"
-        parts += [(1, f"{event.indexed / event.frames:.1%} indexed"), (5, lately), (6, f"{event.crystals} crystals")]
+        parts += [
+            (1, f"{event.indexed / event.frames:.1%} indexed"),
+            (5, lately),
+            (6, counted(event.crystals, "crystal")),
+        ]
         parts += [
             (2, f"{rate if now is None else now:.1f} frames/s"),
             (4, "" if now is None else f" (mean {rate:.1f})"),
@@ -214,7 +222,7 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
             table.add_row("spread", *numbers(cell.spread, 3))
         console.print(table)
     if len(summary.cells) > MOST_CELLS:
-        console.print(f"and {len(summary.cells) - MOST_CELLS} further input cells")
+        console.print(f"and {counted(len(summary.cells) - MOST_CELLS, 'further input cell')}")
     if summary.doubt:
         print_sentence(console, f"doubt: {summary.doubt}")
     for problem in summary.problems:

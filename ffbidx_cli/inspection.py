@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from ffbidx_core.nouns import counted
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
 
 WIDTH = 40
@@ -41,7 +42,7 @@ def _geometry(report: SpotsReport) -> str:
     if report.panels == 0:
         return "none: spots in reciprocal space"
     shift = {None: "unknown", True: "added", False: "not added"}[report.half_pixel_shift]
-    parts = [f"{report.panels} panel{'s' if report.panels > 1 else ''}; half a pixel: {shift}"]
+    parts = [f"{counted(report.panels, 'panel')}; half a pixel: {shift}"]
     if report.wavelength is not None and report.distance is not None:
         parts.append(f"first frame: {report.wavelength:.5f} A, {report.distance:.3f} mm")
     return "; ".join(parts)
@@ -56,7 +57,7 @@ def show_results(console: Console, report: ResultsReport) -> None:
     others = {name: n for name, n in report.status.items() if n and name != "indexed"}
     if others:
         facts.add_row("", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items()))
-    facts.add_row("crystals", ", ".join(f"{n} frames with {k}" for k, n in report.crystals_per_frame))
+    facts.add_row("crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame))
     for number, cell in enumerate(report.cells):
         for name in ("given", "learned", "median"):
             if cell[name] is not None:
@@ -64,7 +65,7 @@ def show_results(console: Console, report: ResultsReport) -> None:
                 what = f"median of {cell['crystals']}" if name == "median" else name
                 facts.add_row(f"cell {number}, {what}{lattice}", _cell(cell[name]))
     if report.panels:
-        facts.add_row("geometry", f"{report.panels} panel{'s' if report.panels > 1 else ''}")
+        facts.add_row("geometry", f"{counted(report.panels, 'panel')}")
     facts.add_row("spots", "kept here" if report.keeps_spots else "in the inputs of the run")
     if report.half_pixel_shift:
         facts.add_row("half a pixel", "added" if report.half_pixel_shift == "yes" else "not added")

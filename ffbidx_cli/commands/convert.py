@@ -10,6 +10,7 @@ import click
 
 from ffbidx_cli import options as shared
 from ffbidx_core.errors import UsageError
+from ffbidx_core.nouns import counted
 from ffbidx_core.run.sections import Experiment
 
 if TYPE_CHECKING:
@@ -126,5 +127,5 @@ def _convert_spots(
     data = b"".join(writer.pieces())
     for output in chosen:
         write_file(output, data, overwrite)
-        click.echo(f"{output}: {writer.n_frames} frames, {writer.n_spots} spots", err=True)
+        click.echo(f"{output}: {counted(writer.n_frames, 'frame')}, {counted(writer.n_spots, 'spot')}", err=True)
     return SOME_FRAMES_BAD if writer.n_unreadable else 0

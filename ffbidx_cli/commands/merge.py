@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from ffbidx_cli.options import debug_option
+from ffbidx_core.nouns import counted
 
 
 @click.command("merge")
@@ -30,4 +31,4 @@ def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bo
     with working("joining the results"):
         ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)
     state = "complete" if ending.complete else "incomplete"
-    click.echo(f"{state} results of {len(results)} files: {output}", err=True)
+    click.echo(f"{state} results of {counted(len(results), 'file')}: {output}", err=True)

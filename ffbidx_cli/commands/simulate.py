@@ -9,6 +9,7 @@ import click
 
 from ffbidx_cli.options import COUNT, Finite, debug_option
 from ffbidx_core.model.basis import CENTRINGS
+from ffbidx_core.nouns import counted
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
 
 WORDS = {"centring": CENTRINGS, "false_place": FALSE_PLACES}
@@ -120,7 +121,11 @@ def command(
     ):
         simulated = simulate(scenario, frames, seed)
         write_frames(output, simulated, overwrite)
-    click.echo(f"{output}: {frames} frames, {len(simulated.spots)} spots, {len(simulated.cells)} lattices", err=True)
+    click.echo(
+        f"{output}: {counted(frames, 'frame')}, {counted(len(simulated.spots), 'spot')}, "
+        f"{counted(len(simulated.cells), 'lattice')}",
+        err=True,
+    )
 
 
 def _on_panels(scenario: Scenario, path: str, off: float, seed: int) -> Scenario:
@@ -156,5 +161,5 @@ def _cell(text: str) -> tuple[float, ...]:
     except ValueError:
         return tuple(cell_parameters(read_cell(text)).tolist())
     if len(numbers) != 6:
-        raise UsageError(f"--cell {text}: has {len(numbers)} numbers, a cell has 6: a,b,c,alpha,beta,gamma")
+        raise UsageError(f"--cell {text}: has {counted(len(numbers), 'number')}, a cell has 6: a,b,c,alpha,beta,gamma")
     return numbers

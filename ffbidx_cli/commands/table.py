@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffbidx_cli.options import FRAMES, RESULTS, as_typed, debug_option
+from ffbidx_core.nouns import counted
 
 if TYPE_CHECKING:
     from ffbidx_core.model.records.results import Results
@@ -48,8 +49,8 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
         write_data(json_of(records) if wanted == "json" else b"".join(csv_of([records])))
     n_rows = len(chosen_frames(found, failed)) if by_frame else len(found.crystals)
     hidden = 0 if max_rows is None else n_rows - max_rows
-    more = f", {hidden} more {'frames ' if by_frame else ''}not shown" if hidden > 0 else ""
-    click.echo(f"{len(found.crystals)} crystals on {found.n_frames} frames{more}", err=True)
+    more = f", {counted(hidden, 'more frame') + ' ' if by_frame else f'{hidden} more '}not shown" if hidden > 0 else ""
+    click.echo(f"{counted(len(found.crystals), 'crystal')} on {counted(found.n_frames, 'frame')}{more}", err=True)
     if not found.complete and as_typed(results) == results:
         click.echo("The run was stopped before its end.", err=True)
 

@@ -15,6 +15,7 @@ from ..model.basis import PrimitiveCells
 from ..model.records.ragged import evenly
 from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import reduced_cell, same_lattice
+from ..nouns import counted
 from .found import Candidate, CellSearch, FoundCell, Multiple
 from .frames import Frames
 from .metric import Metric, settled_metric
@@ -97,7 +98,10 @@ def find_cells(
         if claim is None:
             break
         found.append(climb.described(claim))
-        show(f"found {found[-1].symmetry.lattice.code}; {len(left)} frames, {found[-1].share:.0%} with a crystal")
+        show(
+            f"found {found[-1].symmetry.lattice.code}; {counted(len(left), 'frame')}, "
+            f"{found[-1].share:.0%} with a crystal"
+        )
         moved = Judge(devices, frames.moved(found[-1].shift))
         left = _without(left, moved(found[-1].primitive, left))
     spots = float(np.median(frames.counts)) if frames.n_frames else 0.0
@@ -153,7 +157,7 @@ class _Climb:
             for reach, pool in pools:
                 if pool.scan is None:
                     continue
-                self.show(f"{min(n, len(order))} frames, vectors up to {reach:g} A: {self._so_far}")
+                self.show(f"{counted(min(n, len(order)), 'frame')}, vectors up to {reach:g} A: {self._so_far}")
                 pool.add(self.backend, self.low, order[pool.done : n])
                 self._judge(reach, pool)
                 if any(claim.is_strong for claim in self.claims):
@@ -165,7 +169,7 @@ class _Climb:
     @property
     def _so_far(self) -> str:
         if not self.claims:
-            return f"no cell yet, at most {self.largest_support} frames agree"
+            return f"no cell yet, {counted(self.largest_support, 'frame')} at most agree on a lattice"
         best = max(self.claims, key=lambda claim: claim.verdict.evidence)
         lengths = " ".join(f"{length:.1f}" for length in np.linalg.norm(best.verdict.cell, axis=1))
         return f"primitive {lengths} A on {best.verdict.share:.0%} of the frames"

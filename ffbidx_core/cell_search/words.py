@@ -8,6 +8,7 @@ import numpy as np
 
 from ..model.cell import PARAMETER_NAMES, cell_parameters
 from ..model.unknown.scan import FEWEST_SPOTS
+from ..nouns import counted
 from .found import CellSearch, FoundCell
 
 FAMILIES = {
@@ -123,7 +124,7 @@ def none_in_words(search: CellSearch) -> str:
     """A sentence that says why no cell was found, and how many frames to try."""
     if search.n_frames == 0:
         return f"no cell: no frame has the required {FEWEST_SPOTS} spots"
-    what = f"no cell in {search.n_frames} frames of {search.median_spots:.0f} spots (median)"
+    what = f"no cell in {counted(search.n_frames, 'frame')} of {search.median_spots:.0f} spots (median)"
     agree = f"at most {search.largest_support} of them agree on a lattice"
     more = next((n for n in ENOUGH_FRAMES if n > 1.5 * search.n_frames), None)
     if more is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..nouns import are, counted
 from .fit import PanelFit
 from .levels import PANEL
 from .refine import FEW_PEAKS, Refinement
@@ -89,8 +90,9 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
         return
     n_levels = int(refined.tree.level.max()) + 1
     yield (
-        f"{n} panels of {n_levels} levels, {fit.n_crystals} crystals, {fit.counts.sum():.0f} peaks: residuals of "
-        f"crystals that were not fitted fall from {gain.before:.3f} to {gain.after:.3f} px, a crystal's by "
+        f"{counted(n, 'panel')} of {counted(n_levels, 'level')}, {counted(fit.n_crystals, 'crystal')}, "
+        f"{counted(round(fit.counts.sum()), 'peak')}: residuals of crystals that were not fitted fall "
+        f"from {gain.before:.3f} to {gain.after:.3f} px, a crystal's by "
         f"{gain.mean:.3f} ± {gain.error:.3f} px."
     )
     rms, most, by, error = moved_by(fit)
@@ -102,7 +104,8 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
     )
     if refined.level != PANEL:
         n_groups = refined.tree.n_nodes - 1
-        moved = f"{n_groups} groups of panels moved, no panel within its group" if n_groups else "no panel moved alone"
+        groups = f"{counted(n_groups, 'group')} of panels moved, no panel within its group"
+        moved = groups if n_groups else "no panel moved alone"
         yield f"With --level {refined.level} {moved}."
     few = [names[i] for i in np.flatnonzero(fit.counts < FEW_PEAKS).tolist()]
     if few and refined.level == PANEL:
@@ -110,9 +113,9 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
         yield f"With fewer than {FEW_PEAKS:.0f} peaks {listed} moved with their group."
     yield UNTOLD
     if refined.first is not None and refined.last is not None:
-        of = len(refined.first.indexed)
+        of, n = len(refined.first.indexed), int(refined.last.indexed.sum())
         yield (
-            f"Of {of} frames {int(refined.last.indexed.sum())} are indexed with the moved panels, "
+            f"Of {counted(of, 'frame')} {n} {are(n)} indexed with the moved panels, "
             f"{int(refined.first.indexed.sum())} without."
         )
 

@@ -19,6 +19,7 @@ from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING
 from ..model.records.reason import FrameReason
 from ..model.records.results import Results
+from ..nouns import counted
 from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from ..read.run_inputs import RunInputs
@@ -56,7 +57,7 @@ def frames_page(path: str, most: int = MOST_FRAMES) -> bytes:
     limit = json.loads(found.header.parameters).get("max_false_rate")
     doubtful = log10(limit) - DOUBTFUL if limit else float("nan")
     frames = [json.dumps(frame, separators=(",", ":")) for frame in _frames(path, chosen, doubtful)]
-    title = f"{PurePath(path).name}: {len(frames)} of {found.n_frames:,} frames"
+    title = f"{PurePath(path).name}: {len(frames)} of {counted(found.n_frames, 'frame', ',')}"
     text = files(__package__).joinpath("browser.html").read_text(encoding="utf-8")
     safe = "[" + ",\n".join(frames).replace("</", "<\\/") + "]"
     return text.replace("TITLE", escape(title)).replace("/*FRAMES*/[]", safe).encode()

@@ -19,6 +19,7 @@ from ..diagnose.columns import RunColumns
 from ..errors import FfbidxError
 from ..model.basis import ChangeOfBasis, as_given, as_primitive
 from ..model.cell import Array, cell_parameters, reciprocal
+from ..nouns import counted
 from .figures import Picture
 from .frame_picture import find_frame, read_spots
 from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure
@@ -60,8 +61,9 @@ def search_pictures(path: str, found: RunColumns, search: Mapping[str, Any]) -> 
     figure, axes = new_figure(8.6, 3.2)
     _draw_candidates(axes, search)
     caption = (
-        f"The search for the unknown cell on {search['frames']} frames (--cell auto): each lattice that several frames "
-        "suggested. Above the dashed line the evidence is enough for a claim; circles: the cells that were taken."
+        f"The search for the unknown cell on {counted(search['frames'], 'frame')} (--cell auto): each lattice that "
+        "several frames suggested. Above the dashed line the evidence is enough for a claim; circles: the cells that "
+        "were taken."
     )
     yield Picture("cell_search", "search", figure, caption, wide=True)
     for number, cell in enumerate(search["cells"]):

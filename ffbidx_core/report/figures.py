@@ -18,6 +18,7 @@ from ..diagnose.columns import RunColumns
 from ..model.cell import PARAMETER_NAMES, Array, cell_parameters
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason, Rung
+from ..nouns import counted
 from .histograms import Histogram, central_edges, count_edges, histogram, rate_along_run
 from .orientations import PoleFigure, wedges
 from .style import FAILED, GREY, INDEXED, LEARNED, new_figure
@@ -98,7 +99,7 @@ def _rate(found: RunColumns) -> Picture:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter(WHOLE)
     files = " Vertical lines: another input file begins." if 0 < len(starts) < MOST_FILES else ""
-    windows = f"windows of {round(found.n_frames / len(rate.share)):,} frames"
+    windows = f"windows of {counted(round(found.n_frames / len(rate.share)), 'frame', ',')}"
     return Picture("rate", "run", figure, f"In {windows}, with the 68 % interval; dashed: the whole run.{files}", True)
 
 

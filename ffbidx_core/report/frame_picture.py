@@ -20,6 +20,7 @@ from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
+from ..nouns import counted
 from ..read.indexed_frames import IndexedFrame, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from ..read.run_inputs import RunInputs
@@ -141,7 +142,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
         name = f"  {frame.name}" if frame.name else ""
         seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
         figure.suptitle(
-            f"frame {number}: {frame.source}//{frame.index}{name}\n{len(_real(frame.spots))} spots; "
+            f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(len(_real(frame.spots)), 'spot')}; "
             f"{_fate(frame, results)}{seen}",
             x=0.01,
             ha="left",

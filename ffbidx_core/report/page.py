@@ -8,6 +8,7 @@ from html import escape
 from pathlib import PurePath
 
 from ..model.cell import PARAMETER_NAMES
+from ..nouns import counted
 from .figures import Picture
 from .report import CellRow, Report
 from .rows import Rows
@@ -127,8 +128,8 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         drawn = _pictures(report, f"orientation{row}")
         found.append((name, drawn and drawn + _HOW_TO_READ))
     found += [
-        ("Crystals", _listed(report.crystals, "crystals", "those that differ most from the others, or are least sure")),
-        ("Frames without a crystal", _listed(report.failed, "frames", "those with most spots")),
+        ("Crystals", _listed(report.crystals, "crystal", "those that differ most from the others, or are least sure")),
+        ("Frames without a crystal", _listed(report.failed, "frame", "those with most spots")),
         ("How it was made", _made(report)),
     ]
     return [(name, content) for name, content in found if content]
@@ -181,13 +182,13 @@ def _listed(table: Rows, what: str, which: str) -> str:
     if not table.rows:
         return ""
     number = (
-        f"All {table.n_all:,} {what}."
+        f"All {counted(table.n_all, what, ',')}."
         if table.n_all == len(table.rows)
-        else (f"{len(table.rows):,} of {table.n_all:,} {what}: {which}. `ffbidx table` has all.")
+        else (f"{len(table.rows):,} of {table.n_all:,} {what}s: {which}. `ffbidx table` has all.")
     )
     head = "".join(f"<th class=n><button>{_text(name)}</button></th>" for name in table.head)
     rows = "".join(f"<tr>{''.join(f'<td class=n>{_text(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
-    field = f"<input type=search placeholder='filter rows' aria-label='Filter the {what}'>"
+    field = f"<input type=search placeholder='filter rows' aria-label='Filter the {what}s'>"
     return (
         f"<div class=card data-table><p>{_text(number)} Click on a title to sort.</p>{field}\n<div class=scroll><table>"
         f"<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></div>\n"
@@ -224,7 +225,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable
 
 def _made(report: Report) -> str:
     files = [(name, f"{n:,}", f"{rate:.1%}") for name, n, rate in report.files]
-    more = f"<p>and {report.files_left_out} further files</p>" if report.files_left_out else ""
+    more = f"<p>and {counted(report.files_left_out, 'further file')}</p>" if report.files_left_out else ""
     parts = [f"<p class=card><code>{_text(report.command)}</code></p>\n"] if report.command else []
     parts.append(f"<div class=card>{_table(('input', 'frames', 'indexed'), files, (1, 2))}{more}</div>\n")
     if report.problems:

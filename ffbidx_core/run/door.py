@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from ..errors import UsageError
 from ..model.records.results import Results
+from ..nouns import counted
 from ..read.results_file import ResultsFile, open_results
 from ..write import ResultsWriter
 from ..write.formats.names import RESULTS_FILE
@@ -45,7 +46,8 @@ class RunResults:
     def __repr__(self) -> str:
         s = self.summary
         whole = "" if s.complete else ", stopped before the end"
-        return f"<{type(self).__name__}: {s.frames} frames, {s.indexed} indexed, {s.crystals} crystals{whole}>"
+        frames, crystals = counted(s.frames, "frame"), counted(s.crystals, "crystal")
+        return f"<{type(self).__name__}: {frames}, {s.indexed} indexed, {crystals}{whole}>"
 
     def __len__(self) -> int:
         return self.summary.frames

@@ -16,6 +16,7 @@ from ..devices.dask_task import PATIENCE, Task
 from ..errors import BackendUnavailable, InputError
 from ..model.records.doubt import Contest
 from ..model.records.frame import Place
+from ..nouns import counted
 from ..read.files.identity import identities
 from ..read.spans import Cut, Cutter
 from ..write.behind import WriteBehind
@@ -91,7 +92,7 @@ def _unless_stopped(account: Account, stop: threading.Event, save: Callable[[], 
         if not stop.is_set():
             save()
             raise BackendUnavailable(
-                f"{error}; with --resume the run continues after the {account.tally.n_frames} frames that are done"
+                f"{error}; with --resume the run continues after the {counted(account.tally.n_frames, 'frame')} done"
             ) from error
 
 

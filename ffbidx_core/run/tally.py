@@ -107,6 +107,8 @@ class Tally:
         if self.n_frames == 0:
             return "the input has no frames: nothing to index"
         first = f"; the first problem: {self.notes.commonest}" if self.notes.kept else ""
+        if self.n_frames == 1:
+            return f"the only frame or file could not be used{first}"
         return f"none of the {self.n_frames} frames and files could be used{first}"
 
     @property

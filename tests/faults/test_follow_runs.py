@@ -223,6 +223,6 @@ def _kill(child) -> bool:
 
 def test_nothing_that_can_be_read(clock, inputs, tmp_path):
     (inputs / "a.h5").write_bytes(b"no spots \xff\0")
-    with pytest.raises(NothingProcessed, match=r"none of the 1 frames and files could be used; .* problem: .*a\.h5"):
+    with pytest.raises(NothingProcessed, match=r"the only frame or file could not be used; .* problem: .*a\.h5"):
         follow(tmp_path / "x.h5")
     assert not (tmp_path / "x.h5").exists()

@@ -17,7 +17,7 @@ MOST_MODULES = 16
 MOST_LINES = 300
 """A file with more lines has more than one trade."""
 
-GROUND = {"errors", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time"}
+GROUND = {"errors", "nouns", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time"}
 """Modules at the top of the core that every room stands on."""
 
 MAY_IMPORT = {

@@ -12,6 +12,7 @@ from ffbidx_cli import options as shared
 from ffbidx_cli.commands.live.packages import live_packages
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.request import Kept, Live, ServeRequest
+from ffbidx_core.nouns import counted
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
@@ -84,4 +85,5 @@ def _line(summary: Summary) -> str:
     share = summary.indexed / summary.frames
     output = f"; {summary.output}" if summary.output else ""
     whole = "" if summary.complete else ", stopped before its end"
-    return f"{summary.frames} frames, {share:.1%} indexed, {summary.crystals} crystals{whole}{output}"
+    crystals = counted(summary.crystals, "crystal")
+    return f"{counted(summary.frames, 'frame')}, {share:.1%} indexed, {crystals}{whole}{output}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ...nouns import are, counted
+
 MOST_NOTES = 200
 """Largest number of notes that a run keeps."""
 MOST_ALIKE = 3
@@ -72,5 +74,5 @@ class Notes:
                 shown.add(kind)
                 lines.append(f"{note} (and {self._counts[kind] - 1} more notes like it)")
         if self._n_others:
-            lines.append(f"{self._n_others} further notes are not shown")
+            lines.append(f"{counted(self._n_others, 'further note')} {are(self._n_others)} not shown")
         return lines

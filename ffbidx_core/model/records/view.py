@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ...errors import ParameterError, UsageError
+from ...nouns import counted
 from ..cell import PARAMETER_NAMES
 from .frame import FrameStatus
 
@@ -24,8 +25,8 @@ def described(results: Any, name: str) -> str:
     n_indexed = int((results.status == FrameStatus.INDEXED).sum())
     whole = "" if results.complete else ", stopped before the end"
     made = f"{results.header.method} on {results.header.device or results.header.backend}"
-    n_crystals = int(results.crystal_offsets[-1])
-    return f"<{name}: {results.n_frames} frames, {n_indexed} indexed, {n_crystals} crystals, {made}{whole}>"
+    frames, crystals = counted(results.n_frames, "frame"), counted(int(results.crystal_offsets[-1]), "crystal")
+    return f"<{name}: {frames}, {n_indexed} indexed, {crystals}, {made}{whole}>"
 
 
 def frames_of(frames: int | slice, n_frames: int) -> tuple[slice, int]:
@@ -39,7 +40,7 @@ def frames_of(frames: int | slice, n_frames: int) -> tuple[slice, int]:
     if not isinstance(frames, slice):
         number = operator.index(frames)
         if not -n_frames <= number < n_frames:
-            raise IndexError(f"frame {number} of {n_frames} frames")
+            raise IndexError(f"frame {number} of {counted(n_frames, 'frame')}")
         number %= n_frames
         return slice(number, number + 1), 1
     begin, end, step = frames.indices(n_frames)

@@ -13,6 +13,7 @@ from ...errors import ArrayError, CellError, InputError, UsageError
 from ...model.basis import CENTRINGS, as_given
 from ...model.cell import Array, cell_from_parameters, cell_parameters, check_cell
 from ...model.lattice import InputCell, Lattice, check_axes
+from ...nouns import counted
 from ..files.content import read_head, read_text
 from ..formats.stream import SIGNATURE, stream_cell
 from ..formats.text import data_lines, numbers
@@ -209,12 +210,12 @@ def _cell_of_numbers(path: str, text: str) -> Array:
         if len(values) > 9:
             raise InputError(path, f"has more numbers than a cell: {_WANTED}", f"line {number}")
     if len(values) not in (6, 9):
-        raise InputError(path, f"has {len(values) or 'no'} numbers: {_WANTED}")
+        raise InputError(path, f"has {counted(len(values), 'number') if values else 'no numbers'}: {_WANTED}")
     return _cell_of(values)
 
 
 def _cell_of(values: list[float]) -> Array:
     """The cell that 6 or 9 numbers describe."""
     if len(values) not in (6, 9):
-        raise CellError(f"has {len(values)} numbers, a cell has 6 or 9")
+        raise CellError(f"has {counted(len(values), 'number')}, a cell has 6 or 9")
     return cell_from_parameters(values) if len(values) == 6 else check_cell(np.reshape(values, (3, 3)))

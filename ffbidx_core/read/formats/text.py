@@ -13,6 +13,7 @@ from ...errors import CellError, InputError
 from ...model.basis import ConventionalCells, as_given
 from ...model.cell import Array, check_cell
 from ...model.detector.panels import Geometry
+from ...nouns import counted
 from ..frames import RawFrames
 
 CELL_NUMBERS = 9
@@ -112,7 +113,7 @@ def parse_spots(path: str, text: str) -> tuple[Array, Array | None, list[str]]:
             notes.append(f"{path}, cell: {_TRANSPOSED}")
     elif 3 < len(words) < CELL_NUMBERS and _have_three(lines[first + 1 :]):
         numbers(path, words, first + 1)
-        notes.append(f"{path}, line {first + 1}: has {len(words)} numbers, all others 3: {_NO_CELL}")
+        notes.append(f"{path}, line {first + 1}: has {counted(len(words), 'number')}, all others 3: {_NO_CELL}")
         first += 1
     return _spots(path, lines, first), cell, notes
 

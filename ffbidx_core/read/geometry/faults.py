@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ...errors import InputError
+from ...nouns import counted
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Faults:
         first, *rest = (_as_one(faults) for faults in alike.values())
         if not rest:
             raise first
-        more = f"and {len(rest)} further fault{'s' if len(rest) > 1 else ''} (ffbidx inspect lists all)"
+        more = f"and {counted(len(rest), 'further fault')} (ffbidx inspect lists all)"
         error = InputError(first.path, f"{first.problem}; {more}", first.place)
         error.further = tuple(rest)
         raise error
@@ -56,4 +57,4 @@ def _as_one(faults: list[InputError]) -> InputError:
     first, n = faults[0], len(faults) - 1
     if n == 0:
         return first
-    return InputError(first.path, f"{first.problem} (and in {n} further place{'s' if n > 1 else ''})", first.place)
+    return InputError(first.path, f"{first.problem} (and in {counted(n, 'further place')})", first.place)

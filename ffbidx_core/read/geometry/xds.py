@@ -13,6 +13,7 @@ from ...model.cell import Array
 from ...model.detector.beam import distance_along_beam
 from ...model.detector.dxtbx import direction_of, rotation_of_beam, vector_of
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
+from ...nouns import counted
 
 CENTRE_OF_FIRST = 0.5
 """Offset in pixels of XDS positions, which count pixel centres from 1, against distances from the outer corner."""
@@ -127,7 +128,7 @@ def _segment(path: str, number: int, fields: Mapping[str, list[float]]) -> _Segm
     lengths = {"SEGMENT": 4, **dict.fromkeys(axes, 3), "SEGMENT_ORGX": 1, "SEGMENT_ORGY": 1, "SEGMENT_DISTANCE": 1}
     for key, n in lengths.items():
         if len(fields.get(key, ())) != n:
-            raise InputError(path, f"its segment {number} has no {key}= with {n} number{'s' if n > 1 else ''}")
+            raise InputError(path, f"its segment {number} has no {key}= with {counted(n, 'number')}")
     pixels, x_axis, y_axis, *others = (fields[key] for key in lengths)
     orgx, orgy, distance = (numbers[0] for numbers in others)
     return _Segment(pixels, (orgx, orgy), distance, x_axis, y_axis)

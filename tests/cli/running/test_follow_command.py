@@ -149,7 +149,7 @@ def test_what_is_wrong_is_said_while_waiting(follow, there):
     process = follow("--stop-after", "5")
     lines = ended(process, 5).splitlines()
     assert lines[1] == "waiting: d/a.h5: holds peaks in detector pixels: give the geometry with -g FILE"
-    assert "none of the 1 frames and files could be used" in lines[-1]
+    assert "the only frame or file could not be used" in lines[-1]
 
 
 def test_outputs_that_need_the_spots_again(run, follow, writer, there, cell_file):

@@ -15,6 +15,7 @@ from ....model.cell import Array, check_cell
 from ....model.detector.panels import Geometry
 from ....model.detector.peaks import DetectorPeaks
 from ....model.records.ragged import offsets_of
+from ....nouns import counted
 from ...files.datasets import errors_of, open_dataset, units_of
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.any import parse_geometry
@@ -78,7 +79,9 @@ class Hdf5File(OpenHdf5):
         self.units_assumed, self._scale = scale is None, scale or 1.0
         self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
         if self._ids is not None and len(self._ids) != self.n_frames and not self.grows:
-            raise InputError(self.path, f"has {len(self._ids)} names for {self.n_frames} frames", "/frame_id")
+            raise InputError(
+                self.path, f"has {counted(len(self._ids), 'name')} for {counted(self.n_frames, 'frame')}", "/frame_id"
+            )
         self._open_per_frame()
         if self.grows:
             self.n_frames = self._n_whole()
@@ -132,13 +135,15 @@ class Hdf5File(OpenHdf5):
         if self._offsets is None:
             if n_spots > MOST_SPOTS:
                 raise InputError(
-                    self.path, f"has {n_spots} spots and no /offsets; a frame has at most {MOST_SPOTS}", "/spots"
+                    self.path,
+                    f"has {counted(n_spots, 'spot')} and no /offsets; a frame has at most {MOST_SPOTS}",
+                    "/spots",
                 )
             return
         if not 0 <= self.n_frames <= MOST_FRAMES:
             raise InputError(
                 self.path,
-                f"has {self.n_frames + 1} numbers; expected one more than there are frames, "
+                f"has {counted(self.n_frames + 1, 'number')}; expected one more than there are frames, "
                 f"of which {MOST_FRAMES} are taken",
                 "/offsets",
             )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ....errors import InputError
 from ....model.cell import Array
 from ....model.detector.panels import Reading
+from ....nouns import counted
 from ...files.datasets import errors_of, find, open_dataset, open_file
 from ..per_frame import SHIFT, Quantity
 
@@ -100,7 +101,9 @@ class InDataset:
         if self._serves_all(dataset):
             return None
         if len(dataset) < file.n_frames and not file.grows:
-            raise InputError(file.path, f"has {len(dataset)} numbers for {file.n_frames} frames", name)
+            raise InputError(
+                file.path, f"has {counted(len(dataset), 'number')} for {counted(file.n_frames, 'frame')}", name
+            )
         return dataset
 
     def _serves_all(self, dataset: h5py.Dataset) -> bool:
