@@ -205,7 +205,20 @@ def _explain(error: Exception, debug: bool) -> tuple[str, int]:
 def _click_message(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     mend = f" (see '{context.command_path} --help')" if context else ""
-    return error.format_message().rstrip(".") + mend
+    text = error.format_message().rstrip(".")
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        text = _no_such_option(error.option_name, error.ctx)
+    return text + mend
+
+
+def _no_such_option(name: str, context: click.Context) -> str:
+    """The message about an option that the command does not have, with the most similar one that it has."""
+    import difflib
+
+    parameters = context.command.get_params(context)
+    known = [each for parameter in parameters for each in (*parameter.opts, *parameter.secondary_opts)]
+    like = difflib.get_close_matches(name, (each for each in known if each.startswith("-")), n=1)
+    return f"no such option {name}{f'; did you mean {like[0]}?' if like else ''}"
 
 
 def _shown(value: Any) -> str:

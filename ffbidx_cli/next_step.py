@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ffbidx_core.model.records.reason import ADVICE, FrameReason
+from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Remedy, Summary
 
 RESULTS_SUFFIXES = (".h5", ".hdf5")
 FEW_INDEXED = 0.5
 """Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
+LIMITS = ("--d-min", "--d-max")
+"""Options that leave out spots because of their resolution."""
 
 
 @dataclass(frozen=True)
@@ -31,34 +34,72 @@ class NextStep:
     why: str
 
 
-def after_run(summary: Summary, arguments: Sequence[str]) -> NextStep:
-    """The next step after a run of `ffbidx` with these arguments."""
+def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str] = ()) -> NextStep:
+    """The next step after a run of `ffbidx` with these arguments; `outputs` are all outputs of the run."""
     if not summary.complete:
         return _resumed(summary, arguments)
-    is_read = summary.output.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(summary.output)
-    of_output = shlex.quote(summary.output) if is_read else ""
+    results = next((path for path in (summary.output, *outputs) if _is_results(path)), "")
     if summary.remedy is not None:
         return NextStep(_with(arguments, summary.remedy), summary.doubt or summary.remedy.why)
+    diagnose = f"ffbidx diagnose {shlex.quote(results)}" if results else _to_results(arguments)
+    needed = "" if results else "; the diagnosis reads a results file, which this makes"
     if summary.doubt:
-        return NextStep(f"ffbidx diagnose {of_output}" if is_read else "", summary.doubt)
+        return NextStep(diagnose, summary.doubt + needed)
     if summary.processed and summary.indexed < FEW_INDEXED * summary.processed:
         found = "no frame" if summary.indexed == 0 else f"only {summary.indexed / summary.processed:.1%} of the frames"
         most = _commonest(summary)
+        if most == FrameReason.TOO_FEW_SPOTS and (limits := [name for name in LIMITS if _has(arguments, name)]):
+            words = f"{found} could be indexed: the others have too few spots within {' and '.join(limits)}"
+            return NextStep(_without(arguments, limits), words)
         words = "" if most is None else f"; the commonest reason is {most.words}: {ADVICE[most]}"
-        return NextStep(f"ffbidx diagnose {of_output}" if is_read else "", f"{found} could be indexed{words}")
-    return NextStep(f"ffbidx report {of_output}" if is_read else "", "")
+        return NextStep(diagnose, f"{found} could be indexed{words}{needed}")
+    return NextStep(f"ffbidx report {shlex.quote(results)}" if results else "", "")
+
+
+def _is_results(path: str) -> bool:
+    return path.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(path)
+
+
+def _has(arguments: Sequence[str], option: str) -> bool:
+    """Whether an option is among the arguments."""
+    return len(_dropped(arguments, option)) < len(arguments)
+
+
+def _dropped(arguments: Sequence[str], option: str) -> list[str]:
+    """The arguments without an option and its values, which may be joined to it (`--d-min=3`, `-orun.h5`)."""
+    joined = f"{option}=" if option.startswith("--") else option
+    kept, skip = [], False
+    for argument in arguments:
+        if not skip and argument != option and not argument.startswith(joined):
+            kept.append(argument)
+        skip = not skip and argument == option
+    return kept
+
+
+def _without(arguments: Sequence[str], options: Iterable[str]) -> str:
+    """The command line of a run without some options; it overwrites the results of the run."""
+    for option in options:
+        arguments = _dropped(arguments, option)
+    return _overwriting(arguments)
+
+
+def _to_results(arguments: Sequence[str]) -> str:
+    """The command line of a run with its usual output, a results file."""
+    for option in ("-o", "--output", "--format"):
+        arguments = _dropped(arguments, option)
+    return shlex.join(["ffbidx", *arguments])
 
 
 def _with(arguments: Sequence[str], remedy: Remedy) -> str:
     """The command line of a run with one option changed by a remedy; it overwrites the results of the run."""
-    kept, skip = [], False
-    for argument in arguments:
-        if not skip and argument != remedy.option and not argument.startswith(f"{remedy.option}="):
-            kept.append(argument)
-        skip = not skip and argument == remedy.option
     given = [word for value in remedy.values for word in (remedy.option, value)]
-    overwrite = [] if "--overwrite" in kept else ["--overwrite"]
-    return shlex.join(["ffbidx", *(argument for argument in kept if argument != "--resume"), *given, *overwrite])
+    return _overwriting([*_dropped(arguments, remedy.option), *given])
+
+
+def _overwriting(arguments: Sequence[str]) -> str:
+    """The command line of a run that overwrites the results of an earlier one."""
+    overwrite = [] if "--overwrite" in arguments else ["--overwrite"]
+    return shlex.join(["ffbidx", *(argument for argument in arguments if argument != "--resume"), *overwrite])
 
 
 def _resumed(summary: Summary, arguments: Sequence[str]) -> NextStep:
@@ -68,7 +109,8 @@ def _resumed(summary: Summary, arguments: Sequence[str]) -> NextStep:
     known = [argument for argument in arguments if argument != "--overwrite"]
     resumed = known if "--resume" in known else [*known, "--resume"]
     return NextStep(
-        shlex.join(["ffbidx", *resumed]), f"the run was stopped; this continues after {summary.frames} frames"
+        shlex.join(["ffbidx", *resumed]),
+        f"the run was stopped; this continues after {counted(summary.frames, 'frame')}",
     )
 
 

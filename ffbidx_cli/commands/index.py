@@ -114,7 +114,7 @@ def command(
         run.keep_spots()
     if log:
         log.summary(summary)
-    step = after_run(summary, context.meta[ARGUMENTS])
+    step = after_run(summary, context.meta[ARGUMENTS], run.outputs)
     if as_json:
         console.write_data(json.dumps(summary.as_dict() | {"next": step.command, "why": step.why}).encode() + b"\n")
     console.show_summary(reporter.console, summary, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..model.lattice import Lattice, cell_option
 from ..model.percentiles import median_and_spread
 from ..model.records.reason import FrameReason
 from ..panels.of_run import RefinedRun, refine_results
+from ..read.geometry.dials import is_experiments
 from ..read.results import read_run
 from ..read.run_inputs import RunInputs
 from .advice import Advice, Pixels, cell_command, moving_option, pixels_of
@@ -32,6 +34,8 @@ PANEL_FRAMES = 300
 """Number of frames of the run with which panels are examined."""
 MOST_ON_SPHERE = 0.5
 """Smallest share of the sample's frames whose wavelength must be known."""
+NOTHING_TRIED = "nothing was indexed again"
+"""Value of `Diagnosis.tried` if no devices were given; other reasons begin with these words."""
 SAME_DISTANCE = 0.01
 """Difference in mm below which the distances of frames are taken as equal."""
 
@@ -112,6 +116,13 @@ class Diagnosis:
         Number of frames without a crystal, by the reason.
     search : str
         The command that searches for the unit cell in the inputs of the run; empty if they are not known.
+    limits : dict of str to float
+        Limits of the resolution of the spots that the run used, angstrom, keyed by `d_min` and `d_max`; those that were
+        given.
+    inputs_are_there : bool
+        Whether all inputs of the run are where they were, so that it can be repeated.
+    onward : tuple of str
+        Suffixes of the outputs for the programs that go on with the results: CrystFEL, DIALS, or any that reads tables.
     """
 
     path: str
@@ -136,6 +147,9 @@ class Diagnosis:
     advice: list[Advice] = field(default_factory=list)
     reasons: dict[FrameReason, int] = field(default_factory=dict)
     search: str = ""
+    limits: dict[str, float] = field(default_factory=dict)
+    inputs_are_there: bool = False
+    onward: tuple[str, ...] = (".csv",)
 
     def distance_nearer_by(self, share: float) -> float:
         """The distance, mm, of a detector that is nearer to the sample by a relative amount `share`."""
@@ -169,6 +183,8 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         return diagnosis
     diagnosis.doubt = mark.contest.doubt
     diagnosis.search = cell_command(record.config) if record.config.get("inputs") else ""
+    diagnosis.limits = {name: value for name in ("d_min", "d_max") if (value := record.settings.get(name)) is not None}
+    diagnosis.inputs_are_there = bool(record.inputs) and all(os.path.lexists(known.path) for known in record.inputs)
     if learned:
         diagnosis.moved = learned[0].beam_shift
     inputs = RunInputs.of_header(header, None, record, path)
@@ -178,15 +194,17 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         diagnosis.lattice = inputs.lattice_of(found.input_cells, diagnosis.cells[0].row)
     sample = read_sample(path, found, inputs)
     diagnosis.n_sampled, diagnosis.missing = sample.n_frames, sample.missing
+    if sample.geometry is not None:
+        diagnosis.onward = (".expt", ".refl") if is_experiments(header.geometry) else (".stream",)
     if sample.n_frames and sample.on_sphere < MOST_ON_SPHERE:
         diagnosis.n_sampled = 0
         diagnosis.missing.append("on most frames they lie on no Ewald sphere around a beam along +z")
     elif sample.n_frames:
         compete = len(found.input_cells) == 1 or record.settings.get("cells") is not None
         if devices is None:
-            diagnosis.tried = "nothing was indexed again"
+            diagnosis.tried = NOTHING_TRIED
         elif not compete:
-            diagnosis.tried = "nothing was indexed again: the inputs came with cells of their own"
+            diagnosis.tried = f"{NOTHING_TRIED}: the inputs came with cells of their own"
         trials = None if diagnosis.tried else Trials(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
         _look_at_spots(diagnosis, sample, trials)
         if sample.geometry is not None and len(sample.geometry.detector.panels) > 1:

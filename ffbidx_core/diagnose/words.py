@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -11,13 +9,12 @@ import numpy as np
 
 from ..learn.multiples import Multiple
 from ..model.cell import PARAMETER_NAMES, Array
-from ..model.records.reason import FrameReason
+from ..nouns import are, counted
 from ..panels.of_run import RefinedRun
 from ..panels.words import moved_by
-from ..read.geometry.dials import is_experiments
-from .advice import Advice
 from .diagnosis import CellFinding, Diagnosis
 from .experiment import ExperimentFinding, Value
+from .next_step import next_step
 from .trial import Trial
 
 OFF = 5.0
@@ -30,14 +27,14 @@ AMBIGUOUS = ("tetragonal", "rhombohedral", "hexagonal", "cubic")
 
 def sentences(diagnosis: Diagnosis) -> list[str]:
     """The diagnosis as sentences: what to type next, and then why."""
-    parts = (_next, _doubt, _why, _lattices, _spots, _cells, _settings)
+    parts = (next_step, _doubt, _why, _lattices, _spots, _cells, _settings)
     return [sentence for part in parts for sentence in part(diagnosis)]
 
 
 def _lattices(diagnosis: Diagnosis) -> Iterator[str]:
     names = {0: "none", 1: "one"}
     shares = [f"{names.get(k, str(k))} on {n / diagnosis.n_frames:.1%}" for k, n in enumerate(diagnosis.lattices) if n]
-    yield f"Crystals on a frame: {_joined(shares)} of {diagnosis.n_frames:,} frames."
+    yield f"Crystals on a frame: {_joined(shares)} of {counted(diagnosis.n_frames, 'frame', ',')}."
 
 
 def _joined(words: list[str]) -> str:
@@ -76,10 +73,11 @@ def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
             for pair in zip(diagnosis.pixels.shift, diagnosis.pixels.error, strict=True)
         )
         size = f"{fs} px in fs and {ss} px in ss ({size})"
+    crystals = counted(experiment.n_crystals, "crystal", ",")
     if not experiment.is_shifted:
-        yield f"The beam centre needs no correction: it is off by {size}, from {experiment.n_crystals:,} crystals."
+        yield f"The beam centre needs no correction: it is off by {size}, from {crystals}."
         return
-    yield f"The beam centre is off by {size}, from {experiment.n_crystals:,} crystals."
+    yield f"The beam centre is off by {size}, from {crystals}."
     if experiment.before is None or experiment.after is None:
         yield f"This was not tested: {diagnosis.tried}."
         return
@@ -102,8 +100,9 @@ def _panels(found: RefinedRun) -> Iterator[str]:
 
 
 def _rates(before: Trial, after: Trial) -> str:
+    n = len(after.indexed)
     return (
-        f"{after.rate:.1%} ± {after.rate_error:.1%} of {len(after.indexed)} frames are indexed, "
+        f"{after.rate:.1%} ± {after.rate_error:.1%} of {counted(n, 'frame')} {are(n)} indexed, "
         f"{before.rate:.1%} ± {before.rate_error:.1%} without; a frame's mean {after.measure} is "
         f"{after.evidence.mean():.1f}, {before.evidence.mean():.1f} without"
     )
@@ -177,10 +176,11 @@ def _cells(diagnosis: Diagnosis) -> Iterator[str]:
         off = list(_off(cell))
         name = f"Cell {cell.row}" if len(diagnosis.cells) > 1 else "The cell"
         learned = " (the run corrected it)" if cell.learned else ""
+        crystals = counted(cell.n_crystals, "crystal", ",")
         if not off:
-            yield f"{name} is as given within the errors, by the median of {cell.n_crystals:,} crystals."
+            yield f"{name} is as given within the errors, by the median of {crystals}."
         else:
-            yield f"{name} is not as given{learned}, by the median of {cell.n_crystals:,} crystals: {_joined(off)}."
+            yield f"{name} is not as given{learned}, by the median of {crystals}: {_joined(off)}."
 
 
 def _off(cell: CellFinding) -> Iterator[str]:
@@ -214,45 +214,6 @@ def _axis(row: Array) -> str:
     return "".join(terms).removeprefix("+")
 
 
-def _next(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield the next step as a whole command line, or a sentence that nothing helps."""
-    if diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
-        yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
-    elif diagnosis.advice:
-        yield f"Next: {next_command(diagnosis)}"
-    elif diagnosis.experiment is not None and not diagnosis.tried:
-        yield "Next: nothing; no change was found that indexes the sample clearly better."
-    elif diagnosis.experiment is None and diagnosis.n_sampled:
-        yield from _look(diagnosis)
-
-
-def _look(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield the next step of a run with too few crystals for a diagnosis, and why: its frames, or another cell."""
-    most = max(diagnosis.reasons, key=lambda reason: diagnosis.reasons[reason], default=FrameReason.NONE)
-    n = f"{most.words} on {diagnosis.reasons.get(most, 0):,} of {diagnosis.n_frames:,} frames"
-    if most > FrameReason.NO_VECTOR and diagnosis.search and not diagnosis.cells:
-        yield f"Next: {diagnosis.search}"
-        yield f"No frame has a crystal ({n}), but spots are periodic: the crystals may have another cell."
-        return
-    yield f"Next: ffbidx show {shlex.quote(diagnosis.path)}"
-    if most == FrameReason.NO_VECTOR:
-        yield f"Most frames look like frames of random spots ({n}): see whether crystals are on any."
-
-
-def panels_command(path: str, found: RefinedRun) -> str:
-    """The command that writes the geometry of a run with moved panels."""
-    stem = os.path.splitext(path)[0].removesuffix(".ffbidx")
-    suffix = ".expt" if is_experiments(found.target.text) else ".geom"
-    return f"ffbidx geometry {shlex.quote(path)} -o {shlex.quote(f'{stem}.refined{suffix}')}"
-
-
-def next_command(diagnosis: Diagnosis) -> str:
-    """The command that repeats the run with the options of its results and the advised changes."""
-    stem = os.path.splitext(diagnosis.path)[0].removesuffix(".ffbidx")
-    options = " ".join(_options(diagnosis.advice))
-    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {options} -o {shlex.quote(f'{stem}.next.h5')}"
-
-
 def _doubt(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the reason why the crystals of the run are not to be believed, in the words of its summary."""
     if diagnosis.doubt:
@@ -265,8 +226,3 @@ def _why(diagnosis: Diagnosis) -> Iterator[str]:
         # The gain of a beam shift is reported in the sentences about the beam.
         if diagnosis.experiment is None or advice.after is not diagnosis.experiment.after:
             yield f"With {advice.option} {_rates(advice.before, advice.after)}."
-
-
-def _options(advice: list[Advice]) -> list[str]:
-    """The options; of several with the same name the last one, which was tested on top of the others."""
-    return list({each.option.split()[0]: each.option for each in advice}.values())

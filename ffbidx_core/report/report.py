@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
@@ -21,6 +22,7 @@ from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import ADVICE, FrameReason
 from ..model.records.run import Mark, RunRecord
+from ..nouns import are, counted
 from ..parameters import Parameters
 from ..read.results import read_run
 from .cell_picture import search_pictures
@@ -74,7 +76,7 @@ class Report:
     pictures : list of Picture
         The pictures of the report.
     diagnosis : list of str
-        The sentences of the diagnosis; empty if none was asked for.
+        The sentences of the diagnosis; if none was asked for, only the first one, which gives its command line.
     crystals, failed : Rows
         Tables of crystals, and of frames without a crystal.
     command : str
@@ -146,7 +148,7 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         ],
         _parameters(found),
         drawn,
-        [] if diagnosis is None else sentences(diagnosis),
+        [f"Next: ffbidx diagnose {shlex.quote(path)}"] if diagnosis is None else sentences(diagnosis),
         crystal_rows(found),
         failed_rows(found),
         command_line(record.config),
@@ -191,17 +193,17 @@ def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int
     bad = int((found.status == FrameStatus.BAD_SPOTS).sum())
     unreadable = int((found.status == FrameStatus.UNREADABLE).sum())
     if bad:
-        remarks.append(f"{bad} frames have spots that are not finite numbers (bad_spots).")
+        remarks.append(f"{counted(bad, 'frame')} with spots that are not finite numbers (bad_spots).")
     if unreadable:
-        remarks.append(f"{unreadable} inputs and frames could not be read.")
+        remarks.append(f"Inputs and frames that could not be read: {unreadable}.")
     if not len(found.cells):
         remarks.append("No crystal was found.")
     if not doubt:
         remarks += _chance_remarks(found)
     remarks += _reason_remarks(found)
     remarks += _orientation_remarks(poles)
-    if n_cells > len(poles):
-        remarks.append(f"{n_cells - len(poles)} further input cells with fewer crystals are not shown.")
+    if others := n_cells - len(poles):
+        remarks.append(f"{counted(others, 'further input cell')} with fewer crystals {are(others)} not shown.")
     return remarks
 
 
@@ -249,7 +251,7 @@ def _cell_rows(found: RunColumns, row: int) -> list[CellRow]:
     rows = [CellRow("given", cell_parameters(found.input_cells[row]).tolist())]
     if (learned := found.learned(row)) is not None:
         rows.append(CellRow("learned", cell_parameters(learned).tolist()))
-    rows.append(CellRow(f"median of {len(mine):,} crystals", median.tolist()))
+    rows.append(CellRow(f"median of {counted(len(mine), 'crystal', ',')}", median.tolist()))
     rows.append(CellRow("spread", spread.tolist()))
     return rows
 

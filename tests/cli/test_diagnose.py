@@ -42,7 +42,8 @@ def test_in_words_and_as_json(run, shifted):
 def test_nothing_is_tried_unless_wanted(run, shifted):
     ran = run("diagnose", shifted, "--no-try")
     assert "not tested" in ran.out
-    assert "Next" not in ran.out
+    assert ran.out.splitlines()[0] == "Next: ffbidx diagnose run.h5"
+    assert "--beam-centre" not in ran.out
 
 
 def test_in_the_report(run, shifted):
@@ -55,6 +56,7 @@ def test_in_the_report(run, shifted):
     assert Path("pictures/residuals.png").exists()
     ran = run("report", shifted, "--no-diagnose", "--overwrite")
     assert "beam centre" not in ran.out
+    assert ran.out.startswith("Next: ffbidx diagnose run.h5\n")
     assert 'id="residuals"' not in Path("run.report.html").read_text()
 
 
@@ -123,3 +125,15 @@ def test_what_cannot_be_diagnosed(run, shifted):
     ran = run("diagnose", shifted)
     assert ran.status == 0
     assert "no longer there" in ran.out
+
+
+def test_without_the_spots_it_still_begins_with_a_command(run, shifted):
+    Path("s.h5").rename("moved.h5")
+    ran = run("diagnose", shifted)
+    first, *others = ran.out.splitlines()
+    assert first in ("Next: ffbidx table run.h5 --failed", "Next: ffbidx convert run.h5 -o run.csv")
+    assert any("s.h5: is no longer there" in line for line in others)
+    assert run(*shlex.split(first)[2:]).status == 0
+    Path("s.h5").write_bytes(Path("moved.h5").read_bytes() + b"more")
+    first = run("diagnose", shifted).out.splitlines()[0]
+    assert first == "Next: ffbidx index --config run.h5 --keep-spots -o run.next.h5"

@@ -6,7 +6,8 @@ import pytest
 
 from ffbidx_cli.main import cli
 from ffbidx_core.diagnose.advice import cell_command
-from ffbidx_core.diagnose.diagnosis import Diagnosis
+from ffbidx_core.diagnose.diagnosis import NOTHING_TRIED, Diagnosis
+from ffbidx_core.diagnose.next_step import next_step
 from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.model.records.reason import FrameReason
 
@@ -56,3 +57,50 @@ def test_of_frames_like_random_spots_some_are_looked_at():
 
 def test_without_known_inputs_frames_are_looked_at():
     assert sentences(of_run(FrameReason.NO_CELL))[0] == "Next: ffbidx show 'run 1.h5'"
+
+
+def test_limits_that_leave_too_few_spots_are_widened():
+    few = Diagnosis(
+        "run 1.h5", 20, [20], [], n_sampled=20, reasons={FrameReason.TOO_FEW_SPOTS: 20}, limits={"d_min": 15.0}
+    )
+    first, why, *_ = sentences(few)
+    assert first == "Next: ffbidx index --config 'run 1.h5' --d-min 0.1 -o 'run 1.next.h5'"
+    assert (
+        why
+        == "Within --d-min 15 most frames have too few spots (too few spots on 20 of 20 frames); this uses all spots."
+    )
+
+
+@pytest.mark.parametrize(
+    ("finding", "command"),
+    [
+        ({"missing": ["x.h5: is no longer there"]}, "ffbidx convert 'run 1.ffbidx.h5' -o 'run 1.csv'"),
+        (
+            {"missing": ["x.h5: is no longer there"], "onward": (".expt", ".refl")},
+            "ffbidx convert 'run 1.ffbidx.h5' -o 'run 1.expt' -o 'run 1.refl'",
+        ),
+        (
+            {"missing": ["x.h5: has changed"], "inputs_are_there": True},
+            "ffbidx index --config 'run 1.ffbidx.h5' --keep-spots -o 'run 1.next.h5'",
+        ),
+        ({"reasons": {FrameReason.BAD_SPOTS: 3}}, "ffbidx table 'run 1.ffbidx.h5' --failed"),
+        ({"n_sampled": 9, "tried": NOTHING_TRIED}, "ffbidx diagnose 'run 1.ffbidx.h5'"),
+        ({}, "ffbidx convert 'run 1.ffbidx.h5' -o 'run 1.csv'"),
+    ],
+)
+def test_every_diagnosis_begins_with_a_whole_command(finding, command):
+    assert sentences(Diagnosis("run 1.ffbidx.h5", 20, [0, 20], [], **finding))[0] == f"Next: {command}"
+
+
+@pytest.mark.parametrize(
+    ("lattices", "finding", "command"),
+    [
+        ([5, 15], {}, "ffbidx convert run.h5 -o run.csv"),
+        ([15, 5], {}, "ffbidx show run.h5"),
+        ([5, 15], {"doubt": "other lattices do as well", "search": "ffbidx cell x.h5"}, "ffbidx cell x.h5"),
+        ([5, 15], {"doubt": "other lattices do as well"}, "ffbidx show run.h5"),
+    ],
+)
+def test_without_a_correction_the_share_and_the_doubt_decide(lattices, finding, command):
+    found = Diagnosis("run.h5", 20, lattices, [], n_sampled=20, experiment=object(), **finding)
+    assert next(next_step(found)) == f"Next: {command}"

@@ -162,8 +162,8 @@ def test_frames_that_are_no_use_are_said(tmp_path):
     report = make_report(write_results(tmp_path / "run.h5", results))
     said = " ".join(report.remarks)
     assert "stopped" in said
-    assert "1 frames have spots that are not finite" in said
-    assert "1 inputs and frames could not be read" in said
+    assert "1 frame with spots that are not finite" in said
+    assert "Inputs and frames that could not be read: 1." in said
     assert dict(report.facts)["spots per frame not indexed, median"] == str(results.n_spots[3])
 
 

@@ -69,7 +69,10 @@ class FrameReason(enum.IntEnum):
 
 
 ADVICE = {
-    FrameReason.TOO_FEW_SPOTS: "lower the threshold of the spot finder, or leave such frames out as blank",
+    FrameReason.TOO_FEW_SPOTS: (
+        "lower the threshold of the spot finder, use all spots (--d-min and --d-max leave some out), or leave such "
+        "frames out as blank"
+    ),
     FrameReason.NO_VECTOR: (
         "such frames look like frames of random spots: many are blank; if crystals are seen, fewer false spots help "
         "(a higher threshold of the spot finder, --d-min), or --retry; if no frame is indexed, check cell and geometry"

@@ -5,9 +5,13 @@ from ffbidx_cli.columns import print_columns
 from ffbidx_cli.inspection import show_spots
 from ffbidx_cli.next_step import NextStep
 from ffbidx_cli.reports import show_findings, show_measurements
+from ffbidx_cli.sentences import print_sentence
 from ffbidx_cli.tables import crystal_columns, frame_columns
 from ffbidx_core.benchmark import Measurement, Row
+from ffbidx_core.diagnose.diagnosis import Diagnosis
+from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.doctor.finding import Finding, State
+from ffbidx_core.model.records.reason import FrameReason
 from ffbidx_core.model.records.results import Results
 from ffbidx_core.read.inspection import SpotsReport
 from ffbidx_core.run.summary import CellSummary, Progress, Summary
@@ -102,3 +106,18 @@ def inspect() -> None:
         problems=[f"{FILE}//77: has 2 spots that are not finite"],
     )
     show_spots(console.data_console(), report)
+
+
+def diagnose() -> None:
+    """The diagnosis of a run that used spots of low resolution only."""
+    few = Diagnosis(
+        FILE.replace("_master.h5", ".ffbidx.h5"),
+        12_345,
+        [12_300, 45],
+        [],
+        n_sampled=2000,
+        reasons={FrameReason.TOO_FEW_SPOTS: 12_000, FrameReason.NO_VECTOR: 300},
+        limits={"d_min": 15.0},
+    )
+    for sentence in sentences(few):
+        print_sentence(console.data_console(), sentence)

@@ -94,6 +94,16 @@ def test_a_mistyped_command_gets_a_suggestion(run, typed, meant):
     assert run(typed).is_one_line_error(2, typed, meant)
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("--cel", "--cell"), ("--ouput", "--output"), ("--dmin", "--d-min"), ("--no-lern-beam", "--no-learn-beam")],
+)
+def test_a_mistyped_option_gets_the_most_similar_one(run, typed, meant):
+    ran = run("index", "x.h5", typed, "3")
+    assert ran.is_one_line_error(2, f"no such option {typed}; did you mean {meant}? (see 'ffbidx index --help')")
+    assert run("index", "x.h5", "--zzzzzz").is_one_line_error(2, "no such option --zzzzzz (see")
+
+
 def test_crystals_that_are_not_to_be_believed_ask_for_the_diagnosis(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.h5").touch()
@@ -102,3 +112,31 @@ def test_crystals_that_are_not_to_be_believed_ask_for_the_diagnosis(tmp_path, mo
     doubted = after_run(replace(good, doubt="other lattices do as well"), [])
     assert doubted.command == "ffbidx diagnose run.h5"
     assert "other lattices do as well" in doubted.why
+
+
+FEW = replace(
+    Tally().summary([], method="ifssr", backend="cpu", device="", output="run.tsv", complete=True),
+    frames=4,
+    reasons={"too_few_spots": 4},
+)
+"""The summary of a run with a text table as its output and too few spots on all frames."""
+
+
+def test_of_several_outputs_the_results_file_is_diagnosed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.h5").touch()
+    step = after_run(FEW, ["index", "x.h5", "-o", "run.tsv", "-o", "run.h5"], ["run.tsv", "run.h5"])
+    assert step.command == "ffbidx diagnose run.h5"
+
+
+def test_without_a_results_file_the_command_makes_one_for_the_diagnosis():
+    for arguments in (["-o", "run.tsv"], ["-orun.tsv"], ["--output=run.tsv"], ["-o", "run", "--format", "text"]):
+        step = after_run(FEW, ["index", "x.h5", *arguments, "--cell", "a b.cell"], ["run.tsv"])
+        assert step.command == "ffbidx index x.h5 --cell 'a b.cell'"
+        assert step.why.startswith("no frame could be indexed; the commonest reason is too few spots")
+
+
+def test_limits_of_resolution_that_leave_too_few_spots_are_named():
+    step = after_run(FEW, ["index", "x.h5", "--d-min", "15", "--d-max=20", "-o", "run.tsv"])
+    assert step.command == "ffbidx index x.h5 -o run.tsv --overwrite"
+    assert step.why.endswith("the others have too few spots within --d-min and --d-max")

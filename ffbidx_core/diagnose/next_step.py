@@ -1,0 +1,120 @@
+"""The next step after a diagnosis: one whole command line for every outcome, and the reason for it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+
+from ..model.records.reason import FrameReason
+from ..nouns import counted
+from ..panels.of_run import RefinedRun
+from ..read.geometry.dials import is_experiments
+from .advice import Advice
+from .diagnosis import NOTHING_TRIED, Diagnosis
+
+WIDEST = {"d_min": "0.1", "d_max": "10000"}
+"""Limits of resolution in angstrom, by the names of their options, that leave out no spot of a detector."""
+MOSTLY_INDEXED = 0.5
+"""Share of frames with a crystal from which a run that needs no correction goes on to other programs."""
+
+
+def next_step(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the next step, `Next: ` and a whole command line, and then a sentence with the reason if it needs one."""
+    if diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
+        yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
+    elif diagnosis.advice:
+        yield f"Next: {next_command(diagnosis)}"
+    elif diagnosis.tried == NOTHING_TRIED and diagnosis.n_sampled:
+        yield f"Next: ffbidx diagnose {shlex.quote(diagnosis.path)}"
+        yield "Without indexing some frames again no correction can be tested."
+    elif diagnosis.n_sampled == 0:
+        yield from _without_spots(diagnosis)
+    elif diagnosis.experiment is None:
+        yield from _look(diagnosis)
+    else:
+        yield from _no_correction(diagnosis)
+
+
+def _without_spots(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the next step of a run whose spots cannot be read: to repeat it, or to look at what needs no spots."""
+    if diagnosis.missing and diagnosis.inputs_are_there:
+        yield f"Next: {_index_again(diagnosis, ['--keep-spots'])}"
+        yield "The spots that the run used cannot be read again; --keep-spots keeps them in its results."
+    elif diagnosis.lattices[:1] == [diagnosis.n_frames] or diagnosis.reasons:
+        yield f"Next: ffbidx table {shlex.quote(diagnosis.path)} --failed"
+    else:
+        yield f"Next: {_onward(diagnosis)}"
+
+
+def _look(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the next step of a run with too few crystals for a diagnosis, and why: its frames, or another cell."""
+    most = max(diagnosis.reasons, key=lambda reason: diagnosis.reasons[reason], default=FrameReason.NONE)
+    n = f"{most.words} on {diagnosis.reasons.get(most, 0):,} of {counted(diagnosis.n_frames, 'frame', ',')}"
+    if most == FrameReason.TOO_FEW_SPOTS and diagnosis.limits:
+        options = [word for name in diagnosis.limits for word in (_option(name), WIDEST[name])]
+        given = " and ".join(f"{_option(name)} {value:g}" for name, value in diagnosis.limits.items())
+        yield f"Next: {_index_again(diagnosis, options)}"
+        yield f"Within {given} most frames have too few spots ({n}); this uses all spots."
+        return
+    if most > FrameReason.NO_VECTOR and diagnosis.search and not diagnosis.cells:
+        yield f"Next: {diagnosis.search}"
+        yield f"No frame has a crystal ({n}), but spots are periodic: the crystals may have another cell."
+        return
+    yield f"Next: {_show(diagnosis)}"
+    if most == FrameReason.NO_VECTOR:
+        yield f"Most frames look like frames of random spots ({n}): see whether crystals are on any."
+
+
+def _no_correction(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield the next step of a run for which no correction was found to help."""
+    if diagnosis.doubt:
+        yield f"Next: {diagnosis.search or _show(diagnosis)}"
+        return
+    indexed = 1 - diagnosis.lattices[0] / diagnosis.n_frames
+    yield f"Next: {_onward(diagnosis) if indexed >= MOSTLY_INDEXED else _show(diagnosis)}"
+    if not diagnosis.tried:
+        yield "No change was found that indexes the sample clearly better."
+
+
+def _show(diagnosis: Diagnosis) -> str:
+    """The command that makes a page of the frames with their spots."""
+    return f"ffbidx show {shlex.quote(diagnosis.path)}"
+
+
+def _onward(diagnosis: Diagnosis) -> str:
+    """The command that converts the results for the programs that go on with them."""
+    outputs = " ".join(f"-o {shlex.quote(_stem(diagnosis.path) + suffix)}" for suffix in diagnosis.onward)
+    return f"ffbidx convert {shlex.quote(diagnosis.path)} {outputs}"
+
+
+def panels_command(path: str, found: RefinedRun) -> str:
+    """The command that writes the geometry of a run with moved panels."""
+    suffix = ".expt" if is_experiments(found.target.text) else ".geom"
+    return f"ffbidx geometry {shlex.quote(path)} -o {shlex.quote(f'{_stem(path)}.refined{suffix}')}"
+
+
+def next_command(diagnosis: Diagnosis) -> str:
+    """The command that repeats the run with the options of its results and the advised changes."""
+    return _index_again(diagnosis, _options(diagnosis.advice))
+
+
+def _index_again(diagnosis: Diagnosis, options: list[str]) -> str:
+    """The command that repeats the run with some options in their typed form, and writes other results."""
+    output = shlex.quote(f"{_stem(diagnosis.path)}.next.h5")
+    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {' '.join(options)} -o {output}"
+
+
+def _stem(path: str) -> str:
+    """The name of a results file without its suffixes."""
+    return os.path.splitext(path)[0].removesuffix(".ffbidx")
+
+
+def _option(name: str) -> str:
+    """The name of an option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _options(advice: list[Advice]) -> list[str]:
+    """The options; of several with the same name the last one, which was tested on top of the others."""
+    return list({each.option.split()[0]: each.option for each in advice}.values())
