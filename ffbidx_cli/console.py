@@ -170,14 +170,12 @@ def progress_line(
     parts = [(0, done)]
     if event.frames:
         lately = "" if indexed is None else f" ({indexed:.1%} in the last minute)"
+        mean = "" if now is None else f" (mean {rate:.1f})"
+        parts += [(1, f"{event.indexed / event.frames:.1%} indexed"), (5, lately)]
         parts += [
-            (1, f"{event.indexed / event.frames:.1%} indexed"),
-            (5, lately),
             (6, counted(event.crystals, "crystal")),
-        ]
-        parts += [
             (2, f"{rate if now is None else now:.1f} frames/s"),
-            (4, "" if now is None else f" (mean {rate:.1f})"),
+            (4, mean),
         ]
     if event.total is not None and rate > 0:
         parts.append((3, f"{timedelta(seconds=round(max(0, event.total - event.frames) / rate))} left"))
