@@ -8,18 +8,55 @@ from types import ModuleType
 
 import numpy as np
 
-from .generic.expected_false import expected_false
+from ..model.orientation import drifted
+from ..model.plan import SearchPlan
+from ..model.records.batch import SpotBatch
+from ..model.xp import XpArray
+from ..parameters import Parameters
+from .cells import BestCells, Coverage, Judgement, OrientedCells
+from .generic import accept, crystals, judge
 from .generic.fit_whitened import fit_whitened
 
 
 class GenericVerbs:
     """Verbs in plain array code, for backends without a kernel of their own for these verbs.
 
-    They need nothing of the backend: the module of the arrays is `spots.xp`.
+    The module of the arrays is `spots.xp`; distances and counts come from the backend's own verbs.
     """
 
     fit_whitened = staticmethod(fit_whitened)
-    expected_false = staticmethod(expected_false)
+
+    def judge_cells(
+        self, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan, p: Parameters
+    ) -> Judgement:
+        """See `Backend.judge_cells`."""
+        return judge.judge_cells(self, spots, cells, input_cell, plan, p)
+
+    def lowest_false(
+        self, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan, p: Parameters
+    ) -> XpArray:
+        """See `Backend.lowest_false`."""
+        return judge.lowest_false(self, spots, cells, input_cell, plan, p)
+
+    def best_cells(
+        self, spots: SpotBatch, pool: OrientedCells, limit: float, plan: SearchPlan, p: Parameters
+    ) -> tuple[BestCells, OrientedCells]:
+        """See `Backend.best_cells`."""
+        return judge.best_cells(self, spots, pool, limit, plan, p)
+
+    def accept_by_count(
+        self, spots: SpotBatch, cells: XpArray, scores: XpArray, threshold: float, min_spots: int, *, fractional: bool
+    ) -> XpArray:
+        """See `Backend.accept_by_count`."""
+        return accept.accept_by_count(self, spots, cells, scores, threshold, min_spots, fractional)
+
+    def without_spots(self, spots: SpotBatch, cells: XpArray, cutoff: XpArray) -> SpotBatch:
+        """See `Backend.without_spots`."""
+        return crystals.without_spots(self, spots, cells, cutoff)
+
+    def coverage(self, spots: SpotBatch, cells: XpArray, threshold: float, *, fractional: bool) -> Coverage:
+        """See `Backend.coverage`."""
+        return crystals.coverage(self, spots, cells, threshold, fractional=fractional)
 
 
 class OnHost(GenericVerbs):
@@ -28,6 +65,9 @@ class OnHost(GenericVerbs):
     lanes = 1
     memory_errors: tuple[type[Exception], ...] = (MemoryError,)
     xp: ModuleType = np
+    drifted = staticmethod(drifted)
+    check_cells = staticmethod(judge.check_cells)
+    in_canonical_setting = staticmethod(crystals.in_canonical_setting)
 
     def __init__(self) -> None:
         self.most_frames = sys.maxsize

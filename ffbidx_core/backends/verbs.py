@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
@@ -17,29 +17,11 @@ from ..model.records.batch import SpotBatch
 from ..model.unknown.scan import VectorScan
 from ..model.xp import XpArray
 from ..parameters import Parameters
+from .cells import OrientedCells
+from .judging import Judging
 
 
-class OrientedCells(NamedTuple):
-    """The oriented cells of each frame, the best first.
-
-    An empty slot has a zero cell, the score +inf and the input cell -1.
-
-    Attributes
-    ----------
-    cells : (F, Q, 3, 3) float64
-        Oriented cells, rows a, b, c, angstrom.
-    scores : (F, Q) float64
-        Score of each cell; lower is better.
-    input_cell : (F, Q) int32
-        Number of the input cell of which each cell is a copy.
-    """
-
-    cells: XpArray
-    scores: XpArray
-    input_cell: XpArray
-
-
-class Backend(Protocol):
+class Backend(Judging, Protocol):
     """The protocol of a backend. A verb treats each frame by itself: no result depends on the rest of the batch."""
 
     name: str
@@ -221,18 +203,6 @@ class Backend(Protocol):
         symmetry: XpArray | None = None,
     ) -> XpArray:
         """Last fit of one cell a frame with weighted residuals; see `generic.fit_whitened.fit_whitened`."""
-
-    def expected_false(
-        self,
-        spots: SpotBatch,
-        counts: XpArray,
-        radii: XpArray,
-        input_cell: XpArray,
-        volumes: XpArray,
-        orders: XpArray,
-        p: Parameters,
-    ) -> XpArray:
-        """log10 of the expected number of false crystals; see `generic.expected_false.expected_false`."""
 
     def distances(self, spots: SpotBatch, cells: XpArray, *, fractional: bool = False) -> XpArray:
         """Distances (Q, N) float32 of every spot from its predicted spot, for cells (F, Q, 3, 3).

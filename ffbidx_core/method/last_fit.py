@@ -66,21 +66,8 @@ def last_fit(
     xp = backend.xp
     reference, prior = xp.asarray(plan.cells)[input_cell], strain_prior(plan, p)
     cells, cutoff = backend.fit_constrained(spots, cells, reference, radius, prior)
-    for m, settings in enumerate(plan.settings):
-        mine = xp.flatnonzero(input_cell == m)
-        if len(mine) == 0 or len(settings) == 0:
-            continue
-        cells[mine] = _best_setting(
-            backend,
-            spots.take(mine),
-            cells[mine],
-            xp.asarray(plan.cells[m]),
-            xp.asarray(settings),
-            radius[mine],
-            cutoff[mine],
-            prior,
-            p,
-        )
+    if any(len(settings) for settings in plan.settings):
+        cells = _best_setting(backend, spots, cells, input_cell, reference, radius, cutoff, prior, plan, p)
     if p.symmetric_strain or (p.weigh_residuals and plan.spread is not None):
         spread = plan.spread if p.weigh_residuals and plan.spread is not None else TYPICAL
         symmetry = _symmetry(plan, xp)[input_cell] if p.symmetric_strain else None
@@ -108,34 +95,41 @@ def _best_setting(
     spots: SpotBatch,
     cells: XpArray,
     input_cell: XpArray,
-    settings: XpArray,
+    reference: XpArray,
     radius: XpArray,
     cutoff: XpArray,
     prior: float,
+    plan: SearchPlan,
     p: Parameters,
 ) -> XpArray:
-    """The cells (F, 3, 3), each in the setting that leaves the least residuals and strain."""
-    xp = backend.xp
-    reference = xp.broadcast_to(input_cell, cells.shape)
-    lowest = _cost(backend, spots, cells, input_cell, cutoff, prior)
-    best = cells.copy()
-    for basis in settings:
-        rigid = input_cell @ rotation_between(basis @ cells, input_cell, xp)
-        rigid = backend.fit_rigid(spots, rigid[:, None], p.replace(rigid_steps=max(p.rigid_steps, 1)))[:, 0]
+    """The cells (F, 3, 3), each in the setting of its input cell that leaves the least residuals and strain."""
+    xp, most = backend.xp, max(len(settings) for settings in plan.settings)
+    # An input cell with fewer settings has zero matrices in the remaining places.
+    table = np.zeros((len(plan.settings), most, 3, 3))
+    for m, settings in enumerate(plan.settings):
+        table[m, : len(settings)] = settings
+    bases = xp.asarray(table)[input_cell]
+    lowest = _cost(backend, spots, cells, reference, cutoff, prior)
+    best, rigid_p = cells.copy(), p.replace(rigid_steps=max(p.rigid_steps, 1))
+    for k in range(most):
+        turned = bases[:, k] @ cells
+        rigid = reference @ rotation_between(turned, reference, xp)
+        rigid = xp.where((turned != 0).any(axis=(1, 2), keepdims=True), rigid, 0.0)
+        rigid = backend.fit_rigid(spots, rigid[:, None], rigid_p)[:, 0]
         fitted, _ = backend.fit_constrained(spots, rigid, reference, radius, prior)
-        cost = _cost(backend, spots, fitted, input_cell, cutoff, prior)
-        better = cost < lowest
+        cost = _cost(backend, spots, fitted, reference, cutoff, prior)
+        better = (cost < lowest) & (rigid != 0).any(axis=(1, 2))
         best, lowest = xp.where(better[:, None, None], fitted, best), xp.where(better, cost, lowest)
     return best
 
 
 def _cost(
-    backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, cutoff: XpArray, prior: float
+    backend: Backend, spots: SpotBatch, cells: XpArray, reference: XpArray, cutoff: XpArray, prior: float
 ) -> XpArray:
     """Sum (F,) of squared residuals in units of sigma, each at most FARTHEST^2, and squared strain in prior units."""
     xp = backend.xp
     distance = backend.distances(spots, cells[:, None])[0].astype(xp.float64)
     scaled = FARTHEST * distance / cutoff[spots.frame_of_spot]
     residuals = spots.sum_per_frame(xp.minimum(scaled, FARTHEST) ** 2)
-    stretches = xp.linalg.svd(xp.linalg.inv(input_cell) @ cells, compute_uv=False)
+    stretches = xp.linalg.svd(xp.linalg.inv(reference) @ cells, compute_uv=False)
     return residuals + ((stretches - 1) ** 2).sum(axis=-1) / prior**2

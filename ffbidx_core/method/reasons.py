@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from types import ModuleType
 
-from ..backends import Backend
+import numpy as np
+from numpy.typing import NDArray
+
 from ..model.chance import level as chance
-from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch
+from ..model.records.batch import SpotBatch, to_host
 from ..model.records.reason import STANDS_OUT, FrameReason
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -17,19 +17,21 @@ LEAST_LEVEL = STANDS_OUT - chance.LOG10_ORIENTATIONS
 """Highest log10 chance level of a cell that stands out."""
 
 
-def reason_of_level(level: XpArray, xp: ModuleType) -> XpArray:
-    """EXPLAINED_BY_CHANCE if a cell of the given log10 chance level stands out, else NO_CELL, as uint8."""
+def reason_of_level(level: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """EXPLAINED_BY_CHANCE if a cell of the given log10 chance level stands out, else NO_CELL."""
     stands_out = level <= LEAST_LEVEL
-    return xp.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(xp.uint8)
+    return np.where(stands_out, FrameReason.EXPLAINED_BY_CHANCE.value, FrameReason.NO_CELL.value).astype(np.uint8)
 
 
-def with_vectors(reason: XpArray, spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int) -> XpArray:
+def with_vectors(
+    reason: NDArray[np.uint8], spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int
+) -> NDArray[np.uint8]:
     """Replace the reason NO_CELL by NO_VECTOR for frames on which no vector stands out.
 
     Parameters
     ----------
     reason : (F,) uint8
-        Reasons, as `FrameReason`.
+        Reasons, as `FrameReason`, in host memory.
     spots
         Batch of spots.
     vectors : (F, G, C, 3)
@@ -43,11 +45,11 @@ def with_vectors(reason: XpArray, spots: SpotBatch, vectors: XpArray, p: Paramet
     -------
     (F,) uint8
     """
-    xp = spots.xp
-    rows = xp.flatnonzero(reason == FrameReason.NO_CELL.value)
+    rows = np.flatnonzero(reason == FrameReason.NO_CELL.value)
     if len(rows) == 0:
         return reason
-    none = ~vectors_stand_out(spots.take(rows), vectors[rows, :, 0], p, n_points)
+    chosen = spots.xp.asarray(rows)
+    none = ~to_host(vectors_stand_out(spots.take(chosen), vectors[chosen, :, 0], p, n_points))
     reason = reason.copy()
     reason[rows[none]] = FrameReason.NO_VECTOR.value
     return reason
@@ -66,13 +68,3 @@ def vectors_stand_out(spots: SpotBatch, vectors: XpArray, p: Parameters, n_point
     # An empty slot is a zero vector, to which all spots would be close.
     level = xp.where((vectors != 0).any(axis=-1).T, xp.stack(levels).min(axis=0), 0.0).min(axis=0)
     return level + math.log10(n_points * vectors.shape[1]) <= STANDS_OUT
-
-
-def best_levels(backend: Backend, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan) -> XpArray:
-    """The lowest log10 chance level (F,) of any of a frame's cells (F, Q, 3, 3) of input cells (F, Q)."""
-    xp = spots.xp
-    shortest, volumes = xp.asarray(plan.shortest_reciprocal), xp.asarray(plan.volumes)
-    radii = chance.radii(shortest[input_cell], xp)
-    counts = backend.count_within(spots, cells, radii)
-    levels = chance.log10_tail(counts, spots.counts[:, None, None], radii, volumes[input_cell][..., None], xp)
-    return levels.min(axis=(1, 2))

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from ..backends import Backend
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
 from ..model.xp import XpArray
 from ..parameters import Parameters
-from .by_chance import final_scores, find_by_chance
+from .by_chance import find_by_chance
 from .near_beam import any_near
 from .search import CellTable
 
@@ -103,7 +103,7 @@ class HostSpots:
 
     def strongest(
         self, frames: NDArray[np.int64], share: float
-    ) -> tuple[NDArray[np.int64], XpArray, NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
         """Select the strongest spots of frames.
 
         Parameters
@@ -136,11 +136,11 @@ def try_again(
     batch: SpotBatch,
     host: HostSpots,
     found: CellTable,
-    reason: XpArray,
+    reason: NDArray[np.uint8],
     plan: SearchPlan,
     p: Parameters,
     given: XpArray,
-) -> tuple[CellTable, XpArray, XpArray]:
+) -> tuple[CellTable, NDArray[np.uint8], NDArray[np.uint8]]:
     """Index the frames without a crystal again, with the settings of each rung in turn.
 
     Crystals are accepted by chance (`accept` is `chance`) with a limit that is divided by the number of tries, so that
@@ -174,24 +174,21 @@ def try_again(
     """
     xp = backend.xp
     tries, reason = [found], reason.copy()
-    rung = xp.zeros(batch.n_frames, dtype=xp.uint8)
+    rung = np.zeros(batch.n_frames, dtype=np.uint8)
     limit = p.max_false_rate / (len(LADDER) + 1)
     for step in LADDER:
-        frames = xp.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
-        spots = batch.take(frames)
+        frames = np.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
         if step.strongest < 1:
-            chosen, rows, offsets = host.strongest(to_host(frames), step.strongest)
-            frames, spots = xp.asarray(chosen), backend.load(rows, offsets)
+            frames, rows, offsets = host.strongest(frames, step.strongest)
         if len(frames) == 0:
             continue
+        spots = backend.load(rows, offsets) if step.strongest < 1 else batch.take(xp.asarray(frames))
         more, why = find_by_chance(backend, spots, plan, p.replace(**step.changes, max_false_rate=limit), given)
-        # Scores are computed on all spots of the frames and in the same measure, whichever spots the try used.
-        more.scores = final_scores(backend, batch.take(frames), more, p)
         solved = why == FrameReason.NONE.value
         # Whether a cell stands out is decided in the first try, which looks at fewer orientations.
         further = solved | (why >= FrameReason.LOST_IN_REFINEMENT.value)
-        reason[frames[further]] = xp.where(solved, why, xp.maximum(reason[frames], why))[further]
+        reason[frames[further]] = np.where(solved, why, np.maximum(reason[frames], why))[further]
         rung[frames[solved]] = step.rung.value
         more.frame = frames[more.frame]
         tries.append(more)
-    return CellTable.joined(tries, xp), reason, rung
+    return CellTable.joined(tries), reason, rung

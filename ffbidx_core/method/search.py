@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ..backends import Backend, OrientedCells
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.table import ArrayTable, Column
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -39,7 +39,7 @@ def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: P
 
 @dataclass(kw_only=True)
 class CellTable(ArrayTable):
-    """n cells found on a batch, in any order, as arrays of the backend.
+    """n cells found on a batch, in any order, in host memory.
 
     Attributes
     ----------
@@ -67,7 +67,3 @@ class CellTable(ArrayTable):
     log10_chance: Annotated[XpArray, Column("cells", dtype="f8")]
     log10_false: Annotated[XpArray, Column("cells", dtype="f8")]
     is_crystal: Annotated[XpArray, Column("cells", dtype="?")]
-
-    def on_host(self) -> CellTable:
-        """The same table with its arrays in host memory."""
-        return CellTable(**{name: to_host(array) for name, array in self.only(CellTable).items()})

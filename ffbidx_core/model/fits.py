@@ -32,6 +32,9 @@ WEIGHED_STEPS = 3
 WEIGHED_FEWEST = 3.0
 """Sum of weights below which the fit with weighted residuals leaves a cell unchanged."""
 
+LEFT_OUT, FEWEST_LEFT_OUT = 50, 2
+"""A crystal's resolution leaves out one spot in LEFT_OUT, but at least FEWEST_LEFT_OUT, as CrystFEL's estimate does."""
+
 
 def rigid_cutoffs(longest: ArrayLike, steps: int) -> Array:
     """Cut-offs of the steps of the rigid fit, a geometric series.

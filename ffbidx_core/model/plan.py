@@ -86,10 +86,20 @@ class SearchPlan:
     settings: tuple[NDArray[np.int64], ...]
     spread: Spread | None = None
 
-    @property
+    @cached_property
     def volumes(self) -> Array:
         """Volumes (M,) of the input cells, cubic angstrom."""
         return np.asarray(np.abs(np.linalg.det(self.cells)))
+
+    @cached_property
+    def orders(self) -> Array:
+        """Number (M,) of proper rotations in the symmetry of each input cell's lattice."""
+        return np.array([float(len(operators)) for operators in self.operators])
+
+    @cached_property
+    def radii(self) -> Array:
+        """Radii of acceptance (M, T) that are tried for cells of each input cell, ascending, 1/angstrom."""
+        return np.asarray(chance.radii(self.shortest_reciprocal))
 
     @property
     def origin_radius(self) -> float:
@@ -99,7 +109,7 @@ class SearchPlan:
         vectors counts, so that no cell loses a reflection; but the distance is at least the largest radius of
         acceptance, so that no cell counts spots at the origin.
         """
-        return float(max(self.shortest_reciprocal.min(), chance.radii(self.shortest_reciprocal).max()))
+        return float(max(self.shortest_reciprocal.min(), self.radii.max()))
 
     @cached_property
     def angle_tables(self) -> NDArray[np.float32]:

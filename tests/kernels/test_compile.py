@@ -30,7 +30,16 @@ BUDGETS = {
     "refine_cells": Usage(registers=136, spilled=48, shared=0),
     "fit_constrained": Usage(registers=255, spilled=48, shared=0),
     "fit_whitened": Usage(registers=254, spilled=0, shared=0),
-    "expected_false": Usage(registers=54, spilled=0, shared=0),
+    "judge_cells": Usage(registers=96, spilled=0, shared=0),
+    "lowest_false": Usage(registers=96, spilled=16, shared=48),
+    "pass_cells": Usage(registers=24, spilled=0, shared=0),
+    "accept_by_count": Usage(registers=40, spilled=8, shared=0),
+    "count_without": Usage(registers=72, spilled=0, shared=0),
+    "copy_without": Usage(registers=74, spilled=0, shared=0),
+    "coverage": Usage(registers=76, spilled=0, shared=0),
+    "drifted": Usage(registers=70, spilled=0, shared=0),
+    "check_cells": Usage(registers=100, spilled=0, shared=0),
+    "set_canonically": Usage(registers=160, spilled=0, shared=0),
 }
 """The largest usage on any architecture."""
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from ffbidx_core.backends import kernels
+from ffbidx_core.backends import Limits, OrientedCells, kernels
 from ffbidx_core.backends.kernels.signatures import Signature, parsed, signatures
 from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
@@ -33,6 +33,8 @@ ITEMS = (
     | dict.fromkeys(STRUCTS, np.uint8)
     | {
         "float4": np.float32,
+        "bool": np.bool_,
+        "unsigned char": np.uint8,
         "unsigned short": np.uint16,
         "SpotOrder": np.float64,
     }
@@ -101,7 +103,7 @@ def cuda(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "search", "backend")]
+    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "search", "judging", "backend")]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module(names[-1])
@@ -149,9 +151,19 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
             backend.refine_cells(spots, cells, scores, p.replace(method=method))
         backend.fit_constrained(spots, cells[:, 0], cells[:, 0], np.ones(3), 0.002)
         assert backend.fit_whitened(spots, cells[:, 0], cells[:, 0], np.ones(3), TYPICAL, 0.002).shape == (3, 3, 3)
-        counts, source = np.ones((3, 5), np.int64), np.zeros((3, 1), np.int32)
-        tables = np.ones(2), np.ones(2)
-        assert backend.expected_false(spots, counts, np.ones((3, 5)), source, *tables, p).shape == (3, 5)
+        source = np.zeros((3, p.n_output_cells), np.int64)
+        assert backend.judge_cells(spots, cells, source, plan, p).slot.shape == (3,)
+        assert backend.lowest_false(spots, cells[:, 0], source[:, 0], plan, p).shape == (3,)
+        assert backend.accept_by_count(spots, cells, scores, 0.1, 5, fractional=True).shape == scores.shape
+        assert backend.without_spots(spots, cells[:, 0], np.ones(3)).n_frames == 3
+        assert backend.in_canonical_setting(cells[:, 0], source[:, 0], plan).shape == (3, 3, 3)
+        assert backend.coverage(spots, cells, 0.002, fractional=False).n_indexed.shape == scores.shape
+        assert backend.drifted(cells[:, 0], cells[:, 1], (0.1, 3.0)).shape == (3,)
+        best, _ = backend.best_cells(spots, OrientedCells(cells, scores, source), -3.0, plan, p)
+        for known in (cells[:, :0], cells):
+            limits = Limits(0.0, (0.1, 3.0), 0.03, plan.cells)
+            checked = backend.check_cells(best, cells[:, 0], np.ones(3), np.ones(3), known, limits)
+            assert checked.reason.shape == (3,)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)
 

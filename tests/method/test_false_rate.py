@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
+from ffbidx_core.backends.generic.expected_false import expected_false
+from ffbidx_core.backends.generic.judge import MOST_RADII
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
-from ffbidx_core.method.false_rate import MOST_RADII, FalseRate
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.chance import level as chance
@@ -25,7 +26,7 @@ def stills(n_spots=(20, 40), n_frames=6, cell=LYSOZYME):
 def found_on(frames, cells, p=P, plan=None):
     plan = plan or SearchPlan.make(frames.input_cells, p)
     batch = BACKEND.load(frames.spots, frames.offsets)
-    return FalseRate(BACKEND, plan, p).of_cells(batch, cells, np.zeros(frames.n_frames, np.int64))
+    return BACKEND.lowest_false(batch, cells, np.zeros(frames.n_frames, np.int32), plan, p)
 
 
 def slowly(spots, cell, p=P):
@@ -75,9 +76,10 @@ def test_a_frame_is_judged_alone():
     frames = stills((5, 300), n_frames=8)
     together = found_on(frames, frames.cells)
     batch = BACKEND.load(frames.spots, frames.offsets)
-    rate = FalseRate(BACKEND, SearchPlan.make(frames.input_cells, P), P)
+    plan = SearchPlan.make(frames.input_cells, P)
     for f in range(8):
-        alone = rate.of_cells(batch.take(np.array([f])), frames.cells[f : f + 1], np.zeros(1, np.int64))
+        one = batch.take(np.array([f]))
+        alone = BACKEND.lowest_false(one, frames.cells[f : f + 1], np.zeros(1, np.int32), plan, P)
         assert alone[0] == together[f]
 
 
@@ -86,11 +88,11 @@ def test_too_few_spots_are_no_crystal():
     away = frames.cells * 1.37
     assert np.isinf(found_on(frames, np.zeros_like(away))).all()
     no_spots = BACKEND.load(np.zeros((0, 3), np.float32), np.array([0, 0]))
-    rate = FalseRate(BACKEND, SearchPlan.make(frames.input_cells, P), P)
-    assert np.isinf(rate.of_cells(no_spots, frames.cells[:1], np.zeros(1, np.int64))).all()
+    plan = SearchPlan.make(frames.input_cells, P)
+    assert np.isinf(BACKEND.lowest_false(no_spots, frames.cells[:1], np.zeros(1, np.int32), plan, P)).all()
     counts = np.array([[P.min_new_spots - 1, P.min_new_spots]])
     batch = BACKEND.load(frames.spots, frames.offsets).take(np.array([0]))
-    numbers = rate.of_counts(batch, counts, 0.001, np.zeros((1, 1), np.int64))
+    numbers = expected_false(batch, counts, 0.001, np.zeros((1, 1), np.int64), plan.volumes, plan.orders, P)
     assert np.isinf(numbers).tolist() == [[True, False]]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...model.plan import SearchPlan, half_sphere
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
-from ..verbs import OrientedCells
+from ..cells import OrientedCells
 from . import cells as turned
 from . import scores, vectors
 from .scores import TILE, UNROLLED

@@ -10,14 +10,15 @@ from ...model.misfit.equations import Spread
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..shared import GenericVerbs
-from .device import contiguous, of_spots
+from .device import contiguous, copied, of_spots
+from .judging import CudaJudging
 from .lattices import CudaLattices
 from .search import CudaSearch
 
 METHODS = {"ifss": 1, "ifse": 2, "ifssr": 3}
 
 
-class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
+class CudaBackend(CudaSearch, CudaJudging, CudaLattices, GenericVerbs):
     """The backend of one GPU; see `CudaDevice` for its parameter. The verbs defined here refine, fit and count."""
 
     name = "cuda"
@@ -25,21 +26,14 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
     def _per_cell(self, kernel: str, spots: SpotBatch, cells: Any, **arguments: Any) -> None:
         """Launch a kernel with one warp for each of the cells (F, Q, 3, 3)."""
         n_cells, per_frame = cells.shape[0] * cells.shape[1], cells.shape[1]
-        self._launch(
-            kernel,
-            (-(-n_cells // 4),),
-            128,
-            **of_spots(spots),
-            cells=cells,
-            n_cells=n_cells,
-            per_frame=per_frame,
-            **arguments,
+        self._launch_warps(
+            kernel, n_cells, **of_spots(spots), cells=cells, n_cells=n_cells, per_frame=per_frame, **arguments
         )
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
         """See `Backend.refine_cells`."""
-        cells = cp.array(cells, dtype=cp.float64, order="C")
-        scores = cp.array(scores, dtype=cp.float64, order="C")
+        cells = copied(cells)
+        scores = copied(scores)
         if p.method != "raw":
             self._per_cell(
                 "refine_cells",
@@ -56,22 +50,24 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
         """See `Backend.fit_rigid`."""
-        cells = cp.array(cells, dtype=cp.float64, order="C")
+        cells = copied(cells)
         self._per_cell("fit_rigid", spots, cells, steps=p.rigid_steps)
         return cells
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """See `Backend.count_within`."""
         radii = contiguous(radii)
-        out = cp.empty(radii.shape, cp.int32)
-        self._per_cell("count_within", spots, contiguous(cells), radii=radii, n_radii=radii.shape[2], counts=out)
+        out, every = cp.empty(radii.shape, cp.int32), cp.arange(radii.shape[0] * radii.shape[1], dtype=cp.int32)
+        self._per_cell(
+            "count_within", spots, contiguous(cells), input_cell=every, radii=radii, n_radii=radii.shape[2], counts=out
+        )
         return out
 
     def fit_constrained(
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
         """See `Backend.fit_constrained`."""
-        cells, cutoff = cp.array(cells, dtype=cp.float64, order="C"), cp.empty(len(cells))
+        cells, cutoff = copied(cells), cp.empty(len(cells))
         self._per_frame(
             "fit_constrained",
             spots,
@@ -96,7 +92,7 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
         """See `Backend.fit_whitened`."""
         if symmetry is not None:
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
-        cells = cp.array(cells, dtype=cp.float64, order="C")
+        cells = copied(cells)
         self._per_frame(
             "fit_whitened",
             spots,
@@ -112,47 +108,4 @@ class CudaBackend(CudaSearch, CudaLattices, GenericVerbs):
     def _per_frame(self, kernel: str, spots: SpotBatch, **arguments: Any) -> None:
         """Launch a kernel with one warp for each frame."""
         n_frames = spots.n_frames
-        self._launch(kernel, (-(-n_frames // 2),), 64, **of_spots(spots), n_frames=n_frames, **arguments)
-
-    def expected_false(
-        self, spots: SpotBatch, counts: Any, radii: Any, input_cell: Any, volumes: Any, orders: Any, p: Parameters
-    ) -> Any:
-        """See `Backend.expected_false`."""
-        counts = cp.ascontiguousarray(cp.asarray(counts, dtype=cp.int64))
-        input_cell = cp.ascontiguousarray(cp.asarray(input_cell, dtype=cp.int64))
-        out = cp.empty(counts.shape)
-        self._launch(
-            "expected_false",
-            (-(-counts.size // 128),),
-            128,
-            **of_spots(spots),
-            n_items=counts.size,
-            n_cells=counts.shape[1],
-            counts=counts,
-            radii=contiguous(radii),
-            input_cell=input_cell,
-            one_a_frame=input_cell.shape[1] == 1,
-            volumes=contiguous(volumes),
-            orders=contiguous(orders),
-            n_input=len(volumes),
-            max_spots=p.max_spots,
-            n_kept=p.n_output_cells,
-            fewest=p.min_new_spots,
-            expected=out,
-        )
-        return out
-
-    def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
-        """See `Backend.distances`."""
-        cells = contiguous(cells)
-        out = cp.empty((cells.shape[1], spots.xyz.shape[1]), cp.float32)
-        self._launch(
-            "distances",
-            (cells.shape[1], spots.n_frames),
-            128,
-            **of_spots(spots),
-            cells=cells,
-            fractional=fractional,
-            out=out,
-        )
-        return out
+        self._launch_warps(kernel, n_frames, block=64, **of_spots(spots), n_frames=n_frames, **arguments)

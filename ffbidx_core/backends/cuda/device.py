@@ -35,7 +35,19 @@ def of_spots(spots: SpotBatch) -> dict[str, Any]:
 
 def contiguous(array: Any) -> Any:
     """An array converted to float64 in C order, as kernels take it."""
-    return cp.ascontiguousarray(cp.asarray(array, dtype=cp.float64))
+    return as_kernels_take(array, cp.float64)
+
+
+def as_kernels_take(array: Any, dtype: Any) -> Any:
+    """An array converted to a type in C order; one that is so already is returned as it is, which costs no call."""
+    if array.dtype == dtype and array.flags.c_contiguous:
+        return array
+    return cp.ascontiguousarray(array.astype(dtype))
+
+
+def copied(array: Any) -> Any:
+    """A copy of an array in float64 and C order, for a kernel that changes it in place."""
+    return array.astype(cp.float64, order="C", copy=True)
 
 
 class CudaDevice:
@@ -94,6 +106,14 @@ class CudaDevice:
         if 0 not in grid:
             function, signature = self._functions[kernel]
             function(grid, (block,), signature.arguments(arguments), shared_mem=shared)
+
+    def _launch_warps(self, kernel: str, n: int, block: int = 128, **arguments: Any) -> None:
+        """Launch a kernel with a warp for each of n items."""
+        self._launch(kernel, (-(-32 * n // block),), block, **arguments)
+
+    def _launch_each(self, kernel: str, n: int, **arguments: Any) -> None:
+        """Launch a kernel with a thread for each of n items."""
+        self._launch(kernel, (-(-n // 128),), 128, n=n, **arguments)
 
     def _cached(self, key: Any, make: Any) -> Any:
         """Arrays on the device that many batches share, made on first use; only a few recent ones are kept."""

@@ -16,8 +16,8 @@ import numpy as np
 from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
-from ..verbs import OrientedCells
-from .device import CudaDevice, contiguous, of_spots
+from ..cells import OrientedCells
+from .device import CudaDevice, contiguous, copied, of_spots
 from .tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -132,7 +132,7 @@ class CudaSearch(CudaDevice):
 
     def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
         """See `Backend.refine_vectors`."""
-        vectors = cp.array(vectors, dtype=cp.float64, order="C")
+        vectors = copied(vectors)
         if p.vr_min_spots:
             _, lengths, *_ = self._plan(plan)
             self._launch(

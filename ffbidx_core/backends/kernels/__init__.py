@@ -14,6 +14,8 @@ from ...model.chance import false_hits
 from ...model.chance import level as chance
 from ...model.detector.pixels import SPHERE_ERROR
 from ...model.misfit.equations import BIWEIGHT
+from ...model.records.reason import FrameReason
+from ..generic.judge import MOST_RADII, NO_LATTICE
 
 FILES = (
     "common.cu",
@@ -27,6 +29,8 @@ FILES = (
     "constrained.cu",
     "whitened.cu",
     "chance.cu",
+    "judge.cu",
+    "crystals.cu",
 )
 KERNELS = (
     "sort_spots",
@@ -44,7 +48,16 @@ KERNELS = (
     "refine_cells",
     "fit_constrained",
     "fit_whitened",
-    "expected_false",
+    "judge_cells",
+    "lowest_false",
+    "pass_cells",
+    "accept_by_count",
+    "count_without",
+    "copy_without",
+    "coverage",
+    "drifted",
+    "check_cells",
+    "set_canonically",
 )
 OPTIONS = ("--std=c++17",)
 
@@ -74,6 +87,14 @@ def constants() -> str:
         "FOUR_THIRDS_PI": repr(4 / 3 * math.pi),
         "EIGHT_PI_SQUARED": repr(8 * math.pi**2),
         "INFINITE": "(1.0 / 0.0)",
+        "NO_LATTICE": repr(NO_LATTICE),
+        "FATE_NONE": str(FrameReason.NONE.value),
+        "FATE_LOST": str(FrameReason.LOST_IN_REFINEMENT.value),
+        "FATE_DRIFTED": str(FrameReason.DRIFTED.value),
+        "MOST_TRIED": str(MOST_RADII),
+        "SMALLEST_RADIUS": repr(chance.RADII[0]),
+        "LEFT_OUT": str(fits.LEFT_OUT),
+        "FEWEST_LEFT_OUT": str(fits.FEWEST_LEFT_OUT),
         "TAIL_TERMS": str(chance.TERMS),
         "LARGEST_PROBABILITY": repr(chance.LARGEST_PROBABILITY),
         "RESOLUTION_RANK": repr(false_hits.RESOLUTION_RANK),

@@ -29,39 +29,49 @@ __device__ double log10_exact_tail(double k, double n, double p) {
   return fmin(log10_bound(k, n, p) + (first + log(total)) / LN10, 0.0);
 }
 
-// Fills expected[F][Q] with log10 of the numbers, for counts[F][Q] of spots within radii[F][Q]. The input cells are
-// input_cell[F][Q], or input_cell[F] if each frame has one.
-extern "C" __global__ void expected_false(const float* xyz, i64 n_spots, const i64* offsets, i64 n_items, int n_cells,
-                                          const i64* counts, const double* radii, const i64* input_cell,
-                                          int one_a_frame, const double* volumes, const double* orders, int n_input,
-                                          int max_spots, int n_kept, int fewest, double* expected) {
-  i64 item = blockIdx.x * (i64)blockDim.x + threadIdx.x;
-  if (item >= n_items) return;
-  i64 frame = item / n_cells, begin = offsets[frame], n_own = offsets[frame + 1] - begin;
-  if (counts[item] < fewest) {
-    expected[item] = INFINITE;
-    return;
-  }
-  double resolution = 1.0;
-  if (n_own > 0) {
-    i64 at = begin + (i64)(RESOLUTION_RANK * n_own);
+// Constants of the judgement of cells: the numbers of input cells, of spots in the search and of its cells, and the
+// number of spots that a crystal must have.
+struct Rules {
+  int n_input, max_spots, n_kept, fewest;
+};
+
+// The spots of a frame: the place of the first, their number, and the distance from the origin within which the
+// fraction RESOLUTION_RANK of them lies.
+struct Own {
+  i64 begin, n;
+  double resolution;
+};
+
+__device__ __forceinline__ Own own_spots(const float* xyz, i64 n_spots, const i64* offsets, i64 frame) {
+  Own own = {offsets[frame], offsets[frame + 1] - offsets[frame], 1.0};
+  if (own.n > 0) {
+    i64 at = own.begin + (i64)(RESOLUTION_RANK * own.n);
     at = at < n_spots ? at : n_spots - 1;
     double x = xyz[at], y = xyz[n_spots + at], z = xyz[2 * n_spots + at];
-    resolution = sqrt(x * x + y * y + z * z);
+    own.resolution = sqrt(x * x + y * y + z * z);
   }
-  i64 source = input_cell[one_a_frame ? frame : item];
-  double k = fmax((double)counts[item], 1.0), n = fmax((double)n_own, 1.0), radius = radii[item];
-  double volume = volumes[source], order = orders[source];
-  double p = fmin(FOUR_THIRDS_PI * radius * radius * radius * volume, LARGEST_PROBABILITY);
+  return own;
+}
+
+__device__ __forceinline__ double probability(double radius, double volume) {
+  return fmin(FOUR_THIRDS_PI * radius * radius * radius * volume, LARGEST_PROBABILITY);
+}
+
+// log10 of the expected number of false crystals as good as a cell with `count` of the frame's spots within a radius.
+__device__ double expected_false(i64 count, double radius, double volume, double order, const Own& own,
+                                 const Rules& rules) {
+  if (count < rules.fewest) return INFINITE;
+  double resolution = own.resolution;
+  double k = fmax((double)count, 1.0), n = fmax((double)own.n, 1.0), p = probability(radius, volume);
   double over = fmax(1.0 - n * p / k, FEWEST_OVER), narrowness = k * over * resolution / radius;
   double orientations = EIGHT_PI_SQUARED / order * FALSE_DENSITY /
                         (1.0 / (narrowness * narrowness * narrowness) + 1.0 / (FINEST * FINEST * FINEST));
   double needed = EVIDENCE_NEEDED +
                   EVIDENCE_GROWTH * log10(volume * resolution * resolution * resolution / order / 1000.0);
-  double seen = fmin(n, (double)max_spots), share = seen / n;
+  double seen = fmin(n, (double)rules.max_spots), share = seen / n;
   double evidence = k * over * over / n * (sqrt(seen) + LN10 / 2.0 * SHARPNESS * (1.0 - share));
   double found = -log10(1.0 + pow(10.0, fmin(SHARPNESS * (needed - evidence), 300.0)));
   double tail = log10_exact_tail(fmin(k, n), n, p);
   double whole = FALSE_SLOPE * (tail + log10(orientations) + found);
-  expected[item] = fmax(whole, tail + log10((double)n_kept)) + log10((double)n_input);
+  return fmax(whole, tail + log10((double)rules.n_kept)) + log10((double)rules.n_input);
 }

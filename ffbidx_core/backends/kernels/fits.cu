@@ -29,10 +29,12 @@ __device__ __forceinline__ float square(float3 v) { return fmaf(v.x, v.x, fmaf(v
 
 #define MOST_RADII 8
 
-// Fills counts[F * Q][T] with the numbers of spots within radii[F * Q][T]; one warp a cell, the grid covers all cells.
+// Fills counts[F * Q][T] with the numbers of spots within radii[M][T], of which a cell has those of its input_cell[F * Q];
+// one warp a cell, the grid covers all cells.
 extern "C" __global__ __launch_bounds__(128) void count_within(const float* xyz, i64 n_spots, const i64* offsets,
-                                                               const double* cells, const double* radii, i64 n_cells,
-                                                               int per_frame, int n_radii, int* counts) {
+                                                               const double* cells, const int* input_cell,
+                                                               const double* radii, i64 n_cells, int per_frame,
+                                                               int n_radii, int* counts) {
   i64 cell = ((i64)blockIdx.x * blockDim.x + threadIdx.x) >> 5;
   int lane = threadIdx.x & 31;
   if (cell >= n_cells) return;
@@ -41,12 +43,13 @@ extern "C" __global__ __launch_bounds__(128) void count_within(const float* xyz,
   double recip[9];
   bool regular = reciprocal(cells + 9 * cell, recip);
   Pair p = pair_of(cells + 9 * cell, recip);
+  const double* own_radii = radii + (i64)max(input_cell[cell], 0) * n_radii;
   for (int first = 0; first < n_radii; first += MOST_RADII) {
     float limits[MOST_RADII];
     int found[MOST_RADII];
 #pragma unroll
     for (int t = 0; t < MOST_RADII; t++) {
-      double radius = first + t < n_radii && regular ? radii[cell * n_radii + first + t] : 0.0;
+      double radius = first + t < n_radii && regular ? own_radii[first + t] : 0.0;
       limits[t] = (float)(radius * radius);
       found[t] = 0;
     }

@@ -22,6 +22,8 @@ SCALARS: dict[str, Any] = {"int": np.int32, "i64": np.int64, "float": np.float32
 """NumPy type of each C type of a number."""
 ITEMS: dict[str, Any] = SCALARS | {
     "u64": np.uint64,
+    "bool": np.bool_,
+    "unsigned char": np.uint8,
     "unsigned short": np.uint16,
     "float4": np.float32,
     "SpotOrder": np.float64,

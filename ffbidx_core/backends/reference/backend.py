@@ -15,8 +15,8 @@ from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...model.unknown.scan import LATTICES, VECTORS, VectorScan
 from ...parameters import Parameters
+from ..cells import OrientedCells
 from ..shared import OnHost
-from ..verbs import OrientedCells
 from .constrained import fit_constrained
 from .fits import distances, fit_rigid, refine_cell
 from .lattices import best_lattices, best_vectors, octave_maxima

@@ -1,0 +1,176 @@
+"""The kernels that judge cells, against the plain array code on the same arrays, distances and counts of the GPU.
+
+Whatever is decided is equal; numbers in float64 agree but for the order of sums and the contraction of products.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from ffbidx_core.backends import BestCells, Limits, OrientedCells
+from ffbidx_core.backends.generic import accept, crystals, judge
+from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
+from ffbidx_core.method.last_fit import TYPICAL
+from ffbidx_core.model import orientation
+from ffbidx_core.model.cell import cell_from_parameters
+from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.reason import FrameReason
+from ffbidx_core.parameters import Parameters
+from tests.helpers.parity.oracle_checks import to_host
+
+EPS = np.finfo(np.float64).eps
+SIZES = (0, 3, 5, 8, 9, 30, 33, 64, 100, 300, 900)
+P = Parameters.preset("best", max_input_cells=2)
+PLAN = SearchPlan.make(np.stack([cell_from_parameters(c) for c in (LYSOZYME, TRICLINIC)]), P, TYPICAL)
+
+
+@pytest.fixture
+def case(gpu, rng):
+    """Frames of several sizes with five cells each, the third an empty slot, and the numbers of their input cells."""
+    offsets = np.concatenate([[0], np.cumsum(SIZES)])
+    source = rng.integers(0, 2, (len(SIZES), 5)).astype(np.int32)
+    turns = np.linalg.qr(rng.normal(size=(*source.shape, 3, 3)))[0]
+    cells = PLAN.cells[source] @ turns
+    spots = rng.uniform(-0.3, 0.3, (offsets[-1], 3))
+    for f, (begin, end) in enumerate(itertools.pairwise(offsets.tolist())):
+        # Half of the spots belong to the second cell.
+        own = spots[begin : (begin + end + 1) // 2]
+        indices = np.rint(own @ cells[f, 1].T)
+        own[:] = indices @ np.linalg.inv(cells[f, 1]).T + rng.normal(scale=6e-4, size=own.shape)
+    cells[:, 2], source[:, 2] = 0, -1
+    batch = gpu.load(spots.astype(np.float32), offsets)
+    return batch, gpu.xp.asarray(cells), gpu.xp.asarray(source)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20261126)
+
+
+def check_same(found, wanted, exact):
+    """Check that some of the fields of two named tuples are equal and the others agree in float64."""
+    for name, mine, other in zip(found._fields, map(to_host, found), map(to_host, wanted), strict=True):
+        if name in exact:
+            np.testing.assert_array_equal(mine, other, err_msg=name)
+        elif name != "radius":
+            np.testing.assert_allclose(mine, other, rtol=64 * EPS, atol=64 * EPS * len(SIZES), err_msg=name)
+    if "radius" in found._fields:
+        stands_out = to_host(wanted.level) < 0
+        np.testing.assert_array_equal(to_host(found.radius)[stands_out], to_host(wanted.radius)[stands_out])
+
+
+@pytest.mark.parametrize("fewest", [P.min_new_spots, 30])
+def test_the_same_cell_is_chosen(gpu, case, fewest):
+    p = P.replace(min_new_spots=fewest)
+    wanted = judge.judge_cells(gpu, *case, PLAN, p)
+    check_same(gpu.judge_cells(*case, PLAN, p), wanted, ("slot", "cells", "input_cell"))
+    assert (to_host(wanted.slot) == 1).sum() >= 3
+    assert (to_host(wanted.slot) == -1).any()
+
+
+def test_the_same_cells_pass(gpu, case, rng):
+    batch, cells, source = case
+    pool = OrientedCells(cells, gpu.xp.asarray(rng.normal(size=source.shape)), source)
+    limit = float(np.median(to_host(gpu.lowest_false(batch, cells[:, 1], source[:, 1], PLAN, P))))
+    found, left = gpu.best_cells(batch, pool, limit, PLAN, P)
+    wanted, wanted_left = judge.best_cells(gpu, batch, pool, limit, PLAN, P)
+    check_same(found, wanted, ("passes", "cells", "input_cell", "scores"))
+    check_same(left, wanted_left, left._fields)
+    assert 3 <= to_host(wanted.passes).sum() <= len(SIZES) - 3
+
+
+@pytest.mark.parametrize("n_known", [0, 2])
+@pytest.mark.parametrize("merge", [0.0, 0.03])
+def test_the_same_cells_become_crystals(gpu, rng, n_known, merge):
+    n, xp = 400, gpu.xp
+    source = rng.integers(0, 2, n).astype(np.int32)
+    cells = PLAN.cells[source] * (1 + rng.normal(scale=0.02, size=(n, 3, 1)))
+    bases = np.array([np.eye(3), [[1, 1, 0], [0, 1, 0], [0, 0, 1]], [[2, 0, 0], [0, 1, 0], [0, 0, 1]], -np.eye(3)])
+    known = bases[rng.integers(0, 4, (n, n_known))] @ cells[:, None]
+    known = known @ (np.eye(3) + rng.normal(scale=0.01, size=known.shape))
+    known[:3], cells[5] = 1e-3 * np.eye(3), 0
+    passes, nothing = rng.random(n) < 0.8, np.zeros(n)
+    best = BestCells(passes, cells, source, *[nothing] * 5)
+    rest = cells, rng.normal(size=n), rng.uniform(1e-3, 2e-3, n), known
+    limits = Limits(0.8, (0.05, 3.0), merge, PLAN.cells)
+    wanted = judge.check_cells(best, *rest, limits)
+    on_gpu = BestCells(*map(xp.asarray, best)), *map(xp.asarray, rest), limits._replace(given=xp.asarray(PLAN.cells))
+    check_same(gpu.check_cells(*on_gpu), wanted, wanted._fields)
+    assert {FrameReason(code) for code in wanted.reason.tolist()} == {
+        FrameReason.NONE,
+        FrameReason.LOST_IN_REFINEMENT,
+        FrameReason.DRIFTED,
+    }
+    merged = (wanted.cutoff > 0) & ~wanted.is_new
+    assert (merged.sum() > 50) == (n_known > 0 and merge > 0)
+    assert wanted.is_new.sum() > 50
+
+
+def test_the_lowest_number_of_false_crystals_is_the_same(gpu, case):
+    batch, cells, source = case
+    for q in range(cells.shape[1]):
+        arguments = batch, cells[:, q], source[:, q], PLAN, P
+        found, wanted = to_host(gpu.lowest_false(*arguments)), to_host(judge.lowest_false(gpu, *arguments))
+        np.testing.assert_allclose(found, wanted, rtol=64 * EPS, atol=64 * EPS * len(SIZES))
+        assert np.isinf(wanted).all() == (q == 2)
+        if q == 1:
+            assert wanted.min() < -100
+
+
+def test_the_same_spots_are_left(gpu, case, rng):
+    batch, cells, _ = case
+    for q in range(cells.shape[1]):
+        cutoff = gpu.xp.asarray(rng.choice([0.0, 5e-4, 2e-3], len(SIZES)))
+        found = gpu.without_spots(batch, cells[:, q], cutoff)
+        wanted = crystals.without_spots(gpu, batch, cells[:, q], cutoff)
+        for name in ("xyz", "offsets"):
+            np.testing.assert_array_equal(to_host(getattr(found, name)), to_host(getattr(wanted, name)))
+        assert (found.xyz.shape[1] == sum(SIZES)) == (q == 2)
+
+
+@pytest.mark.parametrize("fractional", [False, True])
+def test_the_same_spots_are_indexed(gpu, case, fractional):
+    batch, cells, _ = case
+    threshold = 0.1 if fractional else 0.002
+    found = gpu.coverage(batch, cells, threshold, fractional=fractional)
+    wanted = crystals.coverage(gpu, batch, cells, threshold, fractional=fractional)
+    np.testing.assert_array_equal(to_host(found.n_indexed), to_host(wanted.n_indexed))
+    np.testing.assert_array_equal(to_host(found.resolution), to_host(wanted.resolution))
+    np.testing.assert_allclose(to_host(found.rmsd), to_host(wanted.rmsd), rtol=3e-7)
+    assert np.isnan(to_host(wanted.resolution)).any()
+    assert to_host(wanted.n_indexed).max() > 400
+
+
+@pytest.mark.parametrize("min_spots", [1, 6, 40])
+def test_the_same_cells_are_accepted(gpu, case, rng, min_spots):
+    batch, cells, _ = case
+    scores = rng.normal(size=(len(SIZES), 5)).round(1)
+    scores[:, 2], scores[4, 3], scores[5] = np.inf, np.nan, 0.5
+    arguments = batch, cells, gpu.xp.asarray(scores), 0.004, min_spots
+    found = to_host(gpu.accept_by_count(*arguments, fractional=False))
+    np.testing.assert_array_equal(found, to_host(accept.accept_by_count(gpu, *arguments, fractional=False)))
+    assert found.any()
+    assert not found.all()
+
+
+def test_cells_that_have_drifted_are_the_same(gpu, rng):
+    given = PLAN.cells[rng.integers(0, 2, 400)]
+    cells = given * (1 + rng.normal(scale=0.02, size=(400, 3, 1))) + rng.normal(scale=1.0, size=given.shape)
+    cells[7] = 0
+    found = to_host(gpu.drifted(gpu.xp.asarray(cells), gpu.xp.asarray(given), (0.05, 3.0)))
+    wanted = orientation.drifted(cells, given, (0.05, 3.0))
+    np.testing.assert_array_equal(found, wanted)
+    assert 50 < wanted.sum() < 350
+
+
+def test_canonical_settings_are_the_same(gpu, rng):
+    source = rng.integers(-1, 2, 300).astype(np.int32)
+    turns = np.linalg.qr(rng.normal(size=(300, 3, 3)))[0]
+    cells = PLAN.cells[source] @ (turns * np.linalg.det(turns)[:, None, None])
+    cells += rng.normal(scale=0.05, size=cells.shape)
+    found = to_host(gpu.in_canonical_setting(gpu.xp.asarray(cells), gpu.xp.asarray(source), PLAN))
+    wanted = crystals.in_canonical_setting(cells, source, PLAN)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    np.testing.assert_array_equal(found[source == -1], cells[source == -1])
+    assert (np.abs(wanted - cells).max(axis=(1, 2)) > 1).sum() > 100
