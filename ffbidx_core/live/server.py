@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,19 +15,24 @@ from ..devices import Devices, open_devices
 from ..errors import FfbidxError
 from ..run.summary import Summary
 from ..write.atomic import make_directory
-from .answers import Answer, error_answer
-from .dialects import DIALECTS, check_dialect, decoded
-from .door.sockets import Addresses, Sockets
+from .answers import error_answer
+from .dialects import check_dialect
+from .door.addresses import Addresses
+from .door.lines import Lines
+from .door.process import DoorProcess
 from .door.steady import steady
+from .door.thread import DoorThread
 from .door.waiting import Received, Waiting
 from .frames import Placing
-from .messages import Control, End, Frame, Message, MessageError, Start
+from .messages import Control, End, Frame, MessageError, Start
 from .one_run import LiveJob, OneRun
 from .request import BATCH_SIZE, FEW, ServeRequest
 from .state import LiveState
 
 LOOK = 0.25
 """Time in seconds between checks of the clock and of signals while nothing comes."""
+IN_A_PROCESS = ("cuda",)
+"""Backends for which the sockets are used by a process of their own."""
 MOST_ENDED = 1000
 """Number of ended runs whose names are remembered."""
 _WARM_UP = (1, 32)
@@ -61,9 +65,9 @@ class Server:
         self._run: OneRun | None = None
         self._ended: deque[str] = deque(maxlen=MOST_ENDED)
         self._over = False
-        self._lines: deque[Answer] = deque()
+        self._lines: Lines | None = None
         self.summaries: list[Summary] = []
-        self.sockets: Sockets | None = None
+        self.door: DoorThread | DoorProcess | None = None
         self._devices: Devices | None = None
 
     def serve(self, lines: IO[bytes] | None = None, ready: Callable[[], object] = lambda: None) -> list[Summary]:
@@ -95,17 +99,9 @@ class Server:
             else:
                 self._run = self._begin("")
             self._warm_up()
-            self.sockets = Sockets(
-                addresses,
-                self._waiting,
-                dialect=request.dialect,
-                keys=request.keys or "",
-                on_drop=self.state.dropped,
-                on_error=self.state.failed,
-            )
-            self.sockets.start()
+            self.door = self._open_door(addresses, lines is not None)
             if lines is not None:
-                threading.Thread(target=self._read, args=(lines,), name="ffbidx lines", daemon=True).start()
+                self._lines = Lines(lines, self._waiting, request.queue, self._stop, self.state.failed)
             with steady():
                 ready()
                 self._loop()
@@ -113,13 +109,31 @@ class Server:
             self._close()
         return self.summaries
 
+    def _open_door(self, addresses: Addresses, has_lines: bool) -> DoorThread | DoorProcess:
+        """The door: a process for a GPU; a thread for a CPU, whose frames are few, and for lines, which wait."""
+        assert self._devices is not None
+        request, state = self._request, self.state
+        keys = request.keys or ""
+        if self._devices.name in IN_A_PROCESS and not has_lines:
+            return DoorProcess(
+                addresses,
+                request.queue,
+                dialect=request.dialect,
+                keys=keys,
+                on_drop=state.dropped,
+                on_error=state.failed,
+            )
+        return DoorThread(
+            addresses, self._waiting, dialect=request.dialect, keys=keys, on_drop=state.dropped, on_error=state.failed
+        )
+
     def _close(self) -> None:
         try:
             if self._run is not None:
                 self._finish(complete=self._over)
         finally:
-            if self.sockets is not None:
-                self.sockets.close()
+            if self.door is not None:
+                self.door.close()
             if self._devices is not None:
                 self._devices.close()
 
@@ -166,9 +180,10 @@ class Server:
 
     def _loop(self) -> None:
         assert self._devices is not None
+        assert self.door is not None
         most = self._request.batch_size or BATCH_SIZE.get(self._devices.name, FEW)
         while not self._over and not self._stop.is_set():
-            items = self._waiting.take(most, self._request.delay / 1e3, LOOK)
+            items = self.door.take(most, self._request.delay / 1e3, LOOK)
             if not items:
                 if self._run is not None:
                     self._run.save_if_due()
@@ -180,12 +195,10 @@ class Server:
             self._flush()
 
     def _flush(self) -> None:
-        if self._lines:
-            while self._lines:
-                sys.stdout.buffer.write(DIALECTS["json"].encode_answer(self._lines.popleft()))
-            sys.stdout.buffer.flush()
-        if self.sockets is not None:
-            self.sockets.flush()
+        if self._lines is not None:
+            self._lines.flush()
+        if self.door is not None:
+            self.door.flush()
 
     def _index(self, items: Sequence[Received]) -> None:
         """Index frames of one run, and answer them."""
@@ -207,10 +220,11 @@ class Server:
         if not frames:
             return None
         answers = run.index(frames, self._placing, [item.at for item in good])
-        dropped = self._waiting.dropped
+        assert self.door is not None
+        dropped = self.door.dropped
         for item, answer in zip(good, answers, strict=True):
             item.answer(answer | {"dropped": dropped})
-        self.state.answered(answers, len(self._waiting))
+        self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad)
         for problem in run.account.progress(0.0).problems:
             self._note(problem)
@@ -271,21 +285,3 @@ class Server:
         self.summaries.append(run.finish(complete))
         for problem in run.account.progress(0.0).problems:
             self._note(problem)
-
-    def _read(self, lines: IO[bytes]) -> None:
-        """Read lines; this waits while the queue is full, since a pipe can wait."""
-        pause = threading.Event()
-        for line in lines:
-            while len(self._waiting) >= self._request.queue and not self._stop.is_set():
-                pause.wait(0.005)
-            if not line.strip():
-                continue
-            try:
-                messages: list[Message] = decoded(line, "json")[1]
-            except MessageError as error:
-                self.state.failed()
-                self._lines.append(error_answer(str(error)))
-                continue
-            for message in messages:
-                self._waiting.put(Received(message, self._lines.append))
-        self._waiting.put(Received(None, self._lines.append))

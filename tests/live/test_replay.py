@@ -18,7 +18,7 @@ def spots(tmp_path):
 
 
 def addresses(server):
-    return server.sockets.bound["bind"], server.sockets.bound["publish"]
+    return server.door.bound["bind"], server.door.bound["publish"]
 
 
 @pytest.mark.parametrize("dialect", ["cbor", "om", "json"])

@@ -62,7 +62,7 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         page = Page(request.http, server.state) if request.http else None
 
         def ready() -> None:
-            bound = server.sockets.bound if server.sockets is not None else {}
+            bound = server.door.bound if server.door is not None else {}
             words = {"bind": "spot lists", "publish": "answers", "reply": "requests"}
             show("; ".join([f"{words[name]} at {address}" for name, address in bound.items()] or ["taking lines"]))
             if page is not None:

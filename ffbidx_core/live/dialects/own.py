@@ -123,3 +123,9 @@ def _tagged(value: Any) -> Any:
 def encode_answer(answer: dict[str, Any]) -> bytes:
     """The bytes of an answer."""
     return cbor2.dumps(answer)
+
+
+def with_field(data: bytes, name: str, value: int) -> bytes:
+    """The bytes of a map of fewer than 23 fields, with one more field."""
+    assert MAPS[0] <= data[0] < MAPS[0] + 23
+    return bytes([data[0] + 1]) + data[1:] + cbor2.dumps(name) + cbor2.dumps(value)

@@ -1,83 +1,59 @@
-"""The sockets of a live server for spot lists and answers, all of them in one thread."""
+"""The sockets of a live server for spot lists and answers; one thread or one process uses all of them."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import zmq
 import zmq.auth
 
 from ...errors import UsageError
 from ..answers import Answer, drop_answer, error_answer
-from ..dialects import DIALECTS, Dialect, decoded, own
+from ..dialects import DIALECTS, decoded, own
 from ..messages import LARGEST_MESSAGE, Frame, MessageError
+from .addresses import Addresses
 from .keys import authenticator, use_server_keys
-from .waiting import Received, Waiting
+from .waiting import Origin, Received, Waiting
 
 AT_ONCE = 256
 """Number of messages that are taken from one socket before the other sockets have their turn."""
 MOST_ANSWERS = 10_000
 """Number of answers that wait for a slow reader; it loses further ones, and sees this by the sequence numbers."""
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """The addresses at which a server listens and to which it connects; empty addresses are not used.
+class Encoded:
+    """An answer as bytes.
 
     Attributes
     ----------
-    bind, reply, publish : str
-        Addresses of the PULL socket for spot lists, the ROUTER socket for requests, the PUB socket for all answers.
-    connect, subscribe : tuple of str
-        Addresses of other programs: PUSH sockets from which to pull, PUB sockets to which to subscribe.
-    topic : str
-        Topic of the subscriptions.
+    topic, published : bytes
+        The topic and the bytes for all readers, which lack the sequence number.
+    client : bytes or None
+        Address of the client that waits for a reply; None if there is none.
+    reply : bytes
+        The bytes for this client, in the dialect of its message.
     """
 
-    bind: str = ""
-    reply: str = ""
-    publish: str = ""
-    connect: tuple[str, ...] = ()
-    subscribe: tuple[str, ...] = ()
-    topic: str = ""
+    topic: bytes
+    published: bytes
+    client: bytes | None
+    reply: bytes
 
-    def completed(self) -> Addresses:
-        """The addresses, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
-        if not self.bind:
-            return self
-        host, _, port = self.bind.rpartition(":")
-        if self.bind.startswith("ipc://"):
-            publish, reply = f"{self.bind}.answers", f"{self.bind}.reply"
-        elif port == "*":
-            publish = reply = self.bind
-        elif port.isdigit() and 0 < int(port) < 65534:
-            publish, reply = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
-        else:
-            raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
-        return Addresses(
-            self.bind, self.reply or reply, self.publish or publish, self.connect, self.subscribe, self.topic
-        )
-
-    def check(self, has_keys: bool) -> None:
-        """Raise an error if other machines could send without a key."""
-        for option, address in (("--bind", self.bind), ("--reply", self.reply), ("--publish", self.publish)):
-            host = address.removeprefix("tcp://").rpartition(":")[0]
-            if address and not has_keys and not address.startswith("ipc://") and host not in LOOPBACK:
-                raise UsageError(
-                    f"{option} {address}: other machines could send there; give keys with --keys DIR (made by "
-                    "--make-keys DIR), or listen on 127.0.0.1"
-                )
+    @classmethod
+    def of(cls, answer: Answer, origin: Origin) -> Self:
+        """The bytes of an answer to a message that came from `origin`."""
+        topic = (answer["run"] if answer["type"] == "answer" else answer["type"]) or "run"
+        reply = b"" if origin.client is None else DIALECTS[origin.dialect].encode_answer(answer)
+        return cls(topic.encode(), own.encode_answer(answer), origin.client, reply)
 
 
 class Sockets:
-    """The sockets and their thread.
+    """The sockets, used by one thread only, except that any thread may add answers to `outbox`.
 
     Parameters
     ----------
@@ -96,6 +72,8 @@ class Sockets:
     ----------
     bound : dict
         The actual address of each of `bind`, `reply`, `publish`.
+    outbox : deque of Encoded
+        The answers that `send` sends.
     """
 
     def __init__(
@@ -112,17 +90,17 @@ class Sockets:
         self._context = zmq.Context()
         self._auth = authenticator(self._context, keys) if keys else None
         self._keys, self._sources, self._sequence = keys, list[Any](), 0
-        self._outbox: deque[tuple[bytes | None, Dialect, Answer]] = deque()
+        self._poller = zmq.Poller()
+        self.outbox: deque[Encoded] = deque()
         self.bound: dict[str, str] = {}
         try:
             self._open(addresses)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise UsageError(f"{self._at_hand}: {error}") from None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ffbidx sockets", daemon=True)
 
     def _open(self, addresses: Addresses) -> None:
+        self._at_hand = ""
         self._router = self._publisher = None
         if addresses.bind:
             self._sources.append(self._bound("bind", zmq.PULL, addresses.bind))
@@ -137,12 +115,8 @@ class Sockets:
             self._sources.append(self._router)
         if addresses.publish:
             self._publisher = self._bound("publish", zmq.PUB, addresses.publish)
-        self._at_hand = "inproc"
-        self._bell_in = self._context.socket(zmq.PULL)
-        self._bell_in.bind("inproc://bell")
-        self._bell_lock = threading.Lock()
-        self._bell_out = self._context.socket(zmq.PUSH)
-        self._bell_out.connect("inproc://bell")
+        for socket in self._sources:
+            self._poller.register(socket, zmq.POLLIN)
 
     def _socket(self, kind: int) -> Any:
         socket = self._context.socket(kind)
@@ -167,92 +141,91 @@ class Sockets:
         socket.connect(address)
         return socket
 
-    def start(self) -> None:
-        """Start receiving."""
-        self._thread.start()
+    def pair(self) -> tuple[Any, Any]:
+        """Two connected sockets within this process: another thread sends to the second to end `receive`."""
+        mine, other = self._context.socket(zmq.PULL), self._context.socket(zmq.PUSH)
+        mine.bind("inproc://bell")
+        other.connect("inproc://bell")
+        self.watch(mine)
+        return mine, other
 
-    def _run(self) -> None:
-        poller = zmq.Poller()
-        for socket in (*self._sources, self._bell_in):
-            poller.register(socket, zmq.POLLIN)
-        while not self._stop.is_set():
-            ready = dict(poller.poll(200))
-            if self._bell_in in ready:
-                self._drain_bell()
-            for socket in self._sources:
-                if socket in ready:
-                    self._receive(socket)
-            self._send_all()
-        self._send_all()
+    def watch(self, source: Any) -> None:
+        """End `receive` also when a message waits in this socket or file descriptor."""
+        self._poller.register(source, zmq.POLLIN)
 
-    def _drain_bell(self) -> None:
-        with contextlib.suppress(zmq.Again):
-            while True:
-                self._bell_in.recv(zmq.NOBLOCK)
+    def receive(self, timeout: int) -> set[Any]:
+        """Take messages into the queue, waiting for the first at most `timeout` milliseconds.
+
+        Returns
+        -------
+        set
+            The sockets and file descriptors in which something waited.
+        """
+        ready = {source for source, _ in self._poller.poll(timeout)}
+        for socket in self._sources:
+            if socket in ready:
+                self._receive(socket)
+        return ready
 
     def _receive(self, socket: Any) -> None:
+        is_router = socket is self._router
         for _ in range(AT_ONCE):
             try:
-                parts: Sequence[bytes] = socket.recv_multipart(zmq.NOBLOCK)
+                data = socket.recv(zmq.NOBLOCK)
+                client = data if is_router else None
+                while socket.getsockopt(zmq.RCVMORE):
+                    data = socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            sender = parts[0] if socket is self._router else None
-            self._take(parts[-1], sender)
+            self._take(data, client)
 
-    def _take(self, data: bytes, sender: bytes | None) -> None:
-        dialect = DIALECTS["cbor"]
+    def _take(self, data: bytes, client: bytes | None) -> None:
         try:
             dialect, messages = decoded(data, self._dialect)
         except MessageError as error:
             self._on_error()
-            self._outbox.append((sender, _dialect_for_answers(data, dialect), error_answer(str(error))))
+            self.outbox.append(Encoded.of(error_answer(str(error)), Origin(client, _dialect_of_error(data))))
             return
-        answer = functools.partial(self.answer, sender, dialect)
+        origin = Origin(client, dialect.name)
+        answer = functools.partial(self.answer, origin)
         for message in messages:
-            lost = self._waiting.put(Received(message, answer))
+            lost = self._waiting.put(Received(message, answer, origin))
             if lost is not None and isinstance(lost.message, Frame):
                 self._on_drop()
                 lost.answer(drop_answer(lost.message))
 
-    def answer(self, sender: bytes | None, dialect: Dialect, answer: Answer) -> None:
-        """Send an answer, from any thread; it leaves with the next `flush`, or when the next message arrives."""
-        self._outbox.append((sender, dialect, answer))
+    def answer(self, origin: Origin, answer: Answer) -> None:
+        """Add an answer to the outbox, from any thread."""
+        self.outbox.append(Encoded.of(answer, origin))
 
-    def flush(self) -> None:
-        """Make the thread send the waiting answers now."""
-        # If the queue of the bell is full, it is ringing already.
-        with self._bell_lock, contextlib.suppress(zmq.Again):
-            self._bell_out.send(b"", zmq.NOBLOCK)
-
-    def _send_all(self) -> None:
-        while self._outbox:
-            sender, dialect, answer = self._outbox.popleft()
-            if sender is not None and self._router is not None:
-                self._send(self._router, [sender, b"", dialect.encode_answer(answer)])
+    def send(self) -> None:
+        """Send the answers in the outbox."""
+        while self.outbox:
+            encoded = self.outbox.popleft()
+            if encoded.client is not None and self._router is not None:
+                self._send(self._router, encoded.client, b"", encoded.reply)
             if self._publisher is not None:
                 self._sequence += 1
-                topic = answer["run"] if answer["type"] == "answer" else answer["type"]
-                data = own.encode_answer(answer | {"sequence": self._sequence})
-                self._send(self._publisher, [(topic or "run").encode(), data])
+                data = own.with_field(encoded.published, "sequence", self._sequence)
+                self._send(self._publisher, encoded.topic, data)
 
-    def _send(self, socket: Any, parts: list[bytes]) -> None:
+    def _send(self, socket: Any, *parts: bytes) -> None:
         try:
-            socket.send_multipart(parts, zmq.NOBLOCK)
+            for part in parts[:-1]:
+                socket.send(part, zmq.NOBLOCK | zmq.SNDMORE)
+            socket.send(parts[-1], zmq.NOBLOCK)
         except zmq.ZMQError:
             # The reader has gone, or is so slow that its queue is full.
             self._on_error()
 
     def close(self) -> None:
-        """Send the waiting answers, and close all sockets."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self.flush()
-            self._thread.join()
+        """Send the answers in the outbox, and close all sockets."""
+        self.send()
         if self._auth is not None:
             self._auth.stop()
         self._context.destroy(linger=500)
 
 
-def _dialect_for_answers(data: bytes, otherwise: Dialect) -> Dialect:
-    """The dialect of the answer to a message that cannot be used."""
-    return DIALECTS["json"] if data.lstrip()[:1] in (b"{", b"[") else otherwise
+def _dialect_of_error(data: bytes) -> str:
+    """Name of the dialect of the reply to a message that cannot be used."""
+    return "json" if data.lstrip()[:1] in (b"{", b"[") else "cbor"

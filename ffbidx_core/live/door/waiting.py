@@ -7,9 +7,27 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..messages import Frame, Message
+
+
+class Origin(NamedTuple):
+    """Where a message comes from.
+
+    Attributes
+    ----------
+    client : bytes or None
+        Address of the client that waits for a reply; None if the message was pushed or published.
+    dialect : str
+        Name of the dialect of the message, in which the client gets its reply.
+    """
+
+    client: bytes | None = None
+    dialect: str = "cbor"
+
+
+PUSHED = Origin()
 
 
 @dataclass(frozen=True)
@@ -22,12 +40,15 @@ class Received:
         The message; None stands for the end of the input.
     answer : callable
         Function that sends the answer, a dictionary, to the sender of the message.
+    origin : Origin
+        The client and the dialect of the message.
     at : float
         Time of arrival, seconds of `time.perf_counter`.
     """
 
     message: Message | None
     answer: Callable[[dict[str, Any]], None]
+    origin: Origin = PUSHED
     at: float = field(default_factory=time.perf_counter)
 
 
@@ -99,6 +120,14 @@ class Waiting:
                 batch.append(self._items.popleft())
             self._n_frames -= len(batch)
             return batch
+
+    def due(self, most: int, delay: float) -> float | None:
+        """Time in seconds until `take` returns a batch without waiting for another message; None if nothing waits."""
+        if not self._items:
+            return None
+        if self._n_frames >= most or not self._only_frames():
+            return 0.0
+        return max(0.0, self._items[0].at + delay - time.perf_counter())
 
     def _only_frames(self) -> bool:
         """Whether only frames wait, so that further ones may join the batch."""

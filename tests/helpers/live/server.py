@@ -59,7 +59,7 @@ class Client:
     """A client that pushes messages, requests answers, and receives published answers."""
 
     def __init__(self, server, keys=None):
-        bound = server.sockets.bound
+        bound = server.door.bound
         self.context = zmq.Context()
         self.push, self.sub, self.req = (self.context.socket(kind) for kind in (zmq.PUSH, zmq.SUB, zmq.REQ))
         self.sub.setsockopt(zmq.SUBSCRIBE, b"")

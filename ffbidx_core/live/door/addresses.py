@@ -1,0 +1,58 @@
+"""The addresses of a live server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import UsageError
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The addresses at which a server listens and to which it connects; empty addresses are not used.
+
+    Attributes
+    ----------
+    bind, reply, publish : str
+        Addresses of the PULL socket for spot lists, the ROUTER socket for requests, the PUB socket for all answers.
+    connect, subscribe : tuple of str
+        Addresses of other programs: PUSH sockets from which to pull, PUB sockets to which to subscribe.
+    topic : str
+        Topic of the subscriptions.
+    """
+
+    bind: str = ""
+    reply: str = ""
+    publish: str = ""
+    connect: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    topic: str = ""
+
+    def completed(self) -> Addresses:
+        """The addresses, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
+        if not self.bind:
+            return self
+        host, _, port = self.bind.rpartition(":")
+        if self.bind.startswith("ipc://"):
+            publish, reply = f"{self.bind}.answers", f"{self.bind}.reply"
+        elif port == "*":
+            publish = reply = self.bind
+        elif port.isdigit() and 0 < int(port) < 65534:
+            publish, reply = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
+        else:
+            raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
+        return Addresses(
+            self.bind, self.reply or reply, self.publish or publish, self.connect, self.subscribe, self.topic
+        )
+
+    def check(self, has_keys: bool) -> None:
+        """Raise an error if other machines could send without a key."""
+        for option, address in (("--bind", self.bind), ("--reply", self.reply), ("--publish", self.publish)):
+            host = address.removeprefix("tcp://").rpartition(":")[0]
+            if address and not has_keys and not address.startswith("ipc://") and host not in LOOPBACK:
+                raise UsageError(
+                    f"{option} {address}: other machines could send there; give keys with --keys DIR (made by "
+                    "--make-keys DIR), or listen on 127.0.0.1"
+                )

@@ -1,0 +1,65 @@
+"""JSON lines on standard input, and answers as lines on standard output."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO
+
+from ..answers import Answer, error_answer
+from ..dialects import DIALECTS, decoded
+from ..messages import MessageError
+from .waiting import Received, Waiting
+
+PAUSE = 0.005
+"""Time in seconds between checks whether there is room for another frame."""
+
+
+class Lines:
+    """Reads lines in a thread of its own; this waits while the queue is full, since a pipe can wait.
+
+    Parameters
+    ----------
+    stream
+        Stream of JSON lines.
+    waiting
+        The queue that takes the messages; its last one is None.
+    most
+        Number of waiting frames at which reading pauses.
+    stop
+        Event that ends the pause.
+    on_error
+        Function that is called for a line that cannot be used.
+    """
+
+    def __init__(
+        self, stream: IO[bytes], waiting: Waiting, most: int, stop: threading.Event, on_error: Callable[[], None]
+    ) -> None:
+        self._stream, self._waiting, self._most, self._stop, self._on_error = stream, waiting, most, stop, on_error
+        self._answers: deque[Answer] = deque()
+        threading.Thread(target=self._read, name="ffbidx lines", daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            while len(self._waiting) >= self._most and not self._stop.wait(PAUSE):
+                pass
+            if not line.strip():
+                continue
+            try:
+                messages = decoded(line, "json")[1]
+            except MessageError as error:
+                self._on_error()
+                self._answers.append(error_answer(str(error)))
+                continue
+            for message in messages:
+                self._waiting.put(Received(message, self._answers.append))
+        self._waiting.put(Received(None, self._answers.append))
+
+    def flush(self) -> None:
+        """Write the answers so far."""
+        if self._answers:
+            while self._answers:
+                sys.stdout.buffer.write(DIALECTS["json"].encode_answer(self._answers.popleft()))
+            sys.stdout.buffer.flush()

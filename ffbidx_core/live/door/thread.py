@@ -1,0 +1,81 @@
+"""A door whose sockets are used by a thread of the server's process."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+
+import zmq
+
+from .addresses import Addresses
+from .sockets import Sockets
+from .waiting import Received, Waiting
+
+LOOK = 200
+"""Time in milliseconds between checks whether the door is to be closed."""
+
+
+class DoorThread:
+    """A door whose sockets are used by a thread; see `Sockets` for the parameters.
+
+    Attributes
+    ----------
+    bound : dict
+        The actual address of each of `bind`, `reply`, `publish`.
+    waiting : Waiting
+        The messages that wait for the computation.
+    """
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        waiting: Waiting,
+        *,
+        dialect: str,
+        keys: str,
+        on_drop: Callable[[], None],
+        on_error: Callable[[], None],
+    ) -> None:
+        self.waiting = waiting
+        self._sockets = Sockets(addresses, waiting, dialect=dialect, keys=keys, on_drop=on_drop, on_error=on_error)
+        self.bound = self._sockets.bound
+        self._bell, self._rope = self._sockets.pair()
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ffbidx sockets", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Number of frames that were dropped so far."""
+        return self.waiting.dropped
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of frames that wait."""
+        return len(self.waiting)
+
+    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
+        """The next messages; see `Waiting.take`."""
+        return self.waiting.take(most, delay, timeout)
+
+    def flush(self) -> None:
+        """Make the thread send the waiting answers now."""
+        # If the queue of the bell is full, it is ringing already.
+        with self._lock, contextlib.suppress(zmq.Again):
+            self._rope.send(b"", zmq.NOBLOCK)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._bell in self._sockets.receive(LOOK):
+                with contextlib.suppress(zmq.Again):
+                    while True:
+                        self._bell.recv(zmq.NOBLOCK)
+            self._sockets.send()
+
+    def close(self) -> None:
+        """Send the waiting answers, and close all sockets."""
+        self._stop.set()
+        self.flush()
+        self._thread.join()
+        self._sockets.close()

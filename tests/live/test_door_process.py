@@ -1,0 +1,87 @@
+"""The sockets in a process of their own, as a server with a GPU has them."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import ffbidx_core
+import ffbidx_core.live.server
+from ffbidx_core.errors import FfbidxError, UsageError
+from ffbidx_core.live.dialects import own
+from ffbidx_core.live.door.addresses import Addresses
+from ffbidx_core.live.door.process import DoorProcess
+from ffbidx_core.live.messages import End
+from tests.helpers.live.server import SPOTS, Client, message, serving
+
+
+@pytest.fixture(autouse=True)
+def _in_a_process(monkeypatch):
+    monkeypatch.setattr(ffbidx_core.live.server, "IN_A_PROCESS", ("cpu",))
+
+
+def opened(**addresses) -> DoorProcess:
+    return DoorProcess(Addresses(**addresses), 4, dialect="auto", keys="", on_drop=lambda: None, on_error=lambda: None)
+
+
+def test_frames_requests_garbage_and_dropped_frames_are_answered_and_counted():
+    with serving(queue=4) as server, Client(server) as client:
+        client.send(message(0, "r"), b"\x00garbage")
+        answer, error = sorted(client.answers(2), key=lambda a: a["type"])
+        assert (answer["type"], answer["name"], answer["status"]) == ("answer", "frame 0", "indexed")
+        assert error["type"] == "error"
+        line = json.loads(client.ask(json.dumps({"number": 5, "spots": SPOTS[0].tolist()}).encode()))
+        assert (line["number"], line["status"]) == (5, "indexed")
+        client.answers(1)
+        client.send(*(message(k, "r") for k in range(100)))
+        answers = client.answers(100)
+        client.send(End("r"))
+        assert client.answers(1)[0]["type"] == "ended"
+    kinds = [a["type"] for a in answers]
+    assert set(kinds) == {"answer", "dropped"}
+    assert [a["sequence"] for a in answers] == list(range(4, 104))
+    whole = server.state.as_dict()["whole"]
+    assert (whole["errors"], whole["dropped"]) == (1, kinds.count("dropped"))
+    assert whole["frames"] == 2 + kinds.count("answer")
+
+
+def serve_one_frame_and_kill_the_sockets(output):
+    with serving(output=output) as server, Client(server) as client:
+        client.send(message(0, "r"))
+        client.answers(1)
+        os.kill(server.door.process_id, signal.SIGKILL)
+        # The server notices the end of the connection at once, unless it is told to stop first.
+        time.sleep(0.5)
+
+
+def test_a_server_whose_sockets_died_ends_with_a_message_and_keeps_its_results(tmp_path):
+    output = str(tmp_path / "run.h5")
+    with pytest.raises(FfbidxError, match="sockets"):
+        serve_one_frame_and_kill_the_sockets(output)
+    results = ffbidx_core.read_results(output)
+    assert (results.n_frames, results.complete) == (1, False)
+
+
+def test_the_process_outlives_signals_and_ends_with_its_server(tmp_path):
+    door = opened(bind=f"ipc://{tmp_path}/in")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(door.process_id, number)
+    assert door.take(1, 0.0, 0.05) == []
+    door.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(door.process_id, 0)
+
+
+def test_an_address_that_cannot_be_used_is_an_error_with_its_option(tmp_path):
+    with pytest.raises(UsageError, match="--bind ipc:///no/such/folder"):
+        opened(bind="ipc:///no/such/folder/in")
+
+
+def test_a_field_is_added_to_the_bytes_of_an_answer():
+    assert own.loads(own.with_field(own.encode_answer({"type": "x", "n": 1}), "sequence", 2**40)) == {
+        "type": "x",
+        "n": 1,
+        "sequence": 2**40,
+    }
