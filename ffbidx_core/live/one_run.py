@@ -29,6 +29,7 @@ from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store
 from ..write.formats.names import RESULTS_FILE
 from .answers import Answer, answers_of
+from .drift import Drift
 from .frames import Placing
 from .keeper import Keeper
 from .learner import Learner, Lessons
@@ -139,7 +140,7 @@ class OneRun:
         self._used: list[LiveJob] = []
         p = self.account.p if saved.learned is None else self.account.p.replace(learn_cell=0)
         self._learner = Learner(self._job, p, learning_devices)
-        self._limits = ResolutionLimits(job.d_min, job.d_max)
+        self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
         self.n_frames = saved.mark.end.position
         self._keeper = Keeper(self._store, self._job, devices, self.account) if output else None
 
@@ -172,6 +173,7 @@ class OneRun:
         result = index_batch(self._devices, block, cells, self.account.p, keep_all=self._job.keep_all)
         found = self.account.found(block, cells, result)
         self.n_frames += block.n_frames
+        self._drift.add(block, cells, result)
         if self._keeper is not None:
             self._keeper.put(found)
         return answers_of(found, frames, self.name, since)
@@ -183,6 +185,7 @@ class OneRun:
             note(BEAM_OFF.format(*lessons.left.mrad))
         if lessons.moved:
             self.beam_shift += lessons.moved
+            self._drift.moved()
             note(MOVED.format(self.n_frames, first.name, *lessons.moved.mrad))
         if lessons.learned:
             note(LEARNED.format(self.n_frames, first.name, self.account.p.learn_cell))
@@ -213,6 +216,11 @@ class OneRun:
         text = CHANGED.format(self.n_frames, "the next", ", ".join(words))
         self.account.note(text)
         return text
+
+    @property
+    def beam_left(self) -> BeamShift | None:
+        """Shift of the beam from its position in the run, by the newest crystals; None if it is not known yet."""
+        return self._drift.left
 
     def save_if_due(self) -> None:
         """Save the gathered results if a save is due, even if no frame comes."""

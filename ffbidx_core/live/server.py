@@ -225,7 +225,7 @@ class Server:
         for item, answer in zip(good, answers, strict=True):
             item.answer(answer | {"dropped": dropped})
         self.state.answered(answers, self.door.n_waiting)
-        self.state.beam(run.beam_shift.mrad)
+        self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)
         for problem in run.account.progress(0.0).problems:
             self._note(problem)
         return None

@@ -42,6 +42,7 @@ class LiveState:
         self._delays: deque[tuple[float, float]] = deque(maxlen=MOST_SAMPLES)
         self._crystals: deque[tuple[float, list[float], float | None]] = deque(maxlen=MOST_SAMPLES)
         self._started = time.time()
+        self._beam_left: tuple[float, float] | None = None
         self._run, self._notes, self._beam, self._waiting = "", deque[str](maxlen=5), (0.0, 0.0), 0
 
     def _now(self) -> tuple[Second, Second]:
@@ -90,10 +91,10 @@ class LiveState:
         with self._lock:
             self._notes.append(text)
 
-    def beam(self, mrad: tuple[float, float]) -> None:
-        """Set the shift by which the run has moved the beam, mrad."""
+    def beam(self, moved: tuple[float, float], left: tuple[float, float] | None) -> None:
+        """Set the shift by which the run has moved the beam, and the shift that is left, mrad; None: not known."""
         with self._lock:
-            self._beam = mrad
+            self._beam, self._beam_left = moved, left
 
     def as_dict(self) -> dict[str, Any]:
         """Everything that the page shows, as a dictionary that can be written as JSON."""
@@ -103,11 +104,13 @@ class LiveState:
             last = [second for second in self._seconds if int(now) - SECONDS <= second.at < int(now)]
             delays = np.array([value for at, value in self._delays if at >= since])
             crystals = [(cell, resolution) for at, cell, resolution in self._crystals if at >= since]
-            span = min(SECONDS, max(1.0, now - self._started))
+            # A second without frames before the first one does not count.
+            span = int(now) - last[0].at if last else 1
             shown = {
                 "run": self._run,
                 "notes": list(self._notes),
                 "beam": list(self._beam),
+                "beam_left": None if self._beam_left is None else [round(each, 4) for each in self._beam_left],
                 "waiting": self._waiting,
                 "seconds": round(now - self._started, 1),
                 "whole": _counts(self._whole),
@@ -159,6 +162,12 @@ def metrics(state: dict[str, Any]) -> str:
     lines += ["# HELP ffbidx_reason_total Frames by their outcome.", "# TYPE ffbidx_reason_total counter"]
     lines += [f'ffbidx_reason_total{{reason="{reason}"}} {n}' for reason, n in state["whole"]["reasons"].items()]
     gauges = {"waiting_frames": ("Frames that wait for the computation.", state["waiting"])}
+    if state["beam_left"] is not None:
+        for axis, value in zip("xy", state["beam_left"], strict=True):
+            text = f"Shift of the beam along {axis} from its position in the run, by the newest crystals, in mrad."
+            gauges[f"beam_left_{axis}_milliradians"] = (text, value)
+    if state["resolution"] is not None:
+        gauges["resolution_angstroms"] = ("Median resolution of the crystals of the last minute.", state["resolution"])
     for quantile, value in (state["delay"] or {}).items():
         text = f"Delay from receipt to answer in the last minute, {quantile}, in milliseconds."
         gauges[f"delay_{quantile}_milliseconds"] = (text, value)
