@@ -31,7 +31,7 @@ class Keeper:
         self._store, self._seconds = store, job.save_seconds
         header = job.header(devices.name, devices.device)
         # This class decides when a part is saved, which is after the spots of its frames.
-        self._collector = Collector(store, header, save_seconds=float("inf"))
+        self._collector = Collector(store, header, account.sample, save_seconds=float("inf"))
         self._spool = Spool(job.output, account.saved.begun)
         self._position = account.saved.mark.end.position
         self._since, self._unsaved = time.monotonic(), 0

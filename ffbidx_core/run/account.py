@@ -19,6 +19,7 @@ from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
 from .job import Job
 from .outcome import BatchFound, Outcome
+from .sample import EvenSample
 from .summary import Progress, Remedy
 from .tally import Tally
 
@@ -45,6 +46,8 @@ class Account:
         The input cells of the run.
     tally : Tally
         The counts of frames, spots and crystals.
+    sample : EvenSample
+        Some of the indexed frames, so far those of a run that is resumed.
     total : int or None
         Number of frames of the whole run, if it is known.
     stopped : bool
@@ -55,7 +58,7 @@ class Account:
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:
         self.job, self.p = job, job.in_force
-        self.tally, self.stopped = Tally(), False
+        self.tally, self.sample, self.stopped = Tally(), EvenSample(self.p.judge_frames), False
         self.remedy: Remedy | None = None
         self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self.note, self.show)
@@ -70,6 +73,7 @@ class Account:
     def _take_up(self, store: Store) -> None:
         for piece in store.pieces():
             self.tally.add(piece.status, piece.n_spots, piece, self.cells.rows(piece.input_cells))
+            self.sample.add(piece)
         self.cells.most = max(self.cells.most, self.saved.mark.most_cells)
         self.tally.take_up(self.saved.mark)
         # The notes of these frames are in the marks already, and notes on saved parts do not belong to the results.

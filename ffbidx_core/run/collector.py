@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,10 +10,10 @@ from ..model.basis import as_given
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Mark
-from ..read.results_file import ResultsFile
 from ..write import ResultsWriter
 from ..write.stores import Store
 from .outcome import BatchFound
+from .sample import EvenSample
 
 PART_FRAMES = 16384
 """Largest number of frames in a saved part, however short the time since the previous one."""
@@ -31,21 +30,25 @@ class Collector:
         The store that receives the parts.
     header
         The record of how the results are made.
+    sample
+        Sample of the frames of the run, which takes those of this collector.
     save_seconds
         Seconds between saved parts; a part is also saved when `PART_FRAMES` frames are gathered.
     checksums
         Whether the checksum of the last frame's spots is kept, by which a growing file is recognised.
     """
 
-    def __init__(self, store: Store, header: ResultsHeader, *, save_seconds: float, checksums: bool = False) -> None:
-        self.store, self.header = store, header
+    def __init__(
+        self, store: Store, header: ResultsHeader, sample: EvenSample, *, save_seconds: float, checksums: bool = False
+    ) -> None:
+        self.store, self.header, self._sample = store, header, sample
         self._save_seconds, self._checksums = save_seconds, checksums
         self._has_saved = False
         self._begin_part()
 
     def _begin_part(self) -> None:
         self._part, self._mark, self._n_frames = ResultsWriter(self.header), Mark(), 0
-        self._since = time.monotonic()
+        self._since, self._is_in_sample = time.monotonic(), False
 
     def take(self, found: BatchFound) -> None:
         """Gather the results of a batch, and save a part if it is due."""
@@ -75,8 +78,16 @@ class Collector:
         self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
         self._n_frames += batch.n_frames
 
+    def _results(self) -> Results:
+        """The gathered results, which are taken into the sample the first time."""
+        results = self._part.results(False)
+        if not self._is_in_sample:
+            self._sample.add(results)
+            self._is_in_sample = True
+        return results
+
     def _save(self, complete: bool | None = None) -> None:
-        self.store.save(self._part.results(False), self._mark, complete)
+        self.store.save(self._results(), self._mark, complete)
         self._has_saved = True
         self._begin_part()
 
@@ -86,16 +97,16 @@ class Collector:
             self._save()
 
     def end(self) -> None:
-        """Declare that no further results come: a store with saved parts of this run begins to make the output."""
+        """Declare that no further results come: those that are left follow the saved parts, if there are any."""
         if self._has_saved:
             self.save_rest()
-            self.store.join_ahead()
 
-    def views(self) -> Iterator[Results | ResultsFile]:
-        """Yield all results of the run so far, part by part, including those that are not yet saved."""
-        yield from self.store.views()
+    @property
+    def sample(self) -> EvenSample:
+        """The sample of the frames of the run so far, including those that are not yet saved."""
         if self._n_frames:
-            yield self._part.results(False)
+            self._results()
+        return self._sample
 
     def finish(
         self,

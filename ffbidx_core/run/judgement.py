@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,10 +22,8 @@ from ..model.misfit.equations import Spread
 from ..model.records.doubt import Contest
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, offsets_of
-from ..model.records.reason import Rung
 from ..model.records.results import Results
 from ..read.indexed_frames import indexed_frames
-from ..read.results_file import ResultsFile
 from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from .account import Account
@@ -76,11 +75,10 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     Up to `judge_frames` indexed frames, spread evenly over the run, are read again. If the crystals win clearly,
     `FIRST` of these frames suffice. If the spots cannot be read again there is no contest, and a message says so.
     """
-    most = account.p.judge_frames
-    if most == 0 or account.saved.is_complete:
+    if account.p.judge_frames == 0 or account.saved.is_complete:
         return account.saved.mark.contest
     try:
-        frames = list(_frames(settled, collector, most))
+        frames = list(_frames(settled, collector.sample.frames))
     except InputError as error:
         account.show(f"whether the crystals are to be believed was not tested: {error}")
         return Contest()
@@ -93,28 +91,11 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     return dataclasses.replace(found, multiple=multiple, n_searched=int(searched), multiple_cell=cell)
 
 
-def _frames(settled: Settled, collector: Collector, most: int) -> Iterator[JudgedFrame]:
-    """Yield up to `most` frames that were indexed at the first try, spread evenly over the run."""
-    indexed = np.concatenate([np.zeros(0, bool), *(_is_indexed(part) for part in collector.views())])
-    chosen, before = evenly(np.flatnonzero(indexed), most), 0
-    alike: list[Results] = []
-    for part in collector.views():
-        mine = chosen[(chosen >= before) & (chosen < before + part.n_frames)] - before
-        before += part.n_frames
-        # Only these few frames are read from the file.
-        for frame in (part[number] for number in mine.tolist()):
-            if alike and not np.array_equal(frame.input_cells, alike[0].input_cells):
-                yield from _frames_of(Results.joined(alike), settled)
-                alike = []
-            alike.append(frame)
-    if alike:
-        # The parts are joined so that each input is opened once.
-        yield from _frames_of(Results.joined(alike), settled)
-
-
-def _is_indexed(piece: Results | ResultsFile) -> NDArray[np.bool_]:
-    indexed = piece.status == FrameStatus.INDEXED
-    return np.asarray(indexed if piece.rung is None else indexed & (piece.rung == Rung.FIRST_TRY))
+def _frames(settled: Settled, sample: Sequence[Results]) -> Iterator[JudgedFrame]:
+    """Yield the frames of a sample with their spots."""
+    for _, alike in itertools.groupby(sample, lambda frame: frame.input_cells.tobytes()):
+        # The frames are joined so that each input is opened once.
+        yield from _frames_of(Results.joined(list(alike)), settled)
 
 
 def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:

@@ -69,7 +69,7 @@ def index_on(
         with _unless_stopped(account, stop):
             settled = settle(account, cluster, store, first=Job.first_blocks, stop=stop)
         header = settled.job.header(cluster.name, cluster.device)
-        collector = Collector(store, header, save_seconds=job.save_seconds)
+        collector = Collector(store, header, account.sample, save_seconds=job.save_seconds)
         with _unless_stopped(account, stop, collector.save_rest):
             tasks = Tasks(cluster, account, settled, stop)
             with closing(tasks), WriteBehind(collector.take, DEPTH) as writer:

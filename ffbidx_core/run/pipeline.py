@@ -85,7 +85,9 @@ def index(
             )
             blocks = reader.begin(settled.job) if is_share else settled.blocks
             header = settled.job.header(devices.name, devices.device)
-            collector = Collector(kept, header, save_seconds=job.save_seconds, checksums=job.follow is not None)
+            collector = Collector(
+                kept, header, account.sample, save_seconds=job.save_seconds, checksums=job.follow is not None
+            )
             with WriteBehind(collector.take, DEPTH) as writer:
                 batches = account.prepared(settled.job.batches(blocks), stop)
                 for (batch, cells), result in in_lanes(devices, batches, compute, lambda item: not item[0].n_frames):

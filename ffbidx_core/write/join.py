@@ -1,4 +1,4 @@
-"""Joining results files to one in bounded memory, for large files in a child process.
+"""Joining results files to one in bounded memory, for large files in a child process while the run goes on.
 
 HDF5 may end the whole process if the disk is full, so large files are not written by the process of the run.
 """
@@ -12,24 +12,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..model.records.results import COLUMNS
-from ..model.records.table import OFFSETS, SHARED, Column
+from ..model.records.results import Results
+from ..read.results import results_in_pieces
 from .atomic import publish_file, write_file
 from .ending import Ending
-from .part_files import STACKED, InputCells, Parts, Sizes
-from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset, write_attributes
+from .growing_file import FRAMES_AT_ONCE, GrowingFile
+from .ledger import DAMAGED, checksum_of
+from .results import as_texts, write_attributes
 
 IN_MEMORY = 4 * 2**20
 """Total size of parts in bytes up to which they are joined in memory, without a child process."""
-CHUNKS_AT_ONCE = 8
 CHILD = ("-m", "ffbidx_core.write.join")
 """Arguments of the interpreter for the child process."""
 
@@ -37,14 +35,14 @@ _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
 
 def write_joined(
-    path: str, parts: Sequence[str | bytes], ending: Ending, *, folder: str | None, overwrite: bool
+    path: str, parts: Sequence[str | Results], ending: Ending, *, folder: str | None, overwrite: bool
 ) -> None:
-    """Join results files, and write the joined file.
+    """Join results, and write the joined file.
 
     Parameters
     ----------
     parts
-        Names of results files, or files in memory.
+        Names of results files, or results in memory.
     folder
         Folder, on the file system of `path`, for a large file before it gets its name. None: never join in a child.
 
@@ -53,50 +51,59 @@ def write_joined(
     OutputError
         If the file cannot be written; then nothing of it remains.
     """
-    if folder is None or not are_large(parts):
+    names = [part for part in parts if isinstance(part, str)]
+    if folder is None or len(names) < len(parts) or not are_large(names):
         image = io.BytesIO()
         with h5py.File(image, "w", libver="earliest") as file:
             join(file, parts, lambda: ending)
         write_file(path, image.getvalue(), overwrite)
         return
-    with contextlib.closing(JoinAhead([str(part) for part in parts], folder)) as ahead:
+    with contextlib.closing(JoinAhead(folder)) as ahead:
+        for name in names:
+            ahead.add(name)
         ahead.publish(path, ending, overwrite)
 
 
-def are_large(parts: Sequence[str | bytes]) -> bool:
-    """Whether a child process joins the parts: all are files, and together they hold more than `IN_MEMORY` bytes."""
-    names = [part for part in parts if isinstance(part, str)]
-    return len(names) == len(parts) and sum(map(os.path.getsize, names)) > IN_MEMORY
+def are_large(parts: Sequence[str]) -> bool:
+    """Whether a child process joins these files: together they hold more than `IN_MEMORY` bytes."""
+    return sum(map(os.path.getsize, parts)) > IN_MEMORY
 
 
 class JoinAhead:
-    """Results files that a child process joins while the run does its last work.
+    """A child process that joins results files as they come, while the run goes on.
 
     Parameters
     ----------
-    parts
-        Names of results files.
     folder
         Folder in which the child writes, on the file system of the output.
+
+    Attributes
+    ----------
+    n_parts : int
+        Number of files that the child has been given.
     """
 
-    def __init__(self, parts: Sequence[str], folder: str) -> None:
+    def __init__(self, folder: str) -> None:
         self._temporary = os.path.join(folder, "joined.part")
         self._remove()
+        self.n_parts = 0
         # The child has a session of its own, because Ctrl-C is meant for the run, which ends at the second one.
         self._child = subprocess.Popen(
             [sys.executable, *CHILD, self._temporary],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
+            bufsize=0,
             start_new_session=True,
         )
+
+    def add(self, part: str, crc32: int | None = None) -> None:
+        """Make the child append a results file; None: its checksum is not known."""
+        self.n_parts += 1
         assert self._child.stdin is not None
+        # A child that has failed reports it at the end.
         with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(parts), file=self._child.stdin, flush=True)
+            self._child.stdin.write(json.dumps([part, crc32]).encode() + b"\n")
 
     def publish(self, path: str, ending: Ending, overwrite: bool) -> None:
         """Make the child write the remaining contents, and give the file its name.
@@ -106,8 +113,8 @@ class JoinAhead:
         OutputError
             If the file cannot be written; then nothing of it remains.
         """
-        _, errors = self._child.communicate(ending.as_json())
-        status = self._child.returncode
+        _, output = self._child.communicate(b"\n" + ending.as_json().encode())
+        status, errors = self._child.returncode, output.decode("utf-8", "surrogateescape")
         if status == 0:
             publish_file(self._temporary, path, overwrite)
             return
@@ -128,72 +135,24 @@ class JoinAhead:
             os.unlink(self._temporary)
 
 
-def join(file: h5py.File, parts: Sequence[str | bytes], ending: Callable[[], Ending]) -> None:
-    """Write the results of parts, one after the other, to an empty HDF5 file, and then the contents of the ending."""
-    with Parts(parts) as opened:
-        _write_columns(file, opened)
+def join(file: h5py.File, parts: Iterable[str | Results], ending: Callable[[], Ending]) -> None:
+    """Write results, one after the other, to an empty HDF5 file, and then the contents of the ending.
+
+    Parameters
+    ----------
+    parts
+        Names of results files, which are read as they come, or results in memory.
+    ending
+        Function that returns the remaining contents, called after the last part.
+    """
+    columns = GrowingFile(file)
+    for part in parts:
+        for piece in [part] if isinstance(part, Results) else results_in_pieces(part, FRAMES_AT_ONCE):
+            columns.add(piece)
+    columns.end()
     last = ending()
     write_attributes(file, last.header, last.complete)
     _write_run(file, last)
-
-
-def _write_columns(file: h5py.File, parts: Parts) -> None:
-    sizes = [Sizes.of(part) for part in parts]
-    cells = InputCells(sizes)
-    totals = {kind: sum(size.rows[kind] for size in sizes) for kind in STACKED}
-    totals[OFFSETS] = totals["frames"] + 1
-    for name, column in COLUMNS.items():
-        dataset = None
-        if column.rows == SHARED:
-            values = cells.given if name == "input_cells" else cells.learned
-            if values is not None:
-                dataset = create_dataset(file, column, len(values))
-                arrays: Iterator[NDArray[Any]] = iter([values])
-        elif column.fill is not None or all(column.path in size.datasets for size in sizes):
-            dataset = create_dataset(file, column, totals[column.rows])
-            arrays = _column(column, parts, sizes, cells)
-        if dataset is not None:
-            _write_aligned(dataset, arrays, chunk_rows(column, len(dataset)))
-
-
-def _column(column: Column, parts: Parts, sizes: Sequence[Sizes], cells: InputCells) -> Iterator[NDArray[Any]]:
-    """Yield the values of a column from all parts, some at a time."""
-    before = dict.fromkeys(STACKED, 0)
-    first = int(column.rows == OFFSETS)
-    at_once = CHUNKS_AT_ONCE * chunk_rows(column, CHUNK_BYTES)
-    if first:
-        yield column.filled(1)
-    for number, file in enumerate(parts):
-        dataset = file.get(column.path)
-        if dataset is None:
-            dataset = column.filled(sizes[number].rows[column.rows])
-        for begin in range(first, len(dataset), at_once):
-            values = dataset[begin : begin + at_once]
-            if column.points_to == SHARED:
-                values = cells.rows[number][values]
-            elif column.points_to:
-                values = values + before[column.points_to]
-            yield values
-        for kind in before:
-            before[kind] += sizes[number].rows[kind]
-
-
-def _write_aligned(dataset: h5py.Dataset, arrays: Iterator[NDArray[Any]], chunk: int) -> None:
-    """Write arrays one after the other in whole chunks, so that the file does not depend on how they are divided."""
-    waiting: list[NDArray[Any]] = []
-    n_waiting = at = 0
-    for values in arrays:
-        waiting.append(values)
-        n_waiting += len(values)
-        if n_waiting >= chunk:
-            joined = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
-            whole = n_waiting - n_waiting % chunk
-            # Chunks are written one at a time, so their order of allocation does not depend on the division.
-            for begin in range(0, whole, chunk):
-                dataset[at + begin : at + begin + chunk] = joined[begin : begin + chunk]
-            at, waiting, n_waiting = at + whole, [joined[whole:]], n_waiting - whole
-    if n_waiting:
-        dataset[at : at + n_waiting] = np.concatenate(waiting)
 
 
 def _write_run(file: h5py.File, ending: Ending) -> None:
@@ -218,17 +177,25 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
 
 
 def _child(temporary: str) -> int:
-    """Join the parts that standard input names; this is the program of the child of `JoinAhead`."""
+    """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
-    parts = json.loads(stream.readline())
     try:
         with h5py.File(temporary, "w", libver="earliest") as file:
-            join(file, parts, lambda: _ending(stream, temporary))
+            join(file, _parts(stream), lambda: _ending(stream, temporary))
     except (OSError, RuntimeError, InputError) as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
         # A normal exit would make HDF5 write its buffers again.
         os._exit(1)
     return 0
+
+
+def _parts(stream: io.TextIOWrapper) -> Iterator[str]:
+    """The names of the parts in the lines of a stream up to an empty one, each after its checksum was compared."""
+    while line := stream.readline().strip():
+        path, crc32 = json.loads(line)
+        if crc32 is not None and checksum_of(path) != crc32:
+            raise InputError(path, DAMAGED)
+        yield path
 
 
 def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InputError
 from ..model.records.run import InputIdentity
 from .atomic import append, remove_file, write_file
+
+DAMAGED = "is damaged, its checksum is wrong"
 
 
 class Ledger:
@@ -106,3 +109,12 @@ class NotedInputs:
 
 def _line(line: dict[str, Any]) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def checksum_of(path: str) -> int:
+    """The CRC-32 of a file, which the ledger keeps for each saved part."""
+    value = 0
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            value = zlib.crc32(piece, value)
+    return value

@@ -9,7 +9,6 @@ from typing import Protocol
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
-from ..read.results_file import ResultsFile
 from .formats.table import table_pieces
 
 
@@ -55,9 +54,6 @@ class Store(Protocol):
     def pieces(self) -> Iterator[Results]:
         """Yield all results so far, some frames at a time."""
 
-    def views(self) -> Iterator[Results | ResultsFile]:
-        """Yield all results so far, part by part; those of saved parts are read when they are used."""
-
     def learned(self, groups: list[Learned]) -> None:
         """Keep the learned cells."""
 
@@ -69,9 +65,6 @@ class Store(Protocol):
 
         `complete` is given with the last results only, and states whether the run reached its end.
         """
-
-    def join_ahead(self) -> None:
-        """Begin to make the output; no further results are saved."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Make the output from all saved results; `contest` states whether its crystals are to be believed."""
@@ -99,10 +92,6 @@ class MemoryStore:
         """Yield all results so far."""
         return iter(self._saved)
 
-    def views(self) -> Iterator[Results | ResultsFile]:
-        """Yield all results so far."""
-        return iter(self._saved)
-
     def learned(self, groups: list[Learned]) -> None:
         """Do nothing, because the results hold the learned cells."""
 
@@ -112,9 +101,6 @@ class MemoryStore:
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Keep the results of the next frames."""
         self._saved.append(results)
-
-    def join_ahead(self) -> None:
-        """Do nothing, because there is no output."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Do nothing, because there is no output."""

@@ -1,11 +1,15 @@
-"""The join of the saved parts that begins before the run has ended."""
+"""The join of the saved parts while the run goes on."""
 
+import h5py
+import numpy as np
 import pytest
 
 from ffbidx_core import read_results
-from ffbidx_core.errors import BackendUnavailable
+from ffbidx_core.errors import BackendUnavailable, OutputError
+from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.run import pipeline
-from ffbidx_core.write import PartsStore, join
+from ffbidx_core.write import growing_file, join
+from ffbidx_core.write.parts import store
 from tests.helpers.runs.faults import assert_same, run
 
 
@@ -16,24 +20,25 @@ def in_child(monkeypatch):
 
 @pytest.fixture
 def begun(monkeypatch):
-    """The children that were started ahead."""
+    """The children that were started."""
     children = []
-    join_ahead = PartsStore.join_ahead
 
-    def noted(store):
-        join_ahead(store)
-        children.append(store._ahead)
+    class Noted(join.JoinAhead):
+        def __init__(self, folder):
+            super().__init__(folder)
+            children.append(self)
 
-    monkeypatch.setattr(PartsStore, "join_ahead", noted)
+    monkeypatch.setattr(store, "JoinAhead", Noted)
     return children
 
 
-def test_a_join_that_begins_ahead_gives_the_same_file(sources, tmp_path, begun, monkeypatch):
+def test_a_join_beside_the_run_gives_the_results_of_one_after_it(sources, tmp_path, begun, monkeypatch):
     run(sources, tmp_path / "ahead.h5")
-    assert [child is not None for child in begun] == [True]
-    monkeypatch.setattr(PartsStore, "join_ahead", lambda store: None)
+    assert [child.n_parts for child in begun] == [7]
+    monkeypatch.setattr(join, "IN_MEMORY", 2**30)
     run(sources, tmp_path / "behind.h5")
     assert_same(read_results(tmp_path / "ahead.h5"), read_results(tmp_path / "behind.h5"))
+    assert len(begun) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ahead.h5", "behind.h5"]
 
 
@@ -52,3 +57,38 @@ def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, 
     run(sources, output, resume=True)
     run(sources, tmp_path / "wanted.h5")
     assert_same(read_results(output), read_results(tmp_path / "wanted.h5"))
+
+
+def test_a_part_that_is_damaged_before_it_is_joined_is_an_error(sources, tmp_path, monkeypatch):
+    saved = store.PartsFolder.save
+
+    def damaged(folder, image, mark, inputs):
+        saved(folder, image, mark, inputs)
+        with open(folder.parts[0], "r+b") as file:
+            file.seek(2000)
+            file.write(b"damage")
+
+    monkeypatch.setattr(store.PartsFolder, "save", damaged)
+    with pytest.raises(OutputError, match=r"000000\.h5: is damaged, its checksum is wrong"):
+        run(sources, tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 100])
+def test_the_joined_file_does_not_depend_on_the_division_into_pieces(sources, tmp_path, monkeypatch, at_once):
+    """Chunks of a few rows are filled, and left over, in every column."""
+    run(sources, tmp_path / "whole.h5")
+    monkeypatch.setattr(growing_file, "FRAMES_AT_ONCE", 4)
+    monkeypatch.setattr(growing_file, "chunk_rows", lambda column, n: 3)
+
+    def written(name, at_once):
+        with h5py.File(tmp_path / name, "w", libver="earliest") as file:
+            growing = growing_file.GrowingFile(file)
+            for piece in results_in_pieces(tmp_path / "whole.h5", at_once):
+                growing.add(piece)
+            growing.end()
+        return (tmp_path / name).read_bytes()
+
+    assert written("a.h5", at_once) == written("b.h5", 3)
+    with h5py.File(tmp_path / "a.h5") as file, h5py.File(tmp_path / "whole.h5") as whole:
+        for name in ("frame/id", "crystal_offsets", "crystals", "cells", "input_cells", "learned_cells"):
+            np.testing.assert_array_equal(file[name][()], whole[name][()])

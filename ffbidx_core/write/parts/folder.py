@@ -13,7 +13,7 @@ from ...errors import InputError, OutputError
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..atomic import copy_file, make_directory, remove_directory, write_file
-from ..ledger import Ledger, NotedInputs
+from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
 SUFFIX = ".parts"
 LEDGER = "ledger.jsonl"
@@ -67,7 +67,12 @@ class PartsFolder:
     @property
     def parts(self) -> list[str]:
         """The names of the files of the saved parts, in their order."""
-        return [os.path.join(self.path, line[PART]) for line in self._lines]
+        return [path for path, _ in self.parts_with_checksums]
+
+    @property
+    def parts_with_checksums(self) -> list[tuple[str, int]]:
+        """The name and the CRC-32 of the file of each saved part, in their order."""
+        return [(os.path.join(self.path, line[PART]), line["crc32"]) for line in self._lines]
 
     def hold(self) -> None:
         """Lock the folder against other programs.
@@ -156,7 +161,7 @@ class PartsFolder:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         copy_file(results, path)
-        self._add(path, mark, _checksum(path), inputs)
+        self._add(path, mark, checksum_of(path), inputs)
 
     def _part_path(self, number: int) -> str:
         return os.path.join(self.path, f"{number:06d}.h5")
@@ -175,10 +180,10 @@ class PartsFolder:
     def _damage_of(self, line: dict[str, Any]) -> str:
         path = os.path.join(self.path, line[PART])
         try:
-            found = _checksum(path)
+            found = checksum_of(path)
         except OSError as error:
             return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
-        return "" if found == line["crc32"] else f"{path}: is damaged, its checksum is wrong"
+        return "" if found == line["crc32"] else f"{path}: {DAMAGED}"
 
     def clear(self) -> None:
         """Remove the files of another run: saved parts without a ledger, or parts that may be replaced."""
@@ -202,11 +207,3 @@ class PartsFolder:
 
 def _line_of(groups: list[Learned]) -> dict[str, Any]:
     return {"learned": [group.as_dict() for group in groups]}
-
-
-def _checksum(path: str) -> int:
-    value = 0
-    with open(path, "rb") as file:
-        while piece := file.read(2**20):
-            value = zlib.crc32(piece, value)
-    return value

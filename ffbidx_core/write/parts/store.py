@@ -16,7 +16,6 @@ from ...read.files.identity import identities
 from ...read.files.inputs import Source
 from ...read.files.probe import Prober
 from ...read.results import read_run, results_in_pieces
-from ...read.results_file import ResultsFile, open_results
 from ..check import WAYS_ON
 from ..ending import Ending
 from ..formats.names import RESULTS_FILE
@@ -145,12 +144,6 @@ class PartsStore:
         for path in self._files:
             yield from results_in_pieces(path)
 
-    def views(self) -> Iterator[Results | ResultsFile]:
-        """Yield all results so far, part by part; those of saved parts are read when they are used."""
-        if self._last is not None:
-            yield self._last
-        yield from map(open_results, self._files)
-
     @property
     def _files(self) -> list[str]:
         """The files with all results so far, except those in memory."""
@@ -173,16 +166,17 @@ class PartsStore:
             with self._naming_the_mend():
                 self._folder.begin(self._record, self._groups)
                 self._folder.save(results_file(results), mark, self._inputs)
+                self._join()
         self._mark.extend(mark)
 
-    def join_ahead(self) -> None:
-        """Make a child process join the saved parts, because no further ones come."""
-        if self.is_complete or self._last is not None or self._results_file is None:
+    def _join(self) -> None:
+        """Give the saved parts to a child process, which joins them while the run goes on, once they are large."""
+        if self._results_file is None or not (self._ahead or are_large(self._folder.parts)):
             return
-        if are_large(self._folder.parts):
-            with self._naming_the_mend():
-                self._check_parts()
-                self._ahead = JoinAhead(self._folder.parts, self._folder.path)
+        if self._ahead is None:
+            self._ahead = JoinAhead(self._folder.path)
+        for path, crc32 in self._folder.parts_with_checksums[self._ahead.n_parts :]:
+            self._ahead.add(path, crc32)
 
     def _check_parts(self) -> None:
         if problem := self._folder.first_damage():
@@ -193,7 +187,8 @@ class PartsStore:
         if self.is_complete:
             return
         with self._naming_the_mend():
-            if self._ahead is None:
+            self._join()
+            if self._ahead is None or len(self._outputs) > 1:
                 self._check_parts()
             mark = replace(self._mark, contest=contest)
             for output in self._outputs:
@@ -206,9 +201,7 @@ class PartsStore:
         if output.path == self._results_file and self._ahead is not None:
             self._ahead.publish(output.path, ending, overwrite)
         elif output.format == RESULTS_FILE:
-            parts: list[str] | list[bytes] = self._folder.parts
-            if self._last is not None:
-                parts = [results_file(self._last)]
+            parts = self._folder.parts if self._last is None else [self._last]
             folder = self._folder.path if self._folder.is_begun else None
             write_joined(output.path, parts, ending, folder=folder, overwrite=overwrite)
         else:

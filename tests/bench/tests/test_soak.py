@@ -41,7 +41,8 @@ def test_memory_and_open_files_do_not_grow(tmp_path):
     assert steady[frames > 40_000].max() - steady[(frames > 20_000) & (frames < 40_000)].max() < 2e6
     # The contest reads 48 frames again whatever the run has, and is the first to load machine code of the backend.
     assert end - steady[-1] < 6e6
-    assert max(files) - min(files) <= 3
+    # Two of them are the pipes to the child that joins the parts.
+    assert max(files) - min(files) <= 5
     assert not (tmp_path / "out.h5.parts").exists()
 
 
