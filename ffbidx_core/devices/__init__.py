@@ -1,6 +1,5 @@
 """The devices of a run, among which its batches are distributed."""
 
-from .devices import Devices, OneDevice, open_devices, why_on_cpu
-from .workers import DeviceWorkers, WorkerFault
+from .devices import Devices, OneDevice, Workers, open_devices, why_on_cpu
 
-__all__ = ["DeviceWorkers", "Devices", "OneDevice", "WorkerFault", "open_devices", "why_on_cpu"]
+__all__ = ["Devices", "OneDevice", "Workers", "open_devices", "why_on_cpu"]

@@ -25,8 +25,9 @@ from ..parameters import Parameters
 from ..version import VERSION
 from . import dask_worker
 from .dask_connect import connected, n_local_workers
-from .dask_task import PATIENCE, Task
+from .dask_task import Task
 from .dask_worker import Where
+from .devices import PATIENCE
 
 _log = logging.getLogger("ffbidx")
 PATIENT_SECONDS = 3.0
@@ -171,6 +172,11 @@ class Cluster:
         self._devices.add(device)
 
     @property
+    def n_at_once(self) -> int:
+        """The number of tasks that are done at once, which is at least 1."""
+        return max(1, self.n_workers)
+
+    @property
     def n_workers(self) -> int:
         """The number of workers, updated once a second.
 
@@ -193,13 +199,7 @@ class Cluster:
         return self._n_workers
 
     def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
-        """Make a worker compute function(devices, *arguments).
-
-        Parameters
-        ----------
-        what
-            A description of the task, for the error message if the task kills its workers.
-        """
+        """Make a worker compute function(devices, *arguments); see `Workers.submit`."""
         task = pickle.dumps((self.where, function, arguments))
         return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
 

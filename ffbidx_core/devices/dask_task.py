@@ -9,9 +9,6 @@ from typing import Any
 from ..errors import BackendUnavailable
 from ..version import VERSION
 
-PATIENCE = 0.1
-"""Time in seconds between two polls."""
-
 
 class Task:
     """A task of a worker, whose result is fetched as soon as it is available."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Protocol, Unpack
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, Unpack, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,9 @@ from ..method.index_frames import Backend, IndexOptions, device_numbers, get_bac
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
-from .workers import DeviceWorkers
+
+PATIENCE = 0.1
+"""Time in seconds between two polls of a task."""
 
 
 class Devices(Protocol):
@@ -45,11 +49,12 @@ class Devices(Protocol):
 
 
 class OneDevice:
-    """The device of a backend in this process."""
+    """The device of a backend in this process; it computes as many batches at once as it has lanes."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name, self.device, self.lanes = backend.name, backend.device, backend.lanes
+        self._free_lanes = threading.BoundedSemaphore(self.lanes)
 
     def index_frames(
         self,
@@ -59,11 +64,50 @@ class OneDevice:
         p: Parameters,
         **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
-        """Index frames; see `method.index_frames`."""
-        return index_frames(self.backend, spots, offsets, plan, p, **keywords)
+        """Index frames, once a lane is free; see `method.index_frames`."""
+        with self._free_lanes:
+            return index_frames(self.backend, spots, offsets, plan, p, **keywords)
 
     def close(self) -> None:
         """Do nothing, because there is nothing to release."""
+
+
+class Task(Protocol):
+    """A task of a worker."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end of the task; returns whether it is done."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the task has ended, with a result or an error."""
+
+    def result(self) -> Any:
+        """The result of a task that is done, or its error."""
+
+    def cancel(self) -> None:
+        """Give up the task, whose result is no longer needed."""
+
+
+@runtime_checkable
+class Workers(Devices, Protocol):
+    """Workers that read, compute and save tasks of a run: a process for each device, or the workers of a cluster."""
+
+    @property
+    def n_at_once(self) -> int:
+        """The number of tasks that are done at once."""
+
+    def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
+        """Make a worker compute function(devices, *arguments); if the worker dies, another one does it.
+
+        Parameters
+        ----------
+        what
+            A description of the task, for the error message if the task kills its workers.
+        """
+
+    def seen(self, device: str) -> None:
+        """Note the name of a worker's device."""
 
 
 def why_on_cpu(name: str) -> str:
@@ -92,5 +136,7 @@ def open_devices(name: str = "auto", device: str | int | None = None, threads: i
         name = "cpu"
     numbers = [] if name in ("cpu", "reference") else device_numbers(device)
     if len(numbers) > 1:
+        from .workers import DeviceWorkers
+
         return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers])
     return OneDevice(get_backend(name, numbers[0] if numbers else device, threads))

@@ -1,4 +1,4 @@
-"""Distributing batches among the processes of several devices; batches of a failed device go to the others."""
+"""The processes of several devices, which take tasks of any kind; tasks of a failed device go to the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pickle
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from multiprocessing.shared_memory import SharedMemory
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Unpack
 
 import numpy as np
@@ -21,7 +20,8 @@ from ..method.index_frames import Backend, IndexOptions
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
-from .worker import FaultReport, Task, arrays_in, bytes_of, serve
+from .devices import OneDevice
+from .worker import SPARE, FaultReport, serve
 
 _log = logging.getLogger("ffbidx")
 START_SECONDS = 120.0
@@ -29,7 +29,7 @@ START_SECONDS = 120.0
 
 
 class WorkerFault(RuntimeError):
-    """The error of a worker whose device failed while it computed a batch."""
+    """The error of a worker whose device failed while it did a task."""
 
 
 class _Worker:
@@ -42,7 +42,7 @@ class _Worker:
         self._process.start()
         theirs.close()
         self._sending, self._numbers = threading.Lock(), itertools.count()
-        self._open: dict[int, Future[BatchResult]] = {}
+        self._open: dict[int, Future[Any]] = {}
         self.alive = True
 
     def greet(self) -> None:
@@ -58,14 +58,14 @@ class _Worker:
         self.name, self.device, self.lanes = greeting
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def ask(self, memory: str, n_spots: int, n_frames: int, how: bytes) -> BatchResult:
-        """The result of a batch; raises `WorkerFault` if the device fails."""
-        future: Future[BatchResult] = Future()
+    def ask(self, task: bytes) -> Any:
+        """The result of a task; raises `WorkerFault` if the device fails."""
+        future: Future[Any] = Future()
         with self._sending:
             number = next(self._numbers)
             self._open[number] = future
             try:
-                self._connection.send(Task(number, memory, n_spots, n_frames, how))
+                self._connection.send((number, task))
             except OSError:
                 self._lost("its process has ended")
         return future.result()
@@ -93,42 +93,40 @@ class _Worker:
             _, future = self._open.popitem()
             future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
 
-    def close(self) -> None:
-        """End the process, which has no work."""
-        self._connection.close()
+    def end(self) -> None:
+        """End the process, whose tasks, if it has any, are given up."""
+        self._process.kill()
         self._process.join(5)
-        if self._process.is_alive():
-            self._process.kill()
+        self._connection.close()
 
 
-class _Slot:
-    """One of the lanes of a worker, with the shared memory through which its batches pass."""
+class Doing:
+    """A task in progress, like `dask_task.Task`."""
 
-    def __init__(self, worker: _Worker) -> None:
-        self.worker = worker
-        self._memory: SharedMemory | None = None
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
 
-    def index(self, spots: NDArray[Any], offsets: NDArray[np.int64], how: bytes) -> BatchResult:
-        n_spots, n_frames = len(spots), len(offsets) - 1
-        wanted = bytes_of(n_spots, n_frames)
-        if self._memory is None or self._memory.size < wanted:
-            self.close()
-            self._memory = SharedMemory(create=True, size=wanted + wanted // 4)
-        into = arrays_in(self._memory.buf, n_spots, n_frames)
-        into[0][:], into[1][:] = spots, offsets
-        # The views must be deleted before the memory can be closed.
-        del into
-        return self.worker.ask(self._memory.name, n_spots, n_frames, how)
+    def wait(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end of the task; returns whether it is done."""
+        wait([self._future], seconds)
+        return self._future.done()
 
-    def close(self) -> None:
-        if self._memory is not None:
-            self._memory.close()
-            self._memory.unlink()
-            self._memory = None
+    @property
+    def is_done(self) -> bool:
+        """Whether the task has ended, with a result or an error."""
+        return self._future.done()
+
+    def result(self) -> Any:
+        """The result of a task that is done, or its error."""
+        return self._future.result()
+
+    def cancel(self) -> None:
+        """Give up the task, unless it has begun."""
+        self._future.cancel()
 
 
 class DeviceWorkers:
-    """Several devices that act as one, for `lanes.in_lanes`.
+    """Several devices, each with a process of its own, which read, compute and save tasks of a run.
 
     Parameters
     ----------
@@ -143,19 +141,18 @@ class DeviceWorkers:
 
     def __init__(self, makers: Sequence[Callable[[], Backend]]) -> None:
         self._workers = [_Worker(make) for make in makers]
-        self._slots: list[_Slot] = []
-        self._free: queue.Queue[_Slot | None] = queue.Queue()
+        self._free: queue.Queue[_Worker | None] = queue.Queue()
         try:
             for worker in self._workers:
                 worker.greet()
         except BaseException:
-            self.close()
+            self._end()
             raise
-        for lane in range(max(worker.lanes for worker in self._workers)):
+        for turn in range(max(worker.lanes for worker in self._workers) + SPARE):
             for worker in self._workers:
-                if lane < worker.lanes:
-                    self._slots.append(_Slot(worker))
-                    self._free.put(self._slots[-1])
+                if turn < worker.lanes + SPARE:
+                    self._free.put(worker)
+        self._pool = ThreadPoolExecutor(self._free.qsize(), "ffbidx-task")
 
     @property
     def name(self) -> str:
@@ -164,13 +161,25 @@ class DeviceWorkers:
 
     @property
     def lanes(self) -> int:
-        """The number of batches in progress at once."""
-        return len(self._slots)
+        """The number of batches that are computed at once."""
+        return sum(worker.lanes for worker in self._workers)
 
     @property
     def device(self) -> str:
         """The names of all devices."""
         return "; ".join(worker.device for worker in self._workers)
+
+    @property
+    def n_at_once(self) -> int:
+        """The number of tasks that are done at once."""
+        return sum(worker.lanes + SPARE for worker in self._workers if worker.alive)
+
+    def seen(self, device: str) -> None:
+        """Do nothing, because the devices are known."""
+
+    def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Doing:
+        """Make a worker compute function(device, *arguments); see `Workers.submit`."""
+        return Doing(self._pool.submit(self._done, pickle.dumps((function, arguments, {}))))
 
     def index_frames(
         self,
@@ -187,35 +196,39 @@ class DeviceWorkers:
         BackendUnavailable
             If every device has failed.
         """
-        how = pickle.dumps((plan, p, keywords))
+        arguments = (spots, offsets, plan, p)
+        result: BatchResult = self._done(pickle.dumps((OneDevice.index_frames, arguments, keywords)))
+        return result
+
+    def _done(self, task: bytes) -> Any:
+        """The result of a task on the next free device; see `index_frames`."""
         while True:
-            slot = self._free.get()
-            if slot is None:
+            worker = self._free.get()
+            if worker is None:
                 # The message is passed on to every thread that waits.
                 self._free.put(None)
                 raise BackendUnavailable("every device has failed: see the warnings above")
-            if not slot.worker.alive:
+            if not worker.alive:
                 self._end_if_none_is_left()
                 continue
             try:
-                result = slot.index(spots, offsets, how)
+                return worker.ask(task)
             except WorkerFault as fault:
                 _log.warning("%s; its frames are tried again on the other devices", fault)
                 self._end_if_none_is_left()
-                continue
-            except BaseException:
-                self._free.put(slot)
-                raise
-            self._free.put(slot)
-            return result
+            finally:
+                if worker.alive:
+                    self._free.put(worker)
 
     def _end_if_none_is_left(self) -> None:
         if not any(worker.alive for worker in self._workers):
             self._free.put(None)
 
     def close(self) -> None:
-        """End all processes, and free the shared memory."""
-        for slot in self._slots:
-            slot.close()
+        """End all processes; tasks in progress are given up."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._end()
+
+    def _end(self) -> None:
         for worker in self._workers:
-            worker.close()
+            worker.end()

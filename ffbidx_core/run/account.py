@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import InputError, NothingProcessed
 from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
-from ..model.records.frame import ConventionalResult, FrameBlock, FrameStatus, Place
-from ..model.records.reason import with_status
+from ..model.records.frame import ConventionalResult, FrameBlock, Place
+from ..model.records.results import Results
+from ..model.records.run import Mark
 from ..read import Source, read_blocks
 from ..write.stores import Store
 from .collector import Collector
@@ -72,7 +73,7 @@ class Account:
 
     def _take_up(self, store: Store) -> None:
         for piece in store.pieces():
-            self.tally.add(piece.status, piece.n_spots, piece, self.cells.rows(piece.input_cells))
+            self._count(piece)
             self.sample.add(piece)
         self.cells.most = max(self.cells.most, self.saved.mark.most_cells)
         self.tally.take_up(self.saved.mark)
@@ -128,16 +129,30 @@ class Account:
 
     def found(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
         """Count what was found on a batch."""
-        status = batch.status.copy()
-        usable = batch.status == FrameStatus.NOT_INDEXED
-        status[usable & (np.diff(batch.offsets) - result.n_at_origin < self.p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
-        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
-        result = dataclasses.replace(result, reason=with_status(result.reason, status))
-        self.tally.add(status, batch.n_spots, result, np.zeros(0, np.int32) if cells is None else cells.rows)
+        problems, self._to_keep = self._to_keep, []
+        found = BatchFound.of(batch, cells, result, self.p, problems, self.job.begun_inputs)
+        rows = np.zeros(0, np.int32) if cells is None else cells.rows
+        self.tally.add(found.status, batch.n_spots, found.result, rows)
         self.tally.n_left_out += batch.n_left_out
         self.tally.n_off_panels += batch.n_off_panels
-        problems, self._to_keep = self._to_keep, []
-        return BatchFound(batch, status, result, cells, problems, self.job.begun_inputs)
+        return found
+
+    def saved_elsewhere(self, results: Results, mark: Mark, n_off_panels: int) -> None:
+        """Count what a worker found and saved; notes that come up go to its mark."""
+        for problem in mark.problems:
+            self.show(problem)
+        self._count(results)
+        self.cells.most = max(self.cells.most, mark.most_cells)
+        self.tally.n_left_out += mark.n_left_out
+        self.tally.n_off_panels += n_off_panels
+        for problem in self._to_keep:
+            mark.note(problem)
+        self._to_keep.clear()
+
+    def _count(self, results: Results) -> None:
+        """Count results that are saved."""
+        rows = self.cells.numbers(results.input_cells)
+        self.tally.add(results.status, results.n_spots, results, rows)
 
     def progress(self, to_compute: float, to_write: float = 0.0, to_learn: int | None = None) -> Progress:
         """The progress of the run, with the problems that came up since the last call."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
-from ..model.basis import as_given
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Mark
-from ..write import ResultsWriter
 from ..write.stores import Store
 from .outcome import BatchFound
+from .part import Part
 from .sample import EvenSample
 
 PART_FRAMES = 16384
@@ -47,53 +44,43 @@ class Collector:
         self._begin_part()
 
     def _begin_part(self) -> None:
-        self._part, self._mark, self._n_frames = ResultsWriter(self.header), Mark(), 0
+        self._part = Part(self.header, checksums=self._checksums)
         self._since, self._is_in_sample = time.monotonic(), False
 
     def take(self, found: BatchFound) -> None:
         """Gather the results of a batch, and save a part if it is due."""
         self._note_inputs(found.inputs)
-        if found.batch.n_frames:
-            self._add(found)
-        for problem in (*found.batch.problems, *found.problems):
-            self._mark.note(problem)
+        self._part.add(found)
         late = time.monotonic() - self._since >= self._save_seconds
-        if not self.store.keeps_all and (late or self._n_frames >= PART_FRAMES):
+        if not self.store.keeps_all and (late or self._part.n_frames >= PART_FRAMES):
             self.save_rest()
+
+    def adopt(self, path: str, results: Results, mark: Mark, crc32: int) -> None:
+        """Take over the next part, which a worker has saved; see `Store.adopt`."""
+        self._sample.add(results)
+        self.store.adopt(path, mark, crc32)
+        self._has_saved = True
 
     def _note_inputs(self, inputs: tuple[InputIdentity, ...] | None) -> None:
         if inputs is not None:
             self.store.note_inputs(inputs)
 
-    def _add(self, found: BatchFound) -> None:
-        batch, cells = found.batch, found.cells
-        rows = np.zeros(0, dtype=np.int32)
-        if cells is not None:
-            rows = self._part.input_rows(cells.as_given)
-            if cells.learned is not None:
-                taught = np.flatnonzero(cells.learned.n_crystals)
-                self._part.learned(rows[taught], as_given(cells.learned.cells[taught]))
-        self._part.add(batch, found.result, found.status, rows)
-        checksum = batch.last_checksum if self._checksums else 0
-        self._mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
-        self._n_frames += batch.n_frames
-
     def _results(self) -> Results:
         """The gathered results, which are taken into the sample the first time."""
-        results = self._part.results(False)
+        results = self._part.results()
         if not self._is_in_sample:
             self._sample.add(results)
             self._is_in_sample = True
         return results
 
     def _save(self, complete: bool | None = None) -> None:
-        self.store.save(self._results(), self._mark, complete)
+        self.store.save(self._results(), self._part.mark, complete)
         self._has_saved = True
         self._begin_part()
 
     def save_rest(self) -> None:
         """Save the gathered results."""
-        if self._n_frames:
+        if self._part.n_frames:
             self._save()
 
     def end(self) -> None:
@@ -104,7 +91,7 @@ class Collector:
     @property
     def sample(self) -> EvenSample:
         """The sample of the frames of the run so far, including those that are not yet saved."""
-        if self._n_frames:
+        if self._part.n_frames:
             self._results()
         return self._sample
 
@@ -134,7 +121,7 @@ class Collector:
         self._note_inputs(inputs)
         # A share of the frames may be empty.
         is_empty_share = complete and n_frames == 0
-        if self._n_frames or is_empty_share:
+        if self._part.n_frames or is_empty_share:
             self._save(complete)
         if n_frames or is_empty_share:
             self.store.publish(header, complete, contest)

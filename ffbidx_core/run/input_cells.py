@@ -203,10 +203,6 @@ class InputCells:
             self._sets[key] = CellSet(rows, given, learned, change.primitive(given), change, plan)
         return self._sets[key]
 
-    def known(self, given: ConventionalCells) -> KnownCells:
-        """The input cells with which other processes search, without a search plan."""
-        return KnownCells(self.rows(given), given, self._learned.get(given.tobytes()))
-
     def _change(self, given: ConventionalCells) -> ChangeOfBasis:
         """The changes of basis between input cells (M, 3, 3) and their primitive cells."""
         return ChangeOfBasis.of_each(given, self._job.centrings(len(given)))
@@ -246,10 +242,14 @@ class InputCells:
         ]
 
     def rows(self, given: ConventionalCells) -> NDArray[np.int32]:
+        """The row of each of the cells that compete on a frame among all cells of the run."""
+        self.most = max(self.most, len(given))
+        return self.numbers(given)
+
+    def numbers(self, given: ConventionalCells) -> NDArray[np.int32]:
         """The row of each cell among all cells of the run; the first time a cell is left-handed, a note is made."""
         n_known = len(self._numbers)
         rows = self._numbers.of(given)
-        self.most = max(self.most, len(given))
         for row, cell in enumerate(self._numbers.cells[n_known:], start=n_known):
             if is_left_handed(cell):
                 self._note(f"input cell {row} is left-handed; it is used unchanged")

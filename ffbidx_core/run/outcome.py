@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.records.frame import ConventionalResult, FrameBlock
+from ..model.records.frame import ConventionalResult, FrameBlock, FrameStatus
+from ..model.records.reason import with_status
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity
+from ..parameters import Parameters
 from ..write.stores import Store
 from .input_cells import KnownCells
 from .summary import Summary
@@ -61,3 +64,21 @@ class BatchFound:
     cells: KnownCells | None
     problems: list[str]
     inputs: tuple[InputIdentity, ...] | None
+
+    @classmethod
+    def of(
+        cls,
+        batch: FrameBlock,
+        cells: KnownCells | None,
+        result: ConventionalResult,
+        p: Parameters,
+        problems: list[str],
+        inputs: tuple[InputIdentity, ...] | None,
+    ) -> Self:
+        """A batch with the status of each frame, which follows from the results and the parameters of the run."""
+        status = batch.status.copy()
+        usable = batch.status == FrameStatus.NOT_INDEXED
+        status[usable & (np.diff(batch.offsets) - result.n_at_origin < p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
+        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
+        result = dataclasses.replace(result, reason=with_status(result.reason, status))
+        return cls(batch, status, result, cells, problems, inputs)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from ..devices import open_devices
+from ..devices import Workers, open_devices
 from ..devices.lanes import in_lanes
 from ..devices.memory import memory_explained
 from ..model.records.doubt import Contest
@@ -21,6 +21,7 @@ from .job import Job
 from .judgement import judged
 from .learning import settle
 from .outcome import Outcome
+from .spread import index_on
 from .summary import Progress
 
 DEPTH = 2
@@ -64,6 +65,9 @@ def index(
     # This raises errors in the job at once.
     job.blocks()
     devices = open_devices(job.backend, job.device, job.threads)
+    if isinstance(devices, Workers) and store is not None and job.follow is None and job.arrays is None:
+        with memory_explained(job.parameters, job.batch_size), closing(devices):
+            return index_on(devices, job, store=store, progress=progress, stop=stop)
 
     def compute(prepared: tuple[FrameBlock, CellSet | None]) -> ConventionalResult:
         return index_batch(devices, *prepared, account.p, keep_all=job.keep_all)

@@ -128,11 +128,11 @@ class PreparedRun:
             return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
 
         from ..devices.dask_cluster import open_cluster
-        from .on_cluster import index_on
+        from .spread import index_on
 
         where = {name: getattr(self.job, name) for name in ("backend", "device", "threads")}
         with open_cluster(self.request.dask, stop=stop, **where) as cluster:
-            return index_on(cluster, self.job, store=store, progress=progress, stop=stop)
+            return index_on(cluster, self.job, store=store, progress=progress, stop=stop).summary
 
     def keep_spots(self) -> None:
         """Add the spots to the results files among the outputs, if the request asks for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 from ..model.records.doubt import Contest
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
+from ..read.results import read_results
+from .atomic import remove_file
 from .formats.table import table_pieces
 
 
@@ -66,6 +69,19 @@ class Store(Protocol):
         `complete` is given with the last results only, and states whether the run reached its end.
         """
 
+    @property
+    def folder(self) -> str:
+        """The folder in which workers save parts, which is made if necessary."""
+
+    def adopt(self, path: str, mark: Mark, crc32: int) -> None:
+        """Keep the results of the next frames, which a worker has saved in `folder`; see `save`.
+
+        Parameters
+        ----------
+        path, crc32
+            Name and checksum of the results file.
+        """
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Make the output from all saved results; `contest` states whether its crystals are to be believed."""
 
@@ -83,6 +99,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._saved: list[Results] = []
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def begin(self, record: RunRecord) -> Saved:
         """Begin a run."""
@@ -102,6 +119,18 @@ class MemoryStore:
         """Keep the results of the next frames."""
         self._saved.append(results)
 
+    @property
+    def folder(self) -> str:
+        """A folder for temporary files, in which workers save parts."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="ffbidx-")
+        return self._folder.name
+
+    def adopt(self, path: str, mark: Mark, crc32: int) -> None:
+        """Keep the results of the next frames, which a worker has saved."""
+        self.save(read_results(path), mark)
+        remove_file(path)
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Do nothing, because there is no output."""
 
@@ -110,7 +139,10 @@ class MemoryStore:
         self._saved = []
 
     def close(self) -> None:
-        """Do nothing, because no file is open."""
+        """Remove temporary files."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
 
 class TableStream(MemoryStore):

@@ -22,8 +22,8 @@ import ffbidx
 from ffbidx_core.backends import Backend, get_backend
 from ffbidx_core.backends.cuda.driver import gpu_count
 from ffbidx_core.benchmark import BATCHES, LEARNED, SCENARIOS, Measurement, make_batches, measure
-from ffbidx_core.devices import DeviceWorkers
 from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.devices.workers import DeviceWorkers
 from ffbidx_core.doctor import gpu as gpu_facts
 from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.method.index_frames import index_frames

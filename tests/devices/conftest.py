@@ -4,7 +4,7 @@ import dask
 import pytest
 
 from ffbidx_core.devices.dask_cluster import open_cluster
-from ffbidx_core.run import on_cluster
+from ffbidx_core.run.spread import on_workers
 from tests.helpers.runs.dask import FRAMES
 from tests.helpers.runs.faults import make_inputs, run
 
@@ -35,6 +35,6 @@ def cluster():
 @pytest.fixture
 def small_tasks(monkeypatch):
     """Tasks of four frames and fewer, so that files and cells begin and end in their midst."""
-    monkeypatch.setattr(on_cluster, "FIRST_FRAMES", 4)
-    monkeypatch.setattr(on_cluster, "TASK_FRAMES", 4)
-    monkeypatch.setattr(on_cluster, "FEWEST_FRAMES", 1)
+    monkeypatch.setattr(on_workers, "FIRST_FRAMES", 4)
+    monkeypatch.setattr(on_workers, "TASK_FRAMES", 4)
+    monkeypatch.setattr(on_workers, "FEWEST_FRAMES", 1)

@@ -16,8 +16,8 @@ from ffbidx_core import read_results
 from ffbidx_core.devices import devices
 from ffbidx_core.devices.worker import DeviceFault
 from ffbidx_core.errors import BackendUnavailable
-from ffbidx_core.run import on_cluster
-from ffbidx_core.run.cluster_task import index_task
+from ffbidx_core.run.spread import on_workers
+from ffbidx_core.run.spread.worker_task import index_task
 from tests.helpers.calls import start
 from tests.helpers.runs.dask import FRAMES, run_on
 from tests.helpers.runs.faults import assert_same, run
@@ -70,7 +70,7 @@ def pids(cluster):
 @pytest.mark.parametrize("function", [killed_once, fails_once])
 def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, monkeypatch, small_tasks, function):
     before = pids(cluster)
-    monkeypatch.setattr(on_cluster, "index_task", function)
+    monkeypatch.setattr(on_workers, "index_task", function)
     run_on(cluster, sources, tmp_path / "x.h5")
     assert (tmp_path / "x.h5").read_bytes() == wanted.read_bytes()
     assert before - pids(cluster)
@@ -78,7 +78,7 @@ def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, mo
 
 def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, tmp_path, monkeypatch, small_tasks):
     output = tmp_path / "x.h5"
-    monkeypatch.setattr(on_cluster, "index_task", killed_at_frame_20)
+    monkeypatch.setattr(on_workers, "index_task", killed_at_frame_20)
     says = r"2 workers of dask died one after the other with the 4 frames up to .*1\.h5//7: see their logs; with --res"
     with pytest.raises(BackendUnavailable, match=says) as caught:
         run_on(cluster, sources, output, save_seconds=1e9)
@@ -98,12 +98,12 @@ def slow_task(devices, task):
 CLIENT = """
 import sys
 sys.path[:0] = {paths!r}
-from ffbidx_core.run import on_cluster
+from ffbidx_core.run.spread import on_workers
 from tests.devices import test_dask_deaths
 
 if __name__ == "__main__":
-    on_cluster.index_task = test_dask_deaths.slow_task
-    on_cluster.FIRST_FRAMES = on_cluster.TASK_FRAMES = 4
+    on_workers.index_task = test_dask_deaths.slow_task
+    on_workers.FIRST_FRAMES = on_workers.TASK_FRAMES = 4
     {then}
 """
 

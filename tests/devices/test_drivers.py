@@ -1,30 +1,33 @@
-"""One process, several devices and a cluster drive a run by the same two hands: what learns, and what collects."""
+"""One process, several devices and a cluster learn, collect and end a run by the same code."""
 
 import functools
 
 import pytest
 
+from ffbidx_core import read_results
 from ffbidx_core.backends import get_backend
-from ffbidx_core.devices import DeviceWorkers
-from ffbidx_core.run import learning, on_cluster, pipeline
+from ffbidx_core.devices.workers import DeviceWorkers
+from ffbidx_core.run import learning, pipeline
 from ffbidx_core.run.collector import Collector
+from ffbidx_core.run.spread import on_workers
 from tests.helpers.runs.dask import run_on
-from tests.helpers.runs.faults import run
+from tests.helpers.runs.faults import assert_same, run
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The calls of `settle`, and the batches that each collector took."""
+    """The calls of `settle`, and what each collector took: batches, or parts that workers saved."""
     made = []
 
     def settle(*arguments, **options):
         made.append("settle")
         return learning.settle(*arguments, **options)
 
-    take, finish = Collector.take, Collector.finish
+    take, adopt, finish = Collector.take, Collector.adopt, Collector.finish
     monkeypatch.setattr(pipeline, "settle", settle)
-    monkeypatch.setattr(on_cluster, "settle", settle)
+    monkeypatch.setattr(on_workers, "settle", settle)
     monkeypatch.setattr(Collector, "take", lambda self, found: (made.append("take"), take(self, found)))
+    monkeypatch.setattr(Collector, "adopt", lambda self, *part: (made.append("adopt"), adopt(self, *part)))
     monkeypatch.setattr(Collector, "finish", lambda self, *rest: (made.append("finish"), finish(self, *rest)))
     return made
 
@@ -46,6 +49,8 @@ def test_every_driver_settles_once_and_collects_by_the_same_collector(
         run(sources, output)
     assert calls[0] == "settle"
     assert calls[-1] == "finish"
-    assert set(calls[1:-1]) == {"take"}
+    assert set(calls[1:-1]) == {"take" if driver == "one process" else "adopt"}
     if driver != "devices":
         assert output.read_bytes() == wanted.read_bytes()
+    else:
+        assert_same(read_results(output), read_results(wanted), device=False)

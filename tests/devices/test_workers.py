@@ -7,9 +7,9 @@ import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cpu.backend import CpuBackend
-from ffbidx_core.devices import DeviceWorkers
 from ffbidx_core.devices.lanes import in_lanes
 from ffbidx_core.devices.worker import DeviceFault
+from ffbidx_core.devices.workers import DeviceWorkers
 from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan

@@ -8,8 +8,8 @@ import pytest
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cuda.driver import gpu_count, gpus
 from ffbidx_core.benchmark import SCENARIOS, make_batches
-from ffbidx_core.devices import DeviceWorkers
 from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.devices.workers import DeviceWorkers
 from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan

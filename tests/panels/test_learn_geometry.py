@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.devices import DeviceWorkers
+from ffbidx_core.devices.workers import DeviceWorkers
 from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import secrets
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from ...errors import InputError, OutputError
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
-from ..atomic import copy_file, make_directory, remove_directory, write_file
+from ..atomic import copy_file, make_directory, publish_file, remove_directory, write_file
 from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
 SUFFIX = ".parts"
@@ -155,6 +156,12 @@ class PartsFolder:
         write_file(path, image, overwrite=True)
         self._add(path, mark, zlib.crc32(image), inputs)
 
+    def adopt(self, path: str, mark: Mark, crc32: int) -> None:
+        """Give a file that a worker has saved in this folder the name of the next part."""
+        part = self._part_path(len(self.parts))
+        publish_file(path, part, overwrite=True)
+        self._add(part, mark, crc32, None)
+
     def copy(self, results: str, mark: Mark, inputs: Iterable[InputIdentity] | None) -> None:
         """Save a copy of a results file as the first part."""
         path = self._part_path(0)
@@ -203,6 +210,18 @@ class PartsFolder:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def is_seen(folder: str) -> bool:
+    """Whether a worker, perhaps on another machine, sees the folder of a run's saved parts."""
+    return os.path.exists(os.path.join(folder, LEDGER))
+
+
+def save_part(folder: str, image: bytes) -> str:
+    """Save the bytes of a part under a new name in a folder, where the run takes it over; returns the path."""
+    path = os.path.join(folder, f"task-{secrets.token_hex(8)}.h5")
+    write_file(path, image, overwrite=False)
+    return path
 
 
 def _line_of(groups: list[Learned]) -> dict[str, Any]:

@@ -169,6 +169,20 @@ class PartsStore:
                 self._join()
         self._mark.extend(mark)
 
+    @property
+    def folder(self) -> str:
+        """The folder of the saved parts."""
+        with self._naming_the_mend():
+            self._folder.begin(self._record, self._groups)
+        return os.path.abspath(self._folder.path)
+
+    def adopt(self, path: str, mark: Mark, crc32: int) -> None:
+        """Make a file that a worker has saved in the folder the next part."""
+        with self._naming_the_mend():
+            self._folder.adopt(path, mark, crc32)
+            self._join()
+        self._mark.extend(mark)
+
     def _join(self) -> None:
         """Give the saved parts to a child process, which joins them while the run goes on, once they are large."""
         if self._results_file is None or not (self._ahead or are_large(self._folder.parts)):

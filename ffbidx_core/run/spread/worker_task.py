@@ -1,0 +1,182 @@
+"""A task of a run, which a worker reads, computes and saves."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...devices.devices import Devices
+from ...devices.lanes import in_lanes
+from ...errors import InputError
+from ...model.basis import ConventionalCells
+from ...model.records.frame import FrameBlock, Place
+from ...model.records.results import ResultsHeader
+from ...model.records.run import InputIdentity, Learned, Mark
+from ...read.ahead import read_ahead
+from ...read.files.identity import identities
+from ...read.spans import Cut
+from ...write.parts.folder import is_seen, save_part
+from ...write.results import results_file
+from ..input_cells import CellSet, InputCells, index_batch
+from ..job import Job
+from ..outcome import BatchFound
+from ..part import Part
+
+DEPTH = 2
+"""Number of blocks that are read ahead."""
+
+
+@dataclass(frozen=True)
+class FramesTask:
+    """Consecutive frames of a run, and everything that a worker needs to index them.
+
+    Attributes
+    ----------
+    job
+        The job of the run with the sources of the task only; its span is the stretch of the task.
+    first
+        Number of the first of these sources among all sources of the run.
+    inputs
+        Identities of these sources as seen by the process that runs the command.
+    learned
+        The learned cells of the run.
+    header
+        The record of how the results are made.
+    folder
+        Folder of the run's saved parts.
+    """
+
+    job: Job
+    first: int
+    inputs: Sequence[InputIdentity]
+    learned: list[Learned]
+    header: ResultsHeader
+    folder: str
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        cut: Cut,
+        inputs: Sequence[InputIdentity],
+        learned: list[Learned],
+        header: ResultsHeader,
+        folder: str,
+    ) -> FramesTask:
+        """The task of a job that a `Cut` describes."""
+        n = len(job.sources)
+        end = cut.last.source + 1 if cut.end == cut.last.position else n
+        # Keep at least two sources if there are two: a bad file is an error only if it is the only file of the run.
+        first = max(0, min(cut.start.source, n - 2))
+        piece = slice(first, max(end, first + 2))
+        span = dataclasses.replace(cut, start=dataclasses.replace(cut.start, source=cut.start.source - first))
+        mine = dataclasses.replace(job, sources=job.sources[piece], span=span, config={}, output="")
+        return cls(mine, first, inputs[piece], learned, header, folder)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The account of a task whose results are saved.
+
+    Attributes
+    ----------
+    part : str or bytes
+        Name of the results file, or its content if the worker does not see the folder of the run's saved parts; empty
+        if nothing was read.
+    crc32
+        Checksum of the file.
+    mark
+        Progress of the run with these frames.
+    n_frames
+        Number of frames that were read; rows for files that cannot be read do not count.
+    last
+        Place after the last of these frames; None if there are none.
+    n_off_panels
+        Number of peaks that lie on no panel of the geometry.
+    shown : list of (cells, sentences)
+        Messages for the user about sets of input cells, such as units that look wrong.
+    device, seconds
+        Name of the device that computed the results, and the time that the task took.
+    """
+
+    part: str | bytes
+    crc32: int
+    mark: Mark
+    n_frames: int
+    last: Place | None
+    n_off_panels: int
+    shown: list[tuple[ConventionalCells, list[str]]]
+    device: str
+    seconds: float
+
+
+def index_task(devices: Devices, task: FramesTask) -> Receipt:
+    """Read the frames of a task, index them and save their results, on a worker.
+
+    Raises
+    ------
+    InputError
+        If an input has another size here than for the run, or is the only input of the run and cannot be used.
+    OutputError
+        If the results cannot be written.
+    """
+    with task.job.prober or nullcontext():
+        return _indexed(devices, task)
+
+
+def _indexed(devices: Devices, task: FramesTask) -> Receipt:
+    begin = time.perf_counter()
+    job = task.job
+    for here, there in zip(identities(job.sources, job.prober), task.inputs, strict=True):
+        if here.size != there.size:
+            sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
+            raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
+    sentences: list[str] = []
+    # The process that runs the command numbers the cells and makes the notes about them.
+    cells = InputCells(job, job.parameters, lambda sentence: None, sentences.append)
+    cells.take_up(task.learned)
+    shown: list[tuple[ConventionalCells, list[str]]] = []
+
+    def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None]]:
+        for batch in job.batches(blocks):
+            found = cells.get(batch) if batch.has_usable_frames else None
+            if found is not None:
+                cells.look_at_units(batch)
+                if sentences:
+                    shown.append((found.as_given, sentences.copy()))
+                    sentences.clear()
+            yield batch, found
+
+    part, n_frames, n_off_panels, last = Part(task.header), 0, 0, None
+    with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
+        work = in_lanes(
+            devices,
+            prepared(blocks),
+            lambda item: index_batch(devices, *item, job.parameters, keep_all=job.keep_all),
+        )
+        for (batch, found), result in work:
+            assert batch.places is not None
+            places = batch.places + np.array([task.first, 0, 0, 0])
+            batch = dataclasses.replace(batch, places=places)
+            part.add(BatchFound.of(batch, found, result, job.parameters, [], None))
+            read = places[batch.indices >= 0]
+            n_frames, n_off_panels = n_frames + len(read), n_off_panels + batch.n_off_panels
+            last = Place(*read[-1].tolist()) if len(read) else last
+    image = results_file(part.results()) if part.n_frames else b""
+    return Receipt(
+        save_part(task.folder, image) if image and is_seen(task.folder) else image,
+        zlib.crc32(image),
+        part.mark,
+        n_frames,
+        last,
+        n_off_panels,
+        shown,
+        devices.device,
+        time.perf_counter() - begin,
+    )

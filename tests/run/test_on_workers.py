@@ -1,0 +1,101 @@
+"""Workers that read, compute and save tasks of a run, here in this process and in processes of their own."""
+
+import functools
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from ffbidx_core import read_results
+from ffbidx_core.backends import get_backend
+from ffbidx_core.devices import OneDevice, Workers
+from ffbidx_core.devices.workers import DeviceWorkers, Doing
+from ffbidx_core.errors import BackendUnavailable
+from ffbidx_core.run import pipeline
+from ffbidx_core.run.job import Job
+from ffbidx_core.run.spread import on_workers
+from ffbidx_core.run.spread.on_workers import index_on
+from ffbidx_core.write.parts import folder
+from ffbidx_core.write.stores import MemoryStore, TableStream
+from tests.devices.test_workers import FailsAfter
+from tests.helpers.frames import CELL
+from tests.helpers.runs.faults import QUICK, assert_same, make_inputs, run
+
+
+class Here(OneDevice):
+    """A worker in this process."""
+
+    n_at_once = 1
+
+    def __init__(self):
+        super().__init__(get_backend("cpu", threads=1))
+
+    def submit(self, what, function, *arguments):
+        done = Future()
+        done.set_result(function(self, *arguments))
+        return Doing(done)
+
+    def seen(self, device):
+        assert device == self.device
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def wanted(sources, tmp_path_factory):
+    output = tmp_path_factory.mktemp("wanted") / "x.h5"
+    run(sources, output)
+    return output
+
+
+@pytest.fixture(autouse=True)
+def small_tasks(monkeypatch):
+    for name in ("FIRST_FRAMES", "TASK_FRAMES"):
+        monkeypatch.setattr(on_workers, name, 4)
+
+
+def job_of(sources):
+    return Job(sources, QUICK, CELL[None], backend="cpu", threads=1, batch_size=3)
+
+
+def test_results_come_back_where_the_worker_sees_no_folder(sources, wanted, tmp_path, monkeypatch):
+    """As from another machine, or into memory."""
+    store = MemoryStore()
+    index_on(Here(), job_of(sources), store=store)
+    joined = [results.index for results in store.pieces()]
+    np.testing.assert_array_equal(np.concatenate(joined), read_results(wanted).index)
+    lines = []
+    index_on(Here(), job_of(sources), store=TableStream(lines.append))
+    run(sources, tmp_path / "x.tsv")
+    assert b"".join(lines) == (tmp_path / "x.tsv").read_bytes()
+
+
+def test_a_process_that_has_failed_is_replaced_by_the_others(sources, wanted, tmp_path, monkeypatch, caplog):
+    makers = [functools.partial(FailsAfter, 4), functools.partial(get_backend, "cpu", None, 1)]
+    monkeypatch.setattr(pipeline, "open_devices", lambda *choice: DeviceWorkers(makers))
+    run(sources, tmp_path / "x.h5")
+    assert_same(read_results(tmp_path / "x.h5"), read_results(wanted), device=False)
+    assert any("an illegal memory access was encountered" in message for message in caplog.messages)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_a_run_whose_processes_have_all_failed_is_resumed(sources, wanted, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "open_devices", lambda *choice: DeviceWorkers([functools.partial(FailsAfter, 5)]))
+        with pytest.raises(BackendUnavailable, match=r"every device has failed: .*; with --resume the run continues"):
+            run(sources, tmp_path / "x.h5")
+    run(sources, tmp_path / "x.h5", resume=True)
+    assert_same(read_results(tmp_path / "x.h5"), read_results(wanted), device=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_a_part_that_a_worker_has_saved_is_seen_by_its_ledger(tmp_path):
+    assert not folder.is_seen(str(tmp_path))
+    (tmp_path / folder.LEDGER).write_text("")
+    assert folder.is_seen(str(tmp_path))
+    one, other = (folder.save_part(str(tmp_path), image) for image in (b"1", b"2"))
+    assert one != other
+    assert isinstance(Here(), Workers)
