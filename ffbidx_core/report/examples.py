@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,7 +27,7 @@ def examples(path: str, found: RunColumns) -> Iterator[Picture]:
             figure = draw_frame(read_spots(path, results), results, number)
         except FfbidxError:
             continue
-        text = f"Frame {frame}, {caption}. `ffbidx show {path} {frame}` draws it alone."
+        text = f"Frame {frame}, {caption}. `ffbidx show {shlex.quote(path)} {frame}` draws it alone."
         yield Picture(f"example_{name}", "examples", figure, text, wide=True)
 
 

@@ -277,11 +277,12 @@ def _poles(pole_figure: PoleFigure, row: int) -> Picture:
 
 def in_words(pole_figure: PoleFigure) -> str:
     """A sentence that says whether an axis prefers a direction."""
+    factors = pole_figure.strongest, pole_figure.random_strongest
+    strongest, random = (f"{factor:.2g}" if factor < 10 else f"{factor:,.0f}" for factor in factors)
     verdict = "preferred orientation" if pole_figure.preferred else "no preferred orientation"
     return (
-        f"{verdict}; the most frequent direction is taken {pole_figure.strongest:.2g} times as often as if all "
-        f"were equal; random orientations of as many crystals ({pole_figure.n_crystals}) reach "
-        f"{pole_figure.random_strongest:.2g}."
+        f"{verdict}; the most frequent direction is taken {strongest} times as often as if all "
+        f"were equal; random orientations of as many crystals ({pole_figure.n_crystals:,}) reach {random}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import PurePath
@@ -37,7 +38,7 @@ h2 {{ font-size: 1.1rem; margin: 28px 0 10px; }}
 figure {{ margin: 0; min-width: 0; }}
 figure.wide {{ grid-column: 1 / -1; }}
 figure svg {{ display: block; width: 100%; height: auto; }}
-figure.wide svg {{ min-width: 560px; max-width: 1050px; margin: 0 auto; }}
+figure.wide svg {{ min-width: 560px; margin: 0 auto; }}
 figure.wide > div {{ overflow-x: auto; }}
 figcaption {{ margin-top: 6px; }}
 ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
@@ -49,9 +50,17 @@ ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
 nav {{ position: sticky; top: 0; z-index: 1; background: #f3f4f6; padding: 8px 0; display: flex; gap: 4px 16px;
   overflow-x: auto; white-space: nowrap; }}
 nav a {{ color: #1d4ed8; }}
+.sideways {{ display: none; margin: 0; color: #4b5563; font-size: .85rem; }}
+@media (max-width: 640px) {{
+  nav {{ position: static; flex-wrap: wrap; }}
+  .sideways {{ display: block; }}
+}}
 .next {{ border-left: 4px solid #1d4ed8; }}
 .next code {{ overflow-wrap: anywhere; }}
+thead th {{ position: sticky; top: 0; background: #fff; }}
 th button {{ all: unset; cursor: pointer; text-decoration: underline dotted; }}
+th[aria-sort=ascending] button::after {{ content: " \\25b2"; }}
+th[aria-sort=descending] button::after {{ content: " \\25bc"; }}
 th button:focus-visible {{ outline: 2px solid #1d4ed8; }}
 input[type=search] {{ font: inherit; padding: 4px 8px; margin: 0 0 8px; width: min(100%, 320px);
   border: 1px solid #6b7280; border-radius: 6px; }}
@@ -67,6 +76,14 @@ code {{ font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9e
 </head>
 <body><main>
 """
+_SIDEWAYS = "<p class=sideways aria-hidden=true>&#8596; scroll sideways</p>"
+"""What stands above a wide picture or table on a narrow screen."""
+NARROW = 4
+"""Largest number of columns of a table that fits on a narrow screen."""
+_STRANGEST, _FULLEST = "those that differ most from the others, or are least sure", "those with most spots"
+"""Which rows a table of a long run has."""
+WIDEST, PIXELS_PER_INCH = 1050, 100
+"""Largest width of a picture in pixels; a wide picture has this many pixels for each inch of its figure."""
 _TAIL = "</main></body>\n</html>\n"
 
 
@@ -84,6 +101,8 @@ for (const box of document.querySelectorAll("[data-table]")) {
     const order = (a, b) => isNumber ? number(a) - number(b) || Number.isNaN(number(a)) - Number.isNaN(number(b))
       : text(a, i).localeCompare(text(b, i));
     rows.sort((a, b) => (down ? 1 : -1) * order(a, b));
+    for (const head of box.querySelectorAll("th")) head.removeAttribute("aria-sort");
+    button.parentElement.setAttribute("aria-sort", down ? "ascending" : "descending");
     body.append(...rows);
   }));
 }
@@ -111,7 +130,7 @@ def page(report: Report) -> bytes:
 
 def _sections(report: Report) -> list[tuple[str, str]]:
     """The title and the content of each section that is not empty."""
-    words = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.diagnosis[_says_next(report) :])
+    words = "".join(f"<li>{_marked(sentence)}</li>" for sentence in report.diagnosis[_says_next(report) :])
     diagnosis = f"<div class=card><ul>{words}</ul></div>\n" if words else ""
     found = [
         ("Overview", _overview(report)),
@@ -121,6 +140,7 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         ("Example frames", _pictures(report, "examples")),
         ("Spots and crystals", _pictures(report, "spots")),
     ]
+    shown = shlex.quote(report.path)
     for row, lines in report.cells.items():
         found.append((f"Cell {row}", _cell_table(lines) + _pictures(report, f"cell{row}")))
     for row in report.cells:
@@ -128,8 +148,8 @@ def _sections(report: Report) -> list[tuple[str, str]]:
         drawn = _pictures(report, f"orientation{row}")
         found.append((name, drawn and drawn + _HOW_TO_READ))
     found += [
-        ("Crystals", _listed(report.crystals, "crystal", "those that differ most from the others, or are least sure")),
-        ("Frames without a crystal", _listed(report.failed, "frame", "those with most spots")),
+        ("Crystals", _listed(report.crystals, "crystal", _STRANGEST, f"ffbidx table {shown}")),
+        ("Frames without a crystal", _listed(report.failed, "frame", _FULLEST, f"ffbidx table {shown} --failed")),
         ("How it was made", _made(report)),
     ]
     return [(name, content) for name, content in found if content]
@@ -150,7 +170,7 @@ def _overview(report: Report) -> str:
     facts = (f"<div><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in report.facts)
     parts += ["<div class=facts>", *facts, "</div>\n"]
     if report.remarks:
-        parts += ["<ul>", *(f"<li>{_text(remark)}</li>" for remark in report.remarks), "</ul>\n"]
+        parts += ["<ul>", *(f"<li>{_marked(remark)}</li>" for remark in report.remarks), "</ul>\n"]
     return "".join(parts)
 
 
@@ -167,6 +187,11 @@ def _text(text: str) -> str:
     return escape("".join(c if c.isprintable() else "?" for c in text))
 
 
+def _marked(text: str) -> str:
+    """The HTML of a sentence in which commands are in backticks."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", _text(text))
+
+
 def _anchor(title: str) -> str:
     return re.sub(r"\W+", "-", title.lower())
 
@@ -177,20 +202,22 @@ def _pictures(report: Report, section: str) -> str:
     return f"<div class=grid>\n{''.join(shown)}</div>\n" if shown else ""
 
 
-def _listed(table: Rows, what: str, which: str) -> str:
-    """The HTML of a table that can be sorted and filtered; empty if it has no rows."""
+def _listed(table: Rows, what: str, which: str, command: str) -> str:
+    """The HTML of a table that can be sorted and filtered; empty if it has no rows. `command` lists all rows."""
     if not table.rows:
         return ""
     number = (
         f"All {counted(table.n_all, what, ',')}."
         if table.n_all == len(table.rows)
-        else (f"{len(table.rows):,} of {table.n_all:,} {what}s: {which}. `ffbidx table` has all.")
+        else f"{len(table.rows):,} of {table.n_all:,} {what}s: {which}. `{command}` lists all."
     )
     head = "".join(f"<th class=n><button>{_text(name)}</button></th>" for name in table.head)
     rows = "".join(f"<tr>{''.join(f'<td class=n>{_text(value)}</td>' for value in row)}</tr>\n" for row in table.rows)
     field = f"<input type=search placeholder='filter rows' aria-label='Filter the {what}s'>"
+    sideways = _SIDEWAYS if len(table.head) > NARROW else ""
     return (
-        f"<div class=card data-table><p>{_text(number)} Click on a title to sort.</p>{field}\n<div class=scroll><table>"
+        f"<div class=card data-table><p>{_marked(number)} Click on a title to sort.</p>{field}\n{sideways}"
+        "<div class=scroll><table>"
         f"<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></div>\n"
     )
 
@@ -200,12 +227,16 @@ def _figure(picture: Picture) -> str:
     # The head of the SVG document, and its attributes that do not belong inside a page, are removed.
     drawing = re.sub(r"^.*?(?=<svg)", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    title = picture.figure.axes[0].get_title(loc="left") or picture.figure.axes[0].get_xlabel()
+    axes = picture.figure.axes[0]
+    title = axes.get_title(loc="left") or picture.figure.get_suptitle().replace("\n", "; ") or axes.get_xlabel()
     described = f"{title}. {picture.caption}" if picture.caption else title
-    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{_text(described)}" ', 1)
+    widest = f' style="max-width: {min(WIDEST, round(PIXELS_PER_INCH * picture.figure.get_figwidth()))}px"'
+    style = widest if picture.wide else ""
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{_text(described)}"{style} ', 1)
     kind = ' class="wide"' if picture.wide else ""
-    caption = f"<figcaption>{_text(picture.caption)}</figcaption>" if picture.caption else ""
-    return f'<figure{kind} id="{picture.name}"><div>{drawing}</div>{caption}</figure>\n'
+    caption = f"<figcaption>{_marked(picture.caption)}</figcaption>" if picture.caption else ""
+    sideways = _SIDEWAYS if picture.wide else ""
+    return f'<figure{kind} id="{picture.name}">{sideways}<div>{drawing}</div>{caption}</figure>\n'
 
 
 def _cell_table(lines: Sequence[CellRow]) -> str:

@@ -76,9 +76,9 @@ def failed_rows(found: RunColumns) -> Rows:
 
 def strangeness(found: RunColumns) -> Array:
     """The strangeness (k,) of crystals: the deviation of the cell from others of its input cell, or the doubt about it.
+
     It is the larger of two numbers: the largest deviation of its six cell parameters from their medians, in spreads,
     and 10 minus twice the difference of log10 of the expected false crystals from that of the most doubtful crystal.
-    the difference of log10 of the expected false crystals from that of the most doubtful crystal.
     """
     strange = np.zeros(len(found.cells))
     for row in np.unique(found.input_cell):

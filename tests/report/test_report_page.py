@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,6 +14,9 @@ from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.model.records.reason import ADVICE, FrameReason, Rung
 from ffbidx_core.read.results import results_in_pieces
+from ffbidx_core.report import rows as rows_module
+from ffbidx_core.report.figures import in_words
+from ffbidx_core.report.orientations import PoleFigure
 from ffbidx_core.report.page import page
 from ffbidx_core.report.report import make_report
 from tests.helpers.results_files import CELL, HEADER, results_of, write_results
@@ -221,3 +225,20 @@ def test_what_each_try_gained(tmp_path):
 
 def test_files_without_reasons_have_no_picture_of_them(path):
     assert not {"reasons", "rungs"} & {picture.name for picture in make_report(path).pictures}
+
+
+def test_tables_name_the_command_that_lists_all_rows_and_pictures_their_title(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows_module, "MOST_ROWS", 2)
+    html = page(make_report(write_results(tmp_path / "a run.h5", results_of([1, 0] * 3)))).decode()
+    for command in (f"ffbidx table '{tmp_path}/a run.h5'", f"ffbidx table '{tmp_path}/a run.h5' --failed"):
+        assert f"<code>{escape(command)}</code> lists all." in html
+    crystals, failed = re.findall(r"<div class=card data-table>.*?</thead>", html, flags=re.DOTALL)
+    assert "scroll sideways" in crystals
+    assert "scroll sideways" not in failed
+    assert 'role="img" aria-label="Indexing rate over the run. In windows of' in html
+
+
+def test_factors_of_preferred_orientations_are_plain_numbers():
+    figure = PoleFigure("c", 10_000, 1, np.array([0.5, 123.4]), 1.87, True)
+    assert "is taken 123 times as often" in in_words(figure)
+    assert "(10,000) reach 1.9." in in_words(figure)
