@@ -86,7 +86,10 @@ class InputError(FfbidxError):
     Attributes
     ----------
     further : tuple of InputError
-        Further faults of the same file, where all of them were looked for.
+        Further faults of the same file, where all of them were looked for; those that differ only in their place are
+        one.
+    every : tuple of InputError
+        All faults of the file, each with its own place; empty if there is only this one.
     """
 
     exit_status = 2
@@ -94,11 +97,17 @@ class InputError(FfbidxError):
     def __init__(self, path: object, problem: str, place: str = "") -> None:
         self.path, self.problem, self.place = str(path), problem, place
         self.further: tuple[InputError, ...] = ()
+        self.every: tuple[InputError, ...] = ()
         where = f"{self.path}, {place}" if place else self.path
         super().__init__(f"{where}: {problem}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.problem, self.place)
+
+    @property
+    def faults(self) -> list[str]:
+        """Every fault of the file that was found, with its place."""
+        return [str(fault) for fault in self.every or (self,)]
 
 
 class NothingProcessed(FfbidxError):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ffbidx_cli.options import FRAMES, debug_option, geometry_options
+from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.run.sections import Experiment
 
 SOME_FRAMES_BAD = 3
@@ -44,25 +45,32 @@ def command(
         else:
             show_results(data_console(), results)
         return 0
-    with _every_fault_shown():
+    with _every_fault_shown(as_json):
         geometry, _ = Experiment(**options).chosen([source.path for source in sources])
-    with working("reading the frames"):
-        spots = inspect_spots(with_events_found(sources, geometry), geometry, max_frames)
+        with working("reading the frames"):
+            spots = inspect_spots(with_events_found(sources, geometry), geometry, max_frames)
     if as_json:
         click.echo(json.dumps(spots.as_dict()))
     else:
         show_spots(data_console(), spots)
+    if spots.bad_frames == spots.frames:
+        return NothingProcessed.exit_status
     return SOME_FRAMES_BAD if spots.bad_frames else 0
 
 
 @contextlib.contextmanager
-def _every_fault_shown() -> Iterator[None]:
-    """Print the further faults of a file that has several, one on each line, before the error ends the command."""
-    from ffbidx_core.errors import InputError
+def _every_fault_shown(as_json: bool) -> Iterator[None]:
+    """List all faults of a file that cannot be used, before the error ends the command.
 
+    The error is one line on standard error, with the first fault and the number of others, and each other fault has a
+    line before it. With `as_json` all faults are the `problems` of an object on standard output.
+    """
     try:
         yield
     except InputError as error:
-        for fault in error.further:
-            click.echo(f"ffbidx: {fault}", err=True)
+        if as_json:
+            click.echo(json.dumps({"problems": error.faults}))
+        else:
+            for fault in error.faults[1:]:
+                click.echo(f"ffbidx: {fault}", err=True)
         raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..errors import InputError
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam import offset_along_beam
 from ..model.detector.panels import Geometry, GivenGeometry
-from ..model.records.frame import FrameStatus
+from ..model.records.frame import FrameBlock, FrameStatus
 from .blocks import read_blocks
 from .files.inputs import Source
 from .formats.hdf5.kept import keeps_spots
@@ -53,7 +54,8 @@ class SpotsReport:
     half_pixel_shift : bool or None
         Whether half a pixel is added to peak positions; None for spots without pixels.
     problems : list of str
-        One line for each problem or assumption.
+        One line for each problem or assumption, with its place: every fault of a file or frame that cannot be read,
+        not only the first.
     """
 
     formats: list[str]
@@ -81,7 +83,7 @@ def inspect_spots(
     sources: Sequence[Source], geometry: GivenGeometry | None = None, max_frames: int | None = None
 ) -> SpotsReport:
     """Summarise spot files; the parameters and errors are those of `read_blocks`."""
-    formats, detector = _files(sources, geometry)
+    formats, detector, faults = _files(sources, geometry)
     counts: list[NDArray[np.int64]] = []
     lengths = [np.inf, 0.0]
     cells: dict[bytes, Array] = {}
@@ -94,6 +96,7 @@ def inspect_spots(
         left_out += block.n_left_out
         off_panels += block.n_off_panels
         problems += block.problems
+        faults |= _faults_of_frames(block, geometry)
         if len(block.spots):
             q = np.linalg.norm(block.spots.astype(np.float64), axis=1)
             lengths = [min(lengths[0], float(q.min())), max(lengths[1], float(q.max()))]
@@ -112,16 +115,36 @@ def inspect_spots(
         [1 / lengths[0], 1 / lengths[1]] if lengths[1] > 0 else None,
         [cell_parameters(cell).tolist() for cell in cells.values()],
         **detector,
-        problems=problems,
+        problems=[fault for problem in problems for fault in faults.get(problem, [problem])],
     )
 
 
-def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[list[str], dict[str, Any]]:
-    """Formats of the files that can be opened, and detector and beam of the first frame with a detector."""
+def _faults_of_frames(block: FrameBlock, geometry: GivenGeometry | None) -> dict[str, list[str]]:
+    """Every fault of each unreadable frame of a block, keyed by the note of the block on the frame."""
+    faults = {}
+    bad = np.flatnonzero((block.status == FrameStatus.UNREADABLE) & (block.indices >= 0)).tolist()
+    for path, rows in itertools.groupby(bad, block.sources.__getitem__):
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+            for row in rows:
+                try:
+                    list(file.read(block.indices[row : row + 1]))
+                except InputError as error:
+                    faults[str(error)] = error.faults
+    return faults
+
+
+def _files(
+    sources: Sequence[Source], geometry: GivenGeometry | None
+) -> tuple[list[str], dict[str, Any], dict[str, list[str]]]:
+    """Formats of the files that can be opened, and detector and beam of the first frame with a detector.
+
+    The last item holds every fault of each file that cannot be opened, keyed by the error's message.
+    """
     formats: dict[str, None] = {}
+    faults: dict[str, list[str]] = {}
     detector: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
     for path in dict.fromkeys(source.path for source in sources):
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
+        with _noted(faults), contextlib.closing(open_spots(path, geometry)) as file:
             formats[file.format] = None
             if file.geometry is not None and not detector["panels"]:
                 detector["panels"], detector["half_pixel_shift"] = (
@@ -133,7 +156,16 @@ def _files(sources: Sequence[Source], geometry: GivenGeometry | None) -> tuple[l
                         detector["wavelength"] = float(raw.peaks.wavelength[0])
                         offset = offset_along_beam(file.geometry.detector)
                         detector["distance"] = float(raw.peaks.distance[0]) + offset
-    return list(formats), detector
+    return list(formats), detector, faults
+
+
+@contextlib.contextmanager
+def _noted(faults: dict[str, list[str]]) -> Iterator[None]:
+    """A context that ends at an `InputError`, whose faults are added to `faults`."""
+    try:
+        yield
+    except InputError as error:
+        faults[str(error)] = error.faults
 
 
 def histogram(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:

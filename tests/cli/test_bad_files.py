@@ -1,5 +1,6 @@
 """What `ffbidx index` says to unusable files: one line, the right exit status, no output; and to odd ones."""
 
+import json
 import os
 
 import h5py
@@ -236,3 +237,30 @@ def test_inspect_lists_all_faults_of_a_geometry_and_a_run_the_first(run, cell_fi
         assert words in line
     ran = run("index", spots_file, "--cell", cell_file, "-g", "det.geom")
     assert ran.is_one_line_error(2, "det.geom, line 1", "3 further faults (ffbidx inspect lists all)")
+
+
+def test_inspect_lists_all_faults_of_a_spot_file(run, tmp_path):
+    with h5py.File(tmp_path / "bad.h5", "w") as file:
+        file["spots"], file["offsets"] = np.zeros((4, 3)), [0, 4]
+        file["spots"].attrs["units"] = "ell"
+        file["frame_id"], file["intensity"] = ["a", "b"], np.zeros(3)
+    ran = run("inspect", "bad.h5")
+    assert ran.status == 2
+    *others, first = ran.err.splitlines()
+    assert first.startswith("ffbidx: bad.h5, /spots: has the units 'ell'")
+    assert "2 further faults" in first
+    assert [line.split(": ")[1] for line in others] == ["bad.h5, /frame_id", "bad.h5, /intensity"]
+    ran = run("inspect", "bad.h5", "--json")
+    assert ran.status == 2
+    assert [problem.split(": ")[0] for problem in json.loads(ran.out)["problems"]] == [
+        "bad.h5, /spots", "bad.h5, /frame_id", "bad.h5, /intensity"
+    ]  # fmt: skip
+
+
+def test_inspect_of_files_without_a_usable_frame(run, tmp_path):
+    (tmp_path / "a.txt").write_text("x y z\n")
+    (tmp_path / "b[").mkdir()
+    (tmp_path / "b[/bold].txt").write_text("nan 1 2\n")
+    ran = run("inspect", "a.txt", "b[/bold].txt")
+    assert ran.status == 5
+    assert "b[/bold].txt, frame 0" in ran.out

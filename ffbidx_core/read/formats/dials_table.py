@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ..files.compressed import errors_of_file, open_plain
 from ..files.datasets import errors_of, find, open_dataset, open_file
+from ..files.faults import Faults
 from ..geometry.dials import HDF5_GROUP, TABLE_ID
 
 TYPES: dict[str, tuple[str, int]] = {
@@ -71,8 +72,13 @@ def _of_msgpack(path: str) -> Table:
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         detail = " ".join(str(error).split())[:60] or type(error).__name__
         raise InputError(path, f"cannot be read as a DIALS reflection table: {detail}") from None
-    found = (key for key in (*_NEEDED, *_OPTIONAL) if key in data or key in _NEEDED)
-    return Table({key: _column(path, key, data, n_rows) for key in found}, identifiers)
+    faults, columns = Faults(), dict[str, NDArray[Any]]()
+    for key in (*_NEEDED, *_OPTIONAL):
+        if key in data or key in _NEEDED:
+            with faults.collected():
+                columns[key] = _column(path, key, data, n_rows)
+    faults.raise_all()
+    return Table(columns, identifiers)
 
 
 def _table(unpacker: Any, path: str) -> tuple[int, dict[str, Any], dict[int, str]]:
@@ -141,6 +147,7 @@ def _of_hdf5(path: str) -> Table:
     """The reflection table in an HDF5 file, with the rows of all its groups."""
     identifiers: dict[int, str] = {}
     parts: dict[str, list[NDArray[Any]]] = {}
+    faults = Faults()
     with open_file(path) as file:
         for group in _hdf5_tables(file, path):
             with errors_of(path, group):
@@ -149,12 +156,14 @@ def _of_hdf5(path: str) -> Table:
                 identifiers |= {int(i): _text(name) for i, name in zip(numbers, names, strict=False) if len(name)}
             for key in (*_NEEDED, *_OPTIONAL):
                 shape = (None, 3) if key == "xyzobs.px.value" else (None,)
-                dataset = open_dataset(file, path, f"{group}/{key}", "fiu", shape)
-                if dataset is None and key in _NEEDED:
-                    raise InputError(path, "is missing", f"{group}/{key}")
-                if dataset is not None:
-                    with errors_of(path, f"{group}/{key}"):
-                        parts.setdefault(key, []).append(dataset[()])
+                with faults.collected():
+                    dataset = open_dataset(file, path, f"{group}/{key}", "fiu", shape)
+                    if dataset is None and key in _NEEDED:
+                        raise InputError(path, "is missing", f"{group}/{key}")
+                    if dataset is not None:
+                        with errors_of(path, f"{group}/{key}"):
+                            parts.setdefault(key, []).append(dataset[()])
+    faults.raise_all()
     if not parts:
         raise InputError(path, f"has no reflection tables in {HDF5_GROUP}")
     columns = {key: np.concatenate(values) for key, values in parts.items()}

@@ -17,6 +17,7 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.panels import Geometry, Reading
 from ...model.detector.units import millimetres, to_angstrom
+from ..files.faults import Faults
 
 
 class PerFrame(Protocol):
@@ -139,7 +140,7 @@ class FrameReadings:
         Raises
         ------
         InputError
-            If the geometry has no wavelength or no distance.
+            If the geometry has no wavelength or no distance, or a dataset that it names cannot be used.
         """
 
         def source(quantity: Quantity, reading: Reading | None) -> PerFrame:
@@ -147,8 +148,15 @@ class FrameReadings:
                 return Same(0.0)
             return in_file(quantity, reading) if reading.value is None else Same(quantity.number(reading))
 
-        wavelength, distance = (source(q, q.reading(path, geometry)) for q in (WAVELENGTH, DISTANCE))
-        x, y = (source(SHIFT, reading) for reading in geometry.shift)
+        faults, found = Faults(), list[PerFrame]()
+        for quantity in (WAVELENGTH, DISTANCE):
+            with faults.collected():
+                found.append(source(quantity, quantity.reading(path, geometry)))
+        for reading in geometry.shift:
+            with faults.collected():
+                found.append(source(SHIFT, reading))
+        faults.raise_all()
+        wavelength, distance, x, y = found
         return cls(wavelength, distance, None if geometry.shift == (None, None) else (x, y))
 
     @property

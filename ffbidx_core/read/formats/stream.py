@@ -17,6 +17,7 @@ from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
 from ..cells.files import crystfel_cell
 from ..files.compressed import mapped
+from ..files.faults import Faults
 from ..frames import RawFrames
 from ..geometry.any import parse_geometry
 from ..geometry.crystfel import LARGEST_GEOMETRY_FILE
@@ -42,8 +43,8 @@ class _Chunk:
 
     name: str
     head: _Head
-    energy: float
-    length: float
+    energy: float = np.nan
+    length: float = np.nan
     shift: tuple[float, float] = (0.0, 0.0)
     fs: list[float] = field(default_factory=list)
     ss: list[float] = field(default_factory=list)
@@ -216,22 +217,29 @@ class StreamFile:
         text = self._map[begin:end].decode("utf-8", "replace").replace("\r\n", "\n")
         head, found, rest = text.partition(_PEAKS + "\n")
         table, ended, _ = rest.partition(_PEAKS_END)
+        wrong = []
         if found and not ended:
-            raise InputError(self.path, "its peak list does not end: is the stream cut off?", place)
-        if not found and _CHUNK_END.decode() not in text:
-            raise InputError(self.path, "its chunk does not end: is the stream cut off?", place)
-        if not found and (claimed := _N_PEAKS.search(head)) is not None and int(claimed[1]) > 0:
+            wrong.append("its peak list does not end: is the stream cut off?")
+        elif not found and _CHUNK_END.decode() not in text:
+            wrong.append("its chunk does not end: is the stream cut off?")
+        elif not found and (claimed := _N_PEAKS.search(head)) is not None and int(claimed[1]) > 0:
             why = f"num_peaks = {claimed[1]}: run indexamajig without --no-peaks-in-stream"
-            raise InputError(self.path, f"has no peak list, though {why}", place)
+            wrong.append(f"has no peak list, though {why}")
         image, event = _IMAGE.search(head), _EVENT.search(head)
         if image is None:
-            raise InputError(self.path, "has no line Image filename", place)
-        name = f"{image[1].strip()} {event[1].strip() if event and '//' in event[1] else '//'}"
+            wrong.append("has no line Image filename")
+        faults = Faults([InputError(self.path, problem, place) for problem in wrong])
+        name = f"{image[1].strip() if image else ''} {event[1].strip() if event and '//' in event[1] else '//'}"
         own = self._head(int(self._head_of[number]))
-        chunk = _Chunk(name, own, self._energy(own, head, place), self._length(own, head, place))
-        chunk.shift = self._shift(own, head, place)
-        for line in table.splitlines()[1:]:
-            self._peak(line, chunk, place)
+        chunk = _Chunk(name, own)
+        for quantity, read in (("energy", self._energy), ("length", self._length), ("shift", self._shift)):
+            with faults.collected():
+                setattr(chunk, quantity, read(own, head, place))
+        # What follows a peak list without an end is no peak.
+        for line in table.splitlines()[1:] if ended else ():
+            with faults.collected():
+                self._peak(line, chunk, place)
+        faults.raise_all()
         return chunk
 
     def _energy(self, own: _Head, head: str, place: str) -> float:

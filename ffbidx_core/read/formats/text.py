@@ -14,9 +14,12 @@ from ...model.basis import ConventionalCells, as_given
 from ...model.cell import Array, check_cell
 from ...model.detector.panels import Geometry
 from ...nouns import counted
+from ..files.faults import Faults
 from ..frames import RawFrames
 
 CELL_NUMBERS = 9
+MOST_FAULTS = 1000
+"""Largest number of wrong lines in a file that are reported."""
 
 _SPOTS_WANTED = "a spot file has a line x y z (1/angstrom) for each spot"
 
@@ -143,18 +146,23 @@ def _spots(path: str, lines: list[str], first: int) -> Array:
 
 def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
     """The same spots as `_spots`, read line by line in order to name a wrong line."""
-    spots = []
+    spots, faults = [], Faults()
     for number, line in enumerate(lines[first:], start=first + 1):
         words = line.split()
-        spot = numbers(path, words[:3], number)
-        if 0 < len(spot) < 3:
-            raise InputError(
-                path,
-                f"a spot has three numbers x y z, here are {len(spot)}: text has spots in 1/angstrom, not in pixels",
-                f"line {number}",
-            )
-        if spot:
-            spots.append(spot)
+        with faults.collected():
+            spot = numbers(path, words[:3], number)
+            if 0 < len(spot) < 3:
+                raise InputError(
+                    path,
+                    f"a spot has three numbers x y z, here are {len(spot)}: text has spots in 1/angstrom, not in "
+                    "pixels",
+                    f"line {number}",
+                )
+            if spot:
+                spots.append(spot)
+        if len(faults.found) == MOST_FAULTS:
+            break
+    faults.raise_all()
     return np.array(spots)
 
 

@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...model.detector.geometry_file import BY_HAND, SENSOR
 from ...model.detector.panels import BadRegion, Detector, Geometry, Panel, Reading, Vector
 from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, millimetres, to_angstrom
-from .faults import Faults
+from ..files.faults import Faults
 from .groups import collections_of_lines, groups_of_lines
 from .without_effect import lines_without_effect
 

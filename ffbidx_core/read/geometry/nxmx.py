@@ -13,6 +13,7 @@ from ...model.detector.geometry_file import geometry_text
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, electronvolts, millimetres
 from ..files.datasets import errors_of, find, open_dataset
+from ..files.faults import Faults
 from ..formats.peaks import HALF_PIXEL
 from .crystfel import parse_crystfel
 
@@ -48,9 +49,18 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
         whose axes are not parallel to those of the laboratory frame.
     """
     entries = _Entries(file, path)
-    wavelength = entries.reading(_WAVELENGTHS, "angstrom") or entries.reading(_ENERGIES, "eV")
-    distance = entries.reading(_DISTANCES, "m")
-    sizes = [entries.number(f"{_DETECTOR}/{axis}_pixel_size", "m") for axis in "xy"]
+    faults = Faults()
+    wavelength, distance, sizes = None, None, list[float | None]()
+    with faults.collected():
+        wavelength = entries.reading(_WAVELENGTHS, "angstrom") or entries.reading(_ENERGIES, "eV")
+    with faults.collected():
+        distance = entries.reading(_DISTANCES, "m")
+    for axis in "xy":
+        with faults.collected():
+            sizes.append(entries.number(f"{_DETECTOR}/{axis}_pixel_size", "m"))
+        with faults.collected():
+            entries.reading([f"{_DETECTOR}/beam_center_{axis}"], "")
+    faults.raise_all()
     if wavelength is None or distance is None or None in sizes:
         return None
     dx, dy = (float(size or 0) for size in sizes)

@@ -14,6 +14,7 @@ from ...model.detector.beam import distance_along_beam
 from ...model.detector.dxtbx import direction_of, rotation_of_beam, vector_of
 from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
 from ...nouns import counted
+from ..files.faults import Faults
 
 CENTRE_OF_FIRST = 0.5
 """Offset in pixels of XDS positions, which count pixel centres from 1, against distances from the outer corner."""
@@ -88,8 +89,8 @@ def _xds_inp(path: str, text: str) -> _Detector:
     found = _fields(text)
     fields = found.common
     wanted = ("ORGX", "ORGY", "DETECTOR_DISTANCE", "X-RAY_WAVELENGTH", "NX", "NY", "QX", "QY")
-    if missing := [key for key in wanted if not fields.get(key)]:
-        raise InputError(path, f"has no {missing[0]}=")
+    faults = Faults([InputError(path, f"has no {key}=") for key in wanted if not fields.get(key)])
+    faults.raise_all()
     orgx, orgy, distance, wavelength, nx, ny, qx, qy = (fields[key][0] for key in wanted)
     thickness, absorption = (fields.get(key, [0.0])[0] for key in ("SENSOR_THICKNESS", "SILICON"))
     return _Detector(
@@ -100,8 +101,7 @@ def _xds_inp(path: str, text: str) -> _Detector:
         fields.get("DIRECTION_OF_DETECTOR_X-AXIS", _X),
         fields.get("DIRECTION_OF_DETECTOR_Y-AXIS", _Y),
         fields.get("INCIDENT_BEAM_DIRECTION", (0.0, 0.0, 1.0)),
-        [_segment(path, number, each) for number, each in enumerate(found.segments, start=1)]
-        or [_Segment((1, nx, 1, ny))],
+        _segments(path, found.segments) or [_Segment((1, nx, 1, ny))],
         # SILICON= -1 lets XDS look up the absorption itself.
         (thickness, absorption) if thickness > 0 and absorption > 0 else (0.0, 0.0),
     )
@@ -120,6 +120,16 @@ def _fields(text: str) -> _Fields:
         of_segment = found.segments and key.startswith(("SEGMENT", "DIRECTION_OF_SEGMENT"))
         (found.segments[-1] if of_segment else found.common)[key] = numbers
     return found
+
+
+def _segments(path: str, found: Sequence[Mapping[str, list[float]]]) -> list[_Segment]:
+    """The segments that the keywords of each describe."""
+    faults, segments = Faults(), list[_Segment]()
+    for number, fields in enumerate(found, start=1):
+        with faults.collected():
+            segments.append(_segment(path, number, fields))
+    faults.raise_all()
+    return segments
 
 
 def _segment(path: str, number: int, fields: Mapping[str, list[float]]) -> _Segment:

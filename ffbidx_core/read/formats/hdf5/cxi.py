@@ -14,6 +14,7 @@ from ....model.basis import ConventionalCells
 from ....model.detector.panels import Geometry
 from ....model.records.ragged import offsets_of
 from ...files.datasets import errors_of, find, groups_with, open_dataset
+from ...files.faults import Faults
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.nxmx import JUNGFRAUJOCH, nxmx_geometry
 from ...growing.whole import rows_written
@@ -82,22 +83,29 @@ class CxiFile(OpenHdf5):
         place = find_peak_lists(self._file, self.path, self._given)
         if place is None:
             raise InputError(self.path, f"has no peak lists ({COUNT}, {FS}, {SS}) in {', '.join(PLACES)}")
-        geometry = needed_geometry(self.path, self._given or nxmx_geometry(self._file, self.path))
+        faults, self.n_frames = Faults(), 0
+        with faults.collected():
+            self._counts = self.dataset(f"{place}/{COUNT}", "fiu", (None,))
+            self.n_frames = len(self._counts)
+            # In a growing file the lengths need not agree yet.
+            n_rows = None if self.grows else self.n_frames
+            with faults.collected():
+                self._fs = self.dataset(f"{place}/{FS}", "fiu", (n_rows, None))
+            with faults.collected():
+                self._ss = self.dataset(f"{place}/{SS}", "fiu", (n_rows, None))
+            with faults.collected():
+                self._intensity = open_dataset(self._file, self.path, f"{place}/{INTENSITY}", "fiu", (n_rows, None))
+        with faults.collected():
+            geometry = needed_geometry(self.path, self._given or nxmx_geometry(self._file, self.path))
+            self._readings = FrameReadings.of_geometry(self.path, geometry, partial(InDataset, self))
+        faults.raise_all()
         self._notes: list[str] = []
         if place not in (geometry.peak_list, *PLACES):
             self._notes.append(f"{self.path}: peak lists are read from {place}")
         self.geometry: Geometry | None = geometry
-        self._counts = self.dataset(f"{place}/{COUNT}", "fiu", (None,))
-        self.n_frames = len(self._counts)
-        self._readings = FrameReadings.of_geometry(self.path, geometry, partial(InDataset, self))
-        # In a growing file the lengths need not agree yet.
-        n_rows = None if self.grows else self.n_frames
-        tables = [self.dataset(f"{place}/{name}", "fiu", (n_rows, None)) for name in (FS, SS)]
-        self._fs, self._ss = tables
-        self._intensity = open_dataset(self._file, self.path, f"{place}/{INTENSITY}", "fiu", (n_rows, None))
         if self.grows:
             self.n_frames = self._n_whole()
-        self._width = min(t.shape[1] for t in (*tables, self._intensity) if t is not None)
+        self._width = min(t.shape[1] for t in (self._fs, self._ss, self._intensity) if t is not None)
         self._placer = PeakPlacer(self.path, geometry)
         shifted = geometry.half_pixel_shift
         self.half_pixel_shift: bool | None = True if shifted is None else shifted

@@ -16,6 +16,7 @@ from ....model.cell import Array
 from ....model.detector.panels import Geometry, Reading
 from ....model.records.ragged import offsets_of
 from ...files.datasets import errors_of, find, open_dataset
+from ...files.faults import Faults
 from ...files.inputs import by_number
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ..peaks import HALF_PIXEL, PeakLists, PeakPlacer, needed_geometry
@@ -132,10 +133,14 @@ class EventsFile(OpenHdf5):
         geometry = needed_geometry(self.path, self._given)
         self.geometry: Geometry | None = geometry
         self._peak_list, self._type = geometry.peak_list, geometry.peak_list_type
-        self._readings = FrameReadings.of_geometry(self.path, geometry, partial(_OfEvents, self))
-        self._events = find_events(self._file, self.path, geometry)
-        if not self._events:
-            raise InputError(self.path, f"has no events {self._peak_list}, which the geometry names")
+        faults = Faults()
+        with faults.collected():
+            self._readings = FrameReadings.of_geometry(self.path, geometry, partial(_OfEvents, self))
+        with faults.collected():
+            self._events = find_events(self._file, self.path, geometry)
+            if not self._events:
+                raise InputError(self.path, f"has no events {self._peak_list}, which the geometry names")
+        faults.raise_all()
         self.n_frames = len(self._events)
         self._placer = PeakPlacer(self.path, geometry)
         shifted = geometry.half_pixel_shift

@@ -17,6 +17,7 @@ from ....model.detector.peaks import DetectorPeaks
 from ....model.records.ragged import offsets_of
 from ....nouns import counted
 from ...files.datasets import errors_of, open_dataset, units_of
+from ...files.faults import Faults
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.any import parse_geometry
 from ...growing.whole import whole_frames
@@ -73,30 +74,37 @@ class Hdf5File(OpenHdf5):
         if spots is None:
             raise InputError(self.path, f"has no dataset /spots; {self._contents()}")
         self._spots = spots
-        self._offsets = open_dataset(self._file, self.path, "/offsets", "iu", (None,))
-        self._ids = open_dataset(self._file, self.path, "/frame_id", "text", (None,))
-        scale = units_of(self._spots, self.path, SPOT_UNITS)
-        self.units_assumed, self._scale = scale is None, scale or 1.0
-        self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
-        if self._ids is not None and len(self._ids) != self.n_frames and not self.grows:
-            raise InputError(
-                self.path, f"has {counted(len(self._ids), 'name')} for {counted(self.n_frames, 'frame')}", "/frame_id"
-            )
-        self._open_per_frame()
-        if self.grows:
-            self.n_frames = self._n_whole()
-        self._check_offsets()
-        self.cells = self._read_cells()
+        faults = Faults()
+        with faults.collected():
+            scale = units_of(self._spots, self.path, SPOT_UNITS)
+            self.units_assumed, self._scale = scale is None, scale or 1.0
+        with faults.collected():
+            self.cells = self._read_cells()
+        with faults.collected():
+            self._offsets = open_dataset(self._file, self.path, "/offsets", "iu", (None,))
+            self.n_frames = 1 if self._offsets is None else len(self._offsets) - 1
+            self._open_per_frame(faults)
+            if self.grows and not faults.found:
+                self.n_frames = self._n_whole()
+            self._check_offsets()
+        faults.raise_all()
         self._open_peaks()
 
-    def _open_per_frame(self) -> None:
+    def _open_per_frame(self, faults: Faults) -> None:
         """Open the datasets with a row for each spot or frame; in a growing file the lengths need not agree yet."""
         n_spots, n_frames = (None if self.grows else n for n in (len(self._spots), self.n_frames))
-        self._pixels = open_dataset(self._file, self.path, "/pixel", "fiu", (n_spots, 3))
-        self._intensity = open_dataset(self._file, self.path, "/intensity", "fiu", (n_spots,))
-        self._wavelength = open_dataset(self._file, self.path, "/wavelength", "fiu", (n_frames,))
-        self._distance = open_dataset(self._file, self.path, "/distance", "fiu", (n_frames,))
-        self._shift = open_dataset(self._file, self.path, "/shift", "fiu", (n_frames, 2))
+
+        def opened(name: str, kind: str, *shape: int | None) -> h5py.Dataset | None:
+            with faults.collected():
+                return open_dataset(self._file, self.path, name, kind, shape)
+
+        self._ids = opened("/frame_id", "text", None)
+        if self._ids is not None and len(self._ids) != self.n_frames and not self.grows:
+            problem = f"has {counted(len(self._ids), 'name')} for {counted(self.n_frames, 'frame')}"
+            faults.found.append(InputError(self.path, problem, "/frame_id"))
+        self._pixels, self._intensity = opened("/pixel", "fiu", n_spots, 3), opened("/intensity", "fiu", n_spots)
+        self._wavelength, self._distance = (opened(name, "fiu", n_frames) for name in ("/wavelength", "/distance"))
+        self._shift = opened("/shift", "fiu", n_frames, 2)
 
     def _n_whole(self) -> int:
         """Number of whole frames in a growing file."""
@@ -152,10 +160,15 @@ class Hdf5File(OpenHdf5):
                 part = self._offsets[begin : min(begin + _OFFSETS_AT_ONCE, self.n_frames) + 1]
             # Compared without conversion, since unsigned offsets may be too large for signed integers.
             outside = (part < 0) | (part > n_spots)
-            _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
+            faults = Faults()
+            with faults.collected():
+                _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
             counts = np.diff(part.astype(np.int64))
-            _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
-            _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
+            with faults.collected():
+                _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
+            with faults.collected():
+                _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
+            faults.raise_all()
 
     def _read_cells(self) -> ConventionalCells | None:
         """The input cells in the file, rows a, b, c, angstrom; None if it has none."""
@@ -167,11 +180,13 @@ class Hdf5File(OpenHdf5):
         scale = units_of(dataset, self.path, CELL_UNITS) or 1.0
         with errors_of(self.path, "/cells"):
             cells: Array = dataset[()].astype(np.float64) * scale
+        faults = Faults()
         for i, cell in enumerate(cells):
             try:
                 check_cell(cell)
             except CellError as error:
-                raise InputError(self.path, f"cell {i}: {error}", "/cells") from None
+                faults.found.append(InputError(self.path, f"cell {i}: {error}", "/cells"))
+        faults.raise_all()
         return as_given(cells)
 
     def read(self, frames: NDArray[np.int64]) -> Iterator[RawFrames]:

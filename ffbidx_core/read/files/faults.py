@@ -1,4 +1,8 @@
-"""Collection of all faults in a file, since raising the first one would hide the others."""
+"""Collection of all faults in a file, since raising the first one would hide the others.
+
+A reader makes each of its independent checks in a context `Faults.collected`, and raises what was found before it goes
+on to something that needs all of them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ class Faults:
         try:
             yield
         except InputError as error:
-            self.found.append(error)
+            self.found += error.every or (error,)
 
     def raise_all(self) -> None:
         """Raise the first fault with the others attached; do nothing if there is none.
@@ -45,10 +49,11 @@ class Faults:
             alike.setdefault(fault.problem, []).append(fault)
         first, *rest = (_as_one(faults) for faults in alike.values())
         if not rest:
+            first.every = tuple(self.found)
             raise first
         more = f"and {counted(len(rest), 'further fault')} (ffbidx inspect lists all)"
         error = InputError(first.path, f"{first.problem}; {more}", first.place)
-        error.further = tuple(rest)
+        error.further, error.every = tuple(rest), tuple(self.found)
         raise error
 
 
