@@ -8,6 +8,9 @@ import pytest
 
 from ffbidx_cli.main import COMMANDS, cli
 from ffbidx_core import read_results
+from tests.helpers.beamline import MADE_FOR_READING, geom_text, write_cxi
+from tests.helpers.calls import CELL_LINE, QUICK
+from tests.helpers.dials_files import write_dials
 from tests.helpers.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -48,6 +51,48 @@ def test_all_examples_of_the_documentation_run(run, tmp_path):
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     assert all([run_examples(run, text) for text in PAGES.values()][:4])
     assert read_results("stills.ffbidx.h5").n_frames == 20
+
+
+OTHER_COMMANDS = [
+    line
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    if path.stem not in NAMES
+    for line in re.findall(r"^(?: {4})?(ffbidx .*)", path.read_text().replace("\\\n", " "), flags=re.MULTILINE)
+]
+"""The commands of the other pages, whose inputs are the reader's own."""
+NOT_RUN = ("--dask", "--follow", "--learn-geometry", "auto")
+"""Words in commands that take long, or need a cluster or a detector; tests of their own run such commands."""
+
+
+def test_there_are_commands_in_the_other_pages():
+    assert {line.split()[1] for line in OTHER_COMMANDS} >= {"index", "cell", "geometry", "diagnose", "serve", "replay"}
+
+
+@pytest.mark.parametrize("line", [line for line in OTHER_COMMANDS if "--config" not in line])
+def test_commands_for_inputs_of_the_reader_can_be_parsed(line):
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    command = cli.get_command(None, name)
+    assert command.make_context(name, arguments).params
+
+
+def test_commands_that_index_inputs_of_the_reader_run(run, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("run.cxi", "run1.h5", "spots.h5", "data/1.h5", "data/2.h5"):
+        write_cxi(tmp_path / name, MADE_FOR_READING)
+    write_dials(tmp_path, MADE_FOR_READING)
+    for name in ("detector.geom", "refined.geom"):
+        (tmp_path / name).write_text(geom_text())
+    for name in ("lysozyme.cell", "protein.cell", "found.cell"):
+        (tmp_path / name).write_text(CELL_LINE)
+    lines = [line for line in OTHER_COMMANDS if line.startswith("ffbidx index ") and not set(NOT_RUN) & {*line.split()}]
+    assert len(lines) >= 6
+    for line in lines:
+        command, _, output = line.partition(" > ")
+        geometry = [] if " -g " in line else ["-g", "detector.geom"]
+        ran = run(*shlex.split(command)[1:], *geometry, *QUICK, "--max-frames", 2, "--overwrite")
+        assert ran.status == 0, (line, ran.err)
+        if output:
+            (tmp_path / output).write_text(ran.out)
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`?(--[a-z][a-z-]+)", README + "".join(PAGES.values())))))
