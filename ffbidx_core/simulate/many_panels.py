@@ -15,8 +15,12 @@ from ..model.detector.panels import NO_PANEL, Geometry, Reading
 from ..model.detector.placed import PlacedPanels
 from ..model.detector.tree import PanelTree, groups_by_nearness
 
-MOTION = np.array([1.0, 1.0, 0.5, 2.5, 2.5, 2.5])
-"""Relative sizes of the motions of a node: shifts along x, y, z in pixels, rotations about x, y, z in mrad."""
+MOTION = np.array([1.0, 1.0, 0.35, 1.75, 1.75, 2.8])
+"""Relative sizes of the motions of a node: shifts along x, y, z in pixels, rotations about x, y, z in mrad.
+
+Panels of a detector of quadrants and sensors that are 1 px off are then 0.4 px off along the beam, and rotated by 0.15
+degrees about it (rms).
+"""
 LARGEST = 1000.0
 """Upper limit of the displacement of panels, pixels."""
 LEVELS = (0.5, 1.0, 0.1)
@@ -116,7 +120,9 @@ class ManyPanels:
                 shares[node] = 0.0 if alone else LEVELS[min(level, 2) - 1] if deepest > 2 else 1.0
         return shares
 
-    def disturbed(self, size: float, rng: np.random.Generator, *, alone: bool = False) -> ManyPanels:
+    def disturbed(
+        self, size: float, rng: np.random.Generator, *, alone: bool = False, motion: Array = MOTION
+    ) -> ManyPanels:
         """The detector with its panels displaced from the positions in the file.
 
         Parameters
@@ -127,6 +133,8 @@ class ManyPanels:
             Source of the motions, which are normally distributed with relative sizes `LEVELS`.
         alone
             Whether each panel moves by itself, and groups do not move.
+        motion : (6,)
+            Relative sizes of the motions of a node, in the units of `MOTION`.
 
         Raises
         ------
@@ -136,12 +144,12 @@ class ManyPanels:
         if not 0 <= size < LARGEST:
             raise ParameterError("panels_off", size, f"at least 0 and below {LARGEST:g} pixels")
         shares = self.shares(alone=alone)
-        motion = self.tree.of_panels(rng.standard_normal((len(shares), 6)) * MOTION * shares[:, None])
+        moved_by = self.tree.of_panels(rng.standard_normal((len(shares), 6)) * motion * shares[:, None])
         # The visible shifts are not exactly proportional to the motions.
         for _ in range(3):
-            moved = without_turn(self.true.moved(motion), self.true)
-            motion *= size / max(float(np.sqrt(np.mean(self.true.shifts_seen(moved) ** 2))), 1e-9)
-        return replace(self, true=without_turn(self.true.moved(motion), self.true))
+            moved = without_turn(self.true.moved(moved_by), self.true)
+            moved_by *= size / max(float(np.sqrt(np.mean(self.true.shifts_seen(moved) ** 2))), 1e-9)
+        return replace(self, true=without_turn(self.true.moved(moved_by), self.true))
 
     @property
     def assumed(self) -> ManyPanels:

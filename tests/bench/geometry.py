@@ -31,7 +31,7 @@ from ffbidx_core.parameters import Parameters
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.read.sift import ResolutionLimits
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
-from ffbidx_core.simulate.many_panels import ManyPanels
+from ffbidx_core.simulate.many_panels import MOTION, ManyPanels
 from tests.bench import record
 from tests.helpers.panels.detectors import many_panels
 from tests.helpers.panels.stills import gathered, off_by
@@ -57,17 +57,23 @@ STILLS = {
 STRONG, WEAK, CENTRED = STILLS
 DETECTORS = {32: (4, 4), 64: (4, 8), 128: (4, 16)}
 """Number of quadrants and of sensors per quadrant, keyed by the number of panels of the detector."""
+DEEP = np.array([1.0, 1.0, 0.5, 2.5, 2.5, 2.5])
+"""Relative sizes of motions by which panels 1 px off are 0.57 px off along the beam, in the place of 0.4 px."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A row: stills, frames, and a detector with its panels `off` pixels off, in groups or each `alone`."""
+    """A row: stills, frames, and a detector with its panels `off` pixels off, in groups or each `alone`.
+
+    `deep` detectors are farther off along the beam.
+    """
 
     stills: str
     off: float
     frames: int = 300
     panels: int = 64
     alone: bool = False
+    deep: bool = False
     cell_error: float = 0.0
     beam: tuple[float, float] = (0.0, 0.0)
     distance: float = 0.0
@@ -77,7 +83,8 @@ class Case:
     @property
     def name(self) -> str:
         """The name of the row."""
-        words = [self.stills, f"{self.panels} panels", f"{self.off:g} px off" + (", each alone" if self.alone else "")]
+        how = (", each alone" if self.alone else "") + (", more along the beam" if self.deep else "")
+        words = [self.stills, f"{self.panels} panels", f"{self.off:g} px off{how}"]
         words += [f"cell {self.cell_error:.1%} wrong"] if self.cell_error else []
         words += (
             [f"beam {self.beam[0]:g}, {self.beam[1]:g} px and distance {self.distance:.2%} wrong"]
@@ -87,12 +94,18 @@ class Case:
         words += [f"{self.false:.0%} false"] if self.false is not None else []
         return "; ".join([*words, f"{self.frames} frames"])
 
+    @property
+    def motion(self) -> Array:
+        """The relative sizes (6,) of the motions of groups and panels."""
+        return DEEP if self.deep else MOTION
+
     def simulated(self, seed: int) -> SimulatedFrames:
         """The stills of a seed, on a detector disturbed with the same seed."""
         geometry = parse_geometry("the detector", many_panels(*DETECTORS[self.panels]))
         detector = ManyPanels.of(geometry)
         if self.off:
-            detector = detector.disturbed(self.off, np.random.default_rng((seed, 7)), alone=self.alone)
+            rng = np.random.default_rng((seed, 7))
+            detector = detector.disturbed(self.off, rng, alone=self.alone, motion=self.motion)
         changes: dict[str, Any] = {"cell_error": (self.cell_error,) * 3}
         changes |= {"beam_centre_error": self.beam, "distance_error": self.distance}
         changes |= {} if self.false is None else {"false_share": (self.false, self.false)}
@@ -105,6 +118,8 @@ CASES = [
     *(Case(stills, off) for stills, off in itertools.product(STILLS, SIZES)),
     *(Case(stills, 3.0, alone=True) for stills in STILLS),
     Case(STRONG, 1.0, alone=True),
+    *(Case(STRONG, off, deep=True) for off in (1.0, 2.0)),
+    Case(WEAK, 3.0, deep=True),
     *(Case(STRONG, off, frames=1000) for off in (1.0, 3.0)),
     *(Case(STRONG, 2.0, panels=panels) for panels in (32, 128)),
     Case(STRONG, 1.0, cell_error=0.005),

@@ -32,7 +32,7 @@ def run(task: tuple[Case, int]) -> tuple[float, float, float, float, float]:
     assert detector is not None
     fit = fit_panels(data.peaks, data.panels, detector.tree)
     off, errors = off_by(fit, data.panels, detector.true, FEW_PEAKS)
-    bound = least_error(frames, gathered(frames), case.off, fit.counts, FEW_PEAKS, alone=case.alone)
+    bound = least_error(frames, gathered(frames), case.off, fit.counts, FEW_PEAKS, alone=case.alone, motion=case.motion)
     return np.mean(off**2), bound**2, np.mean(errors**2), np.mean((off / errors) ** 2), len(off)
 
 

@@ -18,7 +18,13 @@ _LEAST = 1e-4
 
 
 def least_error(
-    frames: SimulatedFrames, data: Gathered, off: float, counts: Array, fewest: float, alone: bool
+    frames: SimulatedFrames,
+    data: Gathered,
+    off: float,
+    counts: Array,
+    fewest: float,
+    alone: bool,
+    motion: Array = MOTION,
 ) -> float:
     """The rms error in pixels along x and y of the centres of panels, by the Bayesian Cramer-Rao bound.
 
@@ -40,6 +46,8 @@ def least_error(
         Number of peaks below which panels are not compared.
     alone
         Whether each panel was moved by itself.
+    motion : (6,)
+        Relative sizes of the motions of a node in the disturbance.
     """
     detector = frames.scenario.panels
     assert detector is not None
@@ -65,7 +73,7 @@ def least_error(
     m, k = 6 * tree.n_nodes, len(basis)
     join = np.zeros((len(equations.right), m + k))
     join[:-k, :m], join[-k:, m:] = tree.joined, np.eye(k)
-    sizes = MOTION * detector.shares(alone=alone)[:, None]
+    sizes = motion * detector.shares(alone=alone)[:, None]
     drawn = [tree.of_panels(np.random.default_rng(i).standard_normal(sizes.shape) * sizes) for i in range(_DRAWS)]
     seen = np.sqrt(np.mean([detector.given.shifts_seen(detector.given.moved(motion)) ** 2 for motion in drawn]))
     prior = np.maximum(sizes * off / seen, _LEAST)
