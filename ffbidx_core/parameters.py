@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import ParameterError
 from .published_parameters import PublishedParameters
-from .ranges import SHARE, at_least, between, check_values, converted, one_of, param, zero_or
+from .ranges import A_LEVEL, SHARE, at_least, between, check_values, converted, one_of, param, zero_or
 
 CRYSTALS_THRESHOLD = 0.00075
 """Distance below which the published `crystals` counts a spot as indexed, 1/angstrom."""
@@ -194,6 +194,7 @@ class Parameters(PublishedParameters):
     learn_geometry: int = param(
         0, "number of first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
     )
+    geometry_level: str = param("panel", "with --learn-geometry: smallest parts that move by themselves", **A_LEVEL)
     learn_prior: float = param(0.012, "expected strain while the cell is learned", **between(1e-6, 1), group="learn")
     learn_rounds: int = param(4, "largest number of rounds of learning", **at_least(1), group="learn")
     learn_max_false_rate: float = param(

@@ -196,6 +196,8 @@ def one_of(*words: str) -> dict[str, Any]:
     return {"wanted": "one of " + ", ".join(words), "check": lambda v: v in words}
 
 
+A_LEVEL: dict[str, Any] = {"wanted": "panel, group, detector, COLLECTION", "check": bool, "group": "learn"}
+"""The range of names of levels of a detector, which its geometry may define."""
 SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0 < v <= 1}
 """The range of fractions of a whole that is not empty."""
 POSITIVE: dict[str, Any] = above_zero()

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     default="panel",
     show_default=True,
     help="The smallest parts that move by themselves: panel, group (rigid groups of panels), detector (as a whole), or "
-    "the name of a rigid_group_collection of the geometry file.",
+    "the name of a rigid_group_collection of the geometry file. If panels agree with each other, the detector is moved "
+    "as a whole.",
 )
 @click.option(
     "--try/--no-try",

@@ -209,7 +209,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         _look_at_spots(diagnosis, sample, trials)
         if sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
             with contextlib.suppress(InputError):
-                diagnosis.panels = refine_results(path, None, most=PANEL_FRAMES)
+                diagnosis.panels = refine_results(path, None, most=PANEL_FRAMES, as_whole=False)
     return diagnosis
 
 

@@ -18,7 +18,8 @@ from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from .gather import MOST_FRAMES, Gathered, of_results
 from .levels import PANEL
-from .refine import PanelTrials, Refinement, refine
+from .refine import Refinement, refine
+from .trials import PanelTrials
 
 OTHER_PANELS = "has other panels than the geometry of the run: give the geometry file of the run"
 
@@ -54,6 +55,7 @@ def refine_results(
     *,
     most: int = MOST_FRAMES,
     level: str = PANEL,
+    as_whole: bool = True,
 ) -> RefinedRun:
     """Refine the panels of a run with a sample of its frames.
 
@@ -69,6 +71,8 @@ def refine_results(
         Largest number of frames of the sample.
     level
         The smallest parts of the detector that move by themselves, see `ffbidx_core.panels.levels.tree_of`.
+    as_whole
+        Whether the detector may be moved as a whole if its panels agree with each other.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def refine_results(
     if devices is not None:
         limits = ResolutionLimits(record.settings.get("d_min"), record.settings.get("d_max"))
         trials = PanelTrials(devices, Parameters.of_json(header.parameters), limits)
-    return RefinedRun(refine(gathered, trials, level=level), file, gathered.distance)
+    return RefinedRun(refine(gathered, trials, level=level, as_whole=as_whole), file, gathered.distance)
 
 
 def _as_given(gathered: Gathered, inputs: RunInputs, settings: dict[str, Any]) -> Geometry:

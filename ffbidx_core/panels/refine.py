@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..devices import Devices
-from ..learn import Lesson, learn, learned_plan
-from ..learn.beam import settle_beam
-from ..learn.scan import scan_beam
-from ..model.basis import as_primitive
 from ..model.cell import Array
 from ..model.chance.evidence import Evidence
-from ..model.detector.beam_shift import BeamShift
 from ..model.detector.placed import PlacedPanels
 from ..model.detector.tree import PanelTree
-from ..model.records.ragged import evenly, offsets_of, rows_of
-from ..parameters import Parameters
-from ..read.sift import ResolutionLimits
 from .fit import PanelFit, fit_panels
 from .gate import FEWEST_CRYSTALS, Gain, held_out_gain
 from .gather import Gathered
-from .levels import PANEL, tree_of
+from .levels import DETECTOR, PANEL, tree_of
 from .peaks import IndexedPeaks
+from .trials import FEW, PanelTrials
 
 MOST_ROUNDS = 6
 STILL = 0.1
@@ -37,15 +28,10 @@ FEW_CRYSTALS = "only {} frames have a crystal, and {} are needed"
 NOT_BETTER = (
     "crystals that were not fitted agree no better with moved panels: their residuals change by {:+.3f} ± {:.3f} px"
 )
+NOR_WHOLE = "{}, nor with the detector moved as a whole: {:+.3f} ± {:.3f} px"
 LOSES = "the fit rejects {:.0%} of the peaks near predictions, more than {:.0%}: the crystals are not to be trusted"
-FEW = 30
-"""Number of frames with crystals below which, if the gate is unsure, frames without a crystal decide."""
 MORE = 3.0
 """Increase of indexed frames, in standard errors, that is then required."""
-ENOUGH = 0.4
-"""Share of frames with a crystal above which the fit uses only sure crystals."""
-LOOSEST = 0.1
-"""Largest expected number of false crystals on a frame for a crystal that is used if few are sure."""
 INDEXES_LESS = "frames are indexed no better with moved panels"
 
 
@@ -77,6 +63,8 @@ class Refinement:
         Reason why nothing more was moved.
     level : str
         The smallest parts of the detector that move by themselves.
+    agree : bool
+        Whether the panels were found to agree with each other, so that only the detector as a whole was moved.
     """
 
     before: PlacedPanels
@@ -91,6 +79,7 @@ class Refinement:
     last: Evidence | None = None
     why: str = ""
     level: str = PANEL
+    agree: bool = False
 
     @property
     def at_first(self) -> PlacedPanels:
@@ -108,94 +97,17 @@ class Refinement:
         return self.before if self.fit is None else self.fit.panels
 
 
-class PanelTrials:
-    """Indexes frames with panels at other positions, with the settings of a run.
-
-    Parameters
-    ----------
-    devices
-        The devices that compute.
-    p
-        Parameters of the run.
-    limits
-        Resolution limits of the run.
-    """
-
-    def __init__(self, devices: Devices, p: Parameters, limits: ResolutionLimits) -> None:
-        self._devices, self._p, self._limits = devices, p.replace(retry=False), limits
-
-    def index(
-        self, peaks: IndexedPeaks, panels: PlacedPanels, max_false_rate: float | None = None
-    ) -> tuple[IndexedPeaks, Evidence]:
-        """Index the frames with panels at given positions; returns frames with crystals, and their evidence.
-
-        Parameters
-        ----------
-        max_false_rate
-            Largest expected number of false crystals on a frame for an accepted crystal; None: that of the run.
-        """
-        p = self._p if max_false_rate is None else self._p.replace(max_false_rate=max_false_rate)
-        spots, offsets = self._spots(peaks, panels)
-        rows, some = self._first(offsets)
-        plan = learned_plan(self._devices, spots[rows], some, peaks.references, p)
-        result = self._devices.index_frames(spots, offsets, plan, p, given_cells=peaks.references)
-        chosen = result.crystals
-        found = peaks.with_crystals(
-            as_primitive(result.cells[chosen].astype(np.float64)),
-            result.crystal_offsets.astype(np.int64),
-            result.input_cell[chosen].astype(np.int64),
-            peaks.references,
-        )
-        return found, Evidence.of(result, p.accept)
-
-    def to_teach(self, peaks: IndexedPeaks, panels: PlacedPanels) -> tuple[IndexedPeaks, Evidence]:
-        """The frames with crystals for the fit of panels, and their evidence with the settings of the run.
-
-        If few are indexed, less sure crystals are used, too: most are right, and false ones agree on no position.
-        """
-        found, evidence = self.index(peaks, panels)
-        for rate in (self._p.learn_max_false_rate, LOOSEST):
-            if found.indexed.sum() >= FEW or found.indexed.mean() > ENOUGH or self._p.accept != "chance":
-                break
-            if rate > self._p.max_false_rate:
-                found, _ = self.index(peaks, panels, rate)
-        return found, evidence
-
-    def settle_beam(self, peaks: IndexedPeaks, panels: PlacedPanels) -> BeamShift:
-        """The offset of the beam, as a run finds it on its first frames; zero if it is not significant."""
-        distance = float(panels.centre[:, 2].mean())
-
-        def spots(shift: BeamShift) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-            moved = replace(panels, corner=panels.corner - np.append(shift.radian * distance, 0))
-            xyz, offsets = self._spots(peaks, moved)
-            rows, some = self._first(offsets)
-            return xyz[rows], some
-
-        def learned(shift: BeamShift) -> list[tuple[None, Lesson]]:
-            return [(None, learn(self._devices, *spots(shift), peaks.references, self._p))]
-
-        def scan(about: BeamShift) -> BeamShift | None:
-            far = scan_beam(self._devices, *spots(about), peaks.references, self._p)
-            return None if far is None else about + BeamShift.from_radian(far)
-
-        return settle_beam(learned, scan, self._p)[1]
-
-    def _spots(self, peaks: IndexedPeaks, panels: PlacedPanels) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The spots within the resolution limits of the run, and the offsets of the frames."""
-        xyz = peaks.spots(panels)
-        inside = self._limits.within((xyz**2).sum(axis=1))
-        return xyz[inside].astype(np.float32), offsets_of(inside)[peaks.offsets]
-
-    def _first(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The rows and offsets of evenly spread frames, from which a run learns its cells."""
-        rows, some = rows_of(offsets, evenly(np.arange(len(offsets) - 1), self._p.learn_cell))
-        return rows, some
-
-
 def refine(
-    gathered: Gathered, trials: PanelTrials | None, *, rounds: int = MOST_ROUNDS, level: str = PANEL
+    gathered: Gathered,
+    trials: PanelTrials | None,
+    *,
+    rounds: int = MOST_ROUNDS,
+    level: str = PANEL,
+    as_whole: bool = True,
 ) -> Refinement:
     """Move panels by the residuals if crystals that were not fitted agree better and frames are indexed better.
+
+    If panels agree with each other within their errors, the detector is moved as a whole by the same rule.
 
     Parameters
     ----------
@@ -207,12 +119,31 @@ def refine(
         Largest number of rounds.
     level
         The smallest parts of the detector that move by themselves, see `ffbidx_core.panels.levels.tree_of`.
+    as_whole
+        Whether the detector may be moved as a whole if its panels agree with each other, at the level of panels.
 
     Raises
     ------
     UsageError
         If the detector has no such level.
     """
+    refined = _at_level(gathered, trials, rounds, level)
+    gain = refined.gain
+    if not as_whole or level != PANEL or refined.fit is not None or gain is None or gain.is_sure:
+        return refined
+    whole = _at_level(gathered, trials, rounds, DETECTOR, refined)
+    if whole.fit is not None:
+        whole.agree = True
+        return whole
+    if whole.gain is not None:
+        refined.why = NOR_WHOLE.format(refined.why, -whole.gain.mean, whole.gain.error)
+    return refined
+
+
+def _at_level(
+    gathered: Gathered, trials: PanelTrials | None, rounds: int, level: str, known: Refinement | None = None
+) -> Refinement:
+    """Refine at one level; `known` is a refinement at another level, whose crystals are used if it moved no beam."""
     before, peaks = gathered.panels, gathered.peaks
     tree = tree_of(gathered.geometry, before, level)
     refined = Refinement(before, tree, peaks, peaks, np.zeros((tree.n_nodes, 6)), level=level)
@@ -220,7 +151,10 @@ def refine(
         if not refined.moves_whole:
             shift = trials.settle_beam(peaks, before)
             refined.start[0, :2] = -shift.radian * before.centre[:, 2].mean() / before.pixel
-        refined.peaks, refined.first = trials.to_teach(peaks, refined.at_first)
+        if known is not None and known.first is not None and not known.start.any():
+            refined.peaks, refined.first = known.first_peaks, known.first
+        else:
+            refined.peaks, refined.first = trials.to_teach(peaks, refined.at_first)
         refined.first_peaks, refined.last = refined.peaks, refined.first
     for _ in range(rounds if trials is not None else 1):
         if not _one_round(refined, trials):

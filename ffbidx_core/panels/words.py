@@ -95,6 +95,8 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
         f"from {gain.before:.3f} to {gain.after:.3f} px, a crystal's by "
         f"{gain.mean:.3f} ± {gain.error:.3f} px."
     )
+    if refined.agree:
+        yield "Panels agree with each other, so the detector moved as a whole, as with --level detector."
     rms, most, by, error = moved_by(fit)
     yield f"Panels moved by {rms:.2f} px (rms by their peaks), most {names[most]} by {by:.2f} ± {error:.2f} px."
     (x, y, z), (ex, ey, ez) = whole_shift(fit)
@@ -102,7 +104,7 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
         f"The detector as a whole moved by {x:+.2f} ± {ex:.2f} px in x, {y:+.2f} ± {ey:.2f} px in y and {z:+.2f} ± "
         f"{ez:.2f} px along the beam."
     )
-    if refined.level != PANEL:
+    if refined.level != PANEL and not refined.agree:
         n_groups = refined.tree.n_nodes - 1
         groups = f"{counted(n_groups, 'group')} of panels moved, no panel within its group"
         moved = groups if n_groups else "no panel moved alone"

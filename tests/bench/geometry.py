@@ -26,7 +26,8 @@ from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.model.detector.units import HC
 from ffbidx_core.panels.fit import PanelFit
 from ffbidx_core.panels.peaks import IndexedPeaks
-from ffbidx_core.panels.refine import FEW_PEAKS, PanelTrials, refine
+from ffbidx_core.panels.refine import FEW_PEAKS, refine
+from ffbidx_core.panels.trials import PanelTrials
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.read.sift import ResolutionLimits
@@ -125,6 +126,8 @@ CASES = [
     Case(STRONG, 1.0, cell_error=0.005),
     Case(STRONG, 1.0, false=0.3),
     Case(STRONG, 1.0, beam=(8.0, -5.0), distance=0.0047),
+    Case(STRONG, 0.0, frames=100, beam=(1.0, -0.7), distance=0.001),
+    Case(STRONG, 0.0, frames=100, cell_error=0.005),
     Case(STRONG, 0.0, frames=100, gate=True),
     Case(STRONG, 1.0, frames=16, gate=True),
 ]

@@ -26,6 +26,7 @@ def test_an_option_given_by_hand_wins_over_the_preset(name, preset):
         "method": "ifss",
         "accept": "count",
         "polish": "none",
+        "geometry_level": "group",
         "max_drift": (0.01, 1.0),
     }
     value = words.get(name, not old if isinstance(old, bool) else old + 4 if isinstance(old, int) else 0.1)

@@ -1,12 +1,14 @@
 """`--learn-geometry N`: a run puts the panels where its first frames have them, before its first batch."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.devices.workers import DeviceWorkers
+from ffbidx_core.errors import UsageError
 from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
@@ -98,6 +100,41 @@ def test_right_panels_stay_and_nothing_else_changes(folder, tmp_path):
     a, b = (read_results(tmp_path / name) for name in ("x.h5", "y.h5"))
     assert a.header.geometry == b.header.geometry
     np.testing.assert_array_equal(a.cells, b.cells)
+
+
+def test_only_the_parts_of_the_level_move_and_the_level_is_recorded(growing, tmp_path):
+    inputs, _ = growing
+    p = QUICK.replace(learn_cell=8, learn_geometry=8, geometry_level="quadrants")
+    index(tmp_path, tmp_path / "x.h5", p=p, sources=[Source(str(inputs / "a.h5"))])
+    header = read_results(tmp_path / "x.h5").header
+    assert json.loads(header.parameters)["geometry_level"] == "quadrants"
+    texts = ((tmp_path / "det.geom").read_text(), header.geometry)
+    given, found = (placed(text).corner.reshape(4, -1, 3) for text in texts)
+    assert np.abs(found - given).max() > 0.05
+    # The panels of a quadrant keep their places in it, but for second-order terms of its turn of some 0.02 radian.
+    within = [np.linalg.norm(each - each[:, :1], axis=2) for each in (given, found)]
+    between = [np.linalg.norm(each - each[:1], axis=2) for each in (given, found)]
+    assert np.allclose(*within, rtol=5e-4, atol=0.0)
+    assert np.abs(between[0] - between[1]).max() > 0.2
+
+
+def test_a_level_that_the_geometry_has_not_ends_the_run(growing, tmp_path):
+    inputs, _ = growing
+    p = QUICK.replace(learn_cell=2, learn_geometry=2, geometry_level="asics")
+    with pytest.raises(UsageError, match=r"level asics: .* it has detector, group, panel, quadrants"):
+        index(tmp_path, tmp_path / "x.h5", p=p, sources=[Source(str(inputs / "a.h5"))])
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_a_detector_that_is_off_as_a_whole_is_moved_as_a_whole(tmp_path):
+    frames = stills(0.0, 20, seed=32, sensors=2, beam_centre_error=(1.0, -0.7))
+    write_frames(str(tmp_path / "x.h5"), frames)
+    (tmp_path / "det.geom").write_text(frames.scenario.panels.geometry.text)
+    p = QUICK.replace(learn_cell=20, learn_geometry=20, learn_beam=False)
+    notes = index(tmp_path, tmp_path / "run.h5", "x", p=p).summary.problems
+    assert any("the first 20 frames show that the detector as a whole is off" in note for note in notes)
+    found, true = placed(read_results(tmp_path / "run.h5").header.geometry), frames.scenario.panels.true
+    assert np.allclose((found.centre - true.centre)[:, :2], 0.0, atol=0.2 * true.pixel)
 
 
 @pytest.mark.parametrize("at", [1, 4])

@@ -64,13 +64,18 @@ def test_panels_of_a_group_keep_their_places_in_it():
     assert "With --level group 20 groups of panels moved, no panel within its group." in found
 
 
+@pytest.mark.parametrize("level", ["detector", "panel"])
 @pytest.mark.parametrize("beam", [(1.0, -0.7), (0.0, 0.0)])
-def test_a_detector_that_is_off_as_a_whole_is_moved_as_a_whole(beam):
-    data = gathered(stills(0.0, 40, seed=32, beam_centre_error=beam), turned=0.02)
-    refined = refine(data, None, level="detector")
+def test_a_detector_that_is_off_as_a_whole_is_moved_as_a_whole(beam, level):
+    data = gathered(stills(0.0, 30, seed=32, sensors=2, beam_centre_error=beam), turned=0.02)
+    refined = refine(data, None, level=level)
     if not any(beam):
         assert refined.fit is None
+        assert refined.why.endswith(" px")
+        assert ("nor with the detector moved as a whole" in refined.why) == (level == "panel")
         return
+    words = " ".join(sentences(refined, [panel.name for panel in data.geometry.detector.panels]))
+    assert ("Panels agree with each other" in words) == (level == "panel")
     true = np.array(beam)
     shift = refined.fit.motion[:, :2].mean(axis=0)
     assert np.allclose(np.abs(shift), np.abs(true), atol=0.15)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 
 from ...devices import Devices
@@ -10,8 +11,10 @@ from ...errors import InputError, UsageError
 from ...model.detector.panels import Geometry
 from ...model.records.frame import FrameBlock
 from ...panels.gather import of_blocks
-from ...panels.refine import PanelTrials, refine
-from ...panels.words import moved_by
+from ...panels.levels import check_level
+from ...panels.refine import refine
+from ...panels.trials import PanelTrials
+from ...panels.words import moved_by, whole_shift
 from ...read.formats.open import open_spots
 from ...read.sift import ResolutionLimits
 from ...write.formats.refined import refined_text
@@ -21,6 +24,11 @@ from ..job import Job
 MOVED = (
     "the first {} frames show that panels are off, by {:.2f} px (rms), most {} by {:.2f} ± {:.2f} px: the run moves "
     "them; residuals of crystals that were not fitted fall from {:.3f} to {:.3f} px"
+)
+MOVED_WHOLE = (
+    "the first {} frames show that the detector as a whole is off, by {:+.2f} ± {:.2f} px in x, {:+.2f} ± {:.2f} px in "
+    "y and {:+.2f} ± {:.2f} px along the beam: the run moves it; residuals of crystals that were not fitted fall from "
+    "{:.3f} to {:.3f} px"
 )
 STAY = "--learn-geometry: panels stay at their positions in the geometry: {}"
 NEEDS_ONE = "inputs have geometries of their own: give one for all with -g FILE"
@@ -37,13 +45,24 @@ def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock],
         The first frames of the run.
     job
         The job with the beam that was found.
+
+    Raises
+    ------
+    UsageError
+        If the geometry has no such level as `geometry_level`.
     """
+    level = account.p.geometry_level
     try:
         target = _geometry_of(account.job)
+    except (InputError, UsageError) as problem:
+        account.note(STAY.format(problem))
+        return ""
+    check_level(target, level)
+    try:
         references, blocks = account.cells.most_common(head)
         gathered = of_blocks(blocks, job.geometry, references, job.prober)
         trials = PanelTrials(devices, account.p, ResolutionLimits(job.d_min, job.d_max))
-        refined = refine(gathered, trials)
+        refined = refine(gathered, trials, level=level)
         if refined.fit is None or refined.gain is None:
             account.note(STAY.format(refined.why))
             return ""
@@ -51,10 +70,13 @@ def learn_panels(account: Account, devices: Devices, head: Sequence[FrameBlock],
     except (InputError, UsageError) as problem:
         account.note(STAY.format(problem))
         return ""
-    rms, most, by, error = moved_by(refined.fit)
-    name = target.detector.panels[most].name
-    n = gathered.peaks.n_frames
-    account.note(MOVED.format(n, rms, name, by, error, refined.gain.before, refined.gain.after))
+    n, residuals = gathered.peaks.n_frames, (refined.gain.before, refined.gain.after)
+    if refined.moves_whole:
+        shifts = itertools.chain(*zip(*whole_shift(refined.fit), strict=True))
+        account.note(MOVED_WHOLE.format(n, *shifts, *residuals))
+    else:
+        rms, most, by, error = moved_by(refined.fit)
+        account.note(MOVED.format(n, rms, target.detector.panels[most].name, by, error, *residuals))
     return text
 
 
