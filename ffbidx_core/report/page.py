@@ -47,12 +47,12 @@ ul {{ margin: 14px 0 0; padding-left: 1.3em; }}
   linear-gradient(270deg, #fff 30%, #fff0) 100% 0 / 40px 100% no-repeat local,
   radial-gradient(farthest-side at 0 50%, #0004, #0000) 0 0 / 12px 100% no-repeat scroll,
   radial-gradient(farthest-side at 100% 50%, #0004, #0000) 100% 0 / 12px 100% no-repeat scroll; }}
-nav {{ position: sticky; top: 0; z-index: 1; background: #f3f4f6; padding: 8px 0; display: flex; gap: 4px 16px;
-  overflow-x: auto; white-space: nowrap; }}
+nav {{ position: sticky; top: 0; z-index: 1; background: #f3f4f6; padding: 8px 0; display: flex; flex-wrap: wrap;
+  gap: 4px 16px; }}
 nav a {{ color: #1d4ed8; }}
 .sideways {{ display: none; margin: 0; color: #4b5563; font-size: .85rem; }}
 @media (max-width: 640px) {{
-  nav {{ position: static; flex-wrap: wrap; }}
+  nav {{ position: static; }}
   .sideways {{ display: block; }}
 }}
 .next {{ border-left: 4px solid #1d4ed8; }}
