@@ -229,16 +229,18 @@ class Backend(Judging, Protocol):
 
         A vector v has the phases p_j = s_j . v - round(s_j . v) and the width sigma, where sigma^2 = WIDTH_FLOOR^2 +
         (WIDTH_ACROSS |v|)^2 + (WIDTH_ALONG v_z)^2. N_j is the normal density of p_j, and d_j its sum over p_j - 1, p_j
-        and p_j + 1.
+        and p_j + 1. The log-likelihood is sum_j ln(1 - TRUE + TRUE d_j). The vector's scale is the factor of SCALES on
+        sigma with which this is highest.
 
         A step with a factor f uses sigma' = min(WIDEST, f sigma) and w_j = e_j / (e_j + 1 - TRUE), where e_j = TRUE N_j
         for sigma'. It moves v by x, cut to LONGEST_STEP, with
         (sum w_j s_j s_j^T + RIDGE sigma'^2 I) x = -sum w_j p_j s_j. One step is taken for each f of WIDTHS over the
-        spots of low resolution, unless these are all spots, then one for each over all spots.
+        spots of low resolution, unless these are all spots, then one for each over all spots, then one over all spots
+        for each f of SCALED_WIDTHS times the scale that the vector then has.
 
-        Vectors shorter than `scan.shortest` or longer than `scan.reach` are dropped. The score is
-        sum_j ln(1 - TRUE + TRUE d_j) - 3 ln |v|, because the number of chance vectors grows as L^2 dL, unlike that of
-        lattice vectors of an unknown scale. In the order of scores, a vector is dropped if it is within
+        Vectors shorter than `scan.shortest` or longer than `scan.reach` are dropped. The score is the log-likelihood at
+        the vector's scale minus 3 ln |v|, because the number of chance vectors grows as L^2 dL, unlike that of lattice
+        vectors of an unknown scale. In the order of scores, a vector is dropped if it is within
         |m| DISTINCT / `scan.resolution` of m times an earlier one for an integer m other than 0; the first VECTORS
         vectors are kept.
 
@@ -251,13 +253,17 @@ class Backend(Judging, Protocol):
     def join_vectors(self, spots: SpotBatch, vectors: XpArray) -> tuple[XpArray, XpArray]:
         """Unknown cells, step 3: find the lattices that explain the spots, spanned by three vectors of (F, K, 3).
 
-        Triples (a, b, c) with a volume of at least FLATTEST |a| |b| |c| have the score
-        sum_j ln(1 - TRUE + TRUE d_j(a) d_j(b) d_j(c)) - 3 ln(|a| |b| |c|). The best TRIED triples are visited in the
-        order of scores, and left out if their seven Voronoi lengths agree within SAME_TRIPLE with those of an earlier
-        one. The vectors of the others are fitted: for each factor of JOINT_WIDTHS each vector takes one step with
-        w_j = e_j / (e_j + 1 - TRUE), e_j = TRUE d_j(a) d_j(b) d_j(c) for sigma times the factor, and the ridge
-        JOINT_RIDGE. A fitted lattice that agrees within SAME_LATTICE with a kept one replaces it if its score is
-        higher; another lattice is kept, until there are LATTICES.
+        d_j is now the density at the scale of each vector. Pairs (a, b) of the first PAIRED vectors with an area of at
+        least FLATTEST |a| |b| have the score sum_j ln(1 - TRUE + TRUE d_j(a) d_j(b)) - 3 ln(|a| |b|). The best PAIRS
+        pairs are joined with each vector to triples (a, b, c) with a volume of at least FLATTEST |a| |b| |c|, of the
+        score sum_j ln(1 - TRUE + TRUE d_j(a) d_j(b) d_j(c)) - 3 ln(|a| |b| |c|).
+
+        The best TRIED triples are visited in the order of scores, and left out if their seven Voronoi lengths agree
+        within SAME_TRIPLE with those of an earlier one. The vectors of the others are fitted: for each factor of
+        JOINT_WIDTHS each vector takes one step with w_j = e_j / (e_j + 1 - TRUE), e_j = TRUE d_j(a) d_j(b) d_j(c) for
+        sigma times the factor and the scale, and the ridge JOINT_RIDGE. A fitted lattice that agrees within
+        SAME_LATTICE with a kept one replaces it if its score is higher; another lattice is kept, until there are
+        LATTICES.
 
         Returns
         -------

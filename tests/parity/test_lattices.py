@@ -1,14 +1,15 @@
 """The search for lattices of unknown cells: each verb of each backend against the oracle, fed the oracle's input."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.backends.reference.lattices import joint_fit, octave_maxima, vector_score
+from ffbidx_core.backends.reference.lattices import best_scale, joint_fit, octave_maxima, vector_score, width_of
 from ffbidx_core.model.records.batch import pack, to_host
-from ffbidx_core.model.unknown.scan import FEWEST_LOW, VectorScan
+from ffbidx_core.model.unknown.scan import FEWEST_LOW, SCALES, VectorScan
 from ffbidx_core.model.unknown.selling import voronoi_lengths
 from ffbidx_core.simulate import Scenario, simulate
 
@@ -16,6 +17,8 @@ REACH = 30.0
 SCENARIO = Scenario(
     cells=((9, 13, 17, 85, 100, 95),), n_spots=(12, 30), false_share=(0.3, 0.3), d_min=1.5, spot_radius=0.004
 )
+MAXIMA = 250
+"""Maxima of an octave that are kept."""
 SOME = 40
 """Vectors of a frame whose triples the oracle scores."""
 ROUNDING = 2e-3
@@ -33,6 +36,8 @@ def setting():
     lengths = np.split(np.linalg.norm(batch.xyz.astype(np.float64), axis=0), batch.offsets[1:-1])
     scan = VectorScan.make(REACH, lengths)
     assert scan is not None
+    # The oracle takes milliseconds for a vector.
+    scan = replace(scan, octaves=tuple(replace(octave, most=MAXIMA) for octave in scan.octaves))
     hits = oracle.scan_vectors(batch, scan)
     vectors = oracle.refine_scanned(batch, hits, scan)
     cells, scores = oracle.join_vectors(batch, vectors[:, :SOME])
@@ -94,6 +99,16 @@ def test_joined_lattices_are_the_oracle_s(backend):
     np.testing.assert_allclose(
         voronoi_lengths(found[:, :3].reshape(-1, 3, 3)), voronoi_lengths(cells[:, :3].reshape(-1, 3, 3)), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_vector_takes_the_width_of_its_spots(scale, rng):
+    v = np.array([5.0, 60.0, 80.0])
+    spots = rng.uniform(-0.3, 0.3, (400, 3))
+    turns = spots @ v
+    noise = rng.normal(0, scale * width_of(v), len(spots))
+    spots += ((np.rint(turns) + noise - turns) / (v @ v))[:, None] * v
+    assert best_scale(spots, v)[0] == scale
 
 
 def test_the_joint_fit_brings_vectors_to_the_lattice(rng):

@@ -10,14 +10,18 @@ from ... import compiled
 from .plain import PLAIN
 
 F = TypeVar("F", bound=Callable[..., Any])
+CPU = Path(__file__).parent
+MODEL = CPU.parents[1] / "model"
+"""The package whose constants are compiled into kernels."""
 
 REASSOCIATING = frozenset({"reassoc", "nsz", "nnan", "ninf", "contract", "arcp", "afn"})
 """LLVM flags that allow sums in any order, so that loops vectorise, and assume finite numbers, which callers ensure."""
 
 
 def cache_folder() -> Path:
-    """Folder of the compiled kernels, named by a hash of their sources and the mode of the formulas."""
-    return compiled.cache_folder(compiled.python_sources(Path(__file__).parent), b"plain" if PLAIN else b"")
+    """Folder of the compiled kernels, named by a hash of their sources, of the model's constants, and of the mode."""
+    sources = [path for room in (CPU, MODEL) for path in compiled.python_sources(room)]
+    return compiled.cache_folder(tuple(sources), b"plain" if PLAIN else b"")
 
 
 def _compiled(function: F, **options: Any) -> F:

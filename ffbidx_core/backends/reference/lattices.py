@@ -40,19 +40,32 @@ def normal(phases: Array, width: float) -> Array:
 
 
 def densities(spots: Array, v: Array, factor: float = 1.0) -> Array:
-    """Density (n,), at each spot's phase, of the phases of spots that belong to the lattice; 1 on average by chance."""
-    width, phases = width_of(v, factor), _phases(spots, v)
+    """Density (n,) of each spot's phase for the width at the vector's scale times a factor; 1 on average by chance."""
+    width, phases = width_of(v, factor * best_scale(spots, v)[0]), _phases(spots, v)
+    return _wrapped(phases, width)
+
+
+def best_scale(spots: Array, v: Array) -> tuple[float, float]:
+    """The factor of `SCALES` on the width with which a vector is most likely, and the log-likelihood with it."""
+    phases = _phases(spots, v)
+    values = [np.log(1 - TRUE + TRUE * _wrapped(phases, width_of(v, scale))).sum() for scale in constants.SCALES]
+    best = int(np.argmax(values))
+    return constants.SCALES[best], float(values[best])
+
+
+def _wrapped(phases: Array, width: float) -> Array:
+    """Normal density (n,) at phases (n,), in turns, summed over the neighbouring integers."""
     return np.asarray(normal(phases, width) + normal(phases - 1, width) + normal(phases + 1, width))
 
 
 def vector_score(spots: Array, v: Array) -> float:
-    """Log-likelihood of a vector relative to chance, minus 3 ln |v|."""
-    return float(np.log(1 - TRUE + TRUE * densities(spots, v)).sum() - 3 * np.log(np.linalg.norm(v)))
+    """Log-likelihood of a vector at its best scale relative to chance, minus 3 ln |v|."""
+    return float(best_scale(spots, v)[1] - 3 * np.log(np.linalg.norm(v)))
 
 
-def refine(spots: Array, v: Array) -> Array:
-    """The vector after its robust refinement steps."""
-    for factor in constants.WIDTHS:
+def refine(spots: Array, v: Array, factors: tuple[float, ...] = constants.WIDTHS) -> Array:
+    """The vector after a robust refinement step for each factor on the width."""
+    for factor in factors:
         width = min(constants.WIDEST, width_of(v, factor))
         true = TRUE * normal(_phases(spots, v), width)
         v = _stepped(spots, v, true / (true + 1 - TRUE), constants.RIDGE * width**2)
@@ -64,7 +77,9 @@ def best_vectors(spots: Array, n_low: int, hits: Array, plan: VectorScan) -> Arr
     fitted = []
     for hit in hits:
         v = refine(spots[:n_low], hit) if n_low < len(spots) else hit
-        fitted.append(refine(spots, v))
+        v = refine(spots, v)
+        scale, _ = best_scale(spots, v)
+        fitted.append(refine(spots, v, tuple(scale * factor for factor in constants.SCALED_WIDTHS)))
     scored = [(vector_score(spots, v), v) for v in fitted if plan.shortest <= np.linalg.norm(v) <= plan.reach]
     kept: list[Array] = []
     for _, v in sorted(scored, key=lambda each: -each[0]):
@@ -77,10 +92,21 @@ def best_lattices(spots: Array, vectors: Array) -> tuple[Array, Array]:
     """The best distinct lattices (t, 3, 3) that three of the vectors (k, 3) span, and scores (t,), the best first."""
     density = np.array([densities(spots, v) for v in vectors])
     lengths = np.linalg.norm(vectors, axis=1)
-    scored = []
-    for triple in itertools.combinations(range(len(vectors)), 3):
-        some, product = list(triple), lengths[list(triple)].prod()
-        if abs(np.linalg.det(vectors[some])) >= constants.FLATTEST * product:
+    pairs = []
+    for i, j in itertools.combinations(range(min(len(vectors), constants.PAIRED)), 2):
+        product = lengths[i] * lengths[j]
+        if np.linalg.norm(np.cross(vectors[i], vectors[j])) >= constants.FLATTEST * product:
+            joint = np.log(1 - TRUE + TRUE * density[i] * density[j]).sum()
+            pairs.append((joint - 3 * np.log(product), i, j))
+    pairs.sort(key=lambda each: -each[0])
+    scored, known = [], set()
+    for _, i, j in pairs[: constants.PAIRS]:
+        for k in set(range(len(vectors))) - {i, j}:
+            some, product = [i, j, k], lengths[[i, j, k]].prod()
+            flat = abs(np.linalg.det(vectors[some])) < constants.FLATTEST * product
+            if flat or frozenset(some) in known:
+                continue
+            known.add(frozenset(some))
             joint = np.log(1 - TRUE + TRUE * density[some].prod(axis=0)).sum()
             scored.append((joint - 3 * np.log(product), some))
     scored.sort(key=lambda each: -each[0])

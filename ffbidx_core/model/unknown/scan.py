@@ -26,6 +26,8 @@ SPACING = 0.40
 """Spacing of directions (radian) times the length times the resolution of the scan."""
 TURNS = 30.0
 """Resolution of the scan times the reach, if spots extend so far: the largest phase of the longest vector, in turns."""
+MOST_TURNS = 80.0
+"""Upper limit of the resolution of the scan times the reach: the time of a scan grows with its third power."""
 SHORTEST_SHARE, SHORTEST_TURNS = 1 / 12, 2.5
 """Lower limits of a vector's length over the reach, and of its phase, in turns, at the resolution of the scan; for a
 shorter vector all phases are close to zero, whatever the lattice."""
@@ -35,8 +37,9 @@ FEWEST_LOW = 10
 """Lower limit of the number of a frame's spots that the scan uses."""
 LOW_SPOTS = 14
 """Rank of the spot, by distance from the origin, whose median distance is the lower limit of the scan's resolution."""
-HITS = 1500
-"""Number of a frame's local maxima of C that are refined, divided evenly among the octaves."""
+HITS, MOST_HITS = 90_000, 8000
+"""Number of a frame's local maxima of C that are refined, times the median number of spots, and its upper limit; the
+maxima are divided evenly among the octaves. Frames with few spots have more false maxima, and each costs less."""
 FLOOR = 0.35
 """Lower limit of C at a local maximum over the number of spots."""
 
@@ -45,10 +48,15 @@ TRUE = 0.6
 WIDTH_FLOOR, WIDTH_ACROSS, WIDTH_ALONG = 0.03, 0.0004, 0.0009
 """Scatter of the phase of a spot that belongs to the lattice, in turns: a constant, a part per angstrom of the vector's
 length, and a part per angstrom of its component along the beam, the direction of a still's excitation error."""
+SCALES = (1.0, 0.5, 0.25)
+"""Factors on the width, of which each vector takes that with the highest likelihood: crystals and detectors differ in
+the errors of their spots, and a width twice too large costs each spot a factor of 2 in likelihood."""
 WIDEST = 0.2
 """Upper limit of the width that a refinement uses, turns."""
 WIDTHS = (2.5, 2.0, 1.5, 1.0, 1.0)
 """Factors on the width in the successive steps of a vector's refinement."""
+SCALED_WIDTHS = (1.5, 1.2, 1.0)
+"""Factors on the width at the vector's own scale in the steps that follow these."""
 JOINT_WIDTHS = (2.0, 1.5, 1.0)
 """Factors on the width in the successive steps of the joint fit of three vectors."""
 RIDGE, JOINT_RIDGE = 0.02, 5e-5
@@ -57,11 +65,14 @@ LONGEST_STEP = 1.5
 """Upper limit of the change of a vector in one step, angstrom."""
 DISTINCT = 0.25
 """Distance between two vectors times the resolution of the scan, above which they are distinct."""
-VECTORS, LATTICES = 90, 15
+VECTORS, LATTICES = 600, 60
 """Numbers of vectors and of lattices that are kept for a frame."""
+PAIRED, PAIRS = 300, 600
+"""Number of a frame's best vectors of which all pairs are scored, and of the best pairs that are joined with each third
+vector."""
 FLATTEST = 0.15
 """Lower limit of the volume of three vectors over the product of their lengths."""
-TRIED = 40 * LATTICES
+TRIED = 2400
 """Number of a frame's best triples of vectors that are considered; the distinct ones among them are fitted."""
 SAME_TRIPLE, SAME_LATTICE = 0.015, 0.01
 """Relative tolerances of the seven Voronoi lengths of two equal lattices, before and after the joint fit."""
@@ -137,10 +148,12 @@ class VectorScan:
             return None
         usual = float(np.median([frame[min(len(frame), LOW_SPOTS) - 1] for frame in lengths]))
         resolution = max(usual, min(TURNS / reach, float(np.percentile(np.concatenate(lengths), 90))))
+        resolution = min(resolution, MOST_TURNS / reach)
         if reach * resolution < FEWEST_TURNS:
             return None
         shortest = max(SHORTEST_SHARE * reach, SHORTEST_TURNS / resolution)
-        return cls(reach, shortest, resolution, _octaves(reach, shortest, resolution))
+        hits = int(min(MOST_HITS, HITS / np.median([len(frame) for frame in lengths])))
+        return cls(reach, shortest, resolution, _octaves(reach, shortest, resolution, hits))
 
     def low_counts(self, squares: Array, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Number of spots on each frame over which C is summed: those within the resolution, at least `FEWEST_LOW`.
@@ -162,14 +175,14 @@ class VectorScan:
         return np.asarray(np.maximum(counts, np.minimum(np.diff(offsets), FEWEST_LOW)), dtype=np.int64)
 
 
-def _octaves(reach: float, shortest: float, resolution: float) -> tuple[Octave, ...]:
+def _octaves(reach: float, shortest: float, resolution: float, hits: int) -> tuple[Octave, ...]:
     """The octaves between the shortest vector and the reach (angstrom) for a resolution (1/angstrom)."""
     step, ends, high = STEP / resolution, [], reach
     while high > shortest * 1.0001:
         low = max(shortest, high / OCTAVE)
         ends.append((low, high))
         high = low
-    most = -(-HITS // max(len(ends), 1))
+    most = -(-hits // max(len(ends), 1))
     octaves = []
     for low, high in ends:
         n = int(2 * np.pi / (SPACING / (high * resolution)) ** 2)

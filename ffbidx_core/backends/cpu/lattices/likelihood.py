@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....model.unknown.scan import LONGEST_STEP, TRUE, WIDTH_ACROSS, WIDTH_ALONG, WIDTH_FLOOR
+from ....model.unknown.scan import LONGEST_STEP, SCALES, TRUE, WIDTH_ACROSS, WIDTH_ALONG, WIDTH_FLOOR
 from ..algebra import added, dot, products, scaled, solution, symmetric
 from ..formula import double, formula, nearest, root, where
 from ..jit import part_of_kernel
@@ -77,12 +77,23 @@ def density_of(phase: float, width: float) -> Any:
 
 
 @part_of_kernel
-def log_likelihood(spots: Any, n: int, v: Any) -> Any:
-    """Log-likelihood of a vector relative to random spots."""
-    width, total, product = width_of(v), 0.0, 1.0
+def log_likelihood(spots: Any, n: int, v: Any, width: float) -> Any:
+    """Log-likelihood of a vector, for a width of the phases, relative to random spots."""
+    total, product = 0.0, 1.0
     for j in range(n):
         product *= 1 - TRUE + TRUE * density_of(phase_of(spots, j, v), width)
         if j % 8 == 7:
             total += math.log(product)
             product = 1.0
     return total + math.log(product)
+
+
+@part_of_kernel
+def best_scale(spots: Any, n: int, v: Any) -> Any:
+    """The factor of `SCALES` on the width with which a vector is most likely, and the log-likelihood with it."""
+    width, scale, highest = width_of(v), 1.0, -1e300
+    for factor in SCALES:
+        value = log_likelihood(spots, n, v, factor * width)
+        if value > highest:
+            scale, highest = factor, value
+    return scale, highest

@@ -5,53 +5,108 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....model.unknown.scan import FLATTEST, JOINT_RIDGE, JOINT_WIDTHS, SAME_LATTICE, SAME_TRIPLE, TRUE
+from ....model.unknown.scan import FLATTEST, JOINT_RIDGE, JOINT_WIDTHS, PAIRED, SAME_LATTICE, SAME_TRIPLE, TRUE
 from ....model.unknown.selling import MOST_STEPS, OBTUSE
 from ..algebra import cross, dot, scaled
 from ..formula import formula, root
 from ..jit import kernel, part_of_kernel
-from .likelihood import NO_SUMS, add_equation, density_of, length_of, moved, phase_of, put_vector, vector_at, width_of
+from .likelihood import (
+    NO_SUMS,
+    add_equation,
+    best_scale,
+    density_of,
+    length_of,
+    moved,
+    phase_of,
+    put_vector,
+    vector_at,
+    width_of,
+)
 
 
 @kernel
-def score_triples(
-    spots: Any, n: int, vectors: Any, n_vectors: int, density: Any, pair: Any, scores: Any, codes: Any
-) -> Any:
-    """Score all triples that are not flat, and return their number.
+def score_pairs(spots: Any, n: int, vectors: Any, n_vectors: int, density: Any, scores: Any, codes: Any) -> Any:
+    """Compute the densities of all vectors, score all pairs of the first ones, and return the number of pairs.
 
     Parameters
     ----------
-    density : (K, n) float64;  pair : (n,) float64
-        Scratch arrays.
-    scores : (K (K - 1) (K - 2) / 6,) float32
-        Array that receives the score of each triple.
-    codes : (K (K - 1) (K - 2) / 6,) int32
-        Array that receives the code of each triple of rows i, j, k, which is (i K + j) K + k.
+    vectors : (M, 3) float64
+        Vectors of the frame, the best first; the first `n_vectors` are filled.
+    density : (M, n) float64
+        Array that receives the density at the phase of each spot, for each vector.
+    scores : (K (K - 1) / 2,) float32;  codes : (K (K - 1) / 2,) int32
+        Arrays that receive the score and the code i M + j of each pair of rows i < j < `PAIRED` that is not flat.
     """
     for i in range(n_vectors):
-        v = vector_at(vectors, i)
-        width = width_of(v)
-        for j in range(n):
-            density[i, j] = density_of(phase_of(spots, j, v), width)
+        put_densities(spots, n, vector_at(vectors, i), 1.0, density, i)
     found, size = 0, vectors.shape[0]
-    for i in range(n_vectors):
-        for j in range(i + 1, n_vectors):
+    for i in range(min(n_vectors, PAIRED)):
+        for j in range(i + 1, min(n_vectors, PAIRED)):
+            flat, product = flatness_of_pair(vectors, i, j)
+            if flat:
+                continue
+            total, factor = 0.0, 1.0
             for s in range(n):
-                pair[s] = TRUE * density[i, s] * density[j, s]
-            for k in range(j + 1, n_vectors):
-                flat, product = flatness(vectors, i, j, k)
-                if flat:
-                    continue
-                total, factor = 0.0, 1.0
-                for s in range(n):
-                    factor *= 1 - TRUE + pair[s] * density[k, s]
-                    if s % 8 == 7:
-                        total += math.log(factor)
-                        factor = 1.0
-                scores[found] = total + math.log(factor) - 3 * math.log(product)
-                codes[found] = (i * size + j) * size + k
-                found += 1
+                factor *= 1 - TRUE + TRUE * density[i, s] * density[j, s]
+                if s % 8 == 7:
+                    total += math.log(factor)
+                    factor = 1.0
+            scores[found] = total + math.log(factor) - 3 * math.log(product)
+            codes[found] = i * size + j
+            found += 1
     return found
+
+
+@kernel
+def score_thirds(
+    n: int, vectors: Any, n_vectors: int, pairs: Any, density: Any, pair: Any, rank: Any, scores: Any, codes: Any
+) -> Any:
+    """Score the triples of some pairs with each third vector that are not flat, and return their number.
+
+    Parameters
+    ----------
+    pairs : (P,) int32
+        Codes of the pairs, the best first; see `score_pairs`.
+    density : (M, n) float64
+        Densities of the vectors.
+    pair : (n,) float64;  rank : (M, M) int32
+        Scratch arrays; `rank` is filled with P.
+    scores : (P M,) float32;  codes : (P M,) int32
+        Arrays that receive the score and the code of each triple of rows i < j and k, which is (i M + j) M + k. A
+        triple is scored once, with the best of its pairs.
+    """
+    found, size, most = 0, vectors.shape[0], pairs.shape[0]
+    for p in range(most):
+        i, j = pairs[p] // size, pairs[p] % size
+        rank[i, j] = rank[j, i] = p
+    for p in range(most):
+        i, j = pairs[p] // size, pairs[p] % size
+        for s in range(n):
+            pair[s] = TRUE * density[i, s] * density[j, s]
+        for k in range(n_vectors):
+            if k in (i, j) or rank[i, k] < p or rank[j, k] < p:
+                continue
+            flat, product = flatness(vectors, i, j, k)
+            if flat:
+                continue
+            total, factor = 0.0, 1.0
+            for s in range(n):
+                factor *= 1 - TRUE + pair[s] * density[k, s]
+                if s % 8 == 7:
+                    total += math.log(factor)
+                    factor = 1.0
+            scores[found] = total + math.log(factor) - 3 * math.log(product)
+            codes[found] = (i * size + j) * size + k
+            found += 1
+    return found
+
+
+@formula
+def flatness_of_pair(vectors: Any, i: int, j: int) -> Any:
+    """Whether two vectors are nearly parallel, and the product of their lengths."""
+    a, b = (tuple(vectors[row, r] for r in range(3)) for row in (i, j))
+    normal, square = cross(a, b), dot(a, a) * dot(b, b)
+    return dot(normal, normal) < FLATTEST * FLATTEST * square, root(square)
 
 
 @formula
@@ -86,10 +141,16 @@ def joint_fit(spots: Any, n: int, cell: Any, density: Any) -> Any:
 def joint_densities(spots: Any, n: int, cell: Any, factor: float, density: Any) -> None:
     """Densities (3, n) at the phases of the spots for the three rows of a cell, with widths times a factor."""
     for a in range(3):
-        v = vector_at(cell, a)
-        width = factor * width_of(v)
-        for j in range(n):
-            density[a, j] = density_of(phase_of(spots, j, v), width)
+        put_densities(spots, n, vector_at(cell, a), factor, density, a)
+
+
+@part_of_kernel
+def put_densities(spots: Any, n: int, v: Any, factor: float, density: Any, row: int) -> None:
+    """Store the densities at the phases of the spots for a vector, with the width at its scale times a factor."""
+    scale, _ = best_scale(spots, n, v)
+    width = factor * scale * width_of(v)
+    for j in range(n):
+        density[row, j] = density_of(phase_of(spots, j, v), width)
 
 
 @part_of_kernel
@@ -189,7 +250,7 @@ def fit_triples(
     Parameters
     ----------
     codes : (n_tried,) int32
-        Codes of the triples, the best first; see `score_triples`.
+        Codes of the triples, the best first; see `score_thirds`.
     cell : (3, 3);  base : (4, 3);  lengths : (7,);  density : (3, n);  seen : (n_tried, 7);  kept_lengths : (T, 7)
         Scratch arrays, float64.
     cells : (T, 3, 3);  scores : (T,)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ....model.unknown.scan import RIDGE, TRUE, WIDEST, WIDTHS
+from ....model.unknown.scan import RIDGE, SCALED_WIDTHS, TRUE, WIDEST, WIDTHS
 from ..formula import formula, nearest, root, where
 from ..jit import exact, kernel, part_of_kernel
 from .likelihood import (
     NO_SUMS,
     NORMAL,
     add_equation,
+    best_scale,
     length_of,
-    log_likelihood,
     moved,
     phase_of,
     put_vector,
@@ -26,13 +26,28 @@ from .likelihood import (
 def refined(spots: Any, n: int, v: Any) -> Any:
     """The vector after one robust step for each factor of `WIDTHS`."""
     for factor in WIDTHS:
-        width, sums = min(WIDEST, factor * width_of(v)), NO_SUMS
-        for j in range(n):
-            phase = phase_of(spots, j, v)
-            true = TRUE * NORMAL / width * math.exp(-0.5 * (phase / width) ** 2)
-            sums = add_equation(sums, spots, j, phase, true / (true + 1 - TRUE))
-        v = moved(v, sums, RIDGE * width * width)
+        v = stepped(spots, n, v, factor * width_of(v))
     return v
+
+
+@part_of_kernel
+def refined_at_scale(spots: Any, n: int, v: Any) -> Any:
+    """The vector after one robust step for each factor of `SCALED_WIDTHS`, times its own scale."""
+    scale, _ = best_scale(spots, n, v)
+    for factor in SCALED_WIDTHS:
+        v = stepped(spots, n, v, factor * scale * width_of(v))
+    return v
+
+
+@part_of_kernel
+def stepped(spots: Any, n: int, v: Any, width: float) -> Any:
+    """The vector after one robust step with a width of the phases, of at most `WIDEST`."""
+    width, sums = min(WIDEST, width), NO_SUMS
+    for j in range(n):
+        phase = phase_of(spots, j, v)
+        true = TRUE * NORMAL / width * math.exp(-0.5 * (phase / width) ** 2)
+        sums = add_equation(sums, spots, j, phase, true / (true + 1 - TRUE))
+    return moved(v, sums, RIDGE * width * width)
 
 
 @kernel
@@ -44,11 +59,12 @@ def refine_hits(
         v = vector_at(hits, h)
         if n_low < n:
             v = refined(spots, n_low, v)
-        v = refined(spots, n, v)
+        v = refined_at_scale(spots, n, refined(spots, n, v))
         length = length_of(v)
         scores[h] = -1e300
         if shortest <= length <= longest:
-            scores[h] = log_likelihood(spots, n, v) - 3 * math.log(length)
+            _, likelihood = best_scale(spots, n, v)
+            scores[h] = likelihood - 3 * math.log(length)
         put_vector(vectors, h, v)
 
 

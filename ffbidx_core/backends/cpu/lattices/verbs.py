@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ....model.records.batch import SpotBatch
-from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, TRIED, VECTORS, Octave, VectorScan
+from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, PAIRED, PAIRS, TRIED, VECTORS, Octave, VectorScan
 from ..threads import CpuThreads
 from .scan import UNROLLED, scan_directions
-from .triples import fit_triples, score_triples
+from .triples import fit_triples, score_pairs, score_thirds
 from .vectors import keep_distinct, refine_hits
 
 ROOM = 1 << 15
@@ -61,21 +61,25 @@ class CpuLattices(CpuThreads):
         cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
         scores = np.full((spots.n_frames, LATTICES), -np.inf)
         size = vectors.shape[1]
-        most = size * (size - 1) * (size - 2) // 6
+        n_pairs = min(size, PAIRED) * (min(size, PAIRED) - 1) // 2
 
         def task(first: int, last: int) -> None:
-            values, codes = np.empty(most, np.float32), np.empty(most, np.int32)
+            values, codes = np.empty(n_pairs, np.float32), np.empty(n_pairs, np.int32)
+            triple_values, triples = np.empty(PAIRS * size, np.float32), np.empty(PAIRS * size, np.int32)
             for f in range(first, last):
                 xyz = _spots_of(spots, f)
                 n, n_vectors = xyz.shape[1], int(np.any(vectors[f] != 0, axis=1).sum())
                 density, pair = np.empty((size, n)), np.empty(n)
-                found = score_triples(xyz, n, vectors[f], n_vectors, density, pair, values, codes)
-                best = _best(values[:found], TRIED)
+                found = score_pairs(xyz, n, vectors[f], n_vectors, density, values, codes)
+                pairs = codes[_best(values[:found], PAIRS)]
+                rank = np.full((size, size), len(pairs), np.int32)
+                found = score_thirds(n, vectors[f], n_vectors, pairs, density, pair, rank, triple_values, triples)
+                best = _best(triple_values[:found], TRIED)
                 fit_triples(
                     xyz,
                     n,
                     vectors[f],
-                    codes[best],
+                    triples[best],
                     np.empty((3, 3)),
                     np.empty((4, 3)),
                     np.empty(7),
