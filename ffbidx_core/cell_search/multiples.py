@@ -3,19 +3,59 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array
-from ..model.unknown.selling import voronoi_lengths
-from .verdict import Verdict, is_near
+from ..model.unknown.selling import reduced_cell, voronoi_lengths
+from .verdict import Judge, Verdict, is_near
 
 SHARE = 0.85
 """Share of the Miller indices on a sublattice above which the smaller cell is judged."""
 FEWEST = 20
 """Smallest number of indices for which sublattices are tested."""
 INDICES = (2, 3, 4)
+LARGER = 0.15
+"""Gain of evidence, as a share of that of the cell, above which a multiple is taken; for a small cell, a multiple can
+have a few per cent more evidence than the cell itself."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A part or a multiple of a cell, with its evidence.
+
+    Attributes
+    ----------
+    index : int
+        Volume relative to the cell: 2, 3, 4, or negative for the part of this index.
+    cell : (3, 3) float64
+        Reduced cell, rows a, b, c, angstrom; it is not learned.
+    gain : float
+        Evidence minus that of the cell on the same frames.
+    """
+
+    index: int
+    cell: PrimitiveCells
+    gain: float
+
+
+def rivals(verdict: Verdict, judge: Judge) -> list[Rival]:
+    """The best part and the best multiple of each index of the cell of a verdict, judged on the same frames."""
+    cells = [(-index, best_part(verdict, index)[0]) for index in INDICES]
+    cells += [(index, best_multiple(verdict, index)) for index in INDICES]
+    found = []
+    for index, cell in cells:
+        reduced = reduced_cell(cell)
+        found.append(Rival(index, reduced, judge.as_it_is(reduced, verdict).evidence - verdict.evidence))
+    return found
+
+
+def better_rival(verdict: Verdict, against: list[Rival]) -> Rival | None:
+    """The rival with the most evidence that is better than the cell of a verdict: a part, or by far a multiple."""
+    better = [each for each in against if each.gain > (0 if each.index < 0 else LARGER * verdict.evidence)]
+    return max(better, key=lambda each: each.gain, default=None)
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from ..nouns import counted
 from .found import Candidate, CellSearch, FoundCell, Multiple
 from .frames import Frames
 from .metric import Metric, settled_metric
-from .multiples import INDICES, best_multiple, best_part, is_related, smaller_cells
+from .multiples import Rival, better_rival, is_related, rivals, smaller_cells
 from .pool import Cluster, Pool
 from .symmetry import chosen, symmetries
 from .verdict import Judge, Verdict
@@ -41,6 +41,8 @@ RELATED = 0.02
 SMALLER = 0.85
 """A smaller cell on whose sublattice nearly all indices lie is taken if it has this share of the evidence; for a small
 cell, a multiple can have a few per cent more evidence than the cell itself."""
+CHANGES = 3
+"""Largest number of times that a cell is replaced by a part or multiple with more evidence."""
 EVIDENCE, HITS = 10.0, 3
 """Smallest evidence of a claim, and smallest number of frames with a crystal."""
 STRONG_SHARE, STRONG_SUPPORT, STRONG_FRAMES = 0.6, 5, 0.2
@@ -199,32 +201,37 @@ class _Climb:
 
     def described(self, claim: _Claim) -> FoundCell:
         """The cell of a claim, with its multiples, its metric and its symmetry."""
+        metric, others = self._settled(claim)
+        cell = reduced_cell(metric.verdict.cell)
+        table = symmetries(metric.verdict, metric.judge)
+        best = chosen(table)
+        apart = [each.evidence for each in self.candidates if not is_related(each.cell, cell, RELATED)]
+        return FoundCell(
+            cell,
+            best,
+            table,
+            [Multiple(each.index, each.gain) for each in others],
+            claim.candidate.support,
+            claim.candidate.n_searched,
+            max(apart, default=0.0),
+            claim.verdict.evidence,
+            self.frames.n_frames,
+            metric.shift,
+        )
+
+    def _settled(self, claim: _Claim) -> tuple[Metric, list[Rival]]:
+        """The metric of the cell of a claim, or of a part or multiple that is better, and its rivals."""
         metric = settled_metric(self.devices, self.frames, claim.verdict.cell, claim.verdict.share)
         for smaller in smaller_cells(metric.verdict):
             verdict = metric.judge(smaller, metric.verdict.frames)
             if verdict.evidence > SMALLER * metric.verdict.evidence:
                 metric = Metric(verdict, metric.judge, metric.shift)
                 break
-        cell = reduced_cell(metric.verdict.cell)
-        table = symmetries(metric.verdict, metric.judge)
-        best = chosen(table)
-        rivals = [each.evidence for each in self.candidates if not is_related(each.cell, cell, RELATED)]
-        return FoundCell(
-            cell,
-            best,
-            table,
-            self._multiples(table[0].verdict, metric.judge),
-            claim.candidate.support,
-            claim.candidate.n_searched,
-            max(rivals, default=0.0),
-            claim.verdict.evidence,
-            self.frames.n_frames,
-            metric.shift,
-        )
-
-    def _multiples(self, verdict: Verdict, judge: Judge) -> list[Multiple]:
-        """The best part and the best multiple of each index, with their evidence on the same frames."""
-        rivals = [(-index, best_part(verdict, index)[0]) for index in INDICES]
-        rivals += [(index, best_multiple(verdict, index)) for index in INDICES]
-        evidence = [judge.as_it_is(reduced_cell(rival), verdict).evidence for _, rival in rivals]
-        return [Multiple(index, each - verdict.evidence) for (index, _), each in zip(rivals, evidence, strict=True)]
+        others = rivals(metric.verdict, metric.judge)
+        for _ in range(CHANGES):
+            better = better_rival(metric.verdict, others)
+            if better is None:
+                break
+            metric = settled_metric(self.devices, self.frames, better.cell, metric.verdict.share)
+            others = rivals(metric.verdict, metric.judge)
+        return metric, others

@@ -1,10 +1,20 @@
 """Bravais types and conventional cells of metrics, parts and multiples of cells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ffbidx_core.cell_search.bravais import bravais
-from ffbidx_core.cell_search.multiples import best_multiple, best_part, is_related, smaller_cells, sublattices
+from ffbidx_core.cell_search.multiples import (
+    Rival,
+    best_multiple,
+    best_part,
+    better_rival,
+    is_related,
+    smaller_cells,
+    sublattices,
+)
 from ffbidx_core.cell_search.verdict import Verdict
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters, reciprocal
@@ -141,3 +151,12 @@ def test_the_true_cell_is_not_taken_for_too_large(rng):
     assert smaller_cells(verdict) == []
     assert best_part(verdict, 2)[1] < 0.65
     assert not is_related(primitive_of("cF"), truth, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("index", "gain", "is_taken"), [(-3, 142, True), (-2, -1, False), (2, 100, False), (2, 1064, True), (4, 200, True)]
+)
+def test_a_part_with_more_evidence_is_taken_and_a_multiple_with_far_more(index, gain, is_taken, rng):
+    verdict = replace(verdict_on(np.eye(3) * 40, np.eye(3) * 40, rng), evidence=900.0)
+    others = [Rival(3, np.eye(3), 50.0), Rival(index, np.eye(3), gain)]
+    assert (better_rival(verdict, others) is others[1]) is is_taken
