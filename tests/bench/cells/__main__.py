@@ -44,7 +44,7 @@ def main() -> int:
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for outcome in pool.imap_unordered(run, tasks):
             outcomes[outcome.row].append(outcome)
-            if outcome.note or outcome.wrong:
+            if outcome.wrong or (outcome.note and not ROWS[outcome.row].blank):
                 print(f"  {ROWS[outcome.row].name}: {outcome}", file=sys.stderr, flush=True)
             if time.monotonic() > deadline:
                 pool.terminate()

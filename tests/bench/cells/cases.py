@@ -18,6 +18,8 @@ from ffbidx_core.simulate import Scenario, simulate
 TYPES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")
 SMALL, MEDIUM, LARGE = (6.0, 30.0), (30.0, 110.0), (110.0, 280.0)
 FEW, USUAL, MANY = (8, 14), (15, 30), (40, 100)
+D_MIN = {SMALL: 1.0, MEDIUM: 3.0, LARGE: 4.0}
+"""Limit of resolution of the frames for each size of cell, angstrom."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,50 @@ class Row:
     blank: bool = False
 
 
+SIZES = (("6-30 A", SMALL), ("30-110 A", MEDIUM), ("110-280 A", LARGE))
+
+
+def _row(size: int, spots: tuple[int, int], false: float, frames: int = 100) -> Row:
+    """A row with lattices of a size, without errors of the run."""
+    name, axes = SIZES[size]
+    shown = f"{name}, {spots[0]}-{spots[1]} spots, {false:.0%} false"
+    return Row(shown + (f", {frames} frames" if frames != 100 else ""), axes, spots, false, frames)
+
+
+def _off(name: str, **settings: Any) -> Row:
+    """A row with medium cells and an error of the run."""
+    return Row(f"30-110 A, {name}", MEDIUM, USUAL, 0.25, settings=settings)
+
+
+def _blank(size: int, spots: tuple[int, int], frames: int = 60) -> Row:
+    """A row of random spots up to the resolution of a size of cell."""
+    name = f"blank, {spots[0]}-{spots[1]} spots, {frames} frames, to {D_MIN[SIZES[size][1]]:g} A"
+    return Row(name, SIZES[size][1], spots, 1.0, frames, blank=True)
+
+
 ROWS = (
     *(
-        Row(f"{name}, {spots[0]}-{spots[1]} spots, {false:.0%} false", axes, spots, false)
-        for spots, false in ((FEW, 0.25), (USUAL, 0.25), (USUAL, 0.5), (MANY, 0.5))
-        for name, axes in (("6-30 A", SMALL), ("30-110 A", MEDIUM), ("110-280 A", LARGE))
+        _row(size, spots, false)
+        for spots in (FEW, USUAL, MANY)
+        for false in ((0.25,) if spots == FEW else (0.25, 0.5))
+        for size in (0, 1, 2)
     ),
-    Row("30-110 A, 8-14 spots, 50% false, 500 frames", MEDIUM, FEW, 0.5, 500),
+    _row(1, USUAL, 0.25, 60),
+    _row(1, USUAL, 0.5, 200),
+    _row(2, USUAL, 0.5, 200),
+    *(_row(size, FEW, 0.5, 500) for size in (0, 1, 2)),
     Row("30-110 A, two lattices a frame", MEDIUM, (30, 60), 0.25, settings={"lattices": (2, 2)}),
     Row("30-110 A, 70:30 mixture", MEDIUM, USUAL, 0.25, 200, second=0.3),
     Row("30-110 A, 80:20 mixture", MEDIUM, USUAL, 0.25, 200, second=0.2),
-    Row("30-110 A, beam off by 2 and 1 px", MEDIUM, USUAL, 0.25, settings={"beam_centre_error": (2.0, 1.0)}),
-    Row("30-110 A, distance off by 1%", MEDIUM, USUAL, 0.25, settings={"distance_error": 0.01}),
-    Row("30-110 A, cells scatter by 0.5%", MEDIUM, USUAL, 0.25, settings={"cell_spread": 0.005, "angle_spread": 0.2}),
-    Row("blank, 8-14 spots", MEDIUM, FEW, 1.0, 60, blank=True),
-    Row("blank, 40-100 spots", MEDIUM, MANY, 1.0, 60, blank=True),
+    _off("beam off by 1 px", beam_centre_error=(0.8, 0.6)),
+    _off("beam off by 2 and 1 px", beam_centre_error=(2.0, 1.0)),
+    _off("beam off by 5 px", beam_centre_error=(4.0, 3.0)),
+    _off("distance off by 1%", distance_error=0.01),
+    _off("distance off by 2%", distance_error=0.02),
+    _off("cells scatter by 0.5%", cell_spread=0.005, angle_spread=0.2),
+    *(_blank(size, spots) for spots in (FEW, USUAL, MANY) for size in (0, 1, 2)),
+    _blank(1, USUAL, 300),
+    _blank(1, FEW, 300),
 )
 
 
@@ -119,7 +150,7 @@ def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, s
         centring=centring,
         n_spots=row.spots,
         false_share=(row.false, row.false),
-        d_min=1.0 if small else 4.0 if large else 3.0,
+        d_min=D_MIN[row.axes],
         spot_radius=0.0005 if large else 0.0015,
         distance=100.0 if small else 200.0,
         lattices=(0, 0) if row.blank else (1, 1),

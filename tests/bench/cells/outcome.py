@@ -56,11 +56,13 @@ def run(task: tuple[int, str, int, bool]) -> Outcome:
     search = find_cells(frames, devices, most_cells=2 if row.second else 1)
     seconds = time.process_time() - start
     scale = "distance_error" in row.settings
-    right = [[is_right(cell.primitive, true, scale) for _, true in truth] for cell in search.cells]
+    right = [[is_right(cell.symmetry.lattice.primitive, true, scale) for _, true in truth] for cell in search.cells]
     found = bool(truth) and all(any(each[k] for each in right) for k in range(len(truth)))
     wrong = sum(not any(each) for each in right)
     three, joint = single_frames(frames, truth[0][1]) if beside and len(truth) == 1 else (False, False)
-    note = "" if found and _typed(search, truth, right) else f"{code} {truth and cell_parameters(truth[0][1]).round(1)}"
+    wanted = ", ".join(f"{code} {cell_parameters(cell).round(1)}" for code, cell in truth)
+    shown = ", ".join(f"{c.symmetry.lattice.code} {cell_parameters(c.primitive).round(1)}" for c in search.cells)
+    note = "" if found and _typed(search, truth, right) else f"seed {seed}: {wanted}; found: {shown}"
     return Outcome(number, found, found and _typed(search, truth, right), wrong, seconds, three, joint, note)
 
 
