@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..shared import OnHost
 
-FEWEST_PER_TASK, MOST_PER_TASK = 4, 32
+FEWEST_PER_TASK, MOST_PER_TASK = 16, 32
 """Number of frames that a thread takes at a time: enough to hide the overhead, few enough for an even distribution."""
 
 
