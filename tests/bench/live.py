@@ -22,9 +22,10 @@ import zmq
 
 from ffbidx_core.live.dialects import own
 from ffbidx_core.live.messages import Frame
-from ffbidx_core.simulate import Scenario, simulate, write_frames
+from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from tests.bench import record
 from tests.helpers.calls import start
+from tests.helpers.live.load import delays_under_load
 
 CELL = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 STILLS = 512
@@ -48,7 +49,8 @@ class Served:
         self.address = f"ipc://{folder}/in"
         before = os.sched_getaffinity(0)
         if cores is not None:
-            os.sched_setaffinity(0, sorted(before)[:cores])
+            # Processors with adjacent numbers are often two threads of one core.
+            os.sched_setaffinity(0, sorted(before)[:: len(before) // cores][:cores])
         cell = ",".join(f"{v:g}" for v in CELL)
         self.process = start("serve", "--bind", self.address, "--cell", cell, *arguments)
         os.sched_setaffinity(0, before)
@@ -69,25 +71,20 @@ class Served:
         self.process.communicate(timeout=120)
 
 
-def delays(path: Path, folder: Path, rate: float, seconds: float, cores: int | None, arguments: list[str]) -> dict:
-    """The delays that `ffbidx replay` measures at a rate, after the frames from which the cell is learned."""
-    server = Served(folder, *arguments, cores=cores)
+def delays(
+    stills: SimulatedFrames, folder: Path, rate: float, seconds: float, cores: int | None, options: list[str]
+) -> dict:
+    """The delays at a rate, without the frames from which the cell is learned."""
+    server = Served(folder, *options, cores=cores)
     try:
-        # The compilation with the first frames and the learning are not measured.
-        _replay(path, server.address, 100, 300, "warm")
+        # The run goes on with the learned cell.
+        run = {"run": "timed"}
+        delays_under_load(server.address, stills.spots, stills.offsets, rate=100, n_frames=300, **run)
         time.sleep(3)
-        return _replay(path, server.address, rate, int(rate * seconds), "timed")
+        n_frames = int(rate * seconds)
+        return delays_under_load(server.address, stills.spots, stills.offsets, rate=rate, n_frames=n_frames, **run)
     finally:
         server.end()
-
-
-def _replay(path: Path, address: str, rate: float, frames: int, run: str) -> dict:
-    repeat = -(-frames // STILLS)
-    arguments = ("--rate", rate, "--repeat", repeat, "--max-frames", frames, "--run", run, "--json", "-q")
-    out, err = start("replay", path, "--to", address, *arguments).communicate(timeout=300)
-    if not out:
-        raise SystemExit(err)
-    return json.loads(out)
 
 
 @dataclass
@@ -167,11 +164,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scenario = Scenario(cells=(CELL,), n_spots=(options.spots,) * 2, lattices=(1, 1))
-        path = folder / "stills.h5"
-        if options.rates:
-            write_frames(str(path), simulate(scenario, STILLS, 1))
+        stills = simulate(scenario, STILLS, 1) if options.rates else None
         for rate in options.rates:
-            row = delays(path, folder, rate, options.seconds, options.cores, options.serve.split())
+            row = delays(stills, folder, rate, options.seconds, options.cores, options.serve.split())
             rows.append(
                 {
                     "where": options.serve or "cpu",
