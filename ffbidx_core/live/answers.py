@@ -1,12 +1,15 @@
-"""The answers to frames, as dictionaries that every dialect can carry."""
+"""The answers to frames: a batch of them as columns, and each as a dictionary that every dialect can carry."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.cell import cell_parameters
 from ..model.records.frame import FrameStatus
@@ -15,54 +18,115 @@ from ..run.outcome import BatchFound
 from .messages import Frame
 
 Answer = dict[str, Any]
+_STATUS = {status.value: status.name.lower() for status in FrameStatus}
+_REASON = {reason.value: reason.name.lower() if reason.value else "" for reason in FrameReason}
 
 
-def answers_of(found: BatchFound, frames: Sequence[Frame], run: str, since: Sequence[float]) -> list[Answer]:
-    """The answer to each frame of a batch.
+@dataclass(frozen=True)
+class BatchAnswers:
+    """The answers to the F frames of a batch, with k crystals, as columns that another process can turn into messages.
 
-    Parameters
+    Attributes
     ----------
-    found
-        The results of the batch.
-    frames
-        The frames of the batch as they came.
-    run
+    run : str
         Name of the run.
-    since
-        Time of arrival of each frame, seconds of `time.perf_counter`.
+    frames : list of (int, str, float or None), F
+        Number, name, and time of sending of each frame.
+    status, reasons, n_spots : (F,)
+        Outcome of each frame, as in the results.
+    milliseconds : (F,) float64
+        Time from the arrival of each frame to its answer.
+    offsets : (F + 1,) int64
+        Frame f has the crystals offsets[f]:offsets[f + 1].
+    cells : (k, 3, 3) float32
+        Oriented cells, rows a, b, c, angstrom.
+    n_indexed, rmsd, log10_false, resolution : (k,)
+        Measures of the crystals, as in the results.
+    dropped : int
+        Number of frames that the server has dropped so far.
     """
-    result, now = found.result, time.perf_counter()
-    cells = result.cells[result.crystals]
-    columns = {
-        "cell": np.asarray(cells, np.float64).round(5).tolist(),
-        "parameters": np.asarray(cell_parameters(cells), np.float64).round(4).tolist(),
-        "n_indexed": result.n_indexed.tolist(),
-        "rmsd": result.rmsd.astype(np.float64).tolist(),
-        "log10_false": _or_none(result.log10_false),
-        "resolution": _or_none(result.resolution),
-    }
-    crystals = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    offsets, reasons, status = result.crystal_offsets.tolist(), result.reason.tolist(), found.status.tolist()
-    return [
-        {
-            "type": "answer",
-            "run": run,
-            "number": frame.number,
-            "name": frame.name,
-            "status": FrameStatus(status[f]).name.lower(),
-            "reason": FrameReason(reasons[f]).name.lower() if reasons[f] else "",
-            "n_spots": int(found.batch.n_spots[f]),
-            "crystals": crystals[offsets[f] : offsets[f + 1]],
-            "milliseconds": round(1e3 * (now - since[f]), 3),
-            "sent": frame.sent,
+
+    run: str
+    frames: list[tuple[int, str, float | None]]
+    status: NDArray[np.uint8]
+    reasons: NDArray[np.uint8]
+    n_spots: NDArray[np.int32]
+    milliseconds: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    cells: NDArray[np.float32]
+    n_indexed: NDArray[np.int32]
+    rmsd: NDArray[np.float32]
+    log10_false: NDArray[np.float32]
+    resolution: NDArray[np.float32]
+    dropped: int
+
+    @classmethod
+    def of(cls, found: BatchFound, frames: Sequence[Frame], run: str, since: Sequence[float], dropped: int) -> Self:
+        """The answers to the frames of a batch, from its results.
+
+        Parameters
+        ----------
+        since
+            Time of arrival of each frame, seconds of `time.perf_counter`.
+        """
+        result = found.result
+        return cls(
+            run,
+            [(frame.number, frame.name, frame.sent) for frame in frames],
+            found.status,
+            result.reason,
+            found.batch.n_spots,
+            1e3 * (time.perf_counter() - np.array(since)),
+            result.crystal_offsets,
+            result.cells[result.crystals],
+            result.n_indexed,
+            result.rmsd,
+            result.log10_false,
+            result.resolution,
+            dropped,
+        )
+
+    def answers(self) -> list[Answer]:
+        """The answer to each frame."""
+        columns = {
+            "cell": self.cells.astype(np.float64).round(5).tolist(),
+            "parameters": cell_parameters(self.cells).round(4).tolist(),
+            "n_indexed": self.n_indexed.tolist(),
+            "rmsd": self.rmsd.astype(np.float64).tolist(),
+            "log10_false": _or_none(self.log10_false),
+            "resolution": _or_none(self.resolution),
         }
-        for f, frame in enumerate(frames)
-    ]
+        crystals = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        offsets = self.offsets.tolist()
+        rows = zip(
+            self.frames,
+            self.status.tolist(),
+            self.reasons.tolist(),
+            self.n_spots.tolist(),
+            self.milliseconds.round(3).tolist(),
+            strict=True,
+        )
+        return [
+            {
+                "type": "answer",
+                "run": self.run,
+                "number": number,
+                "name": name,
+                "status": _STATUS[status],
+                "reason": _REASON[reason],
+                "n_spots": n_spots,
+                "crystals": crystals[offsets[f] : offsets[f + 1]],
+                "milliseconds": milliseconds,
+                "sent": sent,
+                "dropped": self.dropped,
+            }
+            for f, ((number, name, sent), status, reason, n_spots, milliseconds) in enumerate(rows)
+        ]
 
 
 def _or_none(values: np.ndarray) -> list[float | None]:
     """The numbers with None for nan, which JSON does not have."""
-    return [value if np.isfinite(value) else None for value in values.astype(np.float64).tolist()]
+    return [value if math.isfinite(value) else None for value in values.astype(np.float64).tolist()]
 
 
 def error_answer(message: str, sent: float | None = None) -> Answer:

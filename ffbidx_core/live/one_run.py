@@ -28,7 +28,7 @@ from ..run.request import input_cells_of
 from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store
 from ..write.formats.names import RESULTS_FILE
-from .answers import Answer, answers_of
+from .answers import BatchAnswers
 from .drift import Drift
 from .frames import Placing
 from .keeper import Keeper
@@ -159,8 +159,8 @@ class OneRun:
         number = self.n_frames + k if frame.number < 0 else frame.number
         return dataclasses.replace(frame, number=number, name=frame.name or str(number))
 
-    def index(self, frames: Sequence[Frame], placing: Placing, since: Sequence[float]) -> list[Answer]:
-        """Index frames returned by `named`, and return their answers."""
+    def index(self, frames: Sequence[Frame], placing: Placing, since: Sequence[float], dropped: int) -> BatchAnswers:
+        """Index frames returned by `named`, and return their answers; the last two parameters go into these."""
         if (lessons := self._learner.finished()) is not None:
             self._use(lessons, frames[0])
         if not self._used or self._used[-1].cells is not self._job.cells:
@@ -176,7 +176,7 @@ class OneRun:
         self._drift.add(block, cells, result)
         if self._keeper is not None:
             self._keeper.put(found)
-        return answers_of(found, frames, self.name, since)
+        return BatchAnswers.of(found, frames, self.name, since, dropped)
 
     def _use(self, lessons: Lessons, first: Frame) -> None:
         """Use the result of learning, from this frame on."""

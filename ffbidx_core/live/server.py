@@ -152,7 +152,7 @@ class Server:
         rng = np.random.default_rng(0)
         for n in _WARM_UP:
             frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
-            plain.index(frames, self._placing, [0.0] * n)
+            plain.index(frames, self._placing, [0.0] * n, 0)
         plain.finish(complete=False)
 
     def _learning_devices(self) -> Devices:
@@ -219,11 +219,10 @@ class Server:
             good.append(item)
         if not frames:
             return None
-        answers = run.index(frames, self._placing, [item.at for item in good])
         assert self.door is not None
-        dropped = self.door.dropped
-        for item, answer in zip(good, answers, strict=True):
-            item.answer(answer | {"dropped": dropped})
+        answers = run.index(frames, self._placing, [item.at for item in good], self.door.dropped)
+        self.door.answer_batch(good, answers)
+        self._flush()
         self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)
         for problem in run.account.progress(0.0).problems:

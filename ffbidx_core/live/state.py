@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -11,12 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .answers import Answer
+from ..model.cell import Array, cell_parameters
+from ..model.records.reason import FrameReason
+from .answers import BatchAnswers
 
 SECONDS = 60
 """Number of seconds that are shown."""
 MOST_SAMPLES = 4096
 """Number of newest answers of the last minute whose delays, cells and resolutions are kept."""
+MOST_OF_A_BATCH = 64
+"""About the largest number of crystals of a batch whose cells and resolutions are kept."""
 
 
 @dataclass
@@ -40,7 +45,7 @@ class LiveState:
         self._seconds: deque[Second] = deque(maxlen=SECONDS + 1)
         self._whole = Second(0)
         self._delays: deque[tuple[float, float]] = deque(maxlen=MOST_SAMPLES)
-        self._crystals: deque[tuple[float, list[float], float | None]] = deque(maxlen=MOST_SAMPLES)
+        self._crystals: deque[tuple[float, Array, float]] = deque(maxlen=MOST_SAMPLES)
         self._started = time.time()
         self._beam_left: tuple[float, float] | None = None
         self._run, self._notes, self._beam, self._waiting = "", deque[str](maxlen=5), (0.0, 0.0), 0
@@ -52,22 +57,24 @@ class LiveState:
             self._seconds.append(Second(second))
         return self._seconds[-1], self._whole
 
-    def answered(self, answers: Sequence[Answer], waiting: int) -> None:
+    def answered(self, answers: BatchAnswers, waiting: int) -> None:
         """Count the answers of a batch; `waiting` frames are still to be computed."""
         now = time.time()
+        counted = np.bincount(answers.reasons).tolist()
+        reasons = {FrameReason(k).name.lower() if k else "indexed": n for k, n in enumerate(counted) if n}
+        sampled = slice(None, None, max(1, len(answers.cells) // MOST_OF_A_BATCH))
+        parameters = cell_parameters(answers.cells[sampled])
         with self._lock:
             self._waiting = waiting
             for counts in self._now():
-                counts.frames += len(answers)
-                for answer in answers:
-                    found = answer["crystals"]
-                    counts.indexed += bool(found)
-                    counts.crystals += len(found)
-                    reason = answer["reason"] or "indexed"
-                    counts.reasons[reason] = counts.reasons.get(reason, 0) + 1
-            for answer in answers:
-                self._delays.append((now, answer["milliseconds"]))
-                self._crystals.extend((now, each["parameters"], each["resolution"]) for each in answer["crystals"][:1])
+                counts.frames += len(answers.frames)
+                counts.indexed += int((np.diff(answers.offsets) > 0).sum())
+                counts.crystals += len(answers.cells)
+                for name, n in reasons.items():
+                    counts.reasons[name] = counts.reasons.get(name, 0) + n
+            self._delays.extend((now, delay) for delay in answers.milliseconds.tolist())
+            resolution = answers.resolution[sampled].astype(float).tolist()
+            self._crystals.extend((now, *each) for each in zip(parameters, resolution, strict=True))
 
     def dropped(self) -> None:
         """Count a frame that was dropped."""
@@ -119,7 +126,7 @@ class LiveState:
             }
         shown["delay"] = None if not len(delays) else _percentiles(delays)
         shown["cell"] = None if not crystals else np.median([cell for cell, _ in crystals], axis=0).round(2).tolist()
-        limits = [resolution for _, resolution in crystals if resolution is not None]
+        limits = [resolution for _, resolution in crystals if math.isfinite(resolution)]
         shown["resolution"] = round(float(np.median(limits)), 2) if limits else None
         return shown
 

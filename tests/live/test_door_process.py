@@ -51,7 +51,7 @@ def serve_one_frame_and_kill_the_sockets(output):
     with serving(output=output) as server, Client(server) as client:
         client.send(message(0, "r"))
         client.answers(1)
-        os.kill(server.door.process_id, signal.SIGKILL)
+        os.kill(server.door.process_ids[0], signal.SIGKILL)
         # The server notices the end of the connection at once, unless it is told to stop first.
         time.sleep(0.5)
 
@@ -67,11 +67,13 @@ def test_a_server_whose_sockets_died_ends_with_a_message_and_keeps_its_results(t
 def test_the_process_outlives_signals_and_ends_with_its_server(tmp_path):
     door = opened(bind=f"ipc://{tmp_path}/in")
     for number in (signal.SIGINT, signal.SIGTERM):
-        os.kill(door.process_id, number)
+        for each in door.process_ids:
+            os.kill(each, number)
     assert door.take(1, 0.0, 0.05) == []
     door.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(door.process_id, 0)
+    for each in door.process_ids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(each, 0)
 
 
 def test_an_address_that_cannot_be_used_is_an_error_with_its_option(tmp_path):

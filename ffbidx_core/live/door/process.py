@@ -1,67 +1,27 @@
-"""A door whose sockets are used by a process of its own.
+"""A door whose sockets are used by processes of their own.
 
 A thread of the server's process has to wait for the interpreter's lock while a computation on a GPU is prepared, and
-that preparation for the thread; with thousands of frames a second both become late.
+that preparation for the thread; with thousands of frames a second both become late. Therefore one process receives and
+decodes, and another one makes the messages of the answers and publishes them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
-import math
-import multiprocessing
-import signal
-import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from ...errors import FfbidxError
-from ..answers import Answer
-from ..messages import Message
+from ..answers import Answer, BatchAnswers
 from .addresses import Addresses
-from .sockets import Encoded, Sockets
-from .steady import steady
-from .waiting import Origin, Received, Waiting
-
-START_SECONDS = 60.0
-"""Longest time in seconds in which the process starts."""
-CLOSE_SECONDS = 5.0
-"""Longest time in seconds in which the process sends the last answers."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A request for the next messages, with the parameters of `Waiting.take`."""
-
-    most: int
-    delay: float
-    timeout: float
-
-
-@dataclass(frozen=True)
-class Handed:
-    """The next messages.
-
-    Attributes
-    ----------
-    messages : list of (Message, Origin, float)
-        The messages with their origins and times of arrival, seconds of `time.perf_counter`.
-    n_waiting : int
-        Number of frames that still wait.
-    dropped, errors : int
-        Number of frames that were dropped so far, and of messages that could not be used.
-    """
-
-    messages: list[tuple[Message | None, Origin, float]]
-    n_waiting: int
-    dropped: int
-    errors: int
+from .child import START_SECONDS, Child, Handed, Wish, publish_answers, receive_messages
+from .publisher import Encoded
+from .waiting import Origin, Received
 
 
 class DoorProcess:
-    """A door whose sockets are used by a process of its own; see `Sockets` for the parameters.
+    """A door whose sockets are used by processes of their own; see `Sockets` for the parameters.
 
     Parameters
     ----------
@@ -72,8 +32,8 @@ class DoorProcess:
     ----------
     bound : dict
         The actual address of each of `bind`, `reply`, `publish`.
-    process_id : int
-        Number of the process.
+    process_ids : list of int
+        Numbers of the processes.
     dropped, n_waiting : int
         Number of frames that were dropped so far, and that wait, when the last messages were handed over.
     """
@@ -90,124 +50,64 @@ class DoorProcess:
     ) -> None:
         self._on_drop, self._on_error = on_drop, on_error
         self.dropped = self.n_waiting = self._errors = 0
-        self._outbox: deque[Encoded] = deque()
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=attend, args=(theirs, addresses, queue, dialect, keys), name="ffbidx sockets", daemon=True
-        )
-        self._process.start()
-        self.process_id = self._process.pid or 0
-        theirs.close()
+        self._replies, self._published = list[Encoded](), list[Encoded | BatchAnswers]()
+        sources = dataclasses.replace(addresses, publish="")
+        self._receiver = Child(receive_messages, sources, queue, dialect, keys)
+        self._publisher = Child(publish_answers, addresses.publish, keys) if addresses.publish else None
+        self._children = [child for child in (self._publisher, self._receiver) if child is not None]
+        self.process_ids = [child.process_id for child in self._children]
+        self.bound: dict[str, str] = {}
         try:
-            greeting = self._receive(START_SECONDS)
+            for child in reversed(self._children):
+                self.bound |= child.greet()
         except FfbidxError:
-            self._process.terminate()
+            self.close()
             raise
-        if isinstance(greeting, FfbidxError):
-            self._process.join()
-            raise greeting
-        self.bound: dict[str, str] = greeting
-
-    def _receive(self, timeout: float) -> Any:
-        try:
-            if self._connection.poll(timeout):
-                return self._connection.recv()
-        except (EOFError, OSError):
-            raise FfbidxError("the process of the sockets has ended; the server ends, too") from None
-        raise FfbidxError("the process of the sockets does not answer; the server ends")
 
     def take(self, most: int, delay: float, timeout: float) -> list[Received]:
         """The next messages; see `Waiting.take`."""
-        self._connection.send(Wish(most, delay, timeout))
-        handed: Handed = self._receive(timeout + START_SECONDS)
+        self._receiver.send(Wish(most, delay, timeout))
+        handed: Handed = self._receiver.receive(timeout + START_SECONDS)
+        if self._publisher is not None:
+            self._publisher.check()
         for _ in range(handed.dropped - self.dropped):
             self._on_drop()
         for _ in range(handed.errors - self._errors):
             self._on_error()
         self.dropped, self._errors, self.n_waiting = handed.dropped, handed.errors, handed.n_waiting
+        self._published += handed.answers
         return [
             Received(message, functools.partial(self._answer, origin), origin, at)
             for message, origin, at in handed.messages
         ]
 
     def _answer(self, origin: Origin, answer: Answer) -> None:
-        self._outbox.append(Encoded.of(answer, origin))
+        encoded = Encoded.of(answer, origin)
+        self._published.append(encoded)
+        if origin.client is not None:
+            self._replies.append(encoded.reply_only)
+
+    def answer_batch(self, items: Sequence[Received], answers: BatchAnswers) -> None:
+        """Answer the frames of a batch."""
+        self._published.append(answers)
+        if any(item.origin.client is not None for item in items):
+            for item, answer in zip(items, answers.answers(), strict=True):
+                if item.origin.client is not None:
+                    self._replies.append(Encoded.of(answer, item.origin).reply_only)
 
     def flush(self) -> None:
-        """Hand the waiting answers to the process, which sends them."""
-        if self._outbox:
-            answers, self._outbox = list(self._outbox), deque()
-            self._connection.send(answers)
+        """Hand the waiting answers to the processes, which send them."""
+        replies, self._replies = self._replies, []
+        if replies:
+            self._receiver.send(replies)
+        published, self._published = self._published, []
+        if published and self._publisher is not None:
+            self._publisher.send(published)
 
     def close(self) -> None:
-        """Make the process send the waiting answers, and close all sockets."""
-        try:
+        """Make the processes send the waiting answers, and close all sockets."""
+        with contextlib.suppress(FfbidxError):
+            # A process may have ended before.
             self.flush()
-            self._connection.close()
-        except OSError:
-            # The process has ended before.
-            pass
-        self._process.join(CLOSE_SECONDS)
-        self._process.terminate()
-        self._process.join()
-
-
-def attend(connection: Connection, addresses: Addresses, queue: int, dialect: str, keys: str) -> None:
-    """Use the sockets until the server closes its end of the connection; this is all that the process does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # The server, which gets these too, closes the connection once all answers are sent.
-        signal.signal(number, signal.SIG_IGN)
-    waiting, errors = Waiting(queue), Counter()
-    try:
-        sockets = Sockets(addresses, waiting, dialect=dialect, keys=keys, on_drop=lambda: None, on_error=errors.add)
-    except FfbidxError as error:
-        connection.send(error)
-        return
-    connection.send(sockets.bound)
-    try:
-        with steady():
-            _attend(connection, sockets, waiting, errors)
-    except (EOFError, OSError):
-        sockets.close()
-
-
-def _attend(connection: Connection, sockets: Sockets, waiting: Waiting, errors: Counter) -> None:
-    sockets.watch(connection.fileno())
-    wish, until = None, 0.0
-    while True:
-        left = math.inf
-        if wish is not None:
-            due = waiting.due(wish.most, wish.delay)
-            left = until - time.perf_counter() if due is None else due
-        # Whole milliseconds are rounded down, because a poll that ends late would delay the batch.
-        ready = sockets.receive(-1 if left == math.inf else int(1e3 * max(0.0, left)))
-        sockets.send()
-        if connection.fileno() in ready:
-            said = connection.recv()
-            if isinstance(said, Wish):
-                wish, until = said, time.perf_counter() + said.timeout
-            else:
-                sockets.outbox.extend(said)
-                sockets.send()
-        if wish is not None and _is_due(wish, waiting, until):
-            taken = waiting.take(wish.most, 0.0, 0.0)
-            messages = [(item.message, item.origin, item.at) for item in taken]
-            connection.send(Handed(messages, len(waiting), waiting.dropped, errors.n))
-            wish = None
-
-
-def _is_due(wish: Wish, waiting: Waiting, until: float) -> bool:
-    due = waiting.due(wish.most, wish.delay)
-    return due == 0 or (due is None and time.perf_counter() >= until)
-
-
-class Counter:
-    """A count that functions without a result can raise."""
-
-    def __init__(self) -> None:
-        self.n = 0
-
-    def add(self) -> None:
-        """Count one more."""
-        self.n += 1
+        for child in self._children:
+            child.close()

@@ -5,51 +5,22 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import zmq
 import zmq.auth
 
 from ...errors import UsageError
 from ..answers import Answer, drop_answer, error_answer
-from ..dialects import DIALECTS, decoded, own
-from ..messages import LARGEST_MESSAGE, Frame, MessageError
+from ..dialects import decoded
+from ..messages import Frame, MessageError
 from .addresses import Addresses
-from .keys import authenticator, use_server_keys
+from .keys import authenticator
+from .publisher import Encoded, Publisher, bound, new_socket
 from .waiting import Origin, Received, Waiting
 
 AT_ONCE = 256
 """Number of messages that are taken from one socket before the other sockets have their turn."""
-MOST_ANSWERS = 10_000
-"""Number of answers that wait for a slow reader; it loses further ones, and sees this by the sequence numbers."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An answer as bytes.
-
-    Attributes
-    ----------
-    topic, published : bytes
-        The topic and the bytes for all readers, which lack the sequence number.
-    client : bytes or None
-        Address of the client that waits for a reply; None if there is none.
-    reply : bytes
-        The bytes for this client, in the dialect of its message.
-    """
-
-    topic: bytes
-    published: bytes
-    client: bytes | None
-    reply: bytes
-
-    @classmethod
-    def of(cls, answer: Answer, origin: Origin) -> Self:
-        """The bytes of an answer to a message that came from `origin`."""
-        topic = (answer["run"] if answer["type"] == "answer" else answer["type"]) or "run"
-        reply = b"" if origin.client is None else DIALECTS[origin.dialect].encode_answer(answer)
-        return cls(topic.encode(), own.encode_answer(answer), origin.client, reply)
 
 
 class Sockets:
@@ -74,6 +45,8 @@ class Sockets:
         The actual address of each of `bind`, `reply`, `publish`.
     outbox : deque of Encoded
         The answers that `send` sends.
+    publisher : Publisher or None
+        The socket for all readers; None if there is no address for it.
     """
 
     def __init__(
@@ -89,19 +62,18 @@ class Sockets:
         self._waiting, self._dialect, self._on_drop, self._on_error = waiting, dialect, on_drop, on_error
         self._context = zmq.Context()
         self._auth = authenticator(self._context, keys) if keys else None
-        self._keys, self._sources, self._sequence = keys, list[Any](), 0
+        self._keys, self._sources = keys, list[Any]()
         self._poller = zmq.Poller()
         self.outbox: deque[Encoded] = deque()
         self.bound: dict[str, str] = {}
         try:
             self._open(addresses)
-        except zmq.ZMQError as error:
+        except BaseException:
             self._context.destroy(linger=0)
-            raise UsageError(f"{self._at_hand}: {error}") from None
+            raise
 
     def _open(self, addresses: Addresses) -> None:
-        self._at_hand = ""
-        self._router = self._publisher = None
+        self._router = self.publisher = None
         if addresses.bind:
             self._sources.append(self._bound("bind", zmq.PULL, addresses.bind))
         for address in addresses.connect:
@@ -114,31 +86,21 @@ class Sockets:
             self._router = self._bound("reply", zmq.ROUTER, addresses.reply)
             self._sources.append(self._router)
         if addresses.publish:
-            self._publisher = self._bound("publish", zmq.PUB, addresses.publish)
+            self.publisher = Publisher(self._context, addresses.publish, self._keys)
+            self.bound["publish"] = self.publisher.bound
         for socket in self._sources:
             self._poller.register(socket, zmq.POLLIN)
 
-    def _socket(self, kind: int) -> Any:
-        socket = self._context.socket(kind)
-        socket.setsockopt(zmq.LINGER, 500)
-        socket.setsockopt(zmq.SNDHWM, MOST_ANSWERS)
-        # A larger message ends its connection.
-        socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        return socket
-
     def _bound(self, name: str, kind: int, address: str) -> Any:
-        self._at_hand = f"--{name} {address}"
-        socket = self._socket(kind)
-        if self._keys:
-            use_server_keys(socket, self._keys)
-        socket.bind(address)
-        self.bound[name] = socket.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\0").decode()
+        socket, self.bound[name] = bound(self._context, name, kind, address, self._keys)
         return socket
 
     def _connected(self, kind: int, address: str) -> Any:
-        self._at_hand = address
-        socket = self._socket(kind)
-        socket.connect(address)
+        socket = new_socket(self._context, kind)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise UsageError(f"{address}: {error}") from None
         return socket
 
     def pair(self) -> tuple[Any, Any]:
@@ -198,24 +160,27 @@ class Sockets:
         """Add an answer to the outbox, from any thread."""
         self.outbox.append(Encoded.of(answer, origin))
 
-    def send(self) -> None:
-        """Send the answers in the outbox."""
+    def send(self) -> list[Encoded]:
+        """Send the answers in the outbox, and return those that are still to be published by another process."""
+        left = []
         while self.outbox:
             encoded = self.outbox.popleft()
             if encoded.client is not None and self._router is not None:
-                self._send(self._router, encoded.client, b"", encoded.reply)
-            if self._publisher is not None:
-                self._sequence += 1
-                data = own.with_field(encoded.published, "sequence", self._sequence)
-                self._send(self._publisher, encoded.topic, data)
+                self._reply(encoded.client, encoded.reply)
+            if not encoded.published:
+                continue
+            if self.publisher is not None:
+                self.publisher.publish(encoded.topic, encoded.published)
+            else:
+                left.append(encoded)
+        return left
 
-    def _send(self, socket: Any, *parts: bytes) -> None:
+    def _reply(self, client: bytes, data: bytes) -> None:
+        assert self._router is not None
         try:
-            for part in parts[:-1]:
-                socket.send(part, zmq.NOBLOCK | zmq.SNDMORE)
-            socket.send(parts[-1], zmq.NOBLOCK)
+            self._router.send_multipart([client, b"", data], zmq.NOBLOCK)
         except zmq.ZMQError:
-            # The reader has gone, or is so slow that its queue is full.
+            # The client has gone, or is so slow that its queue is full.
             self._on_error()
 
     def close(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import zmq
 
+from ..answers import BatchAnswers
 from .addresses import Addresses
 from .sockets import Sockets
 from .waiting import Received, Waiting
@@ -58,6 +59,11 @@ class DoorThread:
     def take(self, most: int, delay: float, timeout: float) -> list[Received]:
         """The next messages; see `Waiting.take`."""
         return self.waiting.take(most, delay, timeout)
+
+    def answer_batch(self, items: Sequence[Received], answers: BatchAnswers) -> None:
+        """Answer the frames of a batch."""
+        for item, answer in zip(items, answers.answers(), strict=True):
+            item.answer(answer)
 
     def flush(self) -> None:
         """Make the thread send the waiting answers now."""

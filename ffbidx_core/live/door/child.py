@@ -1,0 +1,232 @@
+"""Processes of a door, and what they do until the server closes its end of the connection."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import zmq
+
+from ...errors import FfbidxError
+from ..answers import BatchAnswers
+from ..dialects import own
+from ..messages import Message
+from .addresses import Addresses
+from .keys import authenticator
+from .publisher import Encoded, Publisher
+from .sockets import Sockets
+from .steady import steady
+from .waiting import Origin, Waiting
+
+START_SECONDS = 60.0
+"""Longest time in seconds in which a process starts, and in which it answers."""
+CLOSE_SECONDS = 5.0
+"""Longest time in seconds in which a process sends the last answers."""
+
+
+class Child:
+    """A process, and the server's end of the connection to it.
+
+    Parameters
+    ----------
+    work
+        Function of the process; its first argument is the other end of the connection. It greets with the addresses
+        that it bound, or with an error.
+
+    Attributes
+    ----------
+    bound : dict
+        The actual address of each address that it bound.
+    process_id : int
+        Number of the process.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=work, args=(theirs, *arguments), name="ffbidx sockets", daemon=True)
+        self._process.start()
+        self.process_id = self._process.pid or 0
+        theirs.close()
+
+    def greet(self) -> dict[str, str]:
+        """Wait until the process has started, and return the addresses that it bound.
+
+        Raises
+        ------
+        FfbidxError
+            If it did not start, or an address cannot be used.
+        """
+        greeting: dict[str, str] | FfbidxError = self.receive(START_SECONDS)
+        if isinstance(greeting, FfbidxError):
+            raise greeting
+        return greeting
+
+    def send(self, words: object) -> None:
+        """Send something to the process."""
+        try:
+            self._connection.send(words)
+        except OSError:
+            raise self._ended() from None
+
+    def receive(self, timeout: float) -> Any:
+        """Receive something from the process within some seconds."""
+        try:
+            if self._connection.poll(timeout):
+                return self._connection.recv()
+        except (EOFError, OSError):
+            raise self._ended() from None
+        raise FfbidxError("the process of the sockets does not answer; the server ends")
+
+    def check(self) -> None:
+        """Raise an error if the process has ended; it is not expected to send anything now."""
+        try:
+            has_ended = self._connection.poll(0)
+        except OSError:
+            has_ended = True
+        if has_ended:
+            raise self._ended()
+
+    def _ended(self) -> FfbidxError:
+        return FfbidxError("the process of the sockets has ended; the server ends, too")
+
+    def close(self) -> None:
+        """Close the connection, and wait until the process has sent its last answers."""
+        self._connection.close()
+        self._process.join(CLOSE_SECONDS)
+        self._process.terminate()
+        self._process.join()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A request for the next messages, with the parameters of `Waiting.take`."""
+
+    most: int
+    delay: float
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Handed:
+    """The next messages.
+
+    Attributes
+    ----------
+    messages : list of (Message, Origin, float)
+        The messages with their origins and times of arrival, seconds of `time.perf_counter`.
+    n_waiting : int
+        Number of frames that still wait.
+    dropped, errors : int
+        Number of frames that were dropped so far, and of messages that could not be used.
+    answers : list of Encoded
+        The answers to these, which are to be published.
+    """
+
+    messages: list[tuple[Message | None, Origin, float]]
+    n_waiting: int
+    dropped: int
+    errors: int
+    answers: list[Encoded]
+
+
+def receive_messages(connection: Connection, addresses: Addresses, queue: int, dialect: str, keys: str) -> None:
+    """Receive and decode messages, hand them over when asked for, and send replies to clients."""
+    _ignore_signals()
+    waiting, errors = Waiting(queue), Counter()
+    try:
+        sockets = Sockets(addresses, waiting, dialect=dialect, keys=keys, on_drop=lambda: None, on_error=errors.add)
+    except FfbidxError as error:
+        connection.send(error)
+        return
+    connection.send(sockets.bound)
+    try:
+        with steady():
+            _hand_over(connection, sockets, waiting, errors)
+    except (EOFError, OSError):
+        sockets.close()
+
+
+def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, errors: Counter) -> None:
+    sockets.watch(connection.fileno())
+    wish, until, answers = None, 0.0, list[Encoded]()
+    while True:
+        left = math.inf
+        if wish is not None:
+            due = waiting.due(wish.most, wish.delay)
+            left = until - time.perf_counter() if due is None else due
+        # Whole milliseconds are rounded down, because a poll that ends late would delay the batch.
+        ready = sockets.receive(-1 if left == math.inf else int(1e3 * max(0.0, left)))
+        answers += sockets.send()
+        if connection.fileno() in ready:
+            words = connection.recv()
+            if isinstance(words, Wish):
+                wish, until = words, time.perf_counter() + words.timeout
+            else:
+                sockets.outbox.extend(words)
+                answers += sockets.send()
+        if wish is not None and _is_due(wish, waiting, until):
+            taken = waiting.take(wish.most, 0.0, 0.0)
+            messages = [(item.message, item.origin, item.at) for item in taken]
+            connection.send(Handed(messages, len(waiting), waiting.dropped, errors.n, answers))
+            wish, answers = None, []
+
+
+def _is_due(wish: Wish, waiting: Waiting, until: float) -> bool:
+    due = waiting.due(wish.most, wish.delay)
+    return due == 0 or (due is None and time.perf_counter() >= until)
+
+
+def publish_answers(connection: Connection, address: str, keys: str) -> None:
+    """Make messages of the answers that the server sends, and publish them."""
+    _ignore_signals()
+    context = zmq.Context()
+    auth = authenticator(context, keys) if keys else None
+    try:
+        publisher = Publisher(context, address, keys)
+    except FfbidxError as error:
+        context.destroy(linger=0)
+        connection.send(error)
+        return
+    connection.send({"publish": publisher.bound})
+    try:
+        with steady():
+            while True:
+                for words in connection.recv():
+                    _publish(publisher, words)
+    except (EOFError, OSError):
+        if auth is not None:
+            auth.stop()
+        context.destroy(linger=500)
+
+
+def _publish(publisher: Publisher, words: Encoded | BatchAnswers) -> None:
+    if isinstance(words, Encoded):
+        publisher.publish(words.topic, words.published)
+        return
+    topic = words.run.encode() or b"run"
+    for answer in words.answers():
+        publisher.publish(topic, own.encode_answer(answer))
+
+
+def _ignore_signals() -> None:
+    # The server gets them, too, and closes the connection once all answers are sent.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Counter:
+    """A count that functions without a result can raise."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def add(self) -> None:
+        """Count one more."""
+        self.n += 1
