@@ -37,7 +37,7 @@ BATCH_SIZE = {"cuda": 16384}
 """Default batch size of a backend; a GPU needs many frames to be busy."""
 FEW = 128
 """Default batch size of all other backends."""
-LARGEST_BLOCK = 1024
+LARGEST_BLOCK = 4096
 MOST_READERS = 4
 """Number of threads that filter spots while another one reads; the library that reads files has a single lock."""
 
@@ -139,7 +139,7 @@ class Job:
 
     @property
     def block_size(self) -> int:
-        """Number of frames that are read together: at most a batch, and few enough to stay in the processor's cache."""
+        """Number of frames that are read together: at most a batch, and so few that several threads share one."""
         return min(self.batch_size or FEW, LARGEST_BLOCK)
 
     def share(self, number: int, of: int) -> Job:

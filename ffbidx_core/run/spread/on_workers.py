@@ -24,7 +24,7 @@ from ...read.spans import Cut, Cutter
 from ...write.parts.folder import save_part
 from ...write.stores import Store
 from ..account import Account
-from ..collector import PART_FRAMES, Collector
+from ..collector import Collector
 from ..job import Job
 from ..judgement import judged
 from ..learning import Settled, settle
@@ -33,7 +33,7 @@ from ..summary import Progress
 from ..tally import Tally
 from .worker_task import FramesTask, Receipt, index_task
 
-TASK_FRAMES = PART_FRAMES
+TASK_FRAMES = 16384
 """Number of frames of the largest tasks."""
 TASK_SECONDS = 8.0
 """Seconds of work in a task once the speed of workers is known; this is lost when a worker dies."""
