@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -29,9 +29,11 @@ from ..read.files.identity import identities
 from ..read.files.probe import Prober
 from ..read.geometry.any import parse_geometry
 from ..read.geometry.choose import shifted_geometry
-from ..read.growing.follow import Follower
 from ..read.spans import Span, Stretch, span_of
 from ..version import VERSION, versions
+
+if TYPE_CHECKING:
+    from ..read.growing.follow import Follower
 
 BATCH_SIZE = {"cuda": 16384}
 """Default batch size of a backend; a GPU needs many frames to be busy."""

@@ -21,7 +21,6 @@ from .job import Job
 from .judgement import judged
 from .learning import settle
 from .outcome import Outcome
-from .spread import index_on
 from .summary import Progress
 
 DEPTH = 2
@@ -66,6 +65,8 @@ def index(
     job.blocks()
     devices = open_devices(job.backend, job.device, job.threads)
     if isinstance(devices, Workers) and store is not None and job.follow is None and job.arrays is None:
+        from .spread import index_on
+
         with memory_explained(job.parameters, job.batch_size), closing(devices):
             return index_on(devices, job, store=store, progress=progress, stop=stop)
 

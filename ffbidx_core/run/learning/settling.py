@@ -23,7 +23,6 @@ from ...write.stores import Store
 from ..account import Account
 from ..input_cells import InputCells
 from ..job import Job
-from .panels import learn_panels
 
 BEAM_OFF = (
     "the first frames show that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
@@ -117,6 +116,9 @@ def settle(
         account.note(remedy.why)
     text = ""
     if p.learn_geometry:
+        # Few runs refine panels, and the others need not wait for the import.
+        from .panels import learn_panels
+
         head, blocks = first_frames(itertools.chain(head, blocks), p.learn_geometry, waiting)
         text = learn_panels(account, devices, head, job)
         if stop.is_set():
