@@ -108,6 +108,7 @@ def _convert_spots(
     max_frames: int | None,
     overwrite: bool,
 ) -> int:
+    from ffbidx_cli.console import working
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.read import read_frames
     from ffbidx_core.read.geometry.choose import first_geometry
@@ -119,7 +120,8 @@ def _convert_spots(
         if wanted != RESULTS_FILE:
             raise UsageError(f"-o {output}: spots are converted to .h5; {wanted} is made of results: ffbidx index")
     writer = SpotsWriter(first_geometry([source.path for source in sources], geometry)[0], shift)
-    writer.add(read_frames(sources, geometry=geometry, every=every, max_frames=max_frames))
+    with working("reading the frames"):
+        writer.add(read_frames(sources, geometry=geometry, every=every, max_frames=max_frames))
     for problem in writer.problems:
         click.echo(f"note: {problem}", err=True)
     if writer.n_frames == 0:

@@ -82,13 +82,17 @@ def command(
 
         require_matplotlib()
 
+    from ffbidx_cli.console import data_console, working
     from ffbidx_core.devices import open_devices
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.panels.of_run import refine_results
     from ffbidx_core.panels.words import as_dict, rows_of, sentences
     from ffbidx_core.write.formats.refined import check_suffix, refined_text
 
-    with closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices:
+    with (
+        working("reading the results, and indexing frames again"),
+        closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices,
+    ):
         found = refine_results(results, devices, geometry, level=level)
     refined, names = found.refined, found.names
     if refined.fit is not None and output is not None:
@@ -111,7 +115,6 @@ def command(
     else:
         if refined.fit is not None:
             _show_table(rows_of(refined.fit, names))
-        from ffbidx_cli.console import data_console
         from ffbidx_cli.sentences import print_sentence
 
         console = data_console()
@@ -125,18 +128,19 @@ def command(
 
 
 def _show_table(rows: list[PanelRow]) -> None:
-    from rich.table import Table
-
+    from ffbidx_cli.columns import Column, print_columns
     from ffbidx_cli.console import data_console
     from ffbidx_core.panels.words import COLUMNS
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("panel")
-    table.add_column("peaks", justify="right")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for row in rows:
-        numbers = (f"{v:+.2f} ± {e:.2f}" for v, e in zip(row.motion, row.errors, strict=True))
-        table.add_row(row.name, f"{row.n_peaks:.0f}", *numbers, "with its group" if row.follows else "")
-    data_console().print(table)
+    motions = [
+        [f"{value:+.2f} ± {error:.2f}" for value, error in zip(row.motion, row.errors, strict=True)] for row in rows
+    ]
+    print_columns(
+        data_console(),
+        [
+            Column("panel", [row.name for row in rows], is_name=True),
+            Column("peaks", [f"{row.n_peaks:.0f}" for row in rows]),
+            *(Column(name, values) for name, values in zip(COLUMNS, zip(*motions, strict=True), strict=True)),
+            Column("", ["with its group" if row.follows else "" for row in rows], is_text=True),
+        ],
+    )

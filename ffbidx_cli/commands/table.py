@@ -34,12 +34,13 @@ def command(results: str, max_rows: int | None, frames: bool, failed: bool, want
     Standard output has the table only; the number of lines goes to standard error.
     """
     from ffbidx_cli.columns import print_columns
-    from ffbidx_cli.console import data_console, write_data
+    from ffbidx_cli.console import data_console, working, write_data
     from ffbidx_cli.tables import chosen_frames, crystal_columns, frame_columns, json_of
     from ffbidx_core import read_results
     from ffbidx_core.write.formats.csv import csv_of
 
-    found = read_results(results)
+    with working("reading the results"):
+        found = read_results(results)
     by_frame = frames or failed
     if wanted == "text":
         columns = frame_columns(found, max_rows, failed=failed) if by_frame else crystal_columns(found, max_rows)
