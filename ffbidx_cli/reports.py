@@ -1,8 +1,8 @@
-"""Output of `ffbidx doctor` and `ffbidx bench`: tables on standard output, progress on standard error."""
+"""Output of `ffbidx doctor`, `bench` and `geometry`: tables on standard output, progress on standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from ffbidx_cli.columns import Column, print_columns
 from ffbidx_cli.console import PLAIN, data_console
 from ffbidx_core.benchmark import Row
 from ffbidx_core.doctor.finding import Finding, State
+from ffbidx_core.panels.words import COLUMNS, PanelRow
 
 T = TypeVar("T")
 STYLES = {State.OK: "green", State.ABSENT: "dim", State.ATTENTION: "yellow", State.BROKEN: "bold red"}
@@ -55,5 +56,21 @@ def show_measurements(rows: Iterable[Row]) -> None:
         [
             *(Column(t, v, is_text=True) for t, v in zip(("backend", "preset", "frames"), columns[:3], strict=True)),
             *(Column(t, v, begins=t == "frames/s") for t, v in zip(titles, columns[3:], strict=True)),
+        ],
+    )
+
+
+def show_panels(rows: Sequence[PanelRow]) -> None:
+    """Print the motions of panels, one panel per line."""
+    motions = [
+        [f"{value:+.2f} ± {error:.2f}" for value, error in zip(row.motion, row.errors, strict=True)] for row in rows
+    ]
+    print_columns(
+        data_console(),
+        [
+            Column("panel", [row.name for row in rows], is_name=True),
+            Column("peaks", [f"{row.n_peaks:.0f}" for row in rows]),
+            *(Column(name, values) for name, values in zip(COLUMNS, zip(*motions, strict=True), strict=True)),
+            Column("moved", ["with its group" if row.follows else "alone" for row in rows], is_text=True),
         ],
     )

@@ -10,7 +10,7 @@ import click
 from ffbidx_cli import options as shared
 
 if TYPE_CHECKING:
-    from ffbidx_core.panels.words import PanelRow
+    pass
 
 
 @click.command("geometry")
@@ -114,7 +114,9 @@ def command(
         click.echo(json.dumps(as_dict(refined, names)))
     else:
         if refined.fit is not None:
-            _show_table(rows_of(refined.fit, names))
+            from ffbidx_cli.reports import show_panels
+
+            show_panels(rows_of(refined.fit, names))
         from ffbidx_cli.sentences import print_sentence
 
         console = data_console()
@@ -125,22 +127,3 @@ def command(
     for path in filter(None, (output, millepede, png)):
         click.echo(f"written: {path}", err=True)
     return 0
-
-
-def _show_table(rows: list[PanelRow]) -> None:
-    from ffbidx_cli.columns import Column, print_columns
-    from ffbidx_cli.console import data_console
-    from ffbidx_core.panels.words import COLUMNS
-
-    motions = [
-        [f"{value:+.2f} ± {error:.2f}" for value, error in zip(row.motion, row.errors, strict=True)] for row in rows
-    ]
-    print_columns(
-        data_console(),
-        [
-            Column("panel", [row.name for row in rows], is_name=True),
-            Column("peaks", [f"{row.n_peaks:.0f}" for row in rows]),
-            *(Column(name, values) for name, values in zip(COLUMNS, zip(*motions, strict=True), strict=True)),
-            Column("", ["with its group" if row.follows else "" for row in rows], is_text=True),
-        ],
-    )

@@ -4,7 +4,7 @@ from ffbidx_cli import console
 from ffbidx_cli.columns import print_columns
 from ffbidx_cli.inspection import show_spots
 from ffbidx_cli.next_step import NextStep
-from ffbidx_cli.reports import show_findings, show_measurements
+from ffbidx_cli.reports import show_findings, show_measurements, show_panels
 from ffbidx_cli.sentences import print_sentence
 from ffbidx_cli.tables import crystal_columns, frame_columns
 from ffbidx_core.benchmark import Measurement, Row
@@ -13,6 +13,7 @@ from ffbidx_core.diagnose.words import sentences
 from ffbidx_core.doctor.finding import Finding, State
 from ffbidx_core.model.records.reason import FrameReason
 from ffbidx_core.model.records.results import Results
+from ffbidx_core.panels.words import PanelRow
 from ffbidx_core.read.inspection import SpotsReport
 from ffbidx_core.run.summary import CellSummary, Progress, Summary
 from ffbidx_core.simulate.judge import Tally
@@ -121,3 +122,9 @@ def diagnose() -> None:
     )
     for sentence in sentences(few):
         print_sentence(console.data_console(), sentence)
+
+
+def geometry() -> None:
+    """The motions of two panels."""
+    motion, errors = (12.3, -0.25, 3.1, -12.5, 0.4, 0.1), (0.04, 0.05, 1.25, 0.3, 2.5, 11.2)
+    show_panels([PanelRow("p0a0", 12_345.0, motion, errors, False), PanelRow("p15a1", 12.0, motion, errors, True)])

@@ -13,7 +13,7 @@ from tests.helpers.terminal import screen_of
 
 WIDTHS = (60, 80, 120)
 FOLDER = Path(__file__).parent / "screens"
-PROGRAMS = ("progress", "summary", "table", "failed", "bench", "doctor", "inspect", "diagnose")
+PROGRAMS = ("progress", "summary", "table", "failed", "bench", "doctor", "inspect", "diagnose", "geometry")
 CODE = "import sys; sys.path.insert(0, {root!r}); from tests.cli.shown.programs import {name}; {name}()"
 
 
