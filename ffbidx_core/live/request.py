@@ -52,6 +52,13 @@ class Live:
     subscribe: tuple[str, ...] = asked(
         (), "Subscribe to spot lists of a PUB socket of another program.", metavar="ADDRESS", kind=str, numbers=0
     )
+    request: tuple[str, ...] = asked(
+        (),
+        "Ask another program for spot lists: each request, the word next, gets a message, as OM answers it.",
+        metavar="ADDRESS",
+        kind=str,
+        numbers=0,
+    )
     topic: str = asked("", "Topic of the subscriptions, such as ondaframedata.", metavar="WORD", kind=str)
     stdin: bool = asked(False, "Take JSON lines from standard input, and write answers to standard output.", kind=bool)
     publish: str | None = asked(None, "Publish answers at this address.", metavar="ADDRESS", kind=str)
@@ -127,8 +134,8 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
             raise UsageError("frames in messages have no input cell of their own: give one with --cell CELL")
         if any(map(is_auto, self.cells)):
             raise UsageError("--cell auto looks at frames that are there: find the cell with `ffbidx cell` first")
-        if not (self.bind or self.reply or self.connect or self.subscribe or self.stdin):
-            raise UsageError("no frame can come: give --bind, --reply, --connect, --subscribe or --stdin")
+        if not (self.bind or self.reply or self.connect or self.subscribe or self.request or self.stdin):
+            raise UsageError("no frame can come: give --bind, --reply, --connect, --subscribe, --request or --stdin")
         if self.overwrite and self.resume:
             raise UsageError("--resume goes on with a run, and --overwrite starts again: leave one of them out")
         if self.output is None and (self.overwrite or self.resume):

@@ -88,7 +88,7 @@ class Server:
         request = self._request
         addresses = Addresses(
             request.bind or "", request.reply or "", request.publish or "", request.connect, request.subscribe,
-            request.topic,
+            request.request, request.topic,
         ).completed()  # fmt: skip
         addresses.check(bool(request.keys))
         self._devices = open_devices(request.backend, request.device, request.threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import UsageError
 
@@ -19,6 +19,8 @@ class Addresses:
         Addresses of the PULL socket for spot lists, the ROUTER socket for requests, the PUB socket for all answers.
     connect, subscribe : tuple of str
         Addresses of other programs: PUSH sockets from which to pull, PUB sockets to which to subscribe.
+    request : tuple of str
+        Addresses of other programs that answer the request `next` with a message.
     topic : str
         Topic of the subscriptions.
     """
@@ -28,6 +30,7 @@ class Addresses:
     publish: str = ""
     connect: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+    request: tuple[str, ...] = ()
     topic: str = ""
 
     def completed(self) -> Addresses:
@@ -43,9 +46,7 @@ class Addresses:
             publish, reply = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
         else:
             raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
-        return Addresses(
-            self.bind, self.reply or reply, self.publish or publish, self.connect, self.subscribe, self.topic
-        )
+        return replace(self, reply=self.reply or reply, publish=self.publish or publish)
 
     def check(self, has_keys: bool) -> None:
         """Raise an error if other machines could send without a key."""

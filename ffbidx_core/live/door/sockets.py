@@ -15,6 +15,7 @@ from ..answers import Answer, drop_answer, error_answer
 from ..dialects import decoded
 from ..messages import Frame, MessageError
 from .addresses import Addresses
+from .asking import Asking
 from .keys import authenticator
 from .publisher import Encoded, Publisher, bound, new_socket
 from .waiting import Origin, Received, Waiting
@@ -62,7 +63,7 @@ class Sockets:
         self._waiting, self._dialect, self._on_drop, self._on_error = waiting, dialect, on_drop, on_error
         self._context = zmq.Context()
         self._auth = authenticator(self._context, keys) if keys else None
-        self._keys, self._sources = keys, list[Any]()
+        self._keys, self._sources, self._asking = keys, list[Any](), list[Asking]()
         self._poller = zmq.Poller()
         self.outbox: deque[Encoded] = deque()
         self.bound: dict[str, str] = {}
@@ -82,6 +83,10 @@ class Sockets:
             socket = self._connected(zmq.SUB, address)
             socket.setsockopt(zmq.SUBSCRIBE, addresses.topic.encode())
             self._sources.append(socket)
+        for address in addresses.request:
+            self._asking.append(Asking(self._context, address))
+            self.watch(self._asking[-1].socket)
+            self.watch(self._asking[-1].events)
         if addresses.reply:
             self._router = self._bound("reply", zmq.ROUTER, addresses.reply)
             self._sources.append(self._router)
@@ -127,19 +132,29 @@ class Sockets:
         for socket in self._sources:
             if socket in ready:
                 self._receive(socket)
+        for asking in self._asking:
+            if asking.events in ready:
+                asking.note_events()
+            if asking.socket in ready and self._receive(asking.socket):
+                asking.answered()
+            # Nobody has to drop a frame that nobody asked for.
+            if not self._waiting.is_full:
+                asking.ask()
         return ready
 
-    def _receive(self, socket: Any) -> None:
+    def _receive(self, socket: Any) -> bool:
+        """Take the messages of a socket; returns whether there was one."""
         is_router = socket is self._router
-        for _ in range(AT_ONCE):
+        for number in range(AT_ONCE):
             try:
                 data = socket.recv(zmq.NOBLOCK)
                 client = data if is_router else None
                 while socket.getsockopt(zmq.RCVMORE):
                     data = socket.recv(zmq.NOBLOCK)
             except zmq.Again:
-                return
+                return number > 0
             self._take(data, client)
+        return True
 
     def _take(self, data: bytes, client: bytes | None) -> None:
         try:

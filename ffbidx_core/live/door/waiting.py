@@ -74,6 +74,11 @@ class Waiting:
     def __len__(self) -> int:
         return self._n_frames
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a further frame would make the oldest one drop out."""
+        return self._n_frames >= self._most
+
     def put(self, item: Received) -> Received | None:
         """Add a message; returns the frame that was dropped for it, if any."""
         with self._changed:
