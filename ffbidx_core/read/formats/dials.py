@@ -79,18 +79,23 @@ class DialsFile:
         if len(experiment) and not (experiment.min() >= -1 and experiment.max() < len(known.wavelength)):
             problem = f"has the experiment {experiment.max()}; the list has {len(known.wavelength)}"
             raise InputError(self.path, problem, "id")
-        n_panels = len(self.geometry.detector.panels) if self.geometry else 0
+        experiment = self._on_images(experiment, columns.get(IMAGE_SET))
+        has_images = experiment >= 0
+        first, n_panels = (
+            np.array([getattr(model, name) for model in known.models])[known.model[np.maximum(experiment, 0)]]
+            for name in ("first", "n_panels")
+        )
         wrong = (panel < 0) | (panel >= n_panels)
         if wrong.sum() > MOST_WRONG_ROWS * len(wrong):
-            raise InputError(self.path, f"has the panel {panel[wrong][0]}; the detector has {n_panels}", "panel")
+            problem = f"has the panel {panel[wrong][0]}; the detector has {n_panels[wrong][0]}"
+            raise InputError(self.path, problem, "panel")
+        panel = panel + first
         if wrong.any():
             # A position of nan makes the frame a bad one.
             places, panel = np.where(wrong[:, None], (np.nan, np.nan, 1.0) * places, places), np.where(wrong, 0, panel)
             row = int(wrong.argmax())
             what = f"{int(wrong.sum())} rows, the first of them {row}, are on panels that the detector does not have"
             self._notes.append(f"{self.path}, panel: {what}: their frames are bad")
-        experiment = self._on_images(experiment, columns.get(IMAGE_SET))
-        has_images = experiment >= 0
         experiment = known.same_images[experiment]
         with np.errstate(invalid="ignore"):
             z = np.where(np.isfinite(places[:, 2]), np.floor(places[:, 2]), 0).astype(np.int64)

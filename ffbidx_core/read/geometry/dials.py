@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import glob
 import json
+import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.dxtbx import panels_of_model, rotation_of_beam
-from ...model.detector.panels import Detector, Geometry, Reading
+from ...model.detector.panels import Detector, Geometry, Panel, Reading
+from ...model.detector.tree import Groups
 from ..files.content import read_text
 from .groups import groups_of_hierarchy
 
 LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
+_SAME_DIRECTION = 1e-5
+"""Angle in radians between the beams of two experiments below which their directions are taken for the same."""
 MOST_LISTS = 100
 """Largest number of experiment lists in a folder that are examined for a table without a list of the same name."""
 HDF5_GROUP = "/dials"
@@ -28,15 +32,38 @@ HDF5_GROUP = "/dials"
 
 
 @dataclass(frozen=True)
+class DetectorModel:
+    """A detector of an experiment list, seen along the beam of some of its experiments.
+
+    Attributes
+    ----------
+    experiment : int
+        Number of the first experiment with this detector and this direction of the beam.
+    first, n_panels : int
+        Number of its first panel in the detector of the list's geometry, and number of its panels.
+    rotation : (3, 3) float64
+        Rotation from the frame of the list to the frame of this program, in which the beam is along z.
+    """
+
+    experiment: int
+    first: int
+    n_panels: int
+    rotation: Array
+
+
+@dataclass(frozen=True)
 class Experiments:
-    """E experiments that share a detector and the direction of the beam.
+    """E experiments of a list.
 
     Attributes
     ----------
     geometry : Geometry
-        Geometry in the frame of this program; its text is the experiment list.
-    rotation : (3, 3) float64
-        Rotation from the frame of the list to the frame of this program.
+        Geometry in the frame of this program; its text is the experiment list. If the experiments have several
+        detectors or directions of the beam, its detector has the panels of all of them, one after another.
+    models : list of DetectorModel
+        The distinct detectors, each with the direction of its beam.
+    model : (E,) int64
+        Number of the detector of each experiment among the models.
     wavelength : (E,) float64
         Wavelength of each experiment, angstrom.
     first, n_frames : (E,) int64
@@ -52,7 +79,8 @@ class Experiments:
     """
 
     geometry: Geometry
-    rotation: Array
+    models: list[DetectorModel]
+    model: NDArray[np.int64]
     wavelength: Array
     first: NDArray[np.int64]
     n_frames: NDArray[np.int64]
@@ -126,7 +154,7 @@ def parse_experiments(path: str, text: str) -> Experiments:
     Raises
     ------
     InputError
-        If the text is not an experiment list, or has several detectors or directions of the beam.
+        If the text is not an experiment list.
     """
     try:
         content = json.loads(text)
@@ -144,23 +172,9 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     if not rows:
         raise InputError(path, "is a DIALS experiment list without experiments")
     beams = [content["beam"][row["beam"]] for row in rows]
-    detectors = [content["detector"][number] for number in dict.fromkeys(row["detector"] for row in rows)]
-    if any(detector != detectors[0] for detector in detectors):
-        raise InputError(path, "has several different detectors: split it, one list for each")
-    directions = np.array([beam["direction"] for beam in beams], dtype=np.float64)
-    if not np.allclose(directions, directions[0], atol=1e-9):
-        raise InputError(path, "has beams of different directions: split it, one list for each")
-    # The direction of a dxtbx beam points to the source.
-    rotation = rotation_of_beam(-directions[0])
-    panels, distance = panels_of_model(detectors[0], rotation)
     wavelength = np.array([beam["wavelength"] for beam in beams], dtype=np.float64)
-    geometry = Geometry(
-        Detector(tuple(panels)),
-        Reading(float(wavelength[0]), unit="A"),
-        Reading(distance, unit="mm"),
-        text=text,
-        groups=groups_of_hierarchy(detectors[0].get("hierarchy", {})),
-    )
+    models, model, geometry = _detectors(content, rows, beams)
+    geometry = replace(geometry, wavelength=Reading(float(wavelength[0]), unit="A"), text=text)
     scans = [content.get("scan", [])[row["scan"]] if row.get("scan") is not None else {} for row in rows]
     images = [content.get("imageset", [])[row["imageset"]] if row.get("imageset") is not None else {} for row in rows]
     ranges = [scan.get("image_range") for scan in scans]
@@ -168,7 +182,8 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
     image_set = np.array([-1 if row.get("imageset") is None else row["imageset"] for row in rows], dtype=np.int64)
     return Experiments(
         geometry,
-        rotation,
+        models,
+        model,
         wavelength,
         np.array([0 if span is None else int(span[0]) - 1 for span in ranges]),
         np.array(n_frames, dtype=np.int64),
@@ -177,6 +192,47 @@ def _experiments(path: str, text: str, content: dict[str, Any]) -> Experiments:
         _same_images(rows, n_frames),
         [str(row.get("identifier") or "") for row in rows],
     )
+
+
+def _detectors(
+    content: dict[str, Any], rows: list[dict[str, Any]], beams: list[dict[str, Any]]
+) -> tuple[list[DetectorModel], NDArray[np.int64], Geometry]:
+    """The distinct detectors of some experiments, the number of each experiment's, and the geometry with all panels."""
+    texts = [json.dumps(detector, sort_keys=True) for detector in content["detector"]]
+    known: dict[str, list[tuple[int, list[float]]]] = {}
+    model: list[int] = []
+    for row, beam in zip(rows, beams, strict=True):
+        directions = known.setdefault(texts[row["detector"]], [])
+        same = (number for number, other in directions if math.dist(other, beam["direction"]) < _SAME_DIRECTION)
+        number = next(same, None)
+        if number is None:
+            number = max(model, default=-1) + 1
+            directions.append((number, beam["direction"]))
+        model.append(number)
+    n_models = max(model) + 1
+    models: list[DetectorModel] = []
+    panels: list[Panel] = []
+    groups: Groups = ()
+    distance = 0.0
+    for number in range(n_models):
+        experiment = model.index(number)
+        detector = content["detector"][rows[experiment]["detector"]]
+        # The direction of a dxtbx beam points to the source.
+        rotation = rotation_of_beam([-v for v in beams[experiment]["direction"]])
+        own, at = panels_of_model(detector, rotation)
+        distance = distance if number else at
+        first, inside = len(panels), groups_of_hierarchy(detector.get("hierarchy", {}))
+        if n_models > 1:
+            # All panels are measured from the distance of the first detector, and each detector is a group.
+            own = [replace(panel, name=f"d{number}{panel.name}") for panel in own]
+            own = list(Detector(tuple(own)).moved((0, 0, at - distance)).panels)
+            whole = tuple(range(len(own)))
+            inside = inside if whole in inside or len(own) == 1 else (*inside, whole)
+        groups += tuple(tuple(first + panel for panel in group) for group in inside)
+        models.append(DetectorModel(experiment, first, len(own), rotation))
+        panels += own
+    geometry = Geometry(Detector(tuple(panels)), distance=Reading(distance, unit="mm"), groups=groups)
+    return models, np.array(model, dtype=np.int64), geometry
 
 
 def _same_images(rows: list[dict[str, Any]], n_frames: list[int]) -> NDArray[np.int64]:
@@ -192,7 +248,7 @@ def _same_images(rows: list[dict[str, Any]], n_frames: list[int]) -> NDArray[np.
 
 
 def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geometry:
-    """The geometry of an experiment list with its detectors displaced, and with another wavelength.
+    """The geometry of an experiment list with all its detectors displaced alike, and with another wavelength.
 
     Parameters
     ----------
@@ -204,15 +260,25 @@ def changed_geometry(text: str, shift: Array, wavelength: float | None) -> Geome
         Wavelength, angstrom; None to keep it.
     """
     name = "the experiment list"
-    content, rotation = json.loads(text), parse_experiments(name, text).rotation
+    content, known = json.loads(text), parse_experiments(name, text)
     for beam in content["beam"] if wavelength is not None else ():
         beam["wavelength"] = wavelength
-    for detector in content["detector"]:
+    seen = models_of_rows(content, known)
+    for row, detector in enumerate(content["detector"]):
+        rotation = seen.get(row, known.models[0]).rotation
         root = detector.get("hierarchy", {})
         # Panels in a hierarchy move together with its root.
         for model in [root] if "origin" in root else detector["panels"]:
             model["origin"] = (np.array(model["origin"], dtype=np.float64) + rotation.T @ shift).tolist()
     return parse_experiments(name, json.dumps(content)).geometry
+
+
+def models_of_rows(content: dict[str, Any], known: Experiments) -> dict[int, DetectorModel]:
+    """The model of each detector in the content of an experiment list, by its row; the first that it is used for."""
+    models: dict[int, DetectorModel] = {}
+    for row, number in zip(content["experiment"], known.model.tolist(), strict=True):
+        models.setdefault(row["detector"], known.models[number])
+    return models
 
 
 def _n_images(images: dict[str, Any], span: list[int] | None) -> int:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,15 @@ from numpy.typing import NDArray
 
 from ...errors import OutputError, UsageError
 from ...model.basis import ConventionalCells
-from ...model.cell import Array
 from ...model.crystal import NO_CRYSTAL
-from ...model.detector.dxtbx import BEAM, model_of_beam, model_of_detector, rotation_of_beam
-from ...model.detector.panels import Detector, Geometry
+from ...model.detector.panels import Detector
 from ...model.lattice import Lattice
 from ...model.records.results import Results
-from ...read.geometry.dials import LIST_ID, TABLE_ID, is_experiments, parse_experiments
+from ...read.geometry.dials import LIST_ID, TABLE_ID
 from ...read.indexed_frames import NO_PIXELS, IndexedFrame, geometry_of, indexed_frames
 from ...read.run_inputs import RunInputs
 from ..scratch import Scratch, scratch
+from .dials_models import Model, Models
 
 STRONG, INDEXED = 1 << 5, 1 << 2
 """Flags of DIALS for a strong spot, and for a spot with Miller indices."""
@@ -39,25 +37,6 @@ _LARGEST_COLUMN = 2**32 - 1
 """Largest number of bytes of one item in MessagePack."""
 
 
-@dataclass
-class _Models:
-    """The models that all experiments share, and the rotation to their laboratory frame."""
-
-    back: Array
-    detector: dict[str, Any]
-    beam: dict[str, Any]
-
-    @classmethod
-    def of(cls, geometry: Geometry, distance: float) -> _Models:
-        """The models of a geometry; if it was read from an experiment list, they are the models of this list."""
-        if is_experiments(geometry.text):
-            known = parse_experiments("the experiment list", geometry.text)
-            models = json.loads(geometry.text)
-            row = models["experiment"][0]
-            return cls(known.rotation.T, models["detector"][row["detector"]], models["beam"][row["beam"]])
-        return cls(rotation_of_beam(BEAM).T, model_of_detector(geometry.detector, distance), model_of_beam(1.0))
-
-
 class _List:
     """An experiment list that grows; its entries are on the disk.
 
@@ -69,11 +48,11 @@ class _List:
         The record of the run.
     """
 
-    def __init__(self, models: _Models, entries: dict[str, Scratch], made: dict[str, Any]) -> None:
+    def __init__(self, models: Models, entries: dict[str, Scratch], made: dict[str, Any]) -> None:
         self._models, self._entries, self._made = models, entries, made
-        self._beams: dict[float, int] = {}
+        self._beams: dict[tuple[int, float], int] = {}
+        self._detectors: dict[int, int] = {}
         self._n = dict.fromkeys(entries, 0)
-        self._add("detector", models.detector)
 
     def _add(self, name: str, entry: dict[str, Any]) -> int:
         """Append an entry to a list and return its number."""
@@ -84,19 +63,22 @@ class _List:
     def add(self, frame: IndexedFrame) -> None:
         """Append the crystals of a frame; a frame without crystals also has an image set."""
         assert frame.peaks is not None
-        wavelength = float(frame.peaks.wavelength[0])
-        if wavelength not in self._beams:
-            self._beams[wavelength] = self._add("beam", self._models.beam | {"wavelength": wavelength})
+        model, wavelength = self._models.of(frame), float(frame.peaks.wavelength[0])
+        if model.number not in self._detectors:
+            self._detectors[model.number] = self._add("detector", model.detector)
+        beam = (model.number, wavelength)
+        if beam not in self._beams:
+            self._beams[beam] = self._add("beam", model.beam | {"wavelength": wavelength})
         image_set = self._add("imageset", _image_set(*frame.image))
         for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
-            crystal = self._add("crystal", _crystal(cell @ self._models.back.T, lattice))
+            crystal = self._add("crystal", _crystal(cell @ model.back.T, lattice))
             self._add(
                 "experiment",
                 {
                     "__id__": "Experiment",
                     "identifier": identifier(frame, number),
-                    "beam": self._beams[wavelength],
-                    "detector": 0,
+                    "beam": self._beams[beam],
+                    "detector": self._detectors[model.number],
                     "crystal": crystal,
                     "imageset": image_set,
                 },
@@ -133,12 +115,12 @@ def _crystal(cell: ConventionalCells, lattice: Lattice) -> dict[str, Any]:
     return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
 
 
-def _models(results: Results, inputs: RunInputs) -> _Models:
+def _models(results: Results, inputs: RunInputs) -> Models:
     geometry = geometry_of(results, inputs)
     for frame in indexed_frames([results], inputs):
         if frame.peaks is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
-        return _Models.of(geometry, float(frame.peaks.distance[0]))
+        return Models(geometry, float(frame.peaks.distance[0]))
     raise UsageError("no frame could be read, so there is nothing to write for DIALS")
 
 
@@ -195,7 +177,7 @@ def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
     except ImportError:
         raise OutputError("DIALS reflection tables", "need msgpack: pip install 'ffbidx[formats]'") from None
     pack, packer = msgpack.packb, msgpack.Packer()
-    models: _Models | None = None
+    models: Models | None = None
     n_images = n_rows = n_crystals = 0
     with contextlib.ExitStack() as stack:
         columns = {name: stack.enter_context(scratch(inputs.scratch)) for name in _KINDS}
@@ -204,7 +186,7 @@ def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
             models = models or _models(results, inputs)
             detector = geometry_of(results, inputs).detector
             for frame in _frames(results, inputs):
-                for name, values in _rows(frame, models.back, detector, n_images, n_crystals).items():
+                for name, values in _rows(frame, models.of(frame), detector, n_images, n_crystals).items():
                     columns[name].add(values.tobytes())
                 n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
                 for number in range(len(frame.cells)):
@@ -249,7 +231,9 @@ _KINDS = {
 }
 
 
-def _rows(frame: IndexedFrame, back: Array, detector: Detector, image: int, experiment: int) -> dict[str, NDArray[Any]]:
+def _rows(
+    frame: IndexedFrame, model: Model, detector: Detector, image: int, experiment: int
+) -> dict[str, NDArray[Any]]:
     """The columns of the table for the spots of a frame, whose first crystal has the number `experiment`."""
     peaks = frame.peaks
     assert peaks is not None
@@ -260,13 +244,13 @@ def _rows(frame: IndexedFrame, back: Array, detector: Detector, image: int, expe
     millimetres = np.column_stack([detector.on_panels(peaks.pixels, float(peaks.distance[0])), np.zeros(n)])
     size = np.array([[np.linalg.norm(axis) for axis in (each.fast, each.slow, (0, 0, 0))] for each in detector.panels])
     is_indexed = frame.crystal != NO_CRYSTAL
-    rlp = frame.spots @ back.T
-    beam = back @ np.array([0.0, 0.0, 1.0]) / float(peaks.wavelength[0])
+    rlp = frame.spots @ model.back.T
+    beam = model.back @ np.array([0.0, 0.0, 1.0]) / float(peaks.wavelength[0])
     intensity = np.zeros(n) if peaks.intensity is None else peaks.intensity
     return {
         "id": np.where(is_indexed, frame.crystal + experiment, -1).astype("<i4"),
         "imageset_id": np.full(n, image, "<i4"),
-        "panel": panel.astype("<u8"),
+        "panel": (panel - model.first).astype("<u8"),
         "flags": (STRONG + INDEXED * is_indexed).astype("<u8"),
         "xyzobs.px.value": pixels.astype("<f8"),
         "xyzobs.px.variance": np.full((n, 3), _VARIANCE, "<f8"),

@@ -13,7 +13,7 @@ from ...model.detector.dxtbx import local_panel
 from ...model.detector.panels import Geometry
 from ...model.detector.placed import PlacedPanels
 from ...read.geometry.crystfel import panel_lines
-from ...read.geometry.dials import is_experiments, parse_experiments
+from ...read.geometry.dials import is_experiments, models_of_rows, parse_experiments
 from ...read.geometry.edited import SAME_PLACE, with_panel_values
 from .json_numbers import Path, with_numbers
 
@@ -92,15 +92,17 @@ def _direction(vector: Array) -> str:
 
 
 def _experiments(text: str, panels: PlacedPanels) -> str:
-    content, rotation = json.loads(text), parse_experiments("the experiment list", text).rotation
+    content, known = json.loads(text), parse_experiments("the experiment list", text)
     numbers: dict[Path, float] = {}
-    for d, detector in enumerate(content["detector"]):
+    for d, seen in models_of_rows(content, known).items():
+        detector, rotation = content["detector"][d], seen.rotation
         hierarchy = detector.get("hierarchy", {})
         for i, model in enumerate(detector["panels"]):
+            of_all = seen.first + i
             place = (
-                rotation.T @ panels.corner[i],
-                rotation.T @ panels.fast[i] / np.linalg.norm(panels.fast[i]),
-                rotation.T @ panels.slow[i] / np.linalg.norm(panels.slow[i]),
+                rotation.T @ panels.corner[of_all],
+                rotation.T @ panels.fast[of_all] / np.linalg.norm(panels.fast[of_all]),
+                rotation.T @ panels.slow[of_all] / np.linalg.norm(panels.slow[of_all]),
             )
             for name, vector in local_panel(hierarchy, i, place).items():
                 if np.abs(np.subtract(vector, model[name])).max() > (

@@ -139,16 +139,7 @@ BAD_LISTS = {
     "other JSON": (lambda content: "{}", "__id__"),
     "no experiments": (lambda content: json.dumps(content | {"experiment": []}), "without experiments"),
     "no detector": (lambda content: json.dumps(content | {"detector": []}), "imported.expt"),
-    "two detectors": (lambda content: json.dumps(_two_detectors(content)), "several different detectors"),
 }
-
-
-def _two_detectors(content):
-    other = json.loads(json.dumps(content["detector"][0]))
-    other["panels"][0]["origin"][0] += 1
-    content["detector"].append(other)
-    content["experiment"][1]["detector"] = 1
-    return content
 
 
 @pytest.mark.parametrize("kind", BAD_LISTS)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
+from tests.cli.formats.test_dials_several_detectors import several
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.beamline import PANELS, geom_text, same_orientation, write_cxi
 from tests.helpers.calls import QUICK
-from tests.helpers.dials_files import SENSOR, TURN, behind_the_front, columns, write_dials
+from tests.helpers.dials_files import SENSOR, TURN, behind_the_front, columns, expt, packed, write_dials
 from tests.helpers.frames import OPERATORS
 from tests.helpers.published.dials_itself import dials_python
 
@@ -82,12 +83,19 @@ def dials(script, *arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("origin", ["CrystFEL", "DIALS", "DIALS, parallax corrected", "CrystFEL, parallax corrected"])
+ORIGINS = ["CrystFEL", "DIALS", "DIALS, parallax corrected", "CrystFEL, parallax corrected", "DIALS, several detectors"]
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
 def test_dials_finds_the_crystals_where_they_are(run, tmp_path, origin):
     if dials_python() is None:
         pytest.skip("DIALS is not installed")
     sensor = SENSOR if "parallax" in origin else None
     write_dials(tmp_path, MADE, sensor=sensor)
+    if "several" in origin:
+        content, table = several(expt(MADE), columns(MADE))
+        (tmp_path / "imported.expt").write_text(json.dumps(content))
+        (tmp_path / "strong.refl").write_bytes(packed(table))
     write_cxi(tmp_path / "run.cxi", MADE if sensor is None else behind_the_front(MADE, sensor))
     sensors = [f"; sensor of {panel.name}: {SENSOR[0]} mm, absorption {SENSOR[1]}/mm" for panel in PANELS]
     (tmp_path / "det.geom").write_text("\n".join([geom_text(), *(sensors if sensor else [])]))
