@@ -270,8 +270,8 @@ def working(text: str) -> Iterator[None]:
     console = Console(stderr=True, **PLAIN)
     with Bar(
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
         console=console,
         transient=True,
         disable=not _is_live(console),

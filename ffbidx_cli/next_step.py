@@ -49,7 +49,7 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
         found = "no frame" if summary.indexed == 0 else f"only {summary.indexed / summary.processed:.1%} of the frames"
         most = _commonest(summary)
         if most == FrameReason.TOO_FEW_SPOTS and (limits := [name for name in LIMITS if _has(arguments, name)]):
-            words = f"{found} could be indexed: the others have too few spots within {' and '.join(limits)}"
+            words = f"{found} could be indexed; the commonest reason is too few spots within {' and '.join(limits)}"
             return NextStep(_without(arguments, limits), words)
         words = "" if most is None else f"; the commonest reason is {most.words}: {ADVICE[most]}"
         return NextStep(diagnose, f"{found} could be indexed{words}{needed}")

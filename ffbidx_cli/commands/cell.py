@@ -73,13 +73,12 @@ def command(
 
     from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.cells.input_cell import read_input_cell
-    from ffbidx_core.read.files.content import check_is_there
+    from ffbidx_core.read.files.content import check_are_there
     from ffbidx_core.write import check_output, write_file
 
     sources = expand_inputs(inputs)
     paths = [source.path for source in sources]
-    if len(paths) == 1:
-        check_is_there(*paths)
+    check_are_there(paths)
     for path in (output, png):
         if path is not None:
             check_output(path, overwrite, [*paths, options["geometry"] or ""])

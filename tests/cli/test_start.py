@@ -34,6 +34,8 @@ ERRORS = {
     "results for a diagnosis that are not there": (2, ["diagnose", "nowhere.h5"]),
     "results for a geometry that are not there": (2, ["geometry", "nowhere.h5", "-o", "new.geom"]),
     "spots of an unknown cell that are not there": (2, ["cell", "nowhere.h5"]),
+    "several spot files of an unknown cell that are not there": (5, ["cell", "nowhere.h5", "never.h5"]),
+    "a frame without a number": (2, ["index", "spots.h5//abc", "--cell", MONO]),
 }
 
 

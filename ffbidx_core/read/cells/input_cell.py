@@ -86,7 +86,7 @@ def cell_written_out(text: str) -> InputCell:
         wanted = 'a cell has 6 or 9 in one pair of quotes: --cell "a b c alpha beta gamma"'
         raise UsageError(f"--cell {text}: has one number, {wanted}")
     if missing := _NUMBERS_WANTED.get(len(values)):
-        raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: {missing} are missing")
+        raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: missing are {missing}")
     try:
         cell = _cell_of(values)
         _refuse_placeholder(cell)

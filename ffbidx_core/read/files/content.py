@@ -156,4 +156,6 @@ def is_growing(path: str) -> bool:
 
 def _unreadable(path: str, error: OSError) -> InputError:
     """The error for a file that the operating system cannot read."""
+    if isinstance(error, NotADirectoryError) and "//" in path:
+        return InputError(path, "is no frame of a file: FILE//INDEX has the number of the frame, counted from 0")
     return InputError(path, f"cannot be read: {(error.strerror or str(error)).lower()}")

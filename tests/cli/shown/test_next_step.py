@@ -139,4 +139,4 @@ def test_without_a_results_file_the_command_makes_one_for_the_diagnosis():
 def test_limits_of_resolution_that_leave_too_few_spots_are_named():
     step = after_run(FEW, ["index", "x.h5", "--d-min", "15", "--d-max=20", "-o", "run.tsv"])
     assert step.command == "ffbidx index x.h5 -o run.tsv --overwrite"
-    assert step.why.endswith("the others have too few spots within --d-min and --d-max")
+    assert step.why.endswith("the commonest reason is too few spots within --d-min and --d-max")
