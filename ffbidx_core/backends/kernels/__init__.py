@@ -20,6 +20,7 @@ from ..generic.judge import MOST_RADII, NO_LATTICE
 FILES = (
     "common.cu",
     "sort.cu",
+    "select.cu",
     "directions.cu",
     "vectors.cu",
     "cells.cu",

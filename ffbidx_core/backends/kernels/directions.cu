@@ -6,10 +6,6 @@
 
 #define TILE_SPOTS 512
 #define PER_THREAD 4
-#define NO_COUNT 0xffffu
-#define NO_ITEM 0xffffffffffffffffull
-
-__device__ __forceinline__ u64 item_of(float key, int index) { return ((u64)ordered(key) << 32) | (unsigned)index; }
 
 // Loads `here` spots, beginning with spot `first`, into shared memory.
 __device__ __forceinline__ void load_tile(const float* xyz, i64 n_spots, i64 first, int here, float4* tile) {
@@ -62,86 +58,6 @@ extern "C" __global__ __launch_bounds__(256) void count_directions(
 #pragma unroll
   for (int k = 0; k < PER_THREAD; k++)
     if (p + k * 256 < stride) out[p + k * 256] = p + k * 256 < n_directions ? count[k] : NO_COUNT;
-}
-
-#define COUNT_BINS 2048
-
-// The highest bin (count >> shift) such that at least `wanted` counts lie in it or above; 0 if there are fewer counts.
-__device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int wanted, int* histogram) {
-  __shared__ int cut;
-  for (int b = threadIdx.x; b < COUNT_BINS; b += blockDim.x) histogram[b] = 0;
-  __syncthreads();
-  const uint4* words = (const uint4*)counts;
-  for (int i = threadIdx.x; i < n / 8; i += blockDim.x) {
-    uint4 word = words[i];
-    const unsigned part[4] = {word.x, word.y, word.z, word.w};
-#pragma unroll
-    for (int j = 0; j < 8; j++) {
-      unsigned count = (part[j >> 1] >> (16 * (j & 1))) & 0xffffu;
-      if (count != NO_COUNT) atomicAdd(&histogram[count >> shift], 1);
-    }
-  }
-  __syncthreads();
-  if (threadIdx.x < 32) {
-    // A warp sums the bins from the top, 32 at a time.
-    int sum = 0, top = COUNT_BINS;
-    for (; top > 0; top -= 32) {
-      int total = warp_sum(histogram[top - 32 + threadIdx.x]);
-      if (sum + total >= wanted) break;
-      sum += total;
-    }
-    if (threadIdx.x == 0) {
-      int b = max(top - 1, 0);
-      while (b > 0 && sum + histogram[b] < wanted) sum += histogram[b--];
-      cut = b;
-    }
-  }
-  __syncthreads();
-  int result = cut;
-  __syncthreads();
-  return result;
-}
-
-// Number of bits by which counts up to n must be shifted to fall into COUNT_BINS.
-__device__ __forceinline__ int shift_for(int n) {
-  int shift = 0;
-  while (n >> shift >= COUNT_BINS) shift++;
-  return shift;
-}
-
-// Bits that say which of the eight counts in word `i` reach the cut; 0 beyond the end of the row.
-__device__ __forceinline__ unsigned chosen_of(const unsigned short* counts, int n, int i, int shift, int cut) {
-  if (i >= n / 8) return 0;
-  uint4 word = ((const uint4*)counts)[i];
-  const unsigned part[4] = {word.x, word.y, word.z, word.w};
-  unsigned chosen = 0;
-#pragma unroll
-  for (int j = 0; j < 8; j++) {
-    unsigned count = (part[j >> 1] >> (16 * (j & 1))) & 0xffffu;
-    chosen |= (unsigned)(count != NO_COUNT && (int)(count >> shift) >= cut) << j;
-  }
-  return chosen;
-}
-
-// Returns -1 if the block's chosen entries fit after the n_items that are held, else the number held.
-__device__ __forceinline__ int reserve(unsigned chosen, const int* n_items, int room) {
-  __shared__ int pending;
-  __syncthreads();
-  int held = *n_items;
-  if (threadIdx.x == 0) pending = 0;
-  __syncthreads();
-  int more = warp_sum(__popc(chosen));
-  if ((threadIdx.x & 31) == 0 && more) atomicAdd(&pending, more);
-  __syncthreads();
-  return held + pending > room ? held : -1;
-}
-
-// Pads items[n] to the next power of two and sorts them; returns the number of items that are kept, at most `wanted`.
-__device__ __forceinline__ int sort_and_cut(u64* items, int n, int wanted) {
-  int padded = power_of_two(n);
-  for (int i = n + threadIdx.x; i < padded; i += blockDim.x) items[i] = NO_ITEM;
-  block_sort(items, padded);
-  return min(n, wanted);
 }
 
 // The directions and spots that choose_candidates uses for one length group of a frame.
@@ -250,7 +166,7 @@ extern "C" __global__ __launch_bounds__(256) void choose_candidates(
     if (held >= 0) {
       // There is no room for more items, so that only the best so far are kept.
       key_items(g, judged, t, work.tile, items, keyed, held);
-      keyed = sort_and_cut(items, held, wanted);
+      keyed = keep_smallest(items, held, wanted, work.histogram);
       if (threadIdx.x == 0) n_items = keyed;
       __syncthreads();
     }
@@ -260,11 +176,12 @@ extern "C" __global__ __launch_bounds__(256) void choose_candidates(
   __syncthreads();
   int held = n_items;
   key_items(g, judged, t, work.tile, items, keyed, held);
-  keyed = sort_and_cut(items, held, wanted);
+  keyed = held;
   if (judged < n) {
+    keyed = keep_smallest(items, held, wanted, work.histogram);
     key_items(g, n, t, work.tile, items, 0, keyed);
-    keyed = sort_and_cut(items, keyed, pool);
   }
+  keyed = sort_and_cut(items, keep_smallest(items, keyed, pool, work.histogram), pool);
   if (threadIdx.x < 32)
     keep_apart(items, keyed, exact_directions, n_directions, lengths[group], largest_cosine, n_candidates, out);
 }
