@@ -91,7 +91,8 @@ class CheckedCells(NamedTuple):
     reason : (F,) uint8
         Reason why the cell is not a crystal, as `FrameReason`; NONE if it is one or did not pass.
     cutoff : (F,) float64
-        Distance within which a crystal explains its spots, 1/angstrom; 0 if the cell is no crystal.
+        Distance within which a crystal explains its spots, 1/angstrom: the larger one of the radius at which its
+        chance level is lowest and the cut-off of its fit, which is limited; 0 if the cell is no crystal.
     """
 
     is_new: XpArray
@@ -131,9 +132,12 @@ class Limits(NamedTuple):
         Tolerance within which two crystals have the same lattice; see `model.orientation.equal_lattices`.
     given : (M, 3, 3) float64
         Input cells from which a cell must not drift; an array of the backend.
+    largest : (M,) float64
+        Largest distance within which a crystal of each input cell may explain its spots, 1/angstrom; likewise.
     """
 
     lost: float
     drift: tuple[float, float]
     merge: float
     given: XpArray
+    largest: XpArray

@@ -37,6 +37,8 @@ class Judging(Protocol):
     ) -> tuple[BestCells, OrientedCells]:
         """The cells that `judge_cells` chooses, where their `lowest_false` is at most a limit, and the other cells.
 
+        The cells of the pool may be overwritten.
+
         Returns
         -------
         best : BestCells
@@ -70,7 +72,14 @@ class Judging(Protocol):
         """Whether cells (n, 3, 3) have drifted from their input cells, (n,) bool; see `model.orientation.drifted`."""
 
     def check_cells(
-        self, best: BestCells, fitted: XpArray, false: XpArray, cutoff: XpArray, known: XpArray, limits: Limits
+        self,
+        best: BestCells,
+        fitted: XpArray,
+        false: XpArray,
+        radius: XpArray,
+        cutoff: XpArray,
+        known: XpArray,
+        limits: Limits,
     ) -> CheckedCells:
         """Check which of the best cells are crystals after their refinement.
 
@@ -84,8 +93,8 @@ class Judging(Protocol):
             The cells after the refinement, rows a, b, c, angstrom.
         false : (F,)
             Their `lowest_false`.
-        cutoff : (F,)
-            Distance within which each explains its spots, 1/angstrom.
+        radius, cutoff : (F,)
+            Radius at which the chance level of each is lowest, and the cut-off of its fit, 1/angstrom.
         known : (F, K, 3, 3)
             Earlier crystals of each frame, or cells that equal none.
         """

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.orientation import drifted
 from ..model.plan import SearchPlan
@@ -75,6 +78,14 @@ class OnHost(GenericVerbs):
     def lane(self) -> AbstractContextManager[None]:
         """A context without effect: batches on the host do not need to be kept apart."""
         return nullcontext()
+
+    def constant(self, array: NDArray[Any]) -> NDArray[Any]:
+        """See `Backend.constant`."""
+        return array
+
+    def on_host(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        """See `Backend.on_host`."""
+        return arrays
 
     def close(self) -> None:
         """Do nothing: arrays and threads end with the backend."""

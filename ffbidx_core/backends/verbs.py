@@ -7,9 +7,12 @@ letters of the shapes. Spots s are in 1/angstrom, cells B have rows a, b, c in a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
@@ -50,6 +53,12 @@ class Backend(Judging, Protocol):
 
     def close(self) -> None:
         """Release the memory that was kept for further batches; no verb is called afterwards."""
+
+    def constant(self, array: NDArray[Any]) -> XpArray:
+        """The backend's array with the content of one in host memory, which must stay as it is and is copied once."""
+
+    def on_host(self, *arrays: XpArray) -> Sequence[NDArray[Any]]:
+        """The contents of arrays in host memory; a backend whose arrays are elsewhere waits for them once."""
 
     def load(self, spots: XpArray, offsets: XpArray) -> SpotBatch:
         """Pack spots (N, 3) and offsets (F + 1,), each frame sorted by (|s|^2, x, y, z), with |s|^2 in float64."""

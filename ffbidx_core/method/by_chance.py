@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import Backend, BestCells, CheckedCells, Limits, OrientedCells
-from ..model.chance import level as chance
+from ..model.cell import Array
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch, to_host
 from ..model.records.reason import FrameReason
@@ -85,18 +85,23 @@ class _Pass(NamedTuple):
     fitted: XpArray
     checked: CheckedCells
 
+    def on_host(self, backend: Backend) -> _Pass:
+        """The same in host memory."""
+        best, checked = self.best, self.checked
+        n, arrays = len(best), backend.on_host(*best, self.fitted, *checked)
+        return _Pass(self.frames, BestCells(*arrays[:n]), arrays[n], CheckedCells(*arrays[n + 1 :]))
+
     def table(self) -> CellTable:
-        """The cells that passed."""
-        rows, best = np.flatnonzero(to_host(self.best.passes)), self.best
-        level = to_host(best.level)[rows]
+        """The cells that passed, of a pass in host memory."""
+        rows, best = np.flatnonzero(self.best.passes), self.best
         return CellTable(
             frame=self.frames[rows],
-            cells=to_host(self.fitted)[rows],
-            input_cell=to_host(best.input_cell)[rows],
-            scores=level,
-            log10_chance=level,
-            log10_false=to_host(best.false)[rows],
-            is_crystal=to_host(self.checked.is_new)[rows],
+            cells=self.fitted[rows],
+            input_cell=best.input_cell[rows],
+            scores=best.level[rows],
+            log10_chance=best.level[rows],
+            log10_false=best.false[rows],
+            is_crystal=self.checked.is_new[rows],
         )
 
 
@@ -108,8 +113,8 @@ class _Passes:
         self.limit = log10(p.max_false_rate)
         # A refined cell need not pass again, because its expected number of false crystals scatters: the spots of a
         # true crystal are as likely to lie just outside a radius as just inside.
-        self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, given)
-        self.largest_cutoff = backend.xp.asarray(chance.LARGEST_SHARE * plan.shortest_reciprocal)
+        largest = backend.constant(plan.largest_cutoffs)
+        self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, given, largest)
         # The crystals (F, K, 3, 3) that the earlier passes found on the frames of the present search.
         self.known = backend.xp.zeros((spots.n_frames, 0, 3, 3))
         self.done: list[CellTable] = [CellTable.empty()]
@@ -137,37 +142,39 @@ class _Passes:
         reason : (F,) uint8
             Reason why a frame has no new crystal, as `FrameReason`; NO_CELL if no cell stands out.
         """
-        backend, plan, p, passes = self.backend, self.plan, self.p, list[_Pass]()
+        backend, plan, p, passes, lowest = self.backend, self.plan, self.p, list[_Pass](), list[Array]()
         while True:
             best, pool = backend.best_cells(spots, pool, self.limit, plan, p)
-            if not to_host(best.passes).any():
+            some_pass, level = backend.on_host(best.passes, best.lowest)
+            lowest.append(level)
+            if not some_pass.any():
                 break
-            fitted, cutoff = self.refined(spots, best)
+            fitted, radius, cutoff = self.refined(spots, best)
             false = backend.lowest_false(spots, fitted, best.input_cell, plan, p)
-            checked = backend.check_cells(best, fitted, false, cutoff, self.known, self.limits)
+            checked = backend.check_cells(best, fitted, false, radius, cutoff, self.known, self.limits)
             self.known = self.xp.concatenate([self.known, checked.known[:, None]], axis=1)
             spots = backend.without_spots(spots, fitted, checked.cutoff)
             passes.append(_Pass(frames, best, fitted, checked))
+        passes = [each.on_host(backend) for each in passes]
         self.done += [each.table() for each in passes]
-        lowest = np.min([to_host(each.lowest) for each in (best, *(each.best for each in passes))], axis=0)
-        reason = np.max([reason_of_level(lowest), *(to_host(each.checked.reason) for each in passes)], axis=0)
+        reason = reason_of_level(np.min(lowest, axis=0))
+        reason = np.max([reason, *(each.checked.reason for each in passes)], axis=0)
         for each in passes:
-            reason[to_host(each.checked.is_new)] = FrameReason.NONE.value
+            reason[each.checked.is_new] = FrameReason.NONE.value
         return spots, reason
 
-    def refined(self, spots: SpotBatch, best: BestCells) -> tuple[XpArray, XpArray]:
-        """One cell a frame after the method and the last fit, (F, 3, 3), and the radius (F,) of its spots."""
+    def refined(self, spots: SpotBatch, best: BestCells) -> tuple[XpArray, XpArray, XpArray]:
+        """The best cells (F, 3, 3) after the method and the last fit, and the radii and cut-offs (F,) of the fit."""
         xp, p = self.xp, self.p
-        largest = self.largest_cutoff[best.input_cell]
         refined, _ = self.backend.refine_cells(spots, best.cells[:, None], best.scores[:, None], p)
         if p.polish == "none":
-            return refined[:, 0], xp.maximum(best.radius, xp.minimum(p.max_dist, largest))
+            return refined[:, 0], best.radius, xp.full(spots.n_frames, p.max_dist)
         again = self.backend.judge_cells(spots, refined, best.input_cell[:, None], self.plan, p)
         better = again.level < best.level
         start = xp.where(better[:, None, None], refined[:, 0], best.cells)
         radius = xp.where(better, again.radius, best.radius)
         cells, cutoff = last_fit(self.backend, spots, start, best.input_cell, radius, self.plan, p)
-        return cells, xp.maximum(radius, xp.minimum(cutoff, largest))
+        return cells, radius, cutoff
 
 
 def final_scores(backend: Backend, spots: SpotBatch, cells: XpArray, p: Parameters) -> XpArray:

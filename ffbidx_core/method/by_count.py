@@ -67,15 +67,17 @@ def find_by_count(
         why = _why_none(backend, rest, raw, cells[chosen], off[chosen], plan, p)
         reason[failed] = with_vectors(why, rest, vectors[chosen], p, p.num_halfsphere_points)
     frame, slot = xp.nonzero(there if keep_all else accepted)
-    nan = np.full(len(frame), np.nan)
+    rows = (array[frame, slot] for array in (cells, pool.input_cell, scores, accepted))
+    of_frame, of_cell, source, score, is_crystal = backend.on_host(frame, *rows)
+    nan = np.full(len(of_frame), np.nan)
     found = CellTable(
-        frame=to_host(frame),
-        cells=to_host(cells[frame, slot]),
-        input_cell=to_host(pool.input_cell[frame, slot]),
-        scores=to_host(scores[frame, slot]),
+        frame=of_frame,
+        cells=of_cell,
+        input_cell=source,
+        scores=score,
         log10_chance=nan,
         log10_false=nan,
-        is_crystal=to_host(accepted[frame, slot]),
+        is_crystal=is_crystal,
     )
     return found, reason
 

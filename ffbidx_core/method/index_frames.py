@@ -121,9 +121,10 @@ def _index_frames(
 ) -> BatchResult:
     """Index a batch that fits in memory."""
     xp = backend.xp
-    n_given, host = np.diff(host.offsets), host.beyond(plan.origin_radius)
-    batch, counts = backend.load(host.spots, host.offsets), np.diff(host.offsets)
-    given = xp.asarray(plan.cells if given_cells is None else given_cells)
+    n_given = np.diff(host.offsets)
+    host, batch = host.loaded(backend, plan.origin_radius)
+    counts = np.diff(host.offsets)
+    given = backend.constant(plan.cells) if given_cells is None else xp.asarray(given_cells)
     searched = np.flatnonzero(counts >= p.fewest_spots)
     spots = batch if len(searched) == len(counts) else batch.take(xp.asarray(searched))
     if p.accept == "chance":
@@ -141,10 +142,10 @@ def _index_frames(
     found = found.take(np.argsort(found.frame, kind="stable"))
     found = _settled(backend, batch, found, plan, p)
     # Crystals of a frame are sorted by chance level if there is one; else they keep the order of the scores.
-    found = found.take(np.lexsort((found.scores, found.frame)))
+    found = found.take(_order(found.frame, found.scores))
     frame, cells = found.frame, found.cells.astype(np.float32)
     crystals = np.flatnonzero(found.is_crystal)
-    crystals = crystals[np.lexsort((np.nan_to_num(found.log10_chance[crystals]), frame[crystals]))]
+    crystals = crystals[_order(frame[crystals], np.nan_to_num(found.log10_chance[crystals]))]
     n_indexed, rmsd, resolution = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=np.where(reason == FrameReason.TOO_FEW_SPOTS.value, 0, np.minimum(counts, p.max_spots)).astype("i4"),
@@ -166,6 +167,13 @@ def _index_frames(
     )
 
 
+def _order(frame: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Order of rows by value within each frame, from the sorted numbers of their frames."""
+    if (np.diff(frame) > 0).all():
+        return np.arange(len(frame))
+    return np.lexsort((values, frame))
+
+
 def _settled(backend: Backend, batch: SpotBatch, found: CellTable, plan: SearchPlan, p: Parameters) -> CellTable:
     """The cells with crystals in their canonical setting and, if accepted by chance, scores in the measure of p.method.
 
@@ -175,12 +183,12 @@ def _settled(backend: Backend, batch: SpotBatch, found: CellTable, plan: SearchP
     slots = slots_of(found.frame)
     place = found.frame, slots
     by_slot = xp.asarray(_by_slot(found.frame, slots, found.cells, batch.n_frames))
-    scores = found.scores
-    if p.accept == "chance":
-        scores = to_host(final_scores(backend, batch, by_slot, p))[place]
     source = _by_slot(found.frame, slots, np.where(found.is_crystal, found.input_cell, -1), batch.n_frames)
-    settled = backend.in_canonical_setting(by_slot.reshape(-1, 3, 3), xp.asarray(source.ravel()), plan)
-    return replace(found, cells=to_host(settled).reshape(by_slot.shape)[place], scores=scores)
+    cells = backend.in_canonical_setting(by_slot.reshape(-1, 3, 3), xp.asarray(source.ravel()), plan)
+    if p.accept == "count":
+        return replace(found, cells=to_host(cells).reshape(by_slot.shape)[place])
+    settled, scores = backend.on_host(cells, final_scores(backend, batch, by_slot, p))
+    return replace(found, cells=settled.reshape(by_slot.shape)[place], scores=scores[place])
 
 
 def _by_slot(frame: NDArray[np.int64], slots: NDArray[np.int64], rows: NDArray[Any], n_frames: int) -> NDArray[Any]:
@@ -198,7 +206,7 @@ def _coverage(
     table = _by_slot(frame, slots, cells.astype(np.float64), batch.n_frames)
     threshold, fractional = p.coverage
     found = backend.coverage(batch, backend.xp.asarray(table), threshold, fractional=fractional)
-    return (to_host(array)[frame, slots] for array in found)
+    return (array[frame, slots] for array in backend.on_host(*found))
 
 
 def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:

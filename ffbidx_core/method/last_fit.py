@@ -64,7 +64,7 @@ def last_fit(
         Cut-off of the fit, about three sigma of the residuals, 1/angstrom.
     """
     xp = backend.xp
-    reference, prior = xp.asarray(plan.cells)[input_cell], strain_prior(plan, p)
+    reference, prior = backend.constant(plan.cells)[input_cell], strain_prior(plan, p)
     cells, cutoff = backend.fit_constrained(spots, cells, reference, radius, prior)
     if any(len(settings) for settings in plan.settings):
         cells = _best_setting(backend, spots, cells, input_cell, reference, radius, cutoff, prior, plan, p)

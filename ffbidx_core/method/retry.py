@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from ..backends import Backend
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch
+from ..model.records.batch import SpotBatch, to_host
 from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
 from ..model.xp import XpArray
 from ..parameters import Parameters
 from .by_chance import find_by_chance
-from .near_beam import any_near
 from .search import CellTable
 
 FEWEST_STRONGEST = 15
@@ -91,12 +90,21 @@ class HostSpots:
     offsets: NDArray[np.int64]
     by_intensity: NDArray[np.bool_]
 
-    def beyond(self, radius: float) -> HostSpots:
+    def loaded(self, backend: Backend, radius: float) -> tuple[HostSpots, SpotBatch]:
+        """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input and on the backend."""
+        batch = backend.load(self.spots, self.offsets)
+        if len(self.spots) == 0:
+            return self, batch
+        # Most batches have no spot to leave out, which the nearest spot of each frame shows; it is the frame's first.
+        first = backend.xp.minimum(batch.offsets[:-1], len(self.spots) - 1)
+        nearest = (to_host(batch.xyz[:, first]).astype(np.float64) ** 2).sum(axis=0)
+        if not (nearest < radius * radius * (1 + 1e-12)).any():
+            return self, batch
+        kept = self._beyond(radius)
+        return kept, backend.load(kept.spots, kept.offsets)
+
+    def _beyond(self, radius: float) -> HostSpots:
         """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input."""
-        # Most batches have no spot to leave out, and the check must cost little beside a GPU. Its sums may be rounded
-        # differently, by less than the margin; the exact selection follows below.
-        if not any_near(self.spots, radius * radius * (1 + 1e-12)):
-            return self
         squared = (self.spots.astype(np.float64) ** 2).sum(axis=1)
         far = squared >= radius * radius
         return self if far.all() else HostSpots(self.spots[far], offsets_of(far)[self.offsets], self.by_intensity)

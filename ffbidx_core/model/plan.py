@@ -101,6 +101,11 @@ class SearchPlan:
         """Radii of acceptance (M, T) that are tried for cells of each input cell, ascending, 1/angstrom."""
         return np.asarray(chance.radii(self.shortest_reciprocal))
 
+    @cached_property
+    def largest_cutoffs(self) -> Array:
+        """Largest distance (M,) within which a crystal of each input cell may explain its spots, 1/angstrom."""
+        return chance.LARGEST_SHARE * self.shortest_reciprocal
+
     @property
     def origin_radius(self) -> float:
         """Distance from the origin, 1/angstrom, below which a spot is not a reflection of any input cell.

@@ -50,6 +50,8 @@ PSI = {"tetragonal, 100 spots": 4_700, "tetragonal, 300 spots": 3_300}
 """Frames per second of PSI's library on an H200 with the same lysozyme frames, driven by 16 threads."""
 ASKED_MS = 1.0
 """Largest time of a single frame with the published defaults, ms."""
+SMALL, ASKED_SMALL_MS = (1, 16, 64), 3.0
+"""Frames of the small calls, as of live data, and the largest time asked of such a call with preset best, ms."""
 SIZES = {"cuda": (1024, 4096, 8192, 16384), "cpu": (64, 256)}
 """Batch sizes that are tried, keyed by backend."""
 
@@ -60,16 +62,18 @@ def batches_of(name: str, n_frames: int, n_batches: int = BATCHES) -> list[Simul
     return make_batches(SCENARIOS[name], n_frames, n_batches)
 
 
-def rate(backend: Backend, batches: Sequence[SimulatedFrames], n_frames: int, p: Parameters) -> float:
-    """The frames per second of calls with the first n frames of some batches, after a warm-up call."""
+def rate(
+    backend: Backend, batches: Sequence[SimulatedFrames], n_frames: int, p: Parameters, calls: int = 3, warm_up: int = 1
+) -> float:
+    """The frames per second of calls with the first n frames of some batches, after some calls to warm up."""
     plan, seconds = SearchPlan.make(batches[0].input_cells, p, LEARNED), []
-    for i in range(4):
+    for i in range(warm_up + calls):
         frames = batches[i % len(batches)]
         offsets = frames.offsets[: n_frames + 1]
         start = time.perf_counter()
         index_frames(backend, frames.spots[: offsets[-1]], offsets, plan, p)
         seconds.append(time.perf_counter() - start)
-    return n_frames / median(seconds[1:])
+    return n_frames / median(seconds[warm_up:])
 
 
 def best_size(backend: Backend, name: str, p: Parameters, sizes: Sequence[int]) -> int:
@@ -175,6 +179,21 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
     return []
 
 
+def small_section(backend: Backend, args: argparse.Namespace) -> Rows:
+    """Measure calls of a few frames."""
+    rows: Rows = []
+    print(f"\nCalls of index_frames on few frames, milliseconds, median of {4 * args.calls} after 4 to warm up")
+    print(f"{'preset':10} {'frames':22} " + " ".join(f"{n:>8}" for n in SMALL) + f"; asked: best {ASKED_SMALL_MS:g}")
+    for name in NAMES:
+        rows.append({"frames": name})
+        for preset in PRESETS:
+            p = Parameters.preset(preset)
+            times = {n: 1e3 * n / rate(backend, batches_of(name, n, 8), n, p, 4 * args.calls, 4) for n in SMALL}
+            print(f"{preset:10} {name:22} " + " ".join(f"{ms:8.2f}" for ms in times.values()), flush=True)
+            rows[-1] |= {f"{preset}_{n}": round(ms, 2) for n, ms in times.items()}
+    return rows
+
+
 def devices_section(backend: Backend, args: argparse.Namespace) -> Rows:
     """Measure one run that is distributed over several GPUs."""
     there = gpu_count()[0] if backend.name == "cuda" else 1
@@ -212,6 +231,7 @@ def shared_out_rate(n: int, batches: Sequence[SimulatedFrames], plan: SearchPlan
 SECTIONS = {
     "speed": speed_section,
     "shares": shares_section,
+    "small": small_section,
     "latency": latency_section,
     "devices": devices_section,
 }
@@ -226,8 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only (repeatable)")
     record.add_option(parser)
     args = parser.parse_args(arguments)
-    if args.json and args.only not in (["speed"], ["shares"]):
-        parser.error("--json is for one table: add --only speed or --only shares")
+    if args.json and args.only not in (["speed"], ["shares"], ["small"]):
+        parser.error("--json is for one table: add --only speed, --only shares or --only small")
     try:
         backend = get_backend(args.backend, args.device)
     except BackendUnavailable as error:

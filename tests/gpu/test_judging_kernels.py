@@ -73,7 +73,7 @@ def test_the_same_cells_pass(gpu, case, rng):
     batch, cells, source = case
     pool = OrientedCells(cells, gpu.xp.asarray(rng.normal(size=source.shape)), source)
     limit = float(np.median(to_host(gpu.lowest_false(batch, cells[:, 1], source[:, 1], PLAN, P))))
-    found, left = gpu.best_cells(batch, pool, limit, PLAN, P)
+    found, left = gpu.best_cells(batch, pool._replace(cells=cells.copy()), limit, PLAN, P)
     wanted, wanted_left = judge.best_cells(gpu, batch, pool, limit, PLAN, P)
     check_same(found, wanted, ("passes", "cells", "input_cell", "scores"))
     check_same(left, wanted_left, left._fields)
@@ -92,11 +92,12 @@ def test_the_same_cells_become_crystals(gpu, rng, n_known, merge):
     known[:3], cells[5] = 1e-3 * np.eye(3), 0
     passes, nothing = rng.random(n) < 0.8, np.zeros(n)
     best = BestCells(passes, cells, source, *[nothing] * 5)
-    rest = cells, rng.normal(size=n), rng.uniform(1e-3, 2e-3, n), known
-    limits = Limits(0.8, (0.05, 3.0), merge, PLAN.cells)
+    rest = cells, rng.normal(size=n), rng.uniform(1e-3, 2e-3, n), rng.uniform(1e-3, 2e-2, n), known
+    limits = Limits(0.8, (0.05, 3.0), merge, PLAN.cells, PLAN.largest_cutoffs)
     wanted = judge.check_cells(best, *rest, limits)
-    on_gpu = BestCells(*map(xp.asarray, best)), *map(xp.asarray, rest), limits._replace(given=xp.asarray(PLAN.cells))
-    check_same(gpu.check_cells(*on_gpu), wanted, wanted._fields)
+    tables = limits._replace(given=gpu.constant(PLAN.cells), largest=gpu.constant(PLAN.largest_cutoffs))
+    found = gpu.check_cells(BestCells(*map(xp.asarray, best)), *map(xp.asarray, rest), tables)
+    check_same(found, wanted, wanted._fields)
     assert {FrameReason(code) for code in wanted.reason.tolist()} == {
         FrameReason.NONE,
         FrameReason.LOST_IN_REFINEMENT,

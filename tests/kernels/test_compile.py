@@ -35,6 +35,7 @@ BUDGETS = {
     "pass_cells": Usage(registers=24, spilled=0, shared=0),
     "accept_by_count": Usage(registers=40, spilled=8, shared=0),
     "count_without": Usage(registers=72, spilled=0, shared=0),
+    "add_up": Usage(registers=54, spilled=0, shared=256),
     "copy_without": Usage(registers=74, spilled=0, shared=0),
     "coverage": Usage(registers=76, spilled=0, shared=0),
     "drifted": Usage(registers=70, spilled=0, shared=0),

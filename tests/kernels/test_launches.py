@@ -161,8 +161,8 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
         assert backend.drifted(cells[:, 0], cells[:, 1], (0.1, 3.0)).shape == (3,)
         best, _ = backend.best_cells(spots, OrientedCells(cells, scores, source), -3.0, plan, p)
         for known in (cells[:, :0], cells):
-            limits = Limits(0.0, (0.1, 3.0), 0.03, plan.cells)
-            checked = backend.check_cells(best, cells[:, 0], np.ones(3), np.ones(3), known, limits)
+            limits = Limits(0.0, (0.1, 3.0), 0.03, plan.cells, plan.largest_cutoffs)
+            checked = backend.check_cells(best, cells[:, 0], *np.ones((3, 3)), known, limits)
             assert checked.reason.shape == (3,)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)

@@ -67,17 +67,18 @@ class CudaBackend(CudaSearch, CudaJudging, CudaLattices, GenericVerbs):
         self, spots: SpotBatch, cells: Any, reference: Any, radius: Any, prior: float
     ) -> tuple[Any, Any]:
         """See `Backend.fit_constrained`."""
-        cells, cutoff = copied(cells), cp.empty(len(cells))
+        fitted, cutoff = cp.empty((len(cells), 3, 3)), cp.empty(len(cells))
         self._per_frame(
             "fit_constrained",
             spots,
             reference=contiguous(reference),
             radius=contiguous(radius),
             prior=prior,
-            cells=cells,
+            start=contiguous(cells),
+            cells=fitted,
             cutoff=cutoff,
         )
-        return cells, cutoff
+        return fitted, cutoff
 
     def fit_whitened(
         self,
@@ -92,7 +93,7 @@ class CudaBackend(CudaSearch, CudaJudging, CudaLattices, GenericVerbs):
         """See `Backend.fit_whitened`."""
         if symmetry is not None:
             return super().fit_whitened(spots, cells, reference, cutoff, spread, prior, symmetry)
-        cells = copied(cells)
+        fitted = cp.empty((len(cells), 3, 3))
         self._per_frame(
             "fit_whitened",
             spots,
@@ -101,9 +102,10 @@ class CudaBackend(CudaSearch, CudaJudging, CudaLattices, GenericVerbs):
             across=spread.across,
             along=spread.along,
             stiffness=prior**-2,
-            cells=cells,
+            start=contiguous(cells),
+            cells=fitted,
         )
-        return cells
+        return fitted
 
     def _per_frame(self, kernel: str, spots: SpotBatch, **arguments: Any) -> None:
         """Launch a kernel with one warp for each frame."""

@@ -7,14 +7,22 @@ import functools
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
 
 import cupy as cp
+import numpy as np
+from numpy.typing import NDArray
 
 from ...model.records.batch import SpotBatch
 from .. import kernels
 from ..kernels.signatures import Signature, signatures
+
+ALIGNED = 16
+"""Bytes to a multiple of which arrays begin that come to the host together."""
+STAGED, STAGERS = 1 << 21, 4
+"""Bytes that are copied to pinned memory at once, and the number of threads that do so."""
 
 
 @functools.lru_cache(maxsize=8)
@@ -47,7 +55,13 @@ def as_kernels_take(array: Any, dtype: Any) -> Any:
 
 def copied(array: Any) -> Any:
     """A copy of an array in float64 and C order, for a kernel that changes it in place."""
-    return array.astype(cp.float64, order="C", copy=True)
+    return contiguous(array).copy()
+
+
+@functools.cache
+def _stagers() -> ThreadPoolExecutor:
+    """Threads that copy arrays into pinned memory, where one thread is slower than the copy to the device."""
+    return ThreadPoolExecutor(STAGERS, "ffbidx-stage")
 
 
 class CudaDevice:
@@ -70,6 +84,7 @@ class CudaDevice:
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
         self._streams: list[Any] = []
+        self._staging: dict[int, NDArray[np.uint8]] = {}
 
     @property
     def device(self) -> str:
@@ -97,9 +112,50 @@ class CudaDevice:
         """Return all unused memory to the GPU, which CuPy's pools would otherwise keep."""
         self._plans.clear()
         self._streams.clear()
+        self._staging.clear()
         with cp.cuda.Device(self.number):
             cp.get_default_memory_pool().free_all_blocks()
             cp.get_default_pinned_memory_pool().free_all_blocks()
+
+    def constant(self, array: NDArray[Any]) -> Any:
+        """See `Backend.constant`."""
+        # The array in host memory is kept as well, so that no other object gets its id.
+        return self._cached(("constant", id(array)), lambda: (array, cp.asarray(array)))[1]
+
+    def on_host(self, *arrays: Any) -> list[NDArray[Any]]:
+        """See `Backend.on_host`."""
+        stream, arrays = cp.cuda.get_current_stream(), tuple(cp.ascontiguousarray(array) for array in arrays)
+        ends = np.cumsum([-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays]).tolist()
+        memory = cp.cuda.alloc_pinned_memory(max(1, ends[-1]))
+        for begin, array in zip([0, *ends], arrays, strict=False):
+            array.data.copy_to_host_async(memory.ptr + begin, array.nbytes, stream)
+        stream.synchronize()
+        # The memory goes back to its pool, hence the copies.
+        return [
+            np.frombuffer(memory, array.dtype, array.size, begin).reshape(array.shape).copy()
+            for begin, array in zip([0, *ends], arrays, strict=False)
+        ]
+
+    def _uploaded(self, array: NDArray[Any]) -> Any:
+        """An array on the device, copied through pinned memory of the lane; a large array by several threads."""
+        stream, out = cp.cuda.get_current_stream(), cp.empty(array.shape, array.dtype)
+        source = array.reshape(-1).view(np.uint8)
+        staging = self._staging.get(stream.ptr)
+        if staging is None or len(staging) < len(source):
+            size = 1 << max(len(source) - 1, 0).bit_length()
+            staging = self._staging[stream.ptr] = np.frombuffer(cp.cuda.alloc_pinned_memory(size), np.uint8, size)
+        # An earlier copy out of the memory may be under way.
+        stream.synchronize()
+
+        def stage(begin: int) -> tuple[int, int]:
+            part = source[begin : begin + STAGED]
+            staging[begin : begin + len(part)] = part
+            return begin, len(part)
+
+        begins = range(0, len(source), STAGED)
+        for begin, n in map(stage, begins) if len(begins) < 2 else _stagers().map(stage, begins):
+            (out.data + begin).copy_from_host_async(staging.ctypes.data + begin, n, stream)
+        return out
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
         """Launch a kernel on the current stream, with arguments by the names of its parameters in the source."""
@@ -119,7 +175,7 @@ class CudaDevice:
         """Arrays on the device that many batches share, made on first use; only a few recent ones are kept."""
         with self._plans_lock:
             if key not in self._plans:
-                if len(self._plans) > 16:
+                if len(self._plans) > 32:
                     self._plans.clear()
                 self._plans[key] = make()
                 # Another lane might use the arrays before the stream of this one has filled them.

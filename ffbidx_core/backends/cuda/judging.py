@@ -132,7 +132,7 @@ class CudaJudging(CudaDevice):
         self, spots: SpotBatch, pool: OrientedCells, limit: float, plan: SearchPlan, p: Parameters
     ) -> tuple[BestCells, OrientedCells]:
         """See `Backend.best_cells`."""
-        judged, left = self.judge_cells(spots, pool.cells, pool.input_cell, plan, p), copied(pool.cells)
+        judged, left = self.judge_cells(spots, pool.cells, pool.input_cell, plan, p), contiguous(pool.cells)
         false, passes = (
             self.lowest_false(spots, judged.cells, judged.input_cell, plan, p),
             cp.empty(len(left), cp.bool_),
@@ -156,7 +156,7 @@ class CudaJudging(CudaDevice):
         return BestCells(passes, cells, input_cell, scores, level, radius, lowest, false), pool._replace(cells=left)
 
     def check_cells(
-        self, best: BestCells, fitted: Any, false: Any, cutoff: Any, known: Any, limits: Limits
+        self, best: BestCells, fitted: Any, false: Any, radius: Any, cutoff: Any, known: Any, limits: Limits
     ) -> CheckedCells:
         """See `Backend.check_cells`."""
         n, (length, angle) = len(fitted), limits.drift
@@ -168,6 +168,7 @@ class CudaJudging(CudaDevice):
             cells=contiguous(fitted),
             input_cell=best.input_cell,
             false_hits=false,
+            radius=contiguous(radius),
             cutoff=contiguous(cutoff),
             known=contiguous(known),
             n_known=known.shape[1],
@@ -176,6 +177,7 @@ class CudaJudging(CudaDevice):
             angle=angle,
             merge=limits.merge,
             given=contiguous(limits.given),
+            largest=contiguous(limits.largest),
             is_new=found.is_new,
             known_out=found.known,
             reason=found.reason,
@@ -207,10 +209,11 @@ class CudaJudging(CudaDevice):
 
     def without_spots(self, spots: SpotBatch, cells: Any, cutoff: Any) -> SpotBatch:
         """See `Backend.without_spots`."""
-        n_frames, offsets = spots.n_frames, cp.zeros(spots.n_frames + 1, cp.int64)
+        n_frames = spots.n_frames
+        counts, offsets = cp.empty(n_frames, cp.int64), cp.empty(n_frames + 1, cp.int64)
         common = of_spots(spots) | {"n_frames": n_frames, "cells": contiguous(cells), "cutoff": contiguous(cutoff)}
-        self._launch_warps("count_without", n_frames, **common, counts=offsets[1:])
-        offsets = cp.cumsum(offsets)
+        self._launch_warps("count_without", n_frames, **common, counts=counts)
+        self._launch("add_up", (1,), 1024, n=n_frames, counts=counts, offsets=offsets)
         n_left = int(offsets[-1])
         xyz = cp.empty((3, n_left), cp.float32)
         self._launch_warps("copy_without", n_frames, **common, offsets_out=offsets, n_out=n_left, out=xyz)

@@ -47,7 +47,10 @@ class CudaSearch(CudaDevice):
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
         """See `Backend.load`."""
-        spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
+        if isinstance(spots, cp.ndarray):
+            spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
+        else:
+            spots = self._uploaded(np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3))
         host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
         offsets = cp.asarray(host_offsets)
         n_frames, n_spots = len(host_offsets) - 1, len(spots)

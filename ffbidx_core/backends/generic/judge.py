@@ -118,7 +118,14 @@ def best_cells(
 
 
 def check_cells(
-    best: BestCells, fitted: XpArray, false: XpArray, cutoff: XpArray, known: XpArray, limits: Limits, xp: Any = np
+    best: BestCells,
+    fitted: XpArray,
+    false: XpArray,
+    radius: XpArray,
+    cutoff: XpArray,
+    known: XpArray,
+    limits: Limits,
+    xp: Any = np,
 ) -> CheckedCells:
     """See `Backend.check_cells`."""
     lost = false > limits.lost
@@ -132,5 +139,5 @@ def check_cells(
         is_new=is_new,
         known=xp.where(is_new[:, None, None], fitted, NO_LATTICE * xp.eye(3)),
         reason=why * (best.passes & ~kept),
-        cutoff=xp.where(kept, cutoff, 0.0),
+        cutoff=xp.where(kept, xp.maximum(radius, xp.minimum(cutoff, limits.largest[best.input_cell])), 0.0),
     )

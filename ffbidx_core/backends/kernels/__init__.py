@@ -54,6 +54,7 @@ KERNELS = (
     "pass_cells",
     "accept_by_count",
     "count_without",
+    "add_up",
     "copy_without",
     "coverage",
     "drifted",

@@ -150,18 +150,18 @@ __device__ __forceinline__ bool constrained_step(const float* xyz, i64 n_spots, 
   return true;
 }
 
-// Fits cells[F] in place and stores the last cut-offs in cutoff[F]; one warp a frame.
+// Fits start[F] to cells[F] and stores the last cut-offs in cutoff[F]; one warp a frame.
 extern "C" __global__ __launch_bounds__(64) void fit_constrained(const float* xyz, i64 n_spots, const i64* offsets,
                                                                  int n_frames, const double* reference,
-                                                                 const double* radius, double prior, double* cells,
-                                                                 double* cutoff) {
+                                                                 const double* radius, double prior,
+                                                                 const double* start, double* cells, double* cutoff) {
   int frame = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
   if (frame >= n_frames) return;
   i64 begin = offsets[frame];
   int n = offsets[frame + 1] - begin;
   double cell[9], recip[9], unstrained[9], t = 1.3 * fmax(radius[frame], CONSTRAINED_SMALLEST_START);
   for (int i = 0; i < 9; i++) {
-    cell[i] = cells[9 * (i64)frame + i];
+    cell[i] = start[9 * (i64)frame + i];
     unstrained[i] = reference[9 * (i64)frame + i];
   }
   if (reciprocal(cell, recip)) {

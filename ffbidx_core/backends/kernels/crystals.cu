@@ -36,6 +36,29 @@ extern "C" __global__ __launch_bounds__(128) void count_without(const float* xyz
   if ((threadIdx.x & 31) == 0) counts[frame] = kept;
 }
 
+// Fills offsets[n + 1] with the sums of all counts[n] before each; one block of 1024 threads, each with a range of counts.
+extern "C" __global__ __launch_bounds__(1024) void add_up(int n, const i64* counts, i64* offsets) {
+  __shared__ i64 warp_total[32];
+  int lane = threadIdx.x & 31, warp = threadIdx.x >> 5, each = (n + 1023) / 1024;
+  int begin = min(each * (int)threadIdx.x, n), end = min(begin + each, n);
+  i64 own = 0, before = 0;
+  for (int i = begin; i < end; i++) own += counts[i];
+  i64 running = own;
+  for (int step = 1; step < 32; step <<= 1) {
+    i64 lower = __shfl_up_sync(0xffffffffu, running, step);
+    if (lane >= step) running += lower;
+  }
+  if (lane == 31) warp_total[warp] = running;
+  __syncthreads();
+  for (int w = 0; w < warp; w++) before += warp_total[w];
+  before += running - own;
+  for (int i = begin; i < end; i++) {
+    offsets[i] = before;
+    before += counts[i];
+  }
+  if (threadIdx.x == 1023) offsets[n] = before;
+}
+
 extern "C" __global__ __launch_bounds__(128) void copy_without(const float* xyz, i64 n_spots, const i64* offsets,
                                                                int n_frames, const double* cells, const double* cutoff,
                                                                const i64* offsets_out, i64 n_out, float* out) {
@@ -145,9 +168,10 @@ __device__ __forceinline__ bool equal_lattices(const double* cell, const double*
 
 // Decides on refined cells[n] of frames that pass; see `Judging.check_cells`. `known`[n][n_known] are earlier crystals.
 extern "C" __global__ void check_cells(i64 n, const bool* passes, const double* cells, const int* input_cell,
-                                       const double* false_hits, const double* cutoff, const double* known, int n_known,
-                                       double lost, double length, double angle, double merge, const double* given,
-                                       bool* is_new, double* known_out, unsigned char* reason, double* cutoff_out) {
+                                       const double* false_hits, const double* radius, const double* cutoff,
+                                       const double* known, int n_known, double lost, double length, double angle,
+                                       double merge, const double* given, const double* largest, bool* is_new,
+                                       double* known_out, unsigned char* reason, double* cutoff_out) {
   i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x;
   if (i >= n) return;
   int why = FATE_NONE;
@@ -163,7 +187,7 @@ extern "C" __global__ void check_cells(i64 n, const bool* passes, const double* 
     fresh = !equal_lattices(cell, known + 9 * (i * n_known + k), merge);
   is_new[i] = fresh;
   reason[i] = why;
-  cutoff_out[i] = kept ? cutoff[i] : 0.0;
+  cutoff_out[i] = kept ? fmax(radius[i], fmin(cutoff[i], largest[input_cell[i]])) : 0.0;
   for (int k = 0; k < 9; k++) known_out[9 * i + k] = fresh ? cell[k] : (k % 4 == 0 ? NO_LATTICE : 0.0);
 }
 

@@ -106,20 +106,21 @@ __device__ __forceinline__ bool weighed_step(const float* xyz, i64 n_spots, i64 
   return true;
 }
 
-// Fits cells[F] in place; one warp a frame.
+// Fits start[F] to cells[F]; one warp a frame.
 extern "C" __global__ __launch_bounds__(64) void fit_whitened(const float* xyz, i64 n_spots, const i64* offsets,
                                                               int n_frames, const double* reference,
                                                               const double* cutoff, double across, double along,
-                                                              double stiffness, double* cells) {
+                                                              double stiffness, const double* start, double* cells) {
   int frame = (blockIdx.x * blockDim.x + threadIdx.x) >> 5, lane = threadIdx.x & 31;
   if (frame >= n_frames) return;
   i64 begin = offsets[frame];
   int n = offsets[frame + 1] - begin;
   double cell[9], recip[9], unstrained[9];
   for (int i = 0; i < 9; i++) {
-    cell[i] = cells[9 * (i64)frame + i];
+    cell[i] = start[9 * (i64)frame + i];
     unstrained[i] = reference[9 * (i64)frame + i];
   }
+  if (lane < 9) cells[9 * (i64)frame + lane] = start[9 * (i64)frame + lane];
   if (!reciprocal(cell, recip)) return;
   Sight sight = sight_of(xyz, n_spots, begin, n, across, along);
   double weights = 0.0, squares = 0.0, near = cutoff[frame] * cutoff[frame];
@@ -136,6 +137,7 @@ extern "C" __global__ __launch_bounds__(64) void fit_whitened(const float* xyz, 
   double noise = noise_of(weights, squares);
   for (int step = 0; step < WEIGHED_STEPS; step++)
     if (weighed_step(xyz, n_spots, begin, n, sight, cell, recip, unstrained, stiffness, &noise)) reciprocal(recip, cell);
+  __syncwarp();
   if (lane == 0)
     for (int i = 0; i < 9; i++) cells[9 * (i64)frame + i] = cell[i];
 }

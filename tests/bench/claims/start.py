@@ -28,7 +28,8 @@ STEPS = {
     "rich": "import rich.console, rich.progress, rich.table",
     "Numba, its import": "import numba",
     "Numba, its tables of types, filled at the first kernel": (
-        "from ffbidx_core.method.near_beam import any_near; any_near(numpy.ones((1, 3), numpy.float32), 0.0)"
+        "from ffbidx_core.backends.cpu.fits import distances; zeros = numpy.zeros; distances(zeros((3, 0), 'f4'), "
+        "zeros(1, 'i8'), 0, 0, zeros((0, 1, 3, 3)), False, zeros((1, 0), 'f4'))"
     ),
     "modules of this program": "import ffbidx_cli.console, ffbidx_core.run.pipeline, ffbidx_core.backends.cpu.backend",
 }
