@@ -126,6 +126,10 @@ TABLES = {
         "frames/s, one call after another (three at a time)": "{frames}", "`--preset published`": speeds("published"),
         "`--preset best`": speeds("best"),
     }),
+    "gpu_small": Table("gpu_small", {
+        "ms of a call of `--preset best` (`published`)": "{frames}",
+        **{f"{n} frame{'s' * (n > 1)}": f"{{best_{n}:.1f}} ({{published_{n}:.1f}})" for n in (1, 16, 64)},
+    }),
     "kernels": Table("kernels", {
         "kernel": "{kernel}", "published, 100 spots": "{published_100:.2f}", "published, 300": "{published_300:.2f}",
         "best, 100": "{best_100:.2f}", "best, 300": "{best_300:.2f}", "best, triclinic, 100": "{triclinic_100:.2f}",
