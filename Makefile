@@ -64,8 +64,7 @@ floors: .venv-floors/installed
 
 docs: .venv-test/installed
 	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict --quiet
-	@mkdir -p docs-site/man
-	.venv-test/bin/click-man ffbidx --target docs-site/man
+	.venv-test/bin/python docs/make_man_pages.py docs-site/man
 
 lint: .venv-test/installed
 	.venv-test/bin/ruff check

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -71,6 +72,16 @@ def test_a_file_of_options_keeps_to_the_schema(run, spots_file, cell_file):
     for wrong in ({"every": "two"}, {"no-such-option": 1}, {"preset": "worst"}, {"beam-shift": [1.0]}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_every_command_has_a_manual_page_with_all_its_options(tmp_path):
+    pytest.importorskip("click_man")
+    subprocess.run([sys.executable, ROOT / "docs" / "make_man_pages.py", tmp_path / "man"], check=True, cwd=ROOT)
+    pages = {path.name: path.read_text().replace("\\-", "-") for path in (tmp_path / "man").iterdir()}
+    assert pages.keys() == {"ffbidx.1", *(f"ffbidx-{name}.1" for name in COMMANDS)}
+    assert all(f"ffbidx-{name}" in pages["ffbidx.1"].replace(" ", "-") for name in COMMANDS)
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    assert all(option.opts[-1] in pages["ffbidx-index.1"] for option in options)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
