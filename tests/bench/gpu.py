@@ -183,13 +183,13 @@ def small_section(backend: Backend, args: argparse.Namespace) -> Rows:
     """Measure calls of a few frames."""
     rows: Rows = []
     print(f"\nCalls of index_frames on few frames, milliseconds, median of {4 * args.calls} after 4 to warm up")
-    print(f"{'preset':10} {'frames':22} " + " ".join(f"{n:>8}" for n in SMALL) + f"; asked: best {ASKED_SMALL_MS:g}")
+    print(f"  {'preset':10} {'frames':22} " + " ".join(f"{n:>8}" for n in SMALL) + f"; asked: best {ASKED_SMALL_MS:g}")
     for name in NAMES:
         rows.append({"frames": name})
         for preset in PRESETS:
             p = Parameters.preset(preset)
             times = {n: 1e3 * n / rate(backend, batches_of(name, n, 8), n, p, 4 * args.calls, 4) for n in SMALL}
-            print(f"{preset:10} {name:22} " + " ".join(f"{ms:8.2f}" for ms in times.values()), flush=True)
+            print(f"  {preset:10} {name:22} " + " ".join(f"{ms:8.2f}" for ms in times.values()), flush=True)
             rows[-1] |= {f"{preset}_{n}": round(ms, 2) for n, ms in times.items()}
     return rows
 

@@ -12,6 +12,7 @@ from tests.bench.timed import HostClock, TimedVerbs
 
 def test_every_section_runs_on_the_cpu(capsys, monkeypatch):
     monkeypatch.setattr(gpu, "NAMES", ("tetragonal, 100 spots", "triclinic, 300 spots"))
+    monkeypatch.setattr(gpu, "SMALL", (1,))
     gpu.main(["--backend", "cpu", "--frames", "2", "--frames", "4", "--calls", "2"])
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines() if line.startswith(("published ", "best "))]
@@ -24,6 +25,9 @@ def test_every_section_runs_on_the_cpu(capsys, monkeypatch):
     assert out.count("between the verbs") == 4
     assert "kernels:" not in out
     assert out.count("asked: 1\n") == 2
+    small = [line.split() for line in out.partition("asked: best 3\n")[2].splitlines()[:4]]
+    assert [row[:2] for row in small] == [row[:2] for row in rows]
+    assert all(float(row[-1]) > 0 for row in small)
 
 
 def test_without_a_gpu_it_says_why(monkeypatch):
