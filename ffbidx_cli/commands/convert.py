@@ -20,7 +20,7 @@ SOME_FRAMES_BAD = 3
 """Exit status of a conversion in which some inputs could be read and others could not."""
 
 
-@click.command()
+@click.command("convert")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=shared.RESULTS)
 @click.option(
     "-o",

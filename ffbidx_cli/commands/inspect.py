@@ -17,7 +17,7 @@ SOME_FRAMES_BAD = 3
 """Exit status if some frames or files could not be used."""
 
 
-@click.command()
+@click.command("inspect")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @geometry_options
 @click.option("--max-frames", type=FRAMES, metavar="N", help="Read only the first N frames of spot files.")

@@ -39,7 +39,7 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
     return click.option("--" + field.name.replace("_", "-"), **arguments)
 
 
-@click.command()
+@click.command("simulate")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Spot file to write, .h5 or .hdf5.")
 @click.option(
     "--cell",

@@ -13,7 +13,7 @@ import pytest
 
 from ffbidx_cli.commands.index import command
 from ffbidx_cli.help import FIRST, GROUPS, group_of
-from ffbidx_cli.main import COMMANDS
+from ffbidx_cli.main import COMMANDS, cli
 from ffbidx_cli.topics import TOPICS
 from tests.helpers.paths import ROOT
 from tests.helpers.terminal import screen_of
@@ -51,6 +51,10 @@ def test_help_on_every_topic(run, topic):
         assert f"{GROUPS[topic]}: options of ffbidx index:" in ran.out
     if topic in COMMANDS and topic not in TOPICS:
         assert ran.out.startswith(f"Usage: ffbidx {topic}")
+
+
+def test_every_command_knows_its_name_for_the_reference():
+    assert [cli.get_command(None, name).name for name in COMMANDS] == list(COMMANDS)
 
 
 def test_every_group_of_options_is_a_topic():
