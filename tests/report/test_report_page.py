@@ -1,7 +1,9 @@
+import itertools
 import re
 from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +16,13 @@ from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.model.records.reason import ADVICE, FrameReason, Rung
 from ffbidx_core.read.results import results_in_pieces
+from ffbidx_core.report import page as page_module
 from ffbidx_core.report import rows as rows_module
 from ffbidx_core.report.figures import in_words
 from ffbidx_core.report.orientations import PoleFigure
 from ffbidx_core.report.page import page
 from ffbidx_core.report.report import make_report
+from ffbidx_core.report.style import GREY
 from tests.helpers.results_files import CELL, HEADER, results_of, write_results
 
 MIXED = [1, 0, 2, 1, 1, 3, 0, 1] * 12
@@ -242,3 +246,22 @@ def test_factors_of_preferred_orientations_are_plain_numbers():
     figure = PoleFigure("c", 10_000, 1, np.array([0.5, 123.4]), 1.87, True)
     assert "is taken 123 times as often" in in_words(figure)
     assert "(10,000) reach 1.9." in in_words(figure)
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of a colour such as #fff or #1d4ed8 (WCAG 2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    red, green, blue = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("name", ["page.py", "browser.html"])
+def test_text_has_a_contrast_of_at_least_four_and_a_half(name):
+    style = (Path(page_module.__file__).parent / name).read_text().partition("</style>")[0]
+    texts = set(re.findall(r"[{; ]color: (#[0-9a-f]{3,6})\b", style))
+    grounds = set(re.findall(r"background: (#[0-9a-f]{3,6})\b", style))
+    assert len(texts) >= 2
+    assert grounds == {"#fff", "#f3f4f6"}
+    for text, ground in [*itertools.product(texts, grounds), (GREY, "#fff")]:
+        assert (luminance(ground) + 0.05) / (luminance(text) + 0.05) >= 4.5, (text, ground)
