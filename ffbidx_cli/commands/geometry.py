@@ -69,13 +69,19 @@ def command(
     better; otherwise nothing is written, and the exit status is 5. Everything in the file except the changed numbers
     stays as it is.
     """
+    import os
+    import shlex
     from contextlib import closing, nullcontext
 
+    from ffbidx_core.errors import UsageError
     from ffbidx_core.read.files.content import check_is_there
     from ffbidx_core.write import check_output, write_file
 
     check_is_there(results)
-    for path in filter(None, (output, millepede, png)):
+    outputs = [path for path in (output, millepede, png) if path is not None]
+    if len(set(map(os.path.realpath, outputs))) < len(outputs):
+        raise UsageError("-o, --millepede and --png name one file twice: give each a file of its own")
+    for path in outputs:
         check_output(path, overwrite, [results, *([geometry] if geometry else [])])
     if png is not None:
         from ffbidx_core.report import require_matplotlib
@@ -124,6 +130,10 @@ def command(
             print_sentence(console, sentence)
     if refined.fit is None:
         return NothingProcessed.exit_status
-    for path in filter(None, (output, millepede, png)):
+    for path in outputs:
         click.echo(f"written: {path}", err=True)
+    if output is not None:
+        better = f"{os.path.splitext(results)[0]}.refined.h5"
+        again = ("ffbidx", "index", "--config", results, "-g", output, "-o", better)
+        click.echo(f"next: {shlex.join(again)}", err=True)
     return 0

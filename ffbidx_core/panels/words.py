@@ -97,8 +97,9 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
     )
     if refined.agree:
         yield "Panels agree with each other, so the detector moved as a whole, as with --level detector."
-    rms, most, by, error = moved_by(fit)
-    yield f"Panels moved by {rms:.2f} px (rms by their peaks), most {names[most]} by {by:.2f} ± {error:.2f} px."
+    if refined.tree.n_nodes > 1:
+        rms, most, by, error = moved_by(fit)
+        yield f"Panels moved by {rms:.2f} px (rms by their peaks), most {names[most]} by {by:.2f} ± {error:.2f} px."
     (x, y, z), (ex, ey, ez) = whole_shift(fit)
     yield (
         f"The detector as a whole moved by {x:+.2f} ± {ex:.2f} px in x, {y:+.2f} ± {ey:.2f} px in y and {z:+.2f} ± "

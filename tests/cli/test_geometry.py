@@ -36,10 +36,12 @@ def wrong(tmp_path_factory):
 
 
 def test_refined_panels_index_better_and_are_moved_no_more(wrong, tmp_path, capsys):
-    folder, spots, results = wrong
+    folder, _, results = wrong
     refined = tmp_path / "refined.geom"
     assert main(["geometry", str(results), "-o", str(refined), "--millepede", str(tmp_path / "pede.bin"), *WHERE]) == 0
-    shown = capsys.readouterr().out
+    shown, steps = capsys.readouterr()
+    better = results.with_suffix(".refined.h5")
+    assert f"next: ffbidx index --config {results} -g {refined} -o {better}\n" in steps
     assert "residuals of crystals that were not fitted fall from" in shown
     assert "q0a0" in shown
     assert (tmp_path / "pede.bin").stat().st_size > 10_000
@@ -47,7 +49,7 @@ def test_refined_panels_index_better_and_are_moved_no_more(wrong, tmp_path, caps
     moved = re.compile(r"\w+/(fs|ss|corner_x|corner_y|coffset) = .*\n")
     assert moved.sub("", after) == moved.sub("", before)
     again = tmp_path / "again.h5"
-    assert main(["index", str(spots), "-g", str(refined), "-o", str(again), *WHERE]) == 0
+    assert main(["index", "--config", str(results), "-g", str(refined), "-o", str(again), *WHERE]) == 0
     old, new = read_results(results), read_results(again)
     assert np.count_nonzero(new.status == 0) >= np.count_nonzero(old.status == 0)
     assert np.median(new.n_indexed[new.crystals]) > np.median(old.n_indexed[old.crystals])
@@ -87,6 +89,7 @@ def test_bad_requests_are_one_line(wrong, tmp_path, capsys):
         ([str(results), "-o", str(taken)], 6, "already there"),
         ([str(results), "-o", str(results), "--overwrite"], 2, "is the input"),
         ([str(results), "-o", str(tmp_path / "x.expt")], 2, "name the output .geom"),
+        ([str(results), "-o", str(tmp_path / "y.geom"), "--png", str(tmp_path / "y.geom")], 2, "name one file twice"),
         ([str(spots)], 2, "not a results file"),
         ([str(results), "--level", "asic"], 2, "it has detector, group, panel, quadrants"),
         ([str(tmp_path / "none.h5")], 2, "none.h5"),
