@@ -89,6 +89,7 @@ speed: .venv-test/installed
 geometry: .venv-test/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.geometry --jobs $$(nproc)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.panels.errors --jobs $$(nproc)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.panels.speed
 
 # ARGS='--jobs 16 --cases 40 --json docs/measured/cells.json'
 cells: .venv-test/installed

@@ -165,12 +165,16 @@ TABLES = {
         "stills and detector": "{what}", "runs moved": "{moved} of {runs}", "indexed, file's panels": "{given:.1%}",
         "refined panels": "{refined:.1%}", "true panels": "{true:.1%}", "worst run, refined − true": "{least:+.1%}",
         "misorientation refined, degrees": "{angle:.4f}", "true": "{angle_true:.4f}",
-        "panels off by, px rms": within("off"), "residual before, px": "{before:.2f}",
+        "panels off by, px rms": within("off"), "z, rms": lambda row: "" if row["z"] is None else f"{row['z']:.2f}",
+        "residual before, px": "{before:.2f}",
         "after": "{after:.3f}", "rounds": "{rounds:.1f}", "CPU s": "{seconds:.0f}",
     }),
     "panel_errors": Table("panel_errors", {
         "stills and detector": "{what}", "panels with 20 spots": "{panels:.0f}", "off by, px rms": within("off"),
         "least possible, px": "{bound:.3f}", "stated, px": "{stated:.3f}", "z, rms": "{z:.2f}",
+    }),
+    "panel_speed": Table("panel_speed", {
+        "stills": "{frames}", "panels": "{panels}", "peaks": "{peaks}", "a fit, CPU s": "{seconds:.1f}",
     }),
     "real_panels": Table("real_panels", {
         "panels off, px": "{off:g}", "stills": "{stills}", "indexed, wrong panels": "{given:.1%}",
