@@ -225,7 +225,8 @@ class Backend(Judging, Protocol):
         The sum is over the spots of low resolution on a frame, see `scan.low_counts`. An octave has the vectors v = L u
         with its directions u and its lengths L. C is a local maximum at a length other than the first and the last if
         it is not below C at the length before, above C at the length after, and above FLOOR times the number of spots
-        in the sum. The `most` highest maxima of each octave are kept. Constants are in `model.unknown.scan`.
+        in the sum. The `most` highest maxima of each octave are kept. Frames have at most MOST_SPOTS spots, ascending
+        in |s|. Constants are in `model.unknown.scan`.
 
         Returns
         -------

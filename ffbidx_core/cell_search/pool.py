@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..method.index_frames import Backend
 from ..model.basis import PrimitiveCells
 from ..model.cell import Array
+from ..model.records.batch import to_host
 from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import nearest_setting, reduced_cell, voronoi_lengths
 from .bravais import cell_of_metric
@@ -70,7 +71,7 @@ class Pool:
         with backend.lane():
             spots = backend.load(some.spots, some.offsets)
             vectors = backend.refine_scanned(spots, backend.scan_vectors(spots, self.scan), self.scan)
-            cells, scores = backend.join_vectors(spots, vectors)
+            cells, scores = (to_host(each) for each in backend.join_vectors(spots, vectors))
         real = np.isfinite(scores)
         self._frame = np.concatenate([self._frame, chosen[np.nonzero(real)[0]]])
         self._cells = np.concatenate([self._cells, cells[real]])

@@ -41,6 +41,16 @@ BUDGETS = {
     "drifted": Usage(registers=70, spilled=0, shared=0),
     "check_cells": Usage(registers=100, spilled=0, shared=0),
     "set_canonically": Usage(registers=160, spilled=0, shared=0),
+    "scan_maxima": Usage(registers=64, spilled=0, shared=0),
+    "refine_hits": Usage(registers=80, spilled=76, shared=0),
+    "keep_vectors": Usage(registers=47, spilled=0, shared=0),
+    "vector_densities": Usage(registers=55, spilled=0, shared=0),
+    "score_pairs": Usage(registers=44, spilled=0, shared=0),
+    "score_thirds": Usage(registers=64, spilled=0, shared=0),
+    "cell_lengths": Usage(registers=50, spilled=0, shared=0),
+    "mark_new": Usage(registers=26, spilled=0, shared=9600),
+    "fit_triples": Usage(registers=128, spilled=0, shared=0),
+    "keep_lattices": Usage(registers=32, spilled=0, shared=0),
 }
 """The largest usage on any architecture."""
 

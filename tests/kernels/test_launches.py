@@ -20,6 +20,7 @@ from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
+from ffbidx_core.model.unknown.scan import LATTICES, VectorScan
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.published_parameters import METHODS
 from tests.helpers.frames import CELL, frame
@@ -103,7 +104,9 @@ def cuda(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    names = [f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "search", "judging", "backend")]
+    names = [
+        f"ffbidx_core.backends.cuda.{name}" for name in ("tables", "device", "search", "judging", "lattices", "backend")
+    ]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
     yield importlib.import_module(names[-1])
@@ -166,6 +169,9 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
             assert checked.reason.shape == (3,)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)
+        few, scan = backend.load(*pack([frame(1)[1][:60], np.zeros((0, 3))])), VectorScan.make(20.0, [np.full(30, 0.2)])
+        vectors = backend.refine_scanned(few, backend.scan_vectors(few, scan), scan)
+        assert backend.join_vectors(few, vectors)[0].shape == (2, LATTICES, 3, 3)
 
 
 def test_every_kernel_is_launched(cuda):

@@ -17,9 +17,9 @@ REACH = 30.0
 SCENARIO = Scenario(
     cells=((9, 13, 17, 85, 100, 95),), n_spots=(12, 30), false_share=(0.3, 0.3), d_min=1.5, spot_radius=0.004
 )
-MAXIMA = 250
+MAXIMA = 40
 """Maxima of an octave that are kept."""
-SOME = 40
+SOME = 18
 """Vectors of a frame whose triples the oracle scores."""
 ROUNDING = 2e-3
 """Error of C in float32 by the recurrence over the lengths of an octave, per spot."""

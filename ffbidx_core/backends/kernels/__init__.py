@@ -15,6 +15,8 @@ from ...model.chance import level as chance
 from ...model.detector.pixels import SPHERE_ERROR
 from ...model.misfit.equations import BIWEIGHT
 from ...model.records.reason import FrameReason
+from ...model.unknown import scan as unknown
+from ...model.unknown import selling
 from ..generic.judge import MOST_RADII, NO_LATTICE
 
 FILES = (
@@ -32,6 +34,8 @@ FILES = (
     "chance.cu",
     "judge.cu",
     "crystals.cu",
+    "scan.cu",
+    "triples.cu",
 )
 KERNELS = (
     "sort_spots",
@@ -60,7 +64,19 @@ KERNELS = (
     "drifted",
     "check_cells",
     "set_canonically",
+    "scan_maxima",
+    "refine_hits",
+    "keep_vectors",
+    "vector_densities",
+    "score_pairs",
+    "score_thirds",
+    "cell_lengths",
+    "mark_new",
+    "fit_triples",
+    "keep_lattices",
 )
+SCAN_BINS = 4096
+"""Number of bins in which the local maxima of a scan are counted by their value."""
 OPTIONS = ("--std=c++17",)
 
 
@@ -107,6 +123,26 @@ def constants() -> str:
         "SHARPNESS": repr(false_hits.SHARPNESS),
         "EVIDENCE_NEEDED": repr(false_hits.NEEDED),
         "EVIDENCE_GROWTH": repr(false_hits.NEEDED_GROWTH),
+        "SCAN_BINS": str(SCAN_BINS),
+        "SCAN_FLOOR": repr(unknown.FLOOR),
+        "NORMAL_DENSITY": repr(1 / math.sqrt(2 * math.pi)),
+        "WIDTH_FLOOR": repr(unknown.WIDTH_FLOOR),
+        "WIDTH_ACROSS": repr(unknown.WIDTH_ACROSS),
+        "WIDTH_ALONG": repr(unknown.WIDTH_ALONG),
+        "WIDEST": repr(unknown.WIDEST),
+        "VECTOR_TRUE": repr(unknown.TRUE),
+        "VECTOR_SCALES": ", ".join(map(repr, unknown.SCALES)),
+        "VECTOR_WIDTHS": ", ".join(map(repr, unknown.WIDTHS)),
+        "SCALED_WIDTHS": ", ".join(map(repr, unknown.SCALED_WIDTHS)),
+        "JOINT_WIDTHS": ", ".join(map(repr, unknown.JOINT_WIDTHS)),
+        "N_JOINT_WIDTHS": str(len(unknown.JOINT_WIDTHS)),
+        "VECTOR_RIDGE": repr(unknown.RIDGE),
+        "JOINT_RIDGE": repr(unknown.JOINT_RIDGE),
+        "LONGEST_STEP": repr(unknown.LONGEST_STEP),
+        "FLATTEST": repr(unknown.FLATTEST),
+        "LATTICES_TRIED": str(unknown.TRIED),
+        "SELLING_STEPS": str(selling.MOST_STEPS),
+        "SELLING_OBTUSE": repr(selling.OBTUSE),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 

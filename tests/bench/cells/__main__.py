@@ -25,6 +25,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="cases at once, each on one thread [1]")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no case after so many seconds")
+    parser.add_argument("--backend", default="cpu", choices=("cpu", "cuda"), help="backend of the search [cpu]")
     parser.add_argument("--alone", action="store_true", help="leave out the methods of one frame at a time")
     record.add_option(parser)
     return parser
@@ -35,7 +36,7 @@ def main() -> int:
     chosen = [k for k, row in enumerate(ROWS) if not args.only or any(text in row.name for text in args.only)]
     # Cases of all rows are taken in turn, so a time limit leaves no row out.
     tasks = [
-        (k, TYPES[(i + k) % len(TYPES)], args.seed * 10_000 + i, not args.alone)
+        (k, TYPES[(i + k) % len(TYPES)], args.seed * 10_000 + i, args.backend, not args.alone)
         for i in range(args.cases)
         for k in chosen
     ]
@@ -49,7 +50,7 @@ def main() -> int:
             if time.monotonic() > deadline:
                 pool.terminate()
                 break
-    print(f"{'row':46} {'cases':>5} {'found':12} {'type right':12} {'three':12} {'joint':12} {'wrong':>6} {'CPU s':>8}")
+    print(f"{'row':46} {'cases':>5} {'found':12} {'type right':12} {'three':12} {'joint':12} {'wrong':>6} {'s':>8}")
     rows = [as_row(k, outcomes[k], not args.alone) for k in chosen if outcomes[k]]
     for values in rows:
         print(line(values))
