@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,8 +30,11 @@ def run_examples(run, text: str) -> int:
             continue
         for line in code.replace("\\\n", " ").splitlines():
             if line.startswith("ffbidx "):
-                ran = run(*shlex.split(line)[1:])
+                command, _, output = line.partition(" > ")
+                ran = run(*shlex.split(command)[1:])
                 assert ran.status == 0, (line, ran.err)
+                if output:
+                    Path(output).write_text(ran.out)
                 commands += 1
             else:
                 subprocess.run(["bash", "-c", line], check=True)
