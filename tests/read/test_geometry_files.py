@@ -3,6 +3,7 @@
 import io
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,3 +250,10 @@ def test_lines_without_effect_get_a_note():
     )
     assert parse_geometry("x", SIMPLE).notes == parse_geometry("x", geom_text()).notes == ()
     assert GeometryChanges(distance=90.0).apply(parse_geometry("det.geom", text)).notes == found
+
+
+def test_pixels_too_small_to_be_pixels_are_refused(tmp_path: Path):
+    path = tmp_path / "XDS.INP"
+    path.write_text("DETECTOR_DISTANCE= 80\nORGX= 1 ORGY= 2\nNX= 9 NY= 9 QX= 1e-320 QY= 0.1\nX-RAY_WAVELENGTH= 1\n")
+    with pytest.raises(InputError, match="pixel size"):
+        read_geometry(str(path))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..cell import Array
 from .beam import distance_along_beam
-from .panels import Detector, Panel, Vector
+from .panels import SMALLEST_PIXEL, Detector, Panel, Vector
 
 SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
 """Names of the two ways in which dxtbx converts pixels to millimetres."""
@@ -102,6 +102,8 @@ def panels_of_model(detector: Mapping[str, Any], rotation: Array) -> tuple[list[
     panels = []
     for i, (model, (origin, fast, slow)) in enumerate(zip(detector["panels"], placed, strict=True)):
         (dx, dy), (width, height) = model["pixel_size"], model["image_size"]
+        if not min(dx, dy) > SMALLEST_PIXEL:
+            raise ValueError(f"pixels of {dx:g} x {dy:g} mm")
         panels.append(
             Panel(
                 f"p{i}",

@@ -17,6 +17,8 @@ from ..cell import Array
 from .beam_shift import ShiftAlone
 from .units import millimetres, to_angstrom
 
+SMALLEST_PIXEL = 1e-6
+"""Smallest number that is taken for the edge of a pixel, mm."""
 NO_PANEL = -1
 """Number that stands for the panel of a point that lies on no panel."""
 

@@ -32,7 +32,7 @@ _ALONE = {
     "micron": 1e-6, "\N{LATIN SMALL LETTER A WITH RING ABOVE}": 1e-10,
 }  # fmt: skip
 """Units of length that take no prefix, in lower case, and their lengths in metres."""
-_NUMBER = re.compile(r"(10\^[-+]?\d+|[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*[*.]?\s*(?=\D)")
+_NUMBER = re.compile(r"(10\^[-+]?\d+|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*[*.]?\s*(?=\D)")
 
 
 def metres(unit: str) -> float | None:

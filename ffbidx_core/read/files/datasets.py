@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,6 +103,13 @@ def _files_of(dataset: h5py.Dataset) -> str:
     return f"other files ({', '.join(distinct[:_MOST_NAMED])}{more})"
 
 
+def first_names(file: h5py.File, path: str) -> str:
+    """Names of the first objects in a file, for a message."""
+    with errors_of(path):
+        names = [str(name)[:40] for name in itertools.islice(file, 6)]
+    return f"there are {', '.join(names)}" if names else "it is empty"
+
+
 def groups_with(file: h5py.File, path: str, names: Sequence[str]) -> list[str]:
     """Paths of the groups in a file that have all of some members, the outermost first.
 
@@ -196,6 +204,13 @@ def _missing_filters(dataset: h5py.Dataset) -> Iterator[str]:
             yield label.decode("ascii", "replace").split(";")[0] or f"filter {number}"
 
 
+def unit_of(dataset: h5py.Dataset, path: str) -> str:
+    """The attribute `units` of a dataset of a file, `path`; empty if it has none."""
+    with errors_of(path, f"{dataset.name}, attribute units"):
+        units = dataset.attrs.get("units", "")
+    return units.decode("utf-8", "replace") if isinstance(units, bytes) else str(units)
+
+
 def units_of(dataset: h5py.Dataset, path: str, known: Mapping[str, float]) -> float | None:
     """The factor that converts the values of a dataset, by its attribute `units`; None if it has no such attribute.
 
@@ -216,8 +231,7 @@ def units_of(dataset: h5py.Dataset, path: str, known: Mapping[str, float]) -> fl
     with errors_of(path, f"{dataset.name}, attribute units"):
         if "units" not in dataset.attrs:
             return None
-        units = dataset.attrs["units"]
-    units = units.decode("utf-8", "replace") if isinstance(units, bytes) else str(units)
+    units = unit_of(dataset, path)
     if units not in known:
         raise InputError(path, f"has the units {units[:40]!r}, expected {' or '.join(known)}", dataset.name)
     return known[units]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...model.detector.geometry_file import geometry_text
-from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
+from ...model.detector.panels import SMALLEST_PIXEL, Detector, Geometry, Panel, Reading, Vector
 from ...model.detector.units import LENGTHS_WANTED, WAVELENGTHS_WANTED, electronvolts, millimetres
 from ..files.datasets import errors_of, find, open_dataset
 from ..files.faults import Faults
@@ -69,7 +69,11 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
         for axis, default in (("fast", (-1.0, 0.0, 0.0)), ("slow", (0.0, -1.0, 0.0)))
     )
     fast, slow = fast * dx, slow * dy
-    centre = [entries.centre(*each) for each in (("x", fast, dx), ("y", slow, dy))] if dx * dy > 0 else [None]
+    centre = (
+        [entries.centre(*each) for each in (("x", fast, dx), ("y", slow, dy))]
+        if min(dx, dy) > SMALLEST_PIXEL
+        else [None]
+    )
     if None in centre:
         return None
     as_peaks = any(_is_there(file, path, name) for name in _MARKS)

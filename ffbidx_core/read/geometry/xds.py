@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...model.cell import Array
 from ...model.detector.beam import distance_along_beam
 from ...model.detector.dxtbx import direction_of, rotation_of_beam, vector_of
-from ...model.detector.panels import Detector, Geometry, Panel, Reading, Vector
+from ...model.detector.panels import SMALLEST_PIXEL, Detector, Geometry, Panel, Reading, Vector
 from ...nouns import counted
 from ..files.faults import Faults
 
@@ -166,7 +166,7 @@ def _xparm(path: str, text: str) -> _Detector:
 def _geometry(made: _Detector) -> Geometry:
     """The geometry of a detector of XDS in the frame of this program."""
     numbers = (made.wavelength, made.distance, *made.origin, *made.pixel)
-    if not (np.isfinite(numbers).all() and made.wavelength > 0 and min(made.pixel) > 0):
+    if not (np.isfinite(numbers).all() and made.wavelength > 0 and min(made.pixel) > SMALLEST_PIXEL):
         raise ValueError("bad wavelength, distance, origin or pixel size")
     to_ours = rotation_of_beam(made.beam) @ _system(made.x_axis, made.y_axis)
     panels = [_panel(f"p{i}", segment, made, to_ours) for i, segment in enumerate(made.segments)]

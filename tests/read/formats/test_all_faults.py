@@ -22,7 +22,7 @@ def native(folder: Path) -> tuple[Path, str]:
         file["spots"].attrs["units"] = "furlong"
         file["offsets"] = [0, 4, 9]
         file["frame_id"] = ["one"]
-        file["wavelength"] = [1.0, 1.0, 1.0]
+        file["wavelength"] = [1.0]
         file["cells"] = np.stack([np.zeros((3, 3)), 9 * np.eye(3), np.full((3, 3), np.nan)])
     return folder / "spots.h5", ""
 
@@ -82,7 +82,7 @@ def text(folder: Path) -> tuple[Path, str]:
 FAULTS = {
     native: (
         ("/spots", "furlong"), ("/cells", "cell 0"), ("/cells", "cell 2"), ("/frame_id", "1 name for 2 frames"),
-        ("/wavelength", "(3,)"),
+        ("/wavelength", "1 number for 2 frames"),
     ),
     cxi: (
         ("/peakYPosRaw", "other.h5 (/y)"), ("/peakTotalIntensity", "(3, 4, 2)"), ("/nowhere", "missing"),

@@ -113,6 +113,15 @@ def test_a_wavelength_for_each_event(lists: Path):
     np.testing.assert_allclose(12398.42 / raw.peaks.wavelength, [9000 + len(peaks) for peaks in MADE.peaks])
 
 
+def test_an_event_whose_wavelength_has_no_number_costs_its_frame(lists: Path):
+    with h5py.File(lists, "a") as file:
+        del file["run/event_2/energy"]
+        file["run/event_2/energy"] = np.zeros(0)
+    (block,) = blocks(lists, geometry("/run/%/peaks", "/run/%/image", beam="photon_energy = /run/%/energy eV"))
+    assert block.status.tolist() == [FrameStatus.NOT_INDEXED, FrameStatus.UNREADABLE, FrameStatus.NOT_INDEXED]
+    assert "/run/event_2/energy: has 0 numbers, and so none for the event event_2//" in block.problems[0]
+
+
 @pytest.mark.parametrize(("name", "row"), [("event_1", 0), ("event_2", 1), ("event_10", 2)])
 def test_a_bad_event_costs_its_frame(lists: Path, name: str, row: int):
     with h5py.File(lists, "a") as file:

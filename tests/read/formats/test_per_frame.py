@@ -1,5 +1,6 @@
 """Wavelength and distance of each frame, wherever they are."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import h5py
@@ -10,7 +11,10 @@ from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.panels import Detector, Geometry, Reading
 from ffbidx_core.model.detector.units import HC
 from ffbidx_core.read.formats.hdf5.opened import InDataset, OfFrames, OpenHdf5
+from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.formats.per_frame import DISTANCE, WAVELENGTH, Listed, Same
+from ffbidx_core.read.geometry.any import parse_geometry
+from tests.helpers.beamline import geom_text
 
 FRAMES = np.array([0, 2, 3])
 WITHOUT = Geometry(Detector(()))
@@ -59,7 +63,7 @@ def test_a_dataset_has_one_number_or_one_a_frame(open_with, energies):
 
 def test_numbers_of_frames_are_those_asked_for(open_with):
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    own = OfFrames(open_with(values).dataset("/energy", "fiu", (None,)))
+    own = OfFrames(open_with(values), "/energy", "angstrom", 4)
     assert own.of(FRAMES).tolist() == Listed(values).of(FRAMES).tolist() == [1.0, 3.0, 4.0]
     metres = InDataset(open_with(values), DISTANCE, Reading(None, "/energy", "m"))
     assert metres.of(FRAMES).tolist() == [1000.0, 3000.0, 4000.0]
@@ -91,3 +95,36 @@ def test_a_given_distance_always_takes_the_place_of_the_file_s_a_wavelength_by_h
 def test_a_quantity_that_is_nowhere_is_asked_for_by_its_option():
     with pytest.raises(InputError, match="x: its geometry has no distance: give it with --distance"):
         DISTANCE.reading("x", WITHOUT)
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "distance", "units"),
+    [
+        (np.array([[1.1], [1.2]]), np.array([80.0, 81.0]), {}),
+        (np.array([1.1, 1.2, 9.0, 9.0]), np.array([[80.0], [81.0], [9.0]]), {}),
+        (np.array([0.11, 0.12]), np.array([0.08, 0.081]), {"wavelength": "nm", "distance": "metre"}),
+    ],
+)
+def test_spot_files_have_a_row_for_each_frame_or_more_in_any_unit(tmp_path, wavelength, distance, units):
+    with h5py.File(tmp_path / "spots.h5", "w") as file:
+        file["spots"], file["offsets"], file["pixel"] = (
+            np.full((4, 3), 0.1),
+            [0, 2, 4],
+            np.full((4, 3), [9.0, 9.0, 0.0]),
+        )
+        file["wavelength"], file["distance"], file["shift"] = wavelength, distance, np.full((3, 2), 0.5)
+        for name, unit in units.items():
+            file[name].attrs["units"] = unit
+    with closing(open_spots(str(tmp_path / "spots.h5"), parse_geometry("x", geom_text("/nowhere")))) as spots:
+        (raw,) = spots.read(np.arange(2))
+    np.testing.assert_allclose(raw.peaks.wavelength, [1.1, 1.2])
+    np.testing.assert_allclose(raw.peaks.distance, [80.0, 81.0])
+    np.testing.assert_array_equal(raw.peaks.shift, np.full((2, 2), 0.5))
+
+
+def test_units_of_a_spot_file_that_are_none_are_named(tmp_path):
+    with h5py.File(tmp_path / "spots.h5", "w") as file:
+        file["spots"], file["distance"] = np.full((4, 3), 0.1), [80.0]
+        file["distance"].attrs["units"] = "keV"
+    with pytest.raises(InputError, match="/distance: has the units 'keV', expected mm or m, cm"):
+        open_spots(str(tmp_path / "spots.h5"))

@@ -15,6 +15,7 @@ from ....model.basis import ConventionalCells
 from ....model.cell import Array
 from ....model.detector.panels import Geometry, Reading
 from ....model.records.ragged import offsets_of
+from ....nouns import counted
 from ...files.datasets import errors_of, find, open_dataset
 from ...files.faults import Faults
 from ...files.inputs import by_number
@@ -235,5 +236,8 @@ class _OfEvents:
         name = event.path(self._reading.path)
         dataset = self._file.numbers(name)
         row = event.dims[0] if event.dims and dataset.shape != () and len(dataset) > 1 else 0
+        if dataset.shape != () and row >= len(dataset):
+            problem = f"has {counted(len(dataset), 'number')}, and so none for the event {event}"
+            raise InputError(self._file.path, problem, name)
         with errors_of(self._file.path, name):
             return float(np.ravel(dataset[()] if dataset.shape == () else dataset[row])[0])

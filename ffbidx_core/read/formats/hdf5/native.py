@@ -16,14 +16,14 @@ from ....model.detector.panels import Geometry
 from ....model.detector.peaks import DetectorPeaks
 from ....model.records.ragged import offsets_of
 from ....nouns import counted
-from ...files.datasets import errors_of, open_dataset, units_of
+from ...files.datasets import errors_of, find, first_names, open_dataset, units_of
 from ...files.faults import Faults
 from ...frames import MOST_SPOTS, RawFrames, read_parts
 from ...geometry.any import parse_geometry
 from ...growing.whole import whole_frames
 from ..peaks import PeakLists, PeakPlacer
 from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
-from .opened import OfFrames, OpenHdf5, rows_of
+from .opened import OfFrames, OpenHdf5
 
 SPOTS = "/spots"
 """Dataset by which the format is recognised."""
@@ -72,12 +72,12 @@ class Hdf5File(OpenHdf5):
     def _open(self) -> None:
         spots = open_dataset(self._file, self.path, SPOTS, "f", (None, 3))
         if spots is None:
-            raise InputError(self.path, f"has no dataset /spots; {self._contents()}")
+            raise InputError(self.path, f"has no dataset /spots; {first_names(self._file, self.path)}")
         self._spots = spots
-        faults = Faults()
+        faults, scale = Faults(), None
         with faults.collected():
             scale = units_of(self._spots, self.path, SPOT_UNITS)
-            self.units_assumed, self._scale = scale is None, scale or 1.0
+        self.units_assumed, self._scale = scale is None, scale or 1.0
         with faults.collected():
             self.cells = self._read_cells()
         with faults.collected():
@@ -99,19 +99,25 @@ class Hdf5File(OpenHdf5):
                 return open_dataset(self._file, self.path, name, kind, shape)
 
         self._ids = opened("/frame_id", "text", None)
-        if self._ids is not None and len(self._ids) != self.n_frames and not self.grows:
+        if self._ids is not None and n_frames not in (None, len(self._ids)):
             problem = f"has {counted(len(self._ids), 'name')} for {counted(self.n_frames, 'frame')}"
             faults.found.append(InputError(self.path, problem, "/frame_id"))
         self._pixels, self._intensity = opened("/pixel", "fiu", n_spots, 3), opened("/intensity", "fiu", n_spots)
-        self._wavelength, self._distance = (opened(name, "fiu", n_frames) for name in ("/wavelength", "/distance"))
-        self._shift = opened("/shift", "fiu", n_frames, 2)
+
+        def per_frame(name: str, unit: str, columns: int = 1) -> OfFrames | None:
+            with faults.collected():
+                found = find(self._file, self.path, name)
+                return None if found is None else OfFrames(self, name, unit, n_frames, columns)
+
+        self._wavelength, self._distance = per_frame("/wavelength", "angstrom"), per_frame("/distance", "mm")
+        self._shift = per_frame("/shift", "mm", 2)
 
     def _n_whole(self) -> int:
         """Number of whole frames in a growing file."""
         if self._offsets is None:
             return 0
         per_spot, per_frame, blank = (
-            [dataset for dataset in datasets if dataset is not None]
+            [each.dataset if isinstance(each, OfFrames) else each for each in datasets if each is not None]
             for datasets in (
                 (self._spots, self._pixels, self._intensity),
                 (self._wavelength, self._distance, self._ids),
@@ -243,7 +249,7 @@ class Hdf5File(OpenHdf5):
             wavelength = self._quantity(WAVELENGTH, self._wavelength, geometry).of(raw.indices)
             distance = self._quantity(DISTANCE, self._distance, geometry).of(raw.indices)
             intensity = None if self._intensity is None else rows(self._intensity)
-            shift = None if self._shift is None else rows_of(self._shift, raw.indices).astype(np.float64)
+            shift = None if self._shift is None else self._shift.of(raw.indices)
         n_panels = len(geometry.detector.panels)
         if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
             raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
@@ -256,13 +262,13 @@ class Hdf5File(OpenHdf5):
         )
         return self._placer.frames(peaks, self.cells)
 
-    def _quantity(self, quantity: Quantity, own: h5py.Dataset | None, geometry: Geometry) -> PerFrame:
+    def _quantity(self, quantity: Quantity, own: OfFrames | None, geometry: Geometry) -> PerFrame:
         """The file's own values, unless the given geometry replaces them or the file has none."""
         given = None if self._placer is None else quantity.given(geometry)
         if given is not None:
             return Same(given)
         if own is not None:
-            return OfFrames(own)
+            return own
         reading = quantity.reading(self.path, geometry)
         if reading.value is None:
             raise InputError(
@@ -282,12 +288,6 @@ class Hdf5File(OpenHdf5):
         if self._ids is None:
             return [""] * len(run)
         return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
-
-    def _contents(self) -> str:
-        """Names of the first objects in the file, for a message."""
-        with errors_of(self.path):
-            names = [str(name)[:40] for _, name in zip(range(6), self._file, strict=False)]
-        return f"there are {', '.join(names)}" if names else "it is empty"
 
 
 def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ....errors import InputError
 from ....model.cell import Array
 from ....model.detector.panels import Reading
+from ....model.detector.units import LENGTHS_WANTED, millimetres
 from ....nouns import counted
-from ...files.datasets import errors_of, find, open_dataset, open_file
+from ...files.datasets import errors_of, find, open_dataset, open_file, unit_of
 from ..per_frame import SHIFT, Quantity
 
 
@@ -125,11 +126,43 @@ class InDataset:
 
 
 class OfFrames:
-    """A quantity in a dataset of the file's own format, with a number for each frame in angstrom or mm."""
+    """A quantity in a dataset of the file's own format, with a row for each frame.
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
-        self._dataset = dataset
+    Parameters
+    ----------
+    file
+        The open file.
+    name
+        Path of the dataset.
+    unit
+        `angstrom` or `mm`, to which the numbers are converted by the dataset's attribute `units`.
+    n_frames
+        Number of frames, for which there are as many rows or more; None while the file grows.
+    columns
+        Quantity of numbers in a row.
+
+    Raises
+    ------
+    InputError
+        If the dataset has another shape, fewer rows, or units that are not known.
+    """
+
+    def __init__(self, file: OpenHdf5, name: str, unit: str, n_frames: int | None, columns: int = 1) -> None:
+        self._path, self._columns = file.path, columns
+        node = find(file._file, file.path, name)
+        is_list = columns == 1 and isinstance(node, h5py.Dataset) and len(node.shape or ()) == 1
+        self.dataset = file.dataset(name, "fiu", (None,) if is_list else (None, columns))
+        if n_frames is not None and len(self.dataset) < n_frames:
+            problem = f"has {counted(len(self.dataset), 'number')} for {counted(n_frames, 'frame')}"
+            raise InputError(file.path, problem, name)
+        found, wanted = unit_of(self.dataset, file.path), millimetres(unit)
+        factor = millimetres(found or unit)
+        if factor is None or wanted is None:
+            raise InputError(file.path, f"has the units {found[:40]!r}, expected {unit} or {LENGTHS_WANTED}", name)
+        self._factor = factor / wanted
 
     def of(self, frames: NDArray[np.int64]) -> Array:
-        """The values (F,) for some frames, angstrom or mm."""
-        return rows_of(self._dataset, frames).astype(np.float64)
+        """The values for some frames, angstrom or mm: (F,), or (F, columns) for several columns."""
+        with errors_of(self._path, self.dataset.name):
+            values = rows_of(self.dataset, frames).astype(np.float64) * self._factor
+        return values.reshape(len(frames)) if self._columns == 1 else values
