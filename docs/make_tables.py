@@ -186,6 +186,11 @@ TABLES = {
         "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
         "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
     }),
+    "live_soak": Table("live_soak", {
+        "messages": lambda row: f"{row['sent'] + row['garbage']:,}", "of them invalid": "{garbage:,}",
+        "server killed": "{kills} times", "answered": "{answered:,}", "dropped and counted": "{dropped:,}",
+        "errors": "{errors:,}", "lost uncounted": "{unanswered}", "memory, MB": "{before:.0f} → {after:.0f}",
+    }),
     "one_frame": Table("one_frame", {
         "one frame, one cell": "{what}", "`published`, CPU ms": "{published_cpu:.1f}", "`best`": "{best_cpu:.1f}",
         "`fast`": "{fast_cpu:.1f}",

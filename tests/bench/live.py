@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cbor2
@@ -180,11 +180,10 @@ def main() -> int:
         if options.soak:
             found = soak(folder, options.soak)
             print(found, flush=True)
-            if found.unanswered:
-                return 1
+            rows.append({"where": "soak"} | asdict(found))
     if options.json:
         record.write(options.json, rows, f"{record.processor()}, of a server on {options.cores or 'all'} of them")
-    return 0
+    return int(any(row.get("unanswered") for row in rows))
 
 
 if __name__ == "__main__":
