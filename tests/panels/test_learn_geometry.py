@@ -24,7 +24,7 @@ from tests.helpers.panels.stills import stills
 from tests.helpers.runs.faults import Died, assert_same, dies_after
 from tests.helpers.script import Clock
 
-QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=20, learn_geometry=30)
+QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=12, learn_geometry=24)
 OFF = 2.0
 
 
@@ -32,7 +32,7 @@ OFF = 2.0
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panels")
     for name, off in (("wrong", OFF), ("right", 0.0)):
-        frames = stills(off, 45, seed=21)
+        frames = stills(off, 36, seed=21, sensors=2)
         write_frames(str(folder / f"{name}.h5"), frames)
         (folder / "det.geom").write_text(frames.scenario.panels.geometry.text)
         (folder / f"{name}.true.geom").write_text(frames.scenario.panels.true_text(frames.scenario.wavelength))
