@@ -40,6 +40,13 @@ FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 """Scatter of residuals and strains that the first round assumes."""
 PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
 """Standard deviations of the priors on beam shift (radian) and relative distance, which bind if the spots do not."""
+SMALLEST_ANGLE, KNOWN = 0.03, 1e-5
+"""Median diffraction angle (radian) of the spots below which the distance counts as known, with this relative error.
+
+At such angles, as in electron diffraction, a wrong distance scales the spots as a wrong cell does. They differ only
+along the ray, where lattice points inside the Ewald sphere are seen more often than those outside; the difference of
+the two would follow this and not the residuals, and the fit would not converge.
+"""
 STRAIN_PRIOR = 0.1
 """Standard deviation of the prior that keeps the strains of the reference cells small."""
 SIGNIFICANT = 5.0
@@ -137,7 +144,7 @@ class Misfit:
         bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
         filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
         # The priors count as observations, too.
-        filling += np.diag(_stiffness(len(self.values)))
+        filling += np.diag(_stiffness(len(self.values), self.spots, self.wavelength))
         return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
 
     def scale(self, reference: int) -> Array:
@@ -158,10 +165,15 @@ class Misfit:
         return matrices(values[self.columns(reference)] @ self.bases[reference])
 
 
-def _stiffness(n_common: int) -> Array:
-    """The terms (G,) that the priors add to the diagonal of the normal matrix of the common parameters."""
+def _stiffness(n_common: int, spots: Array, wavelength: float) -> Array:
+    """The terms (G,) that the priors add to the diagonal of the normal matrix of the common parameters.
+
+    The predicted spots (n, 3) in 1/angstrom and the wavelength in angstrom say whether the distance counts as known.
+    """
+    is_known = wavelength * np.median(np.linalg.norm(spots, axis=1)) < SMALLEST_ANGLE if len(spots) else False
+    priors = PRIORS | ({"distance": KNOWN} if is_known else {})
     strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
-    return np.array([*(PRIORS[name] for name in COMMON), *strains]) ** -2.0
+    return np.array([*(priors[name] for name in COMMON), *strains]) ** -2.0
 
 
 def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -> bool:
@@ -193,7 +205,9 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         for row in np.unique(crystals.input_cell)
     }
     detector, spread, moved = np.zeros(len(COMMON)), FIRST, crystals
-    first = index_spots(crystals)
+    if len(crystals.cells) < FEWEST_CRYSTALS:
+        return None
+    first, wavelength = index_spots(crystals), float(np.median(crystals.wavelength))
     for _ in range(rounds):
         indexed = index_spots(moved)
         n_crystals = int(indexed.used.sum())
@@ -202,7 +216,7 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         sums = sums_over_spots(indexed, derivatives(indexed), spread)
         reduced = reduce(sums, indexed, spread.scatter, bases, crystals.input_cell)
         normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
-        stiffness = _stiffness(len(normal))
+        stiffness = _stiffness(len(normal), first.spots, wavelength)
         normal += np.diag(stiffness)
         right[: len(COMMON)] -= detector * stiffness[: len(COMMON)]
         change = np.linalg.solve(normal, right)
@@ -223,6 +237,6 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
         cells,
         first.residuals,
         first.spots,
-        float(np.median(crystals.wavelength)),
+        wavelength,
         n_crystals,
     )
