@@ -1,12 +1,14 @@
 """Testing whether frames that do not fit their cell fit it at another scale, because a length or a unit is wrong.
 
 A wrong wavelength or cell scales the spots exactly; a wrong detector distance scales the spots at high angles less than
-those near the beam. Therefore distances are tried as well, around the best scale.
+those near the beam. Therefore distances are tried as well: those that the best scale suggests, or all if frames fit at
+no scale.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..model.basis import ConventionalCells, PrimitiveCells, as_primitive
-from ..model.cell import cell_parameters
+from ..model.cell import LONGEST, SHORTEST, Array, cell_parameters
 from ..model.chance.evidence import CLEARLY, Evidence
 from ..model.detector.beam_shift import NO_SHIFT
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
@@ -30,8 +32,20 @@ NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
 """Scales of a wrong distance, wavelength or cell; the steps are small enough for the last fit."""
 UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
 """Scales of a wrong unit, and of a missing or extra factor 2 pi."""
+TENS = (10.0, 0.1)
+"""Divisors of the distance that are always tried, because its unit may be wrong."""
 STEPS = (-0.02, -0.01, 0.0, 0.01, 0.02)
-"""Differences between the best scale and the distances that are tried, as factors of the distance."""
+"""Differences between the divisor of the distance that the best scale suggests and those that are tried."""
+FINE_STEPS = (-0.0075, -0.005, -0.0025, 0.0025, 0.005, 0.0075)
+"""Differences between the best scale, or distance, and those that are tried at last.
+
+At a resolution of 2 A an error of 1 % in the distance displaces spots by 0.001/A against the best scale, which is too
+much for a cell of 281 A to win against decoys.
+"""
+STEEPEST = 0.3
+"""Smallest value of the fall of ln |q| with ln distance that is used, so that no distance is absurd."""
+LEAST = 0.005
+"""Smallest relative error of a scale or a distance that is named."""
 OF_SPOTS = {
     10.0: "the cell is in nanometres, or the distance or the wavelength ten times too long",
     0.1: "the spots are in 1/nm, or the distance or the wavelength ten times too short",
@@ -97,45 +111,44 @@ def find_scale(
 ) -> Scale | None:
     """The scale at which frames fit their primitive cells (M, 3, 3); None if none is clearly better than the given one.
 
-    Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`, and with distances around the
-    best scale if it is one of `NEAR`. The best scale or distance must index half of the frames, and its crystals must
-    do better than decoys.
+    Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`, and with distances: those that
+    the best scale suggests, or all of `NEAR` if half of the frames fit at no scale, and `TENS`. The best scale and the
+    best distance are refined. The better of the two must index half of the frames, and its crystals must do better than
+    decoys.
     """
     half = fuller_half(offsets)
     chosen = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
     if len(chosen) < 2:
         return None
     rows, some = rows_of(offsets, chosen)
-    loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
-
-    def tried(factor: float, at_distance: bool) -> _Tried | None:
-        moved = _at_distance(spots[rows], some, factor) if at_distance else spots[rows]
-        if moved is None:
-            return None
-        scaled = cells if at_distance else as_primitive(factor * cells)
-        result = devices.index_frames(moved, some, SearchPlan.make(scaled, loose), loose)
-        return _Tried(factor, moved, scaled, Evidence.of(result, p.accept))
-
-    scales = [each for factor in (1.0, *NEAR, *UNITS) if (each := tried(factor, at_distance=False)) is not None]
-    given, scaled = scales[0], max(scales, key=_Tried.total)
-    steps = [scaled.factor + step for step in STEPS] if scaled.factor in NEAR else []
-    distances = [each for factor in steps if (each := tried(factor, at_distance=True)) is not None]
-    best = max([scaled, *distances], key=_Tried.total)
-    indexed = best.found.indexed
-    if not best.found.is_better_than(given.found) or indexed.sum() < max(FEWEST * len(chosen), 2):
+    sample = _Sample.of(
+        devices, spots[rows], some, cells, p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
+    )
+    given = sample.scaled(1.0)
+    enough = max(FEWEST * len(chosen), 2)
+    scaled = max(given, *map(sample.scaled, sample.possible((*NEAR, *UNITS))), key=_Tried.total)
+    about = sample.suggested_by(scaled.factor) if scaled.n_indexed >= enough else NEAR
+    distances = sample.at_distances([*about, *TENS])
+    if scaled.factor not in UNITS:
+        scaled = max(scaled, *(sample.scaled(scaled.factor + step) for step in FINE_STEPS), key=_Tried.total)
+    nearest = max(distances, key=_Tried.total, default=None)
+    if nearest is not None:
+        finer = sample.at_distances([nearest.factor * (1 + step) for step in FINE_STEPS])
+        nearest = max(nearest, *finer, key=_Tried.total)
+    best = scaled if nearest is None else max(scaled, nearest, key=_Tried.total)
+    if best.n_indexed < enough or abs(best.factor - 1) < LEAST or not best.found.is_better_than(given.found):
         return None
-    mine, own = rows_of(some, np.flatnonzero(indexed))
+    mine, own = rows_of(some, np.flatnonzero(best.found.indexed))
     if len(cells) == 1 and contest(devices, IndexedSpots(best.spots[mine], own, as_primitive(best.cells[0]))).is_lost:
         return None
     cause, distance = Cause.ANY, scaled.factor
-    if distances:
-        nearest = max(distances, key=_Tried.total)
+    if nearest is not None:
         distance = nearest.factor
         if nearest.found.gain_over(scaled.found) > CLEARLY:
             cause = Cause.DISTANCE
         elif scaled.found.gain_over(nearest.found) > CLEARLY:
             cause = Cause.NOT_DISTANCE
-    return Scale(scaled.factor, int(indexed.sum()), int(given.found.indexed.sum()), len(chosen), cause, distance)
+    return Scale(scaled.factor, best.n_indexed, given.n_indexed, len(chosen), cause, distance)
 
 
 @dataclass(frozen=True)
@@ -147,21 +160,81 @@ class _Tried:
     cells: PrimitiveCells
     found: Evidence
 
+    @property
+    def n_indexed(self) -> int:
+        """Number of indexed frames."""
+        return int(self.found.indexed.sum())
+
     def total(self) -> float:
         """Sum of the evidence of the frames."""
         return float(self.found.evidence.sum())
 
 
-def _at_distance(spots: NDArray[Any], offsets: NDArray[np.int64], factor: float) -> NDArray[np.float32] | None:
-    """Spots computed for a distance divided by a factor; None if the spots of a frame lie on no Ewald sphere."""
-    moved = spots.astype(np.float64)
-    for begin, end in itertools.pairwise(offsets):
-        wavelength = wavelength_of_spots(moved[begin:end])
-        if wavelength is None:
-            return None
-        along = np.full(end - begin, wavelength)
-        moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, NO_SHIFT.radian, factor - 1)
-    return moved.astype(np.float32)
+@dataclass(frozen=True)
+class _Sample:
+    """Frames on which scales and distances are tried.
+
+    Attributes
+    ----------
+    spots : (N, 3) float32
+        Spots, 1/angstrom.
+    offsets : (F + 1,) int64
+        Frame f owns rows offsets[f]:offsets[f + 1].
+    wavelengths : (N,) float64 or None
+        Wavelength of each spot, angstrom; None if the spots of a frame lie on no Ewald sphere.
+    cells : (M, 3, 3) float64
+        Primitive input cells, rows a, b, c, angstrom.
+    """
+
+    devices: Devices
+    spots: NDArray[Any]
+    offsets: NDArray[np.int64]
+    wavelengths: Array | None
+    cells: PrimitiveCells
+    p: Parameters
+
+    @classmethod
+    def of(
+        cls, devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
+    ) -> _Sample:
+        """A sample with the wavelengths of its frames."""
+        each = [wavelength_of_spots(spots[i:j].astype(np.float64)) for i, j in itertools.pairwise(offsets)]
+        known = [wavelength for wavelength in each if wavelength is not None]
+        wavelengths = np.repeat(known, np.diff(offsets)) if len(known) == len(each) else None
+        return cls(devices, spots, offsets, wavelengths, cells, p)
+
+    def possible(self, factors: Sequence[float]) -> list[float]:
+        """The factors by which the cells can be multiplied without becoming too short or too long for a cell."""
+        lengths = np.linalg.norm(self.cells, axis=-1)
+        return [factor for factor in factors if SHORTEST <= factor * lengths.min() <= factor * lengths.max() <= LONGEST]
+
+    def scaled(self, factor: float) -> _Tried:
+        """The frames indexed with the cells multiplied by a factor."""
+        return self._tried(factor, self.spots, as_primitive(factor * self.cells))
+
+    def at_distances(self, factors: Sequence[float]) -> list[_Tried]:
+        """The frames indexed with the detector distance divided by factors; none if wavelengths are not known."""
+        if self.wavelengths is None:
+            return []
+        spots, along = self.spots.astype(np.float64), self.wavelengths
+        moved = [spots_of_moved_detector(spots, along, NO_SHIFT.radian, factor - 1) for factor in factors]
+        return [self._tried(f, m.astype(np.float32), self.cells) for f, m in zip(factors, moved, strict=True)]
+
+    def suggested_by(self, scale: float) -> Sequence[float]:
+        """Divisors of the distance around the one that scales a spot of median angle by a factor; none for units.
+
+        With the Bragg angle T, ln |q| falls by cos^2 T cos 2T per unit of ln distance.
+        """
+        if self.wavelengths is None or scale in UNITS:
+            return []
+        sine = np.linalg.norm(self.spots.astype(np.float64), axis=1) * self.wavelengths / 2
+        slope = float(np.median((1 - sine**2) * (1 - 2 * sine**2)))
+        about = round(1 + (scale - 1) / max(slope, STEEPEST), 2)
+        return [about + step for step in STEPS]
+
+    def _tried(self, factor: float, spots: NDArray[Any], cells: PrimitiveCells) -> _Tried:
+        result = self.devices.index_frames(spots, self.offsets, SearchPlan.make(cells, self.p), self.p)
+        return _Tried(factor, spots, cells, Evidence.of(result, self.p.accept))
 
 
 def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_pixels: bool = False) -> str:
@@ -171,14 +244,18 @@ def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_
     """
     right = scaled_cell(scale, cell, centring)
     counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
-    if scale.is_unit:
+    if scale.indexed <= scale.before:
+        counts = f"{scale.of} of the first frames that were tried fit clearly better"
+    if scale.is_unit and scale.cause != Cause.DISTANCE:
         causes = OF_CELL if from_pixels else OF_SPOTS
         return f"with a cell {scale.factor:.4g} times as large {counts}: {causes[scale.factor]}; try --cell {right}"
-    share = abs(scale.factor - 1)
-    long, small = ("long", "small") if scale.factor > 1 else ("short", "large")
+    factor = scale.distance if scale.cause == Cause.DISTANCE else scale.factor
+    long, small = ("long", "small") if factor > 1 else ("short", "large")
     possible = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
-    words = f"with a cell {share:.0%} {'larger' if scale.factor > 1 else 'smaller'} {counts}: {possible}"
-    return words if scale.cause == Cause.DISTANCE else f"{words}; try --cell {right}"
+    if scale.cause == Cause.DISTANCE:
+        return f"with another distance of the detector {counts}: {possible}"
+    share = abs(factor - 1)
+    return f"with a cell {share:.0%} {'larger' if factor > 1 else 'smaller'} {counts}: {possible}; try --cell {right}"
 
 
 def scaled_cell(scale: Scale, cell: ConventionalCells, centring: str) -> str:

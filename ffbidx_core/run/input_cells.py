@@ -146,7 +146,8 @@ class InputCells:
         geometry, _ = first_geometry([source.path for source in self._job.sources], self._job.geometry)
         why = note_of_scale(scale, as_given(given[0]), centrings[0], from_pixels=geometry is not None)
         distance = None if geometry is None else distance_of(geometry)
-        if distance is not None and not scale.is_unit and scale.cause != Cause.NOT_DISTANCE:
+        of_distance = scale.cause == Cause.DISTANCE or (scale.cause == Cause.ANY and not scale.is_unit)
+        if distance is not None and of_distance:
             return Remedy("--distance", [f"{distance / scale.distance:.6g}"], why)
         right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(given, centrings, strict=True)]
         return Remedy("--cell", right, why)

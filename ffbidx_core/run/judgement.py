@@ -28,7 +28,7 @@ from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
-from .learning import Settled
+from .learning import Settled, first_frames
 
 FIRST = 16
 """Number of frames that suffice if the crystals win clearly."""
@@ -89,6 +89,25 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     searched = account.tally.status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
     multiple, cell = _multiple(frames)
     return dataclasses.replace(found, multiple=multiple, n_searched=int(searched), multiple_cell=cell)
+
+
+def look_at_scale(account: Account, settled: Settled, devices: Devices, contest: Contest) -> None:
+    """Try other scales on the first frames of a finished run whose crystals lost, if they were not tried before.
+
+    A distance that is a few per cent off leaves many crystals, which no other scale of the cell would improve enough to
+    be noticed before the first batch.
+    """
+    job, p = settled.job, account.p
+    if not contest.is_lost or account.remedy is not None or job.follow is not None or account.saved.is_complete:
+        return
+    try:
+        head, _ = first_frames(job.first_blocks(), p.learn_cell)
+    except InputError:
+        # That the spots cannot be read again is known from the judgement.
+        return
+    if remedy := account.cells.remedy_of_scale(devices, head):
+        account.remedy = remedy
+        account.show(remedy.why)
 
 
 def _frames(settled: Settled, sample: Sequence[Results]) -> Iterator[JudgedFrame]:

@@ -18,7 +18,7 @@ from .account import Account
 from .collector import Collector
 from .input_cells import CellSet, index_batch
 from .job import Job
-from .judgement import judged
+from .judgement import judged, look_at_scale
 from .learning import settle
 from .outcome import Outcome
 from .summary import Progress
@@ -104,6 +104,7 @@ def index(
         if complete and job.follow is None:
             collector.end()
         contest = judged(account, settled, devices, collector) if complete else Contest()
+        look_at_scale(account, settled, devices, contest)
         return account.finish(collector, devices.device, complete, contest)
 
 

@@ -10,6 +10,8 @@ from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.devices import OneDevice
 from ffbidx_core.learn.scales import Cause, Scale, find_scale, note_of_scale
 from ffbidx_core.model.cell import cell_from_parameters
+from ffbidx_core.model.detector.beam_shift import NO_SHIFT
+from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
 
@@ -50,6 +52,35 @@ def test_a_distance_that_is_far_off_is_distinguished_from_wavelength_and_cell():
     assert found.cause == Cause.NOT_DISTANCE
     assert "the wavelength is too short" in note_of_scale(found, CELL, "P")
     assert "it is not the distance" in note_of_scale(found, CELL, "P")
+
+
+def test_a_distance_of_a_small_cell_is_found_although_frames_fit_at_no_scale():
+    """At 0.8 A, where spots lie at angles of 50 degrees, a scaled cell never fits."""
+    scenario = Scenario(
+        cells=((6.0, 7.0, 9.0, 90.0, 100.0, 90.0),),
+        wavelength=0.7,
+        distance=60.0,
+        d_min=0.8,
+        d_max=20.0,
+        n_spots=None,
+        spot_radius=0.006,
+        distance_error=-0.1,
+    )
+    found = scale_of(scenario, scenario.input_cells[0])
+    assert (found.cause, found.indexed, found.before) == (Cause.DISTANCE, found.of, 0)
+    assert found.distance == pytest.approx(0.9, abs=0.002)
+
+
+@pytest.mark.parametrize("times", [10.0, 0.1])
+def test_a_distance_in_a_wrong_unit_is_distinguished_from_a_cell_in_one(times):
+    frames = simulate(CLEAR, 8, seed=1)
+    wavelengths = np.full(len(frames.spots), CLEAR.wavelength)
+    spots = spots_of_moved_detector(frames.spots.astype(np.float64), wavelengths, NO_SHIFT.radian, times - 1)
+    found = find_scale(DEVICE, spots.astype(np.float32), frames.offsets, CELL[None], P)
+    assert (found.cause, found.distance) == (Cause.DISTANCE, pytest.approx(1 / times, rel=0.002))
+    words = note_of_scale(found, CELL, "P", from_pixels=True)
+    assert words.startswith("with another distance of the detector")
+    assert "--cell" not in words
 
 
 def test_no_unit_of_spots_is_suspected_where_a_geometry_made_them():

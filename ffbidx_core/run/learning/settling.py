@@ -111,7 +111,7 @@ def settle(
         found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
     if left is not None:
         account.note(BEAM_OFF.format(*left.mrad))
-    if _share_indexed(found) < SCALED_BELOW and (remedy := account.cells.remedy_of_scale(devices, head)):
+    if _share_indexed(found, head, p) < SCALED_BELOW and (remedy := account.cells.remedy_of_scale(devices, head)):
         account.remedy = remedy
         account.note(remedy.why)
     text = ""
@@ -134,10 +134,16 @@ def settle(
     return Settled(job, learned, itertools.chain(head, blocks))
 
 
-def _share_indexed(found: Sequence[tuple[Learned, Lesson]]) -> float:
-    """The share of indexed frames among the first frames with enough spots."""
+def _share_indexed(found: Sequence[tuple[Learned, Lesson]], head: Sequence[FrameBlock], p: Parameters) -> float:
+    """The share of indexed frames among the first frames with enough spots.
+
+    It is 0 if frames have enough spots only with those inside the first shell of reciprocal space, as if the cell were
+    in nanometres, and 1 if no frame has enough spots.
+    """
     indexed = np.concatenate([np.zeros(0, bool), *(lesson.evidence.indexed for _, lesson in found)])
-    return float(indexed.mean()) if len(indexed) else 1.0
+    if len(indexed):
+        return float(indexed.mean())
+    return 0.0 if any((np.diff(block.offsets) >= p.learn_min_spots).any() for block in head) else 1.0
 
 
 def learn_with_beam(

@@ -26,7 +26,7 @@ from ...write.stores import Store
 from ..account import Account
 from ..collector import Collector
 from ..job import Job
-from ..judgement import judged
+from ..judgement import judged, look_at_scale
 from ..learning import Settled, settle
 from ..outcome import Outcome
 from ..summary import Progress
@@ -80,6 +80,7 @@ def index_on(
                         _take(account, collector, receipt)
                     progress(account.progress(tasks.fill))
             contest = judged(account, settled, workers, collector) if tasks.ended else Contest()
+            look_at_scale(account, settled, workers, contest)
             ended = tasks.ended
         return account.finish(collector, workers.device, ended, contest)
 

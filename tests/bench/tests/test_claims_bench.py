@@ -49,4 +49,6 @@ def test_what_passes(kind, unsaid, doubted, good):
 
 def test_a_cell_in_nanometres_is_named():
     task = scales.Task("cell in nm", "lysozyme", 9.0, 8, 0)
-    assert task()[:2] == ("cell in nm", "named")
+    found = task()
+    assert found.outcome == "named"
+    assert 0 < found.tries < found.seconds
