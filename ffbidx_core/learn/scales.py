@@ -8,8 +8,8 @@ no scale.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -29,7 +29,11 @@ from ..parameters import Parameters
 from .decoys import IndexedSpots, contest
 
 NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
-"""Scales of a wrong distance, wavelength or cell; the steps are small enough for the last fit."""
+"""Scales of a wrong distance, wavelength or cell, in steps small enough for the last fit at a resolution of 2 A."""
+NEAR_FINELY = tuple(float(k) / 200 for k in range(140, 261) if k != 200)
+"""The scales for spots of higher resolution, which a given error of the scale displaces more."""
+HIGH = 0.6
+"""Distance from the origin, 1/angstrom, within which half of the spots lie at most if `NEAR` serves."""
 UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
 """Scales of a wrong unit, and of a missing or extra factor 2 pi."""
 TENS = (10.0, 0.1)
@@ -59,7 +63,10 @@ OF_CELL = OF_SPOTS | {
     1 / (2 * np.pi): "the cell has a factor 2 pi, which it must not have",
 }
 """Causes of the scales in `UNITS` if the spots were computed from pixels, so that their units are right."""
-FRAMES = 12
+FRAMES, FEW = 12, 6
+"""Largest number of frames of the sample, and of those on which all scales and distances are tried first."""
+FINALISTS = 4
+"""Number of the best scales, and of the best distances, that are tried on the whole sample."""
 FEWEST = 0.5
 """Smallest share of frames that must be indexed at another scale."""
 
@@ -111,10 +118,10 @@ def find_scale(
 ) -> Scale | None:
     """The scale at which frames fit their primitive cells (M, 3, 3); None if none is clearly better than the given one.
 
-    Some of the frames with more spots are indexed at all scales of `NEAR` and `UNITS`, and with distances: those that
-    the best scale suggests, or all of `NEAR` if half of the frames fit at no scale, and `TENS`. The best scale and the
-    best distance are refined. The better of the two must index half of the frames, and its crystals must do better than
-    decoys.
+    A sample of the frames with more spots is indexed at all scales of `NEAR`, or `NEAR_FINELY`, and `UNITS`, and with
+    distances: those that the best scale suggests, or all of these if half of the frames fit at no scale, and `TENS`.
+    The best ones of `FEW` frames are tried on all. The best scale and the best distance are refined; the better of the
+    two must index half of the frames, and its crystals must do better than decoys.
     """
     half = fuller_half(offsets)
     chosen = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
@@ -124,11 +131,13 @@ def find_scale(
     sample = _Sample.of(
         devices, spots[rows], some, cells, p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
     )
-    given = sample.scaled(1.0)
-    enough = max(FEWEST * len(chosen), 2)
-    scaled = max(given, *map(sample.scaled, sample.possible((*NEAR, *UNITS))), key=_Tried.total)
-    about = sample.suggested_by(scaled.factor) if scaled.n_indexed >= enough else NEAR
-    distances = sample.at_distances([*about, *TENS])
+    given, enough = sample.scaled(1.0), max(FEWEST * len(chosen), 2)
+    few, near = sample.some(FEW), NEAR if np.median(np.linalg.norm(spots[rows], axis=1)) < HIGH else NEAR_FINELY
+    scaled = max(
+        given, *map(sample.scaled, _finalists(map(few.scaled, few.possible((*near, *UNITS))))), key=_Tried.total
+    )
+    about = sample.suggested_by(scaled.factor) if scaled.n_indexed >= enough else near
+    distances = sample.at_distances(_finalists(few.at_distances([*about, *TENS])))
     if scaled.factor not in UNITS:
         scaled = max(scaled, *(sample.scaled(scaled.factor + step) for step in FINE_STEPS), key=_Tried.total)
     nearest = max(distances, key=_Tried.total, default=None)
@@ -170,6 +179,11 @@ class _Tried:
         return float(self.found.evidence.sum())
 
 
+def _finalists(tried: Iterable[_Tried]) -> list[float]:
+    """The factors with most evidence."""
+    return [each.factor for each in sorted(tried, key=_Tried.total, reverse=True)[:FINALISTS]]
+
+
 @dataclass(frozen=True)
 class _Sample:
     """Frames on which scales and distances are tried.
@@ -202,6 +216,12 @@ class _Sample:
         known = [wavelength for wavelength in each if wavelength is not None]
         wavelengths = np.repeat(known, np.diff(offsets)) if len(known) == len(each) else None
         return cls(devices, spots, offsets, wavelengths, cells, p)
+
+    def some(self, n: int) -> _Sample:
+        """A sample of at most n of the frames, spread evenly."""
+        rows, offsets = rows_of(self.offsets, evenly(np.arange(len(self.offsets) - 1), n))
+        wavelengths = None if self.wavelengths is None else self.wavelengths[rows]
+        return replace(self, spots=self.spots[rows], offsets=offsets, wavelengths=wavelengths)
 
     def possible(self, factors: Sequence[float]) -> list[float]:
         """The factors by which the cells can be multiplied without becoming too short or too long for a cell."""
