@@ -73,9 +73,16 @@ def contest(devices: Devices, frames: IndexedSpots) -> Contest:
     moved = [_moved(frames, shift) for shift in decoy_shifts(frames.cell)]
     beams = _evidence(devices, frames, moved, frames.cell, p)
     unlike = np.max([*cells, *beams[:DIRECTIONS]], axis=0)
-    beaten = own < np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
-    close = CLOSE * own < unlike
-    return Contest(frames.n_frames, int(beaten.sum()), int(close.sum()), n_unclear=int((beaten | close).sum()))
+    rivals = np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
+    beaten, close = own < rivals, CLOSE * own < unlike
+    return Contest(
+        frames.n_frames,
+        int(beaten.sum()),
+        int(close.sum()),
+        n_unclear=int((beaten | close).sum()),
+        evidence=round(float(own.sum()), 2),
+        rivals=round(float(rivals.sum()), 2),
+    )
 
 
 def decoy_cells(cell: PrimitiveCells) -> Iterator[PrimitiveCells]:

@@ -111,6 +111,10 @@ def test_contests_add_up_and_few_frames_say_nothing():
     assert not Contest(3, 1, 1, n_searched=100, n_unclear=1).is_lost
     assert not Contest(3, 1, 1, n_searched=20, n_unclear=2).is_lost
     assert not Contest(0, n_searched=100).is_lost
+    # And if these lattices have much of the evidence of the crystals.
+    assert Contest(2, 0, 2, n_searched=100, evidence=10.0, rivals=6.0).is_lost
+    assert not Contest(2, 0, 2, n_searched=100, evidence=10.0, rivals=5.9).is_lost
+    assert Contest(3, 0, 3, n_searched=100, evidence=10.0, rivals=5.9).is_lost
     assert Contest(48, 0, 16).doubt == ""
     assert "on 17 of 48 indexed frames" in Contest(48, 0, 17).doubt
     assert "on 17 of 48 indexed frames" in Contest(48, 8, 14, n_unclear=17).doubt
