@@ -1,8 +1,10 @@
 """Runs with an error, and correct ones, and their doubts: python -m tests.bench.claims.wrong.
 
 Whole runs are made as by the command, with learning and judgement. A crystal is wrong if its misorientation from the
-true ones is more than 1.5 degrees or if it spans another lattice. A kind of wrong run passes if at most 0.1 % of the
-frames in runs without a doubt have wrong crystals; correct runs pass if at most 1 % of them doubt.
+true ones is more than 1.5 degrees or if it spans another lattice. In electron diffraction, where the Ewald sphere is
+nearly flat, a crystal turned by half a turn about the beam may explain all that the true one explains; such *mates* are
+counted by themselves, since no rule can exclude them. A kind of wrong run passes if at most 0.1 % of the frames in runs
+without a doubt have other wrong crystals; correct runs pass if at most 1 % of them doubt.
 `--jobs` makes several runs at once; the counts do not depend on it, and the CPU time of each kind is among them.
 """
 
@@ -22,6 +24,8 @@ import numpy as np
 
 from ffbidx_core.errors import CellError
 from ffbidx_core.model.cell import Array, cell_from_parameters
+from ffbidx_core.model.detector.beam_shift import Radian
+from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.model.lattice import Lattice
 from ffbidx_core.model.records.results import Results
 from ffbidx_core.parameters import Parameters
@@ -29,7 +33,7 @@ from ffbidx_core.read import Source
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.outcome import Outcome
 from ffbidx_core.run.pipeline import index
-from ffbidx_core.simulate import SimulatedFrames
+from ffbidx_core.simulate import Scenario, SimulatedFrames
 from ffbidx_core.simulate.judge import Judge
 from tests.bench import record
 from tests.bench.claims.runs import BLANK, LENGTHS, RIGHT_RUNS, WRONG, Run
@@ -37,6 +41,10 @@ from tests.bench.claims.runs import BLANK, LENGTHS, RIGHT_RUNS, WRONG, Run
 BEST = Parameters.preset("best")
 RIGHT = 1.5
 """Largest misorientation of a correct crystal, degrees."""
+ELECTRONS = 0.1
+"""Wavelength below which frames are of electron diffraction, angstrom."""
+AS_MANY = 0.95
+"""Share of the spots of the true crystal that its mate must explain to count as one."""
 MOST_WRONG, MOST_DOUBTED, MOST_BLANK = 0.001, 0.01, 5e-4
 RIGHT_NAME, BLANK_NAME = "right runs", "blank frames, 1 to 60 % of the spots in the first shell"
 
@@ -47,8 +55,11 @@ class Count:
 
     Attributes
     ----------
+    wrong, mates : int
+        Number of frames with a wrong crystal, and of those whose wrong crystal is a mate of the true one and explains
+        as many spots.
     unsaid : int
-        Number of frames with wrong crystals in runs without a doubt.
+        Number of frames with wrong crystals other than mates in runs without a doubt.
     seconds : float
         CPU time, seconds.
     """
@@ -57,6 +68,7 @@ class Count:
     frames: int = 0
     indexed: int = 0
     wrong: int = 0
+    mates: int = 0
     unsaid: int = 0
     doubted: int = 0
     refused: int = 0
@@ -86,9 +98,10 @@ class Task:
         outcome = indexed(frames, cell, Lattice(centring=self.run.scenario.centring if self.run.cell is None else "P"))
         results, doubt = outcome.results(), bool(outcome.summary.doubt)
         found = np.flatnonzero(np.diff(results.crystal_offsets))
-        wrong = sum(not _is_right(results, frames, f) for f in found.tolist())
-        seconds = time.process_time() - begun
-        return Count(1, self.n_frames, len(found), wrong, 0 if doubt else wrong, doubt, seconds=seconds)
+        wrong = [f for f in found.tolist() if not _is_right(results, frames, f)]
+        mates = sum(_is_mate(results, frames, f) for f in wrong)
+        unsaid, seconds = 0 if doubt else len(wrong) - mates, time.process_time() - begun
+        return Count(1, self.n_frames, len(found), len(wrong), mates, unsaid, doubt, seconds=seconds)
 
 
 def indexed(frames: SimulatedFrames, cell: Array, lattice: Lattice, parameters: Parameters = BEST) -> Outcome:
@@ -109,6 +122,27 @@ def _is_right(results: Results, frames: SimulatedFrames, f: int) -> bool:
         judge.misorientation(crystal.astype(np.float64), frames.cells[t], int(frames.input_cell[t])) < RIGHT
         for t in true
     )
+
+
+def _is_mate(results: Results, frames: SimulatedFrames, f: int) -> bool:
+    """Whether the best crystal of a frame of electron diffraction is the mate of a true one and explains as much."""
+    scenario = frames.scenario
+    if scenario.wavelength > ELECTRONS or frames.cell_offsets[f] == frames.cell_offsets[f + 1]:
+        return False
+    spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]].astype(np.float64)
+    off = -np.array(scenario.beam_centre_error) * scenario.pixel_size * 1e-3 / scenario.distance
+    spots = spots_of_moved_detector(spots, np.full(len(spots), scenario.wavelength), Radian(off))
+    crystal = results.cells[results.crystals[results.crystal_offsets[f]]].astype(np.float64)
+    true = frames.cells[frames.cell_offsets[f]]
+    angle = Judge(scenario).misorientation(crystal, true @ np.diag((-1.0, -1.0, 1.0)), 0)
+    return angle < RIGHT and _explained(spots, crystal, scenario) >= AS_MANY * _explained(spots, true, scenario)
+
+
+def _explained(spots: Array, cell: Array, scenario: Scenario) -> int:
+    """Number of spots (n, 3) nearer to a reflection of a cell than reflections are long."""
+    indices = spots @ cell.T
+    off = np.linalg.norm((indices - np.rint(indices)) @ np.linalg.inv(cell).T, axis=1)
+    return int((off < scenario.spot_radius).sum())
 
 
 def tasks_of(parts: Sequence[str], n_frames: int, seed: int) -> list[Task]:
