@@ -96,12 +96,14 @@ def speeds(preset: str) -> Column:
 TABLES = {
     "wrong": Table("wrong", {
         "what is wrong": "{what}", "runs": "{runs}", "frames": "{frames}", "indexed": "{indexed}",
-        "with a wrong crystal": "{wrong}", "of these in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}",
-        "runs refused": "{refused}",
+        "with a wrong crystal": "{wrong}", "of these mates of the true one": lambda row: str(row.get("mates", "")),
+        "others in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}", "runs refused": "{refused}",
     }),
     "scales": Table("scales", {
         "what is wrong": "{what}", "runs": "{runs}", "corrected by the run": "{mended}",
-        "named, with what to type": "{named}", "CPU s per run": "{seconds:.1f}",
+        "named, with what to type": "{named}",
+        "found": lambda row: f"{row['found']:.1%} ± {row['error']:.1%}",
+        "CPU s of the tries: median, longest": "{tries:.1f}, {longest:.1f}",
     }),
     "quality": Table("quality", {
         "frames": "{what}", "indexed rightly": lambda row: f"{row['rate']:.3f}" if row["rate"] else "0",

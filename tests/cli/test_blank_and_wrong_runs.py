@@ -168,3 +168,35 @@ def test_a_run_whose_spots_are_gone_says_that_it_was_not_judged(judged, monkeypa
     ran = judged("79,79,38,90,90,90", "--json")
     assert ran.summary["doubt"] == ""
     assert any("not tested: a.h5: is no longer there" in line for line in ran.summary["problems"])
+
+
+def test_a_small_cell_in_nanometres_is_named_although_no_spot_is_outside_its_first_shell(run, tmp_path):
+    scenario = Scenario(
+        cells=((6.0, 7.0, 9.0, 90.0, 100.0, 90.0),),
+        wavelength=0.7,
+        distance=60.0,
+        d_min=0.8,
+        d_max=20.0,
+        n_spots=None,
+        spot_radius=0.006,
+    )
+    write_frames(str(tmp_path / "a.h5"), simulate(scenario, 8, seed=0))
+    quick = ("--num-halfsphere-points", "4096", "--no-retry", "--json")
+    ran = run("index", "a.h5", "--cell", "0.6,0.7,0.9,90,100,90", *quick)
+    assert ran.summary["indexed"] == 0
+    assert ran.summary["remedy"]["option"] == "--cell"
+    assert ran.summary["remedy"]["values"] == ["6,7,9,90,100,90"]
+
+
+def test_a_distance_that_leaves_crystals_is_named_when_they_are_doubted(run, tmp_path):
+    """2.5 % are learned as a cell, with which all frames are indexed, but no better than with lattices not there."""
+    scenario = Scenario(cells=((61.0, 122.0, 168.0, 90.0, 90.0, 90.0),), centring="C", distance_error=0.025)
+    write_frames(str(tmp_path / "a.h5"), simulate(scenario, 10, seed=2))
+    quick = ("--num-halfsphere-points", "8192", "--no-retry", "--json")
+    ran = run("index", "a.h5", "--cell", "61,122,168,90,90,90,C", *quick)
+    assert ran.summary["indexed"] >= 8
+    assert ran.summary["doubt"].startswith("the crystals of this run are not to be believed")
+    assert ran.summary["remedy"]["option"] == "--distance"
+    assert float(ran.summary["remedy"]["values"][0]) == pytest.approx(200, rel=0.005)
+    assert ran.summary["remedy"]["why"] in ran.summary["problems"]
+    assert "--distance" in shlex.split(ran.summary["next"])
