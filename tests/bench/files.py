@@ -36,15 +36,17 @@ from tests.helpers.paths import ROOT
 NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots")
 DISTINCT_BATCHES = 4
 READ = "ffbidx_core.run.pipeline.read_ahead"
+PIPELINE, WORKERS = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread.on_workers"
+COLLECTOR = "ffbidx_core.run.collector.Collector"
 CALLS = {
-    "open": "ffbidx_core.run.pipeline.open_devices",
-    "learn": "ffbidx_core.run.pipeline.settle",
-    "compute": "ffbidx_core.run.pipeline.index_batch",
-    "write": "ffbidx_core.run.collector.Collector.take",
-    "judge": "ffbidx_core.run.pipeline.judged",
-    "end": "ffbidx_core.run.account.Account.finish",
+    "open": (f"{PIPELINE}.open_devices",),
+    "learn": (f"{PIPELINE}.settle", f"{WORKERS}.settle"),
+    "compute": (f"{PIPELINE}.index_batch",),
+    "write": (f"{COLLECTOR}.take", f"{COLLECTOR}.adopt"),
+    "judge": (f"{PIPELINE}.judged", f"{WORKERS}.judged"),
+    "end": ("ffbidx_core.run.account.Account.finish",),
 }
-"""The function that does all the work of each stage of a run, except reading."""
+"""The functions that do all the work of each stage of a run, except reading; those of workers are not seen."""
 
 
 def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) -> None:
@@ -90,8 +92,9 @@ def run_timed(arguments: Sequence[str], figures: Path) -> int:
 
     read_ahead = pkgutil.resolve_name(READ)
     mock.patch(READ, lambda blocks, *others: read_ahead(items(blocks), *others)).start()
-    for stage, where in CALLS.items():
-        mock.patch(where, timed(stage, pkgutil.resolve_name(where))).start()
+    for stage, names in CALLS.items():
+        for name in names:
+            mock.patch(name, timed(stage, pkgutil.resolve_name(name))).start()
     sys.argv = ["ffbidx", *arguments]
     status = 0
     try:

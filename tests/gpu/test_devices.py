@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from ffbidx_core import read_results
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cuda.driver import gpu_count, gpus
 from ffbidx_core.benchmark import SCENARIOS, make_batches
@@ -14,7 +15,13 @@ from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.parameters import Parameters
+from ffbidx_core.read import Source
+from ffbidx_core.run import pipeline
+from ffbidx_core.run.job import Job
+from ffbidx_core.simulate import simulate, write_frames
+from ffbidx_core.write import Output, PartsStore
 from tests.helpers.finding import assert_same
+from tests.helpers.runs.faults import assert_same as assert_same_results
 
 P = Parameters.preset("best")
 
@@ -77,3 +84,22 @@ def test_batches_shared_out_among_gpus_come_back_in_order(gpu, two_gpus, batches
     for batch, result in zip(repeated, shared_out(two_gpus, repeated, plan), strict=True):
         assert np.array_equal(np.diff(batch.offsets) > 0, np.ones(batch.n_frames, bool))
         assert_same(result, index_frames(gpu, batch.spots, batch.offsets, plan, P))
+
+
+def test_a_run_of_several_processes_has_the_results_of_one(gpu, tmp_path, monkeypatch):
+    """Each process reads, computes and saves its own frames; if there is one GPU, two processes share it."""
+    frames = simulate(SCENARIOS["tetragonal, 100 spots"], 3000)
+    path, p = str(tmp_path / "stills.h5"), Parameters.preset("best")
+    write_frames(path, frames)
+
+    def run(name):
+        store = PartsStore([Output(str(tmp_path / name))])
+        pipeline.index(Job([Source(path)], p, frames.input_cells, backend="cuda", batch_size=512), store=store)
+        return read_results(tmp_path / name)
+
+    one = run("one.h5")
+    makers = [functools.partial(get_backend, "cuda", number % gpu_count()[0]) for number in (0, 1)]
+    monkeypatch.setattr(pipeline, "open_devices", lambda *choice: DeviceWorkers(makers))
+    found = run("two.h5")
+    assert one.n_frames == 3000
+    assert_same_results(found, one, device=False)
