@@ -32,9 +32,9 @@ from ffbidx_core.run import pipeline
 from ffbidx_core.run.input_cells import InputCells
 from ffbidx_core.run.job import Job
 from ffbidx_core.simulate import simulate
-from ffbidx_core.simulate.write import write_frames
 from ffbidx_core.write import Output, PartsStore
 from tests.bench import record
+from tests.bench.files import write_spots
 
 CELL = np.diag([79.0, 79.0, 38.0])
 MOST_KB_PER_1000_FRAMES = 32.0
@@ -173,10 +173,9 @@ def reading(folder: Path, n_frames: int, n_spots: int) -> Figures:
 def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
     """The share of CPU time that is spent neither on learning nor on indexing.
 
-    It is measured in a run over `repeats` times the same stills.
+    It is measured in a run over a file with `repeats` times the same stills.
     """
-    path = folder / "stills.h5"
-    write_frames(str(path), simulate(SCENARIOS["tetragonal, 300 spots"], n_stills))
+    stills = [simulate(SCENARIOS["tetragonal, 300 spots"], n_stills)]
     computing: list[float] = []
 
     def timed(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,7 +195,9 @@ def share_of_the_rest(folder: Path, n_stills: int, repeats: int = 16) -> float:
         # The first run compiles the kernels.
         for n in (1, repeats):
             computing.clear()
-            job = Job([Source(str(path))] * n, Parameters.preset("best"), CELL[None], backend="cpu", threads=1)
+            path = folder / f"{n}.h5"
+            write_spots(path, stills, n)
+            job = Job([Source(str(path))], Parameters.preset("best"), CELL[None], backend="cpu", threads=1)
             begin = time.process_time()
             pipeline.index(job, store=PartsStore([Output(str(folder / "out.h5"))], overwrite=True))
             seconds = time.process_time() - begin
