@@ -40,7 +40,7 @@ CELL = np.diag([79.0, 79.0, 38.0])
 MOST_KB_PER_1000_FRAMES = 32.0
 FEWEST_FRAMES_PER_SECOND = 30_000.0
 WARM_UP_BLOCKS = 16
-LARGEST_SHARE = 0.05
+LARGEST_SHARE = 0.03
 """Largest share of the CPU time for everything except the computation."""
 PIECE = 4096
 WARM_UP = 0.25
