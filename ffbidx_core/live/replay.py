@@ -6,10 +6,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import cbor2
 import numpy as np
 import zmq
 
@@ -17,97 +15,16 @@ from ..errors import InputError, UsageError
 from ..model.detector.panels import GivenGeometry
 from ..read import expand_inputs
 from ..read.blocks import read_frames
+from ..read.files.content import check_is_there
 from ..read.frames import RawFrames
 from ..read.results import read_record
 from .dialects import DIALECTS, Dialect
 from .door.keys import use_client_keys
-from .messages import LARGEST_MESSAGE, End, Frame
+from .messages import End, Frame
+from .replayed import Answers, Replayed
 
 BEHIND = 0.05
 """Largest lag of the sender behind its schedule, in seconds, before it no longer tries to catch up."""
-
-
-@dataclass
-class Replayed:
-    """The outcome of the frames that were sent.
-
-    Attributes
-    ----------
-    sent, answered, indexed, dropped, errors : int
-        Number of frames sent, answered, indexed, dropped by the server, and answered with an error.
-    seconds : float
-        Time from sending the first frame to sending the last one.
-    delays : list of float
-        Delay from sending a frame to receiving its answer, in milliseconds on this machine's clock.
-    missed : int
-        Number of answers that were lost on the way, determined from their sequence numbers.
-    """
-
-    sent: int = 0
-    answered: int = 0
-    indexed: int = 0
-    dropped: int = 0
-    errors: int = 0
-    seconds: float = 0.0
-    missed: int = 0
-    delays: list[float] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The counts, the rate, and percentiles of the delays in milliseconds."""
-        counts: dict[str, Any] = {
-            name: getattr(self, name) for name in ("sent", "answered", "indexed", "dropped", "errors", "missed")
-        }
-        counts["frames_per_second"] = round(self.sent / self.seconds, 1) if self.seconds else None
-        for q in (50, 90, 99, 100):
-            counts[f"p{q}"] = round(float(np.percentile(self.delays, q)), 2) if self.delays else None
-        return counts
-
-
-class Answers:
-    """Receives the answers of a server in a thread of its own."""
-
-    def __init__(self, context: Any, address: str, keys: str, into: Replayed) -> None:
-        self._into, self._stop, self._last = into, threading.Event(), 0
-        self._socket = context.socket(zmq.SUB)
-        self._socket.setsockopt(zmq.RCVHWM, 0)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        if keys:
-            use_client_keys(self._socket, keys)
-        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self._socket.connect(address)
-        self._thread = threading.Thread(target=self._run, name="ffbidx answers", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            if self._socket.poll(100):
-                self._take(cbor2.loads(self._socket.recv_multipart()[-1]))
-
-    def _take(self, answer: dict[str, Any]) -> None:
-        into = self._into
-        if self._last:
-            into.missed += answer["sequence"] - self._last - 1
-        self._last = answer["sequence"]
-        if answer["type"] == "answer":
-            into.answered += 1
-            into.indexed += bool(answer["crystals"])
-            if answer["sent"] is not None:
-                into.delays.append(1e3 * (time.time() - answer["sent"]))
-        elif answer["type"] == "dropped":
-            into.dropped += 1
-        elif answer["type"] == "error":
-            into.errors += 1
-
-    @property
-    def there(self) -> int:
-        """Number of frames that are answered, dropped or refused."""
-        return self._into.answered + self._into.dropped + self._into.errors
-
-    def close(self) -> None:
-        """Stop receiving."""
-        self._stop.set()
-        self._thread.join()
-        self._socket.close(linger=0)
 
 
 def replay(
@@ -149,7 +66,8 @@ def replay(
     max_frames, repeat
         Largest number of frames that are sent; number of times that the inputs are sent.
     patience
-        Time in seconds without an answer after which missing answers are no longer awaited.
+        Time in seconds in which the server must be there, and without an answer after which missing answers are no
+        longer awaited.
     stop
         Event that ends the sending once it is set.
     progress
@@ -163,25 +81,32 @@ def replay(
         If a file cannot be used.
     """
     speaks, stop, done = DIALECTS[dialect], stop or threading.Event(), Replayed()
+    answers = _behind(to) if answers is None else answers
+    names = list(_named(inputs))
+    for source in expand_inputs(names):
+        check_is_there(source.path)
     context = zmq.Context()
     socket = context.socket(zmq.PUSH)
     socket.setsockopt(zmq.LINGER, int(1e3 * patience))
-    socket.setsockopt(zmq.SNDTIMEO, int(1e3 * patience))
+    # Without this, frames for a server that is not there would be taken as sent.
+    socket.setsockopt(zmq.IMMEDIATE, 1)
     listener = None
     try:
         if keys:
             use_client_keys(socket, keys)
         socket.connect(to)
-        if answers != "":
-            listener = Answers(context, answers or _behind(to), keys, done)
+        if not _is_there(socket, patience, stop):
+            raise UsageError(f"--to {to}: no server takes spot lists there{' with these keys' if keys else ''}")
+        if answers:
+            listener = Answers(context, answers, keys, done)
             # A subscription needs a moment to reach the publisher.
             time.sleep(0.3)
         # Each message is sent before the next one is read, so memory holds only one.
-        messages = _frames(list(_named(inputs)) * repeat, geometry, speaks, run)
+        messages = _frames(names * repeat, geometry, speaks, run)
         _send(socket, speaks, itertools.islice(messages, max_frames), rate, done, stop, progress)
         if listener is not None:
             _wait(listener, done, patience, stop)
-        if not stop.is_set():
+        if not stop.is_set() and _is_there(socket, patience, stop):
             socket.send(speaks.encode(End(run)))
     except zmq.ZMQError as error:
         raise UsageError(f"--to {to}: {error}") from None
@@ -191,6 +116,17 @@ def replay(
         socket.close()
         context.term()
     return done
+
+
+def _is_there(socket: Any, patience: float, stop: threading.Event) -> bool:
+    """Whether the server accepts messages within `patience` seconds; true once `stop` is set."""
+    end = time.monotonic() + patience
+    while not socket.poll(100, zmq.POLLOUT):
+        if stop.is_set():
+            break
+        if time.monotonic() > end:
+            return False
+    return True
 
 
 def _behind(address: str) -> str:

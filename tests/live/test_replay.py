@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ffbidx_core
+from ffbidx_core.errors import UsageError
 from ffbidx_core.live.replay import replay
 from tests.helpers.calls import MONO, start, write_spots
 from tests.helpers.live.server import QUICK, SPOTS, serving
@@ -53,6 +54,11 @@ def test_pixels_of_a_simulated_file_are_placed_by_the_geometry(dialect, tmp_path
         done = replay([path], to, answers=answers, dialect=dialect, rate=100, patience=60)
     assert (done.sent, done.answered, done.errors) == (4, 4, 0)
     assert done.indexed == 4
+
+
+def test_frames_for_a_server_that_is_not_there_are_not_taken_as_sent(spots, tmp_path):
+    with pytest.raises(UsageError, match="no server takes spot lists there"):
+        replay([spots], f"ipc://{tmp_path}/nobody", answers=None, dialect="cbor", rate=0, patience=0.1)
 
 
 def test_nothing_is_lost_uncounted_when_frames_come_faster_than_they_are_indexed(spots):

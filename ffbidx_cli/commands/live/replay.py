@@ -14,7 +14,7 @@ from ffbidx_core.run.sections import Experiment
 
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
-    from ffbidx_core.live.replay import Replayed
+    from ffbidx_core.live.replayed import Replayed
 
 LOST = 3
 """Exit status if frames were dropped, refused, or not answered."""

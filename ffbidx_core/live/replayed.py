@@ -1,0 +1,98 @@
+"""The answers to replayed frames, and their delays."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+import numpy as np
+import zmq
+
+from .door.keys import use_client_keys
+from .messages import LARGEST_MESSAGE
+
+
+@dataclass
+class Replayed:
+    """The outcome of the frames that were sent.
+
+    Attributes
+    ----------
+    sent, answered, indexed, dropped, errors : int
+        Number of frames sent, answered, indexed, dropped by the server, and answered with an error.
+    seconds : float
+        Time from sending the first frame to sending the last one.
+    delays : list of float
+        Delay from sending a frame to receiving its answer, in milliseconds on this machine's clock.
+    missed : int
+        Number of answers that were lost on the way, determined from their sequence numbers.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    indexed: int = 0
+    dropped: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+    missed: int = 0
+    delays: list[float] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, the rate, and percentiles of the delays in milliseconds."""
+        counts: dict[str, Any] = {
+            name: getattr(self, name) for name in ("sent", "answered", "indexed", "dropped", "errors", "missed")
+        }
+        counts["frames_per_second"] = round(self.sent / self.seconds, 1) if self.seconds else None
+        for q in (50, 90, 99, 100):
+            counts[f"p{q}"] = round(float(np.percentile(self.delays, q)), 2) if self.delays else None
+        return counts
+
+
+class Answers:
+    """Receives the answers of a server in a thread of its own."""
+
+    def __init__(self, context: Any, address: str, keys: str, into: Replayed) -> None:
+        self._into, self._stop, self._last = into, threading.Event(), 0
+        self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        if keys:
+            use_client_keys(self._socket, keys)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+        self._thread = threading.Thread(target=self._run, name="ffbidx answers", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._socket.poll(100):
+                self._take(cbor2.loads(self._socket.recv_multipart()[-1]))
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        into = self._into
+        if self._last:
+            into.missed += answer["sequence"] - self._last - 1
+        self._last = answer["sequence"]
+        if answer["type"] == "answer":
+            into.answered += 1
+            into.indexed += bool(answer["crystals"])
+            if answer["sent"] is not None:
+                into.delays.append(1e3 * (time.time() - answer["sent"]))
+        elif answer["type"] == "dropped":
+            into.dropped += 1
+        elif answer["type"] == "error":
+            into.errors += 1
+
+    @property
+    def there(self) -> int:
+        """Number of frames that are answered, dropped or refused."""
+        return self._into.answered + self._into.dropped + self._into.errors
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._stop.set()
+        self._thread.join()
+        self._socket.close(linger=0)
