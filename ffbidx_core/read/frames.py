@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.basis import ConventionalCells
+from ..model.detector.panels import Geometry
 from ..model.detector.peaks import DetectorPeaks
 from ..model.records.batch import LARGEST_SPOT
 from ..model.records.frame import FrameBlock, FrameStatus
@@ -56,6 +57,8 @@ class RawFrames:
         Intensity of each spot, for a file that has intensities but no `peaks`.
     n_off_panels : int
         Number of peaks that are no spots because they lie on no panel, or on several.
+    geometry : Geometry or None
+        Geometry by which the pixels of the spots are to be understood; None for a file without pixels.
     """
 
     source: str
@@ -70,6 +73,7 @@ class RawFrames:
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     intensity: NDArray[Any] | None = None
     n_off_panels: int = 0
+    geometry: Geometry | None = None
 
     @property
     def last_checksum(self) -> int:

@@ -64,6 +64,8 @@ class IndexedFrame:
         Miller indices of each spot; zeros for a spot of no crystal.
     input_cell : (k,) int64
         Row of the run's input cells that each crystal came from.
+    geometry : Geometry or None
+        Geometry by which the pixels of the spots are to be understood; None if the spots have no pixels.
     """
 
     source: str
@@ -78,6 +80,7 @@ class IndexedFrame:
     crystal: NDArray[np.int64]
     hkl: NDArray[np.int64]
     input_cell: NDArray[np.int64]
+    geometry: Geometry | None = None
 
     @property
     def image(self) -> tuple[str, str]:
@@ -155,7 +158,7 @@ def _frames_of_file(
             for i, index in enumerate(raw.indices.tolist()):
                 rows = slice(int(raw.offsets[i]), int(raw.offsets[i + 1]))
                 peaks = None if raw.peaks is None else raw.peaks[rows, slice(i, i + 1)]
-                read[index] = raw.spots[rows].astype(np.float64), peaks, raw.ids[i]
+                read[index] = raw.spots[rows].astype(np.float64), peaks, raw.ids[i], raw.geometry
         for f in part:
             yield _indexed_frame(results, f, inputs, coverage, *read[int(results.index[f])])
 
@@ -168,6 +171,7 @@ def _indexed_frame(
     spots: Array,
     peaks: DetectorPeaks | None,
     name: str,
+    geometry: Geometry | None,
 ) -> IndexedFrame:
     """A frame of results with its spots assigned to its crystals."""
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
@@ -191,4 +195,5 @@ def _indexed_frame(
         crystal,
         hkl,
         input_cell,
+        geometry,
     )

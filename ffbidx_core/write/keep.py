@@ -141,6 +141,9 @@ def _add_piece(
             continue
         frame = next(frames)
         n, peaks = len(frame.spots), frame.peaks
+        if frame.geometry is not None and frame.geometry.text != group.attrs.get("geometry"):
+            # There is room for one geometry, and pixels mean nothing with that of another frame.
+            peaks = None
         first = n_crystals + int(results.crystal_offsets[f])
         counts.append(n)
         beam.append((np.nan, np.nan) if peaks is None else (peaks.wavelength[0], peaks.distance[0]))

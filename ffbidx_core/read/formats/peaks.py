@@ -69,6 +69,7 @@ class PeakPlacer:
 
     def __init__(self, path: str, geometry: Geometry) -> None:
         self._path, self._detector, self._has_noted = path, geometry.detector, False
+        self._geometry = geometry
         self._notes = list(geometry.notes)
 
     def frames(self, peaks: PeakLists, cells: ConventionalCells | None = None) -> RawFrames:
@@ -94,7 +95,9 @@ class PeakPlacer:
             None if peaks.intensity is None else peaks.intensity[kept],
             peaks.shift,
         )
-        raw = RawFrames(self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found)
+        raw = RawFrames(
+            self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found, geometry=self._geometry
+        )
         raw.n_off_panels = int(((panel == NO_PANEL) & finite).sum())
         raw.problems += self._notes + self._problems(peaks, bool(kept.all()))
         self._notes = []

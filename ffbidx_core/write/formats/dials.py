@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from ...errors import OutputError, UsageError
 from ...model.basis import ConventionalCells
 from ...model.crystal import NO_CRYSTAL
-from ...model.detector.panels import Detector
 from ...model.lattice import Lattice
 from ...model.records.results import Results
 from ...read.geometry.dials import LIST_ID, TABLE_ID
-from ...read.indexed_frames import NO_PIXELS, IndexedFrame, geometry_of, indexed_frames
+from ...read.indexed_frames import NO_PIXELS, IndexedFrame, indexed_frames
 from ...read.run_inputs import RunInputs
 from ..scratch import Scratch, scratch
 from .dials_models import Model, Models
 
 STRONG, INDEXED = 1 << 5, 1 << 2
 """Flags of DIALS for a strong spot, and for a spot with Miller indices."""
+_NO_FRAME = "no frame could be read, so there is nothing to write for DIALS"
 _VARIANCE = 1 / 12
 """Variance in pixels squared of a centroid that may be anywhere in its pixel."""
 
@@ -115,18 +115,9 @@ def _crystal(cell: ConventionalCells, lattice: Lattice) -> dict[str, Any]:
     return {"__id__": "crystal", **vectors, "space_group_hall_symbol": f" {centring} 1"}
 
 
-def _models(results: Results, inputs: RunInputs) -> Models:
-    geometry = geometry_of(results, inputs)
-    for frame in indexed_frames([results], inputs):
-        if frame.peaks is None:
-            raise UsageError(f"{frame.source}: {NO_PIXELS}")
-        return Models(geometry, float(frame.peaks.distance[0]))
-    raise UsageError("no frame could be read, so there is nothing to write for DIALS")
-
-
 def _frames(results: Results, inputs: RunInputs) -> Iterator[IndexedFrame]:
     for frame in indexed_frames([results], inputs):
-        if frame.peaks is None:
+        if frame.peaks is None or frame.geometry is None:
             raise UsageError(f"{frame.source}: {NO_PIXELS}")
         yield frame
 
@@ -139,24 +130,26 @@ def expt_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
     UsageError
         If spots have no pixels, or the detector distance is not the same on all frames.
     """
-    made: _List | None = None
-    distance: float | None = None
+    distances: dict[str, float] = {}
+    any_results = False
     with contextlib.ExitStack() as stack:
+        entries = {name: stack.enter_context(scratch(inputs.scratch)) for name in _ENTRIES}
+        made = _List(Models(), entries, inputs.made)
         for results in pieces:
-            if made is None:
-                entries = {name: stack.enter_context(scratch(inputs.scratch)) for name in _ENTRIES}
-                made = _List(_models(results, inputs), entries, inputs.made)
+            any_results = True
             for frame in _frames(results, inputs):
                 assert frame.peaks is not None
+                assert frame.geometry is not None
                 own = round(float(frame.peaks.distance[0]), 4)
                 if frame.peaks.shift is not None and frame.peaks.shift.any():
                     raise UsageError("the detector is shifted from frame to frame: write .stream, or split the input")
-                distance = own if distance is None else distance
-                if own != distance:
+                if own != distances.setdefault(frame.geometry.text, own):
                     problem = "the detector's distance changes from frame to frame"
                     raise UsageError(f"{problem}: write .stream, or split the input")
                 made.add(frame)
-        if made is not None:
+        if any_results and not distances:
+            raise UsageError(_NO_FRAME)
+        if any_results:
             yield from made.pieces()
 
 
@@ -177,22 +170,23 @@ def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
     except ImportError:
         raise OutputError("DIALS reflection tables", "need msgpack: pip install 'ffbidx[formats]'") from None
     pack, packer = msgpack.packb, msgpack.Packer()
-    models: Models | None = None
+    models, any_results = Models(), False
     n_images = n_rows = n_crystals = 0
     with contextlib.ExitStack() as stack:
         columns = {name: stack.enter_context(scratch(inputs.scratch)) for name in _KINDS}
         identifiers = stack.enter_context(scratch(inputs.scratch))
         for results in pieces:
-            models = models or _models(results, inputs)
-            detector = geometry_of(results, inputs).detector
+            any_results = True
             for frame in _frames(results, inputs):
-                for name, values in _rows(frame, models.of(frame), detector, n_images, n_crystals).items():
+                for name, values in _rows(frame, models.of(frame), n_images, n_crystals).items():
                     columns[name].add(values.tobytes())
                 n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
                 for number in range(len(frame.cells)):
                     identifiers.add(pack(n_crystals) + pack(identifier(frame, number)))
                     n_crystals += 1
-        if models is None:
+        if any_results and n_images == 0:
+            raise UsageError(_NO_FRAME)
+        if not any_results:
             return
         yield packer.pack_array_header(3) + pack(TABLE_ID) + pack(2) + packer.pack_map_header(3)
         yield pack("identifiers") + packer.pack_map_header(n_crystals)
@@ -231,12 +225,12 @@ _KINDS = {
 }
 
 
-def _rows(
-    frame: IndexedFrame, model: Model, detector: Detector, image: int, experiment: int
-) -> dict[str, NDArray[Any]]:
+def _rows(frame: IndexedFrame, model: Model, image: int, experiment: int) -> dict[str, NDArray[Any]]:
     """The columns of the table for the spots of a frame, whose first crystal has the number `experiment`."""
     peaks = frame.peaks
     assert peaks is not None
+    assert frame.geometry is not None
+    detector = frame.geometry.detector
     n = len(frame.spots)
     panel = peaks.pixels[:, 2].astype(np.int64)
     first = np.array([each.first for each in detector.panels])

@@ -38,26 +38,32 @@ class Model:
 
 
 class Models:
-    """The models of a geometry; if it was read from an experiment list, they are the models of this list."""
+    """The models of the frames of a run, made as the frames come: those of each geometry once."""
 
-    def __init__(self, geometry: Geometry, distance: float) -> None:
-        if is_experiments(geometry.text):
-            known = parse_experiments("the experiment list", geometry.text).models
-            content = json.loads(geometry.text)
-            rows = [content["experiment"][model.experiment] for model in known]
-            self._models = [
-                Model(
-                    i, model.first, model.rotation.T, content["detector"][row["detector"]], content["beam"][row["beam"]]
-                )
-                for i, (model, row) in enumerate(zip(known, rows, strict=True))
-            ]
-        else:
-            made = model_of_detector(geometry.detector, distance)
-            self._models = [Model(0, 0, rotation_of_beam(BEAM).T, made, model_of_beam(1.0))]
-        self._firsts = [model.first for model in self._models]
+    def __init__(self) -> None:
+        self._of: dict[str, list[Model]] = {}
+        self._n = 0
 
     def of(self, frame: IndexedFrame) -> Model:
         """The model that a frame was taken with, by the panel of its first spot; the first one if it has no spots."""
         assert frame.peaks is not None
+        assert frame.geometry is not None
+        text = frame.geometry.text
+        if text not in self._of:
+            self._of[text] = _models(frame.geometry, float(frame.peaks.distance[0]), self._n)
+            self._n += len(self._of[text])
         panel = frame.peaks.pixels[0, 2] if len(frame.peaks.pixels) else 0
-        return self._models[bisect.bisect_right(self._firsts, panel) - 1]
+        return self._of[text][bisect.bisect_right(self._of[text], panel, key=lambda model: model.first) - 1]
+
+
+def _models(geometry: Geometry, distance: float, number: int) -> list[Model]:
+    """The models of a geometry, numbered from `number` on; those of the experiment list from which it was read."""
+    if not is_experiments(geometry.text):
+        made = model_of_detector(geometry.detector, distance)
+        return [Model(number, 0, rotation_of_beam(BEAM).T, made, model_of_beam(1.0))]
+    content, models = json.loads(geometry.text), []
+    for i, model in enumerate(parse_experiments("the experiment list", geometry.text).models):
+        row = content["experiment"][model.experiment]
+        detector, beam = content["detector"][row["detector"]], content["beam"][row["beam"]]
+        models.append(Model(number + i, model.first, model.rotation.T, detector, beam))
+    return models

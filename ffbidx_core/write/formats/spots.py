@@ -40,7 +40,7 @@ class SpotsWriter:
         self._image = io.BytesIO()
         # The file is in memory, because HDF5 ends the whole program if the disk is full.
         self._file = h5py.File(self._image, "w", libver="earliest")
-        self._has_peaks = geometry is not None
+        self._geometry = geometry
         self.n_frames = self.n_spots = self.n_unreadable = 0
         self.problems: list[str] = []
         self._offsets: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
@@ -58,7 +58,7 @@ class SpotsWriter:
         Raises
         ------
         InputError
-            If frames have no pixels while earlier frames have them.
+            If frames have no pixels while earlier frames have them, or have another geometry.
         """
         for raw in frames:
             self.problems += raw.problems
@@ -69,17 +69,21 @@ class SpotsWriter:
                 self._cells = raw.cells
             with np.errstate(over="ignore"):
                 self._append("spots", raw.spots.astype(np.float32))
-            if self._has_peaks:
-                self._add_peaks(raw)
+            if self._geometry is not None:
+                self._add_peaks(raw, self._geometry)
             self._offsets.append(raw.offsets[1:] + self.n_spots)
             self._names += _names(raw)
             self.n_frames += len(raw.indices)
             self.n_spots += len(raw.spots)
 
-    def _add_peaks(self, raw: RawFrames) -> None:
+    def _add_peaks(self, raw: RawFrames, geometry: Geometry) -> None:
         if raw.peaks is None:
             raise InputError(
                 raw.source, "its spots have no pixels, but those of other inputs have: convert them separately"
+            )
+        if raw.geometry is not None and raw.geometry.text != geometry.text:
+            raise InputError(
+                raw.source, "has another geometry than frames before it, and a file of spots has one: give one with -g"
             )
         self._append("pixel", raw.peaks.pixels.astype(np.float32))
         self._append("wavelength", raw.peaks.wavelength)

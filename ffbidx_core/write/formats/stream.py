@@ -32,6 +32,8 @@ _PER_NM = 10.0
 def stream_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
     """Yield results as a CrystFEL stream, with a chunk for each frame that could be read.
 
+    Frames with another geometry than those before them follow a head of their own, as in concatenated streams.
+
     Raises
     ------
     UsageError
@@ -47,6 +49,9 @@ def stream_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[byte
             yield _head(geometry, inputs.input_cell(results), inputs.made).encode("utf-8", "backslashreplace")
         for frame in indexed_frames([results], inputs):
             serial += 1
+            if frame.geometry is not None and frame.geometry.text != geometry.text:
+                geometry = frame.geometry
+                yield _head(geometry, inputs.input_cell(results), inputs.made).encode("utf-8", "backslashreplace")
             yield _chunk(frame, serial, geometry).encode("utf-8", "backslashreplace")
 
 

@@ -12,6 +12,7 @@ from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.geometry.dials import parse_experiments
 from ffbidx_core.write.formats.refined import refined_text
 from tests.helpers.beamline import DISTANCE, MADE_FOR_READING, PIXEL
+from tests.helpers.calls import QUICK
 from tests.helpers.dials_files import columns, expt, packed, write_dials
 from tests.helpers.frames import rotation
 from tests.helpers.runs.dials import INDEX, are_true, crystals, spots_of
@@ -140,3 +141,26 @@ def test_options_move_all_detectors_alike(run, tmp_path):
     assert ran.status == 0, ran.err
     assert len(given.detector.panels) == json.loads(ran.out)["panels"]
     assert json.loads(ran.out)["distance"] == pytest.approx(DISTANCE + 5)
+
+
+def test_files_with_lists_of_their_own_keep_them_in_every_output(run, tmp_path):
+    content, table = several(expt(MADE_FOR_READING), columns(MADE_FOR_READING))
+    for number, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        own = content | {"detector": [content["detector"][number]], "experiment": expt(MADE_FOR_READING)["experiment"]}
+        (tmp_path / folder / "strong.expt").write_text(json.dumps(own))
+        (tmp_path / folder / "strong.refl").write_bytes(packed(table))
+    frames = ("a/strong.refl//0", "b/strong.refl//1")
+    outputs = [word for name in ("run.h5", "run.expt", "run.refl", "run.stream") for word in ("-o", name)]
+    ran = run("index", *frames, *INDEX[-len(QUICK) - 2 :], *outputs, "--keep-spots")
+    assert ran.status == 0, ran.err
+    made = json.loads((tmp_path / "run.expt").read_text())
+    assert [made["detector"][row["detector"]] for row in made["experiment"]] == content["detector"][:2]
+    expected = np.concatenate([spots_of(tmp_path / folder / "strong.refl", None)[0] for folder in "ab"])
+    for path, geometry in (("run.refl", read_geometry("run.expt")), ("run.stream", None)):
+        again, _ = spots_of(path, geometry)
+        assert len(again) > 100
+        assert np.linalg.norm(again[:, None] - expected, axis=2).min(axis=1).max() < 2e-5
+    # A file of spots, and results that keep them, have room for one geometry.
+    assert run("convert", *frames, "-o", "spots.h5").is_one_line_error(2, "b/strong.refl", "another geometry", "-g")
+    assert run("convert", "run.h5", "-o", "again.stream").is_one_line_error(2, "b/strong.refl", "no pixels")

@@ -111,8 +111,12 @@ class KeptSpots(OpenHdf5):
             with errors_of(self.path, f"{GROUP}, frame {row}"):
                 spots = self._xyz[part].astype(np.float64)
                 peaks = self._peaks(row, part) if self.geometry is not None else None
-            offsets = np.array([0, len(spots)])
-            yield RawFrames(self._source, np.array([index]), [str(self._names[row])], spots, offsets, peaks=peaks)
+            if peaks is not None and np.isnan(peaks.wavelength).all():
+                # The frame came without pixels, or with those of another detector.
+                peaks = None
+            name, offsets = str(self._names[row]), np.array([0, len(spots)])
+            geometry = None if peaks is None else self.geometry
+            yield RawFrames(self._source, np.array([index]), [name], spots, offsets, peaks=peaks, geometry=geometry)
 
     def _peaks(self, row: int, part: slice) -> DetectorPeaks:
         """The peaks of the frame in a row of the results, whose spots are a slice of all."""

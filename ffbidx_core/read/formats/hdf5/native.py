@@ -254,7 +254,7 @@ class Hdf5File(OpenHdf5):
         if len(wrong := np.flatnonzero(~((pixels[:, 2] >= 0) & (pixels[:, 2] < n_panels)))):
             raise InputError(self.path, f"is on panel {pixels[wrong[0], 2]:g}; the geometry has {n_panels}", "/pixel")
         if self._placer is None:
-            raw.peaks = DetectorPeaks(pixels, wavelength, distance, intensity, shift)
+            raw.peaks, raw.geometry = DetectorPeaks(pixels, wavelength, distance, intensity, shift), geometry
             return raw
         panel = pixels[:, 2].astype(np.int64)
         peaks = PeakLists(
