@@ -12,6 +12,7 @@ from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Remedy, Summary
 
 RESULTS_SUFFIXES = (".h5", ".hdf5")
+WAVELENGTH = "--wavelength"
 FEW_INDEXED = 0.5
 """Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
 LIMITS = ("--d-min", "--d-max")
@@ -40,7 +41,8 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
         return _resumed(summary, arguments)
     results = next((path for path in (summary.output, *outputs) if _is_results(path)), "")
     if summary.remedy is not None:
-        return NextStep(_with(arguments, summary.remedy), summary.doubt or summary.remedy.why)
+        reasons = dict.fromkeys(filter(None, (summary.doubt, summary.remedy.why)))
+        return NextStep(_with(arguments, _of_wavelength(arguments, summary.remedy)), "; ".join(reasons))
     diagnose = f"ffbidx diagnose {shlex.quote(results)}" if results else _to_results(arguments)
     needed = "" if results else "; the diagnosis reads a results file, which this makes"
     if summary.doubt:
@@ -58,6 +60,15 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
 
 def _is_results(path: str) -> bool:
     return path.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(path)
+
+
+def _of_wavelength(arguments: Sequence[str], remedy: Remedy) -> Remedy:
+    """The remedy for a wavelength that was typed, if another one does what the remedy does; otherwise the remedy."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    if remedy.divisor == 1 or WAVELENGTH not in words[:-1]:
+        return remedy
+    typed = float(words[words.index(WAVELENGTH) + 1])
+    return Remedy(WAVELENGTH, [f"{typed / remedy.divisor:.6g}"], remedy.why)
 
 
 def _has(arguments: Sequence[str], option: str) -> bool:

@@ -150,7 +150,7 @@ class InputCells:
         if distance is not None and of_distance:
             return Remedy("--distance", [f"{distance / scale.distance:.6g}"], why)
         right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(given, centrings, strict=True)]
-        return Remedy("--cell", right, why)
+        return Remedy("--cell", right, why, 1.0 if scale.is_unit or scale.cause == Cause.DISTANCE else scale.factor)
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

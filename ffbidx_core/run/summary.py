@@ -43,11 +43,14 @@ class Remedy:
         Right values, one for each time that the option is given.
     why : str
         Sentence that gives the reason.
+    divisor : float
+        Number by which the wavelength may be divided instead; 1 if another wavelength would not do.
     """
 
     option: str
     values: list[str]
     why: str
+    divisor: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ffbidx_cli import console
 from ffbidx_cli.next_step import NextStep, after_run
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
+from ffbidx_core.run.summary import Remedy
 from ffbidx_core.run.tally import Tally
 from tests.helpers.calls import QUICK, write_spots
 
@@ -140,3 +141,19 @@ def test_limits_of_resolution_that_leave_too_few_spots_are_named():
     step = after_run(FEW, ["index", "x.h5", "--d-min", "15", "--d-max=20", "-o", "run.tsv"])
     assert step.command == "ffbidx index x.h5 -o run.tsv --overwrite"
     assert step.why.endswith("the commonest reason is too few spots within --d-min and --d-max")
+
+
+@pytest.mark.parametrize("typed", [["--wavelength", "1.2"], ["--wavelength=1.2"]])
+def test_a_wavelength_that_was_typed_is_mended_instead_of_the_cell(typed):
+    """The doubt and the reason of the remedy are both given."""
+    remedy = Remedy("--cell", ["94.8,94.8,45.6,90,90,90"], "the wavelength is too long", divisor=1.2)
+    summary = replace(
+        Tally().summary([], method="ifssr", backend="cpu", device="", output="a.h5", complete=True),
+        remedy=remedy,
+        doubt="not to be believed",
+    )
+    step = after_run(summary, ["index", "s.h5", "--cell", "79,79,38,90,90,90", *typed])
+    assert step.command == "ffbidx index s.h5 --cell 79,79,38,90,90,90 --wavelength 1 --overwrite"
+    assert step.why == "not to be believed; the wavelength is too long"
+    without = after_run(summary, ["index", "s.h5", "--cell", "79,79,38,90,90,90"])
+    assert "--cell 94.8,94.8,45.6,90,90,90" in without.command
