@@ -283,6 +283,7 @@ def models_of_rows(content: dict[str, Any], known: Experiments) -> dict[int, Det
 
 def _n_images(images: dict[str, Any], span: list[int] | None) -> int:
     """Number of images of an experiment, by the range of its scan or by its image set."""
+    indices, names = (list(images.get(key) or []) for key in ("single_file_indices", "images"))
     if span is not None:
         return int(span[1]) - int(span[0]) + 1
-    return max(1, len(images.get("single_file_indices") or images.get("images") or []))
+    return max(1, len(indices or names))

@@ -138,8 +138,14 @@ BAD_LISTS = {
     "words": (lambda content: "{words", "imported.expt"),
     "other JSON": (lambda content: "{}", "__id__"),
     "no experiments": (lambda content: json.dumps(content | {"experiment": []}), "without experiments"),
+    "images that are no list": (lambda content: json.dumps(_without_images(content)), "imported.expt"),
     "no detector": (lambda content: json.dumps(content | {"detector": []}), "imported.expt"),
 }
+
+
+def _without_images(content):
+    content["imageset"][0]["images"] = 1.5
+    return content
 
 
 @pytest.mark.parametrize("kind", BAD_LISTS)
