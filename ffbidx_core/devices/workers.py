@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import multiprocessing
@@ -67,6 +68,9 @@ class _Worker:
             try:
                 self._connection.send((number, task))
             except OSError:
+                self.alive = False
+            if not self.alive:
+                # The device failed since it was chosen, and nobody waits for its answers any more.
                 self._lost("its process has ended")
         return future.result()
 
@@ -89,9 +93,10 @@ class _Worker:
 
     def _lost(self, reason: str) -> None:
         self.alive = False
-        while self._open:
-            _, future = self._open.popitem()
-            future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
+        with contextlib.suppress(KeyError):
+            while True:
+                _, future = self._open.popitem()
+                future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
 
     def end(self) -> None:
         """End the process, whose tasks, if it has any, are given up."""

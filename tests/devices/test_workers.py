@@ -1,6 +1,9 @@
 """Batches on several devices, here CPU backends in processes of their own."""
 
 import functools
+import os
+import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cpu.backend import CpuBackend
 from ffbidx_core.devices.lanes import in_lanes
 from ffbidx_core.devices.worker import DeviceFault
-from ffbidx_core.devices.workers import DeviceWorkers
+from ffbidx_core.devices.workers import DeviceWorkers, WorkerFault
 from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
@@ -73,6 +76,16 @@ def test_when_all_devices_fail_the_run_ends(batches):
     workers = DeviceWorkers([functools.partial(FailsAfter, 1), functools.partial(FailsAfter, 2)])
     with pytest.raises(BackendUnavailable, match="every device has failed"):
         check(workers, batches)
+
+
+def test_a_device_that_fails_once_it_is_chosen_answers_no_task():
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)])
+    (worker,) = workers._workers
+    os.kill(worker._process.pid, signal.SIGSTOP)
+    worker._lost("its process has ended")
+    with pytest.raises(WorkerFault, match="1 thread failed: its process has ended"):
+        worker.ask(pickle.dumps((whole, (), {})))
+    workers.close()
 
 
 def test_a_device_that_is_not_there_is_told_at_the_start():
