@@ -207,7 +207,10 @@ def test_nothing_is_advised_that_was_not_tried():
     assert diagnosis.advice == []
     said = words_of(diagnosis)
     assert "This was not tested" in said
-    assert "Next" not in said
+    # The next step is to test it.
+    assert said.startswith("Next: ffbidx diagnose ")
+    assert "ffbidx index" not in said
+    assert "--beam-shift" not in said
 
 
 def test_the_published_preset():
