@@ -93,6 +93,12 @@ def speeds(preset: str) -> Column:
     return lambda row: f"{cell(one, row)} ({cell(several, row)})"
 
 
+DELAYS: dict[str, Column] = {
+    "computed on": "{where}", "sent, frames/s": "{frames_per_second:.0f}", "50 % within, ms": "{p50:.1f}",
+    "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
+    "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
+}  # fmt: skip
+"""The columns of delays of a live server."""
 TABLES = {
     "wrong": Table("wrong", {
         "what is wrong": "{what}", "runs": "{runs}", "frames": "{frames}", "indexed": "{indexed}",
@@ -187,11 +193,8 @@ TABLES = {
         "refined panels": "{refined:.1%}", "residual of unseen crystals before, px": "{before:.2f}",
         "after": "{after:.3f}", "from the panels of DIALS, px rms": "{differ:.2f}", "rounds": "{rounds}",
     }),
-    "live": Table("live", {
-        "computed on": "{where}", "sent, frames/s": "{frames_per_second:.0f}", "50 % within, ms": "{p50:.1f}",
-        "99 % within, ms": "{p99:.1f}", "dropped": lambda row: f"{row['dropped'] / row['sent']:.0%}",
-        "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
-    }),
+    "live": Table("live", DELAYS),
+    "live_cpu": Table("live_cpu", DELAYS),
     "live_soak": Table("live_soak", {
         "messages": lambda row: f"{row['sent'] + row['garbage']:,}", "of them invalid": "{garbage:,}",
         "server killed": "{kills} times", "answered": "{answered:,}", "dropped and counted": "{dropped:,}",
