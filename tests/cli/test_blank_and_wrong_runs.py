@@ -13,6 +13,7 @@ from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read.results import read_run
 from ffbidx_core.report.report import make_report
 from ffbidx_core.simulate import Scenario, simulate, write_frames
+from tests.bench.claims.runs import SMALL
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import false_spots, frame
 
@@ -171,16 +172,7 @@ def test_a_run_whose_spots_are_gone_says_that_it_was_not_judged(judged, monkeypa
 
 
 def test_a_small_cell_in_nanometres_is_named_although_no_spot_is_outside_its_first_shell(run, tmp_path):
-    scenario = Scenario(
-        cells=((6.0, 7.0, 9.0, 90.0, 100.0, 90.0),),
-        wavelength=0.7,
-        distance=60.0,
-        d_min=0.8,
-        d_max=20.0,
-        n_spots=None,
-        spot_radius=0.006,
-    )
-    write_frames(str(tmp_path / "a.h5"), simulate(scenario, 8, seed=0))
+    write_frames(str(tmp_path / "a.h5"), simulate(SMALL, 8, seed=0))
     quick = ("--num-halfsphere-points", "4096", "--no-retry", "--json")
     ran = run("index", "a.h5", "--cell", "0.6,0.7,0.9,90,100,90", *quick)
     assert ran.summary["indexed"] == 0

@@ -14,6 +14,7 @@ from ffbidx_core.model.detector.beam_shift import NO_SHIFT
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
+from tests.bench.claims.runs import SMALL
 
 DEVICE = OneDevice(get_backend("cpu", threads=1))
 P = Parameters.preset("best", num_halfsphere_points=8192)
@@ -56,16 +57,7 @@ def test_a_distance_that_is_far_off_is_distinguished_from_wavelength_and_cell():
 
 def test_a_distance_of_a_small_cell_is_found_although_frames_fit_at_no_scale():
     """At 0.8 A, where spots lie at angles of 50 degrees, a scaled cell never fits."""
-    scenario = Scenario(
-        cells=((6.0, 7.0, 9.0, 90.0, 100.0, 90.0),),
-        wavelength=0.7,
-        distance=60.0,
-        d_min=0.8,
-        d_max=20.0,
-        n_spots=None,
-        spot_radius=0.006,
-        distance_error=-0.1,
-    )
+    scenario = dataclasses.replace(SMALL, distance_error=-0.1)
     found = scale_of(scenario, scenario.input_cells[0])
     assert (found.cause, found.indexed, found.before) == (Cause.DISTANCE, found.of, 0)
     assert found.distance == pytest.approx(0.9, abs=0.002)

@@ -41,8 +41,6 @@ class Child:
 
     Attributes
     ----------
-    bound : dict
-        The actual address of each address that it bound.
     process_id : int
         Number of the process.
     """
