@@ -17,6 +17,7 @@ from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.ranges import LARGEST, MOST_FRAMES
 from ffbidx_core.run.request import names_of
 from ffbidx_core.run.sections import Experiment, Following, Inputs, Machine, Method, Outputs, Where
+from ffbidx_core.write.formats.names import LEDGER, PARTS_SUFFIX
 
 Decorator = Callable[[Any], Any]
 
@@ -214,8 +215,6 @@ def debug_option(function: Any) -> Any:
 
 TYPED = "ffbidx.typed"
 """Key of the names as the user typed them, by the names of the files that are read, in the meta of a context."""
-LEDGER = ".parts/ledger.jsonl"
-"""Name of the ledger of a run that has not ended, after the name of its results."""
 
 
 class ResultsName(StringParamType):
@@ -223,7 +222,7 @@ class ResultsName(StringParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name of the results file that a command reads."""
-        if ctx is None or not os.path.lexists(value + LEDGER):
+        if ctx is None or not _is_under_way(value):
             return value
         from ffbidx_core.errors import InputError, OutputError
         from ffbidx_core.write.parts.under_way import join_so_far
@@ -234,7 +233,7 @@ class ResultsName(StringParamType):
         try:
             n_frames = join_so_far(value, joined)
         except (InputError, OutputError):
-            if os.path.lexists(value + LEDGER):
+            if _is_under_way(value):
                 raise
             # The run has ended in the meantime.
             return value
@@ -246,6 +245,11 @@ class ResultsName(StringParamType):
 
 
 RESULTS = ResultsName()
+
+
+def _is_under_way(results: str) -> bool:
+    """Whether a run with these results has saved parts and has not ended."""
+    return os.path.lexists(os.path.join(results + PARTS_SUFFIX, LEDGER))
 
 
 def as_typed(results: str) -> str:

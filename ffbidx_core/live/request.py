@@ -13,6 +13,7 @@ from ..errors import UsageError
 from ..ranges import SHORTEST, asked, at_least, check_ranges
 from ..run.request import RunRequest, is_auto
 from ..run.sections import Experiment, Method, Where
+from ..write.formats.names import PARTS_SUFFIX
 
 if TYPE_CHECKING:
     from ..model.detector.panels import GivenGeometry
@@ -194,5 +195,5 @@ def _free(path: str) -> str:
     stem, suffix = os.path.splitext(path)
     numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
     return next(
-        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + ".parts")
+        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + PARTS_SUFFIX)
     )

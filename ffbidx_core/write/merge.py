@@ -15,8 +15,8 @@ from ..read.results import read_run
 from .atomic import make_directory, remove_directory
 from .check import check_output
 from .ending import Ending
+from .formats.names import PARTS_SUFFIX
 from .join import write_joined
-from .parts.folder import SUFFIX
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UsageError(f"{problems[0]}{more}; --allow-gaps joins what is there")
     ending = _ending(parts, not problems)
-    folder = output + SUFFIX
+    folder = output + PARTS_SUFFIX
     make_directory(folder)
     try:
         write_joined(output, [part.path for part in parts], ending, folder=folder, overwrite=overwrite)

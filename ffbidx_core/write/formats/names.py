@@ -14,6 +14,9 @@ TO_STDOUT = "-"
 """Name of the output that stands for standard output."""
 RECORD_SUFFIX = ".toml"
 """Suffix of the file with the record of the run, beside an output that has no place for it."""
+PARTS_SUFFIX, LEDGER = ".parts", "ledger.jsonl"
+"""Suffix of the folder in which a run keeps its saved parts, after the name of its output, and the name of the ledger
+in this folder."""
 
 SUFFIXES = {
     ".h5": RESULTS_FILE,

@@ -14,10 +14,9 @@ from ...errors import InputError, OutputError
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..atomic import copy_file, make_directory, publish_file, remove_directory, write_file
+from ..formats.names import LEDGER
 from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
-SUFFIX = ".parts"
-LEDGER = "ledger.jsonl"
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
 PART = "shard"
 """Key of the ledger lines that name a saved part, kept so that runs of earlier versions can be resumed."""

@@ -18,13 +18,13 @@ from ...read.files.probe import Prober
 from ...read.results import read_run, results_in_pieces
 from ..check import WAYS_ON
 from ..ending import Ending
-from ..formats.names import RESULTS_FILE
+from ..formats.names import PARTS_SUFFIX, RESULTS_FILE
 from ..join import JoinAhead, are_large, write_joined
 from ..outputs import Output
 from ..record import record_of
 from ..results import results_file
 from ..stores import Saved
-from .folder import SUFFIX, PartsFolder
+from .folder import PartsFolder
 
 
 class PartsStore:
@@ -58,7 +58,7 @@ class PartsStore:
         self._overwrite, self._resume = overwrite, resume
         self.output = next(output.path for output in outputs if output.stream is None)
         self._results_file = next((output.path for output in outputs if output.format == RESULTS_FILE), None)
-        self._folder = PartsFolder(self.output + SUFFIX)
+        self._folder = PartsFolder(self.output + PARTS_SUFFIX)
         self._last: Results | None = None
         self._ahead: JoinAhead | None = None
         self._mark = Mark()

@@ -8,9 +8,10 @@ from typing import Any
 from ...model.records.run import Learned, Mark, RunRecord
 from ...read.results import read_header
 from ..ending import Ending
+from ..formats.names import LEDGER, PARTS_SUFFIX
 from ..join import write_joined
 from ..ledger import Ledger, NotedInputs
-from .folder import LEDGER, PART, SUFFIX
+from .folder import PART
 
 
 def join_so_far(results: str, to: str) -> int:
@@ -35,7 +36,7 @@ def join_so_far(results: str, to: str) -> int:
     OutputError
         If the joined file cannot be written.
     """
-    folder = results + SUFFIX
+    folder = results + PARTS_SUFFIX
     # The ledger names a part only after the part is whole, and an incomplete last line is left out.
     lines = Ledger.open(os.path.join(folder, LEDGER)).lines
     parts = [os.path.join(folder, line[PART]) for line in lines if PART in line]
