@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 from click.types import StringParamType
 
+from ffbidx_core.nouns import are, counted
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.ranges import LARGEST, MOST_FRAMES
 from ffbidx_core.run.request import names_of
@@ -240,7 +241,9 @@ class ResultsName(StringParamType):
         if not n_frames:
             return value
         ctx.meta.setdefault(TYPED, {})[joined] = value
-        click.echo(f"{value}: the run has not ended; its first {n_frames} frames are saved", err=True)
+        click.echo(
+            f"{value}: the run has not ended; its first {counted(n_frames, 'frame')} {are(n_frames)} saved", err=True
+        )
         return joined
 
 

@@ -133,11 +133,8 @@ class CudaJudging(CudaDevice):
     ) -> tuple[BestCells, OrientedCells]:
         """See `Backend.best_cells`."""
         judged, left = self.judge_cells(spots, pool.cells, pool.input_cell, plan, p), contiguous(pool.cells)
-        false, passes = (
-            self.lowest_false(spots, judged.cells, judged.input_cell, plan, p),
-            cp.empty(len(left), cp.bool_),
-        )
-        scores = cp.empty(len(left))
+        false = self.lowest_false(spots, judged.cells, judged.input_cell, plan, p)
+        passes, scores = cp.empty(len(left), cp.bool_), cp.empty(len(left))
         self._launch_warps(
             "pass_cells",
             len(left),
