@@ -42,7 +42,7 @@ def test_who_has_a_key_is_answered_and_others_are_not(tmp_path):
         with Client(server, functools.partial(use_client_keys, keys=keys)) as client:
             client.send(message(2))
             assert client.answers(1)[0]["number"] == 2
-        assert server.state.as_dict()["whole"]["frames"] == 1
+    assert server.state.as_dict()["whole"]["frames"] == 1
 
 
 def test_keys_are_not_replaced_and_a_folder_without_any_is_refused(tmp_path):
