@@ -4,7 +4,7 @@ The laboratory frame is that of CrystFEL: z along the beam, y up. No two panels 
 axes swapped, so a mirrored or rotated axis, or a wrong panel, gives other crystals.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -80,9 +80,17 @@ def seen_by(panel: PanelTruth, ray: Array, distance: float) -> Array:
 
 
 def peaks_of(
-    cell: Array, *, wavelength: float = WAVELENGTH, distance: float = DISTANCE, width: float = 0.0025
+    cell: Array,
+    *,
+    wavelength: float = WAVELENGTH,
+    distance: float = DISTANCE,
+    width: float = 0.0025,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> Array:
-    """The peaks (n, 3) of a crystal: fs and ss in the data, measured from corners, and the panel."""
+    """The peaks (n, 3) of a crystal: fs and ss in the data, measured from corners, and the panel.
+
+    The detector is displaced by `shift`, mm, along x and y.
+    """
     reciprocal = np.linalg.inv(cell).T
     q = (reciprocal.T @ indices(16, 21, 27)).T
     beam = np.array([0, 0, 1 / wavelength])
@@ -90,7 +98,7 @@ def peaks_of(
     q = q[(off < width) & (np.linalg.norm(q, axis=1) > 0.02)]
     parts = []
     for number, panel in enumerate(PANELS):
-        seen = seen_by(panel, q + beam, distance)
+        seen = seen_by(replace(panel, corner=panel.corner + np.array([*shift, 0.0])), q + beam, distance)
         seen = seen[~np.isnan(seen[:, 0])]
         parts.append(np.column_stack([seen[:, 0], seen[:, 1] + number * HEIGHT, np.full(len(seen), number)]))
     return np.concatenate(parts)

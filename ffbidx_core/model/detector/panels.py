@@ -148,12 +148,16 @@ class Detector:
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         return np.asarray((ray - (0.0, 0.0, 1.0)) / np.broadcast_to(wavelength, len(ray))[:, None])
 
-    def on_panels(self, pixels: Array, distance: float) -> Array:
-        """Points (n, 2), mm along fs and ss from the panel's corner, at which the rays at pixels (n, 3) enter it."""
+    def on_panels(self, pixels: Array, distance: float, shift: Array | None = None) -> Array:
+        """Points (n, 2), mm along fs and ss from the panel's corner, at which the rays at pixels (n, 3) enter it.
+
+        `distance`, mm, and the displacement `shift` (2,) along x and y, mm, are those of the detector on one frame.
+        """
         panel = pixels[:, 2].astype(np.int64)
-        corners = np.array([p.corner for p in self.panels])
-        corners[:, 2] += distance
-        steps = self._without_parallax(pixels, self.positions(pixels, distance)) - corners[panel]
+        by = np.zeros(2) if shift is None else shift
+        corners = np.array([p.corner for p in self.panels]) + np.array([*by, distance])
+        places = self.positions(pixels, distance, by[None])
+        steps = self._without_parallax(pixels, places) - corners[panel]
         axes = np.array([(p.fast, p.slow) for p in self.panels])
         axes /= np.linalg.norm(axes, axis=2, keepdims=True)
         return np.asarray(np.einsum("nk,nak->na", steps, axes[panel]))

@@ -61,11 +61,14 @@ class _List:
         return self._n[name] - 1
 
     def add(self, frame: IndexedFrame) -> None:
-        """Append the crystals of a frame; a frame without crystals also has an image set."""
+        """Append the crystals of a frame; a frame without crystals also has an image set.
+
+        Frames on the same detector share a model, and so do frames of the same wavelength.
+        """
         assert frame.peaks is not None
         model, wavelength = self._models.of(frame), float(frame.peaks.wavelength[0])
         if model.number not in self._detectors:
-            self._detectors[model.number] = self._add("detector", model.detector)
+            self._detectors[model.number] = self._add("detector", model.detector())
         beam = (model.number, wavelength)
         if beam not in self._beams:
             self._beams[beam] = self._add("beam", model.beam | {"wavelength": wavelength})
@@ -128,26 +131,18 @@ def expt_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
     Raises
     ------
     UsageError
-        If spots have no pixels, or the detector distance is not the same on all frames.
+        If spots have no pixels.
     """
-    distances: dict[str, float] = {}
-    any_results = False
+    any_results = any_frames = False
     with contextlib.ExitStack() as stack:
         entries = {name: stack.enter_context(scratch(inputs.scratch)) for name in _ENTRIES}
         made = _List(Models(), entries, inputs.made)
         for results in pieces:
             any_results = True
             for frame in _frames(results, inputs):
-                assert frame.peaks is not None
-                assert frame.geometry is not None
-                own = round(float(frame.peaks.distance[0]), 4)
-                if frame.peaks.shift is not None and frame.peaks.shift.any():
-                    raise UsageError("the detector is shifted from frame to frame: write .stream, or split the input")
-                if own != distances.setdefault(frame.geometry.text, own):
-                    problem = "the detector's distance changes from frame to frame"
-                    raise UsageError(f"{problem}: write .stream, or split the input")
                 made.add(frame)
-        if any_results and not distances:
+                any_frames = True
+        if any_results and not any_frames:
             raise UsageError(_NO_FRAME)
         if any_results:
             yield from made.pieces()
@@ -235,7 +230,8 @@ def _rows(frame: IndexedFrame, model: Model, image: int, experiment: int) -> dic
     panel = peaks.pixels[:, 2].astype(np.int64)
     first = np.array([each.first for each in detector.panels])
     pixels = np.column_stack([peaks.pixels[:, :2] - first[panel], np.full(n, 0.5)])
-    millimetres = np.column_stack([detector.on_panels(peaks.pixels, float(peaks.distance[0])), np.zeros(n)])
+    shift = None if peaks.shift is None else peaks.shift[0]
+    millimetres = np.column_stack([detector.on_panels(peaks.pixels, float(peaks.distance[0]), shift), np.zeros(n)])
     size = np.array([[np.linalg.norm(axis) for axis in (each.fast, each.slow, (0, 0, 0))] for each in detector.panels])
     is_indexed = frame.crystal != NO_CRYSTAL
     rlp = frame.spots @ model.back.T
