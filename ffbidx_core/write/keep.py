@@ -11,6 +11,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from ..errors import FfbidxError, OutputError, UsageError
 from ..model.crystal import NO_CRYSTAL
+from ..model.detector.panels import Geometry
+from ..model.detector.peaks import DetectorPeaks
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import offsets_of
 from ..model.records.results import Results
@@ -108,45 +111,79 @@ def _add(file: h5py.File, path: str) -> None:
         )
         if units:
             dataset.attrs["units"] = units
-    counts: list[int] = []
-    beam: list[tuple[float, float]] = []
+    of_frames = _OfFrames()
     n_crystals = 0
     for results in results_in_pieces(path):
-        if "geometry" not in group.attrs:
+        if not of_frames.geometries:
             with contextlib.suppress(UsageError):
-                group.attrs["geometry"] = geometry_of(results, inputs).text
-        n_crystals = _add_piece(group, results, inputs, counts, beam, n_crystals)
-    group["offsets"] = offsets_of(counts)
-    group["wavelength"], group["distance"] = np.array(beam, dtype=np.float64).reshape(-1, 2).T
-    group["wavelength"].attrs["units"], group["distance"].attrs["units"] = "angstrom", "mm"
-    if "geometry" not in group.attrs:
-        del group["pixel"], group["intensity"], group["wavelength"], group["distance"]
+                of_frames.geometries[geometry_of(results, inputs).text] = 0
+        n_crystals = _add_piece(group, results, inputs, of_frames, n_crystals)
+    of_frames.write(group)
 
 
-def _add_piece(
-    group: h5py.Group,
-    results: Results,
-    inputs: RunInputs,
-    counts: list[int],
-    beam: list[tuple[float, float]],
-    n_crystals: int,
-) -> int:
+@dataclass
+class _OfFrames:
+    """What is kept of each frame: its number of spots, its beam, and the place and geometry of its detector.
+
+    Attributes
+    ----------
+    counts : list of int
+        Number of spots.
+    places : list of (4,) float
+        Wavelength, angstrom, and distance and displacement of the detector along x and y, mm; nan without pixels.
+    geometry : list of int
+        Number of the geometry, -1 without pixels.
+    geometries : dict
+        Number of each geometry, by its text.
+    """
+
+    counts: list[int] = field(default_factory=list)
+    places: list[tuple[float, float, float, float]] = field(default_factory=list)
+    geometry: list[int] = field(default_factory=list)
+    geometries: dict[str, int] = field(default_factory=dict)
+
+    def add(self, n: int, peaks: DetectorPeaks | None, geometry: Geometry | None) -> None:
+        """Append a frame with n spots."""
+        self.counts.append(n)
+        if peaks is None or geometry is None:
+            self.places.append((np.nan,) * 4)
+            self.geometry.append(-1)
+            return
+        x, y = (0.0, 0.0) if peaks.shift is None else peaks.shift[0].tolist()
+        self.places.append((float(peaks.wavelength[0]), float(peaks.distance[0]), x, y))
+        self.geometry.append(self.geometries.setdefault(geometry.text, len(self.geometries)))
+
+    def write(self, group: h5py.Group) -> None:
+        """Write the datasets with a row for each frame."""
+        group["offsets"] = offsets_of(self.counts)
+        if not self.geometries:
+            del group["pixel"], group["intensity"]
+            return
+        first, *others = self.geometries
+        group.attrs["geometry"] = first
+        places = np.array(self.places, dtype=np.float64).reshape(-1, 4)
+        group["wavelength"], group["distance"] = places[:, 0], places[:, 1]
+        if np.nan_to_num(places[:, 2:]).any():
+            group["shift"] = places[:, 2:]
+            group["shift"].attrs["units"] = "mm"
+        if others:
+            group.create_dataset("geometries", data=[first, *others], dtype=h5py.string_dtype("utf-8"))
+            group["geometry"] = np.array(self.geometry, dtype=np.int32)
+        group["wavelength"].attrs["units"], group["distance"].attrs["units"] = "angstrom", "mm"
+
+
+def _add_piece(group: h5py.Group, results: Results, inputs: RunInputs, of_frames: _OfFrames, n_crystals: int) -> int:
     """Append the spots of some frames, and return the number of crystals so far, including those of these frames."""
     frames = indexed_frames([results], inputs)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in COLUMNS}
     for f in range(results.n_frames):
         if results.status[f] == FrameStatus.UNREADABLE:
-            counts.append(0)
-            beam.append((np.nan, np.nan))
+            of_frames.add(0, None, None)
             continue
         frame = next(frames)
         n, peaks = len(frame.spots), frame.peaks
-        if frame.geometry is not None and frame.geometry.text != group.attrs.get("geometry"):
-            # There is room for one geometry, and pixels mean nothing with that of another frame.
-            peaks = None
+        of_frames.add(n, peaks, frame.geometry)
         first = n_crystals + int(results.crystal_offsets[f])
-        counts.append(n)
-        beam.append((np.nan, np.nan) if peaks is None else (peaks.wavelength[0], peaks.distance[0]))
         parts["xyz"].append(frame.spots)
         parts["crystal"].append(np.where(frame.crystal == NO_CRYSTAL, NO_CRYSTAL, frame.crystal + first))
         parts["hkl"].append(frame.hkl)

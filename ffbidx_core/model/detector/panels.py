@@ -151,13 +151,11 @@ class Detector:
     def on_panels(self, pixels: Array, distance: float, shift: Array | None = None) -> Array:
         """Points (n, 2), mm along fs and ss from the panel's corner, at which the rays at pixels (n, 3) enter it.
 
-        `distance`, mm, and the displacement `shift` (2,) along x and y, mm, are those of the detector on one frame.
+        Distance and shift (2,) of the detector, mm, are those of one frame, see `positions`.
         """
-        panel = pixels[:, 2].astype(np.int64)
-        by = np.zeros(2) if shift is None else shift
+        panel, by = pixels[:, 2].astype(np.int64), np.zeros(2) if shift is None else shift
         corners = np.array([p.corner for p in self.panels]) + np.array([*by, distance])
-        places = self.positions(pixels, distance, by[None])
-        steps = self._without_parallax(pixels, places) - corners[panel]
+        steps = self._without_parallax(pixels, self.positions(pixels, distance, by[None])) - corners[panel]
         axes = np.array([(p.fast, p.slow) for p in self.panels])
         axes /= np.linalg.norm(axes, axis=2, keepdims=True)
         return np.asarray(np.einsum("nk,nak->na", steps, axes[panel]))

@@ -83,7 +83,9 @@ class SpotsWriter:
             )
         if raw.geometry is not None and raw.geometry.text != geometry.text:
             raise InputError(
-                raw.source, "has another geometry than frames before it, and a file of spots has one: give one with -g"
+                raw.source,
+                "has another geometry than frames before it, and a file of spots has one: write the frames of each "
+                "geometry to a file of their own (ffbidx index takes several), or give one geometry for all with -g",
             )
         self._append("pixel", raw.peaks.pixels.astype(np.float32))
         self._append("wavelength", raw.peaks.wavelength)

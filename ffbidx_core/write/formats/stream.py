@@ -12,7 +12,8 @@ from ...errors import UsageError
 from ...model.basis import ConventionalCells
 from ...model.cell import cell_parameters, reciprocal
 from ...model.crystal import excitation_errors
-from ...model.detector.panels import Geometry
+from ...model.detector.panels import Geometry, Reading
+from ...model.detector.peaks import DetectorPeaks
 from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
@@ -97,6 +98,7 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
         "beam_divergence = 0.00e+00 rad",
         "beam_bandwidth = 0.00e+00 (fraction)",
         f"average_camera_length = {(distance + geometry.detector.mean_offset) * 1e-3:f} m",
+        *_shifts(peaks, geometry),
         f"num_peaks = {len(frame.spots)}",
         _limit("peak_resolution", resolution.max(initial=0.0)),
         "Peaks from peak search",
@@ -114,6 +116,17 @@ def _chunk(frame: IndexedFrame, serial: int, geometry: Geometry) -> str:
             limit = resolution[mine].max(initial=0.0)
         lines += _crystal(cell, lattice, frame.hkl[mine], limit, wavelength)
     return "\n".join([*lines, "----- End chunk -----"]) + "\n"
+
+
+def _shifts(peaks: DetectorPeaks, geometry: Geometry) -> list[str]:
+    """The displacement of the detector on a frame, in the form of headers of its image that CrystFEL copies."""
+    if peaks.shift is None:
+        return []
+    return [
+        f"header/float/{reading.path} = {shift / Reading(1.0, unit=reading.unit).millimetres:.9g}"
+        for reading, shift in zip(geometry.shift, peaks.shift[0].tolist(), strict=True)
+        if reading is not None
+    ]
 
 
 def _limit(key: str, per_nm: float) -> str:

@@ -41,6 +41,19 @@ def moving(tmp_path) -> Stills:
     return made
 
 
+def test_streams_and_kept_spots_have_the_place_of_each_frame(run, tmp_path, moving):
+    outputs = ("-o", "run.h5", "--keep-spots", "-o", "run.stream", "-o", "run.expt")
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, *outputs)
+    assert ran.status == 0, ran.err
+    expected, _ = spots_of("run.cxi", read_geometry("det.geom"))
+    again, _ = spots_of("run.stream", None)
+    np.testing.assert_allclose(again, expected, atol=2e-5)
+    (tmp_path / "run.cxi").unlink()
+    for suffix in (".stream", ".expt"):
+        assert run("convert", "run.h5", "-o", f"later{suffix}").status == 0
+        assert (tmp_path / f"later{suffix}").read_bytes() == (tmp_path / f"run{suffix}").read_bytes()
+
+
 def in_the_models(listed: dict, table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The points of a table's indexed spots by the detector of their experiment, in mm and by their pixels (n, 3)."""
     places = []

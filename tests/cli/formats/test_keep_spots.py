@@ -1,11 +1,13 @@
 """--keep-spots: results that need no inputs any more."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
 
 from tests.helpers.beamline import MADE_FOR_READING as MADE
-from tests.helpers.beamline import geom_text, write_cxi
+from tests.helpers.beamline import geom_text, stills, write_cxi
 from tests.helpers.calls import QUICK
 
 MONO = "31,42,53,90,103,90"
@@ -68,3 +70,26 @@ def test_spots_without_pixels_among_files_that_cannot_be_read(run, spots_file, c
 def test_there_must_be_a_results_file(run, spots_file, cell_file):
     ran = run("index", spots_file, "--cell", cell_file, *QUICK, "--keep-spots", "-o", "x.tsv")
     assert ran.is_one_line_error(2, "--keep-spots")
+
+
+def test_each_of_several_geometries_stays_with_its_frames(run, tmp_path):
+    streams = ""
+    for name, distance in (("a", 80), ("b", 90)):
+        (tmp_path / f"{name}.geom").write_text(geom_text(clen=f"{distance} mm"))
+        write_cxi(tmp_path / f"{name}.cxi", stills(2, seed=distance, distance=distance))
+        ran = run("index", f"{name}.cxi", "-g", f"{name}.geom", "--cell", MONO, *QUICK, "-o", f"{name}.stream")
+        assert ran.status == 0, ran.err
+        streams += (tmp_path / f"{name}.stream").read_text()
+    (tmp_path / "both.stream").write_text(streams)
+    outputs = ("-o", "run.stream", "-o", "run.expt", "-o", "run.h5", "--keep-spots")
+    assert run("index", "both.stream", "--cell", MONO, *QUICK, *outputs).status == 0
+    (tmp_path / "both.stream").unlink()
+    with h5py.File("run.h5") as file:
+        assert file["spot/geometry"][()].tolist() == [0, 0, 1, 1]
+        assert ["clen = 90 mm" in text for text in file["spot/geometries"].asstr()[()]] == [False, True]
+        np.testing.assert_allclose(file["spot/distance"], [80, 80, 90, 90], atol=1e-3)
+    for suffix in (".stream", ".expt"):
+        assert run("convert", "run.h5", "-o", f"later{suffix}").status == 0
+        later, first = ((tmp_path / f"{stem}{suffix}").read_text() for stem in ("later", "run"))
+        assert later == first
+    assert len(json.loads(later)["detector"]) == 2
