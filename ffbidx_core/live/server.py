@@ -17,9 +17,9 @@ from ..run.summary import Summary
 from ..write.atomic import make_directory
 from .answers import error_answer
 from .dialects import check_dialect
-from .door.addresses import Addresses
 from .door.lines import Lines
 from .door.process import DoorProcess
+from .door.settings import DoorSettings
 from .door.steady import steady
 from .door.thread import DoorThread
 from .door.waiting import Received, Waiting
@@ -86,11 +86,11 @@ class Server:
             If an address, a device or an output cannot be used.
         """
         request = self._request
-        addresses = Addresses(
+        settings = DoorSettings(
             request.bind or "", request.reply or "", request.publish or "", request.connect, request.subscribe,
-            request.request, request.topic,
+            request.request, request.topic, request.dialect, request.keys or "",
         ).completed()  # fmt: skip
-        addresses.check(bool(request.keys))
+        settings.check()
         self._devices = open_devices(request.backend, request.device, request.threads)
         try:
             # An output that cannot be used must raise its error now, not when the first frame comes.
@@ -99,9 +99,9 @@ class Server:
             else:
                 self._run = self._begin("")
             self._warm_up()
-            self.door = self._open_door(addresses, lines is not None)
+            self.door = self._open_door(settings, lines is not None)
             if lines is not None:
-                self._lines = Lines(lines, self._waiting, request.queue, self._stop, self.state.failed)
+                self._lines = Lines(lines, self._waiting, request.queue, self._stop, self.state)
             with steady():
                 ready()
                 self._loop()
@@ -109,23 +109,12 @@ class Server:
             self._close()
         return self.summaries
 
-    def _open_door(self, addresses: Addresses, has_lines: bool) -> DoorThread | DoorProcess:
+    def _open_door(self, settings: DoorSettings, has_lines: bool) -> DoorThread | DoorProcess:
         """The door: a process for a GPU; a thread for a CPU, whose frames are few, and for lines, which wait."""
         assert self._devices is not None
-        request, state = self._request, self.state
-        keys = request.keys or ""
         if self._devices.name in IN_A_PROCESS and not has_lines:
-            return DoorProcess(
-                addresses,
-                request.queue,
-                dialect=request.dialect,
-                keys=keys,
-                on_drop=state.dropped,
-                on_error=state.failed,
-            )
-        return DoorThread(
-            addresses, self._waiting, dialect=request.dialect, keys=keys, on_drop=state.dropped, on_error=state.failed
-        )
+            return DoorProcess(settings, self._request.queue, self.state)
+        return DoorThread(settings, self._waiting, self.state)
 
     def _close(self) -> None:
         try:

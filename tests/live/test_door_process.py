@@ -11,9 +11,10 @@ import ffbidx_core
 import ffbidx_core.live.server
 from ffbidx_core.errors import FfbidxError, UsageError
 from ffbidx_core.live.dialects import own
-from ffbidx_core.live.door.addresses import Addresses
 from ffbidx_core.live.door.process import DoorProcess
+from ffbidx_core.live.door.settings import DoorSettings
 from ffbidx_core.live.messages import End
+from ffbidx_core.live.state import LiveState
 from tests.helpers.live.server import SPOTS, Client, message, serving
 
 
@@ -22,8 +23,8 @@ def _in_a_process(monkeypatch):
     monkeypatch.setattr(ffbidx_core.live.server, "IN_A_PROCESS", ("cpu",))
 
 
-def opened(**addresses) -> DoorProcess:
-    return DoorProcess(Addresses(**addresses), 4, dialect="auto", keys="", on_drop=lambda: None, on_error=lambda: None)
+def opened(**settings) -> DoorProcess:
+    return DoorProcess(DoorSettings(**settings), 4, LiveState())
 
 
 def test_frames_requests_garbage_and_dropped_frames_are_answered_and_counted():

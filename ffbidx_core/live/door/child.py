@@ -17,9 +17,9 @@ from ...errors import FfbidxError
 from ..answers import BatchAnswers
 from ..dialects import own
 from ..messages import Message
-from .addresses import Addresses
 from .keys import authenticator
 from .publisher import Encoded, Publisher
+from .settings import DoorSettings
 from .sockets import Sockets
 from .steady import steady
 from .waiting import Origin, Waiting
@@ -134,24 +134,24 @@ class Handed:
     answers: list[Encoded]
 
 
-def receive_messages(connection: Connection, addresses: Addresses, queue: int, dialect: str, keys: str) -> None:
+def receive_messages(connection: Connection, settings: DoorSettings, queue: int) -> None:
     """Receive and decode messages, hand them over when asked for, and send replies to clients."""
     _ignore_signals()
-    waiting, errors = Waiting(queue), Counter()
+    waiting, counts = Waiting(queue), Counter()
     try:
-        sockets = Sockets(addresses, waiting, dialect=dialect, keys=keys, on_drop=lambda: None, on_error=errors.add)
+        sockets = Sockets(settings, waiting, counts)
     except FfbidxError as error:
         connection.send(error)
         return
     connection.send(sockets.bound)
     try:
         with steady():
-            _hand_over(connection, sockets, waiting, errors)
+            _hand_over(connection, sockets, waiting, counts)
     except (EOFError, OSError):
         sockets.close()
 
 
-def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, errors: Counter) -> None:
+def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, counts: Counter) -> None:
     sockets.watch(connection.fileno())
     wish, until, answers = None, 0.0, list[Encoded]()
     while True:
@@ -172,7 +172,7 @@ def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, error
         if wish is not None and _is_due(wish, waiting, until):
             taken = waiting.take(wish.most, 0.0, 0.0)
             messages = [(item.message, item.origin, item.at) for item in taken]
-            connection.send(Handed(messages, len(waiting), waiting.dropped, errors.n, answers))
+            connection.send(Handed(messages, len(waiting), counts.n_dropped, counts.n_failed, answers))
             wish, answers = None, []
 
 
@@ -220,11 +220,15 @@ def _ignore_signals() -> None:
 
 
 class Counter:
-    """A count that functions without a result can raise."""
+    """The counts of a process, which it hands over with the messages."""
 
     def __init__(self) -> None:
-        self.n = 0
+        self.n_dropped = self.n_failed = 0
 
-    def add(self) -> None:
-        """Count one more."""
-        self.n += 1
+    def dropped(self) -> None:
+        """Count a frame that was dropped."""
+        self.n_dropped += 1
+
+    def failed(self) -> None:
+        """Count a message that could not be used."""
+        self.n_failed += 1

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import IO
 
 from ..answers import Answer, error_answer
 from ..dialects import DIALECTS, decoded
 from ..messages import MessageError
-from .waiting import Received, Waiting
+from .waiting import Counts, Received, Waiting
 
 PAUSE = 0.005
 """Time in seconds between checks whether there is room for another frame."""
@@ -30,14 +29,12 @@ class Lines:
         Number of waiting frames at which reading pauses.
     stop
         Event that ends the pause.
-    on_error
-        Function that is called for a line that cannot be used.
+    counts
+        The counts of lines that cannot be used.
     """
 
-    def __init__(
-        self, stream: IO[bytes], waiting: Waiting, most: int, stop: threading.Event, on_error: Callable[[], None]
-    ) -> None:
-        self._stream, self._waiting, self._most, self._stop, self._on_error = stream, waiting, most, stop, on_error
+    def __init__(self, stream: IO[bytes], waiting: Waiting, most: int, stop: threading.Event, counts: Counts) -> None:
+        self._stream, self._waiting, self._most, self._stop, self._counts = stream, waiting, most, stop, counts
         self._answers: deque[Answer] = deque()
         threading.Thread(target=self._read, name="ffbidx lines", daemon=True).start()
 
@@ -50,7 +47,7 @@ class Lines:
             try:
                 messages = decoded(line, "json")[1]
             except MessageError as error:
-                self._on_error()
+                self._counts.failed()
                 self._answers.append(error_answer(str(error)))
                 continue
             for message in messages:

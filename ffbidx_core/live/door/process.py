@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ...errors import FfbidxError
 from ..answers import Answer, BatchAnswers
-from .addresses import Addresses
 from .child import START_SECONDS, Child, Handed, Wish, publish_answers, receive_messages
 from .publisher import Encoded
-from .waiting import Origin, Received
+from .settings import DoorSettings
+from .waiting import Counts, Origin, Received
 
 
 class DoorProcess:
@@ -38,22 +38,12 @@ class DoorProcess:
         Number of frames that were dropped so far, and that wait, when the last messages were handed over.
     """
 
-    def __init__(
-        self,
-        addresses: Addresses,
-        queue: int,
-        *,
-        dialect: str,
-        keys: str,
-        on_drop: Callable[[], None],
-        on_error: Callable[[], None],
-    ) -> None:
-        self._on_drop, self._on_error = on_drop, on_error
+    def __init__(self, settings: DoorSettings, queue: int, counts: Counts) -> None:
+        self._counts = counts
         self.dropped = self.n_waiting = self._errors = 0
         self._replies, self._published = list[Encoded](), list[Encoded | BatchAnswers]()
-        sources = dataclasses.replace(addresses, publish="")
-        self._receiver = Child(receive_messages, sources, queue, dialect, keys)
-        self._publisher = Child(publish_answers, addresses.publish, keys) if addresses.publish else None
+        self._receiver = Child(receive_messages, dataclasses.replace(settings, publish=""), queue)
+        self._publisher = Child(publish_answers, settings.publish, settings.keys) if settings.publish else None
         self._children = [child for child in (self._publisher, self._receiver) if child is not None]
         self.process_ids = [child.process_id for child in self._children]
         self.bound: dict[str, str] = {}
@@ -71,9 +61,9 @@ class DoorProcess:
         if self._publisher is not None:
             self._publisher.check()
         for _ in range(handed.dropped - self.dropped):
-            self._on_drop()
+            self._counts.dropped()
         for _ in range(handed.errors - self._errors):
-            self._on_error()
+            self._counts.failed()
         self.dropped, self._errors, self.n_waiting = handed.dropped, handed.errors, handed.n_waiting
         self._published += handed.answers
         return [

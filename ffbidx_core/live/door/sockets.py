@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import zmq
-import zmq.auth
 
 from ...errors import UsageError
 from ..answers import Answer, drop_answer, error_answer
 from ..dialects import decoded
 from ..messages import Frame, MessageError
-from .addresses import Addresses
 from .asking import Asking
 from .keys import authenticator
 from .publisher import Encoded, Publisher, bound, new_socket
-from .waiting import Origin, Received, Waiting
+from .settings import DoorSettings
+from .waiting import Counts, Origin, Received, Waiting
 
 AT_ONCE = 256
 """Number of messages that are taken from one socket before the other sockets have their turn."""
@@ -29,16 +27,12 @@ class Sockets:
 
     Parameters
     ----------
-    addresses
-        The addresses, as returned by `completed`.
+    settings
+        The addresses, as returned by `completed`, the dialect and the keys.
     waiting
         The queue that takes the messages.
-    dialect
-        Name of the dialect, or `auto`.
-    keys
-        Folder with keys; empty: no keys.
-    on_drop, on_error
-        Functions that are called for a dropped frame, and for a message that cannot be used.
+    counts
+        The counts of dropped frames, and of messages that cannot be used.
 
     Attributes
     ----------
@@ -50,54 +44,46 @@ class Sockets:
         The socket for all readers; None if there is no address for it.
     """
 
-    def __init__(
-        self,
-        addresses: Addresses,
-        waiting: Waiting,
-        *,
-        dialect: str,
-        keys: str,
-        on_drop: Callable[[], None],
-        on_error: Callable[[], None],
-    ) -> None:
-        self._waiting, self._dialect, self._on_drop, self._on_error = waiting, dialect, on_drop, on_error
+    def __init__(self, settings: DoorSettings, waiting: Waiting, counts: Counts) -> None:
+        self._settings, self._waiting, self._counts = settings, waiting, counts
         self._context = zmq.Context()
-        self._auth = authenticator(self._context, keys) if keys else None
-        self._keys, self._sources, self._asking = keys, list[Any](), list[Asking]()
+        self._auth = authenticator(self._context, settings.keys) if settings.keys else None
+        self._sources, self._asking = list[Any](), list[Asking]()
         self._poller = zmq.Poller()
         self.outbox: deque[Encoded] = deque()
         self.bound: dict[str, str] = {}
         try:
-            self._open(addresses)
+            self._open()
         except BaseException:
             self._context.destroy(linger=0)
             raise
 
-    def _open(self, addresses: Addresses) -> None:
+    def _open(self) -> None:
+        settings = self._settings
         self._router = self.publisher = None
-        if addresses.bind:
-            self._sources.append(self._bound("bind", zmq.PULL, addresses.bind))
-        for address in addresses.connect:
+        if settings.bind:
+            self._sources.append(self._bound("bind", zmq.PULL, settings.bind))
+        for address in settings.connect:
             self._sources.append(self._connected(zmq.PULL, address))
-        for address in addresses.subscribe:
+        for address in settings.subscribe:
             socket = self._connected(zmq.SUB, address)
-            socket.setsockopt(zmq.SUBSCRIBE, addresses.topic.encode())
+            socket.setsockopt(zmq.SUBSCRIBE, settings.topic.encode())
             self._sources.append(socket)
-        for address in addresses.request:
+        for address in settings.request:
             self._asking.append(Asking(self._context, address))
             self.watch(self._asking[-1].socket)
             self.watch(self._asking[-1].events)
-        if addresses.reply:
-            self._router = self._bound("reply", zmq.ROUTER, addresses.reply)
+        if settings.reply:
+            self._router = self._bound("reply", zmq.ROUTER, settings.reply)
             self._sources.append(self._router)
-        if addresses.publish:
-            self.publisher = Publisher(self._context, addresses.publish, self._keys)
+        if settings.publish:
+            self.publisher = Publisher(self._context, settings.publish, settings.keys)
             self.bound["publish"] = self.publisher.bound
         for socket in self._sources:
             self._poller.register(socket, zmq.POLLIN)
 
     def _bound(self, name: str, kind: int, address: str) -> Any:
-        socket, self.bound[name] = bound(self._context, name, kind, address, self._keys)
+        socket, self.bound[name] = bound(self._context, name, kind, address, self._settings.keys)
         return socket
 
     def _connected(self, kind: int, address: str) -> Any:
@@ -158,9 +144,9 @@ class Sockets:
 
     def _take(self, data: bytes, client: bytes | None) -> None:
         try:
-            dialect, messages = decoded(data, self._dialect)
+            dialect, messages = decoded(data, self._settings.dialect)
         except MessageError as error:
-            self._on_error()
+            self._counts.failed()
             self.outbox.append(Encoded.of(error_answer(str(error)), Origin(client, _dialect_of_error(data))))
             return
         origin = Origin(client, dialect.name)
@@ -168,7 +154,7 @@ class Sockets:
         for message in messages:
             lost = self._waiting.put(Received(message, answer, origin))
             if lost is not None and isinstance(lost.message, Frame):
-                self._on_drop()
+                self._counts.dropped()
                 lost.answer(drop_answer(lost.message))
 
     def answer(self, origin: Origin, answer: Answer) -> None:
@@ -196,7 +182,7 @@ class Sockets:
             self._router.send_multipart([client, b"", data], zmq.NOBLOCK)
         except zmq.ZMQError:
             # The client has gone, or is so slow that its queue is full.
-            self._on_error()
+            self._counts.failed()
 
     def close(self) -> None:
         """Send the answers in the outbox, and close all sockets."""

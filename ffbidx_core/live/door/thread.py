@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import zmq
 
 from ..answers import BatchAnswers
-from .addresses import Addresses
+from .settings import DoorSettings
 from .sockets import Sockets
-from .waiting import Received, Waiting
+from .waiting import Counts, Received, Waiting
 
 LOOK = 200
 """Time in milliseconds between checks whether the door is to be closed."""
@@ -28,18 +28,9 @@ class DoorThread:
         The messages that wait for the computation.
     """
 
-    def __init__(
-        self,
-        addresses: Addresses,
-        waiting: Waiting,
-        *,
-        dialect: str,
-        keys: str,
-        on_drop: Callable[[], None],
-        on_error: Callable[[], None],
-    ) -> None:
+    def __init__(self, settings: DoorSettings, waiting: Waiting, counts: Counts) -> None:
         self.waiting = waiting
-        self._sockets = Sockets(addresses, waiting, dialect=dialect, keys=keys, on_drop=on_drop, on_error=on_error)
+        self._sockets = Sockets(settings, waiting, counts)
         self.bound = self._sockets.bound
         self._bell, self._rope = self._sockets.pair()
         self._lock, self._stop = threading.Lock(), threading.Event()

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..messages import Frame, Message
 
@@ -50,6 +50,16 @@ class Received:
     answer: Callable[[dict[str, Any]], None]
     origin: Origin = PUSHED
     at: float = field(default_factory=time.perf_counter)
+
+
+class Counts(Protocol):
+    """Counts of what a server could not use."""
+
+    def dropped(self) -> None:
+        """Count a frame that was dropped."""
+
+    def failed(self) -> None:
+        """Count a message that could not be used."""
 
 
 class Waiting:

@@ -1,4 +1,4 @@
-"""The addresses of a live server."""
+"""The settings of a live server's sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """The addresses at which a server listens and to which it connects; empty addresses are not used.
+class DoorSettings:
+    """The settings of a live server's sockets; an empty address is not used.
 
     Attributes
     ----------
@@ -23,6 +23,10 @@ class Addresses:
         Addresses of other programs that answer the request `next` with a message.
     topic : str
         Topic of the subscriptions.
+    dialect : str
+        Name of the dialect of the messages, or `auto`.
+    keys : str
+        Folder with the CURVE keys of the server and its clients; empty: no keys.
     """
 
     bind: str = ""
@@ -32,9 +36,11 @@ class Addresses:
     subscribe: tuple[str, ...] = ()
     request: tuple[str, ...] = ()
     topic: str = ""
+    dialect: str = "auto"
+    keys: str = ""
 
-    def completed(self) -> Addresses:
-        """The addresses, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
+    def completed(self) -> DoorSettings:
+        """The settings, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
         if not self.bind:
             return self
         host, _, port = self.bind.rpartition(":")
@@ -48,11 +54,11 @@ class Addresses:
             raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
         return replace(self, reply=self.reply or reply, publish=self.publish or publish)
 
-    def check(self, has_keys: bool) -> None:
+    def check(self) -> None:
         """Raise an error if other machines could send without a key."""
         for option, address in (("--bind", self.bind), ("--reply", self.reply), ("--publish", self.publish)):
             host = address.removeprefix("tcp://").rpartition(":")[0]
-            if address and not has_keys and not address.startswith("ipc://") and host not in LOOPBACK:
+            if address and not self.keys and not address.startswith("ipc://") and host not in LOOPBACK:
                 raise UsageError(
                     f"{option} {address}: other machines could send there; give keys with --keys DIR (made by "
                     "--make-keys DIR), or listen on 127.0.0.1"
