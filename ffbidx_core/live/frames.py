@@ -61,9 +61,9 @@ class Placing:
             If something is missing, which the message names.
         """
         if frame.pixels is not None:
-            self._of(frame)
+            self._wavelength_and_distance(frame)
 
-    def _of(self, frame: Frame) -> tuple[float, float]:
+    def _wavelength_and_distance(self, frame: Frame) -> tuple[float, float]:
         """The wavelength (angstrom) and distance (mm) of a frame: given as options, or else from the message."""
         if self._geometry is None:
             raise MessageError("the frame has pixels: give the geometry with -g FILE, or in a start message")
@@ -100,7 +100,7 @@ class Placing:
             raw = RawFrames(SOURCE, indices, ids, np.concatenate(rows), offsets, intensity=intensity)
         else:
             assert self._placer is not None
-            wavelength, distance = np.array([self._of(frame) for frame in frames]).T
+            wavelength, distance = np.array([self._wavelength_and_distance(frame) for frame in frames]).T
             pixels = np.concatenate(rows).astype(np.float64)
             raw = self._placer.frames(
                 PeakLists(indices, ids, pixels[:, 0], pixels[:, 1], offsets, wavelength, distance, intensity)

@@ -63,6 +63,12 @@ class Frame:
     distance: float | None = None
     sent: float | None = None
 
+    @property
+    def pixel_numbers(self) -> NDArray[np.float64]:
+        """The peak positions of a frame with pixels, measured from the centre of the first pixel."""
+        assert self.pixels is not None
+        return self.pixels.astype(np.float64) - (0.5 if self.from_corner else 0.0)
+
 
 @dataclass(frozen=True)
 class FlatPanel:
@@ -121,15 +127,14 @@ class Control:
 Message = Frame | Start | End | Control
 
 
-def frame_of(values: Mapping[str, Any], **fixed: Any) -> Frame:
-    """A checked frame, made from fields of a message with the names of `Frame`; `fixed` are known fields.
+def frame_of(values: Mapping[str, Any]) -> Frame:
+    """A checked frame, made from fields of a message with the names of `Frame`.
 
     Raises
     ------
     MessageError
         If a field cannot be used; the error names it.
     """
-    values = {**values, **fixed}
     spots, pixels = table(values, "spots", 3), table(values, "pixels", 2)
     if (spots is None) == (pixels is None):
         raise MessageError("a frame must have either spots (n, 3) in 1/angstrom or pixels (n, 2)")

@@ -128,16 +128,7 @@ class Server:
 
     def _warm_up(self) -> None:
         """Compute frames of random spots with the cells of the job."""
-        assert self._devices is not None
-        plain = OneRun(
-            self._job,
-            self._devices,
-            "",
-            output="",
-            overwrite=False,
-            resume=False,
-            learning_devices=self._learning_devices,
-        )
+        plain = self._new_run("", output="")
         rng = np.random.default_rng(0)
         for n in _WARM_UP:
             frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
@@ -151,19 +142,21 @@ class Server:
         return open_devices(request.backend, request.device, max(1, threads // 2))
 
     def _begin(self, name: str) -> OneRun:
-        request = self._request
-        assert self._devices is not None
         self.state.run(name)
-        output = request.output_of(name)
-        if request.has_output_for_each_run:
+        output = self._request.output_of(name)
+        if self._request.has_output_for_each_run:
             make_directory(os.path.dirname(output) or ".")
+        return self._new_run(name, output)
+
+    def _new_run(self, name: str, output: str) -> OneRun:
+        assert self._devices is not None
         return OneRun(
             self._job,
             self._devices,
             name,
             output=output,
-            overwrite=request.overwrite,
-            resume=request.resume,
+            overwrite=self._request.overwrite,
+            resume=self._request.resume,
             learning_devices=self._learning_devices,
         )
 

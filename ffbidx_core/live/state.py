@@ -22,6 +22,14 @@ MOST_SAMPLES = 4096
 """Number of newest answers of the last minute whose delays, cells and resolutions are kept."""
 MOST_OF_A_BATCH = 64
 """About the largest number of crystals of a batch whose cells and resolutions are kept."""
+METRICS = {
+    "frames": "Frames answered.",
+    "indexed": "Frames with a crystal.",
+    "crystals": "Crystals found.",
+    "dropped": "Frames dropped because others arrived faster.",
+    "errors": "Messages that could not be used.",
+}
+"""The counts of a `Second`, with their help texts for Prometheus."""
 
 
 @dataclass
@@ -134,7 +142,7 @@ class LiveState:
 def _sum(seconds: Sequence[Second]) -> Second:
     total = Second(0)
     for second in seconds:
-        for key in ("frames", "indexed", "crystals", "dropped", "errors"):
+        for key in METRICS:
             setattr(total, key, getattr(total, key) + getattr(second, key))
         for reason, n in second.reasons.items():
             total.reasons[reason] = total.reasons.get(reason, 0) + n
@@ -142,22 +150,11 @@ def _sum(seconds: Sequence[Second]) -> Second:
 
 
 def _counts(second: Second) -> dict[str, Any]:
-    names = ("frames", "indexed", "crystals", "dropped", "errors")
-    return {name: getattr(second, name) for name in names} | {"reasons": dict(second.reasons)}
+    return {name: getattr(second, name) for name in METRICS} | {"reasons": dict(second.reasons)}
 
 
 def _percentiles(delays: np.ndarray) -> dict[str, float]:
     return {f"p{q}": round(float(np.percentile(delays, q)), 2) for q in (50, 99)}
-
-
-METRICS = {
-    "frames": "Frames answered.",
-    "indexed": "Frames with a crystal.",
-    "crystals": "Crystals found.",
-    "dropped": "Frames dropped because others arrived faster.",
-    "errors": "Messages that could not be used.",
-}
-"""Help text of each counter of `metrics`."""
 
 
 def metrics(state: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ class Page:
     Attributes
     ----------
     url : str
+        Address of the page for a browser.
     """
 
     def __init__(self, address: str, state: LiveState) -> None:

@@ -46,6 +46,11 @@ DIALECTS = {
 AUTO = "auto"
 
 
+def is_json(data: bytes) -> bool:
+    """Whether some bytes begin as JSON does, in a message that may be no valid one."""
+    return data.lstrip()[:1] in (b"{", b"[")
+
+
 def dialect_of(data: bytes, chosen: str = AUTO) -> Dialect:
     """The dialect of a message: the chosen one, or the one recognised by the content.
 
@@ -56,8 +61,7 @@ def dialect_of(data: bytes, chosen: str = AUTO) -> Dialect:
     """
     if chosen != AUTO:
         return DIALECTS[chosen]
-    text = data.lstrip()[:1]
-    if text in (b"{", b"["):
+    if is_json(data):
         return DIALECTS["json"]
     first = data[0] if data else 0
     if first in own.MAPS or data.startswith(own.SELF_DESCRIBED):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
-
 from ..messages import Frame, Message, MessageError, frame_of
 from ..messages import number as number_of
-from .own import fields_of, message_of
+from .own import message_of, plain_fields_of
 
 
 def decode(data: bytes) -> list[Message]:
@@ -38,11 +36,7 @@ def encode(message: Message) -> bytes:
     if isinstance(message, Frame) and message.pixels is not None:
         centres = message.pixels.astype(float).round(4).tolist()
         return _line({"file-number": max(message.number, 0), "spot_centers": centres})
-    return _line({key: _plain(value) for key, value in fields_of(message).items()})
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return _line(plain_fields_of(message))
 
 
 def encode_answer(answer: dict[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 from ...model.detector.units import HC
 from ..messages import Frame, Message, MessageError, frame_of, quantity, table
 from ..messages import name as name_of
-from .own import fields_of, message_of
+from .own import message_of, plain_fields_of
 
 MAPS_AND_LISTS = (*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF)
 """First bytes of msgpack maps and lists; 0x80 is an empty map, or in a pickle is followed by a version."""
@@ -62,12 +62,8 @@ def _time(values: Mapping[str, Any]) -> str:
 def encode(message: Message) -> bytes:
     """A message as OM sends it; a frame without pixels, or another message, has the fields of the project's dialect."""
     if not isinstance(message, Frame) or message.pixels is None:
-        fields = fields_of(message)
-        return _packed(
-            {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in fields.items()}
-        )
-    # Peak positions of OM are pixel numbers.
-    fs, ss = (message.pixels.astype(np.float64) - (0.5 if message.from_corner else 0.0)).T
+        return _packed(plain_fields_of(message))
+    fs, ss = message.pixel_numbers.T
     peaks: dict[str, Any] = {"num_peaks": len(fs), "fs": fs.tolist(), "ss": ss.tolist()}
     if message.intensity is not None:
         peaks["intensity"] = message.intensity.tolist()

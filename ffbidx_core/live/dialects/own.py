@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import cbor2
 import numpy as np
 
-from ..messages import Control, End, FlatPanel, Frame, Message, MessageError, Start, control_of, frame_of, start_of
+from ..messages import Control, End, Message, MessageError, Start, control_of, frame_of, start_of
 from ..messages import name as name_of
 
 MAPS = range(0xA0, 0xC0)
@@ -72,34 +73,16 @@ def fields_of(message: Message) -> dict[str, Any]:
     if isinstance(message, End):
         return {"type": "end", "run": message.run}
     if isinstance(message, Start):
-        detector = None if message.detector is None else _detector(message.detector)
+        detector = None if message.detector is None else dataclasses.asdict(message.detector)
         return _given(type="start", run=message.run, detector=detector, wavelength=message.wavelength)
-    return _frame(message)
+    number, from_corner = None if message.number < 0 else message.number, None if message.from_corner else False
+    return _given(type="frame", **(vars(message) | {"number": number, "from_corner": from_corner}))
 
 
-def _frame(frame: Frame) -> dict[str, Any]:
-    return _given(
-        type="frame",
-        run=frame.run,
-        number=None if frame.number < 0 else frame.number,
-        name=frame.name,
-        spots=frame.spots,
-        pixels=frame.pixels,
-        from_corner=None if frame.from_corner else False,
-        intensity=frame.intensity,
-        wavelength=frame.wavelength,
-        distance=frame.distance,
-        sent=frame.sent,
-    )
-
-
-def _detector(detector: FlatPanel) -> dict[str, Any]:
-    return {
-        "beam_centre": list(detector.beam_centre),
-        "distance": detector.distance,
-        "pixel_size": detector.pixel_size,
-        "size": list(detector.size),
-    }
+def plain_fields_of(message: Message) -> dict[str, Any]:
+    """The fields of `fields_of`, with lists in place of arrays."""
+    fields = fields_of(message)
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def encode(message: Message) -> bytes:
     elif isinstance(message, Frame):
         if message.pixels is None:
             raise MessageError("the dialect stream2 needs pixels, and the frame has none")
-        pixels = message.pixels.astype(np.float64) - (0.5 if message.from_corner else 0.0)
+        pixels = message.pixel_numbers
         strong = np.zeros(len(pixels)) if message.intensity is None else message.intensity
         spots = [{"x": x, "y": y, "I": i} for (x, y), i in zip(pixels.tolist(), strong.tolist(), strict=True)]
         fields |= {"type": "image", "image_id": max(message.number, 0), "spots": spots, "sent": message.sent}

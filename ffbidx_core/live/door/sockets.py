@@ -10,7 +10,7 @@ import zmq
 
 from ...errors import UsageError
 from ..answers import Answer, drop_answer, error_answer
-from ..dialects import decoded
+from ..dialects import decoded, is_json
 from ..messages import Frame, MessageError
 from .asking import Asking
 from .keys import authenticator
@@ -147,7 +147,7 @@ class Sockets:
             dialect, messages = decoded(data, self._settings.dialect)
         except MessageError as error:
             self._counts.failed()
-            self.outbox.append(Encoded.of(error_answer(str(error)), Origin(client, _dialect_of_error(data))))
+            self.answer(Origin(client, "json" if is_json(data) else "cbor"), error_answer(str(error)))
             return
         origin = Origin(client, dialect.name)
         answer = functools.partial(self.answer, origin)
@@ -190,8 +190,3 @@ class Sockets:
         if self._auth is not None:
             self._auth.stop()
         self._context.destroy(linger=500)
-
-
-def _dialect_of_error(data: bytes) -> str:
-    """Name of the dialect of the reply to a message that cannot be used."""
-    return "json" if data.lstrip()[:1] in (b"{", b"[") else "cbor"
