@@ -25,6 +25,7 @@ from tests.helpers.runs.faults import Died, assert_same, dies_after
 from tests.helpers.script import Clock
 
 QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_cell=12, learn_geometry=24)
+QUADRANTS = QUICK.replace(learn_cell=8, learn_geometry=8, geometry_level="quadrants")
 OFF = 2.0
 
 
@@ -102,13 +103,18 @@ def test_right_panels_stay_and_nothing_else_changes(folder, tmp_path):
     np.testing.assert_array_equal(a.cells, b.cells)
 
 
-def test_only_the_parts_of_the_level_move_and_the_level_is_recorded(growing, tmp_path):
-    inputs, _ = growing
-    p = QUICK.replace(learn_cell=8, learn_geometry=8, geometry_level="quadrants")
-    index(tmp_path, tmp_path / "x.h5", p=p, sources=[Source(str(inputs / "a.h5"))])
-    header = read_results(tmp_path / "x.h5").header
+@pytest.fixture(scope="module")
+def by_quadrants(folder):
+    """The results of a run whose first 8 frames move whole quadrants."""
+    write_frames(str(folder / "few.h5"), stills(OFF, 8, seed=21, sensors=2))
+    index(folder, folder / "quadrants.h5", "few", p=QUADRANTS)
+    return read_results(folder / "quadrants.h5")
+
+
+def test_only_the_parts_of_the_level_move_and_the_level_is_recorded(folder, by_quadrants):
+    header = by_quadrants.header
     assert json.loads(header.parameters)["geometry_level"] == "quadrants"
-    texts = ((tmp_path / "det.geom").read_text(), header.geometry)
+    texts = ((folder / "det.geom").read_text(), header.geometry)
     given, found = (placed(text).corner.reshape(4, -1, 3) for text in texts)
     assert np.abs(found - given).max() > 0.05
     # The panels of a quadrant keep their places in it, but for second-order terms of its turn of some 0.02 radian.
@@ -116,6 +122,17 @@ def test_only_the_parts_of_the_level_move_and_the_level_is_recorded(growing, tmp
     between = [np.linalg.norm(each - each[:1], axis=2) for each in (given, found)]
     assert np.allclose(*within, rtol=5e-4, atol=0.0)
     assert np.abs(between[0] - between[1]).max() > 0.2
+
+
+def test_a_share_that_died_and_is_resumed_moves_the_parts_of_the_level_as_the_run_does(folder, by_quadrants, tmp_path):
+    output = tmp_path / "x.h5"
+    few = {"p": QUADRANTS, "share": (2, 2), "batch_size": 2}
+    with pytest.raises(Died):
+        index(folder, output, "few", progress=dies_after(1), **few)
+    index(folder, output, "few", resume=True, **few)
+    found = read_results(output)
+    assert found.header.geometry == by_quadrants.header.geometry
+    np.testing.assert_array_equal(found.cells, by_quadrants[4:].cells)
 
 
 def test_a_level_that_the_geometry_has_not_ends_the_run(growing, tmp_path):
