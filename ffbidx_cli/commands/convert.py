@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffbidx_cli import SOME_FRAMES_BAD
 from ffbidx_cli import options as shared
 from ffbidx_core.errors import UsageError
 from ffbidx_core.nouns import counted
@@ -15,9 +16,6 @@ from ffbidx_core.run.sections import Experiment
 
 if TYPE_CHECKING:
     from ffbidx_core.read import Source
-
-SOME_FRAMES_BAD = 3
-"""Exit status of a conversion in which some inputs could be read and others could not."""
 
 
 @click.command("convert")

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
 from ffbidx_cli import options as shared
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command("geometry")

@@ -7,7 +7,7 @@ import json
 
 import click
 
-from ffbidx_cli.help import GROUPS, HELP_ALL, groups_of
+from ffbidx_cli.help import COLUMN, GROUPS, HELP_ALL, groups_of
 from ffbidx_cli.topics import TOPICS
 
 
@@ -53,7 +53,7 @@ def command(ctx: click.Context, topic: str | None) -> None:
             for title, rows in groups_of(index, context):
                 if title == GROUPS[topic]:
                     with formatter.section(f"{title}: options of ffbidx index"):
-                        formatter.write_dl(rows, col_max=34)
+                        formatter.write_dl(rows, col_max=COLUMN)
     if topic in COMMANDS:
         formatter.write_paragraph()
         formatter.write_text(f"There is also a command of this name: ffbidx {topic} --help")

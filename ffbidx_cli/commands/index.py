@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffbidx_cli import ARGUMENTS, config
+from ffbidx_cli import ARGUMENTS, SOME_FRAMES_BAD, config
 from ffbidx_cli import options as shared
 from ffbidx_cli.help import GroupedCommand, help_all_option
 from ffbidx_core.run.request import RunRequest
@@ -15,9 +15,6 @@ from ffbidx_core.run.request import RunRequest
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
     from ffbidx_core.run.job import Job
-
-SOME_FRAMES_BAD = 3
-"""Exit status of a run that finished although a frame or an input was bad."""
 
 PUBLISHED_DIST1 = (
     "the preset published has dist1 = 0, as the published text; PSI's code has 0.1 and indexes more of the frames with "

@@ -9,12 +9,10 @@ from typing import Any
 
 import click
 
+from ffbidx_cli import SOME_FRAMES_BAD
 from ffbidx_cli.options import FRAMES, debug_option, geometry_options
 from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.run.sections import Experiment
-
-SOME_FRAMES_BAD = 3
-"""Exit status if some frames or files could not be used."""
 
 
 @click.command("inspect")

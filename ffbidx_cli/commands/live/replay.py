@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffbidx_cli import SOME_FRAMES_BAD
 from ffbidx_cli import options as shared
 from ffbidx_cli.commands.live.packages import live_packages
 from ffbidx_core.ranges import LARGEST
@@ -15,9 +16,6 @@ from ffbidx_core.run.sections import Experiment
 if TYPE_CHECKING:
     from ffbidx_cli.signals import StopSignals
     from ffbidx_core.live.replayed import Replayed
-
-LOST = 3
-"""Exit status if frames were dropped, refused, or not answered."""
 
 
 @click.command("replay")
@@ -108,4 +106,4 @@ def command(
             click.echo(text.format(**found), err=True)
     if stop.is_set():
         return signals.status
-    return 0 if no_answers or done.answered == done.sent else LOST
+    return 0 if no_answers or done.answered == done.sent else SOME_FRAMES_BAD
