@@ -21,7 +21,7 @@ from ffbidx_core.devices import open_devices
 from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
 from ffbidx_core.report.page import page
 from ffbidx_core.report.report import make_report
-from ffbidx_core.report.style import styled
+from ffbidx_core.report.style import image_bytes
 from ffbidx_core.run.summary import Progress
 
 SPOTS, CELL, OUTPUT = "sample_data/lysozyme.h5", "sample_data/lysozyme.cell", "lysozyme.ffbidx.h5"
@@ -54,9 +54,8 @@ def main() -> None:
         svg = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="ffbidx", unique_id="run"), flags=re.DOTALL)
         (docs / "run.svg").write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE))
         number, found = find_frame(OUTPUT, FRAME)
-        with styled():
-            figure = draw_frame(read_spots(OUTPUT, found), found, number)
-            figure.savefig(docs / "frame.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure = draw_frame(read_spots(OUTPUT, found), found, number)
+        (docs / "frame.png").write_bytes(image_bytes(figure, "png", DOTS_PER_INCH))
         if browser := shutil.which("chromium"):
             with closing(open_devices("cpu")) as devices:
                 Path("page.html").write_bytes(page(make_report(OUTPUT, devices)))

@@ -110,10 +110,9 @@ def command(
         click.echo(json.dumps(search.as_dict()))
     if png is not None:
         from ffbidx_core.report.cell_picture import draw_search
-        from ffbidx_core.report.style import image_bytes, styled
+        from ffbidx_core.report.style import image_bytes
 
-        with styled():
-            write_file(png, image_bytes(draw_search(search, found_on), "png"), overwrite)
+        write_file(png, image_bytes(draw_search(search, found_on), "png"), overwrite)
     if not search.cells:
         raise NoCell(f"{os.path.basename(paths[0])}: {none_in_words(search)}")
     if not as_json:

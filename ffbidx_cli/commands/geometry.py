@@ -108,10 +108,9 @@ def command(
         write_file(millepede, b"".join(mille(measurements(refined))), overwrite)
     if refined.fit is not None and png is not None:
         from ffbidx_core.report.panel_picture import panel_picture
-        from ffbidx_core.report.style import image_bytes, styled
+        from ffbidx_core.report.style import image_bytes
 
-        with styled():
-            write_file(png, image_bytes(panel_picture(refined).figure, "png"), overwrite)
+        write_file(png, image_bytes(panel_picture(refined).figure, "png"), overwrite)
     if as_json:
         click.echo(json.dumps(as_dict(refined, names)))
     else:

@@ -75,7 +75,7 @@ def command(
 
 
 def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
-    from ffbidx_core.report.style import image_bytes, styled
+    from ffbidx_core.report.style import image_bytes
     from ffbidx_core.write import check_output, write_file
     from ffbidx_core.write.atomic import make_directory
 
@@ -83,7 +83,6 @@ def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
     paths = {os.path.join(folder, f"{picture.name}.png"): picture.figure for picture in report.pictures}
     for path in paths:
         check_output(path, overwrite, [report.path])
-    with styled():
-        for path, figure in paths.items():
-            write_file(path, image_bytes(figure, "png"), overwrite)
+    for path, figure in paths.items():
+        write_file(path, image_bytes(figure, "png"), overwrite)
     click.echo(f"pictures: {folder}", err=True)

@@ -79,7 +79,7 @@ def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> N
     from ffbidx_cli.pictures import stem_of
     from ffbidx_core.errors import UsageError
     from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
-    from ffbidx_core.report.style import image_bytes, styled
+    from ffbidx_core.report.style import image_bytes
     from ffbidx_core.write import check_output, write_file
 
     if output is not None and os.path.splitext(output)[1].lower() not in KINDS:
@@ -88,6 +88,5 @@ def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> N
     output = f"{stem_of(results)}.frame{number}.png" if output is None else output
     check_output(output, overwrite, [results, found.source[0]])
     figure = draw_frame(read_spots(results, found), found, number)
-    with styled():
-        write_file(output, image_bytes(figure, KINDS[os.path.splitext(output)[1].lower()]), overwrite)
+    write_file(output, image_bytes(figure, KINDS[os.path.splitext(output)[1].lower()]), overwrite)
     click.echo(f"frame {number}: {output}", err=True)

@@ -22,7 +22,7 @@ from ..model.cell import Array, cell_parameters, reciprocal
 from ..nouns import counted
 from .figures import Picture
 from .frame_picture import find_frame, read_spots
-from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure
+from .style import CRYSTALS, FAILED, GREY, INDEXED, new_figure, styled
 
 BEST_FRAMES = 3
 """Number of frames whose spots are drawn."""
@@ -32,6 +32,7 @@ OnPlanes = tuple[Array, NDArray[np.bool_]]
 """Unrounded indices (n, 3) of the spots of a frame on a conventional cell, and whether the cell explains each spot."""
 
 
+@styled()
 def draw_search(search: CellSearch, frames: Frames) -> Figure:
     """Draw the candidates of a search and, if a cell was found, the spots of its best frames along its three axes."""
     figure = Figure(figsize=(9.0, 6.4 if search.cells else 3.4))

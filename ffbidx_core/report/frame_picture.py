@@ -128,27 +128,27 @@ def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Pred
     return Prediction(hkl, hkl @ reciprocal(cell))
 
 
+@styled()
 def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
     """Draw a frame: its spots and predictions seen along the beam, and their distances."""
-    with styled():
-        both = len(frame.cells) > 0
-        figure = Figure(figsize=(12 if both else 8.2, 8))
-        left, *right = figure.subplots(1, 1 + both, width_ratios=(2.1, 1)[: 1 + both], squeeze=False)[0]
-        wavelength = wavelength_of(frame)
-        _draw_spots(left, frame, results, wavelength)
-        for axes in right:
-            _draw_residuals(axes, frame)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-        name = f"  {frame.name}" if frame.name else ""
-        seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
-        figure.suptitle(
-            f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(len(_real(frame.spots)), 'spot')}; "
-            f"{_fate(frame, results)}{seen}",
-            x=0.01,
-            ha="left",
-            fontsize=11,
-            parse_math=False,
-        )
+    both = len(frame.cells) > 0
+    figure = Figure(figsize=(12 if both else 8.2, 8))
+    left, *right = figure.subplots(1, 1 + both, width_ratios=(2.1, 1)[: 1 + both], squeeze=False)[0]
+    wavelength = wavelength_of(frame)
+    _draw_spots(left, frame, results, wavelength)
+    for axes in right:
+        _draw_residuals(axes, frame)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    name = f"  {frame.name}" if frame.name else ""
+    seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
+    figure.suptitle(
+        f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(len(_real(frame.spots)), 'spot')}; "
+        f"{_fate(frame, results)}{seen}",
+        x=0.01,
+        ha="left",
+        fontsize=11,
+        parse_math=False,
+    )
     return figure
 
 

@@ -13,7 +13,7 @@ from ..nouns import counted
 from .figures import Picture
 from .report import CellRow, Report
 from .rows import Rows
-from .style import image_bytes, styled
+from .style import image_bytes
 
 _HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -114,8 +114,7 @@ def page(report: Report) -> bytes:
     """The report as an HTML file."""
     title = f"ffbidx report: {PurePath(report.path).name}"
     made = ", ".join([*([report.date] if report.date else []), *(f"{name} {value}" for name, value in report.made)])
-    with styled():
-        sections = _sections(report)
+    sections = _sections(report)
     links = (f'<a href="#{_anchor(name)}">{_text(name)}</a>' for name, _ in sections)
     parts = [
         _HEAD.format(title=_text(title)),

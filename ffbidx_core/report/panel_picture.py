@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from ..model.cell import Array
 from ..model.detector.placed import PlacedPanels
@@ -14,7 +15,7 @@ from ..panels.fit import residuals_of
 from ..panels.peaks import IndexedPeaks
 from ..panels.refine import FEW_PEAKS, Refinement
 from .figures import Picture
-from .style import FAILED, GREY, INDEXED
+from .style import FAILED, GREY, INDEXED, styled
 
 CELLS = 3
 """Number of squares along each edge of a panel in which residuals are averaged."""
@@ -25,6 +26,7 @@ LONGEST = 0.8
 SIZE = (13.0, 4.8)
 
 
+@styled()
 def panel_picture(refined: Refinement) -> Picture:
     """Draw the motions of panels, and mean residuals in squares of them before and after; each plot has one scale."""
     assert refined.fit is not None
@@ -34,14 +36,13 @@ def panel_picture(refined: Refinement) -> Picture:
     _draw_motions(moved, refined)
     old = mean_residuals(refined.first_peaks, refined.at_first, BIWEIGHT * refined.fit.noise_before)
     new = mean_residuals(refined.peaks, refined.panels, BIWEIGHT * refined.fit.noise)
-    longest = max(float(np.linalg.norm(old[1], axis=1).max(initial=0)), 1e-6)
-    for axes, (places, means), what, value in (
-        (before, old, "before", refined.gain.before),
-        (after, new, "after", refined.gain.after),
+    longest = _longest(old[1])
+    for axes, (places, means), what, value, colour in (
+        (before, old, "before", refined.gain.before, FAILED),
+        (after, new, "after", refined.gain.after, INDEXED),
     ):
         _outline(axes, refined.before, np.zeros(refined.before.n_panels, dtype=bool))
-        scale = LONGEST * _edge(refined.before) / longest
-        _arrows(axes, places, means * scale, FAILED if what == "before" else INDEXED)
+        _arrows(axes, places, means * _scale(axes, refined.before, longest), colour)
         axes.set_title(f"Residuals {what}: {value:.2f} px")
     return Picture(
         "panels",
@@ -82,8 +83,8 @@ def _draw_motions(axes: Axes, refined: Refinement) -> None:
     few = fit.counts < FEW_PEAKS
     _outline(axes, panels, few)
     across = fit.motion[:, :2]
-    longest = max(float(np.linalg.norm(across[~few], axis=1).max(initial=0)), 1e-6)
-    scale = LONGEST * _edge(panels) / longest
+    longest = _longest(across[~few])
+    scale = _scale(axes, panels, longest)
     for rows, colour in ((~few, FAILED), (few, GREY)):
         _arrows(axes, panels.centre[rows, :2], across[rows] * scale, colour)
     axes.set_title(f"Panels moved, by {longest:.2f} px at most")
@@ -107,6 +108,25 @@ def _arrows(axes: Axes, places: Array, arrows: Array, colour: str) -> None:
         )
 
 
-def _edge(panels: PlacedPanels) -> float:
-    """The mean length of the shorter edge of a panel, mm."""
-    return float(panels.size.min(axis=1).mean()) * panels.pixel
+def _longest(vectors: Array) -> float:
+    """The length of the longest of some vectors; not 0, since arrows are drawn in its units."""
+    return max(float(np.linalg.norm(vectors, axis=1).max(initial=0)), 1e-6)
+
+
+def _scale(axes: Axes, panels: PlacedPanels, longest: float) -> float:
+    """The length in mm with which a plot shows 1 px, so that its longest arrow fits a panel; a bar above shows it."""
+    shorter_edge = float(panels.size.min(axis=1).mean()) * panels.pixel
+    scale = LONGEST * shorter_edge / longest
+    shown = round_length(longest)
+    bar = AnchoredSizeBar(
+        axes.transData, shown * scale, f"{shown:g} px", "lower right", frameon=False, borderpad=0.2, sep=2,
+        size_vertical=0, label_top=True, bbox_to_anchor=(1.0, 1.0), bbox_transform=axes.transAxes,
+    )  # fmt: skip
+    axes.add_artist(bar)
+    return scale
+
+
+def round_length(longest: float) -> float:
+    """The largest of 1, 2 and 5 times the powers of ten that is at most a length."""
+    power = 10.0 ** np.floor(np.log10(longest))
+    return float(max(factor * power for factor in (1, 2, 5) if factor * power <= longest))

@@ -54,9 +54,10 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def image_bytes(figure: Figure, kind: str) -> bytes:
+@styled()
+def image_bytes(figure: Figure, kind: str, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
     """A figure as the bytes of a `png` or `svg` file; equal figures give equal bytes."""
     image = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    figure.savefig(image, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
+    figure.savefig(image, format=kind, dpi=dots_per_inch, metadata=metadata)
     return image.getvalue()

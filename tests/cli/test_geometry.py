@@ -6,12 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
+from matplotlib.quiver import Quiver
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from ffbidx_cli.main import main
 from ffbidx_core.panels.for_millepede import measurements
 from ffbidx_core.panels.of_run import refine_results
+from ffbidx_core.panels.refine import FEW_PEAKS
 from ffbidx_core.read.geometry.any import read_geometry
 from ffbidx_core.read.results import read_results
+from ffbidx_core.report.panel_picture import panel_picture, round_length
 from tests.helpers.panels.detectors import many_panels
 
 CELL = "79,79,38,90,90,90"
@@ -127,9 +131,29 @@ def test_the_picture_is_drawn(wrong, tmp_path):
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_measurements_for_millepede_agree_with_the_fit(wrong):
-    _, _, results = wrong
-    found = refine_results(str(results), None).refined
+@pytest.fixture(scope="module")
+def found(wrong):
+    return refine_results(str(wrong[2]), None).refined
+
+
+def test_bars_in_the_picture_have_the_scale_of_the_arrows(found):
+    motions, *_ = panel_picture(found).figure.axes
+    (bar,) = (each for each in motions.artists if isinstance(each, AnchoredSizeBar))
+    value = float(bar.txt_label.get_text().removesuffix(" px"))
+    width = bar.size_bar.get_children()[0].get_width()
+    arrows = [np.hypot(each.U, each.V).max() for each in motions.collections if isinstance(each, Quiver)]
+    known = found.fit.counts >= FEW_PEAKS
+    longest = np.linalg.norm(found.fit.motion[known, :2], axis=1).max()
+    assert arrows[0] / longest == pytest.approx(width / value)
+    assert longest / 2.5 < value <= longest
+
+
+@pytest.mark.parametrize(("longest", "shown"), [(0.0199, 0.01), (1.0, 1.0), (4.9, 2.0), (7.0, 5.0), (30.0, 20.0)])
+def test_bars_have_round_lengths(longest, shown):
+    assert round_length(longest) == pytest.approx(shown)
+
+
+def test_measurements_for_millepede_agree_with_the_fit(found):
     records = list(measurements(found))
     assert len(records) == found.fit.n_crystals
     pixels = np.concatenate([record.values.reshape(-1, 3)[:, :2] for record in records])
