@@ -38,6 +38,17 @@ def test_notes_that_differ_by_numbers_are_one_with_a_count():
     assert list(mark.problems) == [notes[0], *notes[1:4], "another"]
 
 
+def test_notes_on_many_files_are_one_with_a_count():
+    counts = tally.Tally()
+    words = ["".join(letters) for letters in itertools.product("abcdefgh", repeat=3)]
+    for word in words:
+        counts.note(f"many/{word}.txt, line 2: '{word}' is not a number")
+    counts.note("many/aaa.txt, line 3: has 2 numbers")
+    shown = counts.summary([], method="", backend="", device="", output="", complete=True).problems
+    first = f"many/aaa.txt, line 2: 'aaa' is not a number (and {len(words) - 1} more notes like it)"
+    assert shown == [first, "many/aaa.txt, line 3: has 2 numbers"]
+
+
 @settings(max_examples=20)
 @given(pieces=st.lists(st.integers(0, 300), max_size=12))
 def test_a_sample_holds_every_second_fourth_eighth_row_of_a_long_stream(pieces):

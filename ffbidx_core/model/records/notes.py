@@ -12,12 +12,13 @@ MOST_NOTES = 200
 MOST_ALIKE = 3
 """Largest number of notes of one kind that are kept and shown individually."""
 
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_FILE = re.compile(r"^[^:,]+(?=[:,] )")
+_NUMBER_OR_WORD = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|'[^']*'")
 
 
 def kind_of(note: str) -> str:
-    """The kind of a note: its text without the numbers, by which notes on different frames of a file differ."""
-    return _NUMBER.sub("#", note)
+    """The kind of a note: its text without file name, numbers and quoted words, by which notes on frames differ."""
+    return _NUMBER_OR_WORD.sub("#", _FILE.sub("", note))
 
 
 def is_one_of_many(note: str, kept: Iterable[str]) -> bool:
