@@ -14,6 +14,10 @@ WIDTH = 40
 """Length of the longest bar of a histogram, in characters."""
 
 
+MOST_PROBLEMS = 100
+"""Largest number of problems of spot files that are shown."""
+
+
 def show_spots(console: Console, report: SpotsReport) -> None:
     """Show the content of spot files."""
     facts = Table.grid(padding=(0, 2))
@@ -34,8 +38,10 @@ def show_spots(console: Console, report: SpotsReport) -> None:
         facts.add_row("own cell", _cell(cell))
     console.print(facts)
     _bars(console, "frames by their number of spots", report.histogram)
-    for problem in report.problems:
+    for problem in report.problems[:MOST_PROBLEMS]:
         console.print(f"note: {problem}", soft_wrap=True)
+    if more := len(report.problems[MOST_PROBLEMS:]):
+        console.print(f"note: {counted(more, 'further problem')}; --json lists all")
 
 
 def _geometry(report: SpotsReport) -> str:

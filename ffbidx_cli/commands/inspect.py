@@ -14,6 +14,9 @@ from ffbidx_cli.options import FRAMES, debug_option, geometry_options
 from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.run.sections import Experiment
 
+MOST_SHOWN = 20
+"""Largest number of faults of a file, besides the first, that are shown."""
+
 
 @click.command("inspect")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -58,17 +61,25 @@ def command(
 
 @contextlib.contextmanager
 def _every_fault_shown(as_json: bool) -> Iterator[None]:
-    """List all faults of a file that cannot be used, before the error ends the command.
+    """List the faults of a file that cannot be used, before the error ends the command.
 
-    The error is one line on standard error, with the first fault and the number of others, and each other fault has a
-    line before it. With `as_json` all faults are the `problems` of an object on standard output.
+    The error is one line on standard error, with the first fault and the number of others. A line before it has each
+    other fault, of many only the first. With `as_json` all faults are the `problems` of an object on standard output.
     """
+    from ffbidx_core.nouns import counted
+
     try:
         yield
     except InputError as error:
+        first, *others = error.every or (error,)
         if as_json:
             click.echo(json.dumps({"problems": error.faults}))
+        elif not others:
+            raise
         else:
-            for fault in error.faults[1:]:
+            for fault in others[:MOST_SHOWN]:
                 click.echo(f"ffbidx: {fault}", err=True)
+            where = "above" if len(others) <= MOST_SHOWN else f"the first {MOST_SHOWN} above, all with --json"
+            problem = f"{first.problem}; and {counted(len(others), 'further fault')} ({where})"
+            raise InputError(first.path, problem, first.place) from None
         raise

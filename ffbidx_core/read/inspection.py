@@ -120,16 +120,17 @@ def inspect_spots(
 
 
 def _faults_of_frames(block: FrameBlock, geometry: GivenGeometry | None) -> dict[str, list[str]]:
-    """Every fault of each unreadable frame of a block, keyed by the note of the block on the frame."""
-    faults = {}
-    bad = np.flatnonzero((block.status == FrameStatus.UNREADABLE) & (block.indices >= 0)).tolist()
+    """Every fault of each unreadable frame of a block, keyed by the note of the block on the frame.
+
+    The row of a file that was opened but not read has no index; such a file has one frame, like a text file.
+    """
+    faults: dict[str, list[str]] = {}
+    bad = np.flatnonzero(block.status == FrameStatus.UNREADABLE).tolist()
     for path, rows in itertools.groupby(bad, block.sources.__getitem__):
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry)) as file:
-            for row in rows:
-                try:
-                    list(file.read(block.indices[row : row + 1]))
-                except InputError as error:
-                    faults[str(error)] = error.faults
+            for index in np.maximum(block.indices[list(rows)], 0).tolist():
+                with _noted(faults):
+                    list(file.read(np.array([index])))
     return faults
 
 

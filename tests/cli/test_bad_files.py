@@ -257,6 +257,17 @@ def test_inspect_lists_all_faults_of_a_spot_file(run, tmp_path):
     ]  # fmt: skip
 
 
+def test_inspect_shows_the_first_of_many_faults_and_lists_all_as_json(run, tmp_path):
+    (tmp_path / "a.txt").write_text("0.1 0.2 0.3\n0.1 0.2 x\n" * 40)
+    ran = run("inspect", "a.txt")
+    assert ran.status == 2
+    *others, first = ran.err.splitlines()
+    assert [line.split(":")[1] for line in others] == [f" a.txt, line {2 * i}" for i in range(2, 22)]
+    assert first.startswith("ffbidx: a.txt, line 2: 'x' is not a number")
+    assert first.endswith("; and 39 further faults (the first 20 above, all with --json)")
+    assert len(json.loads(run("inspect", "a.txt", "--json").out)["problems"]) == 40
+
+
 def test_inspect_of_files_without_a_usable_frame(run, tmp_path):
     (tmp_path / "a.txt").write_text("x y z\n")
     (tmp_path / "b[").mkdir()

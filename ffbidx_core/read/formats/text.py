@@ -31,6 +31,7 @@ _TRANSPOSED = (
 _NO_CELL = "is it the cell? It is left out: nine numbers are a cell; give six with --cell a,b,c,alpha,beta,gamma"
 _LOOKED_AT = 1000
 
+_OF_A_GEOMETRY = re.compile(r"\s*(\S+/)?(min_fs|corner_x|clen|res)\s*=")
 _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
 
@@ -162,8 +163,17 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
                 spots.append(spot)
         if len(faults.found) == MOST_FAULTS:
             break
+    if not spots and len({fault.problem for fault in faults.found}) > 1:
+        _refuse_other_text(path, lines, faults.found[0])
     faults.raise_all()
     return np.array(spots)
+
+
+def _refuse_other_text(path: str, lines: list[str], first: InputError) -> None:
+    """Reject a text of which no line is a spot; `first` is the fault of its first line."""
+    if any(_OF_A_GEOMETRY.match(line) for line in lines):
+        raise InputError(path, "is a CrystFEL geometry: name the files with the peaks, and give the geometry with -g")
+    raise InputError(path, f"is no spot file, since no line is a spot; {first.place}: {first.problem}")
 
 
 class TextFile:

@@ -20,6 +20,7 @@ from ...model.detector.dxtbx import panels_of_model, rotation_of_beam
 from ...model.detector.panels import Detector, Geometry, Panel, Reading
 from ...model.detector.tree import Groups
 from ..files.content import read_text
+from .dials_faults import WRONG, raise_faults
 from .groups import groups_of_hierarchy
 
 LIST_ID, TABLE_ID = "ExperimentList", "dials::af::reflection_table"
@@ -154,14 +155,18 @@ def parse_experiments(path: str, text: str) -> Experiments:
     Raises
     ------
     InputError
-        If the text is not an experiment list.
+        If the text is not an experiment list; all faults of its experiments and models are attached.
     """
     try:
         content = json.loads(text)
         if content.get("__id__") != LIST_ID:
             raise InputError(path, f"is JSON, but not a DIALS experiment list: __id__ is not {LIST_ID}")
-        return _experiments(path, text, content)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        try:
+            return _experiments(path, text, content)
+        except WRONG:
+            raise_faults(path, content)
+            raise
+    except WRONG as error:
         detail = f"{type(error).__name__}: {error}"[:80]
         raise InputError(path, f"cannot be read as a DIALS experiment list: {detail}") from None
 

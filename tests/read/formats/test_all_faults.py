@@ -1,5 +1,6 @@
 """Readers of every format find all faults of a file or frame, not only the first, and name the place of each."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ from ffbidx_core.read.files.inputs import Source
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from ffbidx_core.read.inspection import inspect_spots
 from tests.helpers.beamline import MADE_FOR_READING, geom_text, write_cxi
-from tests.helpers.dials_files import columns, packed, write_hdf5
+from tests.helpers.dials_files import columns, expt, packed, write_hdf5
 from tests.read.formats.test_nxmx_files import add_nxmx
 from tests.read.formats.test_streams import chunk, stream
 
@@ -134,6 +135,64 @@ def test_xds_inp_names_every_keyword_that_it_lacks(tmp_path):
     assert [fault.split(": ")[1] for fault in caught.value.faults] == [
         "has no X-RAY_WAVELENGTH=", "has no QX=", "has no QY="
     ]  # fmt: skip
+
+
+def test_an_experiment_list_names_every_experiment_and_model_that_is_wrong(tmp_path):
+    content = expt(MADE_FOR_READING)
+    content["experiment"][1]["beam"] = 7
+    del content["experiment"][2]["detector"]
+    content["beam"][0]["wavelength"] = "long"
+    panels = content["detector"][0]["panels"]
+    panels[1]["pixel_size"] = [0.1]
+    del panels[2]["origin"]
+    content["imageset"][2] = 3
+    (tmp_path / "bad.expt").write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read_geometry(str(tmp_path / "bad.expt"))
+    wanted = (
+        "experiment 1 (1): has the beam 7; the list has 1",
+        "experiment 2 (2): has no detector",
+        "beam 0 of experiment 0 (0): has a wrong wavelength: ['long'] is not 1 number",
+        "panel 1 of detector 0 of experiment 0 (0): has a wrong pixel_size: [0.1] is not 2 numbers",
+        "panel 2 of detector 0 of experiment 0 (0): has no origin",
+        "imageset 2 of experiment 2 (2): is '3', not a model of dxtbx",
+    )
+    assert caught.value.faults == [f"{tmp_path}/bad.expt, {words}" for words in wanted]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (3, "without a list of experiments"),
+        ([4], "experiment 0: is '4', not an experiment"),
+        ([{"beam": 0, "detector": 0, "identifier": "a", "scan": 0}], "scan 0 of experiment 0 (a): has a wrong image"),
+    ],
+)
+def test_an_experiment_list_of_another_form_is_named(tmp_path, rows, words):
+    content = expt(MADE_FOR_READING) | {"experiment": rows, "scan": [{"image_range": [3]}]}
+    (tmp_path / "bad.expt").write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read_geometry(str(tmp_path / "bad.expt"))
+    assert words in str(caught.value)
+
+
+def test_text_of_which_no_line_is_a_spot_is_no_spot_file(tmp_path):
+    (tmp_path / "Makefile").write_text("# a comment\nall:\n\tmake it\n" * 30)
+    (tmp_path / "det.geom").write_text(geom_text())
+    for name, words in (
+        ("Makefile", "is no spot file, since no line is a spot; line 2: 'all:' is not a number: a spot file has a line "
+                     "x y z (1/angstrom) for each spot"),
+        ("det.geom", "is a CrystFEL geometry: name the files with the peaks, and give the geometry with -g"),
+    ):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            inspect_spots([Source(str(tmp_path / name))])
+        assert caught.value.faults == [f"{tmp_path}/{name}: {words}"]
+
+
+def test_text_files_of_several_have_all_their_faults(tmp_path):
+    paths = [text(tmp_path)[0], native(tmp_path)[0]]
+    report = inspect_spots([Source(str(path)) for path in paths])
+    assert [sum(path.name in problem for problem in report.problems) for path in paths] == [2, len(FAULTS[native])]
 
 
 def test_a_right_file_has_no_faults(tmp_path):
