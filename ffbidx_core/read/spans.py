@@ -94,12 +94,12 @@ def _slurm(environment: Mapping[str, str]) -> tuple[int, int]:
 
     task, low, high = (number(f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX"))
     if task is not None and low is not None and high is not None:
-        step = number("SLURM_ARRAY_TASK_STEP") or 1
-        count = number("SLURM_ARRAY_TASK_COUNT")
-        if count is not None and count != (high - low) // step + 1:
-            how = "give the number of shares, as --shard slurm/N for an array 1-N"
-            raise UsageError(f"--shard slurm: the job array has {count} tasks between {low} and {high}; {how}")
-        return (task - low) // step + 1, (high - low) // step + 1
+        count = number("SLURM_ARRAY_TASK_COUNT") or high - low + 1
+        # Some tasks of an array that are submitted again must not be taken for a whole array.
+        if low > 1 or count != high - low + 1 or (number("SLURM_ARRAY_TASK_STEP") or 1) > 1:
+            found = f"the tasks of the job array are {count} between {low} and {high}, not all from 1 (or 0) on"
+            raise UsageError(f"--shard slurm: {found}: give the number of shares, as --shard slurm/N for an array 1-N")
+        return task - low + 1, count
     rank, tasks = number("SLURM_PROCID"), number("SLURM_NTASKS")
     if rank is not None and tasks is not None:
         return rank + 1, tasks

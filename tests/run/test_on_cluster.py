@@ -187,16 +187,21 @@ def test_a_file_without_reasons_is_joined_with_others_as_one_without_them(source
 
 
 def test_places_in_jobs_and_job_arrays():
-    array = {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "2", "SLURM_ARRAY_TASK_MAX": "8"}
+    array = {"SLURM_ARRAY_TASK_ID": "6", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "8"}
     assert parse_share("3/8") == (3, 8)
-    assert parse_share("slurm", array) == (5, 7)
-    assert parse_share("slurm", array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (3, 4)
+    assert parse_share("slurm", array) == (6, 8)
+    assert parse_share("slurm", array | {"SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "9"}) == (7, 9)
     assert parse_share("slurm", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == (1, 4)
     # A part of an array, submitted again, keeps its shares or is refused.
     part = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_MAX": "7"}
-    with pytest.raises(UsageError, match=r"has 3 tasks between 3 and 7; .* slurm/N"):
-        parse_share("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "3"})
-    assert parse_share("slurm", part | {"SLURM_ARRAY_TASK_COUNT": "5"}) == (3, 5)
+    for some, words in (
+        (part | {"SLURM_ARRAY_TASK_COUNT": "3"}, "are 3 between 3 and 7"),
+        (part | {"SLURM_ARRAY_TASK_COUNT": "5"}, "are 5 between 3 and 7"),
+        (dict.fromkeys(part, "5") | {"SLURM_ARRAY_TASK_COUNT": "1"}, "are 1 between 5 and 5"),
+        (array | {"SLURM_ARRAY_TASK_MAX": "7", "SLURM_ARRAY_TASK_STEP": "2", "SLURM_ARRAY_TASK_COUNT": "4"}, "are 4"),
+    ):
+        with pytest.raises(UsageError, match=rf"{words}.* slurm/N"):
+            parse_share("slurm", some)
     assert parse_share("slurm/8", part) == (5, 8)
     with pytest.raises(UsageError, match="SLURM_ARRAY_TASK_ID is 5, expected 1 to 4"):
         parse_share("slurm/4", part)
@@ -268,10 +273,14 @@ def test_the_command(sources, tmp_path, monkeypatch):
 
 def test_a_share_beside_those_of_another_number_is_refused(sources, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "run.3-of-8.h5").write_text("")
     request = RunRequest(str(sources[0].path), CELL, outputs="run.h5", shard="1/2")
-    wanted = r"--shard 1/2: run.3-of-8.h5 is a share of 8: .* --shard K/8 or slurm/8"
-    with pytest.raises(UsageError, match=wanted), prepared(request):
-        pass
+    # A share that has not ended has only the folder with its saved parts.
+    for name in ("run.3-of-8.h5", "run.3-of-8.h5.parts"):
+        (tmp_path / name).write_text("")
+        wanted = rf"--shard 1/2: {name} is of a share of 8: .* --shard K/8 or slurm/8"
+        with pytest.raises(UsageError, match=wanted), prepared(request):
+            pass
+        (tmp_path / name).unlink()
+    (tmp_path / "run.3-of-8.h5").write_text("")
     with prepared(replace(request, shard="1/8")) as part:
         assert list(part.outputs) == ["run.1-of-8.h5"]

@@ -126,8 +126,9 @@ def names_of_share(paths: Sequence[str], number: int, of: int, *, overwrite: boo
 def _refuse_other_shares(path: str, number: int, of: int) -> None:
     """Raise an error if files of another number of shares exist, as after submitting a part of a job array again."""
     stem, suffix = os.path.splitext(path)
-    for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}")):
-        found = re.fullmatch(r"\d+-of-(\d+)", other[len(stem) + 1 : len(other) - len(suffix)])
+    name = re.compile(re.escape(stem) + r"\.\d+-of-(\d+)" + re.escape(suffix) + f"({re.escape(PARTS_SUFFIX)})?")
+    for other in sorted(glob.glob(f"{glob.escape(stem)}.*-of-*{glob.escape(suffix)}*")):
+        found = name.fullmatch(other)
         if found is not None and int(found[1]) != of:
             again = f"for a part of the same run --shard K/{found[1]} or slurm/{found[1]}, for a new one --overwrite"
-            raise UsageError(f"--shard {number}/{of}: {other} is a share of {found[1]}: give {again}")
+            raise UsageError(f"--shard {number}/{of}: {other} is of a share of {found[1]}: give {again}")
