@@ -5,8 +5,9 @@ The names below are imported when they are asked for: a check of names needs non
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import names_from
 
 if TYPE_CHECKING:
     from .blocks import count_frames, read_blocks, read_frames
@@ -14,21 +15,15 @@ if TYPE_CHECKING:
     from .events_named import with_events_found
     from .files.inputs import Source, expand_inputs
 
-_HOMES = {
-    "Source": "files.inputs",
-    "count_frames": "blocks",
-    "expand_inputs": "files.inputs",
-    "read_blocks": "blocks",
-    "read_cell": "cells.input_cell",
-    "read_frames": "blocks",
-    "with_events_found": "events_named",
-}
-"""The module of each name that the package offers."""
+__getattr__ = names_from(
+    __name__,
+    Source="files.inputs",
+    count_frames="blocks",
+    expand_inputs="files.inputs",
+    read_blocks="blocks",
+    read_cell="cells.input_cell",
+    read_frames="blocks",
+    with_events_found="events_named",
+)
 
 __all__ = ["Source", "count_frames", "expand_inputs", "read_blocks", "read_cell", "read_frames", "with_events_found"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

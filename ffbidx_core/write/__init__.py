@@ -5,8 +5,9 @@ The names below are imported when they are asked for: a check of names needs nei
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import names_from
 
 if TYPE_CHECKING:
     from .atomic import write_file
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
     from .results import ResultsWriter
     from .stores import MemoryStore, Store, TableStream
 
-_HOMES = {
-    "MemoryStore": "stores",
-    "Output": "outputs",
-    "PartsStore": "parts",
-    "ResultsWriter": "results",
-    "Store": "stores",
-    "TableStream": "stores",
-    "check_output": "check",
-    "table": "formats.table",
-    "write_file": "atomic",
-}
-"""The module of each name that the package offers."""
+__getattr__ = names_from(
+    __name__,
+    MemoryStore="stores",
+    Output="outputs",
+    PartsStore="parts",
+    ResultsWriter="results",
+    Store="stores",
+    TableStream="stores",
+    check_output="check",
+    table="formats.table",
+    write_file="atomic",
+)
 
 __all__ = [
     "MemoryStore",
@@ -41,9 +42,3 @@ __all__ = [
     "table",
     "write_file",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,9 @@ MOST_MODULES = 16
 MOST_LINES = 300
 """A file with more lines has more than one trade."""
 
-GROUND = {"errors", "nouns", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time"}
+GROUND = {
+    "errors", "lazy", "nouns", "ranges", "version", "parameters", "published_parameters", "compiled", "compile_time",
+}  # fmt: skip
 """Modules at the top of the core that every room stands on."""
 
 MAY_IMPORT = {
@@ -41,7 +43,7 @@ MAY_IMPORT = {
     # The doctor asks each backend itself how it is.
     "doctor": {"ground", "model", "backends", "method", "simulate", "benchmark"},
     # The doors of the core: what `ffbidx_core` itself offers.
-    "ffbidx_core": {"read", "run"},
+    "ffbidx_core": {"ground", "read", "run"},
     "ffbidx": {"ground", "published"},
     "ffbidx_cli": {
         "ground", "model", "read", "write", "devices", "learn", "cell_search", "panels", "run", "live", "diagnose",
