@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..model.detector.panels import Geometry
 from ..model.detector.pixels import PADDING, wavelength_of_spots
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
-from ..model.records.ragged import evenly, evenly_within, fuller_half, offsets_of, rows_of
+from ..model.records.ragged import evenly, evenly_within, fuller_half, offsets_of
 from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import some_frames
 from ..read.run_inputs import RunInputs
@@ -81,7 +81,7 @@ class Sample:
 
     def _take(self, chosen: NDArray[np.int64]) -> Sample:
         return Sample(
-            take_frames(self.crystals, chosen),
+            self.crystals.take(chosen),
             self.status[chosen],
             self.change,
             self.geometry,
@@ -89,21 +89,6 @@ class Sample:
             self.on_sphere,
             self.missing,
         )
-
-
-def take_frames(crystals: Crystals, frames: NDArray[np.int64]) -> Crystals:
-    """The crystals and spots of the frames with these numbers."""
-    spots, offsets = rows_of(crystals.offsets, frames)
-    rows, crystal_offsets = rows_of(crystals.crystal_offsets, frames)
-    return replace(
-        crystals,
-        spots=crystals.spots[spots],
-        offsets=offsets,
-        wavelength=crystals.wavelength[frames],
-        cells=as_primitive(crystals.cells[rows]),
-        crystal_offsets=crystal_offsets,
-        input_cell=crystals.input_cell[rows],
-    )
 
 
 def read_sample(path: str, found: RunColumns, inputs: RunInputs) -> Sample:

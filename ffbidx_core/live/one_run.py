@@ -56,26 +56,6 @@ class LiveJob(Job):
     placed_by: str = ""
     beam_shift: BeamShift = NO_SHIFT
 
-    @classmethod
-    def of(cls, request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
-        """The job that a request describes; its frames hold spots already, so it has no geometry of its own."""
-        same = request.run_request
-        job = cls(
-            [],
-            same.parameters_in_force,
-            backend=request.backend,
-            device=request.device,
-            threads=request.threads,
-            batch_size=request.batch_size,
-            d_min=request.d_min,
-            d_max=request.d_max,
-            save_seconds=request.save_every,
-            config=same.options([]),
-            placed_by=geometry.text if geometry else "",
-            beam_shift=NO_SHIFT if request.beam_shift is None else BeamShift(mrad=request.beam_shift),
-        )
-        return job.with_cells(input_cells_of(same))
-
     def record(self, backend: str) -> RunRecord:
         """The record of a run whose inputs have not come yet."""
         record = super().record(backend)
@@ -85,6 +65,26 @@ class LiveJob(Job):
     def count_frames(self) -> int | None:
         """None, because the number of frames is not known in advance."""
         return None
+
+
+def job_of(request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
+    """The job that a request describes; its frames hold spots already, so it has no geometry of its own."""
+    same = request.run_request
+    job = LiveJob(
+        [],
+        same.parameters_in_force,
+        backend=request.backend,
+        device=request.device,
+        threads=request.threads,
+        batch_size=request.batch_size,
+        d_min=request.d_min,
+        d_max=request.d_max,
+        save_seconds=request.save_every,
+        config=same.options([]),
+        placed_by=geometry.text if geometry else "",
+        beam_shift=NO_SHIFT if request.beam_shift is None else BeamShift(mrad=request.beam_shift),
+    )
+    return job.with_cells(input_cells_of(same))
 
 
 class OneRun:

@@ -25,7 +25,7 @@ from .door.thread import DoorThread
 from .door.waiting import Received, Waiting
 from .frames import Placing
 from .messages import Control, End, Frame, MessageError, Start
-from .one_run import LiveJob, OneRun
+from .one_run import OneRun, job_of
 from .request import BATCH_SIZE, FEW, ServeRequest
 from .state import LiveState
 
@@ -60,7 +60,7 @@ class Server:
         self.state = LiveState()
         self._waiting = Waiting(request.queue)
         given = request.geometry_for_pixels
-        self._job = LiveJob.of(request, given)
+        self._job = job_of(request, given)
         self._placing = Placing(given)
         self._run: OneRun | None = None
         self._ended: deque[str] = deque(maxlen=MOST_ENDED)

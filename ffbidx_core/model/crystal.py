@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given
+from .basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
 from .cell import Array, reciprocal
 from .detector.beam_shift import Radian
 from .detector.pixels import spots_of_moved_detector
+from .records.ragged import rows_of
 
 NO_CRYSTAL = -1
 
@@ -64,6 +65,20 @@ class Crystals:
         crystal = np.repeat(np.arange(len(frame)), n)
         shift = self.offsets[:-1][frame] - (np.cumsum(n) - n)
         return np.arange(len(crystal)) + np.repeat(shift, n), crystal
+
+    def take(self, frames: NDArray[np.int64]) -> Crystals:
+        """The frames with these numbers, with their spots and crystals."""
+        spots, offsets = rows_of(self.offsets, frames)
+        crystals, crystal_offsets = rows_of(self.crystal_offsets, frames)
+        return replace(
+            self,
+            spots=self.spots[spots],
+            offsets=offsets,
+            wavelength=self.wavelength[frames],
+            cells=as_primitive(self.cells[crystals]),
+            crystal_offsets=crystal_offsets,
+            input_cell=self.input_cell[crystals],
+        )
 
     def corrected(self, shift: Radian, distance: float = 0.0) -> Crystals:
         """The same crystals, with the spots where a moved detector puts them.

@@ -5,7 +5,7 @@ import pytest
 
 from ffbidx_core.diagnose import sample as module
 from ffbidx_core.diagnose.columns import read_columns
-from ffbidx_core.diagnose.sample import read_sample, take_frames
+from ffbidx_core.diagnose.sample import read_sample
 from ffbidx_core.model.cell import cell_parameters
 from ffbidx_core.model.records.ragged import evenly
 from ffbidx_core.read.results import read_results, read_run
@@ -70,7 +70,7 @@ def test_a_large_run_is_sampled(results, monkeypatch):
 
 
 def test_pairs_are_each_crystal_with_the_spots_of_its_frame(results):
-    crystals = take_frames(sample_of(results).crystals, np.array([3, 7, 8]))
+    crystals = sample_of(results).crystals.take(np.array([3, 7, 8]))
     rows, crystal = crystals.pairs()
     expected = [
         (row, c)

@@ -120,9 +120,7 @@ def test_several_lattices_and_cells():
 
 def test_frames_are_independent_of_their_order():
     crystals = crystals_of(20, 12)
-    from ffbidx_core.diagnose.sample import take_frames
-
-    turned = take_frames(crystals, np.arange(20)[::-1])
+    turned = crystals.take(np.arange(20)[::-1])
     np.testing.assert_allclose(find_misfit(turned).values, find_misfit(crystals).values, atol=1e-9)
 
 
