@@ -83,13 +83,27 @@ def cell_command(config: Mapping[str, Any]) -> str:
         Options of the run, keyed by their names without leading dashes; inputs are under `inputs`.
     """
     inputs = [str(each) for each in config.get("inputs", [])[:MOST_INPUTS]]
-    options = (word for name in GEOMETRY_OPTIONS for word in _words(name, config.get(name)))
+    options = (word for name in GEOMETRY_OPTIONS for word in as_typed(name, config.get(name)))
     return shlex.join(["ffbidx", "cell", *inputs, *options])
 
 
-def _words(name: str, value: Any) -> Iterator[str]:
-    """Yield the words of an option as it is typed; none if it was not given."""
+def as_typed(name: str, value: Any) -> Iterator[str]:
+    """Yield the words of an option as it is typed; none if the value is None.
+
+    Parameters
+    ----------
+    name
+        Name of the option without leading dashes.
+    value
+        Its value. A list of numbers is one value of the option, a list of texts has a value for each option.
+    """
+    if value is None:
+        return
     if isinstance(value, bool):
         yield f"--{name}" if value else f"--no-{name}"
-    elif value is not None:
-        yield from (f"--{name}", *map(str, value if isinstance(value, list) else [value]))
+        return
+    several = value if isinstance(value, list) else [value]
+    if several and all(isinstance(each, float | int) for each in several):
+        yield from (f"--{name}", *map(str, several))
+    else:
+        yield from (word for each in several for word in (f"--{name}", str(each)))

@@ -37,7 +37,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
         "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
         "beam_shift_of_run": diagnosis.shifted.mrad,
         "beam_moved_by_run": diagnosis.moved.mrad,
-        "not_tried": diagnosis.tried,
+        "not_tried": diagnosis.not_tried,
         "advice": [
             {
                 "option": each.option,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +73,11 @@ class RunColumns(CrystalColumns):
     cells: Annotated[NDArray[np.float32], Column("crystals", tail=(3, 3))]
     input_cell: Annotated[NDArray[np.int32], Column("crystals")]
     crystal_parameters: Annotated[NDArray[np.float32], Column("crystals", tail=(6,))]
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the run, keyed by their names."""
+        return dict(json.loads(self.header.parameters))
 
     @property
     def n_frames(self) -> int:

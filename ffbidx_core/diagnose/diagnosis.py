@@ -32,10 +32,10 @@ TRIED = 240
 """Number of frames of the sample that are indexed again."""
 PANEL_FRAMES = 300
 """Number of frames of the run with which panels are examined."""
-MOST_ON_SPHERE = 0.5
+LEAST_ON_SPHERE = 0.5
 """Smallest share of the sample's frames whose wavelength must be known."""
 NOTHING_TRIED = "nothing was indexed again"
-"""Value of `Diagnosis.tried` if no devices were given; other reasons begin with these words."""
+"""Value of `Diagnosis.not_tried` if no devices were given; other reasons begin with these words."""
 SAME_DISTANCE = 0.01
 """Difference in mm below which the distances of frames are taken as equal."""
 
@@ -108,7 +108,7 @@ class Diagnosis:
         Other settings that resemble the cell.
     shifted : BeamShift
         The beam shift with which the run read its spots.
-    tried : str
+    not_tried : str
         Reason why no correction was tested; empty if there is none.
     advice : list of Advice
         Changes that were tested and helped.
@@ -143,7 +143,7 @@ class Diagnosis:
     multiple_cell: str = ""
     settings: list[Setting] = field(default_factory=list)
     shifted: BeamShift = NO_SHIFT
-    tried: str = ""
+    not_tried: str = ""
     advice: list[Advice] = field(default_factory=list)
     reasons: dict[FrameReason, int] = field(default_factory=dict)
     search: str = ""
@@ -170,7 +170,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     Raises
     ------
     InputError
-        When it is no results file, is damaged, or has no frames.
+        If the file is not a results file, is damaged, or has no frames.
     """
     found = found or read_columns(path)
     diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
@@ -196,16 +196,18 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     diagnosis.n_sampled, diagnosis.missing = sample.n_frames, sample.missing
     if sample.geometry is not None:
         diagnosis.onward = (".expt", ".refl") if is_experiments(header.geometry) else (".stream",)
-    if sample.n_frames and sample.on_sphere < MOST_ON_SPHERE:
+    if sample.n_frames and sample.on_sphere < LEAST_ON_SPHERE:
         diagnosis.n_sampled = 0
         diagnosis.missing.append("on most frames they lie on no Ewald sphere around a beam along +z")
     elif sample.n_frames:
         compete = len(found.input_cells) == 1 or record.settings.get("cells") is not None
+        trials = None
         if devices is None:
-            diagnosis.tried = NOTHING_TRIED
+            diagnosis.not_tried = NOTHING_TRIED
         elif not compete:
-            diagnosis.tried = f"{NOTHING_TRIED}: the inputs came with cells of their own"
-        trials = None if diagnosis.tried else Trials(sample.some(TRIED), found, record.settings, devices)  # type: ignore[arg-type]
+            diagnosis.not_tried = f"{NOTHING_TRIED}: the inputs came with cells of their own"
+        else:
+            trials = Trials(sample.some(TRIED), found, record.settings, devices)
         _look_at_spots(diagnosis, sample, trials)
         if sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
             with contextlib.suppress(InputError):

@@ -25,7 +25,7 @@ def next_step(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
     elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
-    elif diagnosis.tried == NOTHING_TRIED and diagnosis.n_sampled:
+    elif diagnosis.not_tried == NOTHING_TRIED and diagnosis.n_sampled:
         yield f"Next: ffbidx diagnose {shlex.quote(diagnosis.path)}"
         yield "Without indexing some frames again no correction can be tested."
     elif diagnosis.n_sampled == 0:
@@ -73,7 +73,7 @@ def _no_correction(diagnosis: Diagnosis) -> Iterator[str]:
         return
     indexed = 1 - diagnosis.lattices[0] / diagnosis.n_frames
     yield f"Next: {_onward(diagnosis) if indexed >= MOSTLY_INDEXED else _show(diagnosis)}"
-    if not diagnosis.tried:
+    if not diagnosis.not_tried:
         yield "No change was found that indexes the sample clearly better."
 
 

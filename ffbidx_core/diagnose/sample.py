@@ -13,7 +13,7 @@ from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_p
 from ..model.cell import Array, symmetry_operators
 from ..model.crystal import Crystals
 from ..model.detector.panels import Geometry
-from ..model.detector.pixels import PADDING, wavelength_of_spots
+from ..model.detector.pixels import is_real, wavelength_of_spots
 from ..model.plan import SYMMETRY_TOLERANCE
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, evenly_within, fuller_half, offsets_of
@@ -133,7 +133,7 @@ class _Gathered:
 
     def add(self, frame: IndexedFrame) -> None:
         """Append a frame."""
-        spots = frame.spots[np.linalg.norm(frame.spots, axis=1) > PADDING]
+        spots = frame.spots[is_real(frame.spots)]
         peaks = frame.peaks
         wavelength = float(peaks.wavelength[0]) if peaks is not None and peaks.wavelength[0] > 0 else None
         wavelength = wavelength or wavelength_of_spots(spots) or np.nan

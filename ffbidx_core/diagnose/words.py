@@ -79,7 +79,7 @@ def _beam(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
         return
     yield f"The beam centre is off by {size}, from {crystals}."
     if experiment.before is None or experiment.after is None:
-        yield f"This was not tested: {diagnosis.tried}."
+        yield f"This was not tested: {diagnosis.not_tried}."
         return
     yield f"With the corrected beam {_rates(experiment.before, experiment.after)}."
     if not experiment.shift_helps:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..diagnose.columns import RunColumns, read_columns
 from ..model.cell import cell_parameters
 from ..model.detector.panels import Geometry
-from ..model.detector.pixels import PADDING
+from ..model.detector.pixels import is_real
 from ..model.records.reason import FrameReason
 from ..model.records.results import Results
 from ..nouns import counted
@@ -54,7 +54,7 @@ def frames_page(path: str, most: int = MOST_FRAMES) -> bytes:
     """
     found = read_columns(path)
     chosen = chosen_frames(found, most)
-    limit = json.loads(found.header.parameters).get("max_false_rate")
+    limit = found.parameters.get("max_false_rate")
     doubtful = log10(limit) - DOUBTFUL if limit else float("nan")
     frames = [json.dumps(frame, separators=(",", ":")) for frame in _frames(path, chosen, doubtful)]
     title = f"{PurePath(path).name}: {len(frames)} of {counted(found.n_frames, 'frame', ',')}"
@@ -97,7 +97,7 @@ def _frames(path: str, chosen: NDArray[np.int64], doubtful: float) -> Iterator[d
 
 
 def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) -> dict[str, Any]:
-    real = np.linalg.norm(frame.spots, axis=1) > PADDING
+    real = is_real(frame.spots)
     wavelength = wavelength_of(frame)
     reason = "" if results.reason is None or not results.reason[0] else FrameReason(int(results.reason[0])).words
     crystals = [
@@ -112,7 +112,7 @@ def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) 
     return {
         "n": number,
         "name": f"{frame.source}//{frame.index}" + (f" {frame.name}" if frame.name else ""),
-        "status": frame.status.name.lower().replace("_", " ") + (f" ({reason})" if reason else ""),
+        "status": frame.status.words + (f" ({reason})" if reason else ""),
         "spots": _rounded(frame.spots[real]),
         "of": frame.crystal[real].tolist(),
         "crystals": crystals,
@@ -122,7 +122,7 @@ def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) 
 
 def _with_image(frame: IndexedFrame, data: str, shape: tuple[int, int]) -> dict[str, Any]:
     assert frame.peaks is not None
-    real = np.linalg.norm(frame.spots, axis=1) > PADDING
+    real = is_real(frame.spots)
     pixels = frame.peaks.pixels[real, :2].round(1)
     return {"image": data, "shape": shape, "pixels": pixels.ravel().tolist()}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from ..diagnose.advice import as_typed
 from ..parameters import PRESETS, Parameters
 
 DEFAULTS = (("every", 1), ("preset", PRESETS[0]), ("keep", "crystals"), ("backend", "auto"))
@@ -31,21 +32,8 @@ def command_line(config: Mapping[str, Any]) -> str:
         is_usual = _same(value, usual[name]) if name in usual else value in (None, False)
         if name == "inputs" or is_usual or (name, value) in DEFAULTS:
             continue
-        words += _words(name, value)
+        words += as_typed(name, value)
     return shlex.join(words)
-
-
-def _words(name: str, value: Any) -> Iterator[str]:
-    """Yield the words of an option as it is typed."""
-    if isinstance(value, bool):
-        yield f"--{name}" if value else f"--no-{name}"
-        return
-    several = value if isinstance(value, list) else [value]
-    if several and all(isinstance(each, float | int) for each in several) and len(several) > 1:
-        yield from (f"--{name}", *(f"{each:g}" for each in several))
-        return
-    for each in several:
-        yield from (f"--{name}", f"{each:g}" if isinstance(each, float) else str(each))
 
 
 def _same(value: Any, usual: Any) -> bool:

@@ -108,7 +108,7 @@ def _statuses(found: RunColumns) -> Picture:
     shown = [status for status in FrameStatus if counts[status] or status <= FrameStatus.TOO_FEW_SPOTS]
     figure = _bars(
         "Outcome of the frames",
-        [status.name.lower().replace("_", " ") for status in shown],
+        [status.words for status in shown],
         counts[shown],
         [INDEXED if status == FrameStatus.INDEXED else FAILED for status in shown],
     )
@@ -164,9 +164,9 @@ def _spots(found: RunColumns) -> Picture:
     edges = count_edges(found.n_spots[usable])
     outside = 0
     for mask, name, colour in ((found.indexed, "indexed", INDEXED), (found.failed, "not indexed", FAILED)):
-        counted = histogram(found.n_spots[mask], edges)
-        _stairs(axes, counted, colour, name)
-        outside += counted.outside
+        binned = histogram(found.n_spots[mask], edges)
+        _stairs(axes, binned, colour, name)
+        outside += binned.outside
     axes.legend()
     axes.set(title="Spots per frame", xlabel="spots on a frame", ylabel="frames")
     return Picture("spots", "spots", figure, "Frames with a crystal and frames without one." + _beyond(outside))
@@ -225,11 +225,11 @@ def _crystals(found: RunColumns) -> Iterator[Picture]:
 
 def _histogram_of(name: str, title: str, label: str, values: NDArray[Any], edges: Array, caption: str) -> Picture:
     figure, axes = new_figure(*SIZE)
-    counted = histogram(values, edges)
-    _stairs(axes, counted, INDEXED)
+    binned = histogram(values, edges)
+    _stairs(axes, binned, INDEXED)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=values.dtype.kind == "i"))
     axes.set(title=title, xlabel=label, ylabel="crystals")
-    return Picture(name, "spots", figure, caption + _beyond(counted.outside))
+    return Picture(name, "spots", figure, caption + _beyond(binned.outside))
 
 
 def _cell(found: RunColumns, row: int) -> Iterator[Picture]:
@@ -240,16 +240,16 @@ def _cell(found: RunColumns, row: int) -> Iterator[Picture]:
     for i, name in enumerate(PARAMETER_NAMES):
         figure, axes = new_figure(*SIZE)
         marks = [given[i]] if learned is None else [given[i], learned[i]]
-        counted = histogram(mine[:, i], central_edges(mine[:, i], marks))
-        _stairs(axes, counted, INDEXED)
+        binned = histogram(mine[:, i], central_edges(mine[:, i], marks))
+        _stairs(axes, binned, INDEXED)
         if learned is not None:
             axes.axvline(learned[i], color=LEARNED, linewidth=1.8, label="learned")
         axes.axvline(given[i], color="black", linestyle="--", linewidth=1.3, label="given")
         axes.legend(loc="upper right", handlelength=1.2)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0)
-        axes.set(xlabel=_SIGNS[i], ylabel="crystals", ylim=(0, counted.counts.max() * 1.3 or 1))
-        yield Picture(f"cell{row}_{name}", f"cell{row}", figure, _beyond(counted.outside).strip())
+        axes.set(xlabel=_SIGNS[i], ylabel="crystals", ylim=(0, binned.counts.max() * 1.3 or 1))
+        yield Picture(f"cell{row}_{name}", f"cell{row}", figure, _beyond(binned.outside).strip())
 
 
 def _poles(pole_figure: PoleFigure, row: int) -> Picture:
@@ -286,9 +286,9 @@ def in_words(pole_figure: PoleFigure) -> str:
     )
 
 
-def _stairs(axes: Axes, counted: Histogram, colour: str, label: str = "") -> None:
-    axes.stairs(counted.counts, counted.edges, fill=True, color=colour, alpha=0.3)
-    axes.stairs(counted.counts, counted.edges, color=colour, linewidth=1.3, label=label or None)
+def _stairs(axes: Axes, binned: Histogram, colour: str, label: str = "") -> None:
+    axes.stairs(binned.counts, binned.edges, fill=True, color=colour, alpha=0.3)
+    axes.stairs(binned.counts, binned.edges, color=colour, linewidth=1.3, label=label or None)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(WHOLE)
 

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..model.basis import is_allowed
 from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
-from ..model.detector.pixels import PADDING, wavelength_of_spots
+from ..model.detector.pixels import is_real, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
@@ -106,11 +106,6 @@ def wavelength_of(frame: IndexedFrame) -> float | None:
     return wavelength_of_spots(frame.spots)
 
 
-def _real(spots: Array) -> Array:
-    """The spots without padding; spots that are not finite have been replaced by padding."""
-    return np.asarray(spots[np.linalg.norm(spots, axis=1) > PADDING])
-
-
 def predict(frame: IndexedFrame, crystal: int, wavelength: float | None) -> Prediction:
     """Predict the reflections of a crystal within the excitation error and resolution of the spots of the frame.
 
@@ -142,7 +137,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
     name = f"  {frame.name}" if frame.name else ""
     seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
     figure.suptitle(
-        f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(len(_real(frame.spots)), 'spot')}; "
+        f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(int(is_real(frame.spots).sum()), 'spot')}; "
         f"{_fate(frame, results)}{seen}",
         x=0.01,
         ha="left",
@@ -154,7 +149,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
 
 def _fate(frame: IndexedFrame, results: Results) -> str:
     """The status of a frame as text, with its reason or the try that indexed it."""
-    status = frame.status.name.lower().replace("_", " ")
+    status = frame.status.words
     if results.rung is not None and results.rung[0]:
         return f"{status} by retry ({Rung(int(results.rung[0])).words})"
     if results.reason is not None and results.reason[0] > FrameReason.TOO_FEW_SPOTS:
@@ -171,7 +166,7 @@ def _draw_spots(axes: Axes, frame: IndexedFrame, results: Results, wavelength: f
         axes.plot(x, y, "o", mfc="none", mec=colour, ms=6.5, mew=0.6, alpha=0.5, label=label)
         x, y, _ = spots[frame.crystal == k].T
         axes.plot(x, y, "o", color=colour, ms=3.6, label=f"indexed, crystal {k}: {len(x)}{_how_well(results, k)}")
-    free = spots[(frame.crystal == NO_CRYSTAL) & (np.linalg.norm(spots, axis=1) > PADDING)]
+    free = spots[(frame.crystal == NO_CRYSTAL) & is_real(spots)]
     axes.plot(free[:, 0], free[:, 1], "x", color="black", ms=5, mew=1.1, label=f"unindexed: {len(free)}")
     limit = 1.08 * float(np.abs(spots[:, :2]).max(initial=0.01))
     _draw_rings(axes, limit)

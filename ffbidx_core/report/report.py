@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import dataclass, field, fields
@@ -167,7 +166,7 @@ def _run(path: str) -> tuple[RunRecord, Mark]:
 
 def _poles(found: RunColumns, row: int) -> list[PoleFigure]:
     cell = found.input_cells[row]
-    tolerance = json.loads(found.header.parameters).get("symmetry_tolerance") or SYMMETRY_TOLERANCE
+    tolerance = found.parameters.get("symmetry_tolerance") or SYMMETRY_TOLERANCE
     return pole_figures(found.cells[found.input_cell == row], cell, symmetry_operators(cell, tolerance))
 
 
@@ -209,8 +208,7 @@ def _remarks(found: RunColumns, poles: dict[int, list[PoleFigure]], n_cells: int
 
 def _chance_remarks(found: RunColumns) -> list[str]:
     """A remark on how many crystals may be due to chance; empty if the run has no such limit."""
-    parameters = json.loads(found.header.parameters)
-    limit, retry = parameters.get("max_false_rate"), parameters.get("retry", False)
+    limit, retry = found.parameters.get("max_false_rate"), found.parameters.get("retry", False)
     if limit is None or not np.isfinite(found.log10_false).any():
         return []
     number = expected_false_in_run(np.bincount(found.status, minlength=len(FrameStatus)), limit, retry)
@@ -264,8 +262,7 @@ def _files(found: RunColumns) -> list[tuple[str, int, float]]:
 
 def _parameters(found: RunColumns) -> list[tuple[str, str, str]]:
     meaning = {field.name: str(field.metadata["help"]) for field in fields(Parameters)}
-    values = json.loads(found.header.parameters)
-    return [(name, _shown(value), meaning.get(name, "")) for name, value in values.items()]
+    return [(name, _shown(value), meaning.get(name, "")) for name, value in found.parameters.items()]
 
 
 def _shown(value: object) -> str:

@@ -66,8 +66,8 @@ def failed_rows(found: RunColumns) -> Rows:
         (
             str(f),
             str(found.n_spots[f]),
-            FrameStatus(int(found.status[f])).name.lower().replace("_", " "),
-            FrameReason(int(found.reason[f])).words if found.reason[f] else "",
+            FrameStatus(found.status[f]).words,
+            FrameReason(found.reason[f]).words if found.reason[f] else "",
         )
         for f in chosen.tolist()
     ]

@@ -84,7 +84,7 @@ def test_limits_that_leave_too_few_spots_are_widened():
             "ffbidx index --config 'run 1.ffbidx.h5' --keep-spots -o 'run 1.next.h5'",
         ),
         ({"reasons": {FrameReason.BAD_SPOTS: 3}}, "ffbidx table 'run 1.ffbidx.h5' --failed"),
-        ({"n_sampled": 9, "tried": NOTHING_TRIED}, "ffbidx diagnose 'run 1.ffbidx.h5'"),
+        ({"n_sampled": 9, "not_tried": NOTHING_TRIED}, "ffbidx diagnose 'run 1.ffbidx.h5'"),
         ({}, "ffbidx convert 'run 1.ffbidx.h5' -o 'run 1.csv'"),
     ],
 )

@@ -84,6 +84,8 @@ def test_the_command_line_asks_for_the_same_run(run_config):
         ("max_drift", (0.04, 2.0)),
         ("beam_shift", (0.5, -1.0)),
         ("retry", True),
+        ("wavelength", 1.30001234),
+        ("distance", 93.0),
     ):
         assert context.params[name] == value
     assert "--learn-cell" not in words
@@ -98,5 +100,5 @@ def run_config(tmp_path, monkeypatch):
     from ffbidx_core.run.request import RunRequest
 
     given = ["a b.h5", "--cell", "79,79,38,90,90,90", "--no-learn-beam", "--max-drift", "4%,2", "--beam-shift", "0.5",
-             "-1", "--retry"]  # fmt: skip
+             "-1", "--retry", "--wavelength", "1.30001234", "--distance", "93"]  # fmt: skip
     return request_of(command.make_context("index", given).params, RunRequest).options(["a b.h5"])

@@ -89,9 +89,14 @@ class FlatDetector:
         return "\n".join(lines) + "\n"
 
 
+def is_real(spots: Array) -> NDArray[np.bool_]:
+    """Whether each of the points (n, 3), 1/angstrom, is a spot and not padding, which also replaces bad spots."""
+    return np.asarray(np.linalg.norm(spots, axis=1) > PADDING)
+
+
 def wavelength_of_spots(spots: Array) -> float | None:
     """The wavelength in angstrom whose Ewald sphere fits spots (n, 3), 1/angstrom; None if no sphere fits them."""
-    q = spots[np.linalg.norm(spots, axis=1) > PADDING]
+    q = spots[is_real(spots)]
     depth = -q[:, 2]
     # On the sphere |q + k z|^2 = k^2, so that |q|^2 = 2 k depth: a line through the origin, whose slope is fitted.
     squared = (q * q).sum(axis=1)

@@ -18,7 +18,16 @@ from .ragged import offsets_of
 from .table import Column
 
 
-class FrameStatus(enum.IntEnum):
+class InWords(enum.IntEnum):
+    """Numbers in results, whose names are also words for messages and tables."""
+
+    @property
+    def words(self) -> str:
+        """The name as words: `not indexed` for NOT_INDEXED."""
+        return self.name.lower().replace("_", " ")
+
+
+class FrameStatus(InWords):
     """Outcome of a frame; the values of `/frame/status`."""
 
     INDEXED = 0

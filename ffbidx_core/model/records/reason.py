@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import enum
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .frame import FrameStatus
+from .frame import FrameStatus, InWords
 
 STANDS_OUT = -1.0
 """log10 of the number expected on a frame of random spots below which a vector or cell stands out: one frame in ten."""
 
 
-class FrameReason(enum.IntEnum):
+class FrameReason(InWords):
     """The reason why a frame has no crystal; the values of `/frame/reason`.
 
     The reason is that of the cell which came closest to a crystal; from NO_VECTOR to DRIFTED the reasons ascend. Of
@@ -62,11 +60,6 @@ class FrameReason(enum.IntEnum):
     BAD_SPOTS = 7
     UNREADABLE = 8
 
-    @property
-    def words(self) -> str:
-        """The reason as words for messages and tables."""
-        return self.name.lower().replace("_", " ")
-
 
 ADVICE = {
     FrameReason.TOO_FEW_SPOTS: (
@@ -111,7 +104,7 @@ def with_status(reason: NDArray[np.uint8], status: NDArray[np.uint8]) -> NDArray
     return reason
 
 
-class Rung(enum.IntEnum):
+class Rung(InWords):
     """The try that indexed a frame; the values of `/frame/rung`.
 
     `retry.LADDER` defines the settings of each further try. FIRST_TRY is also the value of a frame without a crystal.
@@ -121,8 +114,3 @@ class Rung(enum.IntEnum):
     STRONGEST_SPOTS = 1
     LOW_RESOLUTION = 2
     DENSER_SAMPLING = 3
-
-    @property
-    def words(self) -> str:
-        """The rung as words for messages and tables."""
-        return self.name.lower().replace("_", " ")
