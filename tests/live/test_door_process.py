@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
@@ -54,7 +53,7 @@ def serve_one_frame_and_kill_the_sockets(output):
         client.answers(1)
         os.kill(server.door.process_ids[0], signal.SIGKILL)
         # The server notices the end of the connection at once, unless it is told to stop first.
-        time.sleep(0.5)
+        server.thread.join(60)
 
 
 def test_a_server_whose_sockets_died_ends_with_a_message_and_keeps_its_results(tmp_path):

@@ -27,7 +27,7 @@ def test_who_has_a_key_is_answered_and_others_are_not(tmp_path):
         assert not path.endswith("_secret") or stat.S_IMODE(os.stat(path).st_mode) == 0o600
     make_keys(others)
     with serving(keys=keys) as server:
-        with Client(server) as stranger:
+        with Client(server, is_admitted=False) as stranger:
             try_to_send(stranger, message(0))
             assert not stranger.sub.poll(500)
         public, secret = zmq.auth.load_certificate(f"{others}/client.key_secret")
@@ -36,7 +36,7 @@ def test_who_has_a_key_is_answered_and_others_are_not(tmp_path):
         def wrong(socket):
             socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, right
 
-        with Client(server, wrong) as stranger:
+        with Client(server, wrong, is_admitted=False) as stranger:
             try_to_send(stranger, message(1))
             assert not stranger.sub.poll(500)
         with Client(server, functools.partial(use_client_keys, keys=keys)) as client:

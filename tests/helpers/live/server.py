@@ -42,7 +42,7 @@ def serving(**asked):
             errors.append(error)
             ready.set()
 
-    thread = threading.Thread(target=work)
+    server.thread = thread = threading.Thread(target=work)
     thread.start()
     assert ready.wait(120)
     try:
@@ -58,16 +58,21 @@ def serving(**asked):
 class Client:
     """A client that pushes messages, requests answers, and receives published answers."""
 
-    def __init__(self, server, keys=None):
+    def __init__(self, server, keys=None, *, is_admitted=True):
         bound = server.door.bound
         self.context = zmq.Context()
         self.push, self.sub, self.req = (self.context.socket(kind) for kind in (zmq.PUSH, zmq.SUB, zmq.REQ))
         self.sub.setsockopt(zmq.SUBSCRIBE, b"")
+        admitted = self.sub.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
         for socket, name in ((self.push, "bind"), (self.sub, "publish"), (self.req, "reply")):
             if keys is not None:
                 keys(socket)
             socket.connect(bound[name])
-        time.sleep(0.2)
+        if is_admitted:
+            assert admitted.poll(30_000)
+        self.sub.disable_monitor()
+        # A subscription needs a moment to reach the publisher.
+        time.sleep(0.1)
 
     def __enter__(self):
         return self
