@@ -170,7 +170,9 @@ class _Passes:
         if p.polish == "none":
             return refined[:, 0], best.radius, xp.full(spots.n_frames, p.max_dist)
         again = self.backend.judge_cells(spots, refined, best.input_cell[:, None], self.plan, p)
-        better = again.level < best.level
+        # If spots lie in a plane, the method may stretch a cell along its normal until all are near lattice points.
+        off = self.backend.drifted(refined[:, 0], self.limits.given[best.input_cell], self.limits.drift)
+        better = (again.level < best.level) & ~off
         start = xp.where(better[:, None, None], refined[:, 0], best.cells)
         radius = xp.where(better, again.radius, best.radius)
         cells, cutoff = last_fit(self.backend, spots, start, best.input_cell, radius, self.plan, p)

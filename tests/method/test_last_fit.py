@@ -16,6 +16,7 @@ from ffbidx_core.model.strain import strains, symmetric
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
 from ffbidx_core.simulate.judge import Tally
+from tests.bench.claims.runs import electrons
 
 CELL = cell_from_parameters((79.0, 79.0, 38.0, 90.0, 90.0, 90.0))
 BEST = Parameters.preset("best", num_halfsphere_points=8192)
@@ -86,3 +87,12 @@ def test_what_was_learned_is_kept_with_the_run():
     values = learned.as_dict()
     del values["spread"]
     assert Learned.from_dict(values).spread is None
+
+
+def test_a_crystal_of_electron_diffraction_is_not_fitted_from_a_cell_that_the_method_stretched():
+    """With the beam a pixel off, spots of a flat sphere are explained best by a cell stretched along the beam."""
+    beam_off = electrons((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), (1.0, 0.0), n_spots=(20, 40))
+    frames, tally, p = simulate(beam_off, 12, seed=1), Tally(), Parameters.preset("best")
+    tally.add(index_frames(CPU, frames.spots, frames.offsets, SearchPlan.make(CELL[None], p), p), frames)
+    assert tally.frames_right == 12
+    assert tally.false == 0
