@@ -1,12 +1,15 @@
-"""Text tables that lose no digit on a narrow terminal: names are shortened first, then rows are folded."""
+"""Tables in the terminal; long ones lose no digit on a narrow one: names are shortened first, then rows are folded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.table import Table
+
+from ffbidx_core.model.cell import PARAMETER_NAMES
 
 GAP = 2
 """Number of blanks between two columns."""
@@ -67,6 +70,23 @@ def print_columns(console: Console, columns: Sequence[Column]) -> None:
     rows = table_lines(columns, console.width if console.is_terminal else None)
     for text, is_title in rows:
         console.print(text, style="bold" if is_title else None, no_wrap=True, overflow="ignore", crop=False)
+
+
+def print_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
+    """Print facts, each with its name before it; a name may be empty if a fact continues the one above it."""
+    table = Table.grid(padding=(0, GAP))
+    for name, value in facts:
+        table.add_row(name, value)
+    console.print(table)
+
+
+def cell_table(number: int) -> Table:
+    """An empty table of the parameters of an input cell, whose first column has no title."""
+    table = Table(box=None, title=f"Input cell {number}", title_justify="left", pad_edge=False)
+    table.add_column("")
+    for name in PARAMETER_NAMES:
+        table.add_column(name, justify="right")
+    return table
 
 
 def table_lines(columns: Sequence[Column], width: int | None) -> Iterator[tuple[str, bool]]:

@@ -16,13 +16,12 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 
+from ffbidx_cli.columns import cell_table, print_facts
 from ffbidx_cli.next_step import NextStep
 from ffbidx_cli.sentences import print_sentence
 from ffbidx_cli.tables import numbers
 from ffbidx_core.errors import OutputError
-from ffbidx_core.model.cell import PARAMETER_NAMES
 from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
@@ -200,15 +199,9 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
         console.print(f"next: {step.command}", style="bold", soft_wrap=True)
     if step.why:
         print_sentence(console, f"why:  {step.why}")
-    facts = Table.grid(padding=(0, 2))
-    for name, value in _facts(summary):
-        facts.add_row(name, value)
-    console.print(facts)
+    print_facts(console, _facts(summary))
     for number, cell in enumerate(summary.cells[:MOST_CELLS]):
-        table = Table(box=None, title=f"Input cell {number}", title_justify="left", pad_edge=False)
-        table.add_column("")
-        for name in PARAMETER_NAMES:
-            table.add_column(name, justify="right")
+        table = cell_table(number)
         table.add_row("given", *numbers(cell.given, 3))
         if cell.learned is not None:
             table.add_row(f"learned from {cell.learned_from}", *numbers(cell.learned, 3))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.table import Table
 
+from ffbidx_cli.columns import print_facts
 from ffbidx_core.nouns import counted
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
 
@@ -20,28 +20,30 @@ MOST_PROBLEMS = 100
 
 def show_spots(console: Console, report: SpotsReport) -> None:
     """Show the content of spot files."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("format", ", ".join(report.formats))
-    bad = f", {report.bad_frames} of them bad" if report.bad_frames else ""
-    facts.add_row("frames", f"{report.frames}{bad}")
-    left_out = f", {report.left_out} more left out (padding, duplicates)" if report.left_out else ""
-    facts.add_row("spots", f"{report.spots}{left_out}")
-    if report.off_panels:
-        share = report.off_panels / (report.off_panels + report.spots)
-        facts.add_row("on no panel", f"{report.off_panels} peaks ({share:.1%}): they are left out")
-    if report.spots_per_frame:
-        facts.add_row("spots a frame", "{0} to {2}, median {1}".format(*report.spots_per_frame))
-    if report.resolution:
-        facts.add_row("resolution", "{:.2f} to {:.2f} A".format(*report.resolution))
-    facts.add_row("geometry", _geometry(report))
-    for cell in report.cells:
-        facts.add_row("own cell", _cell(cell))
-    console.print(facts)
+    print_facts(console, _facts_of_spots(report))
     _bars(console, "frames by their number of spots", report.histogram)
     for problem in report.problems[:MOST_PROBLEMS]:
         console.print(f"note: {problem}", soft_wrap=True)
     if more := len(report.problems[MOST_PROBLEMS:]):
         console.print(f"note: {counted(more, 'further problem')}; --json lists all")
+
+
+def _facts_of_spots(report: SpotsReport) -> Iterator[tuple[str, str]]:
+    yield "format", ", ".join(report.formats)
+    bad = f", {report.bad_frames} of them bad" if report.bad_frames else ""
+    yield "frames", f"{report.frames}{bad}"
+    left_out = f", {report.left_out} more left out (padding, duplicates)" if report.left_out else ""
+    yield "spots", f"{report.spots}{left_out}"
+    if report.off_panels:
+        share = report.off_panels / (report.off_panels + report.spots)
+        yield "on no panel", f"{report.off_panels} peaks ({share:.1%}): they are left out"
+    if report.spots_per_frame:
+        yield "spots a frame", "{0} to {2}, median {1}".format(*report.spots_per_frame)
+    if report.resolution:
+        yield "resolution", "{:.2f} to {:.2f} A".format(*report.resolution)
+    yield "geometry", _geometry(report)
+    for cell in report.cells:
+        yield "own cell", _cell(cell)
 
 
 def _geometry(report: SpotsReport) -> str:
@@ -56,30 +58,32 @@ def _geometry(report: SpotsReport) -> str:
 
 def show_results(console: Console, report: ResultsReport) -> None:
     """Show the content of a results file."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("format", "results of ffbidx" + ("" if report.complete else ", stopped before the end"))
+    print_facts(console, _facts_of_results(report))
+    _bars(console, "crystals by their number of indexed spots", report.histogram)
+    for problem in report.problems:
+        console.print(f"note: {problem}", soft_wrap=True)
+
+
+def _facts_of_results(report: ResultsReport) -> Iterator[tuple[str, str]]:
+    yield "format", "results of ffbidx" + ("" if report.complete else ", stopped before the end")
     indexed = report.status["indexed"]
-    facts.add_row("frames", f"{report.frames}, {indexed} indexed ({indexed / max(report.frames, 1):.1%})")
+    yield "frames", f"{report.frames}, {indexed} indexed ({indexed / max(report.frames, 1):.1%})"
     others = {name: n for name, n in report.status.items() if n and name != "indexed"}
     if others:
-        facts.add_row("", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items()))
-    facts.add_row("crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame))
+        yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
+    yield "crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame)
     for number, cell in enumerate(report.cells):
         for name in ("given", "learned", "median"):
             if cell[name] is not None:
                 lattice = f", {cell['lattice']}" if name == "given" and cell["lattice"] else ""
                 what = f"median of {cell['crystals']}" if name == "median" else name
-                facts.add_row(f"cell {number}, {what}{lattice}", _cell(cell[name]))
+                yield f"cell {number}, {what}{lattice}", _cell(cell[name])
     if report.panels:
-        facts.add_row("geometry", f"{counted(report.panels, 'panel')}")
-    facts.add_row("spots", "kept here" if report.keeps_spots else "in the inputs of the run")
+        yield "geometry", f"{counted(report.panels, 'panel')}"
+    yield "spots", "kept here" if report.keeps_spots else "in the inputs of the run"
     if report.half_pixel_shift:
-        facts.add_row("half a pixel", "added" if report.half_pixel_shift == "yes" else "not added")
-    facts.add_row("made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})")
-    console.print(facts)
-    _bars(console, "crystals by their number of indexed spots", report.histogram)
-    for problem in report.problems:
-        console.print(f"note: {problem}", soft_wrap=True)
+        yield "half a pixel", "added" if report.half_pixel_shift == "yes" else "not added"
+    yield "made by", f"ffbidx {report.ffbidx_version}, {report.method}, {report.backend} ({report.device})"
 
 
 def _cell(parameters: Sequence[float]) -> str:

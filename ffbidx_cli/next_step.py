@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from ffbidx_core.model.records.reason import ADVICE, FrameReason
 from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Remedy, Summary
+from ffbidx_core.write.formats.names import is_hdf5
 
-RESULTS_SUFFIXES = (".h5", ".hdf5")
 WAVELENGTH = "--wavelength"
 FEW_INDEXED = 0.5
 """Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
@@ -59,7 +59,7 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
 
 
 def _is_results(path: str) -> bool:
-    return path.lower().endswith(RESULTS_SUFFIXES) and os.path.exists(path)
+    return is_hdf5(path) and os.path.exists(path)
 
 
 def _of_wavelength(arguments: Sequence[str], remedy: Remedy) -> Remedy:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
+from ffbidx_cli.columns import cell_table, print_facts
 from ffbidx_cli.console import data_console
 from ffbidx_cli.sentences import print_sentence
+from ffbidx_cli.tables import numbers
 
 if TYPE_CHECKING:
     from ffbidx_core.report.report import Report
@@ -21,23 +21,15 @@ def stem_of(results: str) -> str:
 
 def show_report(report: Report) -> None:
     """Print the next step, then the facts, cells and remarks of a report."""
-    from ffbidx_core.model.cell import PARAMETER_NAMES
-
     console = data_console()
     step = [sentence for sentence in report.diagnosis[:1] if sentence.startswith("Next: ")]
     for sentence in step:
         print_sentence(console, sentence)
-    facts = Table.grid(padding=(0, 2))
-    for name, value in report.facts:
-        facts.add_row(name, value)
-    console.print(facts)
+    print_facts(console, report.facts)
     for row, lines in report.cells.items():
-        table = Table(box=None, title=f"Input cell {row}", title_justify="left", pad_edge=False)
-        table.add_column("")
-        for name in PARAMETER_NAMES:
-            table.add_column(name, justify="right")
+        table = cell_table(row)
         for line in lines:
-            table.add_row(line.what, *(f"{value:.3f}" for value in line.values))
+            table.add_row(line.what, *numbers(line.values, 3))
         console.print(table)
     for sentence in [*report.remarks, *report.diagnosis[len(step) :]]:
         print_sentence(console, sentence)

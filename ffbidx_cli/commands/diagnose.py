@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -21,7 +22,7 @@ from ffbidx_cli import options as shared
 )
 @shared.where_options
 @shared.debug_option
-def command(results: str, as_json: bool, tries: bool, backend: str, device: str | None, threads: int | None) -> None:
+def command(results: str, as_json: bool, tries: bool, **where: Any) -> None:
     """Say what is wrong with a run: beam centre, detector distance, cell, settings, and the option that corrects it.
 
     The spots of up to 2000 frames are taken from the results if these keep them (--keep-spots), and otherwise read
@@ -42,7 +43,7 @@ def command(results: str, as_json: bool, tries: bool, backend: str, device: str 
 
     with (
         working("reading the results, and indexing a sample again"),
-        closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices,
+        closing(open_devices(**where)) if tries else nullcontext() as devices,
     ):
         diagnosis = make_diagnosis(results, devices)
     diagnosis.path = shared.as_typed(results)

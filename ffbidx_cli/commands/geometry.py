@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ffbidx_cli import options as shared
+
+if TYPE_CHECKING:
+    from ffbidx_core.panels.of_run import RefinedRun
 
 
 @click.command("geometry")
@@ -55,9 +59,7 @@ def command(
     png: str | None,
     as_json: bool,
     overwrite: bool,
-    backend: str,
-    device: str | None,
-    threads: int | None,
+    **where: Any,
 ) -> int:
     """Refine the positions of detector panels with the crystals of a run, and write the geometry file.
 
@@ -71,7 +73,7 @@ def command(
 
     from ffbidx_core.errors import UsageError
     from ffbidx_core.read.files.content import check_is_there
-    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write import check_output
 
     check_is_there(results)
     outputs = [path for path in (output, millepede, png) if path is not None]
@@ -89,28 +91,15 @@ def command(
     from ffbidx_core.errors import NothingProcessed
     from ffbidx_core.panels.of_run import refine_results
     from ffbidx_core.panels.words import as_dict, rows_of, sentences
-    from ffbidx_core.write.formats.refined import check_suffix, refined_text
 
     with (
         working("reading the results, and indexing frames again"),
-        closing(open_devices(backend, device, threads)) if tries else nullcontext() as devices,
+        closing(open_devices(**where)) if tries else nullcontext() as devices,
     ):
         found = refine_results(results, devices, geometry, level=level)
     refined, names = found.refined, found.names
-    if refined.fit is not None and output is not None:
-        check_suffix(output, found.target)
-        text = refined_text(found.target, refined.panels, found.distance)
-        write_file(output, text.encode("utf-8", "surrogateescape"), overwrite)
-    if refined.fit is not None and millepede is not None:
-        from ffbidx_core.panels.for_millepede import measurements
-        from ffbidx_core.write.formats.mille import mille
-
-        write_file(millepede, b"".join(mille(measurements(refined))), overwrite)
-    if refined.fit is not None and png is not None:
-        from ffbidx_core.report.panel_picture import panel_picture
-        from ffbidx_core.report.style import image_bytes
-
-        write_file(png, image_bytes(panel_picture(refined).figure, "png"), overwrite)
+    if refined.fit is not None:
+        _write_outputs(found, output, millepede, png, overwrite)
     if as_json:
         click.echo(json.dumps(as_dict(refined, names)))
     else:
@@ -132,3 +121,27 @@ def command(
         again = ("ffbidx", "index", "--config", results, "-g", output, "-o", better)
         click.echo(f"next: {shlex.join(again)}", err=True)
     return 0
+
+
+def _write_outputs(
+    found: RefinedRun, output: str | None, millepede: str | None, png: str | None, overwrite: bool
+) -> None:
+    from ffbidx_core.write import write_file
+
+    refined = found.refined
+    if output is not None:
+        from ffbidx_core.write.formats.refined import check_suffix, refined_text
+
+        check_suffix(output, found.target)
+        text = refined_text(found.target, refined.panels, found.distance)
+        write_file(output, text.encode("utf-8", "surrogateescape"), overwrite)
+    if millepede is not None:
+        from ffbidx_core.panels.for_millepede import measurements
+        from ffbidx_core.write.formats.mille import mille
+
+        write_file(millepede, b"".join(mille(measurements(refined))), overwrite)
+    if png is not None:
+        from ffbidx_core.report.panel_picture import panel_picture
+        from ffbidx_core.report.style import image_bytes
+
+        write_file(png, image_bytes(panel_picture(refined).figure, "png"), overwrite)

@@ -24,9 +24,10 @@ def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bo
     """
     from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError
+    from ffbidx_core.write.formats.names import is_hdf5
     from ffbidx_core.write.merge import merge
 
-    if not output.lower().endswith((".h5", ".hdf5")):
+    if not is_hdf5(output):
         raise UsageError(f"-o {output}: results are joined to .h5 or .hdf5; `ffbidx convert` makes the rest of that")
     with working("joining the results"):
         ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,9 +34,7 @@ def command(
     folder: str | None,
     diagnose: bool,
     overwrite: bool,
-    backend: str,
-    device: str | None,
-    threads: int | None,
+    **where: Any,
 ) -> None:
     """Report on a run in pictures and words, as one HTML file that needs no network, and briefly in the terminal."""
     from contextlib import closing, nullcontext
@@ -59,7 +57,7 @@ def command(
 
     with (
         working("reading the results, indexing a sample again, drawing"),
-        closing(open_devices(backend, device, threads)) if diagnose else nullcontext() as devices,
+        closing(open_devices(**where)) if diagnose else nullcontext() as devices,
     ):
         report = make_report(results, devices, diagnose=diagnose)
         typed = as_typed(results)

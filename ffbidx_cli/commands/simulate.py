@@ -102,8 +102,9 @@ def command(
     from ffbidx_core.errors import UsageError
     from ffbidx_core.simulate import simulate, write_frames
     from ffbidx_core.write.check import check_output
+    from ffbidx_core.write.formats.names import is_hdf5
 
-    if not output.lower().endswith((".h5", ".hdf5")):
+    if not is_hdf5(output):
         raise UsageError(f"-o {output}: simulated frames are written as .h5 or .hdf5")
     if all_spots:
         settings["n_spots"] = None

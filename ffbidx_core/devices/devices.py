@@ -116,7 +116,7 @@ def why_on_cpu(name: str) -> str:
     return reason and f"computing on the CPU: {reason}"
 
 
-def open_devices(name: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
+def open_devices(backend: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
     """Open the devices that `--backend` and `--device` select.
 
     Parameters
@@ -131,12 +131,12 @@ def open_devices(name: str = "auto", device: str | int | None = None, threads: i
     ParameterError
         If `device` names no device, or the backend has no choice of devices.
     """
-    if name == "auto" and device is None and why_no_cuda():
+    if backend == "auto" and device is None and why_no_cuda():
         # The variable selects among GPUs, but does not require that there is one.
-        name = "cpu"
-    numbers = [] if name in ("cpu", "reference") else device_numbers(device)
+        backend = "cpu"
+    numbers = [] if backend in ("cpu", "reference") else device_numbers(device)
     if len(numbers) > 1:
         from .workers import DeviceWorkers
 
         return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers])
-    return OneDevice(get_backend(name, numbers[0] if numbers else device, threads))
+    return OneDevice(get_backend(backend, numbers[0] if numbers else device, threads))

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..ranges import SHORTEST, asked, at_least, check_ranges
 from ..run.request import RunRequest, is_auto
 from ..run.sections import Experiment, Method, Where
-from ..write.formats.names import PARTS_SUFFIX
+from ..write.formats.names import PARTS_SUFFIX, is_hdf5
 
 if TYPE_CHECKING:
     from ..model.detector.panels import GivenGeometry
@@ -141,7 +141,7 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
             raise UsageError("--resume goes on with a run, and --overwrite starts again: leave one of them out")
         if self.output is None and (self.overwrite or self.resume):
             raise UsageError("--overwrite and --resume go with a results file: name one with -o FILE.h5")
-        if self.output is not None and not self.output.lower().endswith((".h5", ".hdf5")):
+        if self.output is not None and not is_hdf5(self.output):
             raise UsageError(
                 f"-o {self.output}: results of a live run are written as .h5; `ffbidx convert` makes others"
             )

@@ -31,6 +31,7 @@ SUFFIXES = {
     ".refl": "refl",
     ".geom": "geom",
 }
+HDF5_SUFFIXES = tuple(suffix for suffix, wanted in SUFFIXES.items() if wanted == RESULTS_FILE)
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 WITH_PIXELS = ("stream", "expt", "refl", "geom")
 """Formats that need the positions of the spots on the detector."""
@@ -49,6 +50,11 @@ def files_of(path: str, wanted: str) -> list[str]:
         Its format, one of `FORMATS`.
     """
     return [path] if wanted in _HOLD_THE_RECORD else [path + RECORD_SUFFIX, path]
+
+
+def is_hdf5(path: str) -> bool:
+    """Whether the suffix of an output asks for an HDF5 file."""
+    return path.lower().endswith(HDF5_SUFFIXES)
 
 
 def format_of(path: str, given: str | None = None) -> str:
