@@ -10,7 +10,7 @@ import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from ..errors import OutputError
 
@@ -181,8 +181,8 @@ def copy_file(source: str, target: str) -> None:
 
     Raises
     ------
+    OutputError
         If this fails, with the system's reason.
-        With the system's reason.
     """
     try:
         try:
@@ -191,9 +191,14 @@ def copy_file(source: str, target: str) -> None:
             if error.errno not in _NO_LINKS:
                 raise
             with open(source, "rb") as file:
-                _write(target, iter(lambda: file.read(2**20), b""))
+                _write(target, pieces_of(file))
     except OSError as error:
         raise failed(target, error) from None
+
+
+def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the rest of an open file, some bytes at a time."""
+    yield from iter(lambda: file.read(2**20), b"")
 
 
 def remove_file(path: str) -> None:

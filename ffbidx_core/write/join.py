@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import h5py
 import numpy as np
 
-from ..errors import InputError, OutputError
+from ..errors import FfbidxError, InputError, OutputError
 from ..model.records.results import Results
 from ..read.results import results_in_pieces
 from .atomic import publish_file, write_file
@@ -179,14 +179,20 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
 def _child(temporary: str) -> int:
     """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
+    with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
+        join(file, _parts(stream), lambda: _ending(stream, temporary))
+    return 0
+
+
+@contextlib.contextmanager
+def errors_in_a_line() -> Iterator[None]:
+    """A context in which an error ends a child process with a line on standard error, for its parent."""
     try:
-        with h5py.File(temporary, "w", libver="earliest") as file:
-            join(file, _parts(stream), lambda: _ending(stream, temporary))
-    except (OSError, RuntimeError, InputError) as error:
+        yield
+    except (OSError, RuntimeError, FfbidxError) as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
         # A normal exit would make HDF5 write its buffers again.
         os._exit(1)
-    return 0
 
 
 def _parts(stream: io.TextIOWrapper) -> Iterator[str]:

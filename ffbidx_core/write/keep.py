@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FfbidxError, OutputError, UsageError
+from ..errors import OutputError, UsageError
 from ..model.crystal import NO_CRYSTAL
 from ..model.detector.panels import Geometry
 from ..model.detector.peaks import DetectorPeaks
@@ -29,7 +29,9 @@ from ..read.formats.hdf5.kept import GROUP
 from ..read.indexed_frames import geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from ..read.run_inputs import RunInputs
-from .atomic import publish_file, write_file
+from .atomic import pieces_of, publish_file, write_file
+from .formats.spots import append_rows, rows_dataset
+from .join import errors_in_a_line
 
 COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "xyz": ("f4", (3,), "1/angstrom"),
@@ -39,7 +41,6 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "intensity": ("f8", (), ""),
 }
 """Datasets with a row for each spot: their type, further dimensions, and unit."""
-_ROWS_PER_CHUNK = 2**14
 
 
 def keep_spots(path: str) -> None:
@@ -74,7 +75,7 @@ def keep_spots(path: str) -> None:
 
 def _pieces(path: str) -> Iterator[bytes]:
     with open(path, "rb") as file:
-        yield from iter(lambda: file.read(2**20), b"")
+        yield from pieces_of(file)
 
 
 _PROGRAM = "import sys; from ffbidx_core.write.keep import child; sys.exit(child(*sys.argv[1:]))"
@@ -82,13 +83,8 @@ _PROGRAM = "import sys; from ffbidx_core.write.keep import child; sys.exit(child
 
 def child(temporary: str, path: str) -> int:
     """Add spots to a copy of a results file; this is the program of the child of `keep_spots`."""
-    try:
-        with h5py.File(temporary, "r+") as file:
-            _add(file, path)
-    except (OSError, RuntimeError, FfbidxError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr, flush=True)
-        # A normal exit would make HDF5 write its buffers again.
-        os._exit(1)
+    with errors_in_a_line(), h5py.File(temporary, "r+") as file:
+        _add(file, path)
     return 0
 
 
@@ -99,18 +95,7 @@ def _add(file: h5py.File, path: str) -> None:
         del file[GROUP]
     group = file.create_group(GROUP)
     for name, (kind, tail, units) in COLUMNS.items():
-        dataset = group.create_dataset(
-            name,
-            (0, *tail),
-            kind,
-            maxshape=(None, *tail),
-            chunks=(_ROWS_PER_CHUNK, *tail),
-            compression="gzip",
-            shuffle=True,
-            fletcher32=True,
-        )
-        if units:
-            dataset.attrs["units"] = units
+        rows_dataset(group, name, kind, tail, units)
     of_frames = _OfFrames()
     n_crystals = 0
     for results in results_in_pieces(path):
@@ -191,8 +176,6 @@ def _add_piece(group: h5py.Group, results: Results, inputs: RunInputs, of_frames
         intensity = None if peaks is None else peaks.intensity
         parts["intensity"].append(np.zeros(n) if intensity is None else intensity)
     for name, arrays in parts.items():
-        dataset, n = group[name], sum(len(values) for values in arrays)
-        if n:
-            dataset.resize(len(dataset) + n, axis=0)
-            dataset[-n:] = np.concatenate(arrays)
+        if arrays:
+            append_rows(group[name], np.concatenate(arrays))
     return n_crystals + len(results.crystals)

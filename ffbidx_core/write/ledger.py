@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..model.records.run import InputIdentity
-from .atomic import append, remove_file, write_file
+from .atomic import append, pieces_of, remove_file, write_file
 
 DAMAGED = "is damaged, its checksum is wrong"
 
@@ -115,6 +115,6 @@ def checksum_of(path: str) -> int:
     """The CRC-32 of a file, which the ledger keeps for each saved part."""
     value = 0
     with open(path, "rb") as file:
-        while piece := file.read(2**20):
+        for piece in pieces_of(file):
             value = zlib.crc32(piece, value)
     return value

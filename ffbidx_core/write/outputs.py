@@ -23,13 +23,9 @@ from .record import COMMENT, as_toml
 Writer = Callable[[Iterable[Results], RunInputs], Iterator[bytes]]
 
 
-def _table(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
-    return table_pieces(pieces)
-
-
 WRITERS: dict[str, Writer] = {
-    TABLE: _table,
-    "csv": csv_pieces,
+    TABLE: lambda pieces, inputs: table_pieces(pieces),
+    "csv": lambda pieces, inputs: csv_pieces(pieces),
     "parquet": parquet_pieces,
     "stream": stream_pieces,
     "sol": sol_pieces,

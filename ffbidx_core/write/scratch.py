@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from .atomic import write_all
+from .atomic import pieces_of, write_all
 
 
 @contextlib.contextmanager
@@ -38,4 +38,4 @@ class Scratch:
     def pieces(self) -> Iterator[bytes]:
         """Yield all bytes, some at a time."""
         self._file.seek(0)
-        yield from iter(lambda: self._file.read(2**20), b"")
+        yield from pieces_of(self._file)

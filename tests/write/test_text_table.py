@@ -37,7 +37,7 @@ def test_the_header_names_the_columns_of_the_contract_and_then_the_others() -> N
 
 def test_text_table_csv_and_parquet_have_the_same_columns_and_values() -> None:
     results = results_of(block_of([(3, 2), (2, 0), (1, 1)]), block_of([(4, 3)], "b c.txt", seed=1))
-    rows = list(csv.reader(io.StringIO(b"".join(csv_pieces([results], RunInputs())).decode())))
+    rows = list(csv.reader(io.StringIO(b"".join(csv_pieces([results])).decode())))
     header, *lines = lines_of(results)
     assert [["# source", *rows[0][1:]], *rows[1:]] == [header, *lines]
     parquet = pyarrow.parquet.read_table(io.BytesIO(b"".join(parquet_pieces([results], RunInputs()))))

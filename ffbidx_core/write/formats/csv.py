@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...model.records.results import Results
-from ...read.run_inputs import RunInputs
 from .columns import crystal_records
 
 
-def csv_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]:
+def csv_pieces(pieces: Iterable[Results]) -> Iterator[bytes]:
     """Yield results as CSV (RFC 4180): a line with the names of the columns, then a line for each crystal."""
     return csv_of(crystal_records(results) for results in pieces)
 

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Iterator
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ...errors import InputError
 from ...model.basis import ConventionalCells
 from ...model.detector.panels import Geometry
 from ...read.frames import RawFrames
+from ..results import as_texts
 
 _TEXT = h5py.string_dtype("utf-8")
 _ROWS_PER_CHUNK = 2**14
+_UNITS = {"spots": "1/angstrom", "wavelength": "angstrom", "distance": "mm", "shift": "mm"}
 
 
 class SpotsWriter:
@@ -50,7 +52,7 @@ class SpotsWriter:
             self._file.attrs["geometry"] = geometry.text
             if half_pixel_shift is not None:
                 self._file.attrs["half_pixel_shift"] = half_pixel_shift
-        self._dataset("spots", np.zeros((0, 3), np.float32)).attrs["units"] = "1/angstrom"
+        self._append("spots", np.zeros((0, 3), np.float32))
 
     def add(self, frames: Iterable[RawFrames]) -> None:
         """Append frames as read from their files.
@@ -100,32 +102,13 @@ class SpotsWriter:
 
     def _append(self, name: str, values: NDArray[np.generic]) -> None:
         if name not in self._file:
-            units = {"wavelength": "angstrom", "distance": "mm", "shift": "mm"}
-            dataset = self._dataset(name, values[:0])
-            if name in units:
-                dataset.attrs["units"] = units[name]
-        dataset = self._file[name]
-        n = len(dataset)
-        dataset.resize(n + len(values), axis=0)
-        dataset[n:] = values
-
-    def _dataset(self, name: str, like: NDArray[np.generic]) -> h5py.Dataset:
-        shape = like.shape[1:]
-        return self._file.create_dataset(
-            name,
-            like.shape,
-            like.dtype,
-            maxshape=(None, *shape),
-            chunks=(_ROWS_PER_CHUNK, *shape),
-            compression="gzip",
-            shuffle=True,
-            fletcher32=True,
-        )
+            rows_dataset(self._file, name, values.dtype, values.shape[1:], _UNITS.get(name, ""))
+        append_rows(self._file[name], values)
 
     def pieces(self) -> Iterator[bytes]:
         """The bytes of the file; no frames can be added after this."""
         self._file["offsets"] = np.concatenate(self._offsets)
-        self._file.create_dataset("frame_id", data=np.array(self._names, dtype=object), dtype=_TEXT)
+        self._file.create_dataset("frame_id", data=as_texts(self._names), dtype=_TEXT)
         if self._cells is not None:
             self._file["cells"] = self._cells
             self._file["cells"].attrs["units"] = "angstrom"
@@ -133,7 +116,32 @@ class SpotsWriter:
         yield self._image.getvalue()
 
 
+def rows_dataset(
+    group: h5py.Group, name: str, dtype: DTypeLike, tail: tuple[int, ...] = (), units: str = ""
+) -> h5py.Dataset:
+    """Create an empty dataset of rows of the shape `tail`, for `append_rows`, compressed and with checksums."""
+    dataset = group.create_dataset(
+        name,
+        (0, *tail),
+        dtype,
+        maxshape=(None, *tail),
+        chunks=(_ROWS_PER_CHUNK, *tail),
+        compression="gzip",
+        shuffle=True,
+        fletcher32=True,
+    )
+    if units:
+        dataset.attrs["units"] = units
+    return dataset
+
+
+def append_rows(dataset: h5py.Dataset, rows: NDArray[np.generic]) -> None:
+    """Append rows to a dataset."""
+    n = len(dataset)
+    dataset.resize(n + len(rows), axis=0)
+    dataset[n:] = rows
+
+
 def _names(raw: RawFrames) -> list[str]:
     """The name of each frame, or its file and number, by which programs find its image."""
-    names = (name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True))
-    return [name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") for name in names]
+    return [name or f"{raw.source} //{index}" for name, index in zip(raw.ids, raw.indices.tolist(), strict=True)]

@@ -110,19 +110,14 @@ class PartsFolder:
     def take_up(self, ledger: Ledger) -> tuple[Mark, list[Learned] | None, list[str]]:
         """Resume a ledger as far as its saved parts are undamaged; returns progress, learned cells, and notes."""
         self._noted = NotedInputs.of_lines(ledger.lines[1:])
-        mark, groups = Mark(), None
-        whole, notes = ledger.lines[0]["inputs"] + 1, []
-        for line in ledger.lines[whole:]:
+        lines, notes = ledger.lines, []
+        for number, line in enumerate(lines):
             if PART in line and (problem := self._damage_of(line)):
+                lines = lines[:number]
                 notes.append(f"{problem}; the frames from there on are computed again")
                 break
-            if PART in line:
-                mark.extend(Mark.from_dict(line["mark"]))
-            elif "learned" in line:
-                groups = [Learned.from_dict(values) for values in line["learned"]]
-            whole += 1
-        self._ledger = Ledger.begin(ledger.path, ledger.lines[:whole]) if notes else ledger
-        return mark, groups, notes
+        self._ledger = Ledger.begin(ledger.path, lines) if notes else ledger
+        return *progress_of(lines), notes
 
     def begin(self, record: RunRecord, groups: list[Learned] | None) -> None:
         """Begin the ledger, unless it has been begun, with the record of the run and its learned cells so far."""
@@ -221,6 +216,17 @@ def save_part(folder: str, image: bytes) -> str:
     path = os.path.join(folder, f"task-{secrets.token_hex(8)}.h5")
     write_file(path, image, overwrite=False)
     return path
+
+
+def progress_of(lines: Iterable[dict[str, Any]]) -> tuple[Mark, list[Learned] | None]:
+    """The progress of a run and its learned cells (None: nothing yet), from the lines of its ledger."""
+    mark, groups = Mark(), None
+    for line in lines:
+        if PART in line:
+            mark.extend(Mark.from_dict(line["mark"]))
+        elif "learned" in line:
+            groups = [Learned.from_dict(values) for values in line["learned"]]
+    return mark, groups
 
 
 def _line_of(groups: list[Learned]) -> dict[str, Any]:

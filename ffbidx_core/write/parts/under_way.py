@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ...model.records.run import Learned, Mark, RunRecord
+from ...model.records.run import RunRecord
 from ...read.results import read_header
 from ..ending import Ending
 from ..formats.names import LEDGER, PARTS_SUFFIX
 from ..join import write_joined
 from ..ledger import Ledger, NotedInputs
-from .folder import PART
+from .folder import PART, progress_of
 
 
 def join_so_far(results: str, to: str) -> int:
@@ -48,11 +48,5 @@ def join_so_far(results: str, to: str) -> int:
 
 def _ending(lines: list[dict[str, Any]], last: str) -> Ending:
     """The contents of the joined file other than the results, from the lines of the ledger and the last part."""
-    mark, learned = Mark(), None
-    for line in lines:
-        if PART in line:
-            mark.extend(Mark.from_dict(line["mark"]))
-        elif "learned" in line:
-            learned = [Learned.from_dict(values) for values in line["learned"]]
     record = RunRecord(lines[0]["settings"], tuple(NotedInputs.of_lines(lines[1:]).inputs))
-    return Ending(read_header(last)[0], False, record, mark, learned)
+    return Ending(read_header(last)[0], False, record, *progress_of(lines))
