@@ -99,7 +99,7 @@ class SearchPlan:
     @cached_property
     def radii(self) -> Array:
         """Radii of acceptance (M, T) that are tried for cells of each input cell, ascending, 1/angstrom."""
-        return np.asarray(chance.radii(self.shortest_reciprocal))
+        return chance.radii(self.shortest_reciprocal)
 
     @cached_property
     def largest_cutoffs(self) -> Array:

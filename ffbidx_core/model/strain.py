@@ -24,21 +24,15 @@ for _number, (_i, _j) in enumerate(COMPONENTS):
     MATRICES[_number, _i, _j] = MATRICES[_number, _j, _i] = 1
 
 
-def strains(cells: XpArray, references: XpArray, xp: ModuleType = np) -> XpArray:
+def strains(cells: Array, references: Array) -> Array:
     """Strains (n, 3, 3), dimensionless, of oriented cells (n, 3, 3) relative to references (3, 3) or (n, 3, 3)."""
-    return _decomposed(cells, references, xp)[0]
+    return strains_and_rotations(cells, references)[0]
 
 
 def strains_and_rotations(cells: Array, references: Array) -> tuple[Array, Array]:
-    """Strains and rotations, both (n, 3, 3), of oriented cells (n, 3, 3) relative to references."""
-    strain, rotation = _decomposed(cells, references, np)
-    return np.asarray(strain), np.asarray(rotation)
-
-
-def _decomposed(cells: XpArray, references: XpArray, xp: ModuleType) -> tuple[XpArray, XpArray]:
-    """Strains and rotations (n, 3, 3) of oriented cells, by polar decomposition."""
-    u, s, vt = xp.linalg.svd(xp.linalg.inv(references) @ cells)
-    return (u * s[..., None, :]) @ xp.swapaxes(u, -1, -2) - xp.eye(3), u @ vt
+    """Strains and rotations, both (n, 3, 3), of oriented cells relative to references, by polar decomposition."""
+    u, s, vt = np.linalg.svd(np.linalg.inv(references) @ cells)
+    return np.asarray((u * s[..., None, :]) @ np.swapaxes(u, -1, -2) - np.eye(3)), np.asarray(u @ vt)
 
 
 def symmetric(strain: XpArray, cell: XpArray, operators: XpArray, xp: ModuleType = np) -> XpArray:

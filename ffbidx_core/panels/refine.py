@@ -101,7 +101,6 @@ def refine(
     gathered: Gathered,
     trials: PanelTrials | None,
     *,
-    rounds: int = MOST_ROUNDS,
     level: str = PANEL,
     as_whole: bool = True,
 ) -> Refinement:
@@ -115,8 +114,6 @@ def refine(
         The frames; their crystals, if there are any, are used in the first round.
     trials
         Trials that index the frames; None: there is one round, with the existing crystals.
-    rounds
-        Largest number of rounds.
     level
         The smallest parts of the detector that move by themselves, see `ffbidx_core.panels.levels.tree_of`.
     as_whole
@@ -127,11 +124,11 @@ def refine(
     UsageError
         If the detector has no such level.
     """
-    refined = _at_level(gathered, trials, rounds, level)
+    refined = _at_level(gathered, trials, level)
     gain = refined.gain
     if not as_whole or level != PANEL or refined.fit is not None or gain is None or gain.is_sure:
         return refined
-    whole = _at_level(gathered, trials, rounds, DETECTOR, refined)
+    whole = _at_level(gathered, trials, DETECTOR, refined)
     if whole.fit is not None:
         whole.agree = True
         return whole
@@ -141,7 +138,7 @@ def refine(
 
 
 def _at_level(
-    gathered: Gathered, trials: PanelTrials | None, rounds: int, level: str, known: Refinement | None = None
+    gathered: Gathered, trials: PanelTrials | None, level: str, known: Refinement | None = None
 ) -> Refinement:
     """Refine at one level; `known` is a refinement at another level, whose crystals are used if it moved no beam."""
     before, peaks = gathered.panels, gathered.peaks
@@ -156,7 +153,7 @@ def _at_level(
         else:
             refined.peaks, refined.first = trials.to_teach(peaks, refined.at_first)
         refined.first_peaks, refined.last = refined.peaks, refined.first
-    for _ in range(rounds if trials is not None else 1):
+    for _ in range(MOST_ROUNDS if trials is not None else 1):
         if not _one_round(refined, trials):
             break
     if refined.rounds > 1:

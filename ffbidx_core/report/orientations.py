@@ -60,9 +60,7 @@ class PoleFigure:
         return float(self.density.max())
 
 
-def pole_figures(
-    cells: Array, input_cell: ConventionalCells, operators: NDArray[np.int64], seed: int = 0
-) -> list[PoleFigure]:
+def pole_figures(cells: Array, input_cell: ConventionalCells, operators: NDArray[np.int64]) -> list[PoleFigure]:
     """The pole figures of the axes of a cell that differ by symmetry; none for very few crystals.
 
     Parameters
@@ -77,7 +75,7 @@ def pole_figures(
     if len(cells) < FEWEST_CRYSTALS:
         return []
     cells = cells[:: -(-len(cells) // MOST_CRYSTALS)].astype(np.float64)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return [
         _pole_figure(name, _unit(directions @ cells), _unit(directions @ input_cell), rng)
         for name, directions in equal_axes(operators)

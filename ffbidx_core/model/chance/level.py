@@ -6,6 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ..cell import Array
 from ..xp import XpArray
 
 RADII = (0.0005, 0.0008, 0.0012, 0.0018, 0.0026)
@@ -22,7 +23,7 @@ TERMS = 6
 """Number of terms of the binomial tail that are summed; a geometric series stands for the remaining ones."""
 
 
-def radii(shortest_reciprocal: XpArray, xp: ModuleType = np) -> XpArray:
+def radii(shortest_reciprocal: Array) -> Array:
     """Radii of acceptance that are tried for cells.
 
     Parameters
@@ -35,7 +36,7 @@ def radii(shortest_reciprocal: XpArray, xp: ModuleType = np) -> XpArray:
     (..., T)
         The T radii of each cell, 1/angstrom.
     """
-    return xp.minimum(xp.asarray(RADII), LARGEST_SHARE * shortest_reciprocal[..., None])
+    return np.asarray(np.minimum(RADII, LARGEST_SHARE * shortest_reciprocal[..., None]))
 
 
 def log10_tail(counts: XpArray, n: XpArray, radius: XpArray, volume: XpArray, xp: ModuleType = np) -> XpArray:

@@ -192,7 +192,7 @@ def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -
     return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
 
 
-def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
+def find_misfit(crystals: Crystals) -> Misfit | None:
     """Fit the parameters that crystals share, together with the rotation and strain of each crystal.
 
     Returns
@@ -208,7 +208,7 @@ def find_misfit(crystals: Crystals, rounds: int = ROUNDS) -> Misfit | None:
     if len(crystals.cells) < FEWEST_CRYSTALS:
         return None
     first, wavelength = index_spots(crystals), float(np.median(crystals.wavelength))
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         indexed = index_spots(moved)
         n_crystals = int(indexed.used.sum())
         if n_crystals < FEWEST_CRYSTALS:

@@ -128,7 +128,7 @@ class ArrayTable:
         return cls(**{name: column.filled(counts.get(column.rows, 0), xp) for name, column in columns_of(cls).items()})
 
     @classmethod
-    def joined(cls, parts: Sequence[Self], xp: ModuleType = np) -> Self:
+    def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of several tables, one after the other; shared columns and other fields are those of the first."""
         if len(parts) == 1:
             return parts[0]
@@ -145,7 +145,7 @@ class ArrayTable:
                 values = [each + shift for each, shift in zip(values, shifts, strict=True)]
             if column.rows == OFFSETS:
                 values = [values[0], *(each[1:] for each in values[1:])]
-            arrays[name] = xp.concatenate(values)
+            arrays[name] = np.concatenate(values)
         return cast("Self", replace(cast("Any", parts[0]), **arrays))
 
     def n_rows(self, kind: str) -> int:
