@@ -146,7 +146,7 @@ def _parameter_option(field: dataclasses.Field[Any]) -> Decorator:
     kind: type = type(field.default)
     arguments: dict[str, Any] = {
         "default": None,
-        "help": f"{_sentence(field.metadata['help'])}  [{_values(field)}]",
+        "help": f"{sentence(field.metadata['help'])}  [{_values(field)}]",
     }
     if kind is bool:
         return click.option(f"--{name}/--no-{name}", **arguments)
@@ -157,7 +157,8 @@ def _parameter_option(field: dataclasses.Field[Any]) -> Decorator:
     return click.option(f"--{name}", type=kind, **arguments)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The help of a field or setting as a sentence."""
     return text[0].upper() + text[1:] + "."
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ffbidx_cli.options import COUNT, Finite, debug_option
+from ffbidx_cli.options import COUNT, Finite, debug_option, sentence
 from ffbidx_core.model.basis import CENTRINGS
 from ffbidx_core.nouns import counted
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
@@ -24,9 +24,9 @@ def setting_options(function: Any) -> Any:
 
 
 def _setting_option(field: dataclasses.Field[Any]) -> Any:
-    default, text = field.default, field.metadata["help"]
+    default = field.default
     arguments: dict[str, Any] = {"default": default, "show_default": default is not None}
-    arguments["help"] = text[0].upper() + text[1:] + "."
+    arguments["help"] = sentence(field.metadata["help"])
     if field.name in WORDS:
         arguments["type"] = click.Choice(WORDS[field.name])
     elif field.name == "beam_centre":

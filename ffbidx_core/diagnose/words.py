@@ -120,9 +120,9 @@ def _percent(value: Value) -> str:
 
 
 def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]:
-    alone = experiment.scale_alone
+    alone, farther = experiment.scale_alone, Value(-experiment.distance.value, experiment.distance.error)
     together = (
-        f"fitted together, the distance is off by {_percent(_negative(experiment.distance))} and the cell by "
+        f"fitted together, the distance is off by {_percent(farther)} and the cell by "
         f"{_percent(experiment.scale)} (correlation {experiment.correlation:.3f})"
     )
     if experiment.cause == "none":
@@ -143,10 +143,6 @@ def _scale(diagnosis: Diagnosis, experiment: ExperimentFinding) -> Iterator[str]
         f"Spots are {experiment.across:.5f}/Å across the diffracted ray and {experiment.along:.5f}/Å along it from "
         "their predicted positions (rms)."
     )
-
-
-def _negative(value: Value) -> Value:
-    return Value(-value.value, value.error)
 
 
 def _at(diagnosis: Diagnosis, experiment: ExperimentFinding) -> str:

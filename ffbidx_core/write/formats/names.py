@@ -101,7 +101,7 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
     for path, wanted in chosen.items():
         for file in files_of(path, wanted):
             if file != path and file in chosen:
-                raise UsageError(f"-o {file}: there goes what {path} says of its run: give another name")
+                raise UsageError(f"-o {file}: the record of {path} has this name: give another one")
     return chosen
 
 

@@ -192,18 +192,16 @@ class PartsStore:
         for path, crc32 in self._folder.parts_with_checksums[self._ahead.n_parts :]:
             self._ahead.add(path, crc32)
 
-    def _check_parts(self) -> None:
-        if problem := self._folder.first_damage():
-            raise OutputError(self.output, f"cannot be made: {problem}")
-
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts."""
         if self.is_complete:
             return
         with self._naming_the_mend():
             self._join()
-            if self._ahead is None or len(self._outputs) > 1:
-                self._check_parts()
+            # A child that joins parts compares their checksums itself.
+            is_unread = self._ahead is None or len(self._outputs) > 1
+            if is_unread and (problem := self._folder.first_damage()):
+                raise OutputError(self.output, f"cannot be made: {problem}")
             mark = replace(self._mark, contest=contest)
             for output in self._outputs:
                 self._publish(output, Ending(header, complete, self._record, mark, self._groups))
