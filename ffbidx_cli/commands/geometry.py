@@ -117,8 +117,9 @@ def command(
     for path in outputs:
         click.echo(f"written: {path}", err=True)
     if output is not None:
-        better = f"{os.path.splitext(results)[0]}.refined.h5"
-        again = ("ffbidx", "index", "--config", results, "-g", output, "-o", better)
+        typed = shared.as_typed(results)
+        better = f"{os.path.splitext(typed)[0]}.refined.h5"
+        again = ("ffbidx", "index", "--config", typed, "-g", output, "-o", better)
         click.echo(f"next: {shlex.join(again)}", err=True)
     return 0
 

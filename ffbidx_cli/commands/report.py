@@ -38,7 +38,6 @@ def command(
 ) -> None:
     """Report on a run in pictures and words, as one HTML file that needs no network, and briefly in the terminal."""
     from contextlib import closing, nullcontext
-    from dataclasses import replace
 
     from ffbidx_cli.pictures import show_report, stem_of
     from ffbidx_core.read.files.content import check_is_there
@@ -59,11 +58,7 @@ def command(
         working("reading the results, indexing a sample again, drawing"),
         closing(open_devices(**where)) if diagnose else nullcontext() as devices,
     ):
-        report = make_report(results, devices, diagnose=diagnose)
-        typed = as_typed(results)
-        report = replace(
-            report, path=typed, diagnosis=[sentence.replace(results, typed) for sentence in report.diagnosis]
-        )
+        report = make_report(results, devices, diagnose=diagnose, shown_as=as_typed(results))
         html = page(report)
     if folder is not None:
         _write_pictures(report, folder, overwrite)

@@ -13,13 +13,13 @@ from .figures import Picture
 from .frame_picture import draw_frame, find_frame, read_spots
 
 
-def examples(path: str, found: RunColumns) -> Iterator[Picture]:
+def examples(path: str, found: RunColumns, shown_as: str) -> Iterator[Picture]:
     """Yield pictures of the example frames whose spots can be read; none if the inputs of the run are missing.
 
     Parameters
     ----------
-    path
-        Name of the results file.
+    path, shown_as
+        Name of the results file, and its name in captions.
     """
     for name, (frame, caption) in chosen(found).items():
         try:
@@ -27,7 +27,7 @@ def examples(path: str, found: RunColumns) -> Iterator[Picture]:
             figure = draw_frame(read_spots(path, results), results, number)
         except FfbidxError:
             continue
-        text = f"Frame {frame}, {caption}. `ffbidx show {shlex.quote(path)} {frame}` draws it alone."
+        text = f"Frame {frame}, {caption}. `ffbidx show {shlex.quote(shown_as)} {frame}` draws it alone."
         yield Picture(f"example_{name}", "examples", figure, text, wide=True)
 
 

@@ -101,7 +101,9 @@ class Report:
     date: str = ""
 
 
-def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = True) -> Report:
+def make_report(
+    path: str, devices: Devices | None = None, *, diagnose: bool = True, shown_as: str | None = None
+) -> Report:
     """Make the report on a results file.
 
     Parameters
@@ -110,18 +112,22 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         Devices on which the diagnosis indexes a sample again; None: it tests nothing.
     diagnose
         Whether to make a diagnosis.
+    shown_as
+        Name of the results file in the report; None: `path`.
 
     Raises
     ------
     InputError
         If the file is not a results file, is damaged, or has no frames.
     """
-    found = read_columns(path)
+    found, name = read_columns(path), shown_as or path
     per_cell = np.bincount(found.input_cell, minlength=len(found.input_cells))
     rows = sorted(np.argsort(-per_cell, kind="stable")[:MOST_CELLS].tolist())
     rows = [row for row in rows if per_cell[row]]
     poles = {row: _poles(found, row) for row in rows}
     diagnosis = make_diagnosis(path, devices, found) if diagnose else None
+    if diagnosis is not None:
+        diagnosis.path = name
     record, mark = _run(path)
     with styled():
         drawn = list(pictures(found, rows, poles))
@@ -130,9 +136,9 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
             drawn.append(residual_picture(diagnosis.experiment))
         if diagnosis is not None and diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
             drawn.append(panel_picture(diagnosis.panels.refined))
-    drawn += examples(path, found)
+    drawn += examples(path, found, name)
     return Report(
-        path,
+        name,
         _facts(found),
         _remarks(found, poles, int((per_cell > 0).sum()), mark.contest.doubt),
         {row: _cell_rows(found, row) for row in rows},
@@ -147,7 +153,7 @@ def make_report(path: str, devices: Devices | None = None, *, diagnose: bool = T
         ],
         _parameters(found),
         drawn,
-        [f"Next: ffbidx diagnose {shlex.quote(path)}"] if diagnosis is None else sentences(diagnosis),
+        [f"Next: ffbidx diagnose {shlex.quote(name)}"] if diagnosis is None else sentences(diagnosis),
         crystal_rows(found),
         failed_rows(found),
         command_line(record.config),

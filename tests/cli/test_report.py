@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import pytest
 
+from ffbidx_core.report.report import make_report
+
 PNG, SVG = b"\x89PNG\r\n\x1a\n", b"<?xml"
 
 
@@ -28,6 +30,14 @@ def test_a_page_and_its_summary(run, results):
     assert ["frames", "3"] in [line.split() for line in ran.out.splitlines()]
     assert "100.0%" in ran.out
     assert "median of 3 crystals" in ran.out
+
+
+def test_a_report_on_a_run_that_has_not_ended_names_its_results_as_they_were_typed(results):
+    report = make_report(results, diagnose=False, shown_as="typed.h5")
+    words = [report.path, *report.diagnosis, *(picture.caption for picture in report.pictures)]
+    assert any("`ffbidx show typed.h5 0` draws it alone." in each for each in words)
+    assert "Next: ffbidx diagnose typed.h5" in words
+    assert not any(results in each for each in words)
 
 
 def test_single_pictures(run, results):
