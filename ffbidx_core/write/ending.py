@@ -35,11 +35,7 @@ class Ending:
             {
                 "header": asdict(self.header),
                 "complete": self.complete,
-                "settings": self.record.settings,
-                "inputs": self.record.inputs,
-                "config": self.record.config,
-                "versions": self.record.versions,
-                "cell_search": self.record.cell_search,
+                "record": vars(self.record),
                 "mark": self.mark.as_dict(),
                 "learned": learned,
             }
@@ -49,17 +45,11 @@ class Ending:
     def from_json(cls, text: str) -> Ending:
         """The reverse of `as_json`."""
         values = json.loads(text)
-        learned = values["learned"]
+        record, learned = values["record"], values["learned"]
         return cls(
             ResultsHeader(**values["header"]),
             values["complete"],
-            RunRecord(
-                values["settings"],
-                tuple(InputIdentity(*row) for row in values["inputs"]),
-                values["config"],
-                versions=values["versions"],
-                cell_search=values["cell_search"],
-            ),
+            RunRecord(**(record | {"inputs": tuple(InputIdentity(*row) for row in record["inputs"])})),
             Mark.from_dict(values["mark"]),
             None if learned is None else [Learned.from_dict(group) for group in learned],
         )
