@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ffbidx_core.errors import NothingProcessed
 from ffbidx_core.model.records.reason import ADVICE, FrameReason
 from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Remedy, Summary
@@ -56,6 +57,15 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
         words = "" if most is None else f"; the commonest reason is {most.words}: {ADVICE[most]}"
         return NextStep(diagnose, f"{found} could be indexed{words}{needed}")
     return NextStep(f"ffbidx report {shlex.quote(results)}" if results else "", "")
+
+
+def of_nothing(error: NothingProcessed, arguments: Sequence[str]) -> NothingProcessed:
+    """The error of a run without a usable frame, with the command that changes the option which it names."""
+    if error.option is None:
+        return error
+    option, value = error.option
+    command = _with(arguments, Remedy(option, [value], ""))
+    return NothingProcessed(f"{error}; if the distance is in m, not in mm: {command}")
 
 
 def _is_results(path: str) -> bool:

@@ -111,9 +111,16 @@ class InputError(FfbidxError):
 
 
 class NothingProcessed(FfbidxError):
-    """No frame could be processed: none of several inputs was readable, or every frame was bad."""
+    """No frame could be processed: none of several inputs was readable, or every frame was bad.
+
+    Attributes
+    ----------
+    option : (2,) str or None
+        Name and right value of an option with which frames can probably be processed.
+    """
 
     exit_status = 5
+    option: tuple[str, str] | None = None
 
 
 class NoCell(NothingProcessed):

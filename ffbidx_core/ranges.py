@@ -88,6 +88,8 @@ LARGEST = 1_000_000
 """Upper limit of every numeric option that does not declare its own."""
 SHORTEST = 1e-4
 """Lower limit of wavelengths and of limits of resolution, angstrom; squares of reciprocals do not overflow."""
+NEAREST_DETECTOR, FARTHEST_DETECTOR = 1.0, 100_000.0
+"""Smallest and largest possible distance of a detector from the sample, mm; other numbers are in another unit."""
 MOST_FRAMES = 10**12
 """Upper limit of options that count frames; no input has more."""
 
@@ -202,3 +204,9 @@ SHARE: dict[str, Any] = {"wanted": "above 0 and at most 1", "check": lambda v: 0
 """The range of fractions of a whole that is not empty."""
 POSITIVE: dict[str, Any] = above_zero()
 """The range of positive numbers."""
+AT_DISTANCE: dict[str, Any] = {
+    "wanted": f"in mm: {NEAREST_DETECTOR:g} to {FARTHEST_DETECTOR:g}, or {-FARTHEST_DETECTOR:g} to below 0 for clen "
+    "itself",
+    "check": lambda v: NEAREST_DETECTOR <= v <= FARTHEST_DETECTOR or -FARTHEST_DETECTOR <= v < 0,
+}
+"""The range of the distance of a detector."""

@@ -85,8 +85,9 @@ def command(
             return 0
 
         from ffbidx_cli import console
-        from ffbidx_cli.next_step import after_run
+        from ffbidx_cli.next_step import after_run, of_nothing
         from ffbidx_core.devices import why_on_cpu
+        from ffbidx_core.errors import NothingProcessed
 
         store = run.store(console.write_data)
         log = None
@@ -104,7 +105,10 @@ def command(
                 reporter.show(PUBLISHED_DIST1)
             if request.changes_geometry and "sol" in run.outputs.values() and "geom" not in run.outputs.values():
                 reporter.show(SOL_ALONE)
-            summary = run.index(store, progress=reporter, stop=stop)
+            try:
+                summary = run.index(store, progress=reporter, stop=stop)
+            except NothingProcessed as error:
+                raise of_nothing(error, context.meta[ARGUMENTS]) from error
             if summary.frames == 0 and not summary.complete:
                 reporter.show("stopped before any frame was finished; nothing is written")
                 return signals.status

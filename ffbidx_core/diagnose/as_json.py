@@ -34,6 +34,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
             "place": diagnosis.multiple_place,
             "right_cell": diagnosis.multiple_cell,
         },
+        "scale": None if diagnosis.scale is None else vars(diagnosis.scale),
         "settings": [{name: _plain(value) for name, value in vars(each).items()} for each in diagnosis.settings],
         "beam_shift_of_run": diagnosis.shifted.mrad,
         "beam_moved_by_run": diagnosis.moved.mrad,

@@ -11,20 +11,20 @@ import numpy as np
 from ..devices import Devices
 from ..errors import InputError
 from ..learn.multiples import Multiple, as_conventional, find_multiple
-from ..model.cell import Array, cell_parameters
 from ..model.detector.beam import offset_along_beam
 from ..model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
 from ..model.lattice import Lattice, cell_option
-from ..model.percentiles import median_and_spread
 from ..model.records.reason import FrameReason
 from ..panels.of_run import RefinedRun, refine_results
 from ..read.geometry.dials import is_experiments
 from ..read.results import read_run
 from ..read.run_inputs import RunInputs
 from .advice import Advice, Pixels, cell_command, moving_option, pixels_of
+from .cells import CellFinding, cells_found
 from .columns import RunColumns, read_columns
 from .experiment import ExperimentFinding, find_experiment
 from .sample import Sample, read_sample
+from .scale import ScaleFinding, find_wrong_scale
 from .settings import Setting, find_settings
 from .trial import Trials
 
@@ -34,36 +34,16 @@ PANEL_FRAMES = 300
 """Number of frames of the run with which panels are examined."""
 LEAST_ON_SPHERE = 0.5
 """Smallest share of the sample's frames whose wavelength must be known."""
+MOSTLY_INDEXED = 0.5
+"""Share of frames with a crystal from which a run that needs no correction goes on to other programs."""
+FEW_INDEXED = 0.2
+"""Share of frames with a crystal below which other scales are tried, if no other correction is found."""
+MOST_AT_ORIGIN = 0.5
+"""Share of spots inside the first shell of reciprocal space above which residuals are not looked at."""
 NOTHING_TRIED = "nothing was indexed again"
 """Value of `Diagnosis.not_tried` if no devices were given; other reasons begin with these words."""
 SAME_DISTANCE = 0.01
 """Difference in mm below which the distances of frames are taken as equal."""
-
-
-@dataclass(frozen=True)
-class CellFinding:
-    """An input cell and its crystals.
-
-    Attributes
-    ----------
-    row : int
-        Row of `/input_cells`.
-    n_crystals : int
-        Number of crystals.
-    given, median, error, spread : (6,) float64
-        Cell parameters a, b, c in angstrom, alpha, beta, gamma in degrees. The spread is half the width of the central
-        68 %; the error is that of the median.
-    learned : bool
-        Whether the run corrected the cell.
-    """
-
-    row: int
-    n_crystals: int
-    given: Array
-    median: Array
-    error: Array
-    spread: Array
-    learned: bool
 
 
 @dataclass
@@ -104,6 +84,10 @@ class Diagnosis:
         Its vector, or the indices of its spots, on the conventional cell.
     multiple_cell : str
         The cell that would be correct, as the value of an option.
+    at_origin : bool
+        Whether most spots lie nearer to the beam than any reflection of the cell.
+    scale : ScaleFinding or None
+        The wrong distance, wavelength, cell or unit with which few frames are indexed, or their crystals are doubted.
     settings : list of Setting
         Other settings that resemble the cell.
     shifted : BeamShift
@@ -141,6 +125,8 @@ class Diagnosis:
     multiple: Multiple | None = None
     multiple_place: tuple[float, ...] = ()
     multiple_cell: str = ""
+    at_origin: bool = False
+    scale: ScaleFinding | None = None
     settings: list[Setting] = field(default_factory=list)
     shifted: BeamShift = NO_SHIFT
     not_tried: str = ""
@@ -150,6 +136,11 @@ class Diagnosis:
     limits: dict[str, float] = field(default_factory=dict)
     inputs_are_there: bool = False
     onward: tuple[str, ...] = (".csv",)
+
+    @property
+    def share(self) -> float:
+        """The share of the frames that have a crystal."""
+        return 1 - self.lattices[0] / max(self.n_frames, 1)
 
     def distance_nearer_by(self, share: float) -> float:
         """The distance, mm, of a detector that is nearer to the sample by a relative amount `share`."""
@@ -173,7 +164,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         If the file is not a results file, is damaged, or has no frames.
     """
     found = found or read_columns(path)
-    diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), _cells(found))
+    diagnosis = Diagnosis(path, found.n_frames, np.bincount(found.n_crystals).tolist(), cells_found(found))
     counts = np.bincount(found.reason, minlength=len(FrameReason))
     diagnosis.reasons = {reason: int(counts[reason]) for reason in FrameReason if reason and counts[reason]}
     try:
@@ -208,33 +199,15 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
             diagnosis.not_tried = f"{NOTHING_TRIED}: the inputs came with cells of their own"
         else:
             trials = Trials(sample.some(TRIED), found, record.settings, devices)
-        _look_at_spots(diagnosis, sample, trials)
-        if sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
+        diagnosis.at_origin = sample.share_at_origin > MOST_AT_ORIGIN
+        if not diagnosis.at_origin:
+            _look_at_spots(diagnosis, sample, trials)
+        if not diagnosis.advice and (diagnosis.doubt or diagnosis.share < FEW_INDEXED):
+            diagnosis.scale = find_wrong_scale(trials, sample, found, inputs)
+        if not diagnosis.at_origin and sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
             with contextlib.suppress(InputError):
                 diagnosis.panels = refine_results(path, None, most=PANEL_FRAMES, as_whole=False)
     return diagnosis
-
-
-def _cells(found: RunColumns) -> list[CellFinding]:
-    counts = np.bincount(found.input_cell, minlength=len(found.input_cells))
-    findings = []
-    for row in np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].tolist():
-        mine = found.crystal_parameters[found.input_cell == row].astype(np.float64)
-        median, spread = median_and_spread(mine)
-        # The error of the median of normal numbers is sqrt(pi / 2) times that of their mean.
-        error = np.sqrt(np.pi / 2) * spread / np.sqrt(len(mine))
-        findings.append(
-            CellFinding(
-                row,
-                len(mine),
-                cell_parameters(found.input_cells[row]),
-                median,
-                error,
-                spread,
-                found.learned(row) is not None,
-            )
-        )
-    return findings
 
 
 def _look_at_spots(diagnosis: Diagnosis, sample: Sample, trials: Trials | None) -> None:

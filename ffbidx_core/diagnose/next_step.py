@@ -11,12 +11,10 @@ from ..nouns import counted
 from ..panels.of_run import RefinedRun
 from ..read.geometry.dials import is_experiments
 from .advice import Advice
-from .diagnosis import NOTHING_TRIED, Diagnosis
+from .diagnosis import MOSTLY_INDEXED, NOTHING_TRIED, Diagnosis
 
 WIDEST = {"d_min": "0.1", "d_max": "10000"}
 """Limits of resolution in angstrom, by the names of their options, that leave out no spot of a detector."""
-MOSTLY_INDEXED = 0.5
-"""Share of frames with a crystal from which a run that needs no correction goes on to other programs."""
 
 
 def next_step(diagnosis: Diagnosis) -> Iterator[str]:
@@ -25,6 +23,9 @@ def next_step(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
     elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
+    elif diagnosis.scale is not None:
+        yield f"Next: {_index_again(diagnosis, diagnosis.scale.options)}"
+        yield f"{diagnosis.scale.why[0].upper()}{diagnosis.scale.why[1:]}."
     elif diagnosis.not_tried == NOTHING_TRIED and diagnosis.n_sampled:
         yield f"Next: ffbidx diagnose {shlex.quote(diagnosis.path)}"
         yield "Without indexing some frames again no correction can be tested."
@@ -71,8 +72,7 @@ def _no_correction(diagnosis: Diagnosis) -> Iterator[str]:
     if diagnosis.doubt:
         yield f"Next: {diagnosis.search or _show(diagnosis)}"
         return
-    indexed = 1 - diagnosis.lattices[0] / diagnosis.n_frames
-    yield f"Next: {_onward(diagnosis) if indexed >= MOSTLY_INDEXED else _show(diagnosis)}"
+    yield f"Next: {_onward(diagnosis) if diagnosis.share >= MOSTLY_INDEXED else _show(diagnosis)}"
     if not diagnosis.not_tried:
         yield "No change was found that indexes the sample clearly better."
 

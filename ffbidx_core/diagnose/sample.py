@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, UsageError
 from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_primitive
-from ..model.cell import Array, symmetry_operators
+from ..model.cell import Array, shortest_reciprocal, symmetry_operators
 from ..model.crystal import Crystals
 from ..model.detector.panels import Geometry
 from ..model.detector.pixels import is_real, wavelength_of_spots
@@ -66,6 +66,13 @@ class Sample:
     def indexed(self) -> NDArray[np.bool_]:
         """Whether each frame has a crystal, (F,)."""
         return np.asarray(self.status == FrameStatus.INDEXED)
+
+    @property
+    def share_at_origin(self) -> float:
+        """The share of the spots that lie nearer to the beam than any reflection of the input cells."""
+        nearest = min(map(shortest_reciprocal, self.crystals.references))
+        inside = np.linalg.norm(self.crystals.spots, axis=1) < nearest
+        return float(inside.mean()) if len(inside) else 0.0
 
     def conventional_cell(self, reference: int) -> ConventionalCells:
         """The conventional input cell (3, 3) with the number `reference`, rows a, b, c, angstrom."""

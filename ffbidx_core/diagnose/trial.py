@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import learned_plan
+from ..learn.scales import Scale, find_scale
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.chance.evidence import MEASURES, Evidence
 from ..model.crystal import Crystals
@@ -104,6 +105,11 @@ class Trials:
             ),
             MEASURES[self._p.accept],
         )
+
+    def scale(self) -> Scale | None:
+        """The scale at which the frames fit the cells that were given; None if none is clearly better than 1."""
+        crystals = self._sample.crystals
+        return find_scale(self._devices, *self._within_limits(crystals), crystals.references, self._p)
 
     def _within_limits(self, crystals: Crystals) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The spots within the resolution limits of the run, and their offsets."""

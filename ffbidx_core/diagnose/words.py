@@ -12,7 +12,8 @@ from ..model.cell import PARAMETER_NAMES, Array
 from ..nouns import are, counted
 from ..panels.of_run import RefinedRun
 from ..panels.words import moved_by
-from .diagnosis import CellFinding, Diagnosis
+from .cells import CellFinding
+from .diagnosis import Diagnosis
 from .experiment import ExperimentFinding, Value
 from .next_step import next_step
 from .trial import Trial
@@ -48,8 +49,16 @@ def _spots(diagnosis: Diagnosis) -> Iterator[str]:
         yield "Beam, distance and cell are not diagnosed, because that needs the spots (keep them with --keep-spots)."
         return
     experiment = diagnosis.experiment
-    if experiment is None:
+    if diagnosis.at_origin:
+        yield (
+            "Most spots lie nearer to the beam than any reflection of the cell: distance, wavelength, or the unit of "
+            "one of them is wrong."
+        )
+    elif diagnosis.scale is not None and experiment is None:
+        yield "Beam, distance and cell are not diagnosed further before that is mended."
+    elif experiment is None:
         yield "Beam, distance and cell are not diagnosed: there are too few crystals, and no beam shift gives more."
+    if experiment is None:
         return
     if diagnosis.panels is not None:
         yield from _panels(diagnosis.panels)

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..model.basis import ConventionalCells, PrimitiveCells, as_primitive
-from ..model.cell import LONGEST, SHORTEST, Array, cell_parameters
+from ..model.basis import PrimitiveCells, as_primitive
+from ..model.cell import LONGEST, SHORTEST, Array
 from ..model.chance.evidence import CLEARLY, Evidence
 from ..model.detector.beam_shift import NO_SHIFT
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
-from ..model.lattice import cell_option
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, rows_of
 from ..parameters import Parameters
@@ -36,8 +35,15 @@ HIGH = 0.6
 """Distance from the origin, 1/angstrom, within which half of the spots lie at most if `NEAR` serves."""
 UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
 """Scales of a wrong unit, and of a missing or extra factor 2 pi."""
-TENS = (10.0, 0.1)
-"""Divisors of the distance that are always tried, because its unit may be wrong."""
+OF_DISTANCE = {
+    10.0: "a number in mm was taken for cm",
+    0.1: "a number in cm was taken for mm",
+    1000.0: "a number in mm was taken for m",
+}
+"""Causes of the divisors of the distance that are always tried, because its unit may be wrong.
+
+A number in m that is taken for mm puts the detector before the sample or nearly so, which its reader reports.
+"""
 STEPS = (-0.02, -0.01, 0.0, 0.01, 0.02)
 """Differences between the divisor of the distance that the best scale suggests and those that are tried."""
 FINE_STEPS = (-0.0075, -0.005, -0.0025, 0.0025, 0.005, 0.0075)
@@ -48,21 +54,10 @@ much for a cell of 281 A to win against decoys.
 """
 STEEPEST = 0.3
 """Smallest value of the fall of ln |q| with ln distance that is used, so that no distance is absurd."""
+SAME_UNIT = 0.02
+"""Largest relative difference between a divisor of the distance and that of a unit for which it is taken."""
 LEAST = 0.005
 """Smallest relative error of a scale or a distance that is named."""
-OF_SPOTS = {
-    10.0: "the cell is in nanometres, or the distance or the wavelength ten times too long",
-    0.1: "the spots are in 1/nm, or the distance or the wavelength ten times too short",
-    2 * np.pi: "the spots were divided by 2 pi, or the cell was",
-    1 / (2 * np.pi): "the spots have a factor 2 pi, which they must not have",
-}
-"""Causes of the scales in `UNITS` if it is not known how the spots were computed."""
-OF_CELL = OF_SPOTS | {
-    0.1: "the distance or the wavelength is ten times too short, or the cell ten times too large",
-    2 * np.pi: "the cell was divided by 2 pi",
-    1 / (2 * np.pi): "the cell has a factor 2 pi, which it must not have",
-}
-"""Causes of the scales in `UNITS` if the spots were computed from pixels, so that their units are right."""
 FRAMES, FEW = 12, 6
 """Largest number of frames of the sample, and of those on which all scales and distances are tried first."""
 FINALISTS = 4
@@ -112,6 +107,11 @@ class Scale:
         """Whether the factor is that of a wrong unit, or 2 pi."""
         return self.factor in UNITS
 
+    @property
+    def unit_of_distance(self) -> str:
+        """The mistake about the unit of the distance; empty if `distance` is not the factor of one."""
+        return next((why for by, why in OF_DISTANCE.items() if abs(self.distance / by - 1) < SAME_UNIT), "")
+
 
 def find_scale(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
@@ -119,9 +119,9 @@ def find_scale(
     """The scale at which frames fit their primitive cells (M, 3, 3); None if none is clearly better than the given one.
 
     A sample of the frames with more spots is indexed at all scales of `NEAR`, or `NEAR_FINELY`, and `UNITS`, and with
-    distances: those that the best scale suggests, or all of these if half of the frames fit at no scale, and `TENS`.
-    The best ones of `FEW` frames are tried on all. The best scale and the best distance are refined; the better of the
-    two must index half of the frames, and its crystals must do better than decoys.
+    distances: those that the best scale suggests, or all of these if half of the frames fit at no scale, and
+    `OF_DISTANCE`. The best ones of `FEW` frames are tried on all. The best scale and the best distance are refined; the
+    better of the two must index half of the frames, and its crystals must do better than decoys.
     """
     half = fuller_half(offsets)
     chosen = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
@@ -137,7 +137,7 @@ def find_scale(
         given, *map(sample.scaled, _finalists(map(few.scaled, few.possible((*near, *UNITS))))), key=_Tried.total
     )
     about = sample.suggested_by(scaled.factor) if scaled.n_indexed >= enough else near
-    distances = sample.at_distances(_finalists(few.at_distances([*about, *TENS])))
+    distances = sample.at_distances(_finalists(few.at_distances([*about, *OF_DISTANCE])))
     if scaled.factor not in UNITS:
         scaled = max(scaled, *(sample.scaled(scaled.factor + step) for step in FINE_STEPS), key=_Tried.total)
     nearest = max(distances, key=_Tried.total, default=None)
@@ -255,29 +255,3 @@ class _Sample:
     def _tried(self, factor: float, spots: NDArray[Any], cells: PrimitiveCells) -> _Tried:
         result = self.devices.index_frames(spots, self.offsets, SearchPlan.make(cells, self.p), self.p)
         return _Tried(factor, spots, cells, Evidence.of(result, self.p.accept))
-
-
-def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_pixels: bool = False) -> str:
-    """A note on the wrong scale of the frames and their cell (3, 3), with its possible causes and the cell to give.
-
-    `from_pixels` says whether the spots were computed from pixels, so that their units are right.
-    """
-    right = scaled_cell(scale, cell, centring)
-    counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
-    if scale.indexed <= scale.before:
-        counts = f"{scale.of} of the first frames that were tried fit clearly better"
-    if scale.is_unit and scale.cause != Cause.DISTANCE:
-        causes = OF_CELL if from_pixels else OF_SPOTS
-        return f"with a cell {scale.factor:.4g} times as large {counts}: {causes[scale.factor]}; try --cell {right}"
-    factor = scale.distance if scale.cause == Cause.DISTANCE else scale.factor
-    long, small = ("long", "small") if factor > 1 else ("short", "large")
-    possible = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
-    if scale.cause == Cause.DISTANCE:
-        return f"with another distance of the detector {counts}: {possible}"
-    share = abs(factor - 1)
-    return f"with a cell {share:.0%} {'larger' if factor > 1 else 'smaller'} {counts}: {possible}; try --cell {right}"
-
-
-def scaled_cell(scale: Scale, cell: ConventionalCells, centring: str) -> str:
-    """A cell (3, 3) multiplied by a scale, as the value of an option."""
-    return cell_option(cell_parameters(scale.factor * cell), centring)

@@ -15,6 +15,7 @@ from ..model.records.frame import ConventionalResult, FrameBlock, Place
 from ..model.records.results import Results
 from ..model.records.run import Mark
 from ..read import Source, read_blocks
+from ..read.geometry.distance import first_distance
 from ..write.stores import Store
 from .collector import Collector
 from .input_cells import CellSet, InputCells, KnownCells
@@ -193,7 +194,7 @@ class Account:
             header = dataclasses.replace(header, parameters=self.p.replace(max_input_cells=self.cells.most).as_json())
         if complete and self.tally.n_processed == 0 and self.job.span is None:
             collector.store.abandon()
-            raise NothingProcessed(self.tally.why_nothing)
+            raise self._nothing()
         collector.finish(header, complete, self.tally.n_frames, self.job.begun_inputs, contest)
         for note in filter(None, (self.tally.note_of_origin, self.tally.note_of_panels)):
             self.show(note)
@@ -209,6 +210,14 @@ class Account:
             remedy=self._remedy(contest),
         )
         return Outcome(summary, header, collector.store)
+
+    def _nothing(self) -> NothingProcessed:
+        """The error of a run without a usable frame; with the right distance if one in m was taken for mm."""
+        error = NothingProcessed(self.tally.why_nothing)
+        first = first_distance(self.job.paths, self.job.geometry, self.job.prober)
+        if first is not None and first.in_metres is not None:
+            error.option = "--distance", f"{first.in_metres:.6g}"
+        return error
 
     def _remedy(self, contest: Contest) -> Remedy | None:
         if contest.is_lost or not contest.multiple_cell:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, learn
-from ..learn.scales import Cause, find_scale, note_of_scale, scaled_cell
+from ..learn.mended_scale import mending_option, note_of_scale
+from ..learn.scales import Cause, find_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
 from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
 from ..model.cell import is_left_handed, shortest_reciprocal
@@ -23,7 +24,8 @@ from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..parameters import Parameters
-from ..read.geometry.choose import distance_of, first_geometry
+from ..read.geometry.choose import first_geometry
+from ..read.geometry.distance import first_distance
 from .job import Job
 from .summary import CellSummary, Remedy
 from .tally import Tally
@@ -143,14 +145,12 @@ class InputCells:
         if scale is None:
             return None
         centrings = self._job.centrings(len(given))
-        geometry, _ = first_geometry([source.path for source in self._job.sources], self._job.geometry)
+        inputs = self._job.paths, self._job.geometry, self._job.prober
+        geometry, _ = first_geometry(*inputs)
         why = note_of_scale(scale, as_given(given[0]), centrings[0], from_pixels=geometry is not None)
-        distance = None if geometry is None else distance_of(geometry)
-        of_distance = scale.cause == Cause.DISTANCE or (scale.cause == Cause.ANY and not scale.is_unit)
-        if distance is not None and of_distance:
-            return Remedy("--distance", [f"{distance / scale.distance:.6g}"], why)
-        right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(given, centrings, strict=True)]
-        return Remedy("--cell", right, why, 1.0 if scale.is_unit or scale.cause == Cause.DISTANCE else scale.factor)
+        option, values = mending_option(scale, given, centrings, first_distance(*inputs))
+        is_exact = option == "--distance" or scale.is_unit or scale.cause == Cause.DISTANCE
+        return Remedy(option, values, why, 1.0 if is_exact else scale.factor)
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

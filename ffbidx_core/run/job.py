@@ -140,6 +140,11 @@ class Job:
         return dataclasses.replace(self, cells=vectors, lattices=lattices, notes=(*self.notes, *notes))
 
     @property
+    def paths(self) -> list[str]:
+        """The names of the input files; of a job that follows its inputs, those that it was given."""
+        return [source.path for source in (self.sources if self.follow is None else self.follow.sources)]
+
+    @property
     def block_size(self) -> int:
         """Number of frames that are read together: at most a batch, and so few that several threads share one."""
         return min(self.batch_size or FEW, LARGEST_BLOCK)
@@ -158,8 +163,7 @@ class Job:
         """The job with its beam shifted by `shift`."""
         if not shift:
             return self
-        paths = (source.path for source in (self.sources if self.follow is None else self.follow.sources))
-        return dataclasses.replace(self, geometry=shifted_geometry(paths, self.geometry, shift, self.prober))
+        return dataclasses.replace(self, geometry=shifted_geometry(self.paths, self.geometry, shift, self.prober))
 
     def with_panels(self, text: str) -> Job:
         """The job with the geometry in `text`, in which a run has moved panels."""
@@ -183,8 +187,9 @@ class Job:
         return self._read(start or self.start, None if self.span is None else self.span.end)
 
     def first_blocks(self) -> Iterator[FrameBlock]:
-        """Yield the frames of the whole input from its start, whatever share of them the job has."""
-        return self._read(Place(), None)
+        """Yield the frames of all inputs, or of those begun if they are followed, whatever share the job has."""
+        begun = self.sources if self.follow is None else [Source(known.path) for known in self.follow.inputs]
+        return dataclasses.replace(self, sources=begun, follow=None)._read(Place(), None)
 
     def _read(self, start: Place, end: int | None) -> Iterator[FrameBlock]:
         return read_blocks(

@@ -98,7 +98,7 @@ def look_at_scale(account: Account, settled: Settled, devices: Devices, contest:
     be noticed before the first batch.
     """
     job, p = settled.job, account.p
-    if not contest.is_lost or account.remedy is not None or job.follow is not None or account.saved.is_complete:
+    if not contest.is_lost or account.remedy is not None or account.saved.is_complete:
         return
     try:
         head, _ = first_frames(job.first_blocks(), p.learn_cell)

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..parameters import OPEN_TIMEOUT, PRESETS, SAVE_SECONDS
-from ..ranges import LARGEST, MOST_FRAMES, POSITIVE, SHORTEST, asked, at_least, check_ranges, one_of, within
+from ..ranges import (
+    AT_DISTANCE,
+    LARGEST,
+    MOST_FRAMES,
+    POSITIVE,
+    SHORTEST,
+    asked,
+    at_least,
+    check_ranges,
+    one_of,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +35,6 @@ if TYPE_CHECKING:
 LARGEST_SHIFT = 200.0
 """Largest possible beam shift along x or y, mrad."""
 
-FARTHEST_DETECTOR = 100_000.0
-"""Largest possible detector distance, mm; a larger number is a distance in another unit."""
 LONGEST_WAVELENGTH = 100.0
 """Largest possible wavelength, angstrom; a larger number is an energy."""
 
@@ -147,8 +156,7 @@ class Experiment:
     distance: float | None = asked(
         None,
         "Distance at which the beam meets the detector, offsets of its panels included; below 0: `clen` itself.",
-        f"within {FARTHEST_DETECTOR:g} mm, and not 0",
-        check=lambda v: 0 < abs(v) <= FARTHEST_DETECTOR,
+        **AT_DISTANCE,
         metavar="MM",
         kind=float,
     )

@@ -14,7 +14,8 @@ from ffbidx_core.read.results import read_run
 from ffbidx_core.report.report import make_report
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.bench.claims.runs import SMALL
-from tests.helpers.calls import write_spots
+from tests.helpers.beamline import DISTANCE, PANELS, geom_text, stills, write_cxi
+from tests.helpers.calls import MONO, QUICK, write_spots
 from tests.helpers.frames import false_spots, frame
 
 
@@ -192,3 +193,33 @@ def test_a_distance_that_leaves_crystals_is_named_when_they_are_doubted(run, tmp
     assert float(ran.summary["remedy"]["values"][0]) == pytest.approx(200, rel=0.005)
     assert ran.summary["remedy"]["why"] in ran.summary["problems"]
     assert "--distance" in shlex.split(ran.summary["next"])
+
+
+def test_a_distance_in_mm_that_is_taken_for_m_is_named_by_the_run_and_its_diagnosis(run, tmp_path):
+    write_cxi(tmp_path / "run.cxi", stills(4, seed=3))
+    (tmp_path / "det.geom").write_text(geom_text(clen=f"{DISTANCE} m"))
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--num-halfsphere-points", "2048", "-o", "a.h5",
+              "--json")  # fmt: skip
+    remedy = ran.summary["remedy"]
+    assert remedy["option"] == "--distance"
+    assert "(divide it by 1000.00): a number in mm was taken for m" in remedy["why"]
+    # The distance at which the beam meets the detector has the offset of a panel, whose unit is right.
+    normal = np.cross(PANELS[1].fast, PANELS[1].slow)
+    right = DISTANCE + PANELS[1].corner @ normal / normal[2]
+    assert float(remedy["values"][0]) == pytest.approx(right, rel=1e-4)
+    first, why, *_ = run("diagnose", "a.h5").out.splitlines()
+    assert first == f"Next: ffbidx index --config a.h5 --distance {remedy['values'][0]} -o a.next.h5"
+    assert "a number in mm was taken for m" in why
+
+
+def test_a_distance_in_m_that_is_taken_for_mm_ends_with_the_command_line_to_type(run, tmp_path):
+    write_cxi(tmp_path / "run.cxi", stills(2, seed=3))
+    (tmp_path / "det.geom").write_text(geom_text(clen=f"{DISTANCE / 1e3} mm"))
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, "-o", "a.h5")
+    assert ran.is_one_line_error(5, "its detector distance is 0.08 mm, so the frame is left out")
+    mended = shlex.split(ran.err.rpartition("if the distance is in m, not in mm: ")[2])
+    assert mended[:3] == ["ffbidx", "index", "run.cxi"]
+    assert run(*mended[1:]).status == 0
+    assert run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--distance", "0.08").is_one_line_error(
+        2, "--distance: 0.08 is out of range, it must be in mm: 1 to 100000"
+    )

@@ -8,7 +8,8 @@ import pytest
 from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.devices import OneDevice
-from ffbidx_core.learn.scales import Cause, Scale, find_scale, note_of_scale
+from ffbidx_core.learn.mended_scale import note_of_scale
+from ffbidx_core.learn.scales import Cause, Scale, find_scale
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.detector.beam_shift import NO_SHIFT
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector

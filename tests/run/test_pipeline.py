@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from ffbidx_core.errors import InputError, NothingProcessed, ParameterError, UsageError
 from ffbidx_core.model.records.frame import FrameBlock, FrameStatus
 from ffbidx_core.model.records.results import COLUMNS
+from ffbidx_core.model.records.run import InputIdentity
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
 from ffbidx_core.read.ahead import read_ahead
@@ -274,3 +276,13 @@ def test_many_frames_need_little_memory(tmp_path, monkeypatch):
     n = sum(b.n_frames for b in these.batches(read_ahead(watched(these.blocks()))))
     assert n == 20_000
     assert most < 10 * 64 * 300 * 12
+
+
+def test_the_first_frames_of_followed_inputs_are_those_begun(tmp_path):
+    _, spots = frame(0, 30)
+    path = str(write_spots(tmp_path / "begun.h5", [spots, spots]))
+    follow = SimpleNamespace(inputs=(InputIdentity(path, -1, 0, 0),))
+    job = Job([], QUICK, CELL[None], follow=follow)
+    (found,) = job.first_blocks()
+    assert found.n_frames == 2
+    np.testing.assert_array_equal(found.spots[: found.offsets[1]], spots.astype(np.float32))

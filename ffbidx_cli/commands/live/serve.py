@@ -10,11 +10,14 @@ import click
 
 from ffbidx_cli import options as shared
 from ffbidx_cli.commands.live.packages import live_packages
+from ffbidx_cli.next_step import after_run
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.request import Kept, Live, ServeRequest
 from ffbidx_core.nouns import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ffbidx_cli.signals import StopSignals
     from ffbidx_core.run.summary import Summary
 
@@ -77,11 +80,22 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         if as_json:
             click.echo(json.dumps(summary.as_dict()))
         if summary.frames:
-            show(_line(summary))
+            for line in lines_of(summary):
+                show(line)
     return 0 if all(summary.complete for summary in summaries) else signals.status
 
 
-def _line(summary: Summary) -> str:
+def lines_of(summary: Summary) -> Iterator[str]:
+    """Yield the sentences about a run: its counts, and of one that has gone wrong the next step and the reason."""
+    yield _counts(summary)
+    if summary.complete and summary.output:
+        step = after_run(summary, [])
+        if step.why:
+            yield f"next: {step.command}"
+            yield f"why: {step.why}"
+
+
+def _counts(summary: Summary) -> str:
     share = summary.indexed / summary.frames
     output = f"; {summary.output}" if summary.output else ""
     whole = "" if summary.complete else ", stopped before its end"

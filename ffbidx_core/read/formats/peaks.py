@@ -13,6 +13,7 @@ from ...model.cell import Array
 from ...model.detector.panels import NO_PANEL, Geometry
 from ...model.detector.peaks import DetectorPeaks
 from ...model.records.ragged import offsets_of
+from ...ranges import NEAREST_DETECTOR
 from ..frames import RawFrames
 
 HALF_PIXEL = 0.5
@@ -105,15 +106,15 @@ class PeakPlacer:
 
     def _is_in_front(self, distance: Array) -> NDArray[np.bool_]:
         """Whether distances put the detector downstream of the sample; an encoder reading may itself be below 0."""
-        return np.asarray(distance + self._detector.mean_offset > 0)
+        return np.asarray(distance + self._detector.mean_offset >= NEAREST_DETECTOR)
 
     def _problems(self, peaks: PeakLists, all_kept: bool) -> list[str]:
         """One line for each frame with an impossible wavelength or distance, and one if peaks were left out."""
         lines = [
-            f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g}, so the frame is left out"
-            for name, values, is_good in (
-                ("wavelength", peaks.wavelength, peaks.wavelength > 0),
-                ("detector distance", peaks.distance, self._is_in_front(peaks.distance)),
+            f"{self._path}, frame {peaks.indices[f]}: its {name} is {value:g} {unit}, so the frame is left out"
+            for name, values, unit, is_good in (
+                ("wavelength", peaks.wavelength, "A", peaks.wavelength > 0),
+                ("detector distance", peaks.distance, "mm", self._is_in_front(peaks.distance)),
             )
             for f, value in enumerate(values)
             if not (np.isfinite(value) and is_good[f])

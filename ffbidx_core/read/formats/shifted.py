@@ -35,9 +35,7 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
         An open file with this geometry, whose first frames give the detector distance; if they give none, the geometry
         is unchanged.
     """
-    raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
-    distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
-    distances = distances[np.isfinite(distances)]
+    distances = distances_of_first(file)
     if len(distances) == 0:
         return geometry
     x, y = (-shift.radian * (np.median(distances) + geometry.detector.mean_offset)).tolist()
@@ -48,6 +46,13 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
         # The geometry is read back, so that the run uses exactly the numbers that its results record.
         made = parse_crystfel("the geometry with the beam shifted", text_of_changed(geometry, moved))
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
+
+
+def distances_of_first(file: SpotFile) -> Array:
+    """The finite detector distances of the first frames of an open file, mm."""
+    raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
+    distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
+    return np.asarray(distances[np.isfinite(distances)])
 
 
 class ShiftedSpots:

@@ -180,13 +180,6 @@ def beam_option(geometry: GivenGeometry) -> str:
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 
-def distance_of(geometry: Geometry) -> float | None:
-    """Distance of a detector at the point where the beam meets it, mm; None if each file has its own distance."""
-    if geometry.distance is None or geometry.distance.value is None:
-        return None
-    return geometry.distance.millimetres + offset_along_beam(geometry.detector)
-
-
 def first_without_pixels(
     inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
 ) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ffbidx_cli import console
+from ffbidx_cli.commands.live.serve import lines_of
 from ffbidx_cli.next_step import NextStep, after_run
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
@@ -157,3 +158,14 @@ def test_a_wavelength_that_was_typed_is_mended_instead_of_the_cell(typed):
     assert step.why == "not to be believed; the wavelength is too long"
     without = after_run(summary, ["index", "s.h5", "--cell", "79,79,38,90,90,90"])
     assert "--cell 94.8,94.8,45.6,90,90,90" in without.command
+
+
+def test_a_served_run_that_went_wrong_names_the_diagnosis(tmp_path):
+    (tmp_path / "live.h5").write_text("")
+    output = str(tmp_path / "live.h5")
+    right = Tally().summary([], method="", backend="", device="", output=output, complete=True)
+    right = replace(right, frames=4, indexed=4, crystals=4)
+    assert list(lines_of(right)) == [f"4 frames, 100.0% indexed, 4 crystals; {output}"]
+    _, command, why = lines_of(replace(right, doubt="not to be believed"))
+    assert (command, why) == (f"next: ffbidx diagnose {output}", "why: not to be believed")
+    assert len(list(lines_of(replace(right, doubt="not to be believed", complete=False)))) == 1
