@@ -16,6 +16,8 @@ from ffbidx_core.write.formats.names import is_hdf5
 WAVELENGTH = "--wavelength"
 FEW_INDEXED = 0.5
 """Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
+AT_ORIGIN = 0.5
+"""Share of the spots inside the first shell of reciprocal space above which they are the reason."""
 LIMITS = ("--d-min", "--d-max")
 """Options that leave out spots because of their resolution."""
 
@@ -55,6 +57,8 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
             words = f"{found} could be indexed; the commonest reason is too few spots within {' and '.join(limits)}"
             return NextStep(_without(arguments, limits), words)
         words = "" if most is None else f"; the commonest reason is {most.words}: {ADVICE[most]}"
+        if summary.spots_at_origin > AT_ORIGIN * summary.spots:
+            words = "; most spots lie nearer to the beam than any reflection: distance, wavelength or a unit is wrong"
         return NextStep(diagnose, f"{found} could be indexed{words}{needed}")
     return NextStep(f"ffbidx report {shlex.quote(results)}" if results else "", "")
 
@@ -63,9 +67,9 @@ def of_nothing(error: NothingProcessed, arguments: Sequence[str]) -> NothingProc
     """The error of a run without a usable frame, with the command that changes the option which it names."""
     if error.option is None:
         return error
-    option, value = error.option
+    option, value, condition = error.option
     command = _with(arguments, Remedy(option, [value], ""))
-    return NothingProcessed(f"{error}; if the distance is in m, not in mm: {command}")
+    return NothingProcessed(f"{error}; if {condition}: {command}")
 
 
 def _is_results(path: str) -> bool:

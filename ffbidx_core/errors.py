@@ -115,12 +115,12 @@ class NothingProcessed(FfbidxError):
 
     Attributes
     ----------
-    option : (2,) str or None
-        Name and right value of an option with which frames can probably be processed.
+    option : (3,) str or None
+        Name and right value of an option with which frames can be processed, and the condition for that in words.
     """
 
     exit_status = 5
-    option: tuple[str, str] | None = None
+    option: tuple[str, str, str] | None = None
 
 
 class NoCell(NothingProcessed):

@@ -90,6 +90,8 @@ SHORTEST = 1e-4
 """Lower limit of wavelengths and of limits of resolution, angstrom; squares of reciprocals do not overflow."""
 NEAREST_DETECTOR, FARTHEST_DETECTOR = 1.0, 100_000.0
 """Smallest and largest possible distance of a detector from the sample, mm; other numbers are in another unit."""
+LONGEST_WAVELENGTH = 100.0
+"""Largest possible wavelength, angstrom; a larger number is an energy, or follows from one in keV taken for eV."""
 MOST_FRAMES = 10**12
 """Upper limit of options that count frames; no input has more."""
 
@@ -210,3 +212,8 @@ AT_DISTANCE: dict[str, Any] = {
     "check": lambda v: NEAREST_DETECTOR <= v <= FARTHEST_DETECTOR or -FARTHEST_DETECTOR <= v < 0,
 }
 """The range of the distance of a detector."""
+AT_WAVELENGTH: dict[str, Any] = {
+    "wanted": f"at least {SHORTEST:g} and at most {LONGEST_WAVELENGTH:g} A",
+    "check": lambda v: SHORTEST <= v <= LONGEST_WAVELENGTH,
+}
+"""The range of a wavelength."""

@@ -212,11 +212,11 @@ class Account:
         return Outcome(summary, header, collector.store)
 
     def _nothing(self) -> NothingProcessed:
-        """The error of a run without a usable frame; with the right distance if one in m was taken for mm."""
+        """The error of a run without a usable frame; it has the right number if one in another unit is the reason."""
         error = NothingProcessed(self.tally.why_nothing)
         first = first_distance(self.job.paths, self.job.geometry, self.job.prober)
         if first is not None and first.in_metres is not None:
-            error.option = "--distance", f"{first.in_metres:.6g}"
+            error.option = "--distance", f"{first.in_metres:.6g}", "the distance is in m, not in mm"
         return error
 
     def _remedy(self, contest: Contest) -> Remedy | None:

@@ -25,11 +25,12 @@ from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..parameters import Parameters
 from ..read.geometry.choose import first_geometry
-from ..read.geometry.distance import first_distance
+from ..read.geometry.distance import first_distance, wavelength_of_kev
 from .job import Job
 from .summary import CellSummary, Remedy
 from .tally import Tally
 
+IN_KEV = "the wavelength is {:.6g} A, as if a photon energy in keV had been taken for eV"
 MOST_PLANS = 256
 """Largest number of search plans that are kept; beyond it the oldest plan is dropped, and remade when needed."""
 
@@ -135,17 +136,20 @@ class InputCells:
     def remedy_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Remedy | None:
         """The option to change if the frames of these blocks fit their cells at another scale; None if the scale is 1.
 
-        The option is the distance if the spots come from a detector with one distance, otherwise the cell.
+        The option is the wavelength if nothing that is diffracted has the given one, the distance if the spots come
+        from a detector with one distance, otherwise the cell.
         """
         groups = self._by_cells(blocks)
         if not groups:
             return None
+        inputs = self._job.paths, self._job.geometry, self._job.prober
+        if (wavelength := wavelength_of_kev(*inputs)) is not None:
+            return Remedy("--wavelength", [f"{wavelength:.6g}"], IN_KEV.format(1e3 * wavelength))
         given, frames = max(groups, key=lambda group: group[1].n_frames)
         scale = find_scale(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
         if scale is None:
             return None
         centrings = self._job.centrings(len(given))
-        inputs = self._job.paths, self._job.geometry, self._job.prober
         geometry, _ = first_geometry(*inputs)
         why = note_of_scale(scale, as_given(given[0]), centrings[0], from_pixels=geometry is not None)
         option, values = mending_option(scale, given, centrings, first_distance(*inputs))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..parameters import OPEN_TIMEOUT, PRESETS, SAVE_SECONDS
 from ..ranges import (
     AT_DISTANCE,
+    AT_WAVELENGTH,
     LARGEST,
     MOST_FRAMES,
     POSITIVE,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 LARGEST_SHIFT = 200.0
 """Largest possible beam shift along x or y, mrad."""
 
-LONGEST_WAVELENGTH = 100.0
-"""Largest possible wavelength, angstrom; a larger number is an energy."""
 
 Path = str | os.PathLike[str]
 
@@ -163,8 +162,7 @@ class Experiment:
     wavelength: float | None = asked(
         None,
         "Wavelength.",
-        f"at least {SHORTEST:g} and at most {LONGEST_WAVELENGTH:g} A",
-        check=lambda v: SHORTEST <= v <= LONGEST_WAVELENGTH,
+        **AT_WAVELENGTH,
         metavar="A",
         kind=float,
     )

@@ -14,7 +14,7 @@ from ffbidx_core.read.results import read_run
 from ffbidx_core.report.report import make_report
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.bench.claims.runs import SMALL
-from tests.helpers.beamline import DISTANCE, PANELS, geom_text, stills, write_cxi
+from tests.helpers.beamline import DISTANCE, ENERGY, PANELS, WAVELENGTH, geom_text, stills, write_cxi
 from tests.helpers.calls import MONO, QUICK, write_spots
 from tests.helpers.frames import false_spots, frame
 
@@ -220,6 +220,21 @@ def test_a_distance_in_m_that_is_taken_for_mm_ends_with_the_command_line_to_type
     mended = shlex.split(ran.err.rpartition("if the distance is in m, not in mm: ")[2])
     assert mended[:3] == ["ffbidx", "index", "run.cxi"]
     assert run(*mended[1:]).status == 0
-    assert run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--distance", "0.08").is_one_line_error(
+    assert len(read_results("a.h5").crystals) == 2
+
+
+def test_a_distance_in_m_is_refused(run):
+    assert run("index", "run.cxi", "--cell", MONO, "--distance", "0.08").is_one_line_error(
         2, "--distance: 0.08 is out of range, it must be in mm: 1 to 100000"
     )
+
+
+def test_a_photon_energy_in_kev_that_is_taken_for_ev_is_named(run, tmp_path):
+    write_cxi(tmp_path / "run.cxi", stills(2, seed=3))
+    (tmp_path / "det.geom").write_text(geom_text(beam=f"photon_energy = {ENERGY / 1e3}"))
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--num-halfsphere-points", "4096", "-o", "a.h5",
+              "--json")  # fmt: skip
+    assert (ran.summary["indexed"], ran.summary["remedy"]["option"]) == (0, "--wavelength")
+    assert float(ran.summary["remedy"]["values"][0]) == pytest.approx(WAVELENGTH, rel=1e-4)
+    assert ran.summary["why"] == "the wavelength is 1305.1 A, as if a photon energy in keV had been taken for eV"
+    assert run(*shlex.split(ran.summary["next"])[1:]).summary["indexed"] == 2

@@ -35,7 +35,7 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
         An open file with this geometry, whose first frames give the detector distance; if they give none, the geometry
         is unchanged.
     """
-    distances = distances_of_first(file)
+    distances = of_first(file, "distance")
     if len(distances) == 0:
         return geometry
     x, y = (-shift.radian * (np.median(distances) + geometry.detector.mean_offset)).tolist()
@@ -48,11 +48,11 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
 
 
-def distances_of_first(file: SpotFile) -> Array:
-    """The finite detector distances of the first frames of an open file, mm."""
+def of_first(file: SpotFile, name: str) -> Array:
+    """The finite numbers in the field `name` of `DetectorPeaks` for the first frames of an open file."""
     raw = list(file.read(np.arange(min(file.n_frames, FRAMES_FOR_DISTANCE))))
-    distances = np.concatenate([np.zeros(0), *(each.peaks.distance for each in raw if each.peaks is not None)])
-    return np.asarray(distances[np.isfinite(distances)])
+    values = np.concatenate([np.zeros(0), *(getattr(each.peaks, name) for each in raw if each.peaks is not None)])
+    return np.asarray(values[np.isfinite(values)])
 
 
 class ShiftedSpots:

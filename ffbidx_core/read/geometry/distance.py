@@ -1,16 +1,19 @@
-"""The detector distance of the first frames of a run."""
+"""The detector distance and the wavelength of the first frames of a run."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
 
+import numpy as np
+
 from ...errors import InputError
 from ...model.detector.distance import FirstDistance
 from ...model.detector.panels import GivenGeometry
+from ...ranges import LONGEST_WAVELENGTH
 from ..files.probe import Prober
 from ..formats.open import open_spots
-from ..formats.shifted import distances_of_first
+from ..formats.shifted import of_first
 
 
 def first_distance(
@@ -25,5 +28,20 @@ def first_distance(
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             if file.geometry is None:
                 return None
-            return FirstDistance.common(distances_of_first(file), file.geometry.detector)
+            return FirstDistance.common(of_first(file, "distance"), file.geometry.detector)
+    return None
+
+
+def wavelength_of_kev(
+    inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
+) -> float | None:
+    """The wavelength of the first frames, angstrom, if their photon energies in keV were taken for eV.
+
+    It is None if the wavelengths as read are possible. The parameters are those of `first_distance`.
+    """
+    for path in inputs:
+        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
+            wavelengths = of_first(file, "wavelength")
+            is_too_long = len(wavelengths) > 0 and wavelengths.min() > LONGEST_WAVELENGTH
+            return float(np.median(wavelengths)) / 1e3 if is_too_long else None
     return None
