@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +11,14 @@ from ..model.detector.beam_shift import BeamShift
 from ..model.detector.pixels import frames_of_moved_detector
 from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.ragged import offsets_of, rows_of
+from ..model.records.spots import FrameSpots
 from ..model.unknown.scan import FEWEST_SPOTS, MOST_SPOTS
 
 GOLDEN = (5**0.5 - 1) / 2
 
 
-@dataclass(frozen=True)
-class Frames:
-    """F frames with N spots in total.
-
-    Attributes
-    ----------
-    spots : (N, 3) float32
-        Spots, 1/angstrom.
-    offsets : (F + 1,) int64
-        Frame f owns rows offsets[f]:offsets[f + 1].
-    """
-
-    spots: NDArray[Any]
-    offsets: NDArray[np.int64]
+class Frames(FrameSpots):
+    """The spots of the frames of a search."""
 
     @classmethod
     def of_blocks(cls, blocks: Iterable[FrameBlock], most: int) -> Frames:
@@ -48,21 +35,6 @@ class Frames:
             if there >= most:
                 break
         return cls(np.concatenate(spots), offsets_of(np.concatenate(counts)))
-
-    @property
-    def n_frames(self) -> int:
-        """The number F of frames."""
-        return len(self.offsets) - 1
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """The number of spots of each frame, (F,)."""
-        return np.diff(self.offsets)
-
-    def take(self, chosen: NDArray[np.int64]) -> Frames:
-        """Some of the frames, in the order of `chosen`."""
-        rows, offsets = rows_of(self.offsets, chosen)
-        return Frames(self.spots[rows], offsets)
 
     def moved(self, shift: BeamShift) -> Frames:
         """The frames with the beam shifted, as far as this can be computed from the spots alone."""

@@ -25,6 +25,7 @@ from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
 from ..model.records.doubt import Contest
 from ..model.records.ragged import offsets_of
+from ..model.records.spots import FrameSpots
 from ..parameters import Parameters
 
 ONE_AXIS, ALL_AXES = 1.13, 1.17
@@ -39,30 +40,19 @@ CLOSE = 0.5
 
 
 @dataclass(frozen=True)
-class IndexedSpots:
+class IndexedSpots(FrameSpots):
     """The spots of F indexed frames with the same input cell.
 
     Attributes
     ----------
-    spots : (N, 3) float32
-        Spots, 1/angstrom.
-    offsets : (F + 1,) int64
-        Frame f owns rows offsets[f]:offsets[f + 1].
     cell : (3, 3) float64
         The primitive input cell, or the learned cell if there is one, rows a, b, c, angstrom.
     spread : Spread or None
         Scatter of residuals and strains; None if it was not learned.
     """
 
-    spots: NDArray[np.float32]
-    offsets: NDArray[np.int64]
     cell: PrimitiveCells
     spread: Spread | None = None
-
-    @property
-    def n_frames(self) -> int:
-        """The number F of frames."""
-        return len(self.offsets) - 1
 
 
 def contest(devices: Devices, frames: IndexedSpots) -> Contest:
@@ -117,7 +107,7 @@ def _evidence(
     devices: Devices, frames: IndexedSpots, versions: list[NDArray[np.float32]], cell: PrimitiveCells, p: Parameters
 ) -> Array:
     """The evidence (versions, F) of frames: -log10 of the expected false crystals as good as the best, at least 0."""
-    counts = np.diff(frames.offsets)
+    counts = frames.counts
     result = devices.index_frames(
         np.concatenate(versions),
         offsets_of(np.tile(counts, len(versions))),

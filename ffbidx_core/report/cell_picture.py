@@ -113,8 +113,8 @@ def _searched_frames(found: FoundCell, frames: Frames) -> list[OnPlanes]:
     verdict, lattice = found.symmetry.verdict, found.symmetry.lattice
     frame = np.repeat(verdict.frames, verdict.n_crystals)
     on_planes = []
-    for f, crystal in zip(frame, verdict.crystals, strict=True):
-        spots = frames.spots[frames.offsets[f] : frames.offsets[f + 1]].astype(np.float64)
+    for f, crystal in zip(frame.tolist(), verdict.crystals, strict=True):
+        spots = frames.of_frame(f).astype(np.float64)
         conventional = lattice.change.conventional(as_primitive(crystal))
         on_planes.append((spots @ conventional.T, is_near(spots @ crystal.T, lattice.primitive)))
     return sorted(on_planes, key=lambda each: -int(each[1].sum()))[:BEST_FRAMES]
