@@ -24,6 +24,7 @@ from ..model.detector.beam_shift import NO_SHIFT
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, rows_of
+from ..model.records.spots import FrameSpots
 from ..parameters import Parameters
 from .decoys import IndexedSpots, contest
 
@@ -185,15 +186,11 @@ def _finalists(tried: Iterable[_Tried]) -> list[float]:
 
 
 @dataclass(frozen=True)
-class _Sample:
+class _Sample(FrameSpots):
     """Frames on which scales and distances are tried.
 
     Attributes
     ----------
-    spots : (N, 3) float32
-        Spots, 1/angstrom.
-    offsets : (F + 1,) int64
-        Frame f owns rows offsets[f]:offsets[f + 1].
     wavelengths : (N,) float64 or None
         Wavelength of each spot, angstrom; None if the spots of a frame lie on no Ewald sphere.
     cells : (M, 3, 3) float64
@@ -201,8 +198,6 @@ class _Sample:
     """
 
     devices: Devices
-    spots: NDArray[Any]
-    offsets: NDArray[np.int64]
     wavelengths: Array | None
     cells: PrimitiveCells
     p: Parameters
@@ -215,13 +210,13 @@ class _Sample:
         each = [wavelength_of_spots(spots[i:j].astype(np.float64)) for i, j in itertools.pairwise(offsets)]
         known = [wavelength for wavelength in each if wavelength is not None]
         wavelengths = np.repeat(known, np.diff(offsets)) if len(known) == len(each) else None
-        return cls(devices, spots, offsets, wavelengths, cells, p)
+        return cls(spots, offsets, devices, wavelengths, cells, p)
 
     def some(self, n: int) -> _Sample:
         """A sample of at most n of the frames, spread evenly."""
-        rows, offsets = rows_of(self.offsets, evenly(np.arange(len(self.offsets) - 1), n))
-        wavelengths = None if self.wavelengths is None else self.wavelengths[rows]
-        return replace(self, spots=self.spots[rows], offsets=offsets, wavelengths=wavelengths)
+        chosen = evenly(np.arange(self.n_frames), n)
+        rows, _ = rows_of(self.offsets, chosen)
+        return replace(self.take(chosen), wavelengths=None if self.wavelengths is None else self.wavelengths[rows])
 
     def possible(self, factors: Sequence[float]) -> list[float]:
         """The factors by which the cells can be multiplied without becoming too short or too long for a cell."""
