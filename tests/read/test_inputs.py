@@ -125,3 +125,15 @@ def test_a_list_on_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_files_named_twice_are_noted_once(names, noted):
     assert [note.partition(":")[0] for note in named_again(expand_inputs(names))] == noted
+
+
+def test_an_event_with_a_row_is_one_of_a_file_that_is_there(tmp_path):
+    for name in ("run.h5", "my run.h5"):
+        (tmp_path / name).write_text("")
+    for name, source in (
+        ("run.h5 part1//3", Source(f"{tmp_path}/run.h5", event="part1//3")),
+        ("my run.h5//3", Source(f"{tmp_path}/my run.h5", 3)),
+        ("run.h5 //3", Source(f"{tmp_path}/run.h5", 3)),
+        ("gone.h5 part1//3", Source(f"{tmp_path}/gone.h5 part1", 3)),
+    ):
+        assert expand_inputs([f"{tmp_path}/{name}"]) == [source]

@@ -46,6 +46,9 @@ def crystfel_cell(path: str, text: str) -> InputCell:
         if unit not in units:
             raise InputError(path, f"{key} has the unit {unit[:20]!r}, expected {' or '.join(units)}")
         parameters.append(_float(path, key, value) * units[unit])
+    for key, known in (("lattice_type", KINDS), ("centering", CENTRINGS)):
+        if key not in fields:
+            raise InputError(path, f"has no {key} = one of {', '.join(known)}")
     kind, centring, axis = (fields.get(key, [""])[0] for key in ("lattice_type", "centering", "unique_axis"))
     if kind not in KINDS:
         raise InputError(path, f"lattice_type = {kind[:20]} is none of {', '.join(KINDS)}")

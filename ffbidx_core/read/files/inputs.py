@@ -137,10 +137,14 @@ def _is_index(argument: str) -> bool:
 def _sources(name: str) -> list[Source]:
     """The sources that a name stands for."""
     # An existing file of this name takes precedence over a frame of another file and over a pattern.
-    match = _FRAME.fullmatch(name)
-    if match is not None and not os.path.lexists(name):
-        return [Source(match["path"], int(match["index"]))]
-    if (named := _EVENT.fullmatch(name)) is not None and not os.path.lexists(name):
+    match, named = _FRAME.fullmatch(name), _EVENT.fullmatch(name)
+    is_there = os.path.lexists(name)
+    if match is not None and not is_there:
+        # `run.h5 part1//3` is an event of run.h5, unless a file is called `run.h5 part1`.
+        is_event = named is not None and not os.path.lexists(match["path"]) and os.path.lexists(named["path"])
+        if named is None or not is_event or named["event"].startswith("//"):
+            return [Source(match["path"], int(match["index"]))]
+    if named is not None and not is_there:
         return [Source(named["path"], event=named["event"])]
     if glob.has_magic(name) and not os.path.lexists(name):
         found = _matching(name)

@@ -102,6 +102,13 @@ def test_rows_of_cxi_lists_in_a_group_for_each_part(tmp_path: Path, expected):
     raw = raws(tmp_path / "all.cxi", parse_geometry("x", wanted))
     np.testing.assert_allclose(raw.spots, expected, atol=1e-6)
     assert [name.split()[-1] for name in raw.ids] == ["part1//0", "part1//1", "part2//0"]
+    # A list of list_events has these names.
+    (tmp_path / "all.lst").write_text("".join(f"{tmp_path}/all.cxi part{name}\n" for name in ("2//0", "1//1", "1//7")))
+    of_list = parse_geometry("x", wanted)
+    sources = with_events_found(expand_inputs([str(tmp_path / "all.lst")]), of_list)
+    (block,) = read_blocks(sources, geometry=of_list)
+    assert [name.split()[-1] for name in block.ids[:2]] == ["part2//0", "part1//1"]
+    assert block.problems == [f"{tmp_path}/all.cxi: has no event part1//7: names are those of list_events"]
     energies = parse_geometry("x", wanted.replace("photon_energy = 9500.0 eV", "photon_energy = /%/energy eV"))
     raw = raws(tmp_path / "all.cxi", energies)
     np.testing.assert_allclose(12398.42 / raw.peaks.wavelength, [9000, 9001, 9000])
