@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..model.cell import Array, cell_parameters
 from ..model.detector.beam import offset_along_beam
 from ..model.detector.panels import Geometry, GivenGeometry
+from ..model.detector.peaks import note_of_panels
 from ..model.records.frame import FrameBlock, FrameStatus
 from .blocks import read_blocks
 from .files.inputs import Source
@@ -103,6 +104,8 @@ def inspect_spots(
         for cell in [] if block.cells is None else block.cells:
             cells[cell.tobytes()] = cell
     n = np.concatenate([np.zeros(0, np.int64), *counts])
+    if off_panels > n.sum():
+        problems.append(note_of_panels(off_panels, int(n.sum())))
     return SpotsReport(
         formats,
         len(n) + bad,
@@ -148,10 +151,8 @@ def _files(
         with _noted(faults), contextlib.closing(open_spots(path, geometry)) as file:
             formats[file.format] = None
             if file.geometry is not None and not detector["panels"]:
-                detector["panels"], detector["half_pixel_shift"] = (
-                    len(file.geometry.detector.panels),
-                    file.half_pixel_shift,
-                )
+                detector["panels"] = len(file.geometry.detector.panels)
+                detector["half_pixel_shift"] = file.half_pixel_shift
                 for raw in file.read(np.arange(min(1, file.n_frames))):
                     if raw.peaks is not None:
                         detector["wavelength"] = float(raw.peaks.wavelength[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import compile_time
 from ..model.basis import ConventionalCells
 from ..model.cell import Array, cell_parameters
+from ..model.detector.peaks import note_of_panels
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
 from ..model.records.notes import Notes
@@ -24,12 +25,6 @@ LARGEST_SAMPLE = 1 << 14
 
 MANY_AT_ORIGIN = 0.2
 """Share of the spots inside the first shell of reciprocal space above which a note is made."""
-MANY_OFF_PANELS = 0.5
-"""Share of the peaks on no panel above which a note asks whether the geometry belongs to other data."""
-OTHER_LAYOUT = (
-    "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
-    "geometry of another detector, or of images with another arrangement of panels?"
-)
 AT_ORIGIN = (
     "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "
     "wavelength (or photon energy), and the units of both"
@@ -121,11 +116,7 @@ class Tally:
     @property
     def note_of_panels(self) -> str:
         """A note with the share of the peaks that lie on no panel of the geometry; empty if there are none."""
-        share = self.n_off_panels / max(1, self.n_off_panels + self.n_spots)
-        if share == 0:
-            return ""
-        note = f"{self.n_off_panels} peaks ({share:.1%}) lie on no panel of the geometry, and are left out"
-        return f"{note}: {OTHER_LAYOUT}" if share > MANY_OFF_PANELS else note
+        return note_of_panels(self.n_off_panels, self.n_spots)
 
     @property
     def seconds(self) -> float:

@@ -9,6 +9,13 @@ from numpy.typing import NDArray
 
 from ..cell import Array
 
+MANY_OFF_PANELS = 0.5
+"""Share of the peaks on no panel above which a note asks whether the geometry belongs to other data."""
+OTHER_LAYOUT = (
+    "the layout of the data in the geometry (min_fs, max_fs, min_ss, max_ss) is not that of these files. Is it the "
+    "geometry of another detector, or of images with another arrangement of panels?"
+)
+
 
 @dataclass
 class DetectorPeaks:
@@ -40,3 +47,12 @@ class DetectorPeaks:
         intensity = None if self.intensity is None else self.intensity[rows]
         shift = None if self.shift is None else self.shift[of]
         return DetectorPeaks(self.pixels[rows], self.wavelength[of], self.distance[of], intensity, shift)
+
+
+def note_of_panels(n_off_panels: int, n_spots: int) -> str:
+    """A note with the share of the peaks that lie on no panel, beside those that are spots; empty if there are none."""
+    share = n_off_panels / max(1, n_off_panels + n_spots)
+    if share == 0:
+        return ""
+    note = f"{n_off_panels} peaks ({share:.1%}) lie on no panel of the geometry, and are left out"
+    return f"{note}: {OTHER_LAYOUT}" if share > MANY_OFF_PANELS else note

@@ -33,6 +33,9 @@ _FAR = 1_000_000
 _FROM_CORNER = "in pixels from the corner of the first one"
 _AS_PEAKS = "to count pixels as Jungfraujoch's peaks do, from the centre of the first one"
 
+LARGEST_PIXEL = 10.0
+"""Largest number that is taken for the edge of a pixel, mm."""
+
 
 def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
     """The geometry in the NXmx entries of a file, with a note on the assumptions; None if the entries are missing.
@@ -57,7 +60,7 @@ def nxmx_geometry(file: h5py.File, path: str) -> Geometry | None:
         distance = entries.reading(_DISTANCES, "m")
     for axis in "xy":
         with faults.collected():
-            sizes.append(entries.number(f"{_DETECTOR}/{axis}_pixel_size", "m"))
+            sizes.append(entries.pixel_size(axis))
         with faults.collected():
             entries.reading([f"{_DETECTOR}/beam_center_{axis}"], "")
     faults.raise_all()
@@ -136,6 +139,14 @@ class _Entries:
         if len(values) != 1:
             raise InputError(self._path, f"has {len(values)} different numbers; one for all frames is read", name)
         return Reading(float(values[0]), unit=found.unit).millimetres
+
+    def pixel_size(self, axis: str) -> float | None:
+        """The size of a pixel along an axis of the detector, `x` or `y`, mm; None if it is missing."""
+        name = f"{_DETECTOR}/{axis}_pixel_size"
+        size = self.number(name, "m")
+        if size and not SMALLEST_PIXEL < size < LARGEST_PIXEL:
+            raise InputError(self._path, f"is {size:g} mm, which is no size of a pixel: is its unit right?", name)
+        return size
 
     def centre(self, axis: str, step: np.ndarray, size: float) -> float | tuple[int, Reading] | None:
         """The beam centre along an axis of the detector; None if it is missing.

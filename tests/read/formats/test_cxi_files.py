@@ -12,6 +12,7 @@ from ffbidx_core.model.detector.geometry_file import geometry_text
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, count_frames, read_blocks
 from ffbidx_core.read.geometry.any import parse_geometry
+from ffbidx_core.read.inspection import inspect_spots
 from ffbidx_core.run.tally import Tally
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 from tests.helpers.beamline import geom_text, write_cxi
@@ -230,3 +231,12 @@ def test_a_layout_of_another_detector_is_noted(share: float):
     assert tally.note_of_panels.startswith(f"{1000 * share:.0f} peaks ({share:.1%}) lie on no panel of the geometry")
     assert ("another detector" in tally.note_of_panels) == (share > 0.5)
     assert Tally(n_spots=9).note_of_panels == ""
+
+
+def test_inspect_notes_a_layout_of_another_detector(cxi: Path):
+    text = geom_text()
+    of_one = "\n".join(line for line in text.splitlines() if not line.startswith(("tilted", "swapped")))
+    report = inspect_spots([Source(str(cxi))], parse_geometry("x", of_one))
+    assert report.off_panels > report.spots
+    assert any("Is it the geometry of another detector" in problem for problem in report.problems)
+    assert not inspect_spots([Source(str(cxi))], parse_geometry("x", text)).problems

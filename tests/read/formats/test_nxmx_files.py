@@ -135,6 +135,15 @@ def test_a_unit_that_is_none_is_named_with_its_dataset(cxi: Path):
         open_spots(str(cxi))
 
 
+@pytest.mark.parametrize("unit", ["um", "km"])
+def test_a_size_that_no_pixel_has_is_named_with_its_dataset(cxi: Path, unit: str):
+    add_nxmx(cxi)
+    with h5py.File(cxi, "a") as file:
+        file["entry/instrument/detector/x_pixel_size"].attrs["units"] = unit
+    with pytest.raises(InputError, match=r"detector/x_pixel_size: is .* mm, which is no size of a pixel"):
+        open_spots(str(cxi))
+
+
 @pytest.mark.parametrize("name", ["wavelength", "energy"])
 def test_an_nxmx_file_has_a_wavelength_for_each_image(cxi: Path, name: str):
     add_nxmx(cxi)
