@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..model.cell import Array, other_settings
 from ..model.crystal import Crystals
-from ..model.misfit.equations import derivatives, index_spots, strain_information, sums_over_spots
+from ..model.misfit.equations import derivatives, index_spots, sums_over_spots
 from ..model.misfit.misfit import Misfit
+from ..model.misfit.scatter import strain_information
 from ..model.strain import MULTIPLICITY, components
 
 TOLERANCE = 0.08

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
 from .cell import Array, reciprocal
 from .detector.beam_shift import Radian
+from .detector.distortion import NO_DISTORTION, Distortion
 from .detector.pixels import spots_of_moved_detector
 from .records.ragged import rows_of
 
@@ -80,7 +81,7 @@ class Crystals:
             input_cell=self.input_cell[crystals],
         )
 
-    def corrected(self, shift: Radian, distance: float = 0.0) -> Crystals:
+    def corrected(self, shift: Radian, distance: float = 0.0, distortion: Distortion = NO_DISTORTION) -> Crystals:
         """The same crystals, with the spots where a moved detector puts them.
 
         Parameters
@@ -89,9 +90,11 @@ class Crystals:
             Beam shift, radian.
         distance
             Relative excess of the assumed detector distance over the true one.
+        distortion
+            Stretch and tilt of the true detector relative to the assumed one.
         """
         wave = self.wavelength[self.frame_of_spot]
-        return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance))
+        return replace(self, spots=spots_of_moved_detector(self.spots, wave, shift, distance, distortion))
 
 
 def miller_indices(spots: Array, cell: ConventionalCells, centring: str = "P") -> NDArray[np.int64]:

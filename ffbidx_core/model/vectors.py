@@ -1,4 +1,4 @@
-"""Vectors in three dimensions: the matrix of the vector product, and axes across a ray."""
+"""Vectors in three dimensions: the matrix of the vector product, rotation matrices, and axes across a ray."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
+from .cell import Array
 from .xp import XpArray
 
 ACROSS = 0.6
@@ -45,3 +46,11 @@ def axes_of_rays(x: XpArray, y: XpArray, z: XpArray, xp: ModuleType = np) -> lis
     b = xp.where(across_x, z, 0.0) / length
     c = xp.where(across_x, -y, x) / length
     return [[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]]
+
+
+def rotations(vectors: Array) -> Array:
+    """Rotation matrices (..., 3, 3) for rotation vectors (..., 3) in radian, by Rodrigues' formula."""
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    m = cross_matrix(vectors)
+    # The factors are sin(x) / x and (1 - cos(x)) / x^2, in forms that are defined at x = 0.
+    return np.asarray(np.eye(3) + np.sinc(angle / np.pi) * m + np.sinc(angle / (2 * np.pi)) ** 2 / 2 * (m @ m))

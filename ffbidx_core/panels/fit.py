@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, shortest_reciprocal
-from ..model.detector.placed import MRAD, PlacedPanels, rotations
+from ..model.detector.placed import MRAD, PlacedPanels
 from ..model.detector.tree import PanelTree
+from ..model.misfit.scatter import CONSISTENT
 from ..model.strain import MULTIPLICITY, components, strains_and_rotations, symmetric_basis
+from ..model.vectors import rotations
 from .equations import OWN, CrystalState, Pairs, Residuals, Shared, normal_equations, residuals, summed, weights
 from .peaks import IndexedPeaks
 from .votes import jumps
 
 ROUNDS = 12
-CONSISTENT = 1.074
-"""Ratio of the scatter of normally distributed numbers to that of the weighted numbers."""
 CAPTURE = 0.3
 """Share of the shortest reciprocal vector within which a peak belongs to a lattice point."""
 FARTHEST = 0.004

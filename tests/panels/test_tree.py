@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from ffbidx_core.model.detector.geometry_file import geometry_text
-from ffbidx_core.model.detector.placed import PlacedPanels, rotations
+from ffbidx_core.model.detector.placed import PlacedPanels
 from ffbidx_core.model.detector.tree import PanelTree, groups_by_nearness, nested
+from ffbidx_core.model.vectors import rotations
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.read.geometry.groups import collections_of_lines, groups_of_hierarchy, groups_of_lines
 from tests.helpers.panels.detectors import many_panels

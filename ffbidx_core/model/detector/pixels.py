@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..cell import Array
 from .beam_shift import Radian
+from .distortion import NO_DISTORTION, Distortion
 
 SPHERE_ERROR = 0.1
 """Largest relative misfit (rms, in squared distance from the origin) of spots to an Ewald sphere fitted to them."""
@@ -107,11 +108,13 @@ def wavelength_of_spots(spots: Array) -> float | None:
     return 1 / radius
 
 
-def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, distance: float = 0.0) -> Array:
-    """Correct spots that were computed with a wrong beam position or a wrong detector distance.
+def spots_of_moved_detector(
+    spots: Array, wavelength: Array, shift: Radian, distance: float = 0.0, distortion: Distortion = NO_DISTORTION
+) -> Array:
+    """Correct spots that were computed with a wrong position or shape of the detector.
 
     The detector is taken to be flat and normal to the beam, so that a ray (X, Y, 1) becomes
-    ((1 + distance) X - shift_x, (1 + distance) Y - shift_y, 1).
+    ((1 + distance) X - shift_x, (1 + distance) Y - shift_y, 1), which the matrix of the distortion then maps.
 
     Parameters
     ----------
@@ -123,6 +126,8 @@ def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, dist
         Offset of the beam on the detector, along x and y, from its assumed position, radian.
     distance
         Relative excess of the assumed detector distance over the true one.
+    distortion
+        Stretch and tilt of the true detector relative to the assumed one.
 
     Returns
     -------
@@ -134,12 +139,16 @@ def spots_of_moved_detector(spots: Array, wavelength: Array, shift: Radian, dist
     forward = ray[:, 2] > FORWARD
     ray[forward, :2] = (1 + distance) * ray[forward, :2] / ray[forward, 2:] - np.asarray(shift)
     ray[forward, 2] = 1
+    if distortion:
+        ray[forward] = ray[forward] @ distortion.matrix.T
     ray[forward] /= np.linalg.norm(ray[forward], axis=1, keepdims=True)
     return np.asarray(np.where(forward[:, None], (ray - (0.0, 0.0, 1.0)) / wave, spots))
 
 
-def frames_of_moved_detector(spots: NDArray[Any], offsets: NDArray[np.int64], shift: Radian) -> NDArray[np.float32]:
-    """Correct the spots of frames for a beam shift where only the spots are known.
+def frames_of_moved_detector(
+    spots: NDArray[Any], offsets: NDArray[np.int64], shift: Radian, distortion: Distortion = NO_DISTORTION
+) -> NDArray[np.float32]:
+    """Correct the spots of frames for a beam shift, and a distortion, where only the spots are known.
 
     The wavelength of a frame is found by fitting an Ewald sphere to its spots.
 
@@ -151,6 +160,8 @@ def frames_of_moved_detector(spots: NDArray[Any], offsets: NDArray[np.int64], sh
         Frame f owns the spots offsets[f]:offsets[f + 1].
     shift : (2,)
         Offset of the beam on the detector, along x and y, from its assumed position, radian.
+    distortion
+        Stretch and tilt of the true detector relative to the assumed one.
 
     Returns
     -------
@@ -161,5 +172,5 @@ def frames_of_moved_detector(spots: NDArray[Any], offsets: NDArray[np.int64], sh
     for begin, end in itertools.pairwise(offsets):
         if (wavelength := wavelength_of_spots(moved[begin:end])) is not None:
             along = np.full(end - begin, wavelength)
-            moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, shift)
+            moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, shift, distortion=distortion)
     return moved.astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..cell import Array
-from ..vectors import cross_matrix
+from ..vectors import rotations
 from .panels import NO_PANEL, Detector, Panel, Vector
 
 MRAD = 1e-3
@@ -21,14 +21,6 @@ FORWARD = 0.1
 """Smallest cosine of the angle to the beam of a ray that is detected."""
 _GRID = (0.0, 0.5, 1.0)
 """Fractions of a panel's edges at which the points lie by which two positions of the panel are compared."""
-
-
-def rotations(vectors: Array) -> Array:
-    """Rotation matrices (..., 3, 3) for rotation vectors (..., 3) in radian, by Rodrigues' formula."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    m = cross_matrix(vectors)
-    # The factors are sin(x) / x and (1 - cos(x)) / x^2, in forms that are defined at x = 0.
-    return np.asarray(np.eye(3) + np.sinc(angle / np.pi) * m + np.sinc(angle / (2 * np.pi)) ** 2 / 2 * (m @ m))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Equations of the joint fit: residuals of indexed spots, their derivatives, elimination of the crystals' parameters.
 
 A crystal has nine parameters of its own: three of its rotation and six of its strain. All crystals share the beam shift
-along x and y and the detector distance (`COMMON`), and the strain of each reference cell in terms of its basis.
+along x and y and the detector distance (`COMMON`), or its distortion in place of the distance (`DISTORTED`), and the
+strain of each reference cell in terms of its basis.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +28,12 @@ FEWEST_SPOTS = 6
 """Number of indexed spots below which a crystal is left out of the fit."""
 BIWEIGHT = 6.0
 """Length of a residual, in standard deviations, from which its weight is zero."""
-CONSISTENT = 1.074
-"""Ratio of the standard deviation of normally distributed residuals (of three components) to the weighted estimate."""
-SCATTERS = np.geomspace(2e-5, 0.02, 70)
-"""Standard deviations of the crystals' strains among which the likeliest is chosen."""
 OWN = 9
 """Number of parameters of a crystal: three of its rotation, six of its strain."""
 COMMON = ("x", "y", "distance")
 """Parameters of the detector: the beam shift along x and y, and the detector distance."""
+DISTORTED = ("x", "y", "stretch", "skew", "tilt_x", "tilt_y")
+"""Parameters of a distorted detector: the beam shift, and the attributes of `Distortion`."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def index_spots(crystals: Crystals) -> Indexed:
     )
 
 
-def derivatives(indexed: Indexed) -> Array:
-    """Derivatives (n, 3, 12) of the residuals with respect to 9 crystal parameters and the 3 `COMMON` ones.
+def derivatives(indexed: Indexed, common: Sequence[str] = COMMON) -> Array:
+    """Derivatives (n, 3, 9 + D) of the residuals with respect to 9 crystal parameters and the D common ones.
 
     Components are along the axes of `indexed`. The crystal's parameters move the predicted spot. The common ones move
     the observed spot, computed with a wrong detector position, opposite to `spots_of_moved_detector`.
@@ -128,8 +128,18 @@ def derivatives(indexed: Indexed) -> Array:
     # d(ray / |ray|) = cos(2 theta) (1 - ray ray^T) d(X, Y, 1)
     across *= (ray[:, 2] / indexed.wavelength)[:, None, None]
     place = ray / ray[:, 2:] * (1.0, 1.0, 0.0)
-    distance = -np.einsum("nij,nj->ni", across, place)
-    by_all = np.concatenate([rotation, strain, across[:, :, :2], distance[:, :, None]], axis=2)
+    x, y, zero = place.T
+    motions = {
+        "distance": place,
+        "stretch": np.column_stack([x, -y, zero]),
+        "skew": np.column_stack([y, x, zero]),
+        "tilt_x": np.column_stack([zero, zero, x]),
+        "tilt_y": np.column_stack([zero, zero, y]),
+    }
+    by_motion = {name: -np.einsum("nij,nj->ni", across, motion) for name, motion in motions.items()}
+    by_detector = by_motion | {"x": across[:, :, 0], "y": across[:, :, 1]}
+    by_common = np.stack([by_detector[name] for name in common], axis=2)
+    by_all = np.concatenate([rotation, strain, by_common], axis=2)
     return np.asarray(indexed.axes @ by_all)
 
 
@@ -159,11 +169,13 @@ class Reduced:
 
 @dataclass(frozen=True)
 class Sums:
-    """Normal equations of each crystal, as weighted sums over its spots: matrix (C, 12, 12) and right side (C, 12).
+    """Normal equations of each crystal, as weighted sums over its spots.
 
     Attributes
     ----------
-    weights : (n,);  jacobian : (n, 3, 12);  residuals : (n, 3)
+    matrix : (C, 9 + D, 9 + D);  right : (C, 9 + D)
+        Matrix and right side of the equations of 9 crystal parameters and the D parameters of the detector.
+    weights : (n,);  jacobian : (n, 3, 9 + D);  residuals : (n, 3)
         Weight, derivatives and residual of each spot, with components along the axes of `Indexed`.
     """
 
@@ -172,6 +184,11 @@ class Sums:
     weights: Array
     jacobian: Array
     residuals: Array
+
+    @property
+    def n_detector(self) -> int:
+        """The number D of parameters of the detector."""
+        return int(self.jacobian.shape[2]) - OWN
 
 
 def sums_over_spots(indexed: Indexed, jacobian: Array, spread: Spread) -> Sums:
@@ -182,12 +199,12 @@ def sums_over_spots(indexed: Indexed, jacobian: Array, spread: Spread) -> Sums:
     weights = np.where(squared < 1, (1 - squared) ** 2, 0.0)
     whitened = jacobian / sigma[:, None]
     weighted = whitened * weights[:, None, None]
-    matrix = _per_crystal(np.einsum("nip,niq->npq", weighted, whitened, optimize=True), indexed)
-    right = _per_crystal(np.einsum("nip,ni->np", weighted, residuals / sigma), indexed)
+    matrix = per_crystal(np.einsum("nip,niq->npq", weighted, whitened, optimize=True), indexed)
+    right = per_crystal(np.einsum("nip,ni->np", weighted, residuals / sigma), indexed)
     return Sums(matrix, right, weights, jacobian, residuals)
 
 
-def _per_crystal(values: Array, indexed: Indexed) -> Array:
+def per_crystal(values: Array, indexed: Indexed) -> Array:
     """Sums (C, ...) of values (n, ...) over the spots of each crystal."""
     total = np.zeros((len(indexed.used), *values.shape[1:]))
     crystals, first = np.unique(indexed.crystal, return_index=True)
@@ -204,7 +221,8 @@ def reduce(
     The prior, by which a crystal's strain scatters about that of its reference by `scatter`, couples the two strains.
     """
     stiffness = MULTIPLICITY / scatter**2
-    n_common = len(COMMON) + sum(map(len, bases.values()))
+    first = sums.n_detector
+    n_common = first + sum(map(len, bases.values()))
     own, own_right = sums.matrix[:, :OWN, :OWN].copy(), sums.right[:, :OWN].copy()
     own[:, range(3, OWN), range(3, OWN)] += stiffness
     own_right[:, 3:] -= stiffness * indexed.strain
@@ -213,11 +231,10 @@ def reduce(
     size = len(own)
     mixed, matrix = np.zeros((size, OWN, n_common)), np.zeros((size, n_common, n_common))
     right = np.zeros((size, n_common))
-    of_common = slice(OWN, OWN + len(COMMON))
-    mixed[:, :, : len(COMMON)] = sums.matrix[:, :OWN, of_common]
-    matrix[:, : len(COMMON), : len(COMMON)] = sums.matrix[:, of_common, of_common]
-    right[:, : len(COMMON)] = sums.right[:, of_common]
-    first = len(COMMON)
+    of_common = slice(OWN, OWN + first)
+    mixed[:, :, :first] = sums.matrix[:, :OWN, of_common]
+    matrix[:, :first, :first] = sums.matrix[:, of_common, of_common]
+    right[:, :first] = sums.right[:, of_common]
     for row, basis in bases.items():
         mine, columns = input_cell == row, slice(first, first + len(basis))
         mixed[mine, 3:, columns] = -(stiffness[:, None] * basis.T)
@@ -230,60 +247,6 @@ def reduce(
     right -= np.einsum("cgp,cp->cg", back, own_right)
     matrix[~indexed.used], right[~indexed.used] = 0, 0
     return Reduced(matrix, right, np.asarray(inverse, dtype=np.float64), mixed, own_right)
-
-
-def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, before: Spread) -> tuple[float, float]:
-    """Standard deviations, 1/angstrom, of the residuals across and along the ray after the fit.
-
-    Each sum of squares is divided by the number of its observations less the number of parameters that they determine,
-    the trace of their part of the hat matrix (variance components after Helmert).
-    """
-    full = np.concatenate([reduced.own(change), np.broadcast_to(change[: len(COMMON)], (len(indexed.used), 3))], axis=1)
-    left = sums.residuals - np.einsum("nip,np->ni", sums.jacobian, full[indexed.crystal])
-    found = []
-    for part, sigma in ((slice(0, 2), before.across), (slice(2, 3), before.along)):
-        jacobian = sums.jacobian[:, part, :OWN]
-        weighted = jacobian * sums.weights[:, None, None]
-        matrix = _per_crystal(np.einsum("nip,niq->npq", weighted, jacobian, optimize=True), indexed) / sigma**2
-        taken = np.einsum("cpq,cqp->c", reduced.inverse, matrix)[indexed.used].sum()
-        n = sums.weights.sum() * left[:, part].shape[1]
-        squares = (sums.weights[:, None] * left[:, part] ** 2).sum()
-        found.append(CONSISTENT * float(np.sqrt(squares / max(n - taken, 1.0))))
-    return found[0], found[1]
-
-
-def likeliest_scatter(
-    sums: Sums, indexed: Indexed, change: Array, bases: dict[int, Array], input_cell: NDArray[np.int64]
-) -> float:
-    """The maximum-likelihood scatter of the crystals' strains about the strains of their references.
-
-    The rotations are eliminated. If J is the information of a crystal's residuals on its strain, b the gradient at the
-    strain of its reference, and t^2 the variance of the prior, the log likelihood is
-    b^T (J + 1/t^2)^-1 b / 2 - log det(1 + t^2 J) / 2, which is a sum over the eigenvalues of J.
-    """
-    mean, first = np.zeros_like(indexed.strain), len(COMMON)
-    for row, basis in bases.items():
-        mean[input_cell == row] = change[first : first + len(basis)] @ basis
-        first += len(basis)
-    information, gradient = strain_information(sums, change)
-    gradient = gradient - np.einsum("cpq,cq->cp", information, mean - indexed.strain)
-    scale = 1 / np.sqrt(MULTIPLICITY)
-    values, vectors = np.linalg.eigh(scale[:, None] * information[indexed.used] * scale)
-    along = np.einsum("cpq,cp->cq", vectors, (gradient * scale)[indexed.used]) ** 2
-    values = np.maximum(values, 0)
-    levels = [float((along / (values + t**-2)).sum() - np.log1p(t**2 * values).sum()) for t in SCATTERS]
-    return float(SCATTERS[int(np.argmax(levels))])
-
-
-def strain_information(sums: Sums, change: Array) -> tuple[Array, Array]:
-    """Information (C, 6, 6) on the crystals' strains with the rotations eliminated, and its gradient (C, 6)."""
-    matrix = sums.matrix[:, :OWN, :OWN]
-    by_common = sums.matrix[:, :OWN, OWN : OWN + len(COMMON)] @ change[: len(COMMON)]
-    right = sums.right[:, :OWN] - by_common
-    turning = matrix[:, :3, :3] + 1e-6 * np.eye(3)
-    solved = np.linalg.solve(turning, matrix[:, :3, 3:])
-    information = matrix[:, 3:, 3:] - np.swapaxes(matrix[:, :3, 3:], 1, 2) @ solved
-    return information, right[:, 3:] - np.einsum("cqp,cq->cp", solved, right[:, :3])
 
 
 def turned_and_strained(crystals: Crystals, indexed: Indexed, own: Array) -> PrimitiveCells:

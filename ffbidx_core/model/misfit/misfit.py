@@ -11,6 +11,7 @@ errors follow from the scatter between crystals (the sandwich formula), so that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,18 +20,18 @@ from ..basis import PrimitiveCells
 from ..cell import Array
 from ..crystal import Crystals
 from ..detector.beam_shift import Radian
+from ..detector.distortion import Distortion
 from ..strain import matrices, symmetric_basis
 from .equations import (
     COMMON,
     Spread,
     derivatives,
     index_spots,
-    likeliest_scatter,
     reduce,
-    spread_of,
     sums_over_spots,
     turned_and_strained,
 )
+from .scatter import likeliest_scatter, spread_of
 
 FEWEST_CRYSTALS = 8
 """Number of crystals below which nothing is fitted."""
@@ -38,10 +39,12 @@ ROUNDS = 7
 """Number of rounds of the fit, each of which indexes the spots anew."""
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 """Scatter of residuals and strains that the first round assumes."""
-PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02}
-"""Standard deviations of the priors on beam shift (radian) and relative distance, which bind if the spots do not."""
+PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02, "stretch": 0.02, "skew": 0.02, "tilt_x": 0.1, "tilt_y": 0.1}
+"""Standard deviations of the priors on beam shift and tilt (radian), relative distance and stretch, which bind if the
+spots do not."""
 SMALLEST_ANGLE, KNOWN = 0.03, 1e-5
 """Median diffraction angle (radian) of the spots below which the distance counts as known, with this relative error.
+So do the tilts, which move no spot at small angles.
 
 At such angles, as in electron diffraction, a wrong distance scales the spots as a wrong cell does. They differ only
 along the ray, where lattice points inside the Ewald sphere are seen more often than those outside; the difference of
@@ -63,7 +66,8 @@ class Misfit:
     ----------
     values : (G,) float64
         Beam shift along x and y in radian; relative excess of the assumed detector distance over the true one (these
-        are the arguments of `spots_of_moved_detector`); then the strains of the references, in terms of their bases.
+        are the arguments of `spots_of_moved_detector`), or the parameters `common` in their place; then the strains of
+        the references, in terms of their bases.
     normal : (G, G) float64
         Matrix of the normal equations of the common parameters.
     scores : (C, G) float64
@@ -81,6 +85,8 @@ class Misfit:
         Median wavelength of the frames, angstrom.
     n_crystals : int
         Number of crystals with enough spots.
+    common : tuple of str
+        The parameters of the detector.
     """
 
     values: Array
@@ -93,6 +99,7 @@ class Misfit:
     spots: Array
     wavelength: float
     n_crystals: int
+    common: tuple[str, ...] = COMMON
 
     @property
     def shift(self) -> Radian:
@@ -144,7 +151,7 @@ class Misfit:
         bread = free @ np.linalg.inv(free.T @ self.normal @ free) @ free.T
         filling = self.scores.T @ self.scores * (self.n_crystals / max(self.n_crystals - free.shape[1], 1))
         # The priors count as observations, too.
-        filling += np.diag(_stiffness(len(self.values), self.spots, self.wavelength))
+        filling += np.diag(_stiffness(self.common, len(self.values), self.spots, self.wavelength))
         return bread @ self.normal @ self.values, np.asarray(bread @ filling @ bread)
 
     def scale(self, reference: int) -> Array:
@@ -156,7 +163,7 @@ class Misfit:
     def columns(self, reference: int) -> slice:
         """The slice of the values that holds the strain of a reference."""
         rows = list(self.bases)
-        first = len(COMMON) + sum(len(self.bases[row]) for row in rows[: rows.index(reference)])
+        first = len(self.common) + sum(len(self.bases[row]) for row in rows[: rows.index(reference)])
         return slice(first, first + len(self.bases[reference]))
 
     def strain(self, reference: int, values: Array | None = None) -> Array:
@@ -165,15 +172,23 @@ class Misfit:
         return matrices(values[self.columns(reference)] @ self.bases[reference])
 
 
-def _stiffness(n_common: int, spots: Array, wavelength: float) -> Array:
+def _stiffness(common: Sequence[str], n_common: int, spots: Array, wavelength: float) -> Array:
     """The terms (G,) that the priors add to the diagonal of the normal matrix of the common parameters.
 
-    The predicted spots (n, 3) in 1/angstrom and the wavelength in angstrom say whether the distance counts as known.
+    `common` has the names of those of the detector. The predicted spots (n, 3) in 1/angstrom and the wavelength in
+    angstrom say whether the distance and the tilts count as known.
     """
     is_known = wavelength * np.median(np.linalg.norm(spots, axis=1)) < SMALLEST_ANGLE if len(spots) else False
-    priors = PRIORS | ({"distance": KNOWN} if is_known else {})
-    strains = [STRAIN_PRIOR] * (n_common - len(COMMON))
-    return np.array([*(priors[name] for name in COMMON), *strains]) ** -2.0
+    priors = PRIORS | (dict.fromkeys(("distance", "tilt_x", "tilt_y"), KNOWN) if is_known else {})
+    strains = [STRAIN_PRIOR] * (n_common - len(common))
+    return np.array([*(priors[name] for name in common), *strains]) ** -2.0
+
+
+def _corrected(crystals: Crystals, common: Sequence[str], values: Array) -> Crystals:
+    """The crystals with the spots where a detector with the values of the parameters `common` puts them."""
+    found = dict(zip(common, values.tolist(), strict=True))
+    distortion = Distortion(**{name: value for name, value in found.items() if name not in COMMON})
+    return crystals.corrected(Radian(values[:2]), found.get("distance", 0.0), distortion)
 
 
 def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -> bool:
@@ -192,8 +207,17 @@ def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -
     return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
 
 
-def find_misfit(crystals: Crystals) -> Misfit | None:
+def find_misfit(
+    crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_symmetry: bool = True
+) -> Misfit | None:
     """Fit the parameters that crystals share, together with the rotation and strain of each crystal.
+
+    Parameters
+    ----------
+    common
+        Parameters of the detector that are fitted: `COMMON` or `DISTORTED`.
+    keeps_symmetry
+        Whether the strains of the references keep the symmetry of their lattices.
 
     Returns
     -------
@@ -201,10 +225,10 @@ def find_misfit(crystals: Crystals) -> Misfit | None:
         None if there are fewer than `FEWEST_CRYSTALS` crystals with enough spots.
     """
     bases = {
-        int(row): symmetric_basis(crystals.references[row], crystals.operators[row])
+        int(row): symmetric_basis(crystals.references[row], crystals.operators[row]) if keeps_symmetry else np.eye(6)
         for row in np.unique(crystals.input_cell)
     }
-    detector, spread, moved = np.zeros(len(COMMON)), FIRST, crystals
+    detector, spread, moved = np.zeros(len(common)), FIRST, crystals
     if len(crystals.cells) < FEWEST_CRYSTALS:
         return None
     first, wavelength = index_spots(crystals), float(np.median(crystals.wavelength))
@@ -213,20 +237,20 @@ def find_misfit(crystals: Crystals) -> Misfit | None:
         n_crystals = int(indexed.used.sum())
         if n_crystals < FEWEST_CRYSTALS:
             return None
-        sums = sums_over_spots(indexed, derivatives(indexed), spread)
+        sums = sums_over_spots(indexed, derivatives(indexed, common), spread)
         reduced = reduce(sums, indexed, spread.scatter, bases, crystals.input_cell)
         normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
-        stiffness = _stiffness(len(normal), first.spots, wavelength)
+        stiffness = _stiffness(common, len(normal), first.spots, wavelength)
         normal += np.diag(stiffness)
-        right[: len(COMMON)] -= detector * stiffness[: len(COMMON)]
+        right[: len(common)] -= detector * stiffness[: len(common)]
         change = np.linalg.solve(normal, right)
         scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
         spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
         cells = turned_and_strained(moved, indexed, reduced.own(change))
         # The detector's part is applied to the spots; strains are measured from the references in every round.
-        detector = detector + change[: len(COMMON)]
-        moved = replace(crystals.corrected(Radian(detector[:2]), detector[2]), cells=cells)
-    values = np.concatenate([detector, change[len(COMMON) :]])
+        detector = detector + change[: len(common)]
+        moved = replace(_corrected(crystals, common, detector), cells=cells)
+    values = np.concatenate([detector, change[len(common) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(
         values,
@@ -239,4 +263,5 @@ def find_misfit(crystals: Crystals) -> Misfit | None:
         first.spots,
         wavelength,
         n_crystals,
+        common,
     )

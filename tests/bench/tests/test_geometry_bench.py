@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.model.cell import cell_from_parameters, symmetry_operators
-from ffbidx_core.model.detector.placed import rotations
+from ffbidx_core.model.vectors import rotations
 from tests.bench.geometry import CASES, FIRST_SEED, LYSOZYME, STRONG, Case, figures, line, run, turns_between
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import symmetry_operators
-from ffbidx_core.model.detector.placed import rotations
 from ffbidx_core.model.detector.units import HC
+from ffbidx_core.model.vectors import rotations
 from ffbidx_core.panels.gather import Gathered
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.read.geometry.any import parse_geometry
