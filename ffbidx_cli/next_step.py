@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,9 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
         if summary.spots_at_origin > AT_ORIGIN * summary.spots:
             words = "; most spots lie nearer to the beam than any reflection: distance, wavelength or a unit is wrong"
         return NextStep(diagnose, f"{found} could be indexed{words}{needed}")
+    if summary.distortion is not None and results and (geometry := _value(arguments, ("-g", "--geometry"))):
+        command = ["ffbidx", "geometry", results, "-g", geometry, "-o", "refined.geom"]
+        return NextStep(shlex.join(command), "the detector is stretched or tilted, or its panels are displaced")
     return NextStep(f"ffbidx report {shlex.quote(results)}" if results else "", "")
 
 
@@ -99,6 +103,12 @@ def _dropped(arguments: Sequence[str], option: str) -> list[str]:
             kept.append(argument)
         skip = not skip and argument == option
     return kept
+
+
+def _value(arguments: Sequence[str], options: Sequence[str]) -> str:
+    """The value of the last of some options that is given as a word of its own; empty if there is none."""
+    values = [value for name, value in itertools.pairwise(arguments) if name in options]
+    return values[-1] if values else ""
 
 
 def _without(arguments: Sequence[str], options: Iterable[str]) -> str:

@@ -191,6 +191,7 @@ class Parameters(PublishedParameters):
     learn_beam: bool = param(
         False, "correct the beam position where the first frames determine it clearly", group="learn", best=True
     )
+    learn_distortion: bool = param(False, "correct a common stretch and tilt of the detector", group="learn", best=True)
     learn_geometry: int = param(
         0, "number of first frames from which the panel positions are refined (0: off)", **at_least(0), group="learn"
     )
@@ -200,12 +201,8 @@ class Parameters(PublishedParameters):
     learn_max_false_rate: float = param(
         0.01, "learn from crystals for which at most this many false ones are expected", **SHARE, group="learn"
     )
-    learn_min_spots: int = param(
-        8, "smallest number of spots of a crystal from which the run learns", **at_least(4), group="learn"
-    )
-    learn_min_crystals: int = param(
-        8, "smallest number of crystals from which a cell is learned", **at_least(1), group="learn"
-    )
+    learn_min_spots: int = param(8, "fewest spots of a crystal from which the run learns", **at_least(4), group="learn")
+    learn_min_crystals: int = param(8, "fewest crystals from which a cell is learned", **at_least(1), group="learn")
 
     def validate(self) -> Parameters:
         """Check every value against its range, and the values that depend on one another.

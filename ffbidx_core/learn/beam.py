@@ -52,7 +52,7 @@ def settle_beam(
         learned, shift = _followed(learn_at, learned, shift)
         if _rate(learned) < SCANNED_BELOW and (far := scan(shift)) is not None:
             trial = learn_at(far)
-            if _evidence(trial) > _evidence(learned):
+            if evidence_of(trial) > evidence_of(learned):
                 learned, shift = _followed(learn_at, trial, far)
     return learned, shift, _shift(learned)
 
@@ -65,7 +65,7 @@ def _followed(
         if (left := _shift(learned)) is None:
             break
         trial = learn_at(shift + left)
-        if _evidence(trial) <= _evidence(learned) or _predicts_less(trial, learned):
+        if evidence_of(trial) <= evidence_of(learned) or _predicts_less(trial, learned):
             break
         learned, shift = trial, shift + left
     return learned, shift
@@ -85,7 +85,8 @@ def _shift(learned: Sequence[tuple[T, Lesson]]) -> BeamShift | None:
     return BeamShift.from_radian(shift)
 
 
-def _evidence(learned: Sequence[tuple[T, Lesson]]) -> float:
+def evidence_of(learned: Sequence[tuple[T, Lesson]]) -> float:
+    """The evidence of all frames of some lessons."""
     return sum(float(lesson.evidence.evidence.sum()) for _, lesson in learned)
 
 

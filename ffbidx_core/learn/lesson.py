@@ -47,6 +47,8 @@ class Lesson:
         Whether crystals fitted with the scatter predict spots at least as well as crystals fitted without it.
     unseen : Unseen or None
         Number of unseen spots that the crystals predict; None if that was not judged.
+    crystals : Crystals or None
+        The crystals from whose residuals the misfit was found; None if there are none.
     """
 
     cells: PrimitiveCells
@@ -55,6 +57,7 @@ class Lesson:
     evidence: Evidence
     predicts_by_spread: bool = True
     unseen: Unseen | None = None
+    crystals: Crystals | None = None
 
     @property
     def spread(self) -> Spread | None:
@@ -74,7 +77,9 @@ def learn(
     plan = SearchPlan.make(learned, p)
     result = devices.index_frames(spots, offsets, plan, p.replace(retry=False, searches=1), given_cells=cells)
     evidence = Evidence.of(result, p.accept)[may_teach]
-    lesson = Lesson(learned, n_crystals, _misfit_of(spots, offsets, result, plan), evidence)
+    crystals = _crystals_of(spots, offsets, result, plan)
+    misfit = None if crystals is None else find_misfit(crystals)
+    lesson = Lesson(learned, n_crystals, misfit, evidence, crystals=crystals)
     frames = evenly(np.flatnonzero(may_teach)[evidence.indexed], MOST_JUDGED)
     rows, some = rows_of(offsets, frames)
     return _judged(lesson, cells, lambda plan: predicted(devices, spots[rows], some, plan, p, cells), len(frames), p)
@@ -100,7 +105,10 @@ def _judged(
     return replace(parts[best], unseen=found[best])
 
 
-def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan) -> Misfit | None:
+def _crystals_of(
+    spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchResult, plan: SearchPlan
+) -> Crystals | None:
+    """The crystals of the frames whose spots lie on an Ewald sphere; None if there is no such frame."""
     frames = [spots[begin:end].astype(np.float64) for begin, end in itertools.pairwise(offsets)]
     wavelengths = [wavelength_of_spots(frame) for frame in frames]
     kept = [f for f, wavelength in enumerate(wavelengths) if wavelength is not None]
@@ -108,17 +116,15 @@ def _misfit_of(spots: NDArray[Any], offsets: NDArray[np.int64], result: BatchRes
     if not rows:
         return None
     crystals = result.crystals[np.concatenate(rows)]
-    return find_misfit(
-        Crystals(
-            np.concatenate([frames[f] for f in kept]),
-            offsets_of([len(frames[f]) for f in kept]),
-            np.array([wavelengths[f] for f in kept], dtype=np.float64),
-            as_primitive(result.cells[crystals].astype(np.float64)),
-            offsets_of([len(row) for row in rows]),
-            result.input_cell[crystals].astype(np.int64),
-            plan.cells,
-            plan.operators,
-        )
+    return Crystals(
+        np.concatenate([frames[f] for f in kept]),
+        offsets_of([len(frames[f]) for f in kept]),
+        np.array([wavelengths[f] for f in kept], dtype=np.float64),
+        as_primitive(result.cells[crystals].astype(np.float64)),
+        offsets_of([len(row) for row in rows]),
+        result.input_cell[crystals].astype(np.int64),
+        plan.cells,
+        plan.operators,
     )
 
 

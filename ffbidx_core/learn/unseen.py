@@ -57,6 +57,19 @@ def predicted(
     p: Parameters,
     given: PrimitiveCells,
 ) -> Unseen:
+    """The number of unseen spots that the crystals of some frames predict; see `predicted_by_frame`."""
+    counts, indexed = predicted_by_frame(devices, spots, offsets, plan, p, given)
+    return Unseen(counts.sum(axis=0), indexed)
+
+
+def predicted_by_frame(
+    devices: Devices,
+    spots: NDArray[Any],
+    offsets: NDArray[np.int64],
+    plan: SearchPlan,
+    p: Parameters,
+    given: PrimitiveCells,
+) -> tuple[NDArray[np.int64], int]:
     """Index each half of the spots of some frames, and count the spots of the other half that the crystal predicts.
 
     Parameters
@@ -67,6 +80,13 @@ def predicted(
         Frame f owns rows offsets[f]:offsets[f + 1].
     given : (M, 3, 3)
         Primitive cells from which the drift is measured, rows a, b, c, angstrom.
+
+    Returns
+    -------
+    counts : (F, 3) int64
+        Number of these spots of each frame within each of `RADII`.
+    indexed : int
+        Number of halves of frames that were indexed.
     """
     n = len(offsets) - 1
     frame = np.repeat(np.arange(n), np.diff(offsets))
@@ -90,7 +110,8 @@ def predicted(
     other = (1 - half) * n + frame
     judged = found[other]
     distance = _distance(xyz[judged], cells[other[judged]])
-    return Unseen(np.array([(distance < radius).sum() for radius in RADII], dtype=np.int64), int(found.sum()))
+    near = [np.bincount(frame[judged][distance < radius], minlength=n) for radius in RADII]
+    return np.column_stack(near).astype(np.int64), int(found.sum())
 
 
 def _distance(spots: Array, cells: Array) -> Array:

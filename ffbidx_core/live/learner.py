@@ -13,7 +13,8 @@ from ..model.records.run import Learned
 from ..parameters import Parameters
 from ..run.input_cells import InputCells
 from ..run.job import Job
-from ..run.learning.settling import learn_with_beam, moved_block
+from ..run.learning.distorted import moved_block
+from ..run.learning.settling import learn_with_beam
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from ..run.account import Account
 from ..run.input_cells import index_batch
 from ..run.job import Job
 from ..run.judgement import judged
-from ..run.learning.settling import BEAM_OFF, Settled, moved_block
+from ..run.learning.distorted import moved_block
+from ..run.learning.settling import BEAM_OFF, Settled
 from ..run.request import input_cells_of
 from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store

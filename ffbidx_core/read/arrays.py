@@ -18,6 +18,7 @@ from ..model.records.ragged import offsets_of, rows_of
 from ..model.records.run import InputIdentity
 from .files.inputs import Source
 from .formats.shifted import ShiftedSpots
+from .formats.spot_file import SpotFile
 from .frames import RawFrames
 from .selection import Selection, readable_frames
 
@@ -76,7 +77,9 @@ class SpotArrays:
         self, selection: Selection, start: Place, at_once: int, geometry: GivenGeometry | None
     ) -> Iterator[RawFrames]:
         """The selected frames from a place on, with the beam shifted if `geometry` is a shift of the beam."""
-        file = ShiftedSpots(self, geometry.beam_shift) if isinstance(geometry, ShiftAlone) else self
+        file: SpotFile = self
+        if isinstance(geometry, ShiftAlone):
+            file = ShiftedSpots(self, geometry.beam_shift, geometry.distortion)
         yield from readable_frames(file, Source(NAME), start, selection, at_once)
 
     @property

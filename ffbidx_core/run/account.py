@@ -208,6 +208,7 @@ class Account:
             expected_false=self._expected_false(),
             doubt=contest.doubt,
             remedy=self._remedy(contest),
+            distortion=self.cells.distortion,
         )
         return Outcome(summary, header, collector.store)
 

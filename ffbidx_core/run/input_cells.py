@@ -18,6 +18,7 @@ from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_g
 from ..model.cell import is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
+from ..model.detector.distortion import Distortion
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.ragged import offsets_of
@@ -233,6 +234,11 @@ class InputCells:
             for sentence in sentences:
                 self._shown.add(given.tobytes())
                 self._show(sentence)
+
+    @property
+    def distortion(self) -> Distortion | None:
+        """The distortion of the detector that the run corrects; None if there is none."""
+        return next((group.distortion for group in self._learned.values() if group.distortion), None)
 
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """The summary of the crystals of each input cell, in the order of `/input_cells`."""

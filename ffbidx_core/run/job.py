@@ -15,6 +15,7 @@ from ..errors import ParameterError, UsageError
 from ..model.basis import ConventionalCells, as_given
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import BeamShift
+from ..model.detector.distortion import NO_DISTORTION, Distortion
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.lattice import InputCell, Lattice
 from ..model.records.frame import FrameBlock, Place
@@ -159,11 +160,12 @@ class Job:
         """How frames are counted for shares and tasks, by the parameters of `span_of` and `Cutter`."""
         return {name: getattr(self, name) for name in ("geometry", "every", "max_frames", "prober")}
 
-    def with_beam_shift(self, shift: BeamShift) -> Job:
-        """The job with its beam shifted by `shift`."""
-        if not shift:
+    def with_beam_shift(self, shift: BeamShift, distortion: Distortion = NO_DISTORTION) -> Job:
+        """The job with its beam shifted by `shift`, and then the distortion of its detector corrected."""
+        if not shift and not distortion:
             return self
-        return dataclasses.replace(self, geometry=shifted_geometry(self.paths, self.geometry, shift, self.prober))
+        geometry = shifted_geometry(self.paths, self.geometry, shift, self.prober, distortion)
+        return dataclasses.replace(self, geometry=geometry)
 
     def with_panels(self, text: str) -> Job:
         """The job with the geometry in `text`, in which a run has moved panels."""
@@ -174,8 +176,9 @@ class Job:
         return dataclasses.replace(self, geometry=made)
 
     def as_learned(self, learned: Learned) -> Job:
-        """The job with the beam and the panels that were learned."""
-        return self.with_panels(learned.geometry) if learned.geometry else self.with_beam_shift(learned.beam_shift)
+        """The job with the beam and the detector that were learned."""
+        place = learned.beam_shift, learned.distortion
+        return self.with_panels(learned.geometry) if learned.geometry else self.with_beam_shift(*place)
 
     @property
     def start(self) -> Place:

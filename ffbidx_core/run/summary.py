@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..model.detector.distortion import Distortion
+
 
 @dataclass(frozen=True)
 class CellSummary:
@@ -87,6 +89,8 @@ class Summary:
         Seconds, in addition to `seconds`, spent on compiling kernels; 0 if they were in the cache.
     remedy : Remedy or None
         Option that is probably wrong, with the right value; None if all seem right.
+    distortion : Distortion or None
+        Stretch and tilt (radian) of the detector that the run corrected; None if it found none.
     """
 
     frames: int
@@ -112,6 +116,7 @@ class Summary:
     doubt: str = ""
     seconds_compiling: float = 0.0
     remedy: Remedy | None = None
+    distortion: Distortion | None = None
 
     @property
     def bad_frames(self) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import compile_time
 from ..model.basis import ConventionalCells
 from ..model.cell import Array, cell_parameters
+from ..model.detector.distortion import Distortion
 from ..model.detector.peaks import note_of_panels
 from ..model.percentiles import median_and_spread
 from ..model.records.frame import BatchResult, FrameStatus
@@ -191,6 +192,7 @@ class Tally:
         expected_false: float | None = None,
         doubt: str = "",
         remedy: Remedy | None = None,
+        distortion: Distortion | None = None,
     ) -> Summary:
         """The summary of the run so far."""
         seconds = self.seconds
@@ -218,4 +220,5 @@ class Tally:
             doubt,
             round(self.compiling, 3),
             remedy,
+            distortion,
         )

@@ -167,6 +167,8 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
         "learned": learned,
         "doubt": ending.mark.contest.as_dict(),
     } | ({"cell_search": record.cell_search} if record.cell_search else {})
+    if learned and "distortion" in learned[0]:
+        words["distortion"] = learned[0]["distortion"]
     for name, value in words.items():
         file.create_dataset(f"run/{name}", data=json.dumps(value), dtype=text)
     inputs = ending.record.inputs

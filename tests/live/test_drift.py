@@ -11,7 +11,7 @@ from ffbidx_core.model.detector.beam_shift import BeamShift
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.frame import FrameBlock
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.run.learning.settling import moved_block
+from ffbidx_core.run.learning.distorted import moved_block
 from ffbidx_core.simulate import Scenario, simulate
 
 N = drift.MOST

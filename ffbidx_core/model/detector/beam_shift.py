@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NewType
 
 import numpy as np
 
 from ..cell import Array
+from .distortion import NO_DISTORTION, Distortion
 
 Radian = NewType("Radian", Array)
 """A beam shift (..., 2) along x and y in radian, the unit of all formulas.
@@ -54,8 +55,8 @@ class BeamShift:
 NO_SHIFT = BeamShift()
 
 
-SHIFT_ALONE = "; beam shift in mrad:"
-"""Beginning of the text that records a `ShiftAlone`."""
+SHIFT_ALONE, DISTORTED = "; beam shift in mrad:", " distortion: "
+"""Beginning of the text that records a `ShiftAlone`, and of the part of it that records its distortion."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +67,25 @@ class ShiftAlone:
     ----------
     beam_shift : BeamShift
         Shift that is applied to the beam of every input.
+    distortion : Distortion
+        Distortion of the detector that is then corrected in every input.
     """
 
     beam_shift: BeamShift
+    distortion: Distortion = NO_DISTORTION
 
     @property
     def text(self) -> str:
         """The text by which results record the shift; a CrystFEL geometry file would read it as a comment."""
         x, y = self.beam_shift.mrad
-        return f"{SHIFT_ALONE} {x!r} {y!r}\n"
+        distorted = DISTORTED + " ".join(map(repr, astuple(self.distortion))) if self.distortion else ""
+        return f"{SHIFT_ALONE} {x!r} {y!r}{distorted}\n"
 
     @classmethod
     def of_text(cls, text: str) -> ShiftAlone | None:
         """The shift that a text records, or None if the text is a geometry instead."""
         if not text.startswith(SHIFT_ALONE):
             return None
-        x, y = map(float, text.removeprefix(SHIFT_ALONE).split())
-        return cls(BeamShift(mrad=(x, y)))
+        shift, _, distortion = text.removeprefix(SHIFT_ALONE).partition(DISTORTED)
+        x, y = map(float, shift.split())
+        return cls(BeamShift(mrad=(x, y)), Distortion(*map(float, distortion.split())))

@@ -19,6 +19,8 @@ SIMPLE, PARALLAX = "SimplePxMmStrategy", "ParallaxCorrectedPxMmStrategy"
 """Names of the two ways in which dxtbx converts pixels to millimetres."""
 BEAM = (0.0, 0.0, -1.0)
 """Direction of the beam in models that ffbidx writes, which use imgCIF's frame."""
+PERPENDICULAR = 1e-7
+"""Cosine of the angle between the edges of a panel up to which dxtbx accepts them."""
 
 
 def vector_of(values: Sequence[float]) -> Array:
@@ -189,13 +191,27 @@ def _vector(values: Array) -> Vector:
     return x, y, z
 
 
+def _rectangular(panel: Panel) -> tuple[Array, Array, Array]:
+    """The corner, fast and slow step of a panel, mm; one whose edges are skew becomes a rectangle about its centre.
+
+    The models of DIALS have perpendicular edges. The corners of a panel move by half of its skew times its edges.
+    """
+    corner, fast, slow = np.array(panel.corner), np.array(panel.fast), np.array(panel.slow)
+    if abs(fast @ slow) < PERPENDICULAR * np.linalg.norm(fast) * np.linalg.norm(slow):
+        return corner, fast, slow
+    u, _, vt = np.linalg.svd(np.stack([fast, slow]), full_matrices=False)
+    size = np.array(panel.last) - panel.first + 1
+    made = np.array([[np.linalg.norm(fast)], [np.linalg.norm(slow)]]) * (u @ vt)
+    return corner + size @ (np.stack([fast, slow]) - made) / 2, made[0], made[1]
+
+
 def model_of_detector(detector: Detector, distance: float) -> dict[str, Any]:
     """The dxtbx model of a detector at a distance in mm, in the frame with the beam along `BEAM`."""
     back = rotation_of_beam(BEAM).T
     panels = []
     for panel in detector.panels:
-        fast, slow = np.array(panel.fast), np.array(panel.slow)
-        origin = np.array(panel.corner) + np.array([0, 0, distance])
+        corner, fast, slow = _rectangular(panel)
+        origin = corner + np.array([0, 0, distance])
         size = [float(np.linalg.norm(fast)), float(np.linalg.norm(slow))]
         panels.append(
             {

@@ -207,9 +207,7 @@ def is_shift(shift: Radian, errors: Radian, spread: Spread, wavelength: float) -
     return bool(sure and np.linalg.norm(shift) > WORTH * spread.across * wavelength)
 
 
-def find_misfit(
-    crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_symmetry: bool = True
-) -> Misfit | None:
+def find_misfit(crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_symmetry: bool = True) -> Misfit | None:
     """Fit the parameters that crystals share, together with the rotation and strain of each crystal.
 
     Parameters

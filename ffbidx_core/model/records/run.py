@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..basis import ConventionalCells, as_given
 from ..detector.beam_shift import NO_SHIFT, BeamShift
+from ..detector.distortion import NO_DISTORTION, Distortion
 from ..misfit.equations import Spread
 from .doubt import Contest
 from .frame import Place
@@ -201,6 +202,8 @@ class Learned:
     geometry : str
         Text of the geometry with the panels as the run refined them, including the beam shift; empty if the panels
         were not refined.
+    distortion : Distortion
+        Distortion of the detector that the run corrected.
     """
 
     given: ConventionalCells
@@ -209,12 +212,14 @@ class Learned:
     spread: Spread | None = None
     beam_shift: BeamShift = NO_SHIFT
     geometry: str = ""
+    distortion: Distortion = NO_DISTORTION
 
     def as_dict(self) -> dict[str, Any]:
         """The record as a dictionary that JSON can hold; its numbers are read back exactly."""
         arrays = {name: getattr(self, name).tolist() for name in ("given", "cells", "n_crystals")}
         spread = None if self.spread is None else asdict(self.spread)
-        moved = {"geometry": self.geometry} if self.geometry else {}
+        moved: dict[str, Any] = {"geometry": self.geometry} if self.geometry else {}
+        moved |= {"distortion": asdict(self.distortion)} if self.distortion else {}
         return arrays | {"spread": spread, "beam_shift": list(self.beam_shift.mrad)} | moved
 
     @classmethod
@@ -228,4 +233,5 @@ class Learned:
             None if spread is None else Spread(**spread),
             BeamShift(mrad=tuple(values.get("beam_shift", (0.0, 0.0)))),
             values.get("geometry", ""),
+            Distortion(**values.get("distortion", {})),
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ...model.detector.beam_shift import BeamShift, ShiftAlone
+from ...model.detector.beam_shift import ShiftAlone
 from ...model.detector.panels import Geometry, GivenGeometry
 from ..files.compressed import errors_of_file
 from ..files.content import is_hdf5, read_head, read_text
@@ -156,19 +156,19 @@ def open_spots(path: str, geometry: GivenGeometry | None = None, prober: Prober 
         If the file cannot be used, or needs a geometry and has none.
     """
     if isinstance(geometry, ShiftAlone):
-        return _open_shifted(path, geometry.beam_shift, prober)
+        return _open_shifted(path, geometry, prober)
     check_opens(path, prober)
     content = _Content(path)
     return next(each for each in FORMATS if each.matches(content)).open(content, geometry)
 
 
-def _open_shifted(path: str, shift: BeamShift, prober: Prober | None) -> SpotFile:
+def _open_shifted(path: str, changes: ShiftAlone, prober: Prober | None) -> SpotFile:
     """Open a spot file with its beam shifted."""
     file = open_spots(path, prober=prober)
     if file.geometry is None:
-        return ShiftedSpots(file, shift)
+        return ShiftedSpots(file, changes.beam_shift, changes.distortion)
     with contextlib.closing(file):
-        moved = with_shifted_beam(file.geometry, shift, file)
+        moved = with_shifted_beam(file.geometry, changes.beam_shift, file, changes.distortion)
     return open_spots(path, moved, prober)
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...model.cell import Array
 from ...model.detector.beam_shift import BeamShift
-from ...model.detector.panels import Geometry
+from ...model.detector.distortion import NO_DISTORTION, Distortion
+from ...model.detector.panels import Detector, Geometry, Vector
 from ...model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..frames import RawFrames
 from ..geometry.crystfel import parse_crystfel
@@ -22,8 +23,10 @@ FRAMES_FOR_DISTANCE = 16
 """Number of frames whose median distance is taken as the detector distance, if each frame has its own."""
 
 
-def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> Geometry:
-    """A geometry whose detector is displaced so that the beam meets it at another point.
+def with_shifted_beam(
+    geometry: Geometry, shift: BeamShift, file: SpotFile, distortion: Distortion = NO_DISTORTION
+) -> Geometry:
+    """A geometry whose detector is displaced so that the beam meets it at another point, and then distorted.
 
     Parameters
     ----------
@@ -34,6 +37,8 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
     file
         An open file with this geometry, whose first frames give the detector distance; if they give none, the geometry
         is unchanged.
+    distortion
+        Distortion of the true detector; that of an experiment list, whose panels are rigid, is not changed.
     """
     distances = of_first(file, "distance")
     if len(distances) == 0:
@@ -42,7 +47,8 @@ def with_shifted_beam(geometry: Geometry, shift: BeamShift, file: SpotFile) -> G
     if is_experiments(geometry.text):
         made = changed_geometry(geometry.text, np.array([x, y, 0.0]), None)
     else:
-        moved = replace(geometry, detector=geometry.detector.moved((x, y, 0.0)))
+        detector = geometry.detector.moved((x, y, 0.0))
+        moved = replace(geometry, detector=_distorted(detector, distortion) if distortion else detector)
         # The geometry is read back, so that the run uses exactly the numbers that its results record.
         made = parse_crystfel("the geometry with the beam shifted", text_of_changed(geometry, moved))
     return replace(made, half_pixel_shift=geometry.half_pixel_shift, by_hand=geometry.by_hand)
@@ -55,6 +61,17 @@ def of_first(file: SpotFile, name: str) -> Array:
     return np.asarray(values[np.isfinite(values)])
 
 
+def _distorted(detector: Detector, distortion: Distortion) -> Detector:
+    """The detector with its panels mapped by the matrix of a distortion."""
+
+    def mapped(vector: Vector) -> Vector:
+        x, y, z = (distortion.matrix @ vector).tolist()
+        return x, y, z
+
+    panels = (replace(p, corner=mapped(p.corner), fast=mapped(p.fast), slow=mapped(p.slow)) for p in detector.panels)
+    return replace(detector, panels=tuple(panels))
+
+
 class ShiftedSpots:
     """An open file of spots without pixels, whose spots are corrected for a shift of the beam.
 
@@ -64,13 +81,15 @@ class ShiftedSpots:
         The file with the original spots, which `close` closes.
     shift
         Offset of the beam on the detector from the position that was assumed when the spots were computed.
+    distortion
+        Distortion of the true detector relative to the one that was assumed.
     """
 
     geometry: Geometry | None = None
     half_pixel_shift: bool | None = None
 
-    def __init__(self, file: SpotFile, shift: BeamShift) -> None:
-        self._file, self._shift = file, shift.radian
+    def __init__(self, file: SpotFile, shift: BeamShift, distortion: Distortion = NO_DISTORTION) -> None:
+        self._file, self._shift, self._distortion = file, shift.radian, distortion
         self.path, self.format, self.n_frames = file.path, file.format, file.n_frames
         self.units_assumed, self.cells = file.units_assumed, file.cells
 
@@ -91,7 +110,8 @@ class ShiftedSpots:
         if wavelength is None:
             return spots
         moved = spots.copy()
-        moved[real] = spots_of_moved_detector(spots[real], np.full(int(real.sum()), wavelength), self._shift)
+        along = np.full(int(real.sum()), wavelength)
+        moved[real] = spots_of_moved_detector(spots[real], along, self._shift, distortion=self._distortion)
         return moved
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...errors import InputError, UsageError
 from ...model.detector.beam import beam_on_panel, offset_along_beam
-from ...model.detector.beam_shift import NO_SHIFT, BeamShift, ShiftAlone
+from ...model.detector.beam_shift import BeamShift, ShiftAlone
+from ...model.detector.distortion import NO_DISTORTION, Distortion
 from ...model.detector.panels import Geometry, GivenGeometry, Reading
 from ..files.probe import Prober
 from ..formats.open import open_spots
@@ -147,9 +148,13 @@ def choose_geometry(
 
 
 def shifted_geometry(
-    inputs: Iterable[str], geometry: GivenGeometry | None, shift: BeamShift, prober: Prober | None = None
+    inputs: Iterable[str],
+    geometry: GivenGeometry | None,
+    shift: BeamShift,
+    prober: Prober | None = None,
+    distortion: Distortion = NO_DISTORTION,
 ) -> GivenGeometry:
-    """The geometry of a run after a shift of the beam.
+    """The geometry of a run after a shift of the beam, and then a distortion of the detector.
 
     Parameters
     ----------
@@ -159,12 +164,16 @@ def shifted_geometry(
         Geometry of the run, from `choose_geometry`.
     shift
         Shift of the beam.
+    distortion
+        Distortion of the true detector relative to the geometry.
     """
+    if geometry is None:
+        return ShiftAlone(shift, distortion)
     if not isinstance(geometry, Geometry):
-        return ShiftAlone(shift + (NO_SHIFT if geometry is None else geometry.beam_shift))
+        return ShiftAlone(shift + geometry.beam_shift, distortion + geometry.distortion)
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
-            return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file)
+            return geometry if file.geometry is None else with_shifted_beam(geometry, shift, file, distortion)
     return geometry
 
 

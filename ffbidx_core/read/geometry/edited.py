@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ...errors import InputError
+from ...model.cell import Array
 from ...model.detector.geometry_file import BY_HAND, geometry_text
 from ...model.detector.panels import Geometry, Reading
 from ...model.detector.units import millimetres
@@ -15,6 +16,8 @@ from .crystfel import panel_lines, parse_crystfel
 
 SAME_PLACE = 1e-6
 """Displacement of a panel's corner, mm, up to which its values in the file are kept."""
+SAME_DIRECTION = 1e-9
+"""Change of a panel's direction, relative to a pixel edge, below which the text of the file is kept."""
 _LINE = re.compile(r"(\s*([^/;=]+?)/(\w+)\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
 _LENGTH = re.compile(r"(\s*(?:[^/;=]+?/)?clen\s*=\s*)([^;\r\n]*?)(\s*(?:;[^\r\n]*)?[\r\n]*)")
 _WAVELENGTH = re.compile(
@@ -32,7 +35,7 @@ def text_of_changed(geometry: Geometry, changed: Geometry) -> str:
     Parameters
     ----------
     geometry, changed
-        The geometry before and after the change; their panels differ only in the corners, across the beam.
+        The geometry before and after the change; their panels differ in their places, steps and directions.
     """
     try:
         text = _edited(geometry, changed)
@@ -47,13 +50,8 @@ def _edited(geometry: Geometry, changed: Geometry) -> str:
     fields = panel_lines("the geometry", geometry.text)
     values: dict[str, dict[str, str]] = {}
     for before, after in zip(geometry.detector.panels, changed.detector.panels, strict=True):
-        own = fields[before.name]
-        size = 1e3 / float(own["res"].split()[0])
-        values[before.name] = {
-            f"corner_{axis}": f"{float(own[f'corner_{axis}'].split()[0]) + by / size:.6f}"
-            for axis, by in zip("xy", np.subtract(after.corner, before.corner)[:2], strict=True)
-            if abs(by) > SAME_PLACE
-        }
+        vectors = [tuple(np.array(v) for v in (panel.corner, panel.fast, panel.slow)) for panel in (before, after)]
+        values[before.name] = values_of_moved(fields[before.name], *vectors)
     text = with_panel_values(geometry.text, values)
     if changed.distance != geometry.distance and changed.distance is not None:
         text = _with_distance(text, geometry.distance, changed.distance)
@@ -62,10 +60,46 @@ def _edited(geometry: Geometry, changed: Geometry) -> str:
     return f"{BY_HAND}\n{text}" if changed.by_hand and BY_HAND not in text else text
 
 
+def values_of_moved(fields: Mapping[str, str], before: Sequence[Array], after: Sequence[Array]) -> dict[str, str]:
+    """The changed values of a panel; positions change by differences, because other lines also shift panels.
+
+    Parameters
+    ----------
+    fields
+        Values of the panel in the text.
+    before, after : sequence of (3,), 3
+        Corner, fast and slow step of the panel, mm.
+    """
+    size = 1e3 / float(fields["res"].split()[0])
+    shift = after[0] - before[0]
+    changes = {}
+    for axis, by in zip("xy", shift[:2] / size, strict=True):
+        if abs(by) * size > SAME_PLACE:
+            changes[f"corner_{axis}"] = f"{float(fields[f'corner_{axis}'].split()[0]) + by:.6f}"
+    for key, old, new in zip(("fs", "ss"), before[1:], after[1:], strict=True):
+        if np.abs(new - old).max() > SAME_DIRECTION * size:
+            changes[key] = _direction(new / size)
+    if abs(shift[2]) > SAME_PLACE:
+        changes["coffset"] = f"{float(fields.get('coffset', '0').split()[0]) + shift[2] / 1e3:.9f}"
+    return changes
+
+
+def _direction(vector: Array) -> str:
+    """A vector in pixels as a sum of x, y and z in CrystFEL's notation."""
+    terms = [
+        f"{v:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True) if axis != "z" or abs(v) > SAME_DIRECTION
+    ]
+    return " ".join(terms)
+
+
 def _agree(written: Geometry, wanted: Geometry) -> bool:
-    """Whether two geometries have the same panel corners, distance and wavelength."""
+    """Whether two geometries have the same panels, distance and wavelength."""
     pairs = list(zip(written.detector.panels, wanted.detector.panels, strict=True))
-    places = max(float(np.abs(np.subtract(a.corner, b.corner)).max()) for a, b in pairs)
+    places = max(
+        float(np.abs(np.subtract(getattr(a, name), getattr(b, name))).max())
+        for a, b in pairs
+        for name in ("corner", "fast", "slow")
+    )
     lengths = [(a.distance and a.distance.value is not None and a.distance.millimetres) for a in (written, wanted)]
     waves = [(a.wavelength and a.wavelength.value is not None and a.wavelength.angstrom) for a in (written, wanted)]
     near = all(np.isclose(a or 0, b or 0, rtol=1e-8, atol=0) for a, b in (lengths, waves))

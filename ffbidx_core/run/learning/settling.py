@@ -1,4 +1,4 @@
-"""Learning the input cells, the beam and, on request, the panels from the first frames of a run."""
+"""Learning the input cells, the beam, the detector's distortion and, on request, the panels from first frames."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...devices import Devices
 from ...learn.beam import settle_beam
 from ...learn.lesson import Lesson
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.detector.distortion import NO_DISTORTION
 from ...model.detector.panels import Geometry
-from ...model.detector.pixels import frames_of_moved_detector
 from ...model.records.frame import FrameBlock
 from ...model.records.run import Learned
 from ...parameters import Parameters
@@ -23,6 +23,7 @@ from ...write.stores import Store
 from ..account import Account
 from ..input_cells import InputCells
 from ..job import Job
+from .distorted import CORRECTED, RIGID, fitted_distortion, in_words, is_rigid, moved_block
 
 BEAM_OFF = (
     "the first frames show that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
@@ -48,7 +49,7 @@ class Settled:
     Attributes
     ----------
     job : Job
-        The job with the beam and the panels that were learned from the first frames.
+        The job with the beam and the detector that were learned from the first frames.
     learned : list of Learned
         The learned input cells.
     blocks : iterator of FrameBlock
@@ -99,12 +100,22 @@ def settle(
     if stop.is_set():
         return Settled(job, [], itertools.chain(head, blocks))
     found, moved, left = learn_with_beam(account.cells, devices, head, p)
-    if moved:
-        # The frames so far were read with the beam at its old place.
-        job = job.with_beam_shift(moved)
+    fit = fitted_distortion(account.cells, devices, head, found, moved, p)
+    if fit is not None and is_rigid(job):
+        account.note(RIGID.format(in_words(fit)))
+        fit = None
+    distortion = NO_DISTORTION if fit is None else fit.distortion
+    if moved or distortion:
+        # The frames so far were read with the detector at its old place.
+        corrected = moved if fit is None else moved + fit.shift
+        job = job.with_beam_shift(corrected, distortion)
         assert job.geometry is not None
         goes_on = GEOMETRY_TO_GO_ON if isinstance(job.geometry, Geometry) else ""
-        account.note(BEAM_MOVED.format(*moved.mrad, beam_option(job.geometry)) + goes_on)
+        if moved:
+            account.note(BEAM_MOVED.format(*corrected.mrad, beam_option(job.geometry)) + goes_on)
+        if fit is not None:
+            account.note(CORRECTED.format(in_words(fit)) + goes_on)
+        moved = corrected
         head, blocks = first_frames(first(job), p.learn_cell)
         if stop.is_set():
             return Settled(job, [], itertools.chain(head, blocks))
@@ -128,7 +139,11 @@ def settle(
             head, blocks = first_frames(first(with_panels), p.learn_cell)
             found, _, _ = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
             job = with_panels
-    learned = [replace(g, beam_shift=moved, geometry=text) for g, _ in found if text or moved or g.n_crystals.any()]
+    learned = [
+        replace(group, beam_shift=moved, geometry=text, distortion=distortion)
+        for group, _ in found
+        if text or moved or distortion or group.n_crystals.any()
+    ]
     account.cells.take_up(learned)
     store.learned(learned)
     return Settled(job, learned, itertools.chain(head, blocks))
@@ -165,11 +180,6 @@ def learn_with_beam(
     start = NO_SHIFT if symmetric is None else BeamShift.from_radian(symmetric)
     learned, shift, left = settle_beam(lambda shift: cells.learn(devices, moved(shift)), scan, p, start)
     return list(learned), shift, left
-
-
-def moved_block(block: FrameBlock, shift: BeamShift) -> FrameBlock:
-    """A block with the beam shifted, as far as this can be computed from its spots alone."""
-    return replace(block, spots=frames_of_moved_detector(block.spots, block.offsets, shift.radian))
 
 
 def first_frames(

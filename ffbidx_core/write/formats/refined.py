@@ -8,17 +8,13 @@ import os
 import numpy as np
 
 from ...errors import UsageError
-from ...model.cell import Array
 from ...model.detector.dxtbx import local_panel
 from ...model.detector.panels import Geometry
 from ...model.detector.placed import PlacedPanels
 from ...read.geometry.crystfel import panel_lines
 from ...read.geometry.dials import is_experiments, models_of_rows, parse_experiments
-from ...read.geometry.edited import SAME_PLACE, with_panel_values
+from ...read.geometry.edited import SAME_DIRECTION, SAME_PLACE, values_of_moved, with_panel_values
 from .json_numbers import Path, with_numbers
-
-SAME_DIRECTION = 1e-9
-"""Change of a panel's direction, relative to a pixel edge, below which the text of the file is kept."""
 
 
 def refined_text(geometry: Geometry, panels: PlacedPanels, distance: float) -> str:
@@ -64,31 +60,11 @@ def _crystfel(geometry: Geometry, before: PlacedPanels, after: PlacedPanels) -> 
     names = [panel.name for panel in geometry.detector.panels]
     if list(fields) != names:
         raise UsageError("the geometry is not a CrystFEL geometry file, in which panels could be moved")
-    values = {name: _changed(fields[name], before, after, i) for i, name in enumerate(names)}
+    values = {
+        name: values_of_moved(fields[name], *[(p.corner[i], p.fast[i], p.slow[i]) for p in (before, after)])
+        for i, name in enumerate(names)
+    }
     return with_panel_values(geometry.text, values)
-
-
-def _changed(fields: dict[str, str], before: PlacedPanels, after: PlacedPanels, i: int) -> dict[str, str]:
-    """The changed values of a panel; positions change by differences, because other lines also shift panels."""
-    size = 1e3 / float(fields["res"].split()[0])
-    shift = after.corner[i] - before.corner[i]
-    changes = {}
-    for axis, by in zip("xy", shift[:2] / size, strict=True):
-        if abs(by) * size > SAME_PLACE:
-            changes[f"corner_{axis}"] = f"{float(fields[f'corner_{axis}'].split()[0]) + by:.6f}"
-    for key, old, new in (("fs", before.fast[i], after.fast[i]), ("ss", before.slow[i], after.slow[i])):
-        if np.abs(new - old).max() > SAME_DIRECTION * size:
-            changes[key] = _direction(new / size)
-    if abs(shift[2]) > SAME_PLACE:
-        changes["coffset"] = f"{float(fields.get('coffset', '0').split()[0]) + shift[2] / 1e3:.9f}"
-    return changes
-
-
-def _direction(vector: Array) -> str:
-    terms = [
-        f"{v:+.10f}{axis}" for v, axis in zip(vector, "xyz", strict=True) if axis != "z" or abs(v) > SAME_DIRECTION
-    ]
-    return " ".join(terms)
 
 
 def _experiments(text: str, panels: PlacedPanels) -> str:
