@@ -79,6 +79,7 @@ calibration: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.calibration
 	.venv-test/bin/python -m tests.bench.claims.wrong $(ARGS)
 	.venv-test/bin/python -m tests.bench.claims.scales $(ARGS)
+	.venv-test/bin/python -m tests.bench.claims.distorted $(ARGS)
 
 real: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.real

@@ -158,8 +158,9 @@ def unseen(frames: Sequence[Array], cell: Array, p: Parameters) -> NDArray[np.in
             rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
             other = spots[1 - k :: 2]
             if store.groups and (wavelength := wavelength_of_spots(other)) is not None:
-                shift = store.groups[0].beam_shift.radian
-                other = spots_of_moved_detector(other, np.full(len(other), wavelength), shift)
+                shift, distortion = store.groups[0].beam_shift.radian, store.groups[0].distortion
+                along = np.full(len(other), wavelength)
+                other = spots_of_moved_detector(other, along, shift, distortion=distortion)
             near = _distance(other, results.cells[rows].astype(np.float64))
             counts += [(near < radius).sum() for radius in RADII]
     return counts

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ffbidx_core.model.cell import reciprocal
+from ffbidx_core.model.detector.distortion import Distortion
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
-from ffbidx_core.model.misfit.equations import OWN, derivatives, index_spots, turned_and_strained
+from ffbidx_core.model.misfit.equations import DISTORTED, OWN, derivatives, index_spots, turned_and_strained
 from ffbidx_core.model.misfit.misfit import FEWEST_CRYSTALS, find_misfit
 from tests.helpers.misfits import LYSOZYME, MRAD_PER_PIXEL, crystals_of
 
@@ -35,6 +36,18 @@ def test_derivatives_are_those_of_the_formulas():
         # A spot that was computed wrongly lies on the other side.
         expected = np.einsum("nij,nj->ni", indexed.axes, (on_sphere - moved) / step)
         np.testing.assert_allclose(jacobian[:, :, OWN + p], expected, atol=2e-5)
+
+
+def test_derivatives_by_a_distortion_are_those_of_the_formula():
+    indexed = index_spots(crystals_of(4, seed=1))
+    jacobian = derivatives(indexed, DISTORTED)
+    beam, step = np.array([0, 0, 1]), 1e-6
+    ray = indexed.spots + beam
+    on_sphere = ray / np.linalg.norm(ray, axis=1, keepdims=True) - beam
+    for p, name in enumerate(DISTORTED[2:], start=OWN + 2):
+        moved = spots_of_moved_detector(on_sphere, indexed.wavelength, (0, 0), distortion=Distortion(**{name: step}))
+        expected = np.einsum("nij,nj->ni", indexed.axes, (on_sphere - moved) / step)
+        np.testing.assert_allclose(jacobian[:, :, p], expected, atol=2e-5)
 
 
 def test_a_shift_is_found_within_its_error():

@@ -11,6 +11,7 @@ import pytest
 from ffbidx_cli import console
 from ffbidx_cli.commands.live.serve import lines_of
 from ffbidx_cli.next_step import NextStep, after_run
+from ffbidx_core.model.detector.distortion import Distortion
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
 from ffbidx_core.run.summary import Remedy
@@ -129,6 +130,17 @@ def test_of_several_outputs_the_results_file_is_diagnosed(tmp_path, monkeypatch)
     (tmp_path / "run.h5").touch()
     step = after_run(FEW, ["index", "x.h5", "-o", "run.tsv", "-o", "run.h5"], ["run.tsv", "run.h5"])
     assert step.command == "ffbidx diagnose run.h5"
+
+
+def test_a_distorted_detector_asks_for_its_panels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.h5").touch()
+    summary = Tally().summary([], method="ifssr", backend="cpu", device="", output="a b.h5", complete=True)
+    tilted = replace(summary, distortion=Distortion(tilt_x=0.01))
+    step = after_run(tilted, ["index", "x.h5", "-g", "det.geom", "-o", "a b.h5"])
+    assert step.command == "ffbidx geometry 'a b.h5' -g det.geom -o refined.geom"
+    assert "tilted" in step.why
+    assert after_run(tilted, ["index", "x.h5"]).command == "ffbidx report 'a b.h5'"
 
 
 def test_without_a_results_file_the_command_makes_one_for_the_diagnosis():
