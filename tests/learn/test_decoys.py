@@ -17,6 +17,7 @@ from ffbidx_core.model.records.doubt import Contest, at_least
 from ffbidx_core.model.records.ragged import rows_of
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
+from tests.bench.claims.runs import electrons
 
 CELL = cell_from_parameters(LYSOZYME)
 BACKEND = get_backend("cpu", threads=1)
@@ -55,20 +56,7 @@ def test_crystals_of_a_cell_that_shares_lengths_with_the_true_one_lose(kind):
 
 def test_crystals_of_electron_diffraction_with_the_beam_elsewhere_lose():
     """A sphere that is nearly flat, on which planes of the lattice are seen, 6 pixels off."""
-    found = contest_of(
-        Scenario(
-            cells=(LYSOZYME,),
-            wavelength=0.0251,
-            distance=1000.0,
-            pixel_size=28.0,
-            detector_size=(2048, 2048),
-            d_min=0.9,
-            spot_radius=0.003,
-            n_spots=(30, 60),
-            beam_centre_error=(4.0, 4.0),
-        ),
-        n_frames=100,
-    )
+    found = contest_of(electrons(LYSOZYME, (4.0, 4.0), spot_radius=0.003, n_spots=(30, 60)), n_frames=100)
     assert found.n_frames >= 5
     assert found.is_lost
 

@@ -12,18 +12,10 @@ from ffbidx_core.learn.friedel import centres_of_symmetry, is_flat
 from ffbidx_core.learn.scan import beam_of_symmetry
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
+from tests.bench.claims.runs import electrons
 
-ELECTRONS = Scenario(
-    cells=(LYSOZYME,),
-    wavelength=0.0251,
-    distance=1000.0,
-    pixel_size=28.0,
-    detector_size=(2048, 2048),
-    d_min=0.9,
-    spot_radius=0.003,
-    n_spots=(30, 60),
-)
-PIXEL = 28e-3 / 1000.0
+ELECTRONS = electrons(LYSOZYME, spot_radius=0.003, n_spots=(30, 60))
+PIXEL = 1e-3 * ELECTRONS.pixel_size / ELECTRONS.distance
 """Radian."""
 OFF = [(0.0, 0.0), (3.0, -1.0), (30.0, 20.0), (-12.0, 9.0)]
 """Pixels."""
