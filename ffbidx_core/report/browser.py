@@ -17,13 +17,12 @@ from ..diagnose.columns import RunColumns, read_columns
 from ..model.cell import cell_parameters
 from ..model.detector.panels import Geometry
 from ..model.detector.pixels import is_real
-from ..model.records.reason import FrameReason
 from ..model.records.results import Results
 from ..nouns import counted
 from ..read.indexed_frames import IndexedFrame, geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from ..read.run_inputs import RunInputs
-from .frame_picture import predict, wavelength_of
+from .frame_picture import fate, predict, wavelength_of
 from .images import small_image
 
 MOST_FRAMES = 300
@@ -99,7 +98,6 @@ def _frames(path: str, chosen: NDArray[np.int64], doubtful: float) -> Iterator[d
 def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) -> dict[str, Any]:
     real = is_real(frame.spots)
     wavelength = wavelength_of(frame)
-    reason = "" if results.reason is None or not results.reason[0] else FrameReason(int(results.reason[0])).words
     crystals = [
         {
             "cell": [round(float(value), 2) for value in cell_parameters(cell)],
@@ -112,7 +110,7 @@ def _frame(frame: IndexedFrame, results: Results, number: int, doubtful: float) 
     return {
         "n": number,
         "name": f"{frame.source}//{frame.index}" + (f" {frame.name}" if frame.name else ""),
-        "status": frame.status.words + (f" ({reason})" if reason else ""),
+        "status": fate(frame, results),
         "spots": _rounded(frame.spots[real]),
         "of": frame.crystal[real].tolist(),
         "crystals": crystals,

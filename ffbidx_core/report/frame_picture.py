@@ -18,6 +18,7 @@ from ..model.cell import Array, reciprocal
 from ..model.crystal import NO_CRYSTAL, excitation_errors
 from ..model.detector.pixels import is_real, wavelength_of_spots
 from ..model.ewald import indices_near_sphere
+from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason, Rung
 from ..model.records.results import Results
 from ..nouns import counted
@@ -138,7 +139,7 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
     seen = "" if wavelength is None else f"; wavelength {wavelength:.4g} Å"
     figure.suptitle(
         f"frame {number}: {frame.source}//{frame.index}{name}\n{counted(int(is_real(frame.spots).sum()), 'spot')}; "
-        f"{_fate(frame, results)}{seen}",
+        f"{fate(frame, results)}{seen}",
         x=0.01,
         ha="left",
         fontsize=11,
@@ -147,13 +148,13 @@ def draw_frame(frame: IndexedFrame, results: Results, number: int) -> Figure:
     return figure
 
 
-def _fate(frame: IndexedFrame, results: Results) -> str:
-    """The status of a frame as text, with its reason or the try that indexed it."""
+def fate(frame: IndexedFrame, results: Results) -> str:
+    """The status of a frame as text, with the try that indexed it, or the reason unless the status implies it."""
     status = frame.status.words
     if results.rung is not None and results.rung[0]:
-        return f"{status} by retry ({Rung(int(results.rung[0])).words})"
-    if results.reason is not None and results.reason[0] > FrameReason.TOO_FEW_SPOTS:
-        return f"{status} ({FrameReason(int(results.reason[0])).words})"
+        return f"{status} by retry ({Rung(results.rung[0]).words})"
+    if frame.status == FrameStatus.NOT_INDEXED and results.reason is not None and results.reason[0]:
+        return f"{status} ({FrameReason(results.reason[0]).words})"
     return status
 
 

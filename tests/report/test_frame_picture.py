@@ -8,8 +8,9 @@ from ffbidx_core.model.cell import cell_from_parameters, reciprocal
 from ffbidx_core.model.crystal import assign_spots
 from ffbidx_core.model.lattice import Lattice
 from ffbidx_core.model.records.frame import FrameStatus
+from ffbidx_core.model.records.reason import FrameReason, Rung
 from ffbidx_core.read.indexed_frames import IndexedFrame
-from ffbidx_core.report.frame_picture import draw_frame, find_frame, predict, wavelength_of
+from ffbidx_core.report.frame_picture import draw_frame, fate, find_frame, predict, wavelength_of
 from tests.helpers.frames import CELL, false_spots, random_rotation, still
 from tests.helpers.results_files import results_of, write_results
 
@@ -131,3 +132,18 @@ def test_a_frame_without_crystals_and_one_without_spots():
     assert list(entries) == ["unindexed"]
     assert len(entries["unindexed"].get_xdata()) == 5
     assert len(drawn(frame_of(n_false=0), nothing)["unindexed"].get_xdata()) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "rung", "words"),
+    [
+        (FrameStatus.INDEXED, 0, 0, "indexed"),
+        (FrameStatus.INDEXED, 0, Rung.LOW_RESOLUTION, "indexed by retry (low resolution)"),
+        (FrameStatus.NOT_INDEXED, FrameReason.NO_CELL, 0, "not indexed (no cell)"),
+        (FrameStatus.TOO_FEW_SPOTS, FrameReason.TOO_FEW_SPOTS, 0, "too few spots"),
+        (FrameStatus.BAD_SPOTS, FrameReason.BAD_SPOTS, 0, "bad spots"),
+    ],
+)
+def test_the_fate_of_a_frame_is_said_once(status, reason, rung, words):
+    results = results_of([1], reason=np.array([reason], np.uint8), rung=np.array([rung], np.uint8))
+    assert fate(replace(frame_of(), status=status), results) == words
