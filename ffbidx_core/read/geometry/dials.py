@@ -113,7 +113,7 @@ def is_experiments(text: str) -> bool:
 def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
     """The geometry of the experiment list that belongs to a reflection table in the same folder; None if there is none.
 
-    It is the list of the same name (`a.expt` for `a.refl`), else the only list with identifiers of the table.
+    It is the list of the same name (`a.expt` or `a.expt.gz` for `a.refl`), else the only list with identifiers of the table.
 
     Parameters
     ----------
@@ -123,8 +123,9 @@ def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
         Identifiers of the table's experiments.
     """
     stem = re.sub(r"(\.refl|\.h5|\.gz|\.pickle)+$", "", path)
-    if os.path.isfile(f"{stem}.expt"):
-        return parse_experiments(f"{stem}.expt", read_text(f"{stem}.expt") or "").geometry
+    for name in (f"{stem}.expt", f"{stem}.expt.gz"):
+        if os.path.isfile(name):
+            return parse_experiments(name, read_text(name) or "").geometry
     found = []
     lists = sorted(glob.glob(os.path.join(glob.escape(os.path.dirname(path)), "*.expt"))) if identifiers else []
     for name in lists[:MOST_LISTS]:

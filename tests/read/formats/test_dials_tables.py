@@ -83,9 +83,11 @@ def test_a_list_of_another_name_is_found_by_identifiers(by_number, tmp_path: Pat
         np.testing.assert_array_equal(found, right)
 
 
-def test_a_compressed_table_is_read(by_number, tmp_path: Path):
+@pytest.mark.parametrize("listed", ["strong.expt", "strong.expt.gz"])
+def test_a_compressed_table_is_read(by_number, tmp_path: Path, listed: str):
     (tmp_path / "strong.refl.gz").write_bytes(gzip.compress(packed(columns(MADE))))
-    (tmp_path / "strong.expt").write_text(json.dumps(expt(MADE)))
+    content = json.dumps(expt(MADE)).encode()
+    (tmp_path / listed).write_bytes(gzip.compress(content) if listed.endswith(".gz") else content)
     np.testing.assert_array_equal(np.concatenate(frames(tmp_path / "strong.refl.gz")), np.concatenate(by_number))
 
 
