@@ -24,6 +24,7 @@ def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bo
     """
     from ffbidx_cli.console import working
     from ffbidx_core.errors import UsageError
+    from ffbidx_core.read.formats.hdf5.kept import keeps_spots
     from ffbidx_core.write.formats.names import is_hdf5
     from ffbidx_core.write.merge import merge
 
@@ -33,3 +34,6 @@ def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bo
         ending = merge(results, output, overwrite=overwrite, allow_gaps=allow_gaps)
     state = "complete" if ending.complete else "incomplete"
     click.echo(f"{state} results of {counted(len(results), 'file')}: {output}", err=True)
+    if n := sum(map(keeps_spots, results)):
+        where = "are not taken over: what needs spots reads them from the inputs of the run, which must stay"
+        click.echo(f"note: the spots kept in {counted(n, 'file')} {where}", err=True)

@@ -113,7 +113,7 @@ def is_experiments(text: str) -> bool:
 def experiments_beside(path: str, identifiers: set[str]) -> Geometry | None:
     """The geometry of the experiment list that belongs to a reflection table in the same folder; None if there is none.
 
-    It is the list of the same name (`a.expt` or `a.expt.gz` for `a.refl`), else the only list with identifiers of the table.
+    It is the list of the same name (`a.expt` or `a.expt.gz` for `a.refl`), else the only list with identifiers of it.
 
     Parameters
     ----------

@@ -51,6 +51,13 @@ def test_outputs_without_the_inputs(run, kept, tmp_path, suffix):
         assert len(later) == len(first)
 
 
+def test_what_merge_does_not_take_over_is_noted(run, kept):
+    ran = run("merge", kept, "-o", "joined.h5")
+    assert ran.status == 0, ran.err
+    assert ran.err.splitlines()[1].startswith("note: the spots kept in 1 file are not taken over: ")
+    assert run("merge", "joined.h5", "-o", "again.h5").err == "complete results of 1 file: again.h5\n"
+
+
 def test_another_geometry_needs_the_inputs(run, kept):
     assert run("convert", kept, "-g", "det.geom", "-o", "x.stream").is_one_line_error(2, "run.cxi", "no longer there")
 
