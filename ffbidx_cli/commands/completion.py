@@ -13,7 +13,7 @@ PLACES = {
     "fish": "~/.config/fish/completions/ffbidx.fish",
 }
 """The file in which each shell looks for the completion of a command."""
-HINTS = {
+FROM_WHEN = {
     "bash": "it is used in new shells (package bash-completion)",
     "zsh": "it is used in new shells once ~/.zshrc has: fpath+=~/.zfunc; autoload -Uz compinit; compinit",
     "fish": "it is used in new shells",
@@ -43,4 +43,4 @@ def command(shell: str, install: bool) -> None:
     for folder in (*reversed(path.parents[:-1]), path.parent):
         make_directory(str(folder))
     write_file(str(path), script.encode() + b"\n", overwrite=True)
-    click.echo(f"{path}: {HINTS[shell]}", err=True)
+    click.echo(f"{path}: {FROM_WHEN[shell]}", err=True)

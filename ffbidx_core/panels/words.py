@@ -16,7 +16,7 @@ from .refine import FEW_PEAKS, Refinement
 COLUMNS = ("dx / px", "dy / px", "dz / px", "turn / mrad", "tilt x / mrad", "tilt y / mrad")
 ORDER = (0, 1, 2, 5, 3, 4)
 """The number of the motion that each column shows."""
-UNTOLD = (
+NOT_SHOWN = (
     "No still shows a turn of everything about the beam, so none is made; distance and cell move peaks almost alike, "
     "so that the mean of the panels along the beam has a large error."
 )
@@ -114,7 +114,7 @@ def sentences(refined: Refinement, names: Sequence[str]) -> Iterator[str]:
     if few and refined.level == PANEL:
         listed = ", ".join(few[:8]) + (f" and {len(few) - 8} more" if len(few) > 8 else "")
         yield f"With fewer than {FEW_PEAKS:.0f} peaks {listed} moved with their group."
-    yield UNTOLD
+    yield NOT_SHOWN
     if refined.first is not None and refined.last is not None:
         of, n = len(refined.first.indexed), int(refined.last.indexed.sum())
         yield (
