@@ -210,6 +210,10 @@ message_options = _together(
 )
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing files.")
+
+
 def debug_option(function: Any) -> Any:
     """Declare --debug, for which `main` itself looks in the arguments."""
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(function)

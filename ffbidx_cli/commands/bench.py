@@ -21,7 +21,7 @@ from ffbidx_core.parameters import PRESETS
 )
 @click.option("--frames", type=shared.COUNT, metavar="N", help="Frames per call.  [default: enough for steady numbers]")
 @click.option("--calls", type=shared.COUNT, metavar="N", help="Timed calls.  [default: enough for steady numbers]")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON on standard output.")
+@shared.json_option
 @shared.debug_option
 def command(
     backend: str,

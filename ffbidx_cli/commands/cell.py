@@ -43,9 +43,9 @@ from ffbidx_core.run.sections import Experiment
 @click.option(
     "--png", metavar="FILE", help="Draw the candidates, and the spots of the best frames on the cell's planes."
 )
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@shared.overwrite_option
 @shared.where_options
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@shared.json_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @shared.debug_option
 def command(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--every", type=shared.FRAMES, default=1, show_default=True, metavar="N", help="Take every Nth frame only."
 )
-@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@shared.overwrite_option
 @shared.debug_option
 def command(
     inputs: Sequence[str],

@@ -12,7 +12,7 @@ from ffbidx_cli import options as shared
 
 @click.command("diagnose")
 @click.argument("results", metavar="RESULTS", type=shared.RESULTS)
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@shared.json_option
 @click.option(
     "--try/--no-try",
     "tries",

@@ -9,7 +9,7 @@ from ffbidx_cli import options as shared
 
 @click.command("doctor")
 @shared.where_options
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON on standard output.")
+@shared.json_option
 @shared.debug_option
 def command(backend: str, device: str | None, threads: int | None, as_json: bool) -> int:
     """Examine the installation.

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 )
 @click.option("--millepede", metavar="FILE", help="Also write residuals and derivatives for Millepede's pede (.bin).")
 @click.option("--png", metavar="FILE", help="Draw the motions of the panels, and the residuals before and after.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@shared.json_option
+@shared.overwrite_option
 @shared.where_options
 @shared.debug_option
 def command(

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ffbidx_cli import SOME_FRAMES_BAD
-from ffbidx_cli.options import FRAMES, debug_option, geometry_options
+from ffbidx_cli.options import FRAMES, debug_option, geometry_options, json_option
 from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.run.sections import Experiment
 
@@ -22,7 +22,7 @@ MOST_SHOWN = 20
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @geometry_options
 @click.option("--max-frames", type=FRAMES, metavar="N", help="Read only the first N frames of spot files.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@json_option
 @debug_option
 def command(
     inputs: Sequence[str],

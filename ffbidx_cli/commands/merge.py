@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import click
 
-from ffbidx_cli.options import debug_option
+from ffbidx_cli.options import debug_option, overwrite_option
 from ffbidx_core.nouns import counted
 
 
 @click.command("merge")
 @click.argument("results", nargs=-1, required=True, metavar="RESULTS...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="Results file to write, .h5 or .hdf5.")
-@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@overwrite_option
 @click.option("--allow-gaps", is_flag=True, help="Join the results even if shares are missing or incomplete.")
 @debug_option
 def command(results: Sequence[str], output: str, overwrite: bool, allow_gaps: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffbidx_cli.options import RESULTS, as_typed, debug_option, where_options
+from ffbidx_cli.options import RESULTS, as_typed, debug_option, overwrite_option, where_options
 
 if TYPE_CHECKING:
     from ffbidx_core.report.report import Report
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     show_default=True,
     help=("Include the diagnosis of `ffbidx diagnose`, for which some frames are indexed again."),
 )
-@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@overwrite_option
 @where_options
 @debug_option
 def command(

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from ffbidx_cli.options import COUNT, RESULTS, debug_option
+from ffbidx_cli.options import COUNT, RESULTS, debug_option, overwrite_option
 
 KINDS = {".png": "png", ".svg": "svg"}
 
@@ -29,7 +29,7 @@ KINDS = {".png": "png", ".svg": "svg"}
     default=None,
     help="Open the page in a browser.  [default: on a terminal of a desktop]",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the picture or the page if it exists.")
+@overwrite_option
 @debug_option
 def command(
     results: str, frame: str | None, output: str | None, max_frames: int | None, opens: bool | None, overwrite: bool

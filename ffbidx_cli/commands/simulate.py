@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ffbidx_cli.options import COUNT, Finite, debug_option, sentence
+from ffbidx_cli.options import COUNT, Finite, debug_option, overwrite_option, sentence
 from ffbidx_core.model.basis import CENTRINGS
 from ffbidx_core.nouns import counted
 from ffbidx_core.simulate.scenario import FALSE_PLACES, Scenario
@@ -79,7 +79,7 @@ def _setting_option(field: dataclasses.Field[Any]) -> Any:
 )
 @setting_options
 @click.option("--all-spots", is_flag=True, help="Keep all visible spots, whatever --n-spots says.")
-@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@overwrite_option
 @debug_option
 def command(
     output: str,
