@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ffbidx_cli.columns import print_facts
 from ffbidx_core.nouns import counted
+from ffbidx_core.read.geometry.report import GeometryReport
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
 
 WIDTH = 40
@@ -54,6 +55,20 @@ def _geometry(report: SpotsReport) -> str:
     if report.wavelength is not None and report.distance is not None:
         parts.append(f"first frame: {report.wavelength:.5f} A, {report.distance:.3f} mm")
     return "; ".join(parts)
+
+
+def show_geometry(console: Console, report: GeometryReport) -> None:
+    """Show the content of a geometry file."""
+    of = f" of {counted(report.detectors, 'detector')}" if report.detectors > 1 else ""
+    facts = (
+        ("format", report.format),
+        ("panels", f"{report.panels}{of}"),
+        ("wavelength", report.wavelength or "not given"),
+        ("distance", report.distance or "not given"),
+    )
+    print_facts(console, facts)
+    for problem in report.problems:
+        console.print(f"note: {problem}", soft_wrap=True)
 
 
 def show_results(console: Console, report: ResultsReport) -> None:

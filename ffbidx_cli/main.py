@@ -28,7 +28,7 @@ COMMANDS = {
     "merge": "Join the results of shares, or of several runs, to one file.",
     "table": "Show the crystals of a results file.",
     "convert": "Convert spots of any format to HDF5, results to the formats of other programs.",
-    "inspect": "Show what a spot file or a results file holds.",
+    "inspect": "Show what a spot file, a results file or a geometry file holds.",
     "report": "Report on a run in pictures and words, as one HTML page.",
     "diagnose": "Say what is wrong with a run, and what to type next.",
     "geometry": "Refine the positions of detector panels, and write the geometry file.",

@@ -1,4 +1,4 @@
-"""ffbidx inspect: shows what a spot file or a results file holds."""
+"""ffbidx inspect: shows what a spot file, a results file or a geometry file holds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Show what spot files, or one results file, hold."""
+    """Show what spot files, one results file, or one geometry file hold."""
     from ffbidx_cli.console import data_console, working
-    from ffbidx_cli.inspection import show_results, show_spots
+    from ffbidx_cli.inspection import show_geometry, show_results, show_spots
     from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
+    from ffbidx_core.read.geometry.report import format_of_geometry, inspect_geometry
     from ffbidx_core.read.inspection import inspect_results, inspect_spots
 
     sources = expand_inputs(inputs)
@@ -45,6 +46,14 @@ def command(
             click.echo(json.dumps(results.as_dict()))
         else:
             show_results(data_console(), results)
+        return 0
+    if len(sources) == 1 and format_of_geometry(sources[0].path):
+        with _every_fault_shown(as_json):
+            found = inspect_geometry(sources[0].path)
+        if as_json:
+            click.echo(json.dumps(found.as_dict()))
+        else:
+            show_geometry(data_console(), found)
         return 0
     with _every_fault_shown(as_json):
         geometry, _ = Experiment(**options).chosen([source.path for source in sources])

@@ -16,6 +16,7 @@ from ...model.detector.panels import Geometry
 from ...nouns import counted
 from ..files.faults import Faults
 from ..frames import RawFrames
+from ..geometry.report import OF_CRYSTFEL
 
 CELL_NUMBERS = 9
 MOST_FAULTS = 1000
@@ -31,7 +32,6 @@ _TRANSPOSED = (
 _NO_CELL = "is it the cell? It is left out: nine numbers are a cell; give six with --cell a,b,c,alpha,beta,gamma"
 _LOOKED_AT = 1000
 
-_OF_A_GEOMETRY = re.compile(r"\s*(\S+/)?(min_fs|corner_x|clen|res)\s*=")
 _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
 
 
@@ -171,7 +171,7 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
 
 def _refuse_other_text(path: str, lines: list[str], first: InputError) -> None:
     """Reject a text of which no line is a spot; `first` is the fault of its first line."""
-    if any(_OF_A_GEOMETRY.match(line) for line in lines):
+    if OF_CRYSTFEL.search("\n".join(lines)):
         raise InputError(path, "is a CrystFEL geometry: name the files with the peaks, and give the geometry with -g")
     raise InputError(path, f"is no spot file, since no line is a spot; {first.place}: {first.problem}")
 
