@@ -201,9 +201,10 @@ def _floating(values: NDArray[Any]) -> NDArray[Any]:
 def _bad_spots(
     parts: Sequence[RawFrames], spots: NDArray[Any], offsets: NDArray[np.int64], usable: NDArray[np.bool_]
 ) -> list[str]:
-    """One line for each frame with a spot that is not finite or too far from the origin."""
+    """One line for each frame with a spot that is not finite or too far from the origin, unless it has one already."""
     if usable.all():
         return []
+    noted = {problem.partition(": ")[0] for part in parts for problem in part.problems}
     names = [(part.source, index) for part in parts for index in part.indices]
     lines = []
     for f in np.flatnonzero(~usable):
@@ -211,6 +212,8 @@ def _bad_spots(
             own = spots[offsets[f] : offsets[f + 1]].astype(np.float32)
         row = np.flatnonzero(~(np.abs(own) < LARGEST_SPOT).all(axis=1))[0]
         source, index = names[f]
+        if f"{source}, frame {index}" in noted:
+            continue
         pixels = " (are these pixels?)" if np.isfinite(own[row]).all() else ""
         lines.append(
             f"{source}, frame {index}: spot {row} is ({', '.join(f'{v:g}' for v in own[row])}); spots are finite and "
