@@ -13,6 +13,9 @@ from ..jit import part_of_kernel
 NORMAL = 0.3989422804014327
 """The factor 1 / sqrt(2 pi) of the normal density."""
 NO_SUMS = (0.0,) * 9
+ALONE = 0.055
+"""Width, in turns, below which the density of the neighbouring turns is lost in the rounding of the likelihood: at half
+a turn it is less than exp(-0.5 (0.5 / 0.055)^2) / 0.055 = 2e-17."""
 
 
 @formula
@@ -72,8 +75,12 @@ def _spot(spots: Any, j: Any) -> Any:
 @part_of_kernel
 def density_of(phase: float, width: float) -> Any:
     """Density, at a phase, of the phases of spots that belong to the lattice; 1 on average for a random spot."""
-    a, b, c = phase / width, (phase - 1) / width, (phase + 1) / width
-    return (math.exp(-0.5 * a * a) + math.exp(-0.5 * b * b) + math.exp(-0.5 * c * c)) * NORMAL / width
+    a = phase / width
+    total = math.exp(-0.5 * a * a)
+    if width > ALONE:
+        b, c = (phase - 1) / width, (phase + 1) / width
+        total += math.exp(-0.5 * b * b) + math.exp(-0.5 * c * c)
+    return total * NORMAL / width
 
 
 @part_of_kernel

@@ -8,8 +8,9 @@ from ....model.unknown.scan import LANES
 from ..formula import formula, nearest, single
 from ..jit import kernel
 
-UNROLLED = 4
-"""Number of lengths in one step of the inner loop, for which a spot's cosines are loaded and stored once."""
+UNROLLED, TOGETHER = 8, 2
+"""Numbers of lengths and of spots in one step of the inner loop: the cosines of a spot are loaded and stored once for
+these lengths, and the sum at a length once for these spots."""
 
 
 def cosine_of(turns: Any) -> Any:
@@ -22,32 +23,42 @@ def cosine_of(turns: Any) -> Any:
 
 @formula
 def begin_lane(
-    directions: Any, m: int, spots: Any, j: int, first: float, step: float, x: Any, y: Any, r: Any, b: int
+    directions: Any, m: int, spots: Any, j: int, first: float, step: float, waves: Any, place: int, b: int
 ) -> None:
     """Store the cosines of spot j at the length before the first and at the first, and twice the cosine of a step."""
     turns = directions[0, m] * spots[0, j] + directions[1, m] * spots[1, j] + directions[2, m] * spots[2, j]
     first, step = single(first), single(step)
-    x[j, b] = cosine_of(turns * (first - step))
-    y[j, b] = cosine_of(turns * first)
-    r[j, b] = 2.0 * cosine_of(turns * step)
+    waves[place + b] = cosine_of(turns * (first - step))
+    waves[place + b + LANES] = cosine_of(turns * first)
+    waves[place + b + 2 * LANES] = 2.0 * cosine_of(turns * step)
 
 
 @formula
-def clear_lane(rows: Any, k: int, b: int) -> None:
+def clear_lane(rows: Any, place: int, b: int) -> None:
     """Set the sums of a lane at `UNROLLED` lengths to 0."""
     for i in range(UNROLLED):
-        rows[k + i, b] = 0.0
+        rows[place + b + i * LANES] = 0.0
 
 
 @formula
-def advance_lane(rows: Any, k: int, j: int, x: Any, y: Any, r: Any, b: int) -> None:
-    """Add spot j to the sums at `UNROLLED` lengths, by cos(p (L + d)) = 2 cos(p d) cos(p L) - cos(p (L - d))."""
-    before, here, factor = x[j, b], y[j, b], r[j, b]
+def advance_lane(rows: Any, place: int, waves: Any, wave: int, b: int) -> None:
+    """Add `TOGETHER` spots to the sums at `UNROLLED` lengths.
+
+    The cosines of a spot follow from cos(p (L + d)) = 2 cos(p d) cos(p L) - cos(p (L - d)).
+    """
+    starts = [wave + b + 3 * LANES * t for t in range(TOGETHER)]
+    before = [waves[start] for start in starts]
+    here = [waves[start + LANES] for start in starts]
+    factors = [waves[start + 2 * LANES] for start in starts]
     for i in range(UNROLLED):
-        rows[k + i, b] = rows[k + i, b] + here
-        before, here = here, factor * here - before
-    x[j, b] = before
-    y[j, b] = here
+        total = rows[place + b + i * LANES]
+        for t in range(TOGETHER):
+            total = total + here[t]
+            before[t], here[t] = here[t], factors[t] * here[t] - before[t]
+        rows[place + b + i * LANES] = total
+    for t in range(TOGETHER):
+        waves[starts[t]] = before[t]
+        waves[starts[t] + LANES] = here[t]
 
 
 @formula
@@ -68,9 +79,7 @@ def scan_directions(
     n_lengths: int,
     begin: int,
     threshold: float,
-    x: Any,
-    y: Any,
-    r: Any,
+    waves: Any,
     rows: Any,
     hits: Any,
     values: Any,
@@ -82,8 +91,9 @@ def scan_directions(
     ----------
     directions : (3, M) float32;  spots : (3, n) float32
         Unit vectors, and spots of low resolution in 1/angstrom.
-    x, y, r : (n, LANES) float32;  rows : (n_lengths rounded up to UNROLLED, LANES) float32
-        Scratch arrays.
+    waves : (n rounded up to TOGETHER, times 3 LANES) float32;  rows : (n_lengths rounded up to UNROLLED, times LANES)
+        Scratch arrays, float32, flat so that the compiler sees that their parts do not overlap; `waves` is 0 beyond
+        spot n.
     hits : (H, 3) float32;  values : (H,) float32
         Vectors, angstrom, and sums at the local maxima, of which the first `found` are filled.
 
@@ -100,21 +110,22 @@ def scan_directions(
             return m, found
         for j in range(n_spots):
             for b in range(LANES):
-                begin_lane(directions, m + b, spots, j, first, step, x, y, r, b)
+                begin_lane(directions, m + b, spots, j, first, step, waves, 3 * LANES * j, b)
         for k in range(0, n_lengths, UNROLLED):
             for b in range(LANES):
-                clear_lane(rows, k, b)
-            for j in range(n_spots):
+                clear_lane(rows, k * LANES, b)
+            for j in range(0, n_spots, TOGETHER):
                 for b in range(LANES):
-                    advance_lane(rows, k, j, x, y, r, b)
+                    advance_lane(rows, k * LANES, waves, 3 * LANES * j, b)
         for k in range(1, n_lengths - 1):
-            highest = rows[k, 0]
+            here = k * LANES
+            highest = rows[here]
             for b in range(1, LANES):
-                highest = max(highest, rows[k, b])
+                highest = max(highest, rows[here + b])
             if highest > threshold:
                 for b in range(LANES):
-                    value = rows[k, b]
-                    if value > threshold and value >= rows[k - 1, b] and value > rows[k + 1, b]:
+                    value = rows[here + b]
+                    if value > threshold and value >= rows[here - LANES + b] and value > rows[here + LANES + b]:
                         put_hit(directions, m + b, first + k * step, value, hits, values, found)
                         found += 1
     return n_directions, found

@@ -9,12 +9,13 @@ import numpy as np
 from ....model.records.batch import SpotBatch
 from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, PAIRED, PAIRS, TRIED, VECTORS, Octave, VectorScan
 from ..threads import CpuThreads
-from .scan import UNROLLED, scan_directions
+from .scan import TOGETHER, UNROLLED, scan_directions
 from .triples import fit_triples, score_pairs, score_thirds
 from .vectors import keep_distinct, refine_hits
 
-ROOM = 1 << 15
-"""Number of hits that are held before the best are selected, in addition to those of `LANES` directions."""
+ROOM = 1 << 13
+"""Number of hits that are held before the best are selected, in addition to those of `LANES` directions. Each selection
+raises the threshold of the hits that follow, so more room makes the scan slower."""
 
 
 class CpuLattices(CpuThreads):
@@ -111,8 +112,9 @@ def _best(values: Any, most: int) -> Any:
     """Indices of at most `most` of the highest values, the highest first."""
     chosen = np.arange(len(values))
     if len(values) > most:
-        chosen = np.sort(np.argpartition(-values, most - 1)[:most])
-    return chosen[np.argsort(-values[chosen], kind="stable")]
+        # A partition of the values is several times faster than one of their indices.
+        chosen = np.flatnonzero(values >= np.partition(values, -most)[-most])
+    return chosen[np.argsort(-values[chosen], kind="stable")][:most]
 
 
 def _scan_octave(spots: Any, octave: Octave) -> Any:
@@ -120,8 +122,8 @@ def _scan_octave(spots: Any, octave: Octave) -> Any:
     n, n_rows = spots.shape[1], -(-octave.n_lengths // UNROLLED) * UNROLLED
     room = ROOM + LANES * (octave.n_lengths // 2 + 1)
     hits, values = np.empty((room, 3), np.float32), np.empty(room, np.float32)
-    x, y, r = (np.empty((n, LANES), np.float32) for _ in range(3))
-    rows = np.empty((n_rows, LANES), np.float32)
+    waves = np.zeros(-(-n // TOGETHER) * TOGETHER * 3 * LANES, np.float32)
+    rows = np.empty(n_rows * LANES, np.float32)
     directions = np.ascontiguousarray(octave.directions.T)
     begin, found, threshold = 0, 0, FLOOR * n
     while True:
@@ -134,9 +136,7 @@ def _scan_octave(spots: Any, octave: Octave) -> Any:
             octave.n_lengths,
             begin,
             threshold,
-            x,
-            y,
-            r,
+            waves,
             rows,
             hits,
             values,
