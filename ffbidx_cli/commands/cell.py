@@ -71,6 +71,7 @@ def command(
     """
     from contextlib import closing
 
+    from ffbidx_core.errors import NoCell, UsageError
     from ffbidx_core.read import expand_inputs
     from ffbidx_core.read.cells.input_cell import read_input_cell
     from ffbidx_core.read.files.content import check_are_there
@@ -81,20 +82,24 @@ def command(
     check_are_there(paths)
     for path in (output, png):
         if path is not None:
-            check_output(path, overwrite, [*paths, options["geometry"] or ""])
+            check_output(path, overwrite, [*paths, *known, options["geometry"] or ""])
+    if output is not None and png is not None and os.path.realpath(output) == os.path.realpath(png):
+        raise UsageError(f"-o and --png are both {png}: give another name to one of them")
     if png is not None:
         from ffbidx_core.report import require_matplotlib
 
         require_matplotlib()
-    given = [read_input_cell(text) for text in known]
+    given = [read_input_cell(text, "--known") for text in known]
 
     from ffbidx_core.cell_search import Frames, find_cells
+    from ffbidx_core.cell_search.bravais import check_type
     from ffbidx_core.cell_search.words import none_in_words, sentences
     from ffbidx_core.devices import open_devices
-    from ffbidx_core.errors import NoCell
     from ffbidx_core.read import read_blocks, with_events_found
     from ffbidx_core.write.formats.cell import cell_text
 
+    if symmetry is not None:
+        check_type(symmetry)
     geometry, _ = Experiment(**options).chosen(paths)
     found_on = Frames.of_blocks(read_blocks(with_events_found(sources, geometry), geometry=geometry), frames)
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given, as_primitive
 from ..model.cell import Array, cell_from_parameters, cell_parameters, symmetry_operators
 from ..model.lattice import InputCell, Lattice
 from ..model.unknown.selling import reduced_cell
 
+TYPES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")
+"""The symbols of the Bravais types."""
 ORDERS = (1, 2, 4, 6, 8, 12, 24)
 """Orders of the rotation groups of lattices."""
 SHRINK = 0.8
@@ -69,6 +72,18 @@ class Bravais:
         """The conventional cell as an input cell; a rhombohedral lattice is on hexagonal axes."""
         cell = cell_from_parameters(exact_parameters(self.code, self.parameters))
         return InputCell(as_given(cell), Lattice.of_cell(cell, centring_of(self.code)))
+
+
+def check_type(code: str) -> None:
+    """Check that the value of `--symmetry` is a Bravais type.
+
+    Raises
+    ------
+    UsageError
+        If it is not one of `TYPES`.
+    """
+    if code not in TYPES:
+        raise UsageError(f"--symmetry {code}: is not a Bravais type; there are {', '.join(TYPES)}")
 
 
 def centring_of(code: str) -> str:

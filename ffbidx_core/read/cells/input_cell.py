@@ -41,13 +41,15 @@ _NUMBERS_WANTED = {
 """The missing numbers of a cell, in words, by the number of numbers that are given."""
 
 
-def read_input_cell(text: str) -> InputCell:
-    """The cell that the value of `--cell` describes.
+def read_input_cell(text: str, option: str = "--cell") -> InputCell:
+    """The cell that the value of an option describes.
 
     Parameters
     ----------
     text
         Path of a file, or 6 or 9 numbers and an optional centring letter, separated by commas or blanks.
+    option
+        The option, which error messages name.
 
     Raises
     ------
@@ -64,11 +66,13 @@ def read_input_cell(text: str) -> InputCell:
                 raise
             # A name that is no file may have been meant as numbers.
             raise InputError(text, f"{error.problem}; {_WANTED}") from None
-    return cell_written_out(text)
+    return cell_written_out(text, option)
 
 
-def cell_written_out(text: str) -> InputCell:
+def cell_written_out(text: str, option: str = "--cell") -> InputCell:
     """The cell that 6 or 9 numbers and an optional centring letter describe; the text is not taken for a file name.
+
+    Error messages name the option whose value the text is.
 
     Raises
     ------
@@ -77,22 +81,22 @@ def cell_written_out(text: str) -> InputCell:
     """
     match = _WRITTEN_OUT.fullmatch(text)
     if match is None:
-        raise UsageError(f"--cell {text}: expected a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
+        raise UsageError(f"{option} {text}: expected a,b,c,alpha,beta,gamma, and a centring letter if it is not P")
     centring = (match["centring"] or "P").upper()
     if centring not in CENTRINGS:
-        raise UsageError(f"--cell {text}: {centring} is not a centring; there are {', '.join(CENTRINGS)}")
+        raise UsageError(f"{option} {text}: {centring} is not a centring; there are {', '.join(CENTRINGS)}")
     values = [float(word) for word in text.replace(",", " ").split() if not word.isalpha()]
     if len(values) == 1:
-        wanted = 'a cell has 6 or 9 in one pair of quotes: --cell "a b c alpha beta gamma"'
-        raise UsageError(f"--cell {text}: has one number, {wanted}")
+        wanted = f'a cell has 6 or 9 in one pair of quotes: {option} "a b c alpha beta gamma"'
+        raise UsageError(f"{option} {text}: has one number, {wanted}")
     if missing := _NUMBERS_WANTED.get(len(values)):
-        raise UsageError(f"--cell {text}: has {len(values)} numbers, a cell has 6 or 9: missing are {missing}")
+        raise UsageError(f"{option} {text}: has {len(values)} numbers, a cell has 6 or 9: missing are {missing}")
     try:
         cell = _cell_of(values)
         _refuse_placeholder(cell)
         check_axes(cell, centring)
     except (CellError, ValueError) as error:
-        raise UsageError(f"--cell {text}: {error}") from None
+        raise UsageError(f"{option} {text}: {error}") from None
     return InputCell(as_given(cell), Lattice.of_cell(cell, centring))
 
 

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from ffbidx_core.cell_search import Frames
-from ffbidx_core.cell_search.bravais import bravais, centring_of
+from ffbidx_core.cell_search.bravais import TYPES, bravais, centring_of
 from ffbidx_core.errors import CellError, ParameterError
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import Array, cell_from_parameters
 from ffbidx_core.model.unknown.selling import reduced_cell
 from ffbidx_core.simulate import Scenario, simulate
 
-TYPES = ("aP", "mP", "mC", "oP", "oC", "oI", "oF", "tP", "tI", "hP", "hR", "cP", "cI", "cF")
 SMALL, MEDIUM, LARGE = (6.0, 30.0), (30.0, 110.0), (110.0, 280.0)
 FEW, USUAL, MANY = (8, 14), (15, 30), (40, 100)
 D_MIN = {SMALL: 1.0, MEDIUM: 3.0, LARGE: 4.0}

@@ -1,6 +1,7 @@
 """`ffbidx cell`: the unit cell that nobody knows."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -79,7 +80,12 @@ def test_frames_of_too_few_spots_say_so(run):
 
 def test_nonsense_is_refused(run, stills):
     assert run("cell", "nowhere.h5", *QUICK).is_one_line_error(2, "nowhere.h5")
-    assert run("cell", stills, *QUICK, "--known", "1,2,3").is_one_line_error(2, "1,2,3")
+    assert run("cell", stills, *QUICK, "--known", "1,2,3").is_one_line_error(2, "--known 1,2,3")
+    assert run("cell", stills, *QUICK, "--symmetry", "oQ").is_one_line_error(2, "--symmetry oQ", "tP")
+    assert run("cell", stills, *QUICK, "-o", "x", "--png", "./x").is_one_line_error(2, "-o and --png")
+    Path("known.cell").write_text(CELL.replace(",", " "))
+    known = ("--known", "known.cell", "-o", "known.cell", "--overwrite")
+    assert run("cell", stills, *QUICK, *known).is_one_line_error(2, "the output is the input known.cell")
     assert run("cell", stills, "--longest", 5).status == 2
     assert run("cell", stills, "--frames", 0).status == 2
     assert run("cell").status == 2
