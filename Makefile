@@ -92,7 +92,9 @@ geometry: .venv-test/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.panels.errors --jobs $$(nproc)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.panels.speed
 
-# ARGS='--jobs 16 --cases 40 --json docs/measured/cells.json'
+# ARGS='--jobs 16 --cases 40 --json docs/measured/cells.json'; all rows and 300 runs of random spots on a GPU, in parts of
+# 9 minutes until the exit status is 0: ARGS='--backend cuda --jobs 16 --alone --cases 10 --blank-cases 28
+# --seconds 480 --keep cells.jsonl --json docs/measured/cells.json'
 cells: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.cells $(ARGS)
 

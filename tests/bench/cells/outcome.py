@@ -11,15 +11,21 @@ from typing import Any
 import numpy as np
 
 from ffbidx_core.backends import get_backend
-from ffbidx_core.cell_search import CellSearch, find_cells
+from ffbidx_core.cell_search import CellSearch, Frames, find_cells
+from ffbidx_core.cell_search.search import EVIDENCE, HITS
+from ffbidx_core.cell_search.verdict import Judge
 from ffbidx_core.devices.devices import OneDevice
+from ffbidx_core.model.basis import as_primitive
 from ffbidx_core.model.cell import Array, cell_parameters
+from ffbidx_core.model.records.ragged import evenly
 from ffbidx_core.model.unknown.selling import nearest_setting
 from tests.bench.cells.cases import ROWS, frames_of
 from tests.bench.cells.single import single_frames
 
 LENGTHS_WITHIN, ANGLES_WITHIN = 0.005, 0.3
 """Relative error of lengths, and error of angles in degrees, within which a reduced cell is correct."""
+KNOWN_ON = 100
+"""Number of frames on which true cells are judged."""
 
 
 def is_right(cell: Array, truth: Array, scale: bool) -> bool:
@@ -35,10 +41,51 @@ def is_right(cell: Array, truth: Array, scale: bool) -> bool:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of a case: cell found, type correct, wrong claims, seconds, and results of single frames."""
+class Case:
+    """A case to run.
+
+    Attributes
+    ----------
+    row : int
+        Number of its row in `ROWS`.
+    code : str
+        Bravais type of its lattice.
+    seed : int
+        Seed of its lattice and frames.
+    backend : str
+        Backend of the search.
+    beside : bool
+        Whether the methods of one frame at a time are tried, too.
+    known : bool
+        Whether the true cell is judged instead of a search.
+    """
 
     row: int
+    code: str
+    seed: int
+    backend: str
+    beside: bool
+    known: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a case.
+
+    Attributes
+    ----------
+    found, typed : bool
+        Whether all cells are found, and have their true types.
+    wrong : int
+        Number of wrong claims.
+    seconds : float
+        Time of the search.
+    three, joint : bool
+        Whether single frames agree on the true cell, by their three best vectors and by their best joint triple.
+    note : str
+        Seed, true and found cells of a case that failed.
+    """
+
     found: bool
     typed: bool
     wrong: int
@@ -56,24 +103,33 @@ def _device(backend: str) -> tuple[OneDevice, Callable[[], float]]:
     return OneDevice(get_backend(backend)), time.perf_counter
 
 
-def run(task: tuple[int, str, int, str, bool]) -> Outcome:
+def run(case: Case) -> tuple[Case, Outcome]:
     """Run the search on a case; its time is that of one thread, or on a GPU the time that passes."""
-    number, code, seed, backend, beside = task
-    row = ROWS[number]
-    frames, truth = frames_of(row, code, seed)
-    devices, clock = _device(backend)
+    row = ROWS[case.row]
+    frames, truth = frames_of(row, case.code, case.seed)
+    devices, clock = _device(case.backend)
     start = clock()
+    if case.known:
+        claimed = all(_is_claimed(devices, frames, true) for _, true in truth)
+        return case, Outcome(claimed, claimed, 0, clock() - start)
     search = find_cells(frames, devices, most_cells=2 if row.second else 1)
     seconds = clock() - start
     scale = "distance_error" in row.settings
     right = [[is_right(cell.symmetry.lattice.primitive, true, scale) for _, true in truth] for cell in search.cells]
     found = bool(truth) and all(any(each[k] for each in right) for k in range(len(truth)))
     wrong = sum(not any(each) for each in right)
-    three, joint = single_frames(frames, truth[0][1]) if beside and len(truth) == 1 else (False, False)
+    three, joint = single_frames(frames, truth[0][1]) if case.beside and len(truth) == 1 else (False, False)
     wanted = ", ".join(f"{code} {cell_parameters(cell).round(1)}" for code, cell in truth)
     shown = ", ".join(f"{c.symmetry.lattice.code} {cell_parameters(c.primitive).round(1)}" for c in search.cells)
-    note = "" if found and _typed(search, truth, right) else f"seed {seed}: {wanted}; found: {shown}"
-    return Outcome(number, found, found and _typed(search, truth, right), wrong, seconds, three, joint, note)
+    note = "" if found and _typed(search, truth, right) else f"seed {case.seed}: {wanted}; found: {shown}"
+    typed = found and _typed(search, truth, right)
+    return case, Outcome(found, typed, wrong, seconds, three, joint, note)
+
+
+def _is_claimed(devices: OneDevice, frames: Frames, cell: Array) -> bool:
+    """Whether a true primitive cell is claimed from `KNOWN_ON` frames, which is the limit of a search by verdicts."""
+    verdict = Judge(devices, frames)(as_primitive(cell), evenly(np.arange(frames.n_frames), KNOWN_ON))
+    return verdict.evidence > EVIDENCE and verdict.hits >= HITS
 
 
 def _typed(search: CellSearch, truth: list[tuple[str, Array]], right: list[list[bool]]) -> bool:
