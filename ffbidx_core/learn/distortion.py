@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 PAIRS = (("stretch", "skew"), ("tilt_x", "tilt_y"))
 """Parameters of the distortion that are corrected together, or not at all."""
+INFLATED = 3.0
+"""Ratio of the error of a parameter to its error for a known cell above which the two are not told apart."""
 SURE = 3.0
 """Size of the gain in predicted unseen spots, in standard errors, from which it is significant."""
 GAIN = 0.005
@@ -85,8 +87,11 @@ class FittedDistortion:
 
 
 def _is_significant(misfit: Misfit, pair: Sequence[str]) -> bool:
-    rows = [DISTORTED.index(name) for name in pair]
-    return bool((np.abs(misfit.values[rows]) > SIGNIFICANT * misfit.errors[rows]).any())
+    """Whether a pair of parameters is significant, and told apart from the cell by the orientations of the crystals."""
+    rows, n = [DISTORTED.index(name) for name in pair], len(DISTORTED)
+    free, known = (np.diag(np.linalg.inv(each))[rows] for each in (misfit.normal, misfit.normal[:n, :n]))
+    sure = (np.abs(misfit.values[rows]) > SIGNIFICANT * misfit.errors[rows]).any()
+    return bool(sure and (free < INFLATED**2 * known).all())
 
 
 def _error(covariance: np.ndarray, pair: Sequence[str]) -> float:

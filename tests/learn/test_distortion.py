@@ -13,14 +13,13 @@ from ffbidx_core.model.detector.beam_shift import ShiftAlone
 from ffbidx_core.model.detector.distortion import Distortion
 from ffbidx_core.model.detector.dxtbx import model_of_beam, model_of_detector
 from ffbidx_core.model.detector.geometry_file import geometry_text
-from ffbidx_core.model.records.run import Learned
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.read import Source
 from ffbidx_core.read.geometry.any import parse_geometry, parse_given
 from ffbidx_core.read.results import read_run
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.calls import write_spots
-from tests.helpers.runs.faults import run
+from tests.helpers.runs.faults import Died, dies_after, run
 
 CELL = cell_from_parameters((79.0, 79.0, 38.0, 90.0, 90.0, 90.0))
 SCENARIO = Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(40, 70), false_share=(0.1, 0.1))
@@ -90,10 +89,12 @@ def test_the_results_are_those_with_the_correction_given_at_once(corrected, bare
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
 
 
-def test_a_run_that_is_taken_up_does_not_learn_again(corrected):
-    learned = read_run(str(corrected[0]))[4][0]
-    assert Learned.from_dict(json.loads(json.dumps(learned.as_dict()))).distortion == learned.distortion
-    assert "distortion" not in replace(learned, distortion=Distortion()).as_dict()
+def test_a_run_that_is_taken_up_goes_on_with_the_correction(corrected, bare, tmp_path):
+    output = tmp_path / "x.h5"
+    with pytest.raises(Died):
+        index(bare, output, progress=dies_after(1), batch_size=10)
+    assert index(bare, output, resume=True, batch_size=7).summary.distortion == corrected[1].distortion
+    assert output.read_bytes() == corrected[0].read_bytes()
 
 
 def test_a_detector_that_is_right_stays(frames, tmp_path):
