@@ -105,6 +105,20 @@ TABLES = {
         "with a wrong crystal": "{wrong}", "of these mates of the true one": lambda row: str(row.get("mates", "")),
         "others in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}", "runs refused": "{refused}",
     }),
+    "distorted": Table("distorted", {
+        "detector": "{what}", "runs": "{runs}", "corrected": "{corrected}",
+        "stretch off by, %": lambda row: f"{100 * row['stretch_off']:.3f}" if row["corrected"] else "",
+        "tilt off by, degrees": lambda row: f"{row['tilt_off']:.3f}" if row["corrected"] else "",
+        "indexed without": lambda row: f"{row['before']:.1%}" if row["corrected"] else "",
+        "with the correction": lambda row: f"{row['after']:.1%}" if row["corrected"] else "",
+        "more unseen spots within 0.0005, 0.001, 0.002/A": lambda row: (
+            ", ".join(f"{gain:+.1%}" for gain in row["gain"]) if row["corrected"] else ""
+        ),
+    }),
+    "real": Table("real", {
+        "frames": "{what}", "number": "{frames}", "spots": "{spots}", "`best`": "{best}",
+        "nothing learned": "{nothing_learned}", "`published`": "{published}",
+    }),
     "scales": Table("scales", {
         "what is wrong": "{what}", "runs": "{runs}", "corrected by the run": "{mended}",
         "named, with what to type": "{named}",
