@@ -107,6 +107,14 @@ class Parameters(PublishedParameters):
         group="search",
     )
 
+    flat_points: int = param(
+        0,
+        "in electron diffraction, number of directions of a further search of frames without a clear crystal (0: off)",
+        **zero_or(2),
+        group="search",
+        best=131072,
+    )
+
     # Acceptance
     accept: str = param(
         "count",
@@ -259,13 +267,8 @@ class Parameters(PublishedParameters):
         """
         if name not in PRESETS:
             raise ParameterError("preset", name, "one of " + ", ".join(PRESETS))
-        values: dict[str, Any] = {}
-        for f in fields(cls):
-            levels = f.metadata["presets"]
-            if name == "fast" and "fast" in levels:
-                values[f.name] = levels["fast"]
-            elif name != "published" and "best" in levels:
-                values[f.name] = levels["best"]
+        levels = {f.name: f.metadata["presets"] for f in fields(cls) if name != "published"}
+        values = {key: level.get(name, level.get("best")) for key, level in levels.items() if {name, "best"} & {*level}}
         return cls(**values).replace(**changes)
 
     @property

@@ -11,7 +11,7 @@ from ..parameters import Parameters
 
 _SIZES = (
     "num_halfsphere_points", "num_candidate_vectors", "num_angle_points", "n_output_cells", "max_output_cells",
-    "max_input_cells", "max_spots", "race_directions", "candidate_pool", "research_points", "searches",
+    "max_input_cells", "max_spots", "race_directions", "candidate_pool", "research_points", "searches", "flat_points",
 )  # fmt: skip
 """Parameters on which the sizes of arrays depend."""
 _USUAL_BATCH = 1024

@@ -23,6 +23,7 @@ from ..model.records.reason import FrameReason
 from ..model.xp import XpArray
 from ..parameters import Parameters
 from .last_fit import last_fit
+from .planes import loss_to_planes
 from .reasons import reason_of_level, with_vectors
 from .search import CellTable, search
 
@@ -73,7 +74,7 @@ def find_by_chance(
             break
         chosen = xp.asarray(again)
         frames, rest = frames[again], rest.take(chosen)
-        passes.known = passes.known[chosen]
+        passes.known, passes.flat = passes.known[chosen], passes.flat[chosen]
     return CellTable.joined(passes.done), reason
 
 
@@ -90,6 +91,11 @@ class _Pass(NamedTuple):
         best, checked = self.best, self.checked
         n, arrays = len(best), backend.on_host(*best, self.fitted, *checked)
         return _Pass(self.frames, BestCells(*arrays[:n]), arrays[n], CheckedCells(*arrays[n + 1 :]))
+
+    def reason(self, limit: float) -> NDArray[np.uint8]:
+        """Why each frame has no crystal from a pass in host memory, as `FrameReason`, under a limit on `best.false`."""
+        by_planes = self.best.passes & (self.best.false > limit)
+        return np.where(by_planes, np.uint8(FrameReason.EXPLAINED_BY_CHANCE.value), self.checked.reason)
 
     def table(self) -> CellTable:
         """The cells that passed, of a pass in host memory."""
@@ -117,6 +123,8 @@ class _Passes:
         self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, given, largest)
         # The crystals (F, K, 3, 3) that the earlier passes found on the frames of the present search.
         self.known = backend.xp.zeros((spots.n_frames, 0, 3, 3))
+        # Whether the frames of the present search have a flat Ewald sphere, (F,).
+        self.flat = spots.is_flat
         self.done: list[CellTable] = [CellTable.empty()]
 
     def take_crystals(
@@ -145,12 +153,15 @@ class _Passes:
         backend, plan, p, passes, lowest = self.backend, self.plan, self.p, list[_Pass](), list[Array]()
         while True:
             best, pool = backend.best_cells(spots, pool, self.limit, plan, p)
-            some_pass, level = backend.on_host(best.passes, best.lowest)
+            some_pass, level, flat = backend.on_host(best.passes, best.lowest, self.flat)
             lowest.append(level)
             if not some_pass.any():
                 break
             fitted, radius, cutoff = self.refined(spots, best)
             false = backend.lowest_false(spots, fitted, best.input_cell, plan, p)
+            if (some_pass & flat).any():
+                best = self.allowing_for_planes(spots, best)
+                false = self.xp.where(best.false > self.limit, self.xp.inf, false)
             checked = backend.check_cells(best, fitted, false, radius, cutoff, self.known, self.limits)
             self.known = self.xp.concatenate([self.known, checked.known[:, None]], axis=1)
             spots = backend.without_spots(spots, fitted, checked.cutoff)
@@ -158,10 +169,15 @@ class _Passes:
         passes = [each.on_host(backend) for each in passes]
         self.done += [each.table() for each in passes]
         reason = reason_of_level(np.min(lowest, axis=0))
-        reason = np.max([reason, *(each.checked.reason for each in passes)], axis=0)
+        reason = np.max([reason, *(each.reason(self.limit) for each in passes)], axis=0)
         for each in passes:
             reason[each.checked.is_new] = FrameReason.NONE.value
         return spots, reason
+
+    def allowing_for_planes(self, spots: SpotBatch, best: BestCells) -> BestCells:
+        """The best cells with larger expected numbers of false crystals on frames of a flat Ewald sphere."""
+        loss = loss_to_planes(self.backend, spots, best, self.plan)
+        return best._replace(false=self.xp.where(best.passes & self.flat, best.false + loss, best.false))
 
     def refined(self, spots: SpotBatch, best: BestCells) -> tuple[XpArray, XpArray, XpArray]:
         """The best cells (F, 3, 3) after the method and the last fit, and the radii and cut-offs (F,) of the fit."""

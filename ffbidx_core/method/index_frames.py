@@ -20,7 +20,8 @@ from ..model.records.reason import FrameReason
 from ..parameters import Parameters
 from .by_chance import final_scores, find_by_chance
 from .by_count import find_by_count
-from .retry import HostSpots, try_again
+from .flat import search_flat_frames
+from .retry import HostSpots, Tried, try_again
 from .search import CellTable, search_and_refine
 
 _log = logging.getLogger("ffbidx")
@@ -134,9 +135,12 @@ def _index_frames(
     reason = np.full(len(counts), FrameReason.TOO_FEW_SPOTS.value, dtype=np.uint8)
     reason[searched] = why
     found.frame = searched[found.frame]
-    rung = np.zeros(len(counts), dtype=np.uint8)
+    tried = Tried(found, reason, np.zeros(len(counts), dtype=np.uint8))
+    if p.accept == "chance" and p.flat_points and p.searches > 1:
+        tried = search_flat_frames(backend, batch, tried, plan, p, given)
     if p.retry:
-        found, reason, rung = try_again(backend, batch, host, found, reason, plan, p, given)
+        tried = try_again(backend, batch, host, tried, plan, p, given)
+    found, reason, rung = tried
     if not keep_all:
         found = found.take(np.flatnonzero(found.is_crystal))
     found = found.take(np.argsort(found.frame, kind="stable"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,16 +139,33 @@ class HostSpots:
         return frames, self.spots[rows], offsets
 
 
+class Tried(NamedTuple):
+    """The result of one or several tries on a batch of F frames.
+
+    Attributes
+    ----------
+    found : CellTable
+        Cells of all tries.
+    reason : (F,) uint8
+        Reason why a frame has no crystal, as `FrameReason`.
+    rung : (F,) uint8
+        The try that indexed a frame, as `Rung`.
+    """
+
+    found: CellTable
+    reason: NDArray[np.uint8]
+    rung: NDArray[np.uint8]
+
+
 def try_again(
     backend: Backend,
     batch: SpotBatch,
     host: HostSpots,
-    found: CellTable,
-    reason: NDArray[np.uint8],
+    first: Tried,
     plan: SearchPlan,
     p: Parameters,
     given: XpArray,
-) -> tuple[CellTable, NDArray[np.uint8], NDArray[np.uint8]]:
+) -> Tried:
     """Index the frames without a crystal again, with the settings of each rung in turn.
 
     Crystals are accepted by chance (`accept` is `chance`) with a limit that is divided by the number of tries, so that
@@ -160,29 +177,17 @@ def try_again(
         Backend that computes.
     batch, host
         All frames, on the backend and in the order of the input.
-    found : CellTable
-        Cells of the first try, with the frames' numbers in the batch.
-    reason : (F,) uint8
-        Reasons after the first try, as `FrameReason`.
+    first : Tried
+        Result of the first try, with the numbers of the frames in the batch.
     plan
         Plan of the search for the batch's input cells.
     p
         Parameters of the first try.
     given : (M, 3, 3)
         Input cells against which drift is judged, rows a, b, c, angstrom.
-
-    Returns
-    -------
-    found : CellTable
-        Cells of all tries.
-    reason : (F,) uint8
-        Reason why a frame has no crystal after all tries, as `FrameReason`.
-    rung : (F,) uint8
-        The try that indexed a frame, as `Rung`.
     """
     xp = backend.xp
-    tries, reason = [found], reason.copy()
-    rung = np.zeros(batch.n_frames, dtype=np.uint8)
+    tries, reason, rung = [first.found], first.reason.copy(), first.rung.copy()
     limit = p.max_false_rate / (len(LADDER) + 1)
     for step in LADDER:
         frames = np.flatnonzero((reason != FrameReason.NONE.value) & (reason != FrameReason.TOO_FEW_SPOTS.value))
@@ -199,4 +204,4 @@ def try_again(
         rung[frames[solved]] = step.rung.value
         more.frame = frames[more.frame]
         tries.append(more)
-    return CellTable.joined(tries), reason, rung
+    return Tried(CellTable.joined(tries), reason, rung)

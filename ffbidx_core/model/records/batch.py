@@ -23,6 +23,8 @@ LARGEST_SPOT = 1000.0
 """Absolute value of a coordinate, 1/angstrom, from which a spot is impossible and makes its frame a bad one."""
 SMALLEST_SPOT = 1e-6
 """Distance from the origin, 1/angstrom, below which a spot is padding."""
+FLATTEST_WAVELENGTH = 0.1
+"""Wavelength below which the Ewald sphere is nearly flat, angstrom: that of electrons of more than 15 keV."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,15 @@ class SpotBatch:
         """Number of the frame of each spot, (N,)."""
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
+
+    @functools.cached_property
+    def is_flat(self) -> XpArray:
+        """Whether the Ewald sphere on which the farthest spot of each frame lies is nearly flat, (F,) bool."""
+        xp = self.xp
+        if self.xyz.shape[1] == 0:
+            return xp.zeros(self.n_frames, dtype=bool)
+        x, y, z = self.xyz[:, xp.maximum(self.offsets[1:] - 1, 0)].astype(xp.float64)
+        return (self.counts > 0) & (2 * xp.abs(z) < FLATTEST_WAVELENGTH * (x * x + y * y + z * z))
 
     def part(self, frames: XpArray) -> tuple[SpotBatch, XpArray]:
         """The batch of a selection of frames (ascending indices), and the columns of its spots in this batch."""

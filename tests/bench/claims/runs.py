@@ -159,3 +159,8 @@ BLANK = [
     for cell in (CUBIC, MONOCLINIC, LYSOZYME, TRICLINIC, CENTRED, HEXAGONAL)
     for share in FIRST_SHELL
 ]
+BLANK_ELECTRONS = [
+    Run(electrons(cell, n_spots=(20, 200), lattices=(0, 0), d_min=d_min))
+    for cell in (LYSOZYME, TRICLINIC, HEXAGONAL)
+    for d_min in (2.0, 3.5)
+]
