@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -17,6 +16,13 @@ from ...parameters import OPEN_TIMEOUT
 
 _CHILD = """
 import json, os, sys
+def write():
+    try:
+        os.write(1, b"\\n")
+    except OSError:
+        # The program that asked is gone.
+        sys.exit()
+write()
 for line in sys.stdin:
     try:
         descriptor = os.open(json.loads(line), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -26,11 +32,7 @@ for line in sys.stdin:
             os.close(descriptor)
     except (OSError, ValueError):
         pass
-    try:
-        os.write(1, b"\\n")
-    except OSError:
-        # The program that asked is gone.
-        break
+    write()
 """
 
 
@@ -42,8 +44,8 @@ class Prober:
     timeout
         Time that opening a file may take, seconds.
     script
-        Python script of the child: for each line with the name of a file in JSON, it writes a line once the file has
-        been opened or has failed to open.
+        Python script of the child: it writes a line once it has started, and for each line with the name of a file in
+        JSON a line once the file has been opened or has failed to open.
     """
 
     def __init__(self, timeout: float = OPEN_TIMEOUT, script: str = _CHILD) -> None:
@@ -79,9 +81,10 @@ class Prober:
             raise InputError(path, f"cannot be read: it did not open within {self._timeout:g} s")
 
     def _opens(self, path: str) -> bool:
-        """Whether the child answers in time."""
+        """Whether the child answers in time; the time in which it starts does not count."""
         child = self._child
-        if child is None or child.poll() is not None:
+        is_new = child is None or child.poll() is not None
+        if child is None or is_new:
             # The child has a session of its own, so that Ctrl-C reaches only the run.
             child = self._child = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", self._script],
@@ -94,11 +97,14 @@ class Prober:
         assert child.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(json.dumps(path).encode() + b"\n")
-        with selectors.DefaultSelector() as selector:
-            selector.register(child.stdout, selectors.EVENT_READ)
-            if not selector.select(self._timeout):
-                return False
-        if not os.read(child.stdout.fileno(), 64):
+        answer = child.stdout.read(1) if is_new else b"\n"
+        if answer:
+            with selectors.DefaultSelector() as selector:
+                selector.register(child.stdout, selectors.EVENT_READ)
+                if not selector.select(self._timeout):
+                    return False
+            answer = child.stdout.read(1)
+        if not answer:
             # The child was ended from outside; the next file gets a new one.
             self.close()
         return True

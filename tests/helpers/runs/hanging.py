@@ -2,5 +2,8 @@
 
 from ffbidx_core.read.files.probe import _CHILD
 
-HANGS = _CHILD.replace("    try:\n        descriptor", "    while 'sleepy' in line: pass\n    try:\n        descriptor")
+HANGS = _CHILD.replace(
+    "    try:\n        descriptor",
+    "    while 'sleepy' in line: __import__('time').sleep(9)\n    try:\n        descriptor",
+)
 """What the child of a `Prober` runs there."""
