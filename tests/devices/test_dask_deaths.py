@@ -21,6 +21,7 @@ from ffbidx_core.run.spread.worker_task import index_task
 from tests.helpers.calls import start
 from tests.helpers.runs.dask import FRAMES, run_on
 from tests.helpers.runs.faults import assert_same, run
+from tests.helpers.runs.until import until
 
 
 class Dies:
@@ -119,7 +120,7 @@ def test_a_client_that_is_killed_is_taken_up(sources, wanted, tmp_path, monkeypa
         test_dask_deaths.run_on(cluster, {sources!r}, Path({str(output)!r}))
 """
     client = subprocess.Popen([sys.executable, "-c", CLIENT.format(paths=sys.path, then=then)])
-    wait_until(lambda: client.poll() is not None or (ledger.exists() and ledger.read_text().count('"shard"') > 2))
+    until(lambda: client.poll() is not None or (ledger.exists() and ledger.read_text().count('"shard"') > 2))
     assert client.poll() is None
     client.kill()
     client.wait()
@@ -138,13 +139,6 @@ def test_a_client_that_is_killed_is_taken_up(sources, wanted, tmp_path, monkeypa
     assert_same(read_results(output), read_results(wanted), device=False)
     assert FRAMES - frames - 5 <= sum(computed) <= FRAMES - frames + 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
@@ -175,7 +169,7 @@ def test_a_signal_keeps_what_is_done(sources, tmp_path, number, status):
         text=True,
         start_new_session=True,
     )
-    wait_until(lambda: client.poll() is not None or (ledger.exists() and '"shard"' in ledger.read_text()))
+    until(lambda: client.poll() is not None or (ledger.exists() and '"shard"' in ledger.read_text()))
     # As a terminal and SLURM do: to all processes.
     os.killpg(client.pid, number)
     _, err = client.communicate(timeout=60)

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from ffbidx_core import read_results
 from tests.helpers.paths import ROOT
 from tests.helpers.runs.faults import make_inputs
+from tests.helpers.runs.until import until
 
 SCRIPT = ROOT / "docs/slurm/dask.sbatch"
 PROGRAM = f'{sys.executable} -c "import sys; from ffbidx_cli.main import main; sys.exit(main())"'
@@ -59,10 +59,7 @@ def test_the_time_limit(tmp_path, environment):
         ffbidx="trap 'sleep 0.3; exit 75' TERM; touch begun; while :; do sleep 0.05; done",
     )
     script = subprocess.Popen(["bash", SCRIPT], cwd=tmp_path, env=job)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "begun").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until((tmp_path / "begun").exists)
     script.send_signal(signal.SIGTERM)
     assert script.wait(timeout=60) == 75
     assert (tmp_path / "requeued").read_text() == "requeue 7\n"

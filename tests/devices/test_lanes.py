@@ -27,7 +27,7 @@ def test_results_come_in_the_order_of_the_batches(backend):
 
 
 def test_two_lanes_work_at_the_same_time():
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=60)
 
     def work(_):
         both.wait()

@@ -42,6 +42,8 @@ def screen_of(
     os.close(follower)
     written, waiting, end = b"", list(typed), time.monotonic() + timeout
     while time.monotonic() < end:
+        # Asked before the terminal is read, so that nothing is missed that was written last.
+        has_ended = process.poll() is not None
         if select.select([leader], [], [], 0.5 if waiting else 0.1)[0]:
             try:
                 part = os.read(leader, 1 << 16)
@@ -55,7 +57,7 @@ def screen_of(
         elif waiting:
             if waiting[0][0].encode() in written:
                 os.write(leader, waiting.pop(0)[1].encode())
-        elif process.poll() is not None:
+        elif has_ended:
             break
     process.kill()
     process.wait()

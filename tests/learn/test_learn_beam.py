@@ -188,10 +188,11 @@ def test_a_file_that_grows_meanwhile(frames, tmp_path):
             time.sleep(0.05)
             writer.add(piece)
         writer.close()
+        (tmp_path / "stop").touch()
 
     thread = threading.Thread(target=write)
     thread.start()
-    follower = Follower([str(folder)], stop_after=2.0)
+    follower = Follower([str(folder)], stop_file=str(tmp_path / "stop"))
     follower.wait(None, lambda text: None)
     summary = index(follower.sources, tmp_path / "x.h5", follow=follower).summary
     thread.join()

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import h5py
@@ -18,6 +17,7 @@ from ffbidx_core.live.dialects import own
 from ffbidx_core.live.messages import End, Frame
 from tests.helpers.calls import MONO, start
 from tests.helpers.live.server import SPOTS, Client, message, serving
+from tests.helpers.runs.until import until
 
 QUICK = ("--num-halfsphere-points", "4096", "--learn-cell", "0", "--judge-frames", "0", "--threads", "1")
 
@@ -55,7 +55,7 @@ def test_other_commands_read_a_run_that_goes_on_by_the_name_of_its_results(tmp_p
         for k in range(2):
             client.send(message(k, "r"))
             client.answers(1)
-            wait_until(lambda n=k + 1: ledger.exists() and ledger.read_text().count('"shard"') == n)
+            until(lambda n=k + 1: ledger.exists() and ledger.read_text().count('"shard"') == n)
         assert not output.exists()
         assert main(["table", str(output), "--format", "csv"]) == 0
         table = capfd.readouterr()
@@ -71,13 +71,6 @@ def test_other_commands_read_a_run_that_goes_on_by_the_name_of_its_results(tmp_p
     capfd.readouterr()
     assert main(["table", str(output)]) == 0
     assert "3 crystals on 3 frames" in capfd.readouterr().err
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_run_that_was_stopped_is_taken_up(tmp_path):
@@ -149,9 +142,7 @@ def test_a_killed_server_goes_on_behind_its_last_saved_part(tmp_path):
     server = start(*command)
     wait_for(server, "spot lists")
     context, push = send_all(f"ipc://{tmp_path}/in", 0, 30)
-    end = time.monotonic() + 60
-    while not list((tmp_path / "run.h5.parts").glob("0*.h5")) and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: list((tmp_path / "run.h5.parts").glob("0*.h5")))
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
     server.stderr.close()

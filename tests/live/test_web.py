@@ -21,7 +21,7 @@ def shown():
 
 
 def get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer, connection

@@ -24,6 +24,7 @@ from ffbidx_core.run.learning import first_frames
 from ffbidx_core.run.pipeline import index
 from tests.helpers.calls import write_spots
 from tests.helpers.frames import CELL, frame
+from tests.helpers.runs.until import until
 
 QUICK = Parameters.preset("best", num_halfsphere_points=4096, learn_min_crystals=3)
 
@@ -120,9 +121,8 @@ def test_the_reader_is_only_a_few_items_ahead_and_ends_when_it_is_closed():
     time.sleep(0.3)
     assert len(made) <= 4
     ahead.close()
-    time.sleep(0.2)
+    until(lambda: not any(thread.name == "ffbidx-reader" for thread in threading.enumerate()))
     assert len(made) <= 5
-    assert not any(thread.name == "ffbidx-reader" for thread in threading.enumerate())
 
 
 @pytest.fixture(scope="module")

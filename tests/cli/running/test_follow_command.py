@@ -171,9 +171,10 @@ def test_peak_lists_that_grow(run, there, writer, tmp_path):
     made = beamline.stills(4)
     peaks = Writer(there / "p.cxi").cxi(width=512)
     options = ["d", "--cell", ",".join(map(str, beamline.PARAMETERS)), "-g", "d.geom", *QUICK, "--backend", "cpu"]
-    process = start("index", *options, "--follow", "--stop-after", "3", "-o", "x.h5", "-o", "x.stream")
+    process = start("index", *options, "--follow", "--stop-file", "stop", "-o", "x.h5", "-o", "x.stream")
     for frame_peaks in made.peaks:
         peaks.add_peaks(frame_peaks, beamline.ENERGY)
+    open("stop", "w").close()
     ended(process)
     assert run("convert", "x.h5", "-o", "later.stream").status == 0
     assert (tmp_path / "x.stream").read_text() == (tmp_path / "later.stream").read_text()

@@ -116,11 +116,11 @@ def test_a_second_signal_leaves_at_once_and_leaves_nothing_behind(long_run, tmp_
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     wait_for(process, "once more")
-    begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert time.monotonic() - begin < 5
+    # After its batch it would have written what it had finished.
+    assert "results" not in err
     assert "Traceback" not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cell.txt", "many.h5"]
 

@@ -134,5 +134,5 @@ def test_shells_complete_commands_options_and_files(shell, typed, shown, tmp_pat
     )
     program.chmod(0o755)
     ready = f'PATH="{tmp_path}:$PATH"; {PREPARATION[shell]}; echo rea""dy\n'
-    text = screen_of(STARTS[shell], 100, str(tmp_path), [("", ready), ("ready", typed)], timeout=20, until=shown)
+    text = screen_of(STARTS[shell], 100, str(tmp_path), [("", ready), ("ready", typed)], until=shown)
     assert shown in text.partition("ready")[2], text
