@@ -37,8 +37,9 @@ demo: .venv-demo/installed
 	@echo "    ffbidx index YOUR_SPOTS.h5 --cell 'a b c alpha beta gamma'"
 
 # Tests run in one process per core; the tests of a file share their fixtures, so they stay in one process.
+# In the order of the folders the last files are short, and those of a folder share what is made once for it.
 # A second thread of linear algebra in each process would only wait for a core.
-PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile --durations 10
+PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
 
 test test-haswell sdist-test: export OPENBLAS_NUM_THREADS = 1
 
