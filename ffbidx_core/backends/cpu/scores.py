@@ -84,6 +84,16 @@ def start_lane(work: Any, k: int, padding: int) -> None:
 
 
 @formula
+def count_near(directions: Any, k: int, spots: Any, near: Any, counts: Any) -> None:
+    """Subtract 1 from a direction's count for each of four spots that is close to one of its lattice planes."""
+    direction, count = spot(directions, k), counts[k]
+    for s in spots:
+        h = dot(direction, s)
+        count = where(abs(h - nearest(h)) < near, count - 1, count)
+    counts[k] = count
+
+
+@formula
 def meet_directions(directions: Any, k: int, spots: Any, trims: Any, work: Any, lane: int) -> None:
     """Multiply the factors of four spots into a direction's product, and update its count."""
     direction = spot(directions, k)
@@ -134,6 +144,20 @@ def key_of_lane(work: Any, k: int, trims: Any, halves: int, n: int) -> Any:
         logarithm = mantissa * logarithm + c
     mean = (work[2, k] + logarithm + single(halves) * half) / single(n)
     return work[1, k] + (mean + half) * span
+
+
+@part_of_kernel
+def direction_counts(directions: Any, n_directions: int, spots: Any, n: int, trims: Any, counts: Any) -> None:
+    """Integer parts of the keys of directions, which are minus their counts of spots; see `direction_keys`."""
+    near = trims[6]
+    uncounted = -n & (UNROLLED - 1) if near > 0 else 0
+    for first in range(0, n_directions, TILE):
+        for k in range(first, first + TILE):
+            counts[k] = uncounted
+        for j in range(0, n, UNROLLED):
+            four = four_spots(spots, j)
+            for k in range(first, first + TILE):
+                count_near(directions, k, four, near, counts)
 
 
 @part_of_kernel

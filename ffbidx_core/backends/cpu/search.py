@@ -104,6 +104,8 @@ class CpuSearch(CpuThreads):
                 aligned(n_padded),
                 np.empty(n_points, np.float32),
                 np.empty(n_points, np.int64),
+                aligned((3, n_padded)),
+                np.empty(n_points + 1, np.int64),
                 aligned((3, n_racers)),
                 np.empty(n_racers, np.int64),
                 np.empty(BINS, np.int64),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .formula import formula, single, where, whole
 from .jit import exact_part
 
@@ -50,6 +52,21 @@ def upper_bound(keys: Any, n: int, lowest: float, scale: float, wanted: int, his
         if bin_of(least, j, lowest, scale) <= cut and least[j] > bound:
             bound = least[j]
     return bound
+
+
+@exact_part
+def count_limit(counts: Any, n: int, least: int, wanted: int) -> int:
+    """The smallest integer from `least` to 0 that at least `wanted` of n integers do not exceed; 0 if there is none."""
+    lowest, highest = least, 0
+    while lowest < highest:
+        middle, found = (lowest + highest) // 2, np.int32(0)
+        for k in range(n):
+            found = counted(found, counts, k, middle)
+        if found >= wanted:
+            highest = middle
+        else:
+            lowest = middle + 1
+    return highest
 
 
 @exact_part
@@ -121,6 +138,12 @@ def count_key(histogram: Any, keys: Any, k: int, lowest: float, scale: float) ->
     """Add 1 to the bin of key k."""
     b = _bin(keys, k, lowest, scale)
     histogram[b] = histogram[b] + 1
+
+
+@formula
+def counted(found: int, counts: Any, k: int, highest: int) -> Any:
+    """The number found, plus 1 if integer k is at most the highest."""
+    return where(counts[k] <= single(highest), found + 1, found)
 
 
 @formula

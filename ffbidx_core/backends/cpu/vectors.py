@@ -6,10 +6,10 @@ from typing import Any
 
 from ...model.fits import VECTOR_THRESHOLDS
 from .algebra import added, dot, products, scaled, solution, spot, symmetric
-from .formula import double, formula, nearest, root, where
-from .jit import exact, kernel
-from .scores import UNROLLED, direction_keys
-from .select import best_keys
+from .formula import double, formula, nearest, root, single, where, whole
+from .jit import exact, exact_part, kernel
+from .scores import UNROLLED, direction_counts, direction_keys
+from .select import best_keys, count_limit
 
 SMALLEST_DETERMINANT = 1e-9
 """Determinant of a normal matrix, divided by its trace, below which no vector is fitted."""
@@ -37,6 +37,8 @@ def find_candidates(
     keys: Any,
     order: Any,
     ids: Any,
+    listed: Any,
+    listed_ids: Any,
     racers: Any,
     racer_ids: Any,
     histogram: Any,
@@ -51,7 +53,7 @@ def find_candidates(
         See `scores.Trims`.
     largest_cosine
         Upper limit of the |cosine| between two candidates; above 1 there is no limit.
-    scaled_spots, work, keys, order, ids, racers, racer_ids, histogram
+    scaled_spots, work, keys, order, ids, listed, listed_ids, racers, racer_ids, histogram
         Scratch arrays; see `CpuSearch.find_candidate_vectors`.
     """
     for f in range(first, last):
@@ -68,9 +70,23 @@ def find_candidates(
                     scale_spot(xyz, begin + j, lengths[g], scaled_spots, j)
                 for j in range(n_used, n_used + UNROLLED):
                     clear_spot(scaled_spots, j)
-                direction_keys(runners, n_runners, scaled_spots, n_used, trims, every, work, keys)
-                wanted = pool if stage == 1 else race_directions
-                found = best_keys(keys, n_runners, -n_used - 1.0, wanted, histogram, order, ids, stage == 1)
+                found = best_directions(
+                    runners,
+                    n_runners,
+                    scaled_spots,
+                    n_used,
+                    trims,
+                    every,
+                    pool if stage == 1 else race_directions,
+                    stage == 1,
+                    work,
+                    keys,
+                    order,
+                    listed,
+                    listed_ids,
+                    histogram,
+                    ids,
+                )
                 if stage == 0:
                     for k in range(found):
                         copy_direction(tiled, ids[k], racers, k)
@@ -89,6 +105,59 @@ def find_candidates(
                     kept += 1
                     if kept == out.shape[2]:
                         break
+
+
+@exact_part
+def best_directions(
+    directions: Any,
+    n_directions: int,
+    spots: Any,
+    n: int,
+    trims: Any,
+    every: int,
+    wanted: int,
+    ordered: bool,
+    work: Any,
+    keys: Any,
+    order: Any,
+    listed: Any,
+    listed_ids: Any,
+    histogram: Any,
+    ids: Any,
+) -> int:
+    """Select the directions with the `wanted` best scores, and return their number.
+
+    The count of spots decides between most directions. Only those whose count suffices are scored.
+
+    Parameters
+    ----------
+    directions, spots, trims, every, work
+        See `scores.direction_keys`.
+    ordered
+        Whether to sort the directions by their scores.
+    keys, order, listed, listed_ids, histogram
+        Scratch arrays.
+    ids : (P,) int64
+        Array that receives the numbers of the directions.
+    """
+    direction_counts(directions, n_directions, spots, n, trims, keys)
+    limit, n_listed = count_limit(keys, n_directions, -n, wanted), 0
+    for k in range(n_directions):
+        n_listed = put_if_at_most(listed_ids, n_listed, keys, k, limit)
+    for k in range(n_listed):
+        copy_direction(directions, listed_ids[k], listed, k)
+    direction_keys(listed, n_listed, spots, n, trims, every, work, keys)
+    found = best_keys(keys, n_listed, -n - 1.0, wanted, histogram, order, ids, ordered)
+    for k in range(found):
+        ids[k] = listed_ids[ids[k]]
+    return found
+
+
+@formula
+def put_if_at_most(ids: Any, place: int, counts: Any, k: int, limit: int) -> Any:
+    """Store k at a place, and return the next place if count k is at most the limit, else the same place."""
+    ids[place] = k
+    return place + whole(counts[k] <= single(limit))
 
 
 @formula
