@@ -2,7 +2,7 @@
 
 The spots are rotated once onto each candidate's own axes (u, w, z), after which an angle costs four products and two
 roundings per spot. Spots far from the lattice planes of the axis are skipped, since they neither count nor change the
-product of factors at any angle.
+product of factors at any angle. As in step 1, the counts of spots show which angles need no score.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from .algebra import cross, dot, matrix, multiplied, off_indices, scaled, spot
 from .formula import clipped, cosine_and_sine, double, formula, nearest, root, single, where, whole
-from .jit import exact_part, kernel
-from .scores import UNROLLED, angle_keys
-from .select import best_keys, put
+from .jit import exact_part, kernel, part_of_kernel
+from .scores import UNROLLED, angle_counts, angle_keys
+from .select import best_keys, put, put_if_at_most
 
 LARGEST_KEY = np.float32(2)
 
@@ -42,6 +42,10 @@ def find_cells(
     rows: Any,
     work: Any,
     keys: Any,
+    listed: Any,
+    listed_ids: Any,
+    listed_keys: Any,
+    tally: Any,
     peak_keys: Any,
     places: Any,
     order: Any,
@@ -61,7 +65,7 @@ def find_cells(
         Components along the axis of the cell vector on the axis and of the two vectors after it, angstrom.
     limits : (4,) float64
         triml, trimh, delta, and the distance below which a spot counts.
-    rows, work, keys, peak_keys, places, order, ids, histogram
+    rows, work, keys, listed, listed_ids, listed_keys, tally, peak_keys, places, order, ids, histogram
         Scratch arrays; see `CpuSearch.find_oriented_cells`.
     """
     triml, trimh, delta, near = limits
@@ -72,20 +76,37 @@ def find_cells(
         n = min(offsets[f + 1] - begin, max_spots)
         if n == 0:
             continue
-        n_peaks = 0
+        for count in range(n + 1):
+            tally[count] = 0
+        n_peaks, enough, n_above = 0, 0, 0
         for s in range(group.shape[0]):
             for c in range(n_vectors):
                 present, frame = frame_of(vectors, f, group[s], c)
                 if not present:
                     break
-                n_near = 0
-                for j in range(begin, begin + n):
-                    n_near = put_row(rows, n_near, xyz, j, frame, along, s, farthest)
-                for j in range(n_near, n_near + UNROLLED):
-                    clear_row(rows, j)
-                angle_keys(tables, s, n_angles[s], rows, n_near, n, trims, every, work, keys)
-                place = (s * n_vectors + c) * n_work
+                n_near = put_rows(rows, xyz, begin, begin + n, frame, along, s, near)
+                angle_counts(tables, s, n_angles[s], rows, n_near, trims, keys)
+                # `wanted` peaks count at least `enough` spots, so that an angle with fewer is not among the best.
+                n_listed = 0
+                for k in range(n_angles[s]):
+                    n_listed = put_if_at_most(listed_ids, n_listed, keys, k, -enough)
+                if n_listed == 0:
+                    continue
+                for k in range(n_listed):
+                    copy_angle(tables, s, listed_ids[k], listed, k)
+                n_near = put_rows(rows, xyz, begin, begin + n, frame, along, s, farthest)
+                angle_keys(listed, 0, n_listed, rows, n_near, n, trims, every, work, listed_keys)
+                for k in range(n_listed):
+                    keys[listed_ids[k]] = listed_keys[k]
+                first, place = n_peaks, (s * n_vectors + c) * n_work
                 n_peaks = add_peaks(keys, n_angles[s], peaks, place, peak_keys, places, n_peaks)
+                for q in range(first, n_peaks):
+                    count = -int(np.floor(peak_keys[q]))
+                    tally[count] += 1
+                    n_above += count > enough
+                while n_above >= wanted:
+                    enough += 1
+                    n_above -= tally[enough]
         found = best_keys(peak_keys, n_peaks, -n - 1.0, wanted, histogram, order, ids, True)
         for k in range(found):
             place = places[ids[k]]
@@ -102,6 +123,17 @@ def find_cells(
                     product = 1.0
             out_scores[f, k] = np.exp((logarithm + np.log(product)) / n) - delta - count - 1.0
             out_input[f, k] = input_cell[s]
+
+
+@part_of_kernel
+def put_rows(rows: Any, xyz: Any, begin: int, end: int, frame: Any, along: Any, s: int, farthest: float) -> int:
+    """Store the rows of the spots closer than `farthest` to a lattice plane of the axis, and return their number."""
+    n = 0
+    for j in range(begin, end):
+        n = put_row(rows, n, xyz, j, frame, along, s, farthest)
+    for j in range(n, n + UNROLLED):
+        clear_row(rows, j)
+    return n
 
 
 @formula
@@ -132,6 +164,13 @@ def clear_row(rows: Any, k: int) -> None:
     """Store a spot at the origin as row k."""
     for r in range(5):
         rows[r, k] = 0.0
+
+
+@formula
+def copy_angle(tables: Any, s: int, angle: int, out: Any, k: int) -> None:
+    """Copy column `angle` of table s to column k."""
+    for i in range(4):
+        out[0, i, k] = tables[s, i, angle]
 
 
 @formula

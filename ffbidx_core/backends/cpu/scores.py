@@ -37,7 +37,8 @@ class Trims(NamedTuple):
     Attributes
     ----------
     values : (7,) float32
-        The first six constants of `model.factors.Factors`, then the distance below which a spot counts.
+        The first six constants of `model.factors.Factors`, then the limit below which a spot counts: of its distance
+        from a lattice plane, or of its squared distance from a lattice point.
     every : int
         Number of spots after which the exponent of the product is extracted.
     """
@@ -46,10 +47,21 @@ class Trims(NamedTuple):
     every: int
 
 
-def trims(p: Parameters, near: float) -> Trims:
-    """The constants of the factors, for spots that count below the distance `near`."""
+def trims(p: Parameters, limit: float) -> Trims:
+    """The constants of the factors, and the limit below which a spot counts."""
     *values, every = factors(p)
-    return Trims(np.array([*values, near], np.float32), max(every // UNROLLED * UNROLLED, UNROLLED))
+    return Trims(np.array([*values, limit], np.float32), max(every // UNROLLED * UNROLLED, UNROLLED))
+
+
+def square_limit(distance: float) -> float:
+    """The least float32 number with a root, rounded to float32, that is not below a distance."""
+    near = np.float32(max(distance, 0.0))
+    limit = near * near
+    while np.sqrt(limit) >= near > 0:
+        limit = np.nextafter(limit, np.float32(0))
+    while np.sqrt(limit) < near:
+        limit = np.nextafter(limit, np.float32(np.inf))
+    return float(limit)
 
 
 @formula
@@ -100,28 +112,43 @@ def meet_directions(directions: Any, k: int, spots: Any, trims: Any, work: Any, 
     product, count = work[0, lane], work[1, lane]
     for s in spots:
         h = dot(direction, s)
-        factor, counts = _factor(abs(h - nearest(h)), trims)
-        product, count = product * factor, where(counts, count - 1, count)
+        distance = abs(h - nearest(h))
+        product, count = product * _factor(distance, trims), where(distance < trims[6], count - 1, count)
     work[0, lane], work[1, lane] = product, count
+
+
+@formula
+def count_close(table: Any, s: int, k: int, rows: Any, square: Any, counts: Any) -> None:
+    """Subtract 1 from an angle's count for each of four spots that is close to a lattice point; see `angle_keys`."""
+    angle, count = tuple(table[s, i, k] for i in range(4)), counts[k]
+    for row in rows:
+        count = where(_squared_distance(angle, row) < square, count - 1, count)
+    counts[k] = count
 
 
 @formula
 def meet_angles(table: Any, s: int, k: int, rows: Any, trims: Any, work: Any) -> None:
     """Multiply the factors of four spots into an angle's product, and update its count; see `angle_keys`."""
-    a, b, c, d = (table[s, i, k] for i in range(4))
+    angle = tuple(table[s, i, k] for i in range(4))
     product, count = work[0, k], work[1, k]
-    for p, q, g, h, e in rows:
-        x, y = a * p + b * q + g, c * p + d * q + h
-        x, y = x - nearest(x), y - nearest(y)
-        factor, counts = _factor(root(x * x + y * y + e), trims)
-        product, count = product * factor, where(counts, count - 1, count)
+    for row in rows:
+        square = _squared_distance(angle, row)
+        product, count = product * _factor(root(square), trims), where(square < trims[6], count - 1, count)
     work[0, k], work[1, k] = product, count
 
 
+def _squared_distance(angle: Any, row: Any) -> Any:
+    """Squared distance of a spot from the nearest lattice point, in fractional indices."""
+    (a, b, c, d), (p, q, g, h, e) = angle, row
+    x, y = a * p + b * q + g, c * p + d * q + h
+    x, y = x - nearest(x), y - nearest(y)
+    return x * x + y * y + e
+
+
 def _factor(distance: Any, trims: Any) -> Any:
-    """The factor of a spot, and whether it counts."""
-    low, high, scale, shift, _, _, near = trims
-    return clipped(distance, low, high) * scale + shift, distance < near
+    """The factor of a spot."""
+    low, high, scale, shift = trims[:4]
+    return clipped(distance, low, high) * scale + shift
 
 
 @formula
@@ -187,6 +214,23 @@ def direction_keys(
                 take_exponent(work, k)
         for k in range(TILE):
             keys[first + k] = key_of_lane(work, k, numbers, padding, n)
+
+
+@part_of_kernel
+def angle_counts(tables: Any, s: int, n_angles: int, rows: Any, n: int, trims: Any, counts: Any) -> None:
+    """Integer parts of the keys of a cell at all angles, which are minus its counts of spots; see `angle_keys`.
+
+    `rows` (5, n + UNROLLED) holds at least the spots whose distance from a lattice plane is below that of a spot that
+    counts.
+    """
+    square = trims[6]
+    uncounted = -n & (UNROLLED - 1) if square > 0 else 0
+    for k in range(n_angles):
+        counts[k] = uncounted
+    for j in range(0, n, UNROLLED):
+        four = four_rows(rows, j)
+        for k in range(n_angles):
+            count_close(tables, s, k, four, square, counts)
 
 
 @part_of_kernel

@@ -142,7 +142,7 @@ class CpuSearch(CpuThreads):
         shape = (spots.n_frames, p.n_output_cells)
         found = OrientedCells(np.zeros((*shape, 3, 3)), np.full(shape, np.inf), np.full(shape, -1, np.int32))
         vectors_ = np.ascontiguousarray(vectors_)
-        tables, trims = plan.angle_tables, scores.trims(p, p.distance3)
+        tables, trims = plan.angle_tables, scores.trims(p, scores.square_limit(p.distance3))
         seeds = np.arange(len(plan.axis))
         along = np.stack([plan.base[seeds, (plan.axis + i) % 3, 2] for i in range(3)], axis=1).astype(np.float32)
         limits = np.array([p.triml, p.trimh, p.delta, p.distance3])
@@ -171,6 +171,10 @@ class CpuSearch(CpuThreads):
                 np.empty((5, n_rows), np.float32),
                 aligned((3, n_work)),
                 aligned(n_work),
+                aligned((1, 4, n_work)),
+                np.empty(n_work + 1, np.int64),
+                aligned(n_work),
+                np.empty(n_rows, np.int64),
                 np.empty(n_peaks, np.float32),
                 np.empty(n_peaks, np.int64),
                 np.empty(n_peaks, np.float32),

@@ -147,6 +147,13 @@ def counted(found: int, counts: Any, k: int, highest: int) -> Any:
 
 
 @formula
+def put_if_at_most(ids: Any, place: int, counts: Any, k: int, limit: int) -> Any:
+    """Store k at a place, and return the next place if count k is at most the limit, else the same place."""
+    ids[place] = k
+    return place + whole(counts[k] <= single(limit))
+
+
+@formula
 def keep_smaller(least: Any, j: int, keys: Any, k: int) -> None:
     """Replace a key by another one that is smaller."""
     least[j] = where(keys[k] < least[j], keys[k], least[j])

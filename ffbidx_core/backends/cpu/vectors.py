@@ -6,10 +6,10 @@ from typing import Any
 
 from ...model.fits import VECTOR_THRESHOLDS
 from .algebra import added, dot, products, scaled, solution, spot, symmetric
-from .formula import double, formula, nearest, root, single, where, whole
+from .formula import double, formula, nearest, root, where
 from .jit import exact, exact_part, kernel
 from .scores import UNROLLED, direction_counts, direction_keys
-from .select import best_keys, count_limit
+from .select import best_keys, count_limit, put_if_at_most
 
 SMALLEST_DETERMINANT = 1e-9
 """Determinant of a normal matrix, divided by its trace, below which no vector is fitted."""
@@ -151,13 +151,6 @@ def best_directions(
     for k in range(found):
         ids[k] = listed_ids[ids[k]]
     return found
-
-
-@formula
-def put_if_at_most(ids: Any, place: int, counts: Any, k: int, limit: int) -> Any:
-    """Store k at a place, and return the next place if count k is at most the limit, else the same place."""
-    ids[place] = k
-    return place + whole(counts[k] <= single(limit))
 
 
 @formula
