@@ -10,11 +10,13 @@ from .formula import formula, single, where, whole
 from .jit import exact_part
 
 BINS = 8192
+"""Number of bins of the histogram by which keys are selected."""
+FEW_KEYS = 512
+"""Number of keys up to which sorting all of them takes less time than the histogram."""
 FEWEST_ROWS = 4
 """Smallest number of keys in a lane for which a bound saves time."""
 NO_BOUND = 1e30
 """Above every key."""
-"""Number of bins of the histogram by which keys are selected."""
 
 
 @exact_part
@@ -82,6 +84,11 @@ def best_keys(
     out_keys, out_ids : (n,)
         Arrays that receive the keys and their indices, sorted if `ordered`.
     """
+    if ordered and n <= FEW_KEYS:
+        for k in range(n):
+            put(out_keys, out_ids, k, keys[k], k)
+        sort_keys(out_keys, out_ids, 0, n)
+        return wanted if wanted < n else n
     scale = (BINS - 1) / (1.0 - lowest)
     # Keys above the bound can be none of the wanted ones: two comparisons of each save nearly all of the bins.
     bound = upper_bound(keys, n, lowest, scale, wanted, histogram, out_keys)
@@ -106,20 +113,24 @@ def best_keys(
         elif b == cut:
             put(out_keys, out_ids, tied, keys[k], k)
             tied += 1
-    first = 0 if ordered else below
-    # Shell sort, which is short and allocates nothing.
+    sort_keys(out_keys, out_ids, 0 if ordered else below, tied)
+    return wanted if wanted < tied else tied
+
+
+@exact_part
+def sort_keys(keys: Any, ids: Any, first: int, last: int) -> None:
+    """Sort keys `first` to `last`, and their indices along, by key and index; a Shell sort, which allocates nothing."""
     gap = 1
-    while 3 * gap < tied - first:
+    while 3 * gap < last - first:
         gap = 3 * gap + 1
     while gap > 0:
-        for i in range(first + gap, tied):
-            key, k, j = out_keys[i], out_ids[i], i
-            while j >= first + gap and is_after(out_keys, out_ids, j - gap, key, k):
-                put(out_keys, out_ids, j, out_keys[j - gap], out_ids[j - gap])
+        for i in range(first + gap, last):
+            key, k, j = keys[i], ids[i], i
+            while j >= first + gap and is_after(keys, ids, j - gap, key, k):
+                put(keys, ids, j, keys[j - gap], ids[j - gap])
                 j -= gap
-            put(out_keys, out_ids, j, key, k)
+            put(keys, ids, j, key, k)
         gap //= 3
-    return wanted if wanted < tied else tied
 
 
 def _bin(keys: Any, k: Any, lowest: Any, scale: Any) -> Any:
