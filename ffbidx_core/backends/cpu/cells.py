@@ -76,8 +76,8 @@ def find_cells(
         n = min(offsets[f + 1] - begin, max_spots)
         if n == 0:
             continue
-        for count in range(n + 1):
-            tally[count] = 0
+        for k in range(n + 1):
+            tally[k] = 0
         n_peaks, enough, n_above = 0, 0, 0
         for s in range(group.shape[0]):
             for c in range(n_vectors):
@@ -101,9 +101,9 @@ def find_cells(
                 first, place = n_peaks, (s * n_vectors + c) * n_work
                 n_peaks = add_peaks(keys, n_angles[s], peaks, place, peak_keys, places, n_peaks)
                 for q in range(first, n_peaks):
-                    count = -int(np.floor(peak_keys[q]))
-                    tally[count] += 1
-                    n_above += count > enough
+                    k = -int(np.floor(peak_keys[q]))
+                    tally[k] += 1
+                    n_above += k > enough
                 while n_above >= wanted:
                     enough += 1
                     n_above -= tally[enough]

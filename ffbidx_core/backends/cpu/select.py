@@ -152,7 +152,7 @@ def count_key(histogram: Any, keys: Any, k: int, lowest: float, scale: float) ->
 
 
 @formula
-def counted(found: int, counts: Any, k: int, highest: int) -> Any:
+def counted(found: Any, counts: Any, k: int, highest: int) -> Any:
     """The number found, plus 1 if integer k is at most the highest."""
     return where(counts[k] <= single(highest), found + 1, found)
 
