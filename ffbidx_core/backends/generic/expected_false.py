@@ -42,18 +42,22 @@ def expected_false(
         +inf for a cell with fewer spots than a crystal must have.
     """
     xp = spots.xp
+    frame, slot = xp.nonzero(counts >= p.min_new_spots)
+    source, radius = (xp.broadcast_to(xp.asarray(each), counts.shape)[frame, slot] for each in (input_cell, radii))
     numbers = log10_expected(
-        counts,
-        spots.counts[:, None],
-        radii,
-        volumes[input_cell],
-        orders[input_cell],
-        _resolution(spots)[:, None],
+        counts[frame, slot],
+        spots.counts[frame],
+        radius,
+        volumes[source],
+        orders[source],
+        _resolution(spots)[frame],
         p.max_spots,
         p.n_output_cells,
         xp,
     )
-    return xp.where(counts >= p.min_new_spots, numbers + math.log10(len(volumes)), xp.inf)
+    false = xp.full(counts.shape, xp.inf)
+    false[frame, slot] = numbers + math.log10(len(volumes))
+    return false
 
 
 def _resolution(spots: SpotBatch) -> XpArray:

@@ -77,18 +77,20 @@ def lowest_false(
 ) -> XpArray:
     """See `Backend.lowest_false`."""
     xp = spots.xp
-    distance = backend.distances(spots, cells[:, None])[0].astype(xp.float64)
+    distance = backend.distances(spots, cells[:, None])[0]
     frame, largest = spots.frame_of_spot, xp.asarray(plan.radii[:, -1])[input_cell]
     near = xp.flatnonzero(distance <= largest[frame])
     if len(near) == 0:
         return xp.full(spots.n_frames, xp.inf)
     frame, distance = frame[near], distance[near]
-    # Sorts by frame and distance. Rounding can only swap distances that are below the smallest radius.
-    distance = distance[xp.argsort(frame + distance)]
     ends = xp.searchsorted(frame, xp.arange(spots.n_frames + 1))
     total = xp.diff(ends)
+    # A row for each frame with its distances in ascending order, filled up with the largest possible one.
+    rows = xp.repeat(largest[:, None].astype(xp.float32), int(total.max()), axis=1)
+    rows[frame, xp.arange(len(near)) - ends[frame]] = distance
+    rows.sort(axis=1)
     counts = total[:, None] - -(-total // MOST_RADII)[:, None] * xp.arange(MOST_RADII)
-    last = distance[xp.clip(ends[:-1, None] + counts - 1, 0, len(near) - 1)]
+    last = xp.take_along_axis(rows, xp.maximum(counts - 1, 0), axis=1).astype(xp.float64)
     radius = xp.maximum(last, xp.minimum(largest, chance.RADII[0])[:, None])
     volumes, orders = xp.asarray(plan.volumes), xp.asarray(plan.orders)
     return expected_false(spots, counts, radius, input_cell[:, None], volumes, orders, p).min(axis=1)

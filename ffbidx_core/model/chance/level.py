@@ -85,6 +85,8 @@ def log10_exact_tail(counts: XpArray, n: XpArray, p: XpArray, xp: ModuleType = n
     xp
         Module that computes, NumPy or CuPy.
     """
+    # Mixed types would be converted in every single operation.
+    counts, n = xp.asarray(counts, dtype=xp.float64), xp.asarray(n, dtype=xp.float64)
     rest = n - counts
     width = xp.where(rest > 0, n / (2 * np.pi * counts * xp.maximum(rest, 1)), 1.0)
     first = xp.where(rest > 0, _stirling_error(n, xp) - _stirling_error(counts, xp) - _stirling_error(rest, xp), 0.0)
