@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
@@ -17,7 +18,7 @@ from . import cells as turned
 from . import scores, vectors
 from .scores import TILE, UNROLLED
 from .select import BINS
-from .threads import CpuThreads
+from .threads import FEWEST_PER_TASK, CpuThreads
 
 CACHE_LINE = 64
 """Bytes of a cache line, which is also the width of the widest vector registers."""
@@ -50,14 +51,21 @@ def sort_spots(spots: Any, offsets: Any, first: int, last: int, xyz: Any) -> Non
 
     The sorting makes results independent of the order of spots in the input.
     """
-    for f in range(first, last):
-        mine = slice(offsets[f], offsets[f + 1])
-        x, y, z = spots[mine].T.astype(np.float64)
+    # Some frames at a time, whose arrays stay in the cache.
+    for some in range(first, last, FEWEST_PER_TASK):
+        bounds = offsets[some : min(some + FEWEST_PER_TASK, last) + 1]
+        begin, end = bounds[0], bounds[-1]
+        unsorted = np.ascontiguousarray(spots[begin:end].T)
+        x, y, z = unsorted.astype(np.float64)
         square = x * x + y * y + z * z
-        order = np.argsort(square)
-        if (np.diff(square[order]) == 0).any():
-            order = np.lexsort((z, y, x, square))
-        xyz[:, mine] = spots[mine][order].T
+        frames = [slice(*pair) for pair in itertools.pairwise((bounds - begin).tolist())]
+        order = np.concatenate([square[mine].argsort() + mine.start for mine in frames])
+        ties = np.flatnonzero(np.diff(square[order]) == 0)
+        for f in np.unique(np.searchsorted(bounds, ties + begin, side="right") - 1):
+            mine = frames[f]
+            order[mine] = np.lexsort((z[mine], y[mine], x[mine], square[mine])) + mine.start
+        for r in range(3):
+            xyz[r, begin:end] = unsorted[r, order]
 
 
 class CpuSearch(CpuThreads):
