@@ -98,9 +98,7 @@ def replay(
         if not _is_there(socket, patience, stop):
             raise UsageError(f"--to {to}: no server takes spot lists there{' with these keys' if keys else ''}")
         if answers:
-            listener = Answers(context, answers, keys, done)
-            # A subscription needs a moment to reach the publisher.
-            time.sleep(0.3)
+            listener = Answers(context, answers, keys, done, patience, stop)
         # Each message is sent before the next one is read, so memory holds only one.
         messages = _frames(names * repeat, geometry, speaks, run)
         _send(socket, speaks, itertools.islice(messages, max_frames), rate, done, stop, progress)

@@ -51,10 +51,30 @@ class Replayed:
         return counts
 
 
+def connect_subscriber(socket: Any, address: str, patience: float, stop: threading.Event | None = None) -> None:
+    """Connect a SUB socket, and return once the publisher has admitted it.
+
+    Nothing is raised if that does not happen within `patience` seconds, or before the event `stop` is set.
+    """
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    try:
+        socket.connect(address)
+        end = time.monotonic() + patience
+        while not monitor.poll(100) and time.monotonic() < end and not (stop and stop.is_set()):
+            continue
+    finally:
+        socket.disable_monitor()
+        monitor.close(linger=0)
+    # The subscription follows the handshake, and nothing shows its arrival.
+    time.sleep(0.1)
+
+
 class Answers:
     """Receives the answers of a server in a thread of its own."""
 
-    def __init__(self, context: Any, address: str, keys: str, into: Replayed) -> None:
+    def __init__(
+        self, context: Any, address: str, keys: str, into: Replayed, patience: float, stop: threading.Event
+    ) -> None:
         self._into, self._stop, self._last = into, threading.Event(), 0
         self._socket = context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 0)
@@ -62,7 +82,7 @@ class Answers:
         if keys:
             use_client_keys(self._socket, keys)
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-        self._socket.connect(address)
+        connect_subscriber(self._socket, address, patience, stop)
         self._thread = threading.Thread(target=self._run, name="ffbidx answers", daemon=True)
         self._thread.start()
 

@@ -22,6 +22,7 @@ import zmq
 
 from ffbidx_core.live.dialects import own
 from ffbidx_core.live.messages import Frame
+from ffbidx_core.live.replayed import connect_subscriber
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from tests.bench import record
 from tests.helpers.calls import start
@@ -116,9 +117,8 @@ def soak(folder: Path, messages: int, kills: int = 2) -> Soaked:
             for each in (sub, slow):
                 each.setsockopt(zmq.RCVHWM, 0 if each is sub else 1)
                 each.setsockopt(zmq.SUBSCRIBE, b"")
-                each.connect(f"{server.address}.answers")
+                connect_subscriber(each, f"{server.address}.answers", 30)
             push.connect(server.address)
-            time.sleep(0.3)
             n = messages // (kills + 1)
             before = found.answered + found.dropped + found.errors
             for k in range(n):

@@ -14,6 +14,7 @@ import zmq
 
 from ffbidx_core.live.dialects import own
 from ffbidx_core.live.messages import Frame
+from ffbidx_core.live.replayed import connect_subscriber
 
 MARK = 1.5
 """Time of sending in the prepared messages, which is replaced when one is sent."""
@@ -42,8 +43,6 @@ def delays_under_load(
     receiver = context.Process(target=_receive, args=(theirs, f"{address}.answers", n_frames))
     receiver.start()
     ours.recv()
-    # A subscription needs a moment to reach the publisher.
-    time.sleep(0.3)
     seconds = _send(address, prepared(spots, offsets, run), rate, n_frames)
     found = ours.recv()
     receiver.join()
@@ -70,7 +69,7 @@ def _receive(connection: Connection, address: str, n_frames: int) -> None:
     with zmq.Context() as context, context.socket(zmq.SUB) as sub:
         sub.setsockopt(zmq.RCVHWM, 0)
         sub.setsockopt(zmq.SUBSCRIBE, b"")
-        sub.connect(address)
+        connect_subscriber(sub, address, 30)
         connection.send(None)
         while sum(counts.values()) + missed < n_frames and sub.poll(PATIENCE):
             answer = cbor2.loads(sub.recv_multipart()[-1])
