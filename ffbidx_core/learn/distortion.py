@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 PAIRS = (("stretch", "skew"), ("tilt_x", "tilt_y"))
 """Parameters of the distortion that are corrected together, or not at all."""
+MOST_STEPS = 3
+"""Largest number of steps in which a distortion is found."""
 INFLATED = 3.0
 """Ratio of the error of a parameter to its error for a known cell above which the two are not told apart."""
 SURE = 3.0
@@ -80,6 +82,11 @@ class FittedDistortion:
         found = Distortion(*values[2 : len(DISTORTED)].tolist())
         return cls(BeamShift.from_radian(Radian(values[:2])), found, stretch_error, tilt_error)
 
+    def __add__(self, rest: FittedDistortion) -> FittedDistortion:
+        """The distortion with the rest that was found once it had been corrected."""
+        errors = max(self.stretch_error, rest.stretch_error), max(self.tilt_error, rest.tilt_error)
+        return FittedDistortion(self.shift + rest.shift, self.distortion + rest.distortion, *errors)
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of parameters that are not zero."""
@@ -118,6 +125,14 @@ def find_distortion(
     if most is None or (found := FittedDistortion.of(learned[most][1].crystals)) is None:
         return None
     trial = learn_at(found)
+    for _ in range(MOST_STEPS - 1):
+        # A large distortion moves far spots so much that the first fit does not index them.
+        if (rest := FittedDistortion.of(trial[most][1].crystals)) is None:
+            break
+        further = learn_at(found + rest)
+        if evidence_of(further) <= evidence_of(trial):
+            break
+        found, trial = found + rest, further
     if evidence_of(trial) < evidence_of(learned):
         return None
     return found if _predicts_better(devices, learned[most][1], trial[most][1], found, p) else None
