@@ -49,7 +49,7 @@ def write(path: str, rows: Iterable[Mapping[str, Any]], machine: str | None = No
     """
     program = Path(sys.argv[0]).resolve()
     inside = program.relative_to(ROOT) if program.is_relative_to(ROOT / "tests") else Path("tests/bench", program.name)
-    module = ".".join(inside.with_suffix("").parts)
+    module = ".".join(inside.with_suffix("").parts).removesuffix(".__main__")
     options = [word for word in sys.argv[1:] if word not in ("--json", path)]
     head = {
         "command": shlex.join(["python", "-m", module, *options]),

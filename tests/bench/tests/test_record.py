@@ -4,6 +4,7 @@ import json
 import re
 
 from tests.bench import quality, record, soak
+from tests.helpers.paths import ROOT
 
 
 def test_numbers_are_written_with_command_day_commit_and_machine(tmp_path, monkeypatch):
@@ -16,6 +17,13 @@ def test_numbers_are_written_with_command_day_commit_and_machine(tmp_path, monke
     assert re.fullmatch(r"[0-9a-f]{7,}(\+changes)?", found["commit"])
     assert re.match(r"\d+ cores of ", found["machine"])
     assert found["rows"] == [{"what": "α", "rate": 0.5}, {"what": "b", "rate": 1.0}]
+
+
+def test_the_command_of_a_package_is_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "numbers.json"
+    monkeypatch.setattr("sys.argv", [str(ROOT / "tests/bench/cells/__main__.py"), "--known"])
+    record.write(str(path), [])
+    assert json.loads(path.read_text())["command"] == "python -m tests.bench.cells --known"
 
 
 def test_the_quality_table_has_what_its_file_has(tmp_path, monkeypatch, capsys):
