@@ -183,6 +183,13 @@ TABLES = {
         "all frames": "{found:.2f}", "one frame at a time: best vectors": "{three:.2f}",
         "best joint triple": "{joint:.2f}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
     }),
+    "cells_known": Table("cells_known", {
+        "cell, spots a frame, false spots": "{what}", "lattices": "{cases}", "claimed": with_error("found"),
+        "CPU s": "{seconds:.1f}",
+    }),
+    "cells_blank": Table("cells_blank", {
+        "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
+    }),
     "files": Table("files", {
         "frames": "{frames}", "command, frames/s": "{command}", "engine, frames/s": "{engine}", "share": "{share}",
         "s outside its clock": "{outside}", "seconds that each was busy": "{busy}",
