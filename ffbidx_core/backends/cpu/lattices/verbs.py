@@ -9,9 +9,6 @@ import numpy as np
 from ....model.records.batch import SpotBatch
 from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, PAIRED, PAIRS, TRIED, VECTORS, Octave, VectorScan
 from ..threads import CpuThreads
-from .scan import TOGETHER, UNROLLED, scan_directions
-from .triples import fit_triples, score_pairs, score_thirds
-from .vectors import keep_distinct, refine_hits
 
 ROOM = 1 << 13
 """Number of hits that are held before the best are selected, in addition to those of `LANES` directions. Each selection
@@ -19,7 +16,10 @@ raises the threshold of the hits that follow, so more room makes the scan slower
 
 
 class CpuLattices(CpuThreads):
-    """The search for unknown cells on the CPU; each frame is a task of its own, since it takes milliseconds."""
+    """The search for unknown cells on the CPU; each frame is a task of its own, since it takes milliseconds.
+
+    The kernels are imported by the verbs that need them, since a run with known cells would start later by them.
+    """
 
     def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> Any:
         """See `Backend.scan_vectors`."""
@@ -41,6 +41,8 @@ class CpuLattices(CpuThreads):
 
     def refine_scanned(self, spots: SpotBatch, hits: Any, scan: VectorScan) -> Any:
         """See `Backend.refine_scanned`."""
+        from .vectors import keep_distinct, refine_hits
+
         vectors = np.zeros((spots.n_frames, VECTORS, 3))
         low, hits = _low_counts(spots, scan), np.ascontiguousarray(hits, np.float32)
 
@@ -58,6 +60,8 @@ class CpuLattices(CpuThreads):
 
     def join_vectors(self, spots: SpotBatch, vectors: Any) -> tuple[Any, Any]:
         """See `Backend.join_vectors`."""
+        from .triples import fit_triples, score_pairs, score_thirds
+
         vectors = np.ascontiguousarray(vectors)
         cells = np.zeros((spots.n_frames, LATTICES, 3, 3))
         scores = np.full((spots.n_frames, LATTICES), -np.inf)
@@ -119,6 +123,8 @@ def _best(values: Any, most: int) -> Any:
 
 def _scan_octave(spots: Any, octave: Octave) -> Any:
     """The vectors (m, 3) at the highest local maxima of an octave, for the spots of low resolution (3, n)."""
+    from .scan import TOGETHER, UNROLLED, scan_directions
+
     n, n_rows = spots.shape[1], -(-octave.n_lengths // UNROLLED) * UNROLLED
     room = ROOM + LANES * (octave.n_lengths // 2 + 1)
     hits, values = np.empty((room, 3), np.float32), np.empty(room, np.float32)
