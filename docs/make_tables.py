@@ -99,12 +99,15 @@ DELAYS: dict[str, Column] = {
     "indexed of those answered": lambda row: f"{row['indexed'] / row['answered']:.0%}",
 }  # fmt: skip
 """The columns of delays of a live server."""
+CLAIMS: dict[str, Column] = {
+    "what is wrong": "{what}", "runs": "{runs}", "frames": "{frames}", "indexed": "{indexed}",
+    "with a wrong crystal": "{wrong}", "of these mates of the true one": lambda row: str(row.get("mates", "")),
+    "others in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}", "runs refused": "{refused}",
+}  # fmt: skip
+"""The columns of the benchmark of claims."""
 TABLES = {
-    "wrong": Table("wrong", {
-        "what is wrong": "{what}", "runs": "{runs}", "frames": "{frames}", "indexed": "{indexed}",
-        "with a wrong crystal": "{wrong}", "of these mates of the true one": lambda row: str(row.get("mates", "")),
-        "others in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}", "runs refused": "{refused}",
-    }),
+    "wrong": Table("wrong", CLAIMS),
+    "right": Table("right", CLAIMS),
     "distorted": Table("distorted", {
         "detector": "{what}", "runs": "{runs}", "corrected": "{corrected}",
         "stretch off by, %": lambda row: f"{100 * row['stretch_off']:.3f}" if row["corrected"] else "",
