@@ -2,7 +2,7 @@
 
 A crystal's rotation and strain absorb much of a distortion, but they turn with the crystal and the distortion does not.
 The joint fit therefore gives all crystals of an input cell one strain that need not keep its symmetry, besides the
-distortion: what remains of the distortion is told apart from any other cell by the orientations. It is corrected if
+distortion: the orientations distinguish what remains of the distortion from any other cell. It is corrected if
 crystals predict unseen spots better: a distortion that was fitted to every second frame is judged on the other frames,
 of which half of the spots are indexed, and the spots of the other half are counted that lie near a reflection.
 """
@@ -34,7 +34,7 @@ PAIRS = (("stretch", "skew"), ("tilt_x", "tilt_y"))
 MOST_STEPS = 3
 """Largest number of steps in which a distortion is found."""
 INFLATED = 3.0
-"""Ratio of the error of a parameter to its error for a known cell above which the two are not told apart."""
+"""Ratio of a parameter's error to its error for a known cell above which it is not distinguished from the cell."""
 SURE = 3.0
 """Size of the gain in predicted unseen spots, in standard errors, from which it is significant."""
 GAIN = 0.005
@@ -94,7 +94,7 @@ class FittedDistortion:
 
 
 def _is_significant(misfit: Misfit, pair: Sequence[str]) -> bool:
-    """Whether a pair of parameters is significant, and told apart from the cell by the orientations of the crystals."""
+    """Whether a pair of parameters is significant, and the crystals' orientations distinguish it from their cell."""
     rows, n = [DISTORTED.index(name) for name in pair], len(DISTORTED)
     free, known = (np.diag(np.linalg.inv(each))[rows] for each in (misfit.normal, misfit.normal[:n, :n]))
     sure = (np.abs(misfit.values[rows]) > SIGNIFICANT * misfit.errors[rows]).any()

@@ -101,7 +101,6 @@ def index(
         If no frame could be used.
     OutputError
         If an output cannot be written.
-        When outputs cannot be written.
 
     Examples
     --------

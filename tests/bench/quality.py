@@ -85,7 +85,7 @@ class Outcome:
             "rate": self.rate,
             "error": self.error,
             "target": self.case.target,
-            "median_misorientation": self.tally.median_angle,
+            "median_misorientation": None if math.isnan(angle := self.tally.median_angle) else angle,
             "cpu_ms": self.cpu_ms,
             "failures": self.failures,
             **tally,
