@@ -106,9 +106,9 @@ def step_one_section(repeats: int) -> None:
             ours.append(cpu_seconds(backend.find_candidate_vectors, batch, plan, p, p.num_halfsphere_points))
             theirs.append(sum(cpu_seconds(numpy_scores, directions, frame.spots, length, p) for length in plan.lengths))
         work = len(directions) * len(frame.spots) * len(plan.lengths) * 1e-9
-        row(f"{name}, cpu backend", median(ours) / work, "ns/dir/spot")
-        row(f"{name}, NumPy", median(theirs) / work, "ns/dir/spot")
-        row("ratio", median(theirs) / median(ours), "", "at least 8")
+        row(f"{name}, a direction and a spot", median(ours) / work, "ns")
+        row(f"{name}, the same by NumPy in float32", median(theirs) / work, "ns")
+        row("NumPy against the CPU backend", median(theirs) / median(ours), "times", "at least 8")
 
 
 def threads_section(repeats: int) -> None:
@@ -121,9 +121,9 @@ def threads_section(repeats: int) -> None:
     for _ in range(repeats):
         for n, backend in backends.items():
             spent[n].append(cpu_seconds(index_frames, backend, frames.spots, frames.offsets, plan, p))
-    row("one thread", median(spent[1]), "s")
-    row("two threads, together", median(spent[2]), "s")
-    row("ratio", median(spent[2]) / median(spent[1]), "", "at most 1.15")
+    row(f"{4 * FRAMES} frames, one thread", median(spent[1]), "s")
+    row(f"{4 * FRAMES} frames, two threads together", median(spent[2]), "s")
+    row("two threads together, against one", median(spent[2]) / median(spent[1]), "times", "at most 1.15")
 
 
 def command(args: list[str], **environment: str) -> tuple[float, float, float]:
@@ -150,9 +150,9 @@ def start_section(repeats: int) -> None:
         write_spots(spots, simulate(SPEED["tetragonal, 100 spots"], 1))
         args = ["index", str(spots), "-o", str(Path(folder) / "out.h5"), "--overwrite", "--backend", "cpu"]
         cpu, wall, _ = command(args, NUMBA_CACHE_DIR=folder)
-        row("index, empty cache, CPU", cpu, "s", "at most 12")
-        row("index, empty cache, wall", wall, "s")
-        for name, words, asked in (("index, warm", args, 1.5), ("--help", ["--help"], 0.25)):
+        row("a command of one frame, empty cache, CPU", cpu, "s", "at most 12")
+        row("a command of one frame, empty cache, wall", wall, "s")
+        for name, words, asked in (("a command of one frame", args, 1.5), ("--help", ["--help"], 0.25)):
             runs = [command(words, NUMBA_CACHE_DIR=folder) for _ in range(repeats)]
             row(f"{name}, CPU", median(run[0] for run in runs), "s", f"at most {asked:g}")
             row(f"{name}, wall", median(run[1] for run in runs), "s")
@@ -165,9 +165,9 @@ def memory_section(n_frames: int) -> None:
         spots = Path(folder) / "run.h5"
         write_spots(spots, simulate(SPEED["tetragonal, 300 spots"], 200), n_frames)
         cpu, wall, peak = command(["index", str(spots), "-o", str(Path(folder) / "out.h5"), "--backend", "cpu"])
-        row("peak memory", peak, "MiB", "below 1024")
-        row("CPU", cpu * 1e3 / n_frames, "ms/frame")
-        row("wall", wall, "s")
+        row(f"{n_frames} frames of 300 spots, peak memory", peak, "MiB", "below 1024")
+        row(f"{n_frames} frames of 300 spots, CPU", cpu * 1e3 / n_frames, "ms/frame")
+        row(f"{n_frames} frames of 300 spots, wall", wall, "s")
 
 
 def write_spots(path: Path, frames: SimulatedFrames, n_frames: int | None = None) -> None:
