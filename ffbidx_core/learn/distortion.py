@@ -129,10 +129,11 @@ def find_distortion(
         # A large distortion moves far spots so much that the first fit does not index them.
         if (rest := FittedDistortion.of(trial[most][1].crystals)) is None:
             break
-        further = learn_at(found + rest)
+        whole = found + rest
+        further = learn_at(whole)
         if evidence_of(further) <= evidence_of(trial):
             break
-        found, trial = found + rest, further
+        found, trial = whole, further
     if evidence_of(trial) < evidence_of(learned):
         return None
     return found if _predicts_better(devices, learned[most][1], trial[most][1], found, p) else None

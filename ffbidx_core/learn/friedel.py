@@ -26,7 +26,7 @@ FLAT = 0.01
 """Largest distance, 1/angstrom, of a Friedel mate from the Ewald sphere at which it is seen often enough."""
 
 
-def is_flat(spots: NDArray[np.floating], wavelength: float) -> bool:
+def mates_are_near(spots: NDArray[np.floating], wavelength: float) -> bool:
     """Whether the Friedel mate of a typical spot (N, 3) lies near the Ewald sphere."""
     return bool(wavelength * np.median((spots.astype(np.float64) ** 2).sum(axis=1)) < FLAT)
 

@@ -17,7 +17,7 @@ from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, offsets_of, rows_of
 from ..parameters import Parameters
-from .friedel import centres_of_symmetry, is_flat
+from .friedel import centres_of_symmetry, mates_are_near
 
 RINGS = 4
 STEP = 0.3
@@ -68,7 +68,7 @@ def beam_of_symmetry(
 ) -> Radian | None:
     """The best beam shift (2,), like `scan_beam`, among centres of symmetry of electron diffraction frames."""
     trial = _Trial.of(devices, spots, offsets, cells, p)
-    if trial is None or not is_flat(spots, trial.wavelength):
+    if trial is None or not mates_are_near(spots, trial.wavelength):
         return None
     return trial.best(Radian(trial.wavelength * centres_of_symmetry(spots, offsets)))
 

@@ -8,7 +8,7 @@ import pytest
 from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.devices import OneDevice
-from ffbidx_core.learn.friedel import centres_of_symmetry, is_flat
+from ffbidx_core.learn.friedel import centres_of_symmetry, mates_are_near
 from ffbidx_core.learn.scan import beam_of_symmetry
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
@@ -48,8 +48,8 @@ def test_the_beam_is_moved_there_where_it_is_off(pixels):
 
 def test_a_sphere_of_x_rays_is_not_flat_and_nothing_is_tried_on_it():
     frames = simulate(Scenario(cells=(LYSOZYME,), n_spots=(40, 60), beam_centre_error=(10.0, 0.0)), 10, seed=1)
-    assert not is_flat(frames.spots, 1.0)
-    assert is_flat(frames_off((0.0, 0.0)).spots, ELECTRONS.wavelength)
+    assert not mates_are_near(frames.spots, 1.0)
+    assert mates_are_near(frames_off((0.0, 0.0)).spots, ELECTRONS.wavelength)
     # Without devices: they must not be asked.
     p = Parameters.preset("best")
     assert beam_of_symmetry(None, frames.spots, frames.offsets, frames.input_cells, p) is None
