@@ -78,7 +78,7 @@ def test_blanks_are_no_reason_to_move_the_beam():
 
 @pytest.mark.parametrize(("error", "settings"), [((6.0, 0.0), HEXAGONAL), ((12.0, 9.0), {})])
 def test_a_shift_that_hides_most_crystals(error, settings):
-    diagnosis = diagnosis_of(beam_centre_error=error, **settings)
+    diagnosis = diagnosis_of(beam_centre_error=error, n_frames=48, **settings)
     experiment = diagnosis.experiment
     # By more than half the distance of lattice points: the residuals of what was indexed point anywhere.
     assert experiment.before.rate < 0.6

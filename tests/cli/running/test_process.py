@@ -58,7 +58,7 @@ def test_a_signal_keeps_what_was_finished(long_run, number, status):
 def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, save):
     """The same command again: the results are those of an undisturbed run."""
     monkeypatch.chdir(tmp_path)
-    write_spots(tmp_path / "many.h5", [frame(seed)[1] for seed in range(40)])
+    write_spots(tmp_path / "many.h5", [frame(seed)[1] for seed in range(16)])
     with h5py.File("many.h5", "a") as file:
         # That they are missing is noted with the first batch.
         del file["spots"].attrs["units"]
@@ -95,7 +95,7 @@ def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, sa
     assert process.returncode == 75, err
     stopped = read_results("x.h5")
     assert not stopped.complete
-    assert 1 <= stopped.n_frames < 40
+    assert 1 <= stopped.n_frames < 16
     assert not os.path.exists("x.h5.parts")
     for more in (["-o", "x.h5", "--resume"], ["-o", "whole.h5"]):
         process = start(*command, *more)
@@ -104,7 +104,7 @@ def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, sa
         assert err.splitlines()[-1] == f"results: {more[1]}"
     found = read_results("x.h5")
     assert found.complete
-    assert found.n_frames == 40
+    assert found.n_frames == 16
     assert found.learned_cells is not None
     assert_same(found, read_results("whole.h5"))
     assert not os.path.exists("x.h5.parts")
