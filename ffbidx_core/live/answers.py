@@ -15,6 +15,7 @@ from ..model.cell import cell_parameters
 from ..model.records.frame import FrameStatus
 from ..model.records.reason import FrameReason
 from ..run.outcome import BatchFound
+from .columns import FrameColumns
 from .messages import Frame
 
 Answer = dict[str, Any]
@@ -30,8 +31,12 @@ class BatchAnswers:
     ----------
     run : str
         Name of the run.
-    frames : list of (int, str, float or None), F
-        Number, name, and time of sending of each frame.
+    numbers : (F,) int64
+        Number of each frame.
+    names : list of str, F
+        Name of each frame.
+    sent : (F,) float64
+        Time of sending of each frame; nan if its message has none.
     status, reasons, n_spots : (F,)
         Outcome of each frame, as in the results.
     milliseconds : (F,) float64
@@ -47,7 +52,9 @@ class BatchAnswers:
     """
 
     run: str
-    frames: list[tuple[int, str, float | None]]
+    numbers: NDArray[np.int64]
+    names: list[str]
+    sent: NDArray[np.float64]
     status: NDArray[np.uint8]
     reasons: NDArray[np.uint8]
     n_spots: NDArray[np.int32]
@@ -61,22 +68,18 @@ class BatchAnswers:
     dropped: int
 
     @classmethod
-    def of(cls, found: BatchFound, frames: Sequence[Frame], run: str, since: Sequence[float], dropped: int) -> Self:
-        """The answers to the frames of a batch, from its results.
-
-        Parameters
-        ----------
-        since
-            Time of arrival of each frame, seconds of `time.perf_counter`.
-        """
+    def of(cls, found: BatchFound, frames: Sequence[FrameColumns], run: str, dropped: int) -> Self:
+        """The answers to the frames of a batch, from its results."""
         result = found.result
         return cls(
             run,
-            [(frame.number, frame.name, frame.sent) for frame in frames],
+            _joined([each.numbers for each in frames]),
+            [name for each in frames for name in each.names],
+            _joined([each.sent for each in frames]),
             found.status,
             result.reason,
             found.batch.n_spots,
-            1e3 * (time.perf_counter() - np.array(since)),
+            1e3 * (time.perf_counter() - _joined([each.at for each in frames])),
             result.crystal_offsets,
             result.cells[result.crystals],
             result.n_indexed,
@@ -99,7 +102,9 @@ class BatchAnswers:
         crystals = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         offsets = self.offsets.tolist()
         rows = zip(
-            self.frames,
+            self.numbers.tolist(),
+            self.names,
+            _or_none(self.sent),
             self.status.tolist(),
             self.reasons.tolist(),
             self.n_spots.tolist(),
@@ -120,8 +125,12 @@ class BatchAnswers:
                 "sent": sent,
                 "dropped": self.dropped,
             }
-            for f, ((number, name, sent), status, reason, n_spots, milliseconds) in enumerate(rows)
+            for f, (number, name, sent, status, reason, n_spots, milliseconds) in enumerate(rows)
         ]
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _or_none(values: np.ndarray) -> list[float | None]:

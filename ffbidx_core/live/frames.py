@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import InputError
+from ..model.cell import Array
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.pixels import FlatDetector
 from ..model.records.frame import FrameBlock
-from ..model.records.ragged import offsets_of
 from ..read.formats.peaks import HALF_PIXEL, PeakLists, PeakPlacer
-from ..read.formats.per_frame import DISTANCE, WAVELENGTH
+from ..read.formats.per_frame import DISTANCE, WAVELENGTH, Quantity
 from ..read.frames import RawFrames, frame_block
 from ..read.geometry.crystfel import parse_crystfel
 from ..read.sift import ResolutionLimits, sift_in_one_pass
-from .messages import Frame, MessageError, Start
+from .columns import FrameColumns
+from .messages import Start
 
 SOURCE = "live"
 """Name of the input in messages if the frames are not kept in a file."""
+NO_GEOMETRY = "the frame has pixels: give the geometry with -g FILE, or in a start message"
+MISSING = "the frame has pixels, and neither it nor the geometry has wavelength and distance"
+IN_FILE = "the frame has pixels, and the geometry has wavelength or distance in a file"
 
 
 class Placing:
@@ -52,63 +55,63 @@ class Placing:
         )
         self._use(parse_crystfel("the start message", panel.as_text(start.wavelength or 1.0)))
 
-    def check(self, frame: Frame) -> None:
-        """Raise an error if the pixels of a frame cannot be converted to spots.
-
-        Raises
-        ------
-        MessageError
-            If something is missing, which the message names.
-        """
-        if frame.pixels is not None:
-            self._wavelength_and_distance(frame)
-
-    def _wavelength_and_distance(self, frame: Frame) -> tuple[float, float]:
-        """The wavelength (angstrom) and distance (mm) of a frame: given as options, or else from the message."""
+    def problems(self, frames: FrameColumns) -> dict[int, str]:
+        """Why frames cannot be converted to spots, keyed by their numbers in the columns."""
+        if not frames.has_pixels:
+            return {}
         if self._geometry is None:
-            raise MessageError("the frame has pixels: give the geometry with -g FILE, or in a start message")
-        wavelength = WAVELENGTH.given(self._geometry) or frame.wavelength or self._wavelength
-        distance = DISTANCE.given(self._geometry) or frame.distance
+            return dict.fromkeys(range(frames.n_frames), NO_GEOMETRY)
+        wavelength, distance = self._wavelengths_and_distances(frames)
+        bad = np.flatnonzero(~(np.isfinite(wavelength) & np.isfinite(distance))).tolist()
+        return {f: MISSING if np.isnan([wavelength[f], distance[f]]).any() else IN_FILE for f in bad}
+
+    def _wavelengths_and_distances(self, frames: FrameColumns) -> tuple[Array, Array]:
+        """Wavelength (angstrom) and distance (mm) of each frame: given as options, or from its message, or others.
+
+        A quantity is nan if it is missing, and inf if the geometry names a dataset in a file.
+        """
+        start = np.nan if self._wavelength is None else self._wavelength
+        known = np.isfinite(frames.wavelength) & (frames.wavelength != 0)
+        wavelength = np.where(known, frames.wavelength, start)
+        return self._completed(WAVELENGTH, wavelength), self._completed(DISTANCE, frames.distance)
+
+    def _completed(self, quantity: Quantity, values: Array) -> Array:
+        """A quantity of each frame, from its values in messages, nan if they lack it, and from the geometry."""
+        assert self._geometry is not None
+        if given := quantity.given(self._geometry):
+            return np.full(len(values), given)
+        if not np.isnan(values).any():
+            return values
         try:
-            if wavelength is None:
-                wavelength = WAVELENGTH.number(WAVELENGTH.reading(SOURCE, self._geometry))
-            if distance is None:
-                distance = DISTANCE.number(DISTANCE.reading(SOURCE, self._geometry))
+            other = quantity.number(quantity.reading(SOURCE, self._geometry))
         except (InputError, TypeError):
-            raise MessageError(
-                "the frame has pixels, and neither it nor the geometry has wavelength and distance"
-            ) from None
-        if not (np.isfinite(wavelength) and np.isfinite(distance)):
-            raise MessageError("the frame has pixels, and the geometry has wavelength or distance in a file")
-        return wavelength, distance
+            return values
+        return np.where(np.isnan(values), other if np.isfinite(other) else np.inf, values)
 
-    def block(self, frames: Sequence[Frame], limits: ResolutionLimits, by_intensity: bool) -> FrameBlock:
+    def block(self, frames: Sequence[FrameColumns], limits: ResolutionLimits, by_intensity: bool) -> FrameBlock:
         """The frames, in their order, as a block."""
-        parts = [
-            self._part(list(group))
-            for _, group in itertools.groupby(frames, lambda f: (f.pixels is None, f.intensity is None))
-        ]
-        return frame_block(parts, limits, by_intensity, sift_in_one_pass)
+        return frame_block([self._raw(each) for each in frames], limits, by_intensity, sift_in_one_pass)
 
-    def _part(self, frames: list[Frame]) -> RawFrames:
-        rows = [frame.spots if frame.spots is not None else self._pixels(frame) for frame in frames]
-        offsets = offsets_of(np.array([len(each) for each in rows], np.int64))
-        strong = [frame.intensity for frame in frames if frame.intensity is not None]
-        intensity = np.concatenate(strong).astype(np.float64) if strong else None
-        indices, ids = np.array([frame.number for frame in frames], np.int64), [frame.name for frame in frames]
-        if frames[0].spots is not None:
-            raw = RawFrames(SOURCE, indices, ids, np.concatenate(rows), offsets, intensity=intensity)
+    def _raw(self, frames: FrameColumns) -> RawFrames:
+        intensity = None if frames.intensity is None else frames.intensity.astype(np.float64)
+        if not frames.has_pixels:
+            raw = RawFrames(SOURCE, frames.numbers, frames.names, frames.rows, frames.offsets, intensity=intensity)
         else:
             assert self._placer is not None
-            wavelength, distance = np.array([self._wavelength_and_distance(frame) for frame in frames]).T
-            pixels = np.concatenate(rows).astype(np.float64)
+            is_shifted = (not frames.from_corner) if self._half_pixel is None else self._half_pixel
+            pixels = (frames.rows + np.float32(HALF_PIXEL if is_shifted else 0)).astype(np.float64)
+            wavelength, distance = self._wavelengths_and_distances(frames)
             raw = self._placer.frames(
-                PeakLists(indices, ids, pixels[:, 0], pixels[:, 1], offsets, wavelength, distance, intensity)
+                PeakLists(
+                    frames.numbers,
+                    frames.names,
+                    pixels[:, 0],
+                    pixels[:, 1],
+                    frames.offsets,
+                    wavelength,
+                    distance,
+                    intensity,
+                )
             )
-        raw.places = np.zeros((len(frames), 4), np.int64)
+        raw.places = np.zeros((frames.n_frames, 4), np.int64)
         return raw
-
-    def _pixels(self, frame: Frame) -> np.ndarray:
-        assert frame.pixels is not None
-        shifted = (not frame.from_corner) if self._half_pixel is None else self._half_pixel
-        return frame.pixels + np.float32(HALF_PIXEL if shifted else 0)

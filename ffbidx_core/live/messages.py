@@ -26,9 +26,9 @@ class MessageError(ValueError):
     """An error for a message that cannot be used; its text says what is wrong and what is expected."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Frame:
-    """The spots of a frame.
+    """The spots of a frame; not a frozen class, because making one of these takes three times as long.
 
     Attributes
     ----------
@@ -204,6 +204,17 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
     given = values.get(key)
     if given is None:
         return None
+    if isinstance(given, np.ndarray) and given.dtype == np.float32 and given.ndim == 1 and not given.size % width:
+        rows = given.reshape(-1, width)
+    else:
+        rows = _rows(given, key, width)
+    if len(rows) > MOST_SPOTS:
+        raise MessageError(f"{key} has {len(rows)} rows; a frame has at most {MOST_SPOTS} spots")
+    return rows
+
+
+def _rows(given: Any, key: str, width: int) -> Floats:
+    """Lists of numbers, or an array of any type and shape, as a table (n, width)."""
     try:
         if isinstance(given, list) and len(given) > 3 * MOST_SPOTS:
             raise MessageError(f"{key} has {len(given)} entries; a frame has at most {MOST_SPOTS} spots")
@@ -215,14 +226,11 @@ def table(values: Mapping[str, Any], key: str, width: int) -> Floats | None:
         if array.dtype != np.float32:
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)
-        rows = array.reshape(-1, width)
+        return array.reshape(-1, width)
     except (ValueError, TypeError, OverflowError) as error:
         if isinstance(error, MessageError):
             raise
         raise MessageError(f"{key} is not a table of {width} numbers for each spot") from None
-    if len(rows) > MOST_SPOTS:
-        raise MessageError(f"{key} has {len(rows)} rows; a frame has at most {MOST_SPOTS} spots")
-    return rows
 
 
 def name(values: Mapping[str, Any], key: str) -> str:
@@ -233,7 +241,8 @@ def name(values: Mapping[str, Any], key: str) -> str:
     if not isinstance(given, str) or len(given) > LONGEST_NAME:
         raise MessageError(f"{key} must be a text of at most {LONGEST_NAME} characters")
     # Half of a surrogate pair cannot be written to a file or an answer.
-    return given.encode("utf-8", "replace").decode().replace("\0", " ")
+    text = given if given.isascii() else given.encode("utf-8", "replace").decode()
+    return text.replace("\0", " ")
 
 
 def number(values: Mapping[str, Any], key: str = "number") -> int:

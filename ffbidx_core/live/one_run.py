@@ -30,11 +30,12 @@ from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store
 from ..write.formats.names import RESULTS_FILE
 from .answers import BatchAnswers
+from .columns import FrameColumns
 from .drift import Drift
 from .frames import Placing
 from .keeper import Keeper
 from .learner import Learner, Lessons
-from .messages import Control, Frame, MessageError
+from .messages import Control, MessageError
 from .request import ServeRequest
 
 LEARNED = "from frame {} ({}) on the run uses the cell learned from its first {} frames"
@@ -153,17 +154,21 @@ class OneRun:
         store.check([])
         return store
 
-    def named(self, frame: Frame, k: int) -> Frame:
-        """The kth frame of a batch, with its number in the run and its name filled in if its message has none."""
-        if frame.number >= 0 and frame.name:
-            return frame
-        number = self.n_frames + k if frame.number < 0 else frame.number
-        return dataclasses.replace(frame, number=number, name=frame.name or str(number))
+    def index(self, frames: Sequence[FrameColumns], placing: Placing, dropped: int) -> BatchAnswers:
+        """Index frames, and return their answers.
 
-    def index(self, frames: Sequence[Frame], placing: Placing, since: Sequence[float], dropped: int) -> BatchAnswers:
-        """Index frames returned by `named`, and return their answers; the last two parameters go into these."""
+        Parameters
+        ----------
+        frames
+            Frames without problems in `placing`; those without number or name get one.
+        placing
+            The conversion of pixels to spots.
+        dropped
+            Number of frames that the server has dropped so far, for the answers.
+        """
+        frames = self._named(frames)
         if (lessons := self._learner.finished()) is not None:
-            self._use(lessons, frames[0])
+            self._use(lessons, frames[0].names[0])
         if not self._used or self._used[-1].cells is not self._job.cells:
             self._used.append(self._job)
         block = placing.block(frames, self._limits, self.account.p.retry)
@@ -177,19 +182,26 @@ class OneRun:
         self._drift.add(block, cells, result)
         if self._keeper is not None:
             self._keeper.put(found)
-        return BatchAnswers.of(found, frames, self.name, since, dropped)
+        return BatchAnswers.of(found, frames, self.name, dropped)
 
-    def _use(self, lessons: Lessons, first: Frame) -> None:
-        """Use the result of learning, from this frame on."""
+    def _named(self, frames: Sequence[FrameColumns]) -> list[FrameColumns]:
+        named, first = list[FrameColumns](), self.n_frames
+        for each in frames:
+            named.append(each.named(first))
+            first += each.n_frames
+        return named
+
+    def _use(self, lessons: Lessons, first: str) -> None:
+        """Use the result of learning, from the frame with this name on."""
         note = self.account.note
         if lessons.left is not None:
             note(BEAM_OFF.format(*lessons.left.mrad))
         if lessons.moved:
             self.beam_shift += lessons.moved
             self._drift.moved()
-            note(MOVED.format(self.n_frames, first.name, *lessons.moved.mrad))
+            note(MOVED.format(self.n_frames, first, *lessons.moved.mrad))
         if lessons.learned:
-            note(LEARNED.format(self.n_frames, first.name, self.account.p.learn_cell))
+            note(LEARNED.format(self.n_frames, first, self.account.p.learn_cell))
         self.account.cells.take_up(lessons.learned)
         self._learned += lessons.learned
         if self._keeper is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import os
 import threading
 from collections import deque
@@ -16,13 +18,14 @@ from ..errors import FfbidxError
 from ..run.summary import Summary
 from ..write.atomic import make_directory
 from .answers import error_answer
+from .columns import FrameColumns, columns_of
 from .dialects import check_dialect
 from .door.lines import Lines
 from .door.process import DoorProcess
 from .door.settings import DoorSettings
 from .door.steady import steady
 from .door.thread import DoorThread
-from .door.waiting import Received, Waiting
+from .door.waiting import PUSHED, Origin, Received, Waiting
 from .frames import Placing
 from .messages import Control, End, Frame, MessageError, Start
 from .one_run import OneRun, job_of
@@ -101,7 +104,8 @@ class Server:
             self._warm_up()
             self.door = self._open_door(settings, lines is not None)
             if lines is not None:
-                self._lines = Lines(lines, self._waiting, request.queue, self._stop, self.state)
+                assert isinstance(self.door, DoorThread)
+                self._lines = Lines(lines, self._waiting, request.queue, self._stop, self.state, self.door.lines)
             with steady():
                 ready()
                 self._loop()
@@ -132,7 +136,7 @@ class Server:
         rng = np.random.default_rng(0)
         for n in _WARM_UP:
             frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
-            plain.index(frames, self._placing, [0.0] * n, 0)
+            plain.index(columns_of([Received(frame, PUSHED, 0.0) for frame in frames]), self._placing, 0)
         plain.finish(complete=False)
 
     def _learning_devices(self) -> Devices:
@@ -165,15 +169,14 @@ class Server:
         assert self.door is not None
         most = self._request.batch_size or BATCH_SIZE.get(self._devices.name, FEW)
         while not self._over and not self._stop.is_set():
-            items = self.door.take(most, self._request.delay / 1e3, LOOK)
-            if not items:
-                if self._run is not None:
-                    self._run.save_if_due()
-            elif isinstance(items[0].message, Frame):
-                for _, group in itertools.groupby(items, lambda item: getattr(item.message, "run", "")):
-                    self._index(list(group))
-            else:
-                self._other(items[0])
+            taken = self.door.take(most, self._request.delay / 1e3, LOOK)
+            if isinstance(taken, Received):
+                self._other(taken)
+            elif taken:
+                for run, group in itertools.groupby(taken, lambda frames: frames.run):
+                    self._index(run, list(group))
+            elif self._run is not None:
+                self._run.save_if_due()
             self._flush()
 
     def _flush(self) -> None:
@@ -182,43 +185,44 @@ class Server:
         if self.door is not None:
             self.door.flush()
 
-    def _index(self, items: Sequence[Received]) -> None:
+    def _index(self, name: str, taken: Sequence[FrameColumns]) -> None:
         """Index frames of one run, and answer them."""
-        name = getattr(items[0].message, "run", "")
-        if name in self._ended and name:
-            return self._refuse(items, f"the run {name} is over")
-        run = self._run_for(name)
-        good: list[Received] = []
-        frames: list[Frame] = []
-        for item in items:
-            assert isinstance(item.message, Frame)
-            try:
-                self._placing.check(item.message)
-            except MessageError as error:
-                self._refuse([item], str(error))
-                continue
-            frames.append(run.named(item.message, len(frames)))
-            good.append(item)
-        if not frames:
-            return None
         assert self.door is not None
-        answers = run.index(frames, self._placing, [item.at for item in good], self.door.dropped)
-        self.door.answer_batch(good, answers)
+        if name in self._ended and name:
+            for each in taken:
+                self._refuse(each, dict.fromkeys(range(each.n_frames), f"the run {name} is over"))
+            return
+        run = self._run_for(name)
+        frames: list[FrameColumns] = []
+        for each in taken:
+            problems = self._placing.problems(each)
+            self._refuse(each, problems)
+            if len(problems) < each.n_frames:
+                frames.append(each.without(problems))
+        if not frames:
+            return
+        answers = run.index(frames, self._placing, self.door.dropped)
+        self.door.answer_batch(frames, answers)
         self._flush()
         self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)
         for problem in run.account.progress(0.0).problems:
             self._note(problem)
-        return None
 
     def _note(self, text: str) -> None:
         self.state.note(text)
         self._show(text)
 
-    def _refuse(self, items: Sequence[Received], why: str) -> None:
-        for item in items:
-            self.state.failed()
-            item.answer(error_answer(why, getattr(item.message, "sent", None)))
+    def _refuse(self, frames: FrameColumns, problems: dict[int, str]) -> None:
+        """Answer the frames that have a problem."""
+        for f, why in problems.items():
+            sent = float(frames.sent[f])
+            self._refuse_one(frames.each_origin[f], why, None if math.isnan(sent) else sent)
+
+    def _refuse_one(self, origin: Origin, why: str, sent: float | None = None) -> None:
+        assert self.door is not None
+        self.state.failed()
+        self.door.answer(origin, error_answer(why, sent))
 
     def _run_for(self, name: str) -> OneRun:
         """The current run, or a new one if the name differs from that of the current run."""
@@ -232,23 +236,24 @@ class Server:
         return self._run
 
     def _other(self, item: Received) -> None:
-        message = item.message
+        assert self.door is not None
+        message, answer = item.message, functools.partial(self.door.answer, item.origin)
         try:
             if message is None:
                 self._over = True
             elif isinstance(message, Start):
                 self._placing.start(message)
                 self._run_for(message.run)
-                item.answer({"type": "started", "run": message.run})
+                answer({"type": "started", "run": message.run})
             elif isinstance(message, End):
                 self._end(message)
-                item.answer({"type": "ended", "run": message.run})
+                answer({"type": "ended", "run": message.run})
             elif isinstance(message, Control):
-                item.answer({"type": "changed", "message": self._run_for("").control(message)})
+                answer({"type": "changed", "message": self._run_for("").control(message)})
         except (MessageError, FfbidxError) as error:
             if not isinstance(error, MessageError) and not isinstance(message, Start | Control):
                 raise
-            self._refuse([item], str(error))
+            self._refuse_one(item.origin, str(error))
 
     def _end(self, message: End) -> None:
         if self._run is None or (message.run and self._run.name not in ("", message.run)):

@@ -75,7 +75,7 @@ class LiveState:
         with self._lock:
             self._waiting = waiting
             for counts in self._now():
-                counts.frames += len(answers.frames)
+                counts.frames += len(answers.names)
                 counts.indexed += int((np.diff(answers.offsets) > 0).sum())
                 counts.crystals += len(answers.cells)
                 for name, n in reasons.items():

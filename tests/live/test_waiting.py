@@ -1,11 +1,11 @@
 import time
 
-from ffbidx_core.live.door.waiting import Received, Waiting
+from ffbidx_core.live.door.waiting import PUSHED, Received, Waiting
 from ffbidx_core.live.messages import End, Frame
 
 
 def received(message) -> Received:
-    return Received(message, lambda answer: None)
+    return Received(message, PUSHED, time.perf_counter())
 
 
 def frames(n):

@@ -22,6 +22,7 @@ TYPED_ARRAYS = {
     75: ">i8", 77: "<i2", 78: "<i4", 79: "<i8", 81: ">f4", 82: ">f8", 84: "<f2", 85: "<f4", 86: "<f8",
 }  # fmt: skip
 """Data types of the arrays of RFC 8746, keyed by their tags."""
+_DTYPES = {tag: np.dtype(name) for tag, name in TYPED_ARRAYS.items()}
 FLOAT32, SHAPED = 85, 40
 
 
@@ -31,8 +32,8 @@ def loads(data: bytes) -> Any:
 
 
 def _untagged(tag: cbor2.CBORTag, immutable: bool) -> Any:
-    if tag.tag in TYPED_ARRAYS and isinstance(tag.value, bytes):
-        return np.frombuffer(tag.value, TYPED_ARRAYS[tag.tag])
+    if (dtype := _DTYPES.get(tag.tag)) is not None and isinstance(tag.value, bytes):
+        return np.frombuffer(tag.value, dtype)
     if tag.tag == SHAPED and isinstance(tag.value, (list, tuple)) and len(tag.value) == 2:
         shape, values = tag.value
         return np.asarray(values).reshape([int(n) for n in shape])

@@ -15,14 +15,14 @@ import zmq
 
 from ...errors import FfbidxError
 from ..answers import BatchAnswers
+from ..columns import Taken, taken
 from ..dialects import own
-from ..messages import Message
 from .keys import authenticator
 from .publisher import Encoded, Publisher
 from .settings import DoorSettings
 from .sockets import Sockets
 from .steady import steady
-from .waiting import Origin, Waiting
+from .waiting import Queue
 
 START_SECONDS = 60.0
 """Longest time in seconds in which a process starts, and in which it answers."""
@@ -117,8 +117,8 @@ class Handed:
 
     Attributes
     ----------
-    messages : list of (Message, Origin, float)
-        The messages with their origins and times of arrival, seconds of `time.perf_counter`.
+    taken : list of FrameColumns, or Received
+        The frames of a batch, none if the time of the wish is over, or a message of another kind.
     n_waiting : int
         Number of frames that still wait.
     dropped, errors : int
@@ -127,7 +127,7 @@ class Handed:
         The answers to these, which are to be published.
     """
 
-    messages: list[tuple[Message | None, Origin, float]]
+    taken: Taken
     n_waiting: int
     dropped: int
     errors: int
@@ -137,7 +137,7 @@ class Handed:
 def receive_messages(connection: Connection, settings: DoorSettings, queue: int) -> None:
     """Receive and decode messages, hand them over when asked for, and send replies to clients."""
     _ignore_signals()
-    waiting, counts = Waiting(queue), Counter()
+    waiting, counts = Queue(queue), Counter()
     try:
         sockets = Sockets(settings, waiting, counts)
     except FfbidxError as error:
@@ -151,16 +151,21 @@ def receive_messages(connection: Connection, settings: DoorSettings, queue: int)
         sockets.close()
 
 
-def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, counts: Counter) -> None:
+def _hand_over(connection: Connection, sockets: Sockets, waiting: Queue, counts: Counter) -> None:
     sockets.watch(connection.fileno())
     wish, until, answers = None, 0.0, list[Encoded]()
     while True:
         left = math.inf
         if wish is not None:
             due = waiting.due(wish.most, wish.delay)
-            left = until - time.perf_counter() if due is None else due
+            left = max(0.0, until - time.perf_counter()) if due is None else due
+            if not left:
+                # A batch that is due goes at once, however many messages there are still to be received.
+                items = taken(waiting.next(wish.most))
+                connection.send(Handed(items, len(waiting), counts.n_dropped, counts.n_failed, answers))
+                wish, answers, left = None, [], math.inf
         # Whole milliseconds are rounded down, because a poll that ends late would delay the batch.
-        ready = sockets.receive(-1 if left == math.inf else int(1e3 * max(0.0, left)))
+        ready = sockets.receive(-1 if left == math.inf else int(1e3 * left))
         answers += sockets.send()
         if connection.fileno() in ready:
             words = connection.recv()
@@ -169,16 +174,6 @@ def _hand_over(connection: Connection, sockets: Sockets, waiting: Waiting, count
             else:
                 sockets.outbox.extend(words)
                 answers += sockets.send()
-        if wish is not None and _is_due(wish, waiting, until):
-            taken = waiting.take(wish.most, 0.0, 0.0)
-            messages = [(item.message, item.origin, item.at) for item in taken]
-            connection.send(Handed(messages, len(waiting), counts.n_dropped, counts.n_failed, answers))
-            wish, answers = None, []
-
-
-def _is_due(wish: Wish, waiting: Waiting, until: float) -> bool:
-    due = waiting.due(wish.most, wish.delay)
-    return due == 0 or (due is None and time.perf_counter() >= until)
 
 
 def publish_answers(connection: Connection, address: str, keys: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import deque
 from typing import IO
 
 from ..answers import Answer, error_answer
 from ..dialects import DIALECTS, decoded
 from ..messages import MessageError
-from .waiting import Counts, Received, Waiting
+from .waiting import LINE, Counts, Received, Waiting
 
 PAUSE = 0.005
 """Time in seconds between checks whether there is room for another frame."""
@@ -31,11 +32,21 @@ class Lines:
         Event that ends the pause.
     counts
         The counts of lines that cannot be used.
+    answers
+        The answers that `flush` writes.
     """
 
-    def __init__(self, stream: IO[bytes], waiting: Waiting, most: int, stop: threading.Event, counts: Counts) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes],
+        waiting: Waiting,
+        most: int,
+        stop: threading.Event,
+        counts: Counts,
+        answers: deque[Answer],
+    ) -> None:
         self._stream, self._waiting, self._most, self._stop, self._counts = stream, waiting, most, stop, counts
-        self._answers: deque[Answer] = deque()
+        self._answers = answers
         threading.Thread(target=self._read, name="ffbidx lines", daemon=True).start()
 
     def _read(self) -> None:
@@ -51,8 +62,8 @@ class Lines:
                 self._answers.append(error_answer(str(error)))
                 continue
             for message in messages:
-                self._waiting.put(Received(message, self._answers.append))
-        self._waiting.put(Received(None, self._answers.append))
+                self._waiting.put(Received(message, LINE, time.perf_counter()))
+        self._waiting.put(Received(None, LINE, time.perf_counter()))
 
     def flush(self) -> None:
         """Write the answers so far."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 from ...errors import FfbidxError
 from ..answers import Answer, BatchAnswers
+from ..columns import FrameColumns, Taken
 from .child import START_SECONDS, Child, Handed, Wish, publish_answers, receive_messages
 from .publisher import Encoded
 from .settings import DoorSettings
-from .waiting import Counts, Origin, Received
+from .waiting import Counts, Origin
 
 
 class DoorProcess:
@@ -54,8 +54,8 @@ class DoorProcess:
             self.close()
             raise
 
-    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
-        """The next messages; see `Waiting.take`."""
+    def take(self, most: int, delay: float, timeout: float) -> Taken:
+        """The next frames, or a message of another kind; see `Waiting.take` for the parameters."""
         self._receiver.send(Wish(most, delay, timeout))
         handed: Handed = self._receiver.receive(timeout + START_SECONDS)
         if self._publisher is not None:
@@ -66,24 +66,23 @@ class DoorProcess:
             self._counts.failed()
         self.dropped, self._errors, self.n_waiting = handed.dropped, handed.errors, handed.n_waiting
         self._published += handed.answers
-        return [
-            Received(message, functools.partial(self._answer, origin), origin, at)
-            for message, origin, at in handed.messages
-        ]
+        return handed.taken
 
-    def _answer(self, origin: Origin, answer: Answer) -> None:
+    def answer(self, origin: Origin, answer: Answer) -> None:
+        """Answer a message."""
         encoded = Encoded.of(answer, origin)
         self._published.append(encoded)
         if origin.client is not None:
             self._replies.append(encoded.reply_only)
 
-    def answer_batch(self, items: Sequence[Received], answers: BatchAnswers) -> None:
+    def answer_batch(self, frames: Sequence[FrameColumns], answers: BatchAnswers) -> None:
         """Answer the frames of a batch."""
         self._published.append(answers)
-        if any(item.origin.client is not None for item in items):
-            for item, answer in zip(items, answers.answers(), strict=True):
-                if item.origin.client is not None:
-                    self._replies.append(Encoded.of(answer, item.origin).reply_only)
+        if any(each.origins is not None for each in frames):
+            origins = [origin for each in frames for origin in each.each_origin]
+            for origin, answer in zip(origins, answers.answers(), strict=True):
+                if origin.client is not None:
+                    self._replies.append(Encoded.of(answer, origin).reply_only)
 
     def flush(self) -> None:
         """Hand the waiting answers to the processes, which send them."""

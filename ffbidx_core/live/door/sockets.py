@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import time
 from collections import deque
 from typing import Any
 
@@ -16,14 +16,14 @@ from .asking import Asking
 from .keys import authenticator
 from .publisher import Encoded, Publisher, bound, new_socket
 from .settings import DoorSettings
-from .waiting import Counts, Origin, Received, Waiting
+from .waiting import PUSHED, Counts, Origin, Queue, Received
 
-AT_ONCE = 256
-"""Number of messages that are taken from one socket before the other sockets have their turn."""
+AT_ONCE = 32
+"""Number of messages that are taken from one socket before others have their turn, and before a batch may go."""
 
 
 class Sockets:
-    """The sockets, used by one thread only, except that any thread may add answers to `outbox`.
+    """The sockets, used by one thread only, except that any thread may call `answer`.
 
     Parameters
     ----------
@@ -40,17 +40,19 @@ class Sockets:
         The actual address of each of `bind`, `reply`, `publish`.
     outbox : deque of Encoded
         The answers that `send` sends.
+    lines : deque of Answer
+        The answers to lines of standard input, which somebody else writes.
     publisher : Publisher or None
         The socket for all readers; None if there is no address for it.
     """
 
-    def __init__(self, settings: DoorSettings, waiting: Waiting, counts: Counts) -> None:
+    def __init__(self, settings: DoorSettings, waiting: Queue, counts: Counts) -> None:
         self._settings, self._waiting, self._counts = settings, waiting, counts
         self._context = zmq.Context()
         self._auth = authenticator(self._context, settings.keys) if settings.keys else None
         self._sources, self._asking = list[Any](), list[Asking]()
         self._poller = zmq.Poller()
-        self.outbox: deque[Encoded] = deque()
+        self.outbox, self.lines = deque[Encoded](), deque[Answer]()
         self.bound: dict[str, str] = {}
         try:
             self._open()
@@ -149,17 +151,19 @@ class Sockets:
             self._counts.failed()
             self.answer(Origin(client, "json" if is_json(data) else "cbor"), error_answer(str(error)))
             return
-        origin = Origin(client, dialect.name)
-        answer = functools.partial(self.answer, origin)
+        origin, at = PUSHED if client is None else Origin(client, dialect.name), time.perf_counter()
         for message in messages:
-            lost = self._waiting.put(Received(message, answer, origin))
+            lost = self._waiting.put(Received(message, origin, at))
             if lost is not None and isinstance(lost.message, Frame):
                 self._counts.dropped()
-                lost.answer(drop_answer(lost.message))
+                self.answer(lost.origin, drop_answer(lost.message))
 
     def answer(self, origin: Origin, answer: Answer) -> None:
-        """Add an answer to the outbox, from any thread."""
-        self.outbox.append(Encoded.of(answer, origin))
+        """Add an answer to the outbox or to the lines, from any thread."""
+        if origin.is_line:
+            self.lines.append(answer)
+        else:
+            self.outbox.append(Encoded.of(answer, origin))
 
     def send(self) -> list[Encoded]:
         """Send the answers in the outbox, and return those that are still to be published by another process."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Sequence
 
 import zmq
 
-from ..answers import BatchAnswers
+from ..answers import Answer, BatchAnswers
+from ..columns import FrameColumns, Taken, taken
 from .settings import DoorSettings
 from .sockets import Sockets
-from .waiting import Counts, Received, Waiting
+from .waiting import Counts, Origin, Waiting
 
 LOOK = 200
 """Time in milliseconds between checks whether the door is to be closed."""
@@ -47,14 +49,24 @@ class DoorThread:
         """Number of frames that wait."""
         return len(self.waiting)
 
-    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
-        """The next messages; see `Waiting.take`."""
-        return self.waiting.take(most, delay, timeout)
+    def take(self, most: int, delay: float, timeout: float) -> Taken:
+        """The next frames, or a message of another kind; see `Waiting.take` for the parameters."""
+        return taken(self.waiting.take(most, delay, timeout))
 
-    def answer_batch(self, items: Sequence[Received], answers: BatchAnswers) -> None:
+    @property
+    def lines(self) -> deque[Answer]:
+        """The answers to lines of standard input."""
+        return self._sockets.lines
+
+    def answer(self, origin: Origin, answer: Answer) -> None:
+        """Answer a message."""
+        self._sockets.answer(origin, answer)
+
+    def answer_batch(self, frames: Sequence[FrameColumns], answers: BatchAnswers) -> None:
         """Answer the frames of a batch."""
-        for item, answer in zip(items, answers.answers(), strict=True):
-            item.answer(answer)
+        origins = [origin for each in frames for origin in each.each_origin]
+        for origin, answer in zip(origins, answers.answers(), strict=True):
+            self._sockets.answer(origin, answer)
 
     def flush(self) -> None:
         """Make the thread send the waiting answers now."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..messages import Frame, Message
 
@@ -21,35 +19,37 @@ class Origin(NamedTuple):
         Address of the client that waits for a reply; None if the message was pushed or published.
     dialect : str
         Name of the dialect of the message, in which the client gets its reply.
+    is_line : bool
+        Whether the message is a line of standard input, whose answer is a line of standard output.
     """
 
     client: bytes | None = None
     dialect: str = "cbor"
+    is_line: bool = False
 
 
 PUSHED = Origin()
+"""Origin of all messages whose senders wait for no reply."""
+LINE = Origin(None, "json", is_line=True)
+"""Origin of the lines of standard input."""
 
 
-@dataclass(frozen=True)
-class Received:
-    """A message together with the function that answers it.
+class Received(NamedTuple):
+    """A message with its origin and its time of arrival.
 
     Attributes
     ----------
     message : Message or None
         The message; None stands for the end of the input.
-    answer : callable
-        Function that sends the answer, a dictionary, to the sender of the message.
     origin : Origin
-        The client and the dialect of the message.
+        Where the message comes from, which is where its answer goes.
     at : float
         Time of arrival, seconds of `time.perf_counter`.
     """
 
     message: Message | None
-    answer: Callable[[dict[str, Any]], None]
-    origin: Origin = PUSHED
-    at: float = field(default_factory=time.perf_counter)
+    origin: Origin
+    at: float
 
 
 class Counts(Protocol):
@@ -62,8 +62,8 @@ class Counts(Protocol):
         """Count a message that could not be used."""
 
 
-class Waiting:
-    """A queue of messages.
+class Queue:
+    """A queue of messages that one thread uses.
 
     Parameters
     ----------
@@ -78,7 +78,6 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         self._most, self._items, self._n_frames = most, deque[Received](), 0
-        self._changed = threading.Condition()
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -91,15 +90,12 @@ class Waiting:
 
     def put(self, item: Received) -> Received | None:
         """Add a message; returns the frame that was dropped for it, if any."""
-        with self._changed:
-            self._items.append(item)
-            lost = None
-            if isinstance(item.message, Frame):
-                self._n_frames += 1
-                if self._n_frames > self._most:
-                    lost = self._drop_oldest()
-            self._changed.notify()
-        return lost
+        self._items.append(item)
+        if isinstance(item.message, Frame):
+            self._n_frames += 1
+            if self._n_frames > self._most:
+                return self._drop_oldest()
+        return None
 
     def _drop_oldest(self) -> Received:
         k = next(k for k, item in enumerate(self._items) if isinstance(item.message, Frame))
@@ -109,8 +105,19 @@ class Waiting:
         self.dropped += 1
         return lost
 
-    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
-        """The next messages: frames that belong together in a batch, or one message of another kind.
+    def next(self, most: int) -> list[Received]:
+        """The messages at the head: at most `most` frames, or one message of another kind, or none."""
+        items = self._items
+        if items and not isinstance(items[0].message, Frame):
+            return [items.popleft()]
+        batch: list[Received] = []
+        while items and len(batch) < most and isinstance(items[0].message, Frame):
+            batch.append(items.popleft())
+        self._n_frames -= len(batch)
+        return batch
+
+    def due(self, most: int, delay: float) -> float | None:
+        """Time in seconds until `most` frames need not be awaited any longer; None if nothing waits.
 
         Parameters
         ----------
@@ -118,32 +125,41 @@ class Waiting:
             Largest number of frames of a batch.
         delay
             Time in seconds after which the oldest frame no longer waits for others.
+        """
+        if not self._items:
+            return None
+        # Further frames may join the batch only as long as nothing but frames waits.
+        if self._n_frames >= most or len(self._items) > self._n_frames:
+            return 0.0
+        return max(0.0, self._items[0].at + delay - time.perf_counter())
+
+
+class Waiting(Queue):
+    """A queue of messages that several threads use, one of which waits for batches."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self._changed = threading.Condition()
+
+    def put(self, item: Received) -> Received | None:
+        """Add a message; returns the frame that was dropped for it, if any."""
+        with self._changed:
+            lost = super().put(item)
+            self._changed.notify()
+        return lost
+
+    def take(self, most: int, delay: float, timeout: float) -> list[Received]:
+        """The next messages: frames that belong together in a batch, or one message of another kind.
+
+        Parameters
+        ----------
+        most, delay
+            See `due`.
         timeout
             Time in seconds after which an empty list is returned if no message came.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items, timeout)
-            if not self._items:
-                return []
-            deadline = self._items[0].at + delay
-            while self._n_frames < most and self._only_frames() and (left := deadline - time.perf_counter()) > 0:
+            while left := self.due(most, delay):
                 self._changed.wait(left)
-            if not isinstance(self._items[0].message, Frame):
-                return [self._items.popleft()]
-            batch: list[Received] = []
-            while self._items and len(batch) < most and isinstance(self._items[0].message, Frame):
-                batch.append(self._items.popleft())
-            self._n_frames -= len(batch)
-            return batch
-
-    def due(self, most: int, delay: float) -> float | None:
-        """Time in seconds until `take` returns a batch without waiting for another message; None if nothing waits."""
-        if not self._items:
-            return None
-        if self._n_frames >= most or not self._only_frames():
-            return 0.0
-        return max(0.0, self._items[0].at + delay - time.perf_counter())
-
-    def _only_frames(self) -> bool:
-        """Whether only frames wait, so that further ones may join the batch."""
-        return len(self._items) == self._n_frames
+            return self.next(most)
