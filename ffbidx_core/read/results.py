@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
+from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, NUMBERED, Results, ResultsHeader
 from ..model.records.run import InputIdentity, Learned, Mark, RunRecord
 from ..model.records.table import OFFSETS, SHARED, Column, cut
 from .files.content import read_text
-from .files.datasets import errors_of, open_dataset, open_file
+from .files.datasets import errors_of, open_dataset, open_file, texts_of
 
 IS_TEXT = "is text: Python reads the HDF5 results file of a run"
 
@@ -264,6 +264,8 @@ def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
     """The dataset of a column; None if the file lacks an optional one."""
     kind = {"f": "f", "i": "iu", "u": "iu", "O": "text"}[column.dtype.kind]
     dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
+    if dataset is None and column.is_text:
+        dataset = open_dataset(file, path, column.path + NUMBERED, "iu", (None,))
     if dataset is None and not column.optional:
         raise InputError(path, f"has no dataset {column.path}")
     return dataset
@@ -274,9 +276,7 @@ def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice
     if dataset is None:
         return None
     with errors_of(path, column.path):
-        if column.is_text:
-            return np.asarray(dataset.asstr("utf-8", "backslashreplace")[rows], dtype=object)
-        return np.asarray(dataset[rows], dtype=column.dtype)
+        return texts_of(dataset, rows) if column.is_text else np.asarray(dataset[rows], dtype=column.dtype)
 
 
 def _check(results: Results, path: str) -> None:

@@ -12,7 +12,7 @@ from .outcome import BatchFound
 from .part import Part
 from .sample import EvenSample
 
-PART_FRAMES = 32768
+PART_FRAMES = 65536
 """Largest number of frames in a saved part, however short the time since the previous one."""
 
 

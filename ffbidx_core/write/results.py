@@ -17,10 +17,12 @@ from ..model.cell import Array, cell_parameters
 from ..model.cell_numbers import CellNumbers
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.names import Names
-from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, Results, ResultsHeader
+from ..model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, NUMBERED, Results, ResultsHeader
 from ..model.records.table import SHARED, Column, columns_of
 
 CHUNK_BYTES = 2**18
+MOST_NAMES = 256
+"""Largest number of different names that are kept as an attribute of their numbers."""
 
 _TEXT = h5py.string_dtype("utf-8")
 
@@ -109,21 +111,47 @@ def _joined(parts: list[Any], column: Column) -> NDArray[Any]:
     return np.concatenate([column.filled(0), *arrays])
 
 
-def results_file(results: Results) -> bytes:
+def results_file(results: Results, *, number_names: bool = False) -> bytes:
     """Results as the bytes of a results file (HDF5); equal results give equal bytes.
 
     The file is made in memory, because HDF5 ends the whole program if the disk is full.
+
+    Parameters
+    ----------
+    number_names
+        Whether names of frames are replaced by their numbers if there are few, because HDF5 writes texts slowly. Only
+        this program reads such a file, see `numbered`.
     """
     image = io.BytesIO()
     with h5py.File(image, "w", libver="earliest") as file:
         write_attributes(file, results.header, results.complete)
         for name, column in COLUMNS.items():
             values = getattr(results, name)
-            if values is not None:
-                dataset = create_dataset(file, column, len(values))
-                if len(values):
-                    dataset[...] = as_texts(values) if column.is_text else values
+            if values is None:
+                continue
+            known = numbered(values) if number_names and column.is_text else None
+            if known is not None:
+                names, values = known
+                column = replace(column, path=column.path + NUMBERED, dtype=np.dtype(np.int32))
+            dataset = create_dataset(file, column, len(values))
+            if known is not None:
+                dataset.attrs.create("names", as_texts(names), dtype=_TEXT)
+            if len(values):
+                dataset[...] = as_texts(values) if column.is_text else values
     return image.getvalue()
+
+
+def numbered(names: NDArray[np.object_]) -> tuple[list[str], NDArray[np.int32]] | None:
+    """The different names among those of consecutive frames, and the number of each frame's name among them.
+
+    None if there are more than `MOST_NAMES` runs of equal names.
+    """
+    begins = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else np.zeros(0, np.int64)
+    if not 0 < len(begins) <= MOST_NAMES:
+        return None
+    known: dict[str, int] = {}
+    number = [known.setdefault(name, len(known)) for name in names[begins]]
+    return list(known), np.repeat(np.array(number, dtype=np.int32), np.diff(begins, append=len(names)))
 
 
 def write_attributes(file: h5py.File, header: ResultsHeader, complete: bool) -> None:

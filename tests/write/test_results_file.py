@@ -1,7 +1,7 @@
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import gemmi
@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffbidx_core import read_results
+from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.results import COLUMNS, Results
 from ffbidx_core.write import ResultsWriter
+from ffbidx_core.write.results import MOST_NAMES, numbered, results_file
 from tests.helpers.results_of import CELLS, HEADER, TWO_BLOCKS, block_of, opened, status_of, writer_of
 
 
@@ -176,6 +178,36 @@ def test_what_is_written_is_read(
     path = tmp_path_factory.mktemp("results") / "r.h5"
     path.write_bytes(writer.to_bytes(complete))
     assert same(read_results(path), writer.results(complete))
+
+
+@pytest.mark.parametrize("names", [["a.h5"] * 5, ["a.h5", "a.h5", "b\udce9.h5", "a.h5", "a.h5"]])
+def test_a_part_with_numbers_instead_of_names_reads_as_the_names(tmp_path: Path, names: list[str]) -> None:
+    results = replace(writer_of().results(True), source=np.array(names, dtype=object))
+    for kind, number_names in (("part", True), ("whole", False)):
+        (tmp_path / kind).write_bytes(results_file(results, number_names=number_names))
+    with h5py.File(tmp_path / "part") as file:
+        assert "source" not in file["frame"]
+        assert len(file["frame/source_number"].attrs["names"]) == len(set(names))
+    part, whole = read_results(tmp_path / "part"), read_results(tmp_path / "whole")
+    assert part.source.tolist() == whole.source.tolist()
+    assert part.id.tolist() == results.id.tolist()
+
+
+def test_many_names_of_a_part_stay_texts(tmp_path: Path) -> None:
+    names = np.array([f"{k}.h5" for k in range(MOST_NAMES + 1)], dtype=object)
+    assert numbered(names) is None
+    found = numbered(names[1:])
+    assert found is not None
+    assert np.array(found[0], dtype=object)[found[1]].tolist() == names[1:].tolist()
+
+
+def test_a_number_without_a_name_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "part.h5"
+    path.write_bytes(results_file(writer_of().results(True), number_names=True))
+    with h5py.File(path, "a") as file:
+        file["frame/source_number"][2] = 7
+    with pytest.raises(InputError, match="numbers outside 0 to"):
+        read_results(path)
 
 
 def test_names_of_files_that_are_no_text(tmp_path: Path) -> None:

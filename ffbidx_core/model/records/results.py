@@ -17,6 +17,8 @@ from .view import data_frame, described, every, frames_of
 
 FORMAT = "ffbidx-results"
 FORMAT_VERSION = 1
+NUMBERED = "_number"
+"""End of the name of a dataset of a saved part that holds, instead of texts, their numbers in its attribute `names`."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from .content import is_growing
@@ -92,6 +94,16 @@ def open_dataset(
         _check_layout(node, path, name, kind, shape)
         _check_filters(node, path, name)
     return node
+
+
+def texts_of(dataset: h5py.Dataset, rows: slice) -> NDArray[np.object_]:
+    """Texts in rows of a dataset, which holds them or their numbers among the texts of its attribute `names`."""
+    if dataset.dtype.kind != "i":
+        return np.asarray(dataset.asstr("utf-8", "backslashreplace")[rows], dtype=object)
+    names, numbers = np.asarray(dataset.attrs["names"], dtype=object), dataset[rows]
+    if ((numbers < 0) | (numbers >= len(names))).any():
+        raise ValueError(f"has numbers outside 0 to {len(names) - 1}")
+    return np.asarray(names[numbers], dtype=object)
 
 
 def _files_of(dataset: h5py.Dataset) -> str:

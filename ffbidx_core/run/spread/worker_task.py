@@ -168,7 +168,7 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
             read = places[batch.indices >= 0]
             n_frames, n_off_panels = n_frames + len(read), n_off_panels + batch.n_off_panels
             last = Place(*read[-1].tolist()) if len(read) else last
-    image = results_file(part.results()) if part.n_frames else b""
+    image = results_file(part.results(), number_names=True) if part.n_frames else b""
     return Receipt(
         save_part(task.folder, image) if image and is_seen(task.folder) else image,
         zlib.crc32(image),

@@ -165,7 +165,7 @@ class PartsStore:
         else:
             with self._naming_the_mend():
                 self._folder.begin(self._record, self._groups)
-                self._folder.save(results_file(results), mark, self._inputs)
+                self._folder.save(results_file(results, number_names=True), mark, self._inputs)
                 self._join()
         self._mark.extend(mark)
 
