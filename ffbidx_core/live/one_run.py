@@ -20,11 +20,12 @@ from ..read.cells.input_cell import cell_written_out
 from ..read.run_inputs import RunInputs
 from ..read.sift import ResolutionLimits
 from ..run.account import Account
-from ..run.input_cells import index_batch
+from ..run.input_cells import CellSet, index_batch
 from ..run.job import Job
 from ..run.judgement import judged
 from ..run.learning.distorted import moved_block
 from ..run.learning.settling import BEAM_OFF, Settled
+from ..run.outcome import BatchFound
 from ..run.request import input_cells_of
 from ..run.summary import Summary
 from ..write import MemoryStore, Output, PartsStore, Store
@@ -140,6 +141,7 @@ class OneRun:
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
         self._used: list[LiveJob] = []
+        self._answered: tuple[BatchFound, CellSet | None] | None = None
         p = self.account.p if saved.learned is None else self.account.p.replace(learn_cell=0)
         self._learner = Learner(self._job, p, learning_devices)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
@@ -155,7 +157,7 @@ class OneRun:
         return store
 
     def index(self, frames: Sequence[FrameColumns], placing: Placing, dropped: int) -> BatchAnswers:
-        """Index frames, and return their answers.
+        """Index frames, and return their answers; `account_for_answered` is to be called next.
 
         Parameters
         ----------
@@ -174,15 +176,22 @@ class OneRun:
         block = placing.block(frames, self._limits, self.account.p.retry)
         if self.beam_shift:
             block = moved_block(block, self.beam_shift)
-        self._learner.add(block)
         ((_, cells),) = self.account.prepared(iter([block]), threading.Event())
         result = index_batch(self._devices, block, cells, self.account.p, keep_all=self._job.keep_all)
-        found = self.account.found(block, cells, result)
+        found = self.account.outcome_of(block, cells, result)
         self.n_frames += block.n_frames
-        self._drift.add(block, cells, result)
+        self._answered = found, cells
+        return BatchAnswers.of(found, frames, self.name, dropped)
+
+    def account_for_answered(self) -> None:
+        """Count and store the frames that `index` answered, which need not wait for that."""
+        assert self._answered is not None
+        (found, cells), self._answered = self._answered, None
+        self.account.count(found)
+        self._learner.add(found.batch)
+        self._drift.add(found.batch, cells, found.result)
         if self._keeper is not None:
             self._keeper.put(found)
-        return BatchAnswers.of(found, frames, self.name, dropped)
 
     def _named(self, frames: Sequence[FrameColumns]) -> list[FrameColumns]:
         named, first = list[FrameColumns](), self.n_frames

@@ -137,6 +137,7 @@ class Server:
         for n in _WARM_UP:
             frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
             plain.index(columns_of([Received(frame, PUSHED, 0.0) for frame in frames]), self._placing, 0)
+            plain.account_for_answered()
         plain.finish(complete=False)
 
     def _learning_devices(self) -> Devices:
@@ -204,9 +205,10 @@ class Server:
         answers = run.index(frames, self._placing, self.door.dropped)
         self.door.answer_batch(frames, answers)
         self._flush()
+        run.account_for_answered()
         self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)
-        for problem in run.account.progress(0.0).problems:
+        for problem in run.account.new_problems():
             self._note(problem)
 
     def _note(self, text: str) -> None:
@@ -269,5 +271,5 @@ class Server:
         assert run is not None
         self._ended.append(run.name)
         self.summaries.append(run.finish(complete))
-        for problem in run.account.progress(0.0).problems:
+        for problem in run.account.new_problems():
             self._note(problem)

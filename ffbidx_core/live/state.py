@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -12,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..model.cell import Array, cell_parameters
+from ..model.cell import cell_parameters
 from ..model.records.reason import FrameReason
 from .answers import BatchAnswers
 
 SECONDS = 60
 """Number of seconds that are shown."""
 MOST_SAMPLES = 4096
-"""Number of newest answers of the last minute whose delays, cells and resolutions are kept."""
-MOST_OF_A_BATCH = 64
-"""About the largest number of crystals of a batch whose cells and resolutions are kept."""
+"""Number of newest answers of the last minute whose delays, cells and resolutions are shown."""
 METRICS = {
     "frames": "Frames answered.",
     "indexed": "Frames with a crystal.",
@@ -30,6 +27,7 @@ METRICS = {
     "errors": "Messages that could not be used.",
 }
 """The counts of a `Second`, with their help texts for Prometheus."""
+_REASONS = {reason.value: reason.name.lower() if reason.value else "indexed" for reason in FrameReason}
 
 
 @dataclass
@@ -52,8 +50,7 @@ class LiveState:
         self._lock = threading.Lock()
         self._seconds: deque[Second] = deque(maxlen=SECONDS + 1)
         self._whole = Second(0)
-        self._delays: deque[tuple[float, float]] = deque(maxlen=MOST_SAMPLES)
-        self._crystals: deque[tuple[float, Array, float]] = deque(maxlen=MOST_SAMPLES)
+        self._latest, self._n_latest = deque[tuple[float, BatchAnswers]](), 0
         self._started = time.time()
         self._beam_left: tuple[float, float] | None = None
         self._run, self._notes, self._beam, self._waiting = "", deque[str](maxlen=5), (0.0, 0.0), 0
@@ -66,23 +63,23 @@ class LiveState:
         return self._seconds[-1], self._whole
 
     def answered(self, answers: BatchAnswers, waiting: int) -> None:
-        """Count the answers of a batch; `waiting` frames are still to be computed."""
-        now = time.time()
-        counted = np.bincount(answers.reasons).tolist()
-        reasons = {FrameReason(k).name.lower() if k else "indexed": n for k, n in enumerate(counted) if n}
-        sampled = slice(None, None, max(1, len(answers.cells) // MOST_OF_A_BATCH))
-        parameters = cell_parameters(answers.cells[sampled])
+        """Count the answers of a batch of at least one frame; `waiting` frames are still to be computed."""
+        now, n_frames = time.time(), len(answers.names)
+        reasons = {_REASONS[k]: n for k, n in enumerate(np.bincount(answers.reasons).tolist()) if n}
+        n_indexed = int(np.count_nonzero(answers.offsets[1:] > answers.offsets[:-1]))
         with self._lock:
             self._waiting = waiting
             for counts in self._now():
-                counts.frames += len(answers.names)
-                counts.indexed += int((np.diff(answers.offsets) > 0).sum())
+                counts.frames += n_frames
+                counts.indexed += n_indexed
                 counts.crystals += len(answers.cells)
                 for name, n in reasons.items():
                     counts.reasons[name] = counts.reasons.get(name, 0) + n
-            self._delays.extend((now, delay) for delay in answers.milliseconds.tolist())
-            resolution = answers.resolution[sampled].astype(float).tolist()
-            self._crystals.extend((now, *each) for each in zip(parameters, resolution, strict=True))
+            self._latest.append((now, answers))
+            self._n_latest += n_frames
+            while self._n_latest - (n_oldest := len(self._latest[0][1].names)) >= MOST_SAMPLES:
+                self._latest.popleft()
+                self._n_latest -= n_oldest
 
     def dropped(self) -> None:
         """Count a frame that was dropped."""
@@ -117,8 +114,7 @@ class LiveState:
         since = now - SECONDS
         with self._lock:
             last = [second for second in self._seconds if int(now) - SECONDS <= second.at < int(now)]
-            delays = np.array([value for at, value in self._delays if at >= since])
-            crystals = [(cell, resolution) for at, cell, resolution in self._crystals if at >= since]
+            latest = [answers for at, answers in self._latest if at >= since]
             # A second without frames before the first one does not count.
             span = int(now) - last[0].at if last else 1
             shown = {
@@ -132,11 +128,20 @@ class LiveState:
                 "minute": _counts(_sum(last)) | {"frames_per_second": round(sum(s.frames for s in last) / span, 1)},
                 "history": [[s.at - int(now), s.frames, s.indexed] for s in last],
             }
-        shown["delay"] = None if not len(delays) else _percentiles(delays)
-        shown["cell"] = None if not crystals else np.median([cell for cell, _ in crystals], axis=0).round(2).tolist()
-        limits = [resolution for _, resolution in crystals if math.isfinite(resolution)]
-        shown["resolution"] = round(float(np.median(limits)), 2) if limits else None
-        return shown
+        return shown | _of_latest(latest)
+
+
+def _of_latest(latest: list[BatchAnswers]) -> dict[str, Any]:
+    """The delays, and the medians of the cell parameters and resolutions, of some batches."""
+    cells = np.concatenate([np.zeros((0, 3, 3)), *(answers.cells for answers in latest)])
+    limits = np.concatenate([np.zeros(0), *(answers.resolution for answers in latest)])
+    limits = limits[np.isfinite(limits)]
+    delays = np.concatenate([answers.milliseconds for answers in latest]) if latest else np.zeros(0)
+    return {
+        "delay": _percentiles(delays) if len(delays) else None,
+        "cell": np.median(cell_parameters(cells), axis=0).round(2).tolist() if len(cells) else None,
+        "resolution": round(float(np.median(limits)), 2) if len(limits) else None,
+    }
 
 
 def _sum(seconds: Sequence[Second]) -> Second:

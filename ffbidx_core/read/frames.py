@@ -158,15 +158,16 @@ def frame_block(
     sifted = sift(spots, offsets, intensity, limits)
     problems = list(itertools.chain.from_iterable(part.problems for part in parts))
     problems += _bad_spots(parts, spots, offsets, sifted.usable)
+    status = np.full(len(counts), FrameStatus.NOT_INDEXED, np.uint8)
+    status[~sifted.usable] = FrameStatus.BAD_SPOTS
+    status[~readable] = FrameStatus.UNREADABLE
     return FrameBlock(
         sources=Names.joined([Names.repeated(part.source, len(part.indices)) for part in parts]),
         indices=np.concatenate([part.indices for part in parts]),
         ids=Names.joined([part.ids for part in parts]),
         spots=sifted.spots,
         offsets=offsets_of(sifted.kept),
-        status=np.select(
-            [~readable, ~sifted.usable], [FrameStatus.UNREADABLE, FrameStatus.BAD_SPOTS], FrameStatus.NOT_INDEXED
-        ).astype(np.uint8),
+        status=status,
         n_spots=np.where(sifted.usable, sifted.kept, counts).astype(np.int32),
         cells=next((part.cells for part in parts if part.readable), None),
         n_left_out=sifted.n_left_out,

@@ -130,13 +130,22 @@ class Account:
 
     def found(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
         """Count what was found on a batch."""
+        found = self.outcome_of(batch, cells, result)
+        self.count(found)
+        return found
+
+    def outcome_of(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
+        """A batch with the status of its frames and the notes since the previous batch, which is not counted yet."""
         problems, self._to_keep = self._to_keep, []
-        found = BatchFound.of(batch, cells, result, self.p, problems, self.job.begun_inputs)
-        rows = np.zeros(0, np.int32) if cells is None else cells.rows
+        return BatchFound.of(batch, cells, result, self.p, problems, self.job.begun_inputs)
+
+    def count(self, found: BatchFound) -> None:
+        """Count the frames of a batch."""
+        batch = found.batch
+        rows = np.zeros(0, np.int32) if found.cells is None else found.cells.rows
         self.tally.add(found.status, batch.n_spots, found.result, rows)
         self.tally.n_left_out += batch.n_left_out
         self.tally.n_off_panels += batch.n_off_panels
-        return found
 
     def saved_elsewhere(self, results: Results, mark: Mark, n_off_panels: int) -> None:
         """Count what a worker found and saved; notes that come up go to its mark."""
@@ -157,8 +166,7 @@ class Account:
 
     def progress(self, to_compute: float, to_write: float = 0.0, to_learn: int | None = None) -> Progress:
         """The progress of the run, with the problems that came up since the last call."""
-        problems, self._to_show = tuple(self._to_show), []
-        t = self.tally
+        problems, t = tuple(self.new_problems()), self.tally
         return Progress(
             t.n_frames,
             t.n_indexed,
@@ -171,6 +179,11 @@ class Account:
             to_write,
             to_learn,
         )
+
+    def new_problems(self) -> list[str]:
+        """The problems that came up since the last call, to be shown."""
+        problems, self._to_show = self._to_show, []
+        return problems
 
     def finish(self, collector: Collector, device: str, complete: bool, contest: Contest) -> Outcome:
         """Make the collector save the remaining results and write the output.
