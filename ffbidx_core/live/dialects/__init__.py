@@ -61,6 +61,8 @@ def dialect_of(data: bytes, chosen: str = AUTO) -> Dialect:
     """
     if chosen != AUTO:
         return DIALECTS[chosen]
+    if data.startswith(own.FRAME, 1):
+        return DIALECTS["cbor"]
     if is_json(data):
         return DIALECTS["json"]
     first = data[0] if data else 0

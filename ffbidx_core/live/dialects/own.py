@@ -15,6 +15,8 @@ from ..messages import name as name_of
 MAPS = range(0xA0, 0xC0)
 """First bytes of CBOR maps."""
 SELF_DESCRIBED = b"\xd9\xd9\xf7"
+FRAME = b"dtypeeframe"
+"""Bytes behind the first one of a map that begins with the type `frame`, which a message of a series does not have."""
 DEEPEST = 16
 """Largest number of levels of maps and lists in a message."""
 TYPED_ARRAYS = {

@@ -135,13 +135,14 @@ class Sockets:
         is_router = socket is self._router
         for number in range(AT_ONCE):
             try:
-                data = socket.recv(zmq.NOBLOCK)
-                client = data if is_router else None
-                while socket.getsockopt(zmq.RCVMORE):
-                    data = socket.recv(zmq.NOBLOCK)
+                # Parts that are not copied know whether another one follows, without a call for this.
+                part = socket.recv(zmq.NOBLOCK, copy=False)
+                client = part.bytes if is_router else None
+                while part.more:
+                    part = socket.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return number > 0
-            self._take(data, client)
+            self._take(part.bytes, client)
         return True
 
     def _take(self, data: bytes, client: bytes | None) -> None:
