@@ -25,6 +25,11 @@ SETTLED = 2e-4
 """Largest strain of a cell in a round after which learning ends."""
 
 
+def are_few(offsets: NDArray[np.int64], p: Parameters) -> bool:
+    """Whether frames with these offsets (F + 1,) into their spots are too few for a cell to be learned from them."""
+    return bool(np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals)
+
+
 def learn_cells(
     devices: Devices, spots: NDArray[Any], offsets: NDArray[np.int64], cells: PrimitiveCells, p: Parameters
 ) -> tuple[PrimitiveCells, NDArray[np.int64]]:
@@ -39,7 +44,7 @@ def learn_cells(
     """
     learned = as_primitive(np.array(cells, dtype=np.float64))
     taught_by = np.zeros(len(learned), dtype=np.int64)
-    if np.count_nonzero(np.diff(offsets) >= p.learn_min_spots) < p.learn_min_crystals:
+    if are_few(offsets, p):
         return learned, taught_by
     loose = p.replace(retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.learn_max_false_rate)
     frames = _Frames(devices, spots, offsets, as_primitive(np.array(cells, dtype=np.float64)), loose)

@@ -49,6 +49,8 @@ class Lesson:
         Number of unseen spots that the crystals predict; None if that was not judged.
     crystals : Crystals or None
         The crystals from whose residuals the misfit was found; None if there are none.
+    assumed : Spread or None
+        Scatter for the search where none was found; None for the typical one.
     """
 
     cells: PrimitiveCells
@@ -58,11 +60,12 @@ class Lesson:
     predicts_by_spread: bool = True
     unseen: Unseen | None = None
     crystals: Crystals | None = None
+    assumed: Spread | None = None
 
     @property
     def spread(self) -> Spread | None:
-        """The scatter of residuals and strains for the search; None if it was not found, or makes predictions worse."""
-        return self.misfit.spread_with_shift if self.misfit is not None and self.predicts_by_spread else None
+        """The scatter of residuals and strains for the search: the assumed one if none was found that predicts well."""
+        return self.misfit.spread_with_shift if self.misfit is not None and self.predicts_by_spread else self.assumed
 
 
 def learn(

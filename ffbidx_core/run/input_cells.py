@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..learn import Lesson, learn
+from ..learn import Lesson, are_few, learn, learn_from_few
 from ..learn.mended_scale import mending_option, note_of_scale
 from ..learn.scales import Cause, find_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
@@ -112,7 +112,8 @@ class InputCells:
         learned = []
         for given, frames in self._by_cells(blocks):
             change = self._change(given)
-            lesson = learn(devices, frames.spots, frames.offsets, change.primitive(given), self._p)
+            teach = learn_from_few if are_few(frames.offsets, self._p) else learn
+            lesson = teach(devices, frames.spots, frames.offsets, change.primitive(given), self._p)
             cells = change.conventional(lesson.cells)
             learned.append((Learned(given, cells, lesson.n_crystals, lesson.spread), lesson))
         return learned
