@@ -23,6 +23,7 @@ from ffbidx_core.backends import Backend
 from ffbidx_core.learn.unseen import RADII
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.cell import Array, cell_from_parameters, symmetry_operators
+from ffbidx_core.model.detector.dxtbx import rotation_of_beam
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
 from ffbidx_core.model.orientation import misorientation
 from ffbidx_core.model.plan import SearchPlan
@@ -131,6 +132,8 @@ def real_sets() -> Iterator[tuple[str, Sequence[Array], Array]]:
         with h5py.File(stills) as file:
             group = next(node for node in _groups(file) if "rlp" in node)
             number, spots = group["id"][()], group["rlp"][()]
+        # The file has DIALS' laboratory frame, with the beam along -z, from which the program's reader turns spots too.
+        spots = spots @ rotation_of_beam((0.0, 0.0, -1.0)).T
         cell = cell_from_parameters((78.9, 78.9, 38.1, 90, 90, 90))
         yield "xfel_metrology", [spots[number == k] for k in np.unique(number)], cell
 
