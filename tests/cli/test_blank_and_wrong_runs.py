@@ -72,6 +72,17 @@ def test_a_halo_around_the_beam_does_not_move_it(run, tmp_path):
     assert not any("beam centre is off" in line for line in ran.summary["problems"])
 
 
+def test_spots_of_a_beam_along_minus_z_are_named_with_the_way_to_turn_them(run, tmp_path):
+    frames = simulate(Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(40, 60)), 3, seed=1)
+    spots = np.split(frames.spots, frames.offsets[1:-1])
+    half_turn = np.array([-1, 1, -1], np.float32)
+    for name, factor in (("a.h5", 1), ("b.h5", half_turn)):
+        write_spots(tmp_path / name, [factor * rows for rows in spots])
+        ran = run("index", name, "--cell", "79,79,38,90,90,90", "--num-halfsphere-points", "8192", "--json")
+        assert ran.summary["indexed"] == 3
+        assert any("turn them by 180° about y" in line for line in ran.summary["problems"]) == (name == "b.h5")
+
+
 @pytest.fixture
 def judged(run, tmp_path):
     """Call `ffbidx index` on simulated frames of lysozyme with a cell, as quick as it may be; a run that is judged."""

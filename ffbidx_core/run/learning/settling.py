@@ -18,12 +18,13 @@ from ...model.detector.panels import Geometry
 from ...model.records.frame import FrameBlock
 from ...model.records.run import Learned
 from ...parameters import Parameters
-from ...read.geometry.choose import beam_option
+from ...read.geometry.choose import beam_option, first_geometry
 from ...write.stores import Store
 from ..account import Account
 from ..input_cells import InputCells
 from ..job import Job
 from .distorted import CORRECTED, RIGID, fitted_distortion, in_words, is_rigid, moved_block
+from .reversed_beam import REVERSED, is_reversed
 
 BEAM_OFF = (
     "the first frames show that the beam centre is off by {:+.2f} mrad in x and {:+.2f} mrad in y: `ffbidx diagnose` "
@@ -99,6 +100,8 @@ def settle(
     head, blocks = first_frames(blocks, p.learn_cell, waiting)
     if stop.is_set():
         return Settled(job, [], itertools.chain(head, blocks))
+    if is_reversed(head) and first_geometry(job.paths, job.geometry, job.prober)[0] is None:
+        account.note(REVERSED)
     found, moved, left = learn_with_beam(account.cells, devices, head, p)
     fit = fitted_distortion(account.cells, devices, head, found, moved, p)
     if fit is not None and is_rigid(job):
