@@ -79,6 +79,7 @@ quality: .venv-test/installed
 calibration: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.calibration
 	.venv-test/bin/python -m tests.bench.claims.wrong $(ARGS)
+	.venv-test/bin/python -m tests.bench.claims.few $(ARGS)
 	.venv-test/bin/python -m tests.bench.claims.scales $(ARGS)
 	.venv-test/bin/python -m tests.bench.claims.distorted $(ARGS)
 

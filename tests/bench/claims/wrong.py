@@ -82,13 +82,14 @@ class Count:
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be made: its kind, its name and its frames."""
+    """A run to be made: its kind, its name, its frames and its parameters."""
 
     kind: str
     name: str
     run: Run
     n_frames: int
     seed: int
+    parameters: Parameters = BEST
 
     def __call__(self) -> Count:
         """Index the frames as the command does, and count the results."""
@@ -97,7 +98,8 @@ class Task:
             cell = self.run.scenario.input_cells[0] if self.run.cell is None else cell_from_parameters(self.run.cell)
         except CellError:
             return Count(1, self.n_frames, refused=1)
-        outcome = indexed(frames, cell, Lattice(centring=self.run.scenario.centring if self.run.cell is None else "P"))
+        lattice = Lattice(centring=self.run.scenario.centring if self.run.cell is None else "P")
+        outcome = indexed(frames, cell, lattice, self.parameters)
         results, doubt = outcome.results(), bool(outcome.summary.doubt)
         found = np.flatnonzero(np.diff(results.crystal_offsets))
         wrong = [f for f in found.tolist() if not _is_right(results, frames, f)]
