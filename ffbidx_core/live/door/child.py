@@ -146,12 +146,13 @@ def receive_messages(connection: Connection, settings: DoorSettings, queue: int)
     connection.send(sockets.bound)
     try:
         with steady():
-            _hand_over(connection, sockets, waiting, counts)
+            hand_over(connection, sockets, waiting, counts)
     except (EOFError, OSError):
         sockets.close()
 
 
-def _hand_over(connection: Connection, sockets: Sockets, waiting: Queue, counts: Counter) -> None:
+def hand_over(connection: Connection, sockets: Sockets, waiting: Queue, counts: Counter) -> None:
+    """Receive messages, and answer the wishes that come through the connection, until it is closed."""
     sockets.watch(connection.fileno())
     wish, until, answers = None, 0.0, list[Encoded]()
     while True:
