@@ -125,7 +125,7 @@ def _index_frames(
     n_given = np.diff(host.offsets)
     host, batch = host.loaded(backend, plan.origin_radius)
     counts = np.diff(host.offsets)
-    given = backend.constant(plan.cells) if given_cells is None else xp.asarray(given_cells)
+    given = backend.constant(plan.cells if given_cells is None else given_cells)
     searched = np.flatnonzero(counts >= p.fewest_spots)
     spots = batch if len(searched) == len(counts) else batch.take(xp.asarray(searched))
     if p.accept == "chance":

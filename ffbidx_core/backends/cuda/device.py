@@ -126,7 +126,8 @@ class CudaDevice:
         """See `Backend.on_host`."""
         stream, arrays = cp.cuda.get_current_stream(), tuple(cp.ascontiguousarray(array) for array in arrays)
         ends = np.cumsum([-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays]).tolist()
-        memory = cp.cuda.alloc_pinned_memory(max(1, ends[-1]))
+        # The pool keeps memory of each size apart, and asks the driver for that of a new size.
+        memory = cp.cuda.alloc_pinned_memory(1 << max(ends[-1] - 1, 0).bit_length())
         for begin, array in zip([0, *ends], arrays, strict=False):
             array.data.copy_to_host_async(memory.ptr + begin, array.nbytes, stream)
         stream.synchronize()
