@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import InputError
+from ..model.basis import ConventionalCells
 from ..model.cell import Array
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.pixels import FlatDetector
@@ -21,6 +22,8 @@ from .messages import Start
 
 SOURCE = "live"
 """Name of the input in messages if the frames are not kept in a file."""
+MADE_UP_SPOTS = 100
+"""Number of spots of a made-up frame."""
 NO_GEOMETRY = "the frame has pixels: give the geometry with -g FILE, or in a start message"
 MISSING = "the frame has pixels, and neither it nor the geometry has wavelength and distance"
 IN_FILE = "the frame has pixels, and the geometry has wavelength or distance in a file"
@@ -115,3 +118,39 @@ class Placing:
             )
         raw.places = np.zeros((frames.n_frames, 4), np.int64)
         return raw
+
+
+def made_up_frames(cells: ConventionalCells | None, n_frames: int) -> FrameColumns:
+    """Frames on which crystals are found, for computations whose results nobody needs.
+
+    Parameters
+    ----------
+    cells : (M, 3, 3) or None
+        Cells whose lattices the frames have in turn, rows a, b, c, angstrom; None for a cubic one.
+
+    Returns
+    -------
+    FrameColumns
+        `n_frames` frames of 100 spots, which are points of a lattice in a random orientation.
+    """
+    rng, k = np.random.default_rng(0), np.arange(n_frames)
+    known = np.eye(3)[None] * 80 if cells is None else np.asarray(cells, np.float64)
+    own = known[k % len(known)]
+    turns = np.linalg.qr(rng.normal(size=(n_frames, 3, 3)))[0]
+    indices = np.rint(rng.uniform(-0.15, 0.15, (n_frames, MADE_UP_SPOTS, 3)) @ own.transpose(0, 2, 1))
+    spots = indices @ np.linalg.inv(own).transpose(0, 2, 1) @ turns
+    nothing = np.full(n_frames, np.nan)
+    return FrameColumns(
+        "",
+        k,
+        [""] * n_frames,
+        spots.reshape(-1, 3).astype(np.float32),
+        MADE_UP_SPOTS * np.arange(n_frames + 1),
+        None,
+        True,
+        nothing,
+        nothing,
+        nothing,
+        np.zeros(n_frames),
+        None,
+    )

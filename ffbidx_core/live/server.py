@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -11,24 +12,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO
 
-import numpy as np
-
 from ..devices import Devices, open_devices
 from ..errors import FfbidxError
 from ..run.summary import Summary
 from ..write.atomic import make_directory
 from .answers import error_answer
-from .columns import FrameColumns, columns_of
+from .columns import FrameColumns
 from .dialects import check_dialect
 from .door.lines import Lines
 from .door.process import DoorProcess
 from .door.settings import DoorSettings
 from .door.steady import steady
 from .door.thread import DoorThread
-from .door.waiting import PUSHED, Origin, Received, Waiting
-from .frames import Placing
-from .messages import Control, End, Frame, MessageError, Start
-from .one_run import OneRun, job_of
+from .door.waiting import Origin, Received, Waiting
+from .frames import Placing, made_up_frames
+from .messages import Control, End, MessageError, Start
+from .one_run import LiveJob, OneRun, job_of
 from .request import BATCH_SIZE, FEW, ServeRequest
 from .state import LiveState
 
@@ -40,6 +39,8 @@ MOST_ENDED = 1000
 """Number of ended runs whose names are remembered."""
 _WARM_UP = (1, 32)
 """Sizes of the batches that are computed before the first frame comes, so that it waits for no compiler."""
+_WARM_UP_OF = {"cuda": (1024,)}
+"""Further sizes, keyed by backend, so that batches that grow with the load wait for no memory of the GPU."""
 
 
 class Server:
@@ -131,12 +132,12 @@ class Server:
                 self._devices.close()
 
     def _warm_up(self) -> None:
-        """Compute frames of random spots with the cells of the job."""
-        plain = self._new_run("", output="")
-        rng = np.random.default_rng(0)
-        for n in _WARM_UP:
-            frames = [Frame("", k, "", spots=rng.uniform(-0.3, 0.3, (100, 3)).astype(np.float32)) for k in range(n)]
-            plain.index(columns_of([Received(frame, PUSHED, 0.0) for frame in frames]), self._placing, 0)
+        """Compute made-up frames with the cells of the job, which nothing is learned from."""
+        job = dataclasses.replace(self._job, parameters=self._job.parameters.replace(learn_cell=0))
+        plain = self._new_run(job, "", output="")
+        assert self._devices is not None
+        for n in (*_WARM_UP, *_WARM_UP_OF.get(self._devices.name, ())):
+            plain.index([made_up_frames(job.cells, n)], self._placing, 0)
             plain.account_for_answered()
         plain.finish(complete=False)
 
@@ -151,12 +152,12 @@ class Server:
         output = self._request.output_of(name)
         if self._request.has_output_for_each_run:
             make_directory(os.path.dirname(output) or ".")
-        return self._new_run(name, output)
+        return self._new_run(self._job, name, output)
 
-    def _new_run(self, name: str, output: str) -> OneRun:
+    def _new_run(self, job: LiveJob, name: str, output: str) -> OneRun:
         assert self._devices is not None
         return OneRun(
-            self._job,
+            job,
             self._devices,
             name,
             output=output,

@@ -6,14 +6,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import ffbidx_core
 from ffbidx_core.live.columns import FrameColumns, columns_of
 from ffbidx_core.live.door.child import Wish, hand_over
 from ffbidx_core.live.door.waiting import PUSHED, Origin, Queue, Received
-from ffbidx_core.live.frames import IN_FILE, MISSING, NO_GEOMETRY, Placing
+from ffbidx_core.live.frames import IN_FILE, MISSING, NO_GEOMETRY, Placing, made_up_frames
 from ffbidx_core.live.messages import FlatPanel, Frame, Start
+from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.detector.panels import Geometry
 from ffbidx_core.read.geometry.crystfel import parse_crystfel
 from ffbidx_core.read.sift import ResolutionLimits
+from tests.helpers.calls import MONO
+from tests.helpers.live.server import QUICK
 
 PANEL = FlatPanel((500.0, 510.0), 150.0, 75.0, (1000, 1000))
 
@@ -141,3 +145,10 @@ def test_a_batch_that_is_due_goes_before_further_messages_are_received():
     assert [each.n_frames for each in handed.taken] == [5]
     assert (handed.n_waiting, handed.dropped, handed.errors) == (0, 2, 1)
     assert not ours.poll()
+
+
+def test_crystals_are_found_on_made_up_frames():
+    made = made_up_frames(cell_from_parameters([float(v) for v in MONO.split(",")[:6]])[None], 3)
+    parts = [made.rows[i:j] for i, j in zip(made.offsets, made.offsets[1:], strict=False)]
+    request = ffbidx_core.RunRequest(cells=MONO, spots=parts, parameters=QUICK, threads=1)
+    assert ffbidx_core.index(request).results.status.tolist() == [0, 0, 0]
