@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import shutil
@@ -165,11 +166,17 @@ def sentence(text: str) -> str:
 def _values(field: dataclasses.Field[Any]) -> str:
     """The values of a parameter in the presets, as text; presets with equal values are grouped."""
     names: dict[str, list[str]] = {}
-    for preset in PRESETS:
-        names.setdefault(_value(getattr(Parameters.preset(preset), field.name)), []).append(preset)
+    for preset, parameters in _presets().items():
+        names.setdefault(_value(getattr(parameters, field.name)), []).append(preset)
     if len(names) == 1:
         return f"default: {next(iter(names))}"
     return ", ".join(f"{' and '.join(presets)}: {value}" for value, presets in names.items())
+
+
+@functools.cache
+def _presets() -> dict[str, Parameters]:
+    """The parameters of each preset."""
+    return {name: Parameters.preset(name) for name in PRESETS}
 
 
 def _value(value: Any) -> str:

@@ -138,7 +138,7 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
 @functools.cache
 def _small_changes_of_basis() -> NDArray[np.int64]:
     """All integer matrices (n, 3, 3) with entries -1, 0 and 1 and determinant 1."""
-    matrices = np.array(list(itertools.product((-1, 0, 1), repeat=9)), dtype=np.int64).reshape(-1, 3, 3)
+    matrices = np.ascontiguousarray(np.indices((3,) * 9, dtype=np.int64).reshape(9, -1).T).reshape(-1, 3, 3) - 1
     unimodular: NDArray[np.int64] = matrices[np.rint(np.linalg.det(matrices)) == 1]
     return unimodular
 

@@ -156,7 +156,8 @@ class SearchPlan:
         """
         cells = as_primitive(np.stack([check_cell(cell) for cell in cells]))
         groups, kept = _length_groups(np.linalg.norm(cells, axis=2), p)
-        seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], p)]
+        operators = tuple(symmetry_operators(cell, p.symmetry_tolerance or SYMMETRY_TOLERANCE) for cell in cells)
+        seeds = [seed for m in range(len(cells)) for seed in _seeds(cells[m], m, groups[m], operators[m], p)]
         used = sorted({int(seed[1]) for seed in seeds})
         columns = list(zip(*seeds, strict=True))
         return cls(
@@ -169,7 +170,7 @@ class SearchPlan:
             turn=np.array(columns[3]),
             base=np.stack(columns[4]),
             shortest_reciprocal=np.array([shortest_reciprocal(cell) for cell in cells]),
-            operators=tuple(symmetry_operators(cell, p.symmetry_tolerance or SYMMETRY_TOLERANCE) for cell in cells),
+            operators=operators,
             settings=tuple(
                 other_settings(cell, p.setting_tolerance) if p.setting_tolerance else np.zeros((0, 3, 3), np.int64)
                 for cell in cells
@@ -194,10 +195,11 @@ Seed = tuple[int, int, int, float, Array, int]
 """Input cell, length group, number of angles, turn, base and axis of a seed; see `SearchPlan`."""
 
 
-def _seeds(cell: Array, m: int, groups: NDArray[np.int64], p: Parameters) -> list[Seed]:
+def _seeds(cell: Array, m: int, groups: NDArray[np.int64], operators: NDArray[np.int64], p: Parameters) -> list[Seed]:
     """Seeds of the input cell with number m, without those that a symmetry of its lattice maps onto an earlier seed."""
     identity = np.eye(3, dtype=np.int64)
-    operators = symmetry_operators(cell, p.symmetry_tolerance) if p.symmetry_tolerance else identity[None]
+    if not p.symmetry_tolerance:
+        operators = identity[None]
     axes = range(3) if p.redundant_calculations else [int(np.argmax(np.linalg.norm(cell, axis=1)))]
     seeds: list[Seed] = []
     done: set[bytes] = set()

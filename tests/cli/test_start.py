@@ -3,11 +3,12 @@
 import gc
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ffbidx_cli.main import COLLECT_AFTER, main
-from tests.helpers.calls import MONO
+from tests.helpers.calls import MONO, QUICK
 
 LARGE = ("cupy", "h5py", "llvmlite", "numba", "rich")
 """Packages that take a good part of a second to import."""
@@ -85,3 +86,17 @@ def test_a_call_from_python_leaves_the_collection_of_garbage_alone():
     before = gc.get_threshold(), gc.get_freeze_count()
     main(["--version"])
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
+
+
+def test_kernels_in_the_cache_load_none_of_the_rules_by_which_numba_compiles(index, spots_file):
+    # After this call the kernels are in the cache.
+    assert index(spots_file, "--backend", "cpu", "-o", "first.tsv").status == 0
+    script = """
+import sys
+from ffbidx_cli.main import main
+print(main(sys.argv[1:]), "numba" in sys.modules, "numba.np.linalg" in sys.modules)
+"""
+    options = ["--cell", MONO, *QUICK, "--backend", "cpu", "-o", "second.tsv", "-q"]
+    done = subprocess.run([sys.executable, "-c", script, "index", spots_file, *options], capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "True", "False"], done.stderr
+    assert Path("first.tsv").read_text() == Path("second.tsv").read_text()

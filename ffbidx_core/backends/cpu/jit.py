@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ REASSOCIATING = frozenset({"reassoc", "nsz", "nnan", "ninf", "contract", "arcp",
 """LLVM flags that allow sums in any order, so that loops vectorise, and assume finite numbers, which callers ensure."""
 
 
+@functools.cache
 def cache_folder() -> Path:
     """Folder of the compiled kernels, named by a hash of their sources, of the model's constants, and of the mode."""
     sources = [path for room in (CPU, MODEL) for path in compiled.python_sources(room)]
