@@ -196,6 +196,8 @@ class RunRequest(Method, Machine, Outputs, Experiment, Following, Inputs):
     def _check_cells(self, dry_run: bool) -> None:
         if not self.finds_cell:
             return
+        if sum(map(is_auto, self.cells)) > 1:
+            raise UsageError("--cell auto is given more than once: one search finds one cell, give it once")
         if self.follow:
             raise UsageError(
                 "--cell auto and --follow: the first frames are not there yet; find the cell with `ffbidx cell`"

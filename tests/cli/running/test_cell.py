@@ -66,10 +66,10 @@ def test_a_known_cell_leaves_nothing(run, stills):
 def test_spots_of_no_lattice_give_none(run):
     rng = np.random.default_rng(5)
     write_spots("blank.h5", [rng.normal(0, 0.1, (12, 3)) for _ in range(12)])
-    ran = run("cell", "blank.h5", *QUICK, "-q", "--png", "blank.png")
+    ran = run("cell", "blank.h5", *QUICK, "-q", "--png", "blank.svg")
     assert ran.is_one_line_error(5, "blank.h5", "no cell in 12 frames", "try --frames 100")
-    with open("blank.png", "rb") as picture:
-        assert picture.read(4) == b"\x89PNG"
+    with open("blank.svg", "rb") as picture:
+        assert picture.read(5) == b"<?xml"
 
 
 def test_frames_of_too_few_spots_say_so(run):
@@ -83,6 +83,7 @@ def test_nonsense_is_refused(run, stills):
     assert run("cell", stills, *QUICK, "--known", "1,2,3").is_one_line_error(2, "--known 1,2,3")
     assert run("cell", stills, *QUICK, "--symmetry", "oQ").is_one_line_error(2, "--symmetry oQ", "tP")
     assert run("cell", stills, *QUICK, "-o", "x", "--png", "./x").is_one_line_error(2, "-o and --png")
+    assert run("cell", stills, *QUICK, "--png", "x.pdf").is_one_line_error(2, "--png x.pdf", ".png or .svg")
     Path("known.cell").write_text(CELL.replace(",", " "))
     known = ("--known", "known.cell", "-o", "known.cell", "--overwrite")
     assert run("cell", stills, *QUICK, *known).is_one_line_error(2, "the output is the input known.cell")
@@ -139,6 +140,7 @@ def test_a_run_without_a_cell_to_find_says_so(run):
     auto = ("--cell", "auto", "--backend", "cpu")
     assert run("index", "blank.h5", *auto, "-q").is_one_line_error(5, "--cell auto", "no cell in 12 frames")
     assert run("index", "blank.h5", *auto, "--dry-run").is_one_line_error(2, "--cell auto", "--dry-run")
+    assert run("index", "blank.h5", *auto, "--cell", "auto").is_one_line_error(2, "--cell auto", "more than once")
     assert run("index", "blank.h5", *auto, "--follow").is_one_line_error(2, "--cell auto", "--follow")
     ran = run("index", "blank.h5", *auto, "--print-config")
     assert ran.status == 0
