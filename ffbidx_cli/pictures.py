@@ -1,4 +1,4 @@
-"""Names of picture files, and a short report for the terminal."""
+"""Names and kinds of picture files, and a short report for the terminal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,32 @@ from ffbidx_cli.tables import numbers
 
 if TYPE_CHECKING:
     from ffbidx_core.report.report import Report
+
+KINDS = {".png": "png", ".svg": "svg"}
+"""The kind of a picture file for each suffix of its name."""
+
+
+def kind_of_picture(path: str, option: str) -> str:
+    """The kind of a picture file, `png` or `svg`, by the suffix of its name.
+
+    Parameters
+    ----------
+    path
+        The name of the file.
+    option
+        The option with which it is given.
+
+    Raises
+    ------
+    UsageError
+        If it is the name of no such file.
+    """
+    from ffbidx_core.errors import UsageError
+
+    kind = KINDS.get(os.path.splitext(path)[1].lower())
+    if kind is None:
+        raise UsageError(f"{option} {path}: a picture ends in {' or '.join(KINDS)}")
+    return kind
 
 
 def stem_of(results: str) -> str:

@@ -41,7 +41,9 @@ from ffbidx_core.run.sections import Experiment
 )
 @click.option("--symmetry", metavar="TYPE", help="Use this Bravais type, such as tP, from the table of the first cell.")
 @click.option(
-    "--png", metavar="FILE", help="Draw the candidates, and the spots of the best frames on the cell's planes."
+    "--png",
+    metavar="FILE",
+    help="Draw the candidates, and the spots of the best frames on the cell's planes, as .png or .svg.",
 )
 @shared.overwrite_option
 @shared.where_options
@@ -86,8 +88,10 @@ def command(
     if output is not None and png is not None and os.path.realpath(output) == os.path.realpath(png):
         raise UsageError(f"-o and --png are both {png}: give another name to one of them")
     if png is not None:
+        from ffbidx_cli.pictures import kind_of_picture
         from ffbidx_core.report import require_matplotlib
 
+        kind = kind_of_picture(png, "--png")
         require_matplotlib()
     given = [read_input_cell(text, "--known") for text in known]
 
@@ -117,7 +121,7 @@ def command(
         from ffbidx_core.report.cell_picture import draw_search
         from ffbidx_core.report.style import image_bytes
 
-        write_file(png, image_bytes(draw_search(search, found_on), "png"), overwrite)
+        write_file(png, image_bytes(draw_search(search, found_on), kind), overwrite)
     if not search.cells:
         raise NoCell(f"{os.path.basename(paths[0])}: {none_in_words(search)}")
     if not as_json:

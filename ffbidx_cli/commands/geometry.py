@@ -44,7 +44,11 @@ if TYPE_CHECKING:
     help="Index frames again with moved panels, until nothing improves; without it there is one round.",
 )
 @click.option("--millepede", metavar="FILE", help="Also write residuals and derivatives for Millepede's pede (.bin).")
-@click.option("--png", metavar="FILE", help="Draw the motions of the panels, and the residuals before and after.")
+@click.option(
+    "--png",
+    metavar="FILE",
+    help="Draw the motions of the panels, and the residuals before and after, as .png or .svg.",
+)
 @shared.json_option
 @shared.overwrite_option
 @shared.where_options
@@ -82,8 +86,10 @@ def command(
     for path in outputs:
         check_output(path, overwrite, [results, *([geometry] if geometry else [])])
     if png is not None:
+        from ffbidx_cli.pictures import kind_of_picture
         from ffbidx_core.report import require_matplotlib
 
+        kind_of_picture(png, "--png")
         require_matplotlib()
 
     from ffbidx_cli.console import data_console, working
@@ -142,7 +148,8 @@ def _write_outputs(
 
         write_file(millepede, b"".join(mille(measurements(refined))), overwrite)
     if png is not None:
+        from ffbidx_cli.pictures import kind_of_picture
         from ffbidx_core.report.panel_picture import panel_picture
         from ffbidx_core.report.style import image_bytes
 
-        write_file(png, image_bytes(panel_picture(refined).figure, "png"), overwrite)
+        write_file(png, image_bytes(panel_picture(refined).figure, kind_of_picture(png, "--png")), overwrite)

@@ -9,8 +9,6 @@ import click
 
 from ffbidx_cli.options import COUNT, RESULTS, debug_option, overwrite_option
 
-KINDS = {".png": "png", ".svg": "svg"}
-
 
 @click.command("show")
 @click.argument("results", metavar="RESULTS", type=RESULTS)
@@ -76,17 +74,15 @@ def _has_desktop() -> bool:
 
 
 def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> None:
-    from ffbidx_cli.pictures import stem_of
-    from ffbidx_core.errors import UsageError
+    from ffbidx_cli.pictures import kind_of_picture, stem_of
     from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
     from ffbidx_core.report.style import image_bytes
     from ffbidx_core.write import check_output, write_file
 
-    if output is not None and os.path.splitext(output)[1].lower() not in KINDS:
-        raise UsageError(f"-o {output}: a picture ends in {' or '.join(KINDS)}")
+    kind = "png" if output is None else kind_of_picture(output, "-o")
     number, found = find_frame(results, frame)
     output = f"{stem_of(results)}.frame{number}.png" if output is None else output
     check_output(output, overwrite, [results, found.source[0]])
     figure = draw_frame(read_spots(results, found), found, number)
-    write_file(output, image_bytes(figure, KINDS[os.path.splitext(output)[1].lower()]), overwrite)
+    write_file(output, image_bytes(figure, kind), overwrite)
     click.echo(f"frame {number}: {output}", err=True)

@@ -94,6 +94,7 @@ def test_bad_requests_are_one_line(wrong, tmp_path, capsys):
         ([str(results), "-o", str(results), "--overwrite"], 2, "is the input"),
         ([str(results), "-o", str(tmp_path / "x.expt")], 2, "name the output .geom"),
         ([str(results), "-o", str(tmp_path / "y.geom"), "--png", str(tmp_path / "y.geom")], 2, "name one file twice"),
+        ([str(results), "--png", str(tmp_path / "y.pdf")], 2, ".png or .svg"),
         ([str(spots)], 2, "not a results file"),
         ([str(results), "--level", "asic"], 2, "it has detector, group, panel, quadrants"),
         ([str(tmp_path / "none.h5")], 2, "none.h5"),
