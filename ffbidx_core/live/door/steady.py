@@ -1,14 +1,20 @@
-"""Short waiting times for the threads of a live server."""
+"""Short waiting times for the threads and processes of a live server."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import sys
 from collections.abc import Iterator
 
 SWITCH_SECONDS = 2e-4
 """Longest time in seconds that a thread waits for the interpreter's lock while another thread computes."""
+KEPT_BYTES = 2**26
+"""Largest amount of freed memory that a process keeps for its next arrays."""
+LARGEST_KEPT = 2**25
+"""Largest array whose memory is kept, bytes; the C library allows no more."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 @contextlib.contextmanager
@@ -16,8 +22,9 @@ def steady() -> Iterator[None]:
     """A context in which a thread waits neither 5 ms for the interpreter's lock nor long for the garbage collector.
 
     Everything that exists at its beginning, such as compilers and their modules, is left out of garbage collection,
-    which would otherwise stop all threads for a tenth of a second at a time.
+    which would otherwise stop all threads for a tenth of a second at a time. Freed memory is kept from then on.
     """
+    keep_freed_memory()
     before = sys.getswitchinterval()
     gc.collect()
     gc.freeze()
@@ -27,3 +34,15 @@ def steady() -> Iterator[None]:
     finally:
         sys.setswitchinterval(before)
         gc.unfreeze()
+
+
+def keep_freed_memory() -> None:
+    """Make the C library keep the memory of freed arrays, if it is the GNU one.
+
+    It would return the memory of arrays of more than 128 KiB, as blocks of frames are, to the operating system, which
+    clears each page of it before it gives it out again.
+    """
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
+    if adjust is not None:
+        adjust(_MMAP_THRESHOLD, LARGEST_KEPT)
+        adjust(_TRIM_THRESHOLD, KEPT_BYTES)
