@@ -58,7 +58,7 @@ def find_by_chance(
     """
     xp = backend.xp
     passes = _Passes(backend, spots, plan, p, given)
-    frames, rest, counts = np.arange(spots.n_frames), spots, np.diff(to_host(spots.offsets))
+    frames, rest = np.arange(spots.n_frames), spots
     for k in range(p.searches):
         n_points = p.num_halfsphere_points if k == 0 else min(p.research_points, p.num_halfsphere_points)
         pool, vectors = search(backend, rest, plan, p, n_points)
@@ -67,6 +67,8 @@ def find_by_chance(
         if k == 0:
             # A frame without a crystal is not searched again.
             reason = with_vectors(why, spots, vectors, p, n_points)
+            # Not before, because this waits for all that a GPU has been given to do.
+            counts = np.diff(to_host(spots.offsets))
         left = np.diff(to_host(rest.offsets))
         fewest = np.maximum(p.research_min_spots, p.research_fraction * counts[frames])
         again = np.flatnonzero((why == FrameReason.NONE.value) & (left >= fewest))

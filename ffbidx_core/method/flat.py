@@ -61,7 +61,8 @@ def search_flat_frames(
     """
     lowest = _lowest_false(first.found, batch.n_frames)
     frames = np.flatnonzero((lowest > CLEAR) & (first.reason != FrameReason.TOO_FEW_SPOTS.value))
-    frames = frames[to_host(batch.is_flat)[frames]]
+    if len(frames):
+        frames = frames[to_host(batch.is_flat)[frames]]
     if len(frames) == 0:
         return first
     denser = p.replace(

@@ -71,6 +71,9 @@ LADDER = (
 )
 """The rungs in the order of the tries; `python -m tests.bench.retry` measures the gain of each."""
 
+FEW_SPOTS = 20_000
+"""Number of spots up to which a batch is searched in host memory for spots near the origin, in 0.1 ms."""
+
 
 @dataclass(frozen=True)
 class HostSpots:
@@ -95,6 +98,9 @@ class HostSpots:
         batch = backend.load(self.spots, self.offsets)
         if len(self.spots) == 0:
             return self, batch
+        if len(self.spots) <= FEW_SPOTS:
+            kept = self._beyond(radius)
+            return kept, batch if kept is self else backend.load(kept.spots, kept.offsets)
         # Most batches have no spot to leave out, which the nearest spot of each frame shows; it is the frame's first.
         first = backend.xp.minimum(batch.offsets[:-1], len(self.spots) - 1)
         nearest = (to_host(batch.xyz[:, first]).astype(np.float64) ** 2).sum(axis=0)
@@ -105,7 +111,8 @@ class HostSpots:
 
     def _beyond(self, radius: float) -> HostSpots:
         """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input."""
-        squared = (self.spots.astype(np.float64) ** 2).sum(axis=1)
+        x, y, z = self.spots.T.astype(np.float64)
+        squared = x * x + y * y + z * z
         far = squared >= radius * radius
         return self if far.all() else HostSpots(self.spots[far], offsets_of(far)[self.offsets], self.by_intensity)
 

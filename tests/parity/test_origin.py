@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
+from ffbidx_core.method import retry
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.cell import cell_from_parameters, shortest_reciprocal
 from ffbidx_core.model.plan import SearchPlan
@@ -58,7 +59,9 @@ def test_results_are_those_without_the_spots_around_the_beam(any_backend, preset
     assert len(plain.crystals) >= 2
 
 
-def test_spots_left_out_are_counted_frame_by_frame(any_backend):
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_spots_left_out_are_counted_frame_by_frame(any_backend, few, monkeypatch):
+    monkeypatch.setattr(retry, "FEW_SPOTS", few)
     pieces = [frame(0)[1], np.zeros((0, 3), np.float32), frame(1)[1]]
     more = with_origin(pieces, CELL)
     result = indexed(any_backend, more, CELL, Parameters.preset("best", **QUICK))
