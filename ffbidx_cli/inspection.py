@@ -43,6 +43,8 @@ def _facts_of_spots(report: SpotsReport) -> Iterator[tuple[str, str]]:
     if report.resolution:
         yield "resolution", "{:.2f} to {:.2f} A".format(*report.resolution)
     yield "geometry", _geometry(report)
+    for number, further in enumerate(report.further_geometries, 2):
+        yield f"geometry {number}", "; ".join(_detector(**further))
     for cell in report.cells:
         yield "own cell", _cell(cell)
 
@@ -51,10 +53,14 @@ def _geometry(report: SpotsReport) -> str:
     if report.panels == 0:
         return "none: spots in reciprocal space"
     shift = {None: "unknown", True: "added", False: "not added"}[report.half_pixel_shift]
-    parts = [f"{counted(report.panels, 'panel')}; half a pixel: {shift}"]
-    if report.wavelength is not None and report.distance is not None:
-        parts.append(f"first frame: {report.wavelength:.5f} A, {report.distance:.3f} mm")
-    return "; ".join(parts)
+    panels, *first_frame = _detector(report.panels, report.wavelength, report.distance)
+    return "; ".join([panels, f"half a pixel: {shift}", *first_frame])
+
+
+def _detector(panels: int, wavelength: float | None, distance: float | None) -> list[str]:
+    """The number of panels of a detector, and wavelength (angstrom) and distance (mm) of its first frame, if known."""
+    known = wavelength is not None and distance is not None
+    return [counted(panels, "panel"), *([f"first frame: {wavelength:.5f} A, {distance:.3f} mm"] if known else [])]
 
 
 def show_geometry(console: Console, report: GeometryReport) -> None:

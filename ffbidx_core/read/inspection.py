@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..model.cell import Array, cell_parameters
-from ..model.detector.beam import offset_along_beam
 from ..model.detector.panels import Geometry, GivenGeometry
 from ..model.detector.peaks import note_of_panels
 from ..model.records.frame import FrameBlock, FrameStatus
 from .blocks import read_blocks
 from .files.inputs import Source
+from .formats.detectors import detectors_of
 from .formats.hdf5.kept import keeps_spots
 from .formats.open import open_spots
 from .geometry.any import parse_given
@@ -57,6 +57,8 @@ class SpotsReport:
     problems : list of str
         One line for each problem or assumption, with its place: every fault of a file or frame that cannot be read,
         not only the first.
+    further_geometries : list of dict
+        `panels`, `wavelength` and `distance`, as above, for each further geometry of the files.
     """
 
     formats: list[str]
@@ -74,6 +76,7 @@ class SpotsReport:
     distance: float | None
     half_pixel_shift: bool | None
     problems: list[str]
+    further_geometries: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields as a dictionary that JSON can hold."""
@@ -140,25 +143,24 @@ def _faults_of_frames(block: FrameBlock, geometry: GivenGeometry | None) -> dict
 def _files(
     sources: Sequence[Source], geometry: GivenGeometry | None
 ) -> tuple[list[str], dict[str, Any], dict[str, list[str]]]:
-    """Formats of the files that can be opened, and detector and beam of the first frame with a detector.
+    """Formats of the files that can be opened, and the geometries of the first frames that have one.
 
     The last item holds every fault of each file that cannot be opened, keyed by the error's message.
     """
     formats: dict[str, None] = {}
     faults: dict[str, list[str]] = {}
-    detector: dict[str, Any] = {"panels": 0, "wavelength": None, "distance": None, "half_pixel_shift": None}
+    detectors: dict[str, dict[str, Any]] = {}
+    shift = None
     for path in dict.fromkeys(source.path for source in sources):
         with _noted(faults), contextlib.closing(open_spots(path, geometry)) as file:
             formats[file.format] = None
-            if file.geometry is not None and not detector["panels"]:
-                detector["panels"] = len(file.geometry.detector.panels)
-                detector["half_pixel_shift"] = file.half_pixel_shift
-                for raw in file.read(np.arange(min(1, file.n_frames))):
-                    if raw.peaks is not None:
-                        detector["wavelength"] = float(raw.peaks.wavelength[0])
-                        offset = offset_along_beam(file.geometry.detector)
-                        detector["distance"] = float(raw.peaks.distance[0]) + offset
-    return list(formats), detector, faults
+            if file.geometry is not None:
+                shift = shift if detectors else file.half_pixel_shift
+                for text, detector in detectors_of(file):
+                    detectors.setdefault(text, detector)
+    none = {"panels": 0, "wavelength": None, "distance": None}
+    first, *further = detectors.values() or (none,)
+    return list(formats), first | {"half_pixel_shift": shift, "further_geometries": further}, faults
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterable
@@ -19,6 +20,8 @@ _SUPERBLOCK, _WRITTEN_BY_SWMR = 3, 4
 _HEAD = 4096
 _PICKLES = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 """First bytes of Python pickles, from protocol 2 on."""
+_OLD_PICKLE = re.compile(rb"\([dlt]p\d+\n|[]}]q\x00|c[A-Za-z_][\w.]*\n\w+\n[pq(]")
+"""Beginning of a pickle of protocol 0, which is text, or 1: an empty container, or the name of a class."""
 _PICKLED_TABLE = b"dials_array_family_flex_ext"
 """Text near the beginning of a pickled DIALS reflection table, in any protocol."""
 _NO_PICKLE = (
@@ -130,7 +133,7 @@ def _read_text(path: str, descriptor: int, largest: int) -> str | None:
         raise InputError(path, f"is not an HDF5 file, and larger than the limit for text ({largest // 2**10} KiB)")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace")
-    if data.startswith(_PICKLES) or _PICKLED_TABLE in data[:_HEAD]:
+    if data.startswith(_PICKLES) or _OLD_PICKLE.match(data) or _PICKLED_TABLE in data[:_HEAD]:
         raise InputError(path, f"is a pickle of Python, as DIALS wrote until 2019, which is not read: {_NO_PICKLE}")
     if b"\0" in data:
         raise InputError(path, "is neither HDF5 nor text")

@@ -134,11 +134,13 @@ class StreamFile:
             raise
 
     def _open(self) -> None:
-        self._begins = [match.start() for match in re.finditer(rb"^" + _CHUNK, self._map, re.MULTILINE)]
-        self.n_frames = len(self._begins)
+        begins = [match.start() for match in re.finditer(rb"^" + _CHUNK, self._map, re.MULTILINE)]
+        self.n_frames, self._begins = len(begins), [*begins, len(self._map)]
         # The head of a stream that follows a truncated one may begin in the middle of a line.
         self._head_begins = [match.start() for match in re.finditer(SIGNATURE.encode(), self._map)]
-        self._head_of = np.maximum(np.searchsorted(self._head_begins, self._begins, side="right") - 1, 0)
+        self._head_of = np.maximum(np.searchsorted(self._head_begins, begins, side="right") - 1, 0)
+        # The first frame after each head that has frames.
+        self.first_frames: list[int] = np.unique(self._head_of, return_index=True)[1].tolist()
         self._heads: dict[int, _Head] = {}
         self._same: dict[str, _Head] = {}
         first = self._head(0)
@@ -151,8 +153,7 @@ class StreamFile:
         """The head with a number in the file."""
         if number not in self._heads:
             begin = self._head_begins[number]
-            at = int(np.searchsorted(self._begins, begin))
-            end = self._begins[at] if at < self.n_frames else len(self._map)
+            end = self._begins[int(np.searchsorted(self._begins, begin))]
             text = self._map[begin : min(end, begin + 2 * LARGEST_GEOMETRY_FILE)].decode("utf-8", "replace")
             known = f"{_section(text, *_GEOMETRY)}{_section(text, *_CELL)}"
             if known not in self._same:
@@ -212,8 +213,7 @@ class StreamFile:
 
     def _chunk(self, number: int) -> _Chunk:
         place = f"frame {number}"
-        begin = self._begins[number]
-        end = self._begins[number + 1] if number + 1 < self.n_frames else len(self._map)
+        begin, end = self._begins[number : number + 2]
         text = self._map[begin:end].decode("utf-8", "replace").replace("\r\n", "\n")
         head, found, rest = text.partition(_PEAKS + "\n")
         table, ended, _ = rest.partition(_PEAKS_END)

@@ -91,9 +91,10 @@ def test_a_compressed_table_is_read(by_number, tmp_path: Path, listed: str):
     np.testing.assert_array_equal(np.concatenate(frames(tmp_path / "strong.refl.gz")), np.concatenate(by_number))
 
 
-@pytest.mark.parametrize("protocol", range(2, 6))
-def test_a_pickle_is_named_with_the_way_out(tmp_path: Path, protocol: int):
-    (tmp_path / "strong.pickle").write_bytes(pickle.dumps({"id": [1, 2]}, protocol))
+@pytest.mark.parametrize("content", [{"id": [1, 2]}, [0.1, 0.2], np.zeros(3)], ids=["dict", "list", "array"])
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_is_named_with_the_way_out(tmp_path: Path, protocol: int, content: object):
+    (tmp_path / "strong.pickle").write_bytes(pickle.dumps(content, protocol))
     with pytest.raises(InputError, match=r"is a pickle .*as_file\('strong.refl'\)"):
         frames(tmp_path / "strong.pickle")
 

@@ -1,16 +1,20 @@
 """CrystFEL streams as people have them: compressed, put together, cut off, without peak lists."""
 
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from ffbidx_cli.inspection import show_spots
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, read_blocks
 from ffbidx_core.read.files.inputs import expand_inputs
 from ffbidx_core.read.geometry.any import parse_geometry
+from ffbidx_core.read.inspection import inspect_spots
 from tests.helpers.beamline import DISTANCE, ENERGY, PANELS, geom_text, write_cxi
 from tests.helpers.beamline import MADE_FOR_READING as MADE
 
@@ -81,6 +85,23 @@ def test_streams_that_were_put_together_have_a_geometry_each(tmp_path: Path):
     given = read(tmp_path / "all.stream", text, parse_geometry("x", far))
     np.testing.assert_array_equal(spots_of(given, 0), spots_of(given, 3))
     np.testing.assert_array_equal(spots_of(given, 2), right[2])
+
+
+def test_each_geometry_of_streams_that_were_put_together_is_shown(tmp_path: Path):
+    far = geom_text(clen=f"{(DISTANCE + 15) / 1e3} m")
+    text = stream(chunk(0), chunk(1)) + stream(chunk(2), geometry=far) + stream(chunk(0))
+    (tmp_path / "all.stream").write_text(text)
+    (tmp_path / "one.stream").write_text(stream(chunk(0)))
+    report = inspect_spots([Source(str(tmp_path / name)) for name in ("one.stream", "all.stream")])
+    (further,) = report.further_geometries
+    assert (report.panels, further["panels"]) == (len(PANELS), len(PANELS))
+    assert further["distance"] == pytest.approx(report.distance + 15)
+    with io.StringIO() as screen:
+        show_spots(Console(file=screen, width=120), report)
+        first, other = (line.strip(" │") for line in screen.getvalue().splitlines() if "geometry" in line)
+    assert first.endswith(f"{report.distance:.3f} mm")
+    assert other.startswith("geometry 2")
+    assert other.endswith(f"{further['distance']:.3f} mm")
 
 
 def test_lines_may_end_as_on_windows_and_files_be_compressed(whole, tmp_path: Path):
