@@ -24,7 +24,8 @@ def next_step(diagnosis: Diagnosis) -> Iterator[str]:
     elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
     elif diagnosis.scale is not None:
-        yield f"Next: {_index_again(diagnosis, diagnosis.scale.options)}"
+        options = diagnosis.scale.options
+        yield f"Next: {_index_again(diagnosis, options) if options else _show(diagnosis)}"
         yield f"{diagnosis.scale.why[0].upper()}{diagnosis.scale.why[1:]}."
     elif diagnosis.not_tried == NOTHING_TRIED and diagnosis.n_sampled:
         yield f"Next: ffbidx diagnose {shlex.quote(diagnosis.path)}"

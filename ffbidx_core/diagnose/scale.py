@@ -20,7 +20,7 @@ class ScaleFinding:
     Attributes
     ----------
     options : list of str
-        The options that mend it, each as it is typed.
+        The options that mend it, each as it is typed; empty if none does.
     why : str
         Sentence with the reason, without a full stop.
     """
@@ -41,5 +41,7 @@ def find_wrong_scale(
     from_pixels = sample.geometry is not None
     distance = FirstDistance.common(sample.distance, sample.geometry.detector) if sample.geometry else None
     option, values = mending_option(scale, found.input_cells, centrings, distance)
-    why = note_of_scale(scale, as_given(found.input_cells[0]), centrings[0], from_pixels=from_pixels)
+    own = from_pixels and distance is None
+    given = as_given(found.input_cells[0])
+    why = note_of_scale(scale, given, centrings[0], from_pixels=from_pixels, own_distances=own)
     return ScaleFinding([f"{option} {value}" for value in values], why)

@@ -27,10 +27,16 @@ OF_CELL = OF_SPOTS | {
 """Causes of the scales in `UNITS` if the spots were computed from pixels, so that their units are right."""
 
 
-def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_pixels: bool = False) -> str:
+OWN_UNITS = "; the frames have distances of their own: write their unit in the geometry, as in `clen = PATH mm`"
+
+
+def note_of_scale(
+    scale: Scale, cell: ConventionalCells, centring: str, *, from_pixels: bool = False, own_distances: bool = False
+) -> str:
     """A note on the wrong scale of the frames and their cell (3, 3), with its possible causes and the cell to give.
 
-    `from_pixels` says whether the spots were computed from pixels, so that their units are right.
+    `from_pixels` says whether the spots were computed from pixels, so that their units are right, and `own_distances`
+    whether the frames then have different distances.
     """
     right = scaled_cell(scale, cell, centring)
     counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
@@ -43,7 +49,7 @@ def note_of_scale(scale: Scale, cell: ConventionalCells, centring: str, *, from_
     long, small = ("long", "small") if factor > 1 else ("short", "large")
     possible = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
     if scale.cause == Cause.DISTANCE:
-        unit = f": {scale.unit_of_distance}" if scale.unit_of_distance else ""
+        unit = f": {scale.unit_of_distance}{OWN_UNITS if own_distances else ''}" if scale.unit_of_distance else ""
         return f"with another distance of the detector {counts}: {possible}{unit}"
     share = abs(factor - 1)
     return f"with a cell {share:.0%} {'larger' if factor > 1 else 'smaller'} {counts}: {possible}; try --cell {right}"
@@ -59,7 +65,8 @@ def mending_option(
 ) -> tuple[str, list[str]]:
     """The option that mends a scale, and its value for each time that it is given.
 
-    It is `--distance` if the distance may be wrong and the frames have one in common, otherwise `--cell`.
+    It is `--distance` if the distance may be wrong and the frames have one in common, otherwise `--cell`. If distances
+    of different frames are in a wrong unit, no option mends them: it is empty and has no values.
 
     Parameters
     ----------
@@ -76,4 +83,6 @@ def mending_option(
     if distance is not None and is_of_distance:
         right = distance.divided(scale.distance, unit_is_wrong=scale.unit_of_distance != "")
         return "--distance", [f"{right:.6g}"]
+    if scale.cause == Cause.DISTANCE and scale.unit_of_distance:
+        return "", []
     return "--cell", [scaled_cell(scale, as_given(c), centring) for c, centring in zip(cells, centrings, strict=True)]

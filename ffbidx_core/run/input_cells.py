@@ -153,9 +153,16 @@ class InputCells:
             return None
         centrings = self._job.centrings(len(given))
         geometry, _ = first_geometry(*inputs)
-        why = note_of_scale(scale, as_given(given[0]), centrings[0], from_pixels=geometry is not None)
-        option, values = mending_option(scale, given, centrings, first_distance(*inputs))
-        is_exact = option == "--distance" or scale.is_unit or scale.cause == Cause.DISTANCE
+        from_pixels, distance = geometry is not None, first_distance(*inputs)
+        why = note_of_scale(
+            scale,
+            as_given(given[0]),
+            centrings[0],
+            from_pixels=from_pixels,
+            own_distances=from_pixels and distance is None,
+        )
+        option, values = mending_option(scale, given, centrings, distance)
+        is_exact = option != "--cell" or scale.is_unit or scale.cause == Cause.DISTANCE
         return Remedy(option, values, why, 1.0 if is_exact else scale.factor)
 
     def _beam_by(

@@ -40,7 +40,7 @@ class Remedy:
     Attributes
     ----------
     option : str
-        Name of the option as it is typed.
+        Name of the option as it is typed; empty if no option mends the run.
     values : list of str
         Right values, one for each time that the option is given.
     why : str

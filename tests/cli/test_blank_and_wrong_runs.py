@@ -223,6 +223,18 @@ def test_a_distance_in_mm_that_is_taken_for_m_is_named_by_the_run_and_its_diagno
     assert "a number in mm was taken for m" in why
 
 
+def test_distances_of_each_frame_in_mm_that_are_taken_for_m_are_named_with_the_line_of_the_geometry(run, tmp_path):
+    write_cxi(tmp_path / "run.cxi", stills(4, seed=3), clen=DISTANCE + np.array([0.0, 0.2, 0.0, 0.2]))
+    index = ("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--num-halfsphere-points", "2048", "-o", "a.h5")
+    (tmp_path / "det.geom").write_text(geom_text(clen="/clen m"))
+    ran = run(*index, "--json")
+    assert (ran.summary["indexed"], ran.summary["remedy"]) == (0, None)
+    assert any("write their unit in the geometry, as in `clen = PATH mm`" in line for line in ran.summary["problems"])
+    assert "--cell" not in run("diagnose", "a.h5").out.splitlines()[0]
+    (tmp_path / "det.geom").write_text(geom_text(clen="/clen mm"))
+    assert run(*index, "--overwrite", "--json").summary["indexed"] == 4
+
+
 def test_a_distance_in_m_that_is_taken_for_mm_ends_with_the_command_line_to_type(run, tmp_path):
     write_cxi(tmp_path / "run.cxi", stills(2, seed=3))
     (tmp_path / "det.geom").write_text(geom_text(clen=f"{DISTANCE / 1e3} mm"))
