@@ -88,6 +88,7 @@ real: .venv-test/installed
 
 speed: .venv-test/installed
 	.venv-test/bin/python -m tests.bench.speed
+	.venv-test/bin/python -m tests.bench.cpu.limit
 
 geometry: .venv-test/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-test/bin/python -m tests.bench.geometry --jobs $$(nproc)
