@@ -167,11 +167,9 @@ class Server:
         )
 
     def _loop(self) -> None:
-        assert self._devices is not None
         assert self.door is not None
-        most = self._request.batch_size or BATCH_SIZE.get(self._devices.name, FEW)
         while not self._over and not self._stop.is_set():
-            taken = self.door.take(most, self._request.delay / 1e3, LOOK)
+            taken = self.door.take(*self._wanted)
             if isinstance(taken, Received):
                 self._other(taken)
             elif taken:
@@ -180,6 +178,13 @@ class Server:
             elif self._run is not None:
                 self._run.save_if_due()
             self._flush()
+
+    @property
+    def _wanted(self) -> tuple[int, float, float]:
+        """The parameters with which messages are taken; see `Waiting.take`."""
+        assert self._devices is not None
+        most = self._request.batch_size or BATCH_SIZE.get(self._devices.name, FEW)
+        return most, self._request.delay / 1e3, LOOK
 
     def _flush(self) -> None:
         if self._lines is not None:
@@ -206,6 +211,7 @@ class Server:
         answers = run.index(frames, self._placing, self.door.dropped)
         self.door.answer_batch(frames, answers)
         self._flush()
+        self.door.ask(*self._wanted)
         run.account_for_answered()
         self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import zmq
 
 import ffbidx_core
 import ffbidx_core.live.server
@@ -74,6 +75,19 @@ def test_the_process_outlives_signals_and_ends_with_its_server(tmp_path):
     for each in door.process_ids:
         with pytest.raises(ProcessLookupError):
             os.kill(each, 0)
+
+
+def test_what_was_asked_for_early_is_taken_once(tmp_path):
+    door = opened(bind=f"ipc://{tmp_path}/in")
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.connect(f"ipc://{tmp_path}/in")
+        push.send(own.encode(message(0)))
+        for _ in range(2):
+            door.ask(1, 0.0, 60.0)
+        (frames,) = door.take(1, 0.0, 60.0)
+        assert frames.names == ["frame 0"]
+        assert door.take(1, 0.0, 0.05) == []
+    door.close()
 
 
 def test_an_address_that_cannot_be_used_is_an_error_with_its_option(tmp_path):

@@ -41,6 +41,7 @@ class DoorProcess:
     def __init__(self, settings: DoorSettings, queue: int, counts: Counts) -> None:
         self._counts = counts
         self.dropped = self.n_waiting = self._errors = 0
+        self._is_asked = False
         self._replies, self._published = list[Encoded](), list[Encoded | BatchAnswers]()
         self._receiver = Child(receive_messages, dataclasses.replace(settings, publish=""), queue)
         self._publisher = Child(publish_answers, settings.publish, settings.keys) if settings.publish else None
@@ -54,10 +55,17 @@ class DoorProcess:
             self.close()
             raise
 
+    def ask(self, most: int, delay: float, timeout: float) -> None:
+        """Ask for what the next `take` returns, which is made ready meanwhile; see there for the parameters."""
+        if not self._is_asked:
+            self._receiver.send(Wish(most, delay, timeout))
+            self._is_asked = True
+
     def take(self, most: int, delay: float, timeout: float) -> Taken:
         """The next frames, or a message of another kind; see `Waiting.take` for the parameters."""
-        self._receiver.send(Wish(most, delay, timeout))
+        self.ask(most, delay, timeout)
         handed: Handed = self._receiver.receive(timeout + START_SECONDS)
+        self._is_asked = False
         if self._publisher is not None:
             self._publisher.check()
         for _ in range(handed.dropped - self.dropped):

@@ -49,6 +49,9 @@ class DoorThread:
         """Number of frames that wait."""
         return len(self.waiting)
 
+    def ask(self, most: int, delay: float, timeout: float) -> None:
+        """Do nothing, because messages are always ready."""
+
     def take(self, most: int, delay: float, timeout: float) -> Taken:
         """The next frames, or a message of another kind; see `Waiting.take` for the parameters."""
         return taken(self.waiting.take(most, delay, timeout))
