@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ffbidx_core.cell_search import Frames
 from ffbidx_core.cell_search.bravais import TYPES, bravais, centring_of
@@ -13,7 +14,7 @@ from ffbidx_core.errors import CellError, ParameterError
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import Array, cell_from_parameters
 from ffbidx_core.model.unknown.selling import reduced_cell
-from ffbidx_core.simulate import Scenario, simulate
+from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 
 SMALL, MEDIUM, LARGE = (6.0, 30.0), (30.0, 110.0), (110.0, 280.0)
 FEW, USUAL, MANY = (8, 14), (15, 30), (40, 100)
@@ -128,21 +129,41 @@ def random_cell(code: str, axes: tuple[float, float], rng: np.random.Generator) 
 
 def frames_of(row: Row, code: str, seed: int) -> tuple[Frames, list[tuple[str, Array]]]:
     """The frames of a case, and the type and the primitive cell of each of its lattices."""
+    stills, parameters, order = _stills(row, code, seed)
+    spots = np.concatenate([part.spots for part in stills])
+    counts = np.concatenate([np.diff(part.offsets) for part in stills])
+    frames = Frames(spots, np.concatenate([[0], np.cumsum(counts)]))
+    truth = [(one, reduced_cell(_primitive(one, cell_from_parameters(given)))) for one, given in parameters]
+    return frames.take(order), [] if row.blank else truth
+
+
+def crystals_of(row: Row, code: str, seed: int) -> Array:
+    """The oriented primitive cell (n, 3, 3) of the crystal on each frame of a case of one lattice a frame."""
+    stills, parameters, order = _stills(row, code, seed)
+    parts = zip(stills, parameters, strict=True)
+    return np.asarray(np.concatenate([_primitive(one, part.cells) for part, (one, _) in parts])[order])
+
+
+def _primitive(code: str, cells: Array) -> Array:
+    """The primitive cells of conventional ones (..., 3, 3) of a Bravais type."""
+    return np.asarray(centring_basis(centring_of(code)) @ cells)
+
+
+def _stills(
+    row: Row, code: str, seed: int
+) -> tuple[list[SimulatedFrames], list[tuple[str, tuple[float, ...]]], NDArray[np.int64]]:
+    """The stills of each lattice of a case, the type and parameters of each, and the order of all frames."""
     rng = np.random.default_rng((seed, sum(map(ord, row.name))))
     codes = [code, str(rng.choice(TYPES))] if row.second else [code]
     counts = [row.frames - round(row.second * row.frames), round(row.second * row.frames)]
-    parts, truth = [], []
+    stills, parameters = [], []
     for one, n in zip(codes, counts, strict=False):
-        parameters = random_cell(one, row.axes, rng)
-        parts.append(_simulated(row, parameters, centring_of(one), n, int(rng.integers(1 << 30))))
-        truth.append((one, reduced_cell(centring_basis(centring_of(one)) @ cell_from_parameters(parameters))))
-    spots = np.concatenate([part.spots for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    frames = Frames(spots, np.concatenate([[0], np.cumsum(counts)]))
-    return frames.take(rng.permutation(frames.n_frames)), [] if row.blank else truth
+        parameters.append((one, random_cell(one, row.axes, rng)))
+        stills.append(_simulated(row, parameters[-1][1], centring_of(one), n, int(rng.integers(1 << 30))))
+    return stills, parameters, rng.permutation(sum(part.n_frames for part in stills))
 
 
-def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, seed: int) -> Frames:
+def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, seed: int) -> SimulatedFrames:
     small, large = row.axes == SMALL, row.axes == LARGE
     given = Scenario(
         cells=(parameters,),
@@ -157,8 +178,7 @@ def _simulated(row: Row, parameters: tuple[float, ...], centring: str, n: int, s
     given = replace(given, **row.settings)
     while True:
         try:
-            frames = simulate(given, n, seed)
-            return Frames(frames.spots, frames.offsets)
+            return simulate(given, n, seed)
         except ParameterError:
             # If the cell shows too few spots, spots become larger, and in the end the resolution higher.
             given = replace(given, spot_radius=given.spot_radius * 1.5, d_min=given.d_min * 0.95)
