@@ -28,7 +28,7 @@ from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan, half_sphere
 from ffbidx_core.model.records.batch import SpotBatch
 from ffbidx_core.parameters import Parameters
-from ffbidx_core.simulate import simulate
+from ffbidx_core.simulate import SimulatedFrames, simulate
 from tests.bench import record
 from tests.bench.scenarios import SPEED
 from tests.bench.timed import HostClock, TimedVerbs
@@ -41,6 +41,8 @@ roundings, 2 differences, 2 for the squared distance, comparison and count."""
 CHAINS, STEPS = 2, 16
 """Chains of products and of sums in the peak loop, for each number, and their steps. More chains are slower."""
 FITS = ("fit_rigid", "refine_cells", "fit_constrained", "fit_whitened")
+SMALL = (8, 1)
+"""Frames of small calls."""
 REPEATS = 400
 """Repeats of the loops that stay in the first-level cache: some milliseconds."""
 
@@ -197,6 +199,12 @@ class Loops:
         return int(count_at_angles(*frames, along, tables, limits, near, p.max_spots, rows, counts))
 
 
+def small_call(run: SimulatedFrames, n: int, plan: SearchPlan, p: Parameters, repeats: int) -> float:
+    """The CPU time of a frame in ms in a call with the first n frames, as of live data."""
+    backend, offsets = get_backend("cpu", threads=1), run.offsets[: n + 1]
+    return seconds(repeats, lambda: index_frames(backend, run.spots[: offsets[-1]], offsets, plan, p)) * 1e3 / n
+
+
 def measure(name: str, frames: int, repeats: int, most: float) -> dict[str, float]:
     """The parts of the time of a frame in ms, and how near the loops are to `most` operations a ns."""
     backend, p, scenario = get_backend("cpu", threads=1), Parameters.preset("best"), SPEED[name]
@@ -237,6 +245,7 @@ def measure(name: str, frames: int, repeats: int, most: float) -> dict[str, floa
         "angle_scores": third - angles,
         "fits": fits,
         "rest": whole * ms - first - second - third - fits,
+        **{f"call_{n}": small_call(run, n, plan, p, 4 * repeats) for n in SMALL},
         "at_peak": whole * ms - (race + rest - least[0]) - (angles - least[1]),
     }
 
@@ -257,6 +266,7 @@ PARTS = {
     "fits": "fits of cells, ms",
     "rest": "judgement of cells and all else, ms",
     "at_peak": "a frame if both counts did the most, ms",
+    **{f"call_{n}": f"a frame in a call of {n} frame{'s' * (n > 1)}, ms" for n in SMALL},
 }
 
 
