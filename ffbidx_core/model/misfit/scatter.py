@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..cell import Array
 from ..strain import MULTIPLICITY
-from .equations import OWN, Indexed, Reduced, Spread, Sums, per_crystal
+from .equations import OWN, Indexed, Reduced, Spread, Sums, products_per_crystal
 
 CONSISTENT = 1.074
 """Ratio of the standard deviation of normally distributed residuals (of three components) to the weighted estimate."""
@@ -28,7 +28,7 @@ def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, bef
     for part, sigma in ((slice(0, 2), before.across), (slice(2, 3), before.along)):
         jacobian = sums.jacobian[:, part, :OWN]
         weighted = jacobian * sums.weights[:, None, None]
-        matrix = per_crystal(np.einsum("nip,niq->npq", weighted, jacobian, optimize=True), indexed) / sigma**2
+        matrix = products_per_crystal(weighted, jacobian, indexed) / sigma**2
         taken = np.einsum("cpq,cqp->c", reduced.inverse, matrix)[indexed.used].sum()
         n = sums.weights.sum() * left[:, part].shape[1]
         squares = (sums.weights[:, None] * left[:, part] ** 2).sum()
