@@ -3,8 +3,8 @@
 `verbs` defines in formulas what every backend computes; `choice` selects a backend by its name.
 """
 
-from .cells import BestCells, CheckedCells, Limits, OrientedCells
+from .cells import BestCells, CheckedCells, Coverage, Limits, OrientedCells
 from .choice import BACKENDS, get_backend
 from .verbs import Backend
 
-__all__ = ["BACKENDS", "Backend", "BestCells", "CheckedCells", "Limits", "OrientedCells", "get_backend"]
+__all__ = ["BACKENDS", "Backend", "BestCells", "CheckedCells", "Coverage", "Limits", "OrientedCells", "get_backend"]

@@ -71,6 +71,21 @@ class Judging(Protocol):
     def drifted(self, cells: XpArray, input_cells: XpArray, limit: tuple[float, float]) -> XpArray:
         """Whether cells (n, 3, 3) have drifted from their input cells, (n,) bool; see `model.orientation.drifted`."""
 
+    def better_cells(
+        self, best: BestCells, refined: XpArray, again: Judgement, limits: Limits
+    ) -> tuple[XpArray, XpArray]:
+        """The cells (F, 3, 3) from which the last fit starts, and the radii (F,) at which their levels are lowest.
+
+        They are the refined cells (F, 3, 3) where their level, in the judgement `again`, is below that of the best
+        cells and they have not drifted from their input cells, and elsewhere the best cells.
+        """
+
+    def flat_frames(self, spots: SpotBatch) -> XpArray:
+        """Whether the Ewald sphere on which the farthest spot of each frame lies is nearly flat, (F,) bool.
+
+        The wavelength of a sphere through the origin and a spot s is 2 |s_z| / |s|^2; see `FLATTEST_WAVELENGTH`.
+        """
+
     def check_cells(
         self,
         best: BestCells,

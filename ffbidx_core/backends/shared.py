@@ -69,6 +69,8 @@ class OnHost(GenericVerbs):
     memory_errors: tuple[type[Exception], ...] = (MemoryError,)
     xp: ModuleType = np
     drifted = staticmethod(drifted)
+    better_cells = staticmethod(judge.better_cells)
+    flat_frames = staticmethod(judge.flat_frames)
     check_cells = staticmethod(judge.check_cells)
     in_canonical_setting = staticmethod(crystals.in_canonical_setting)
 
@@ -82,6 +84,10 @@ class OnHost(GenericVerbs):
     def constant(self, array: NDArray[Any]) -> NDArray[Any]:
         """See `Backend.constant`."""
         return array
+
+    def on_device(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
+        """See `Backend.on_device`."""
+        return arrays
 
     def on_host(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """See `Backend.on_host`."""

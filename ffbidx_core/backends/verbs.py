@@ -57,6 +57,9 @@ class Backend(Judging, Protocol):
     def constant(self, array: NDArray[Any]) -> XpArray:
         """The backend's array with the content of one in host memory, which must stay as it is and is copied once."""
 
+    def on_device(self, *arrays: NDArray[Any]) -> Sequence[XpArray]:
+        """The backend's arrays with the contents of arrays in host memory, copied together; not to be changed."""
+
     def on_host(self, *arrays: XpArray) -> Sequence[NDArray[Any]]:
         """The contents of arrays in host memory; a backend whose arrays are elsewhere waits for them once."""
 

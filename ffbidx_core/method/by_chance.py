@@ -126,7 +126,7 @@ class _Passes:
         # The crystals (F, K, 3, 3) that the earlier passes found on the frames of the present search.
         self.known = backend.xp.zeros((spots.n_frames, 0, 3, 3))
         # Whether the frames of the present search have a flat Ewald sphere, (F,).
-        self.flat = spots.is_flat
+        self.flat = backend.flat_frames(spots)
         self.done: list[CellTable] = [CellTable.empty()]
 
     def take_crystals(
@@ -189,10 +189,7 @@ class _Passes:
             return refined[:, 0], best.radius, xp.full(spots.n_frames, p.max_dist)
         again = self.backend.judge_cells(spots, refined, best.input_cell[:, None], self.plan, p)
         # If spots lie in a plane, the method may stretch a cell along its normal until all are near lattice points.
-        off = self.backend.drifted(refined[:, 0], self.limits.given[best.input_cell], self.limits.drift)
-        better = (again.level < best.level) & ~off
-        start = xp.where(better[:, None, None], refined[:, 0], best.cells)
-        radius = xp.where(better, again.radius, best.radius)
+        start, radius = self.backend.better_cells(best, refined[:, 0], again, self.limits)
         cells, cutoff = last_fit(self.backend, spots, start, best.input_cell, radius, self.plan, p)
         return cells, radius, cutoff
 

@@ -62,7 +62,7 @@ def search_flat_frames(
     lowest = _lowest_false(first.found, batch.n_frames)
     frames = np.flatnonzero((lowest > CLEAR) & (first.reason != FrameReason.TOO_FEW_SPOTS.value))
     if len(frames):
-        frames = frames[to_host(batch.is_flat)[frames]]
+        frames = frames[to_host(backend.flat_frames(batch))[frames]]
     if len(frames) == 0:
         return first
     denser = p.replace(

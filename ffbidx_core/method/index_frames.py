@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import BACKENDS, Backend, get_backend
+from ..backends import BACKENDS, Backend, Coverage, get_backend
 from ..backends.cuda.driver import device_numbers, why_no_cuda
 from ..model.basis import PrimitiveCells
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.frame import BatchResult
 from ..model.records.reason import FrameReason
 from ..parameters import Parameters
@@ -144,13 +143,13 @@ def _index_frames(
     if not keep_all:
         found = found.take(np.flatnonzero(found.is_crystal))
     found = found.take(np.argsort(found.frame, kind="stable"))
-    found = _settled(backend, batch, found, plan, p)
+    found, coverage = _settled(backend, batch, found, plan, p)
     # Crystals of a frame are sorted by chance level if there is one; else they keep the order of the scores.
-    found = found.take(_order(found.frame, found.scores))
+    order = _order(found.frame, found.scores)
+    found, coverage = found.take(order), Coverage(*(each[order] for each in coverage))
     frame, cells = found.frame, found.cells.astype(np.float32)
     crystals = np.flatnonzero(found.is_crystal)
     crystals = crystals[_order(frame[crystals], np.nan_to_num(found.log10_chance[crystals]))]
-    n_indexed, rmsd, resolution = _coverage(backend, batch, frame[crystals], cells[crystals], p)
     return BatchResult(
         n_sampled=np.where(reason == FrameReason.TOO_FEW_SPOTS.value, 0, np.minimum(counts, p.max_spots)).astype("i4"),
         n_at_origin=(n_given - counts).astype(np.int32),
@@ -162,12 +161,12 @@ def _index_frames(
         input_cell=found.input_cell.astype(np.int32),
         crystal_offsets=np.searchsorted(frame[crystals], np.arange(len(counts) + 1)).astype(np.int64),
         crystals=crystals.astype(np.int64),
-        n_indexed=n_indexed,
-        rmsd=rmsd,
+        n_indexed=coverage.n_indexed[crystals],
+        rmsd=coverage.rmsd[crystals],
         log10_chance=found.log10_chance[crystals].astype(np.float32),
         log10_false=found.log10_false[crystals].astype(np.float32),
         n_expected=_expected_by_chance(counts[frame[crystals]], cells[crystals], p),
-        resolution=resolution,
+        resolution=coverage.resolution[crystals],
     )
 
 
@@ -178,21 +177,30 @@ def _order(frame: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.
     return np.lexsort((values, frame))
 
 
-def _settled(backend: Backend, batch: SpotBatch, found: CellTable, plan: SearchPlan, p: Parameters) -> CellTable:
-    """The cells with crystals in their canonical setting and, if accepted by chance, scores in the measure of p.method.
+def _settled(
+    backend: Backend, batch: SpotBatch, found: CellTable, plan: SearchPlan, p: Parameters
+) -> tuple[CellTable, Coverage]:
+    """The cells with crystals in their canonical setting, and what each crystal indexes, in host memory.
 
-    The scores are computed on all spots of the frames, whichever spots the try used, and before the change of setting.
+    If crystals are accepted by chance, the scores are in the measure of `p.method`. They are computed on all spots of
+    the frames, whichever spots the try used, and before the change of setting.
     """
     xp = backend.xp
-    slots = slots_of(found.frame)
-    place = found.frame, slots
-    by_slot = xp.asarray(_by_slot(found.frame, slots, found.cells, batch.n_frames))
-    source = _by_slot(found.frame, slots, np.where(found.is_crystal, found.input_cell, -1), batch.n_frames)
-    cells = backend.in_canonical_setting(by_slot.reshape(-1, 3, 3), xp.asarray(source.ravel()), plan)
-    if p.accept == "count":
-        return replace(found, cells=to_host(cells).reshape(by_slot.shape)[place])
-    settled, scores = backend.on_host(cells, final_scores(backend, batch, by_slot, p))
-    return replace(found, cells=settled.reshape(by_slot.shape)[place], scores=scores[place])
+    place = found.frame, slots_of(found.frame)
+    source = np.where(found.is_crystal, found.input_cell, -1)
+    tables = (_by_slot(*place, rows, batch.n_frames) for rows in (found.cells, source))
+    by_slot, source = backend.on_device(*tables)
+    cells = backend.in_canonical_setting(by_slot.reshape(-1, 3, 3), source.ravel(), plan).reshape(by_slot.shape)
+    # The results hold cells in float32.
+    crystals = cells.astype(xp.float32).astype(xp.float64)
+    if not found.is_crystal.all():
+        crystals = xp.where((source >= 0)[:, :, None, None], crystals, 0.0)
+    threshold, fractional = p.coverage
+    coverage = backend.coverage(batch, crystals, threshold, fractional=fractional)
+    measured = [] if p.accept == "count" else [final_scores(backend, batch, by_slot, p)]
+    settled, *each = (array[place] for array in backend.on_host(cells, *coverage, *measured))
+    scores = each.pop() if measured else found.scores
+    return replace(found, cells=settled, scores=scores), Coverage(*each)
 
 
 def _by_slot(frame: NDArray[np.int64], slots: NDArray[np.int64], rows: NDArray[Any], n_frames: int) -> NDArray[Any]:
@@ -200,17 +208,6 @@ def _by_slot(frame: NDArray[np.int64], slots: NDArray[np.int64], rows: NDArray[A
     table = np.zeros((n_frames, max(int(slots.max(initial=0)) + 1, 1), *rows.shape[1:]), rows.dtype)
     table[frame, slots] = rows
     return table
-
-
-def _coverage(
-    backend: Backend, batch: SpotBatch, frame: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters
-) -> Iterator[NDArray[Any]]:
-    """Number of spots that each crystal indexes, their rms distance (1/angstrom), and its resolution (angstrom)."""
-    slots = slots_of(frame)
-    table = _by_slot(frame, slots, cells.astype(np.float64), batch.n_frames)
-    threshold, fractional = p.coverage
-    found = backend.coverage(batch, backend.xp.asarray(table), threshold, fractional=fractional)
-    return (array[frame, slots] for array in backend.on_host(*found))
 
 
 def _expected_by_chance(n_spots: NDArray[np.int64], cells: NDArray[np.float32], p: Parameters) -> NDArray[np.float32]:

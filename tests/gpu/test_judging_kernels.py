@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from ffbidx_core.backends import BestCells, Limits, OrientedCells
+from ffbidx_core.backends.cells import Judgement
 from ffbidx_core.backends.generic import accept, crystals, judge
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model import orientation
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.model.records.batch import SpotBatch, pack
 from ffbidx_core.model.records.reason import FrameReason
 from ffbidx_core.parameters import Parameters
 from tests.helpers.parity.oracle_checks import to_host
@@ -163,6 +165,50 @@ def test_cells_that_have_drifted_are_the_same(gpu, rng):
     wanted = orientation.drifted(cells, given, (0.05, 3.0))
     np.testing.assert_array_equal(found, wanted)
     assert 50 < wanted.sum() < 350
+
+
+def test_the_better_cells_are_the_same(gpu, rng):
+    source = rng.integers(0, 2, 400).astype(np.int32)
+    given = PLAN.cells[source]
+    refined = given * (1 + rng.normal(scale=0.02, size=(400, 3, 1))) + rng.normal(scale=1.0, size=given.shape)
+    levels, radii = rng.normal(-9, 3, (2, 400)), rng.uniform(0.001, 0.01, (2, 400))
+    refined[7], levels[:, 8] = 0, -9.0
+
+    def chosen(backend, on):
+        nothing = on(np.zeros(400))
+        best = BestCells(nothing, on(given + 0.5), on(source), nothing, on(levels[0]), on(radii[0]), nothing, nothing)
+        again = Judgement(nothing, nothing, nothing, on(levels[1]), on(radii[1]), nothing)
+        limits = Limits(0.0, (0.05, 3.0), 0.03, on(PLAN.cells), nothing)
+        return [to_host(each) for each in backend.better_cells(best, on(refined), again, limits)]
+
+    found, wanted = chosen(gpu, gpu.xp.asarray), chosen(judge, np.asarray)
+    np.testing.assert_array_equal(found[0], wanted[0])
+    np.testing.assert_array_equal(found[1], wanted[1])
+    assert 20 < (wanted[1] == radii[1]).sum() < 200
+
+
+def test_flat_ewald_spheres_are_the_same(gpu, rng):
+    frames = [
+        rng.uniform(-1, 1, (n, 3)) * (1, 1, h) for n, h in ((40, 0.002), (40, 1.0), (0, 1.0), (1, 0.02), (30, 0.05))
+    ]
+    spots, offsets = pack(frames)
+    batch = gpu.load(spots, offsets)
+    host = SpotBatch(to_host(batch.xyz), offsets)
+    wanted = judge.flat_frames(host)
+    np.testing.assert_array_equal(to_host(gpu.flat_frames(batch)), wanted)
+    assert wanted.any()
+    assert not wanted.all()
+    assert not judge.flat_frames(SpotBatch(np.zeros((3, 0), np.float32), np.zeros(3, np.int64))).any()
+
+
+def test_arrays_of_any_size_come_to_the_device_together(gpu, rng):
+    sizes = (0, 5, 3_000_001, 1, 700_000)
+    arrays = [rng.uniform(size=n).astype(dtype) for n, dtype in zip(sizes, ("f4", "f8", "f4", "i8", "f8"), strict=True)]
+    arrays.append(rng.uniform(size=(7, 3)).astype(np.float32)[::2])
+    with gpu.lane():
+        for found, wanted in zip(gpu.on_device(*arrays), arrays, strict=True):
+            assert found.dtype == wanted.dtype
+            np.testing.assert_array_equal(to_host(found), wanted)
 
 
 def test_canonical_settings_are_the_same(gpu, rng):

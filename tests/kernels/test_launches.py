@@ -167,6 +167,9 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
             limits = Limits(0.0, (0.1, 3.0), 0.03, plan.cells, plan.largest_cutoffs)
             checked = backend.check_cells(best, cells[:, 0], *np.ones((3, 3)), known, limits)
             assert checked.reason.shape == (3,)
+        again = backend.judge_cells(spots, cells, source, plan, p)
+        assert backend.better_cells(best, cells[:, 0], again, limits)[0].shape == (3, 3, 3)
+        assert backend.flat_frames(spots).shape == (3,)
         for fractional in (False, True):
             backend.distances(spots, cells, fractional=fractional)
         few, scan = backend.load(*pack([frame(1)[1][:60], np.zeros((0, 3))])), VectorScan.make(20.0, [np.full(30, 0.2)])

@@ -10,7 +10,7 @@ from ...model.misfit.equations import Spread
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..shared import GenericVerbs
-from .device import contiguous, copied, of_spots
+from .device import contiguous, of_spots
 from .judging import CudaJudging
 from .lattices import CudaLattices
 from .search import CudaSearch
@@ -32,27 +32,30 @@ class CudaBackend(CudaSearch, CudaJudging, CudaLattices, GenericVerbs):
 
     def refine_cells(self, spots: SpotBatch, cells: Any, scores: Any, p: Parameters) -> tuple[Any, Any]:
         """See `Backend.refine_cells`."""
-        cells = copied(cells)
-        scores = copied(scores)
-        if p.method != "raw":
-            self._per_cell(
-                "refine_cells",
-                spots,
-                cells,
-                method=METHODS[p.method],
-                contraction=p.contraction,
-                max_dist=p.max_dist,
-                min_spots=p.min_spots,
-                n_iter=p.n_iter,
-                scores=scores,
-            )
-        return cells, scores
+        cells, scores = contiguous(cells), contiguous(scores)
+        if p.method == "raw":
+            return cells.copy(), scores.copy()
+        refined, measured = cp.empty(cells.shape), cp.empty(scores.shape)
+        self._per_cell(
+            "refine_cells",
+            spots,
+            refined,
+            method=METHODS[p.method],
+            contraction=p.contraction,
+            max_dist=p.max_dist,
+            min_spots=p.min_spots,
+            n_iter=p.n_iter,
+            start=cells,
+            raw_scores=scores,
+            scores=measured,
+        )
+        return refined, measured
 
     def fit_rigid(self, spots: SpotBatch, cells: Any, p: Parameters) -> Any:
         """See `Backend.fit_rigid`."""
-        cells = copied(cells)
-        self._per_cell("fit_rigid", spots, cells, steps=p.rigid_steps)
-        return cells
+        fitted = cp.empty(cells.shape)
+        self._per_cell("fit_rigid", spots, fitted, steps=p.rigid_steps, start=contiguous(cells))
+        return fitted
 
     def count_within(self, spots: SpotBatch, cells: Any, radii: Any) -> Any:
         """See `Backend.count_within`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import Any
@@ -19,8 +20,8 @@ from ...model.records.batch import SpotBatch
 from .. import kernels
 from ..kernels.signatures import Signature, signatures
 
-ALIGNED = 16
-"""Bytes to a multiple of which arrays begin that come to the host together."""
+ALIGNED = 256
+"""Bytes to a multiple of which arrays begin that are copied together, as the memory of an array of its own does."""
 STAGED, STAGERS = 1 << 21, 4
 """Bytes that are copied to pinned memory at once, and the number of threads that do so."""
 
@@ -53,9 +54,15 @@ def as_kernels_take(array: Any, dtype: Any) -> Any:
     return cp.ascontiguousarray(array.astype(dtype))
 
 
-def copied(array: Any) -> Any:
-    """A copy of an array in float64 and C order, for a kernel that changes it in place."""
-    return contiguous(array).copy()
+def _aligned_ends(arrays: Sequence[Any]) -> list[int]:
+    """The end of each array, bytes, in memory that holds them one after the other; at least `ALIGNED`."""
+    ends = itertools.accumulate(-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays)
+    return [max(end, ALIGNED) for end in ends]
+
+
+def power_of_two(n: int) -> int:
+    """The smallest power of two that is at least n."""
+    return 1 << max(0, int(n - 1).bit_length())
 
 
 @functools.cache
@@ -125,9 +132,9 @@ class CudaDevice:
     def on_host(self, *arrays: Any) -> list[NDArray[Any]]:
         """See `Backend.on_host`."""
         stream, arrays = cp.cuda.get_current_stream(), tuple(cp.ascontiguousarray(array) for array in arrays)
-        ends = np.cumsum([-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays]).tolist()
+        ends = _aligned_ends(arrays)
         # The pool keeps memory of each size apart, and asks the driver for that of a new size.
-        memory = cp.cuda.alloc_pinned_memory(1 << max(ends[-1] - 1, 0).bit_length())
+        memory = cp.cuda.alloc_pinned_memory(power_of_two(ends[-1]))
         for begin, array in zip([0, *ends], arrays, strict=False):
             array.data.copy_to_host_async(memory.ptr + begin, array.nbytes, stream)
         stream.synchronize()
@@ -137,26 +144,31 @@ class CudaDevice:
             for begin, array in zip([0, *ends], arrays, strict=False)
         ]
 
-    def _uploaded(self, array: NDArray[Any]) -> Any:
-        """An array on the device, copied through pinned memory of the lane; a large array by several threads."""
-        stream, out = cp.cuda.get_current_stream(), cp.empty(array.shape, array.dtype)
-        source = array.reshape(-1).view(np.uint8)
-        staging = self._staging.get(stream.ptr)
-        if staging is None or len(staging) < len(source):
-            size = 1 << max(len(source) - 1, 0).bit_length()
+    def on_device(self, *arrays: NDArray[Any]) -> list[Any]:
+        """See `Backend.on_device`; several threads copy large arrays to pinned memory of the lane."""
+        stream, ends = cp.cuda.get_current_stream(), _aligned_ends(arrays)
+        out, staging = cp.empty(ends[-1], cp.uint8), self._staging.get(stream.ptr)
+        if staging is None or len(staging) < ends[-1]:
+            size = power_of_two(ends[-1])
             staging = self._staging[stream.ptr] = np.frombuffer(cp.cuda.alloc_pinned_memory(size), np.uint8, size)
         # An earlier copy out of the memory may be under way.
         stream.synchronize()
+        sources = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays]
 
-        def stage(begin: int) -> tuple[int, int]:
-            part = source[begin : begin + STAGED]
-            staging[begin : begin + len(part)] = part
-            return begin, len(part)
+        def stage(first: int) -> tuple[int, int]:
+            last = min(first + STAGED, ends[-1])
+            for source, begin in zip(sources, [0, *ends], strict=False):
+                part = source[max(first - begin, 0) : max(last - begin, 0)]
+                staging[max(first, begin) : max(first, begin) + len(part)] = part
+            return first, last - first
 
-        begins = range(0, len(source), STAGED)
-        for begin, n in map(stage, begins) if len(begins) < 2 else _stagers().map(stage, begins):
-            (out.data + begin).copy_from_host_async(staging.ctypes.data + begin, n, stream)
-        return out
+        firsts = range(0, ends[-1], STAGED)
+        for first, n in map(stage, firsts) if len(firsts) < 2 else _stagers().map(stage, firsts):
+            (out.data + first).copy_from_host_async(staging.ctypes.data + first, n, stream)
+        return [
+            cp.ndarray(array.shape, array.dtype, out.data + begin)
+            for array, begin in zip(arrays, [0, *ends], strict=False)
+        ]
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
         """Launch a kernel on the current stream, with arguments by the names of its parameters in the source."""

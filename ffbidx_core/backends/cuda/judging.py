@@ -11,7 +11,7 @@ from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..cells import BestCells, CheckedCells, Coverage, Judgement, Limits, OrientedCells
-from .device import CudaDevice, as_kernels_take, contiguous, copied, of_spots
+from .device import CudaDevice, as_kernels_take, contiguous, of_spots
 
 
 class Inputs(NamedTuple):
@@ -218,7 +218,7 @@ class CudaJudging(CudaDevice):
 
     def in_canonical_setting(self, cells: Any, input_cell: Any, plan: SearchPlan) -> Any:
         """See `Backend.in_canonical_setting`."""
-        cells, inputs = copied(cells), self._inputs(plan)
+        settled, inputs = cp.empty(cells.shape), self._inputs(plan)
         self._launch_each(
             "set_canonically",
             len(cells),
@@ -226,9 +226,10 @@ class CudaJudging(CudaDevice):
             given=inputs.given,
             operators=inputs.operators,
             first=inputs.first,
-            cells=cells,
+            start=contiguous(cells),
+            cells=settled,
         )
-        return cells
+        return settled
 
     def coverage(self, spots: SpotBatch, cells: Any, threshold: float, *, fractional: bool) -> Coverage:
         """See `Backend.coverage`."""
@@ -253,6 +254,33 @@ class CudaJudging(CudaDevice):
         arrays = {"cells": contiguous(cells), "given": contiguous(input_cells), "out": out}
         self._launch_each("drifted", len(cells), length=length, angle=angle, **arrays)
         return out
+
+    def better_cells(self, best: BestCells, refined: Any, again: Judgement, limits: Limits) -> tuple[Any, Any]:
+        """See `Backend.better_cells`."""
+        cells, radius, (length, angle) = cp.empty(refined.shape), cp.empty(len(refined)), limits.drift
+        self._launch_each(
+            "better_cells",
+            len(refined),
+            cells=best.cells,
+            level=best.level,
+            radius=best.radius,
+            input_cell=best.input_cell,
+            refined=contiguous(refined),
+            refined_level=again.level,
+            refined_radius=again.radius,
+            given=contiguous(limits.given),
+            length=length,
+            angle=angle,
+            cells_out=cells,
+            radius_out=radius,
+        )
+        return cells, radius
+
+    def flat_frames(self, spots: SpotBatch) -> Any:
+        """See `Backend.flat_frames`."""
+        flat = cp.empty(spots.n_frames, cp.bool_)
+        self._launch_each("flat_frames", spots.n_frames, **of_spots(spots), flat=flat)
+        return flat
 
     def distances(self, spots: SpotBatch, cells: Any, *, fractional: bool = False) -> Any:
         """See `Backend.distances`."""

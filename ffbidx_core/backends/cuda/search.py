@@ -17,7 +17,7 @@ from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..cells import OrientedCells
-from .device import CudaDevice, contiguous, copied, of_spots
+from .device import CudaDevice, contiguous, of_spots, power_of_two
 from .tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -26,11 +26,6 @@ SHARED_BYTES = 36 * 1024
 """Dynamic shared memory of a block, bytes, up to which kernels need no scratch memory."""
 WORD_ITEMS = 2048
 """Number of items that a block of 256 threads may append at once, since each thread reads eight counts."""
-
-
-def _power_of_two(n: int) -> int:
-    """The smallest power of two that is at least n."""
-    return 1 << max(0, int(n - 1).bit_length())
 
 
 class CudaSearch(CudaDevice):
@@ -47,14 +42,14 @@ class CudaSearch(CudaDevice):
 
     def load(self, spots: Any, offsets: Any) -> SpotBatch:
         """See `Backend.load`."""
+        host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
         if isinstance(spots, cp.ndarray):
             spots = cp.ascontiguousarray(cp.asarray(spots, dtype=cp.float32)).reshape(-1, 3)
+            offsets = cp.asarray(host_offsets)
         else:
-            spots = self._uploaded(np.ascontiguousarray(spots, dtype=np.float32).reshape(-1, 3))
-        host_offsets = np.ascontiguousarray(offsets.get() if hasattr(offsets, "get") else offsets, dtype=np.int64)
-        offsets = cp.asarray(host_offsets)
+            spots, offsets = self.on_device(np.asarray(spots, dtype=np.float32).reshape(-1, 3), host_offsets)
         n_frames, n_spots = len(host_offsets) - 1, len(spots)
-        largest = _power_of_two(int(np.diff(host_offsets).max(initial=1)))
+        largest = power_of_two(int(np.diff(host_offsets).max(initial=1)))
         xyz = cp.empty((3, n_spots), cp.float32)
         small = largest * 16 <= SHARED_BYTES
         scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
@@ -90,7 +85,7 @@ class CudaSearch(CudaDevice):
             largest = math.cos(p.candidate_separation * math.sqrt(2 * math.pi / n_points))
         stride = -(-n_points // 8) * 8
         wanted = max(pool, p.race_directions if p.race_spots else 0)
-        room = _power_of_two(min(wanted, n_points) + WORD_ITEMS)
+        room = power_of_two(min(wanted, n_points) + WORD_ITEMS)
         small = room * 8 <= SHARED_BYTES
         common = of_spots(spots) | {
             "directions": directions,
@@ -135,22 +130,24 @@ class CudaSearch(CudaDevice):
 
     def refine_vectors(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> Any:
         """See `Backend.refine_vectors`."""
-        vectors = copied(vectors)
-        if p.vr_min_spots:
-            _, lengths, *_ = self._plan(plan)
-            self._launch(
-                "refine_vectors",
-                (len(plan.lengths), spots.n_frames),
-                256,
-                **of_spots(spots),
-                max_spots=p.max_spots,
-                lengths=lengths,
-                min_spots=p.vr_min_spots,
-                tolerance=p.vector_tolerance,
-                n_candidates=vectors.shape[2],
-                vectors=vectors,
-            )
-        return vectors
+        vectors = contiguous(vectors)
+        if not p.vr_min_spots:
+            return vectors.copy()
+        (_, lengths, *_), refined = self._plan(plan), cp.empty(vectors.shape)
+        self._launch(
+            "refine_vectors",
+            (len(plan.lengths), spots.n_frames),
+            256,
+            **of_spots(spots),
+            max_spots=p.max_spots,
+            lengths=lengths,
+            min_spots=p.vr_min_spots,
+            tolerance=p.vector_tolerance,
+            n_candidates=vectors.shape[2],
+            start_vectors=vectors,
+            vectors=refined,
+        )
+        return refined
 
     def find_oriented_cells(self, spots: SpotBatch, vectors: Any, plan: SearchPlan, p: Parameters) -> OrientedCells:
         """See `Backend.find_oriented_cells`."""
@@ -166,7 +163,7 @@ class CudaSearch(CudaDevice):
         self._launch("frame_candidates", (-(-n_vectors // 128),), 128, vectors=vectors, n=n_vectors, frames=frames)
         width = min(p.angle_peaks, largest) if p.angle_peaks else -(-largest // 8) * 8
         n_items = n_blocks * width
-        room = _power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
+        room = power_of_two(n_items if p.angle_peaks else n_cells + WORD_ITEMS)
         chosen_bytes, circle_bytes = 8 * (room + n_cells), 4 * largest
         items_fit, circle_fits = chosen_bytes <= SHARED_BYTES, circle_bytes <= SHARED_BYTES
         per_frame = n_items * 8 + chosen_bytes + (0 if circle_fits else n_blocks * circle_bytes)

@@ -9,7 +9,7 @@ import numpy as np
 from ...model.chance import level as chance
 from ...model.orientation import drifted, equal_lattices
 from ...model.plan import SearchPlan
-from ...model.records.batch import SpotBatch
+from ...model.records.batch import FLATTEST_WAVELENGTH, SpotBatch
 from ...model.records.reason import FrameReason
 from ...model.xp import XpArray
 from ...parameters import Parameters
@@ -117,6 +117,24 @@ def best_cells(
         false=false,
     )
     return best, pool._replace(cells=left)
+
+
+def better_cells(
+    best: BestCells, refined: XpArray, again: Judgement, limits: Limits, xp: Any = np
+) -> tuple[XpArray, XpArray]:
+    """See `Backend.better_cells`."""
+    off = drifted(refined, limits.given[best.input_cell], limits.drift, xp)
+    better = (again.level < best.level) & ~off
+    return xp.where(better[:, None, None], refined, best.cells), xp.where(better, again.radius, best.radius)
+
+
+def flat_frames(spots: SpotBatch) -> XpArray:
+    """See `Backend.flat_frames`."""
+    xp = spots.xp
+    if spots.xyz.shape[1] == 0:
+        return xp.zeros(spots.n_frames, dtype=bool)
+    x, y, z = spots.xyz[:, xp.maximum(spots.offsets[1:] - 1, 0)].astype(xp.float64)
+    return (spots.counts > 0) & (2 * xp.abs(z) < FLATTEST_WAVELENGTH * (x * x + y * y + z * z))
 
 
 def check_cells(

@@ -14,6 +14,7 @@ from ...model.chance import false_hits
 from ...model.chance import level as chance
 from ...model.detector.pixels import SPHERE_ERROR
 from ...model.misfit.equations import BIWEIGHT
+from ...model.records.batch import FLATTEST_WAVELENGTH
 from ...model.records.reason import FrameReason
 from ...model.unknown import scan as unknown
 from ...model.unknown import selling
@@ -62,6 +63,8 @@ KERNELS = (
     "copy_without",
     "coverage",
     "drifted",
+    "better_cells",
+    "flat_frames",
     "check_cells",
     "set_canonically",
     "scan_maxima",
@@ -100,6 +103,7 @@ def constants() -> str:
         "WEIGHED_FEWEST": repr(fits.WEIGHED_FEWEST),
         "BIWEIGHT": repr(BIWEIGHT),
         "SPHERE_ERROR": repr(SPHERE_ERROR),
+        "FLATTEST_WAVELENGTH": repr(FLATTEST_WAVELENGTH),
         "LN10": repr(math.log(10)),
         "TWO_PI": repr(2 * math.pi),
         "FOUR_THIRDS_PI": repr(4 / 3 * math.pi),

@@ -138,6 +138,33 @@ extern "C" __global__ void drifted(i64 n, const double* cells, const double* giv
   if (i < n) out[i] = has_drifted(cells + 9 * i, given + 9 * i, length, angle);
 }
 
+// Chooses refined[n] in place of cells[n] where their level is lower and they have not drifted; see
+// `Judging.better_cells`.
+extern "C" __global__ void better_cells(i64 n, const double* cells, const double* level, const double* radius,
+                                        const int* input_cell, const double* refined, const double* refined_level,
+                                        const double* refined_radius, const double* given, double length, double angle,
+                                        double* cells_out, double* radius_out) {
+  i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  bool better = refined_level[i] < level[i];
+  better = better && !has_drifted(refined + 9 * i, given + 9 * (i64)max(input_cell[i], 0), length, angle);
+  for (int k = 0; k < 9; k++) cells_out[9 * i + k] = better ? refined[9 * i + k] : cells[9 * i + k];
+  radius_out[i] = better ? refined_radius[i] : radius[i];
+}
+
+// Decides whether the Ewald sphere of each frame is nearly flat; see `Judging.flat_frames`.
+extern "C" __global__ void flat_frames(i64 n, const float* xyz, i64 n_spots, const i64* offsets, bool* flat) {
+  i64 f = blockIdx.x * (i64)blockDim.x + threadIdx.x;
+  if (f >= n) return;
+  flat[f] = false;
+  if (offsets[f + 1] == offsets[f]) return;
+  i64 last = offsets[f + 1] - 1;
+  double x = xyz[last], y = xyz[n_spots + last], z = xyz[2 * n_spots + last];
+  // Rounded as on the host, without the contraction of products and sums.
+  double squared = __dadd_rn(__dadd_rn(__dmul_rn(x, x), __dmul_rn(y, y)), __dmul_rn(z, z));
+  flat[f] = 2.0 * fabs(z) < __dmul_rn(FLATTEST_WAVELENGTH, squared);
+}
+
 // Computes the inverse of a matrix; returns false for a singular matrix.
 __device__ __forceinline__ bool inverse3(const double* m, double* out) {
   double recip[9];
@@ -191,16 +218,18 @@ extern "C" __global__ void check_cells(i64 n, const bool* passes, const double* 
   for (int k = 0; k < 9; k++) known_out[9 * i + k] = fresh ? cell[k] : (k % 4 == 0 ? NO_LATTICE : 0.0);
 }
 
-// Changes cells[n] to their canonical settings; see model.orientation.canonical_setting. The operators of input cell m
+// Fills cells[n] with the canonical settings of start[n]; see model.orientation.canonical_setting. The operators of input cell m
 // are operators[first[m]] to operators[first[m + 1]]; cells of no input cell stay as they are.
 extern "C" __global__ void set_canonically(i64 n, const int* input_cell, const double* given, const double* operators,
-                                           const i64* first, double* cells) {
+                                           const i64* first, const double* start, double* cells) {
   i64 i = blockIdx.x * (i64)blockDim.x + threadIdx.x;
-  if (i >= n || input_cell[i] < 0) return;
+  if (i >= n) return;
+  for (int k = 0; k < 9; k++) cells[9 * i + k] = start[9 * i + k];
+  if (input_cell[i] < 0) return;
   int m = input_cell[i];
   const double* reference = given + 9 * (i64)m;
   double cell[9], inverse[9], base[9], best[9], lengths[3], smallest = INFINITE, least = INFINITE;
-  for (int k = 0; k < 9; k++) best[k] = cell[k] = cells[9 * i + k];
+  for (int k = 0; k < 9; k++) best[k] = cell[k] = start[9 * i + k];
   for (int r = 0; r < 3; r++) lengths[r] = sqrt(dot3(reference + 3 * r, reference + 3 * r));
   inverse3(reference, inverse);
   // First the best agreement of any metric tensor, then the smallest rotation among the bases that agree as well.

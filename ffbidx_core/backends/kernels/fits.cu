@@ -107,16 +107,18 @@ __device__ __forceinline__ void rotate_rows(double* rows, const double* x) {
   }
 }
 
-// Rotates cells[F * Q] onto the spots in place, one warp a cell. Cut-offs are those of model.fits.rigid_cutoffs.
+// Fills cells[F * Q] with start[F * Q] rotated onto the spots, one warp a cell. Cut-offs are those of model.fits.rigid_cutoffs.
 extern "C" __global__ __launch_bounds__(128) void fit_rigid(const float* xyz, i64 n_spots, const i64* offsets,
-                                                            i64 n_cells, int per_frame, int steps, double* cells) {
+                                                            i64 n_cells, int per_frame, int steps, const double* start,
+                                                            double* cells) {
   i64 index = ((i64)blockIdx.x * blockDim.x + threadIdx.x) >> 5;
   int lane = threadIdx.x & 31;
   if (index >= n_cells) return;
   i64 frame = index / per_frame, begin = offsets[frame];
   int n = offsets[frame + 1] - begin;
   double cell[9], recip[9];
-  for (int i = 0; i < 9; i++) cell[i] = cells[9 * index + i];
+  for (int i = 0; i < 9; i++) cell[i] = start[9 * index + i];
+  if (lane < 9) cells[9 * index + lane] = start[9 * index + lane];
   if (!reciprocal(cell, recip)) return;
   double longest = 0.0;
   for (int r = 0; r < 3; r++)

@@ -43,15 +43,18 @@ __device__ __forceinline__ void pseudo_inverse(const double* normal, double* out
   }
 }
 
-// Refines cells[F * Q] in place and replaces their raw scores[F * Q] by those of the method.
+// Fills cells[F * Q] with the refined start[F * Q], and scores[F * Q] with those of the method in place of the raw ones.
 extern "C" __global__ __launch_bounds__(128) void refine_cells(const float* xyz, i64 n_spots, const i64* offsets,
                                                                i64 n_cells, int per_frame, int method,
                                                                double contraction, double max_dist, int min_spots,
-                                                               int n_iter, double* cells, double* scores) {
+                                                               int n_iter, const double* start, const double* raw_scores, double* cells,
+                                                               double* scores) {
   i64 index = ((i64)blockIdx.x * blockDim.x + threadIdx.x) >> 5;
   int lane = threadIdx.x & 31;
   if (index >= n_cells) return;
-  double score = scores[index];
+  double score = raw_scores[index];
+  if (lane < 9) cells[9 * index + lane] = start[9 * index + lane];
+  if (lane == 0) scores[index] = score;
   if (!isfinite(score)) return;
   i64 frame = index / per_frame, begin = offsets[frame];
   int n = offsets[frame + 1] - begin;
@@ -60,7 +63,7 @@ extern "C" __global__ __launch_bounds__(128) void refine_cells(const float* xyz,
     return;
   }
   double cell[9], first[9], recip[9] = {};
-  for (int i = 0; i < 9; i++) first[i] = cell[i] = cells[9 * index + i];
+  for (int i = 0; i < 9; i++) first[i] = cell[i] = start[9 * index + i];
   double t = score - floor(score);
   if (method == IFSSR) {
     double shortest = 1e300;

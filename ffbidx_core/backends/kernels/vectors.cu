@@ -30,14 +30,18 @@ __device__ void fit_vector(const float* xyz, i64 n_spots, i64 begin, int n, cons
   }
 }
 
-// Refines vectors[F][G][C][3] in place. The grid is (G, F).
+// Fills vectors[F][G][C][3] with the refined start[F][G][C][3]. The grid is (G, F).
 extern "C" __global__ __launch_bounds__(256) void refine_vectors(const float* xyz, i64 n_spots, const i64* offsets,
                                                                  int max_spots, const double* lengths, int min_spots,
-                                                                 double tolerance, int n_candidates, double* vectors) {
+                                                                 double tolerance, int n_candidates, const double* start_vectors,
+                                                                 double* vectors) {
   int group = blockIdx.x, frame = blockIdx.y, warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
   i64 begin = offsets[frame];
   int n = min((int)(offsets[frame + 1] - begin), max_spots);
   double* mine = vectors + ((i64)frame * gridDim.x + group) * n_candidates * 3;
+  const double* given = start_vectors + (mine - vectors);
+  for (int i = threadIdx.x; i < 3 * n_candidates; i += blockDim.x) mine[i] = given[i];
+  __syncthreads();
   double length = lengths[group];
   for (int c = warp; c < n_candidates; c += blockDim.x >> 5) {
     double start[3] = {mine[3 * c], mine[3 * c + 1], mine[3 * c + 2]}, v[3];

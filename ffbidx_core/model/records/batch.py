@@ -61,15 +61,6 @@ class SpotBatch:
         xp = self.xp
         return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
 
-    @functools.cached_property
-    def is_flat(self) -> XpArray:
-        """Whether the Ewald sphere on which the farthest spot of each frame lies is nearly flat, (F,) bool."""
-        xp = self.xp
-        if self.xyz.shape[1] == 0:
-            return xp.zeros(self.n_frames, dtype=bool)
-        x, y, z = self.xyz[:, xp.maximum(self.offsets[1:] - 1, 0)].astype(xp.float64)
-        return (self.counts > 0) & (2 * xp.abs(z) < FLATTEST_WAVELENGTH * (x * x + y * y + z * z))
-
     def part(self, frames: XpArray) -> tuple[SpotBatch, XpArray]:
         """The batch of a selection of frames (ascending indices), and the columns of its spots in this batch."""
         columns, offsets = rows_of(self.offsets, frames, self.xp)
