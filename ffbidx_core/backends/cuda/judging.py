@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import cupy as cp
-import numpy as np
 
 from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..cells import BestCells, CheckedCells, Coverage, Judgement, Limits, OrientedCells
 from .device import CudaDevice, as_kernels_take, contiguous, of_spots
-
-
-class Inputs(NamedTuple):
-    """Properties of the M input cells of a plan, on the device.
-
-    Attributes
-    ----------
-    plan
-        The plan, which is kept so that no other object gets its id.
-    radii : (M, T);  volumes, orders : (M,)
-        Radii of acceptance, volumes, and numbers of symmetry operators; see `SearchPlan`.
-    given : (M, 3, 3)
-        The input cells.
-    operators : (n, 3, 3);  first : (M + 1,) int64
-        Symmetry operators of all input cells; input cell m has operators first[m] to first[m + 1].
-    """
-
-    plan: SearchPlan
-    radii: Any
-    volumes: Any
-    orders: Any
-    given: Any
-    operators: Any
-    first: Any
-
-
-def inputs_on_device(plan: SearchPlan) -> Inputs:
-    """The input cells of a plan on the device."""
-    operators = np.concatenate(plan.operators).astype(np.float64)
-    first = np.cumsum([0, *map(len, plan.operators)], dtype=np.int64)
-    arrays = plan.radii, plan.volumes, plan.orders, plan.cells, operators, first
-    return Inputs(plan, *(cp.asarray(np.ascontiguousarray(array)) for array in arrays))
+from .tables import Inputs, inputs_on_device
 
 
 class CudaJudging(CudaDevice):
