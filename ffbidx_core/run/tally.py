@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,16 +35,22 @@ AT_ORIGIN = (
 
 
 class Sample:
-    """A bounded sample of the rows of a long stream: all rows at first, then every second, every fourth, and so on."""
+    """A bounded sample of the rows of a long stream: all rows at first, then every second, every fourth, and so on.
 
-    def __init__(self) -> None:
-        self.count = 0
+    Parameters
+    ----------
+    measured
+        Function of the sampled rows (n, ...) that returns the quantities (n, q) whose median is of interest.
+    """
+
+    def __init__(self, measured: Callable[[NDArray[Any]], Array] = np.asarray) -> None:
+        self.count, self._measured = 0, measured
         self._stride = 1
-        self._parts: list[Array] = []
+        self._parts: list[NDArray[Any]] = []
         self._n_rows = 0
 
-    def add(self, rows: Array) -> None:
-        """Add rows of six cell parameters, shape (n, 6)."""
+    def add(self, rows: NDArray[Any]) -> None:
+        """Add rows (n, ...)."""
         # The rows are copied so that the whole batch to which they belong is not kept in memory.
         taken = rows[-self.count % self._stride :: self._stride].copy()
         self.count += len(rows)
@@ -54,10 +62,10 @@ class Sample:
             self._stride *= 2
 
     def median_and_spread(self) -> tuple[list[float] | None, list[float] | None]:
-        """The median and half the width of the central 68 % of each column; None if there are too few rows."""
+        """The median and half the width of the central 68 % of each quantity; None if there are too few rows."""
         if not self._n_rows:
             return None, None
-        median, spread = median_and_spread(np.concatenate(self._parts))
+        median, spread = median_and_spread(self._measured(np.concatenate(self._parts)))
         return median.tolist(), spread.tolist() if self._n_rows > 1 else None
 
 
@@ -150,9 +158,9 @@ class Tally:
         if not len(result.crystals):
             return
         rows = input_cell_rows[result.input_cell[result.crystals]]
-        parameters = cell_parameters(result.cells[result.crystals])
-        for row in np.unique(rows):
-            self._samples.setdefault(int(row), Sample()).add(parameters[rows == row])
+        cells = result.cells[result.crystals]
+        for row in np.unique(rows) if len(input_cell_rows) > 1 else input_cell_rows:
+            self._samples.setdefault(int(row), Sample(cell_parameters)).add(cells[rows == row])
 
     def take_up(self, mark: Mark) -> None:
         """Start from frames that were finished before; these do not count for the speed."""

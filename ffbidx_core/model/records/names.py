@@ -43,6 +43,8 @@ class Names(Sequence[str]):
     def joined(cls, parts: Sequence[Sequence[str]]) -> Self:
         """The concatenation of several sequences of names."""
         known = [cls.of(part) for part in parts]
+        if len(known) == 1:
+            return cls(known[0].values, known[0].counts)
         counts = [part.counts for part in known]
         return cls([name for part in known for name in part.values], np.concatenate([np.zeros(0, np.int64), *counts]))
 
