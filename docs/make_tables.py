@@ -108,6 +108,11 @@ CLAIMS: dict[str, Column] = {
 TABLES = {
     "wrong": Table("wrong", CLAIMS),
     "right": Table("right", CLAIMS),
+    "few": Table("few", {
+        "frames of short runs": "{what}", "runs": "{runs}", "number": "{frames}",
+        "indexed rightly, nothing learned": "{right_before}", "`best`": "{right_now}",
+        "wrong crystals in runs without a doubt, nothing learned": "{unsaid_before}", "with `best`": "{unsaid_now}",
+    }),
     "distorted": Table("distorted", {
         "detector": "{what}", "runs": "{runs}", "corrected": "{corrected}",
         "stretch off by, %": lambda row: f"{100 * row['stretch_off']:.3f}" if row["corrected"] else "",
