@@ -195,6 +195,12 @@ TABLES = {
         "cell, spots a frame, false spots": "{what}", "lattices": "{cases}", "claimed": with_error("found"),
         "CPU s": "{seconds:.1f}",
     }),
+    "cells_proposed": Table("cells_proposed", {
+        "cell, spots a frame, false spots": "{what}", "lattices": "{cases}",
+        "frames that propose it": "{there:.1%}", "lattices with two such frames": "{agreed:.0%}",
+        "frames on which it scores higher": "{likely:.1%}", "lattices with two of these": "{likely_cases:.0%}",
+        "score ahead": "{ahead:+.1f}",
+    }),
     "cells_blank": Table("cells_blank", {
         "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
     }),

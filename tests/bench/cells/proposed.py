@@ -1,7 +1,7 @@
 """What single frames propose of unknown cells, and what they could: python -m tests.bench.cells.proposed.
 
-The search of `ffbidx cell` judges a lattice that two frames propose. A frame proposes its most likely lattices; whether
-the true one can be among these is seen from its likelihood, which a search does not need to find it.
+The search of `ffbidx cell` judges a lattice that two frames propose. A frame proposes the lattices with the highest
+scores. The true lattice can be among these only if it scores as high when it is fitted, without a search.
 """
 
 from __future__ import annotations
