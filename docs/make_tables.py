@@ -152,6 +152,12 @@ TABLES = {
     "speed": Table("speed", {
         "what": "{what}", "measured": lambda row: " / ".join(map(str, row["values"])) + row["unit"],
     }),
+    "limit": Table("limit", {
+        "a frame, preset `best`, one thread": "{part}",
+        **{name: f"{{{name.replace(', ', '_').replace(' ', '_')}:g}}" for name in (
+            "tetragonal, 100 spots", "tetragonal, 300 spots", "triclinic, 100 spots", "triclinic, 300 spots",
+        )},
+    }),
     "gpu": Table("gpu", {
         "frames/s, one call after another (three at a time)": "{frames}", "`--preset published`": speeds("published"),
         "`--preset best`": speeds("best"),
