@@ -141,6 +141,7 @@ class OneRun:
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
         self._used: list[LiveJob] = []
+        self._never = threading.Event()
         self._answered: tuple[BatchFound, CellSet | None] | None = None
         p = self.account.p if saved.learned is None else self.account.p.replace(learn_cell=0)
         self._learner = Learner(self._job, p, learning_devices)
@@ -176,7 +177,7 @@ class OneRun:
         block = placing.block(frames, self._limits, self.account.p.retry)
         if self.beam_shift:
             block = moved_block(block, self.beam_shift)
-        ((_, cells),) = self.account.prepared(iter([block]), threading.Event())
+        ((_, cells),) = self.account.prepared(iter([block]), self._never)
         result = index_batch(self._devices, block, cells, self.account.p, keep_all=self._job.keep_all)
         found = self.account.outcome_of(block, cells, result)
         self.n_frames += block.n_frames

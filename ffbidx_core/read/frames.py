@@ -158,9 +158,9 @@ def frame_block(
     sifted = sift(spots, offsets, intensity, limits)
     problems = list(itertools.chain.from_iterable(part.problems for part in parts))
     problems += _bad_spots(parts, spots, offsets, sifted.usable)
-    status = np.full(len(counts), FrameStatus.NOT_INDEXED, np.uint8)
-    status[~sifted.usable] = FrameStatus.BAD_SPOTS
-    status[~readable] = FrameStatus.UNREADABLE
+    status = np.full(len(counts), FrameStatus.NOT_INDEXED.value, np.uint8)
+    status[~sifted.usable] = FrameStatus.BAD_SPOTS.value
+    status[~readable] = FrameStatus.UNREADABLE.value
     return FrameBlock(
         sources=Names.joined([Names.repeated(part.source, len(part.indices)) for part in parts]),
         indices=np.concatenate([part.indices for part in parts]),

@@ -77,8 +77,9 @@ class BatchFound:
     ) -> Self:
         """A batch with the status of each frame, which follows from the results and the parameters of the run."""
         status = batch.status.copy()
-        usable = batch.status == FrameStatus.NOT_INDEXED
-        status[usable & (np.diff(batch.offsets) - result.n_at_origin < p.fewest_spots)] = FrameStatus.TOO_FEW_SPOTS
-        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED
+        usable = batch.status == FrameStatus.NOT_INDEXED.value
+        few = usable & (np.diff(batch.offsets) - result.n_at_origin < p.fewest_spots)
+        status[few] = FrameStatus.TOO_FEW_SPOTS.value
+        status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED.value
         result = dataclasses.replace(result, reason=with_status(result.reason, status))
         return cls(batch, status, result, cells, problems, inputs)

@@ -148,10 +148,10 @@ class Tally:
         self.status += np.bincount(status, minlength=len(FrameStatus))
         if result.reason is not None and result.rung is not None:
             self.reasons += np.bincount(result.reason, minlength=len(FrameReason))
-            self.rungs += np.bincount(result.rung[status == FrameStatus.INDEXED], minlength=len(Rung))
+            self.rungs += np.bincount(result.rung[status == FrameStatus.INDEXED.value], minlength=len(Rung))
         self.n_crystals += len(result.crystals)
         self.n_spots += int(n_spots.sum())
-        searched = status <= FrameStatus.NOT_INDEXED
+        searched = status <= FrameStatus.NOT_INDEXED.value
         at_origin = 0 if result.n_at_origin is None else result.n_at_origin
         self.n_at_origin += int(np.sum(at_origin))
         self.n_not_sampled += int((n_spots - result.n_sampled - at_origin)[searched].sum())

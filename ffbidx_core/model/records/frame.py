@@ -139,7 +139,7 @@ class FrameBlock:
     @property
     def has_usable_frames(self) -> bool:
         """Whether any frame is to be indexed."""
-        return bool((self.status == FrameStatus.NOT_INDEXED).any())
+        return bool((self.status == FrameStatus.NOT_INDEXED.value).any())
 
     @classmethod
     def joined(cls, parts: Sequence[FrameBlock]) -> FrameBlock:

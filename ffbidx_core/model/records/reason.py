@@ -89,10 +89,11 @@ ADVICE = {
 }
 """Advice to the user for each reason."""
 
+# NumPy takes four times as long to compare an array with a member of an enumeration as with a plain number.
 _OF_STATUS = {
-    FrameStatus.TOO_FEW_SPOTS: FrameReason.TOO_FEW_SPOTS,
-    FrameStatus.BAD_SPOTS: FrameReason.BAD_SPOTS,
-    FrameStatus.UNREADABLE: FrameReason.UNREADABLE,
+    FrameStatus.TOO_FEW_SPOTS.value: FrameReason.TOO_FEW_SPOTS.value,
+    FrameStatus.BAD_SPOTS.value: FrameReason.BAD_SPOTS.value,
+    FrameStatus.UNREADABLE.value: FrameReason.UNREADABLE.value,
 }
 
 
