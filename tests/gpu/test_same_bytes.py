@@ -51,6 +51,19 @@ def test_the_order_of_frames_and_spots_does_not_matter(gpu, preset):
         assert_same(part(shuffled, position), part(wanted, i))
 
 
+def test_lanes_with_plans_of_their_own_do_not_disturb_each_other(gpu):
+    """Each batch has its own plan, as tasks and files with cells of their own have: more than the GPU keeps."""
+    frames = make_batches(SCENARIOS["tetragonal, 100 spots"], 512, 1)[0]
+    p = Parameters.preset("best")
+
+    def once(_: int) -> BatchResult:
+        return index_frames(gpu, frames.spots, frames.offsets, SearchPlan.make(frames.input_cells, p), p)
+
+    wanted = once(0)
+    for _, found in in_lanes(gpu, range(60), once):
+        assert_same(found, wanted)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_the_same_again(gpu, method):
     p = Parameters.preset("published", method=method, max_input_cells=2)

@@ -8,7 +8,9 @@ import contextlib
 import importlib
 import re
 import sys
+import threading
 import types
+import weakref
 from typing import ClassVar
 
 import numpy as np
@@ -175,6 +177,26 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
         few, scan = backend.load(*pack([frame(1)[1][:60], np.zeros((0, 3))])), VectorScan.make(20.0, [np.full(30, 0.2)])
         vectors = backend.refine_scanned(few, backend.scan_vectors(few, scan), scan)
         assert backend.join_vectors(few, vectors)[0].shape == (2, LATTICES, 3, 3)
+
+
+def test_shared_arrays_stay_until_the_lane_that_took_them_is_done(cuda):
+    """Other lanes with many plans of their own crowd them out of what is kept."""
+    backend = cuda.CudaBackend()
+    most = sys.modules["ffbidx_core.backends.cuda.device"].MOST_SHARED
+
+    def crowd_out() -> None:
+        with backend.lane():
+            for k in range(most + 1):
+                backend.constant(np.full(3, float(k)))
+
+    with backend.lane():
+        taken = weakref.ref(backend.constant(np.ones(3)))
+        other = threading.Thread(target=crowd_out)
+        other.start()
+        other.join()
+        assert len(backend._plans) <= most
+        assert taken() is not None
+    assert taken() is None
 
 
 def test_every_kernel_is_launched(cuda):

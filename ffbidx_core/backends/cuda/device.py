@@ -22,6 +22,8 @@ from ..kernels.signatures import Signature, signatures
 
 ALIGNED = 256
 """Bytes to a multiple of which arrays begin that are copied together, as the memory of an array of its own does."""
+MOST_SHARED = 32
+"""Largest number of arrays, or sets of them, that are kept for many batches."""
 STAGED, STAGERS = 1 << 21, 4
 """Bytes that are copied to pinned memory at once, and the number of threads that do so."""
 
@@ -90,6 +92,7 @@ class CudaDevice:
         self._functions = _kernels(self.number)
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
+        self._in_use = threading.local()
         self._streams: list[Any] = []
         self._staging: dict[int, NDArray[np.uint8]] = {}
 
@@ -102,7 +105,8 @@ class CudaDevice:
     def lane(self) -> Iterator[None]:
         """A context with a stream of its own, so that copies and kernels overlap with those of other threads.
 
-        Streams are reused, together with the memory that CuPy keeps for each stream.
+        Streams are reused, together with the memory that CuPy keeps for each stream. The shared arrays that the lane
+        takes are kept until all its work is done, even if they are no longer kept for others.
         """
         with cp.cuda.Device(self.number):
             try:
@@ -110,9 +114,12 @@ class CudaDevice:
             except IndexError:
                 stream = cp.cuda.Stream(non_blocking=True)
             try:
+                self._in_use.arrays = []
                 with stream:
                     yield
             finally:
+                stream.synchronize()
+                self._in_use.arrays = None
                 self._streams.append(stream)
 
     def close(self) -> None:
@@ -188,9 +195,13 @@ class CudaDevice:
         """Arrays on the device that many batches share, made on first use; only a few recent ones are kept."""
         with self._plans_lock:
             if key not in self._plans:
-                if len(self._plans) > 32:
+                if len(self._plans) >= MOST_SHARED:
                     self._plans.clear()
                 self._plans[key] = make()
                 # Another lane might use the arrays before the stream of this one has filled them.
                 cp.cuda.get_current_stream().synchronize()
-            return self._plans[key]
+            found = self._plans[key]
+        if (in_use := getattr(self._in_use, "arrays", None)) is not None:
+            # Memory of arrays that are dropped is used again at once, while kernels of this lane may still read them.
+            in_use.append(found)
+        return found
