@@ -91,15 +91,25 @@ class BatchAnswers:
 
     def answers(self) -> list[Answer]:
         """The answer to each frame."""
-        columns = {
-            "cell": self.cells.astype(np.float64).round(5).tolist(),
-            "parameters": cell_parameters(self.cells).round(4).tolist(),
-            "n_indexed": self.n_indexed.tolist(),
-            "rmsd": self.rmsd.astype(np.float64).tolist(),
-            "log10_false": _or_none(self.log10_false),
-            "resolution": _or_none(self.resolution),
-        }
-        crystals = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        crystals = [
+            {
+                "cell": cell,
+                "parameters": parameters,
+                "n_indexed": n_indexed,
+                "rmsd": rmsd,
+                "log10_false": log10_false,
+                "resolution": resolution,
+            }
+            for cell, parameters, n_indexed, rmsd, log10_false, resolution in zip(
+                self.cells.astype(np.float64).round(5).tolist(),
+                cell_parameters(self.cells).round(4).tolist(),
+                self.n_indexed.tolist(),
+                self.rmsd.astype(np.float64).tolist(),
+                _or_none(self.log10_false),
+                _or_none(self.resolution),
+                strict=True,
+            )
+        ]
         offsets = self.offsets.tolist()
         rows = zip(
             self.numbers.tolist(),

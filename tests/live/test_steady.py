@@ -1,10 +1,12 @@
 """The memory of a live server's processes."""
 
+import gc
 import resource
+import sys
 
 import numpy as np
 
-from ffbidx_core.live.door.steady import keep_freed_memory
+from ffbidx_core.live.door.steady import MOST_OBJECTS, keep_freed_memory, steady
 
 
 def arrays() -> list[np.ndarray]:
@@ -19,3 +21,11 @@ def test_memory_of_freed_arrays_is_used_again():
         arrays()
     # The operating system would clear 780 pages of 4 KiB in each round.
     assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before < 20 * 780 / 2
+
+
+def test_what_makes_threads_steady_ends_with_its_context():
+    before = sys.getswitchinterval(), gc.get_threshold()
+    with steady():
+        assert sys.getswitchinterval() < before[0]
+        assert gc.get_threshold()[0] == MOST_OBJECTS
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before

@@ -16,7 +16,6 @@ import zmq
 from ...errors import FfbidxError
 from ..answers import BatchAnswers
 from ..columns import Taken, taken
-from ..dialects import own
 from .keys import authenticator
 from .publisher import Encoded, Publisher
 from .settings import DoorSettings
@@ -204,9 +203,7 @@ def _publish(publisher: Publisher, words: Encoded | BatchAnswers) -> None:
     if isinstance(words, Encoded):
         publisher.publish(words.topic, words.published)
         return
-    topic = words.run.encode() or b"run"
-    for answer in words.answers():
-        publisher.publish(topic, own.encode_answer(answer))
+    publisher.publish_all(words.run.encode() or b"run", words.answers())
 
 
 def _ignore_signals() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -93,6 +94,18 @@ class Publisher:
 
     def publish(self, topic: bytes, data: bytes) -> None:
         """Publish an answer in CBOR, with the next sequence number; a reader that is too slow loses it."""
+        self._send(topic, own.with_field(data, "sequence", self._next()))
+
+    def publish_all(self, topic: bytes, answers: Sequence[Answer]) -> None:
+        """Publish answers as `publish` does; this adds the sequence numbers to them."""
+        for answer in answers:
+            answer["sequence"] = self._next()
+            self._send(topic, own.encode_answer(answer))
+
+    def _next(self) -> int:
         self._sequence += 1
+        return self._sequence
+
+    def _send(self, topic: bytes, data: bytes) -> None:
         self._socket.send(topic, zmq.SNDMORE)
-        self._socket.send(own.with_field(data, "sequence", self._sequence))
+        self._socket.send(data)

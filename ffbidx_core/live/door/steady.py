@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 SWITCH_SECONDS = 2e-4
 """Longest time in seconds that a thread waits for the interpreter's lock while another thread computes."""
+MOST_OBJECTS = 50_000
+"""Number of objects, made less freed, after which the garbage collector looks at new ones; a batch makes thousands."""
 KEPT_BYTES = 2**26
 """Largest amount of freed memory that a process keeps for its next arrays."""
 LARGEST_KEPT = 2**25
@@ -22,17 +24,20 @@ def steady() -> Iterator[None]:
     """A context in which a thread waits neither 5 ms for the interpreter's lock nor long for the garbage collector.
 
     Everything that exists at its beginning, such as compilers and their modules, is left out of garbage collection,
-    which would otherwise stop all threads for a tenth of a second at a time. Freed memory is kept from then on.
+    which would otherwise stop all threads for a tenth of a second at a time, and collections are rarer. Freed memory is
+    kept from then on.
     """
     keep_freed_memory()
-    before = sys.getswitchinterval()
+    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(MOST_OBJECTS, *thresholds[1:])
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         yield
     finally:
         sys.setswitchinterval(before)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
