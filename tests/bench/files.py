@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import pkgutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -23,14 +25,12 @@ from unittest import mock
 import h5py
 import numpy as np
 
-from ffbidx_core.backends import Backend, get_backend
-from ffbidx_core.benchmark import LEARNED, SCENARIOS, make_batches, measure
-from ffbidx_core.model.plan import SearchPlan
+from ffbidx_core.backends import get_backend
+from ffbidx_core.benchmark import SCENARIOS, make_batches, measure
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.run.job import BATCH_SIZE
 from ffbidx_core.simulate import SimulatedFrames
 from tests.bench import record
-from tests.bench.gpu import shared_out_rate
 from tests.helpers.paths import ROOT
 
 NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots")
@@ -122,14 +122,17 @@ def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
     return {"wall": wall, "summary": summary, "busy": json.loads(figures.read_text())}
 
 
-def engine_rate(backend: Backend, batches: Sequence[SimulatedFrames], n_devices: int, calls: int) -> float:
+def engine_rate(backend: str, number: int | None, batches: Sequence[SimulatedFrames], calls: int) -> float:
     """The frames per second of the engine alone, with as many batches in progress as in the command."""
-    p = Parameters.preset("best")
-    if n_devices > 1:
-        plan = SearchPlan.make(batches[0].input_cells, p, LEARNED)
-        return batches[0].n_frames * shared_out_rate(n_devices, batches, plan, p, calls)
-    measured = measure(backend, batches, p, calls)
+    measured = measure(get_backend(backend, number), batches, Parameters.preset("best"), calls)
     return measured.overlapped or measured.frames_per_second
+
+
+def engines_rate(n_devices: int, batches: Sequence[SimulatedFrames], calls: int) -> float:
+    """The sum of the frames per second of the engines of several GPUs, each in a process of its own."""
+    with ProcessPoolExecutor(n_devices, mp_context=multiprocessing.get_context("spawn")) as processes:
+        rates = [processes.submit(engine_rate, "cuda", number, batches, calls) for number in range(n_devices)]
+        return sum(rate.result() for rate in rates)
 
 
 def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +144,7 @@ def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[s
         "engine": f"{rate:,.0f}",
         "command": f"{n_frames / seconds:,.0f}",
         "share": f"{n_frames / seconds / rate:.2f}",
+        "indexed": f"{ran['summary']['indexed'] / n_frames:.4%}",
         "outside": f"{ran['wall'] - seconds:.1f}",
         "busy": busy,
     }
@@ -173,12 +177,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(
                     json.dumps({"wall": ran["wall"], "seconds": ran["summary"]["seconds"], **ran["busy"]}), flush=True
                 )
-        rate = engine_rate(get_backend(args.backend), batches, args.devices, args.calls)
+        if args.devices > 1:
+            rate = engines_rate(args.devices, batches, args.calls)
+        else:
+            rate = engine_rate(args.backend, None, batches, args.calls)
         rows.append(row(name, n_frames, rate, ran))
         found = rows[-1]
         print(
-            f"{found['frames']}: command {found['command']} frames/s, engine {found['engine']}, "
-            f"share {found['share']}, {found['outside']} s outside its own clock; busy seconds: {found['busy']}",
+            f"{found['frames']}: {found['indexed']} indexed, command {found['command']} frames/s, "
+            f"engine {found['engine']}, share {found['share']}, {found['outside']} s outside its own clock; "
+            f"busy seconds: {found['busy']}",
             flush=True,
         )
     if args.json:

@@ -17,6 +17,6 @@ def test_the_command_is_measured_beside_its_engine(tmp_path, capsys, monkeypatch
     assert set(busy) == {"wall", "seconds", "read", *files.CALLS}
     assert busy["wall"] > busy["seconds"] >= 0
     assert all(seconds > 0 for seconds in busy.values())
-    assert last.startswith("32 tetragonal, 100 spots: command ")
+    assert last.startswith("32 tetragonal, 100 spots: 100.0000% indexed, command ")
     (row,) = json.loads(path.read_text())["rows"]
     assert float(row["share"]) == pytest.approx(float(row["command"]) / float(row["engine"]), abs=0.1)
