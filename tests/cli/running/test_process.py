@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ffbidx_core import read_results
-from tests.helpers.calls import start, write_spots
+from tests.helpers.calls import MONO, start, write_spots
 from tests.helpers.frames import frame
 from tests.helpers.runs.faults import assert_same
 
@@ -54,60 +54,53 @@ def test_a_signal_keeps_what_was_finished(long_run, number, status):
     assert 1 <= results.n_frames < 501
 
 
-@pytest.mark.parametrize("save", ["0", "1000"], ids=["with saved parts", "without"])
-def test_stopped_in_the_middle_and_taken_up(tmp_path, monkeypatch, cell_file, save):
-    """The same command again: the results are those of an undisturbed run."""
-    monkeypatch.chdir(tmp_path)
-    write_spots(tmp_path / "many.h5", [frame(seed)[1] for seed in range(16)])
-    with h5py.File("many.h5", "a") as file:
+UNDISTURBED = (
+    "index", "many.h5", "--cell", MONO, "--backend", "reference", "--num-halfsphere-points", "512", "--searches", "1",
+    "--learn-cell", "4", "--learn-min-crystals", "3", "--learn-rounds", "1", "--judge-frames", "0", "--batch-size", "1",
+    "-v",
+)  # fmt: skip
+"""A command whose frames take long enough to be stopped in the middle; to judge its run would take minutes."""
+
+
+def ends_well(output, *arguments, folder):
+    """Make the run, which must end well."""
+    process = start(*UNDISTURBED, *arguments, "-o", output, cwd=folder)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert err.splitlines()[-1] == f"results: {output}"
+    return read_results(folder / output)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A folder with a spot file, and the results of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("many")
+    write_spots(folder / "many.h5", [frame(seed)[1] for seed in range(16)])
+    with h5py.File(folder / "many.h5", "a") as file:
         # That they are missing is noted with the first batch.
         del file["spots"].attrs["units"]
-    command = [
-        "index",
-        "many.h5",
-        "--cell",
-        cell_file,
-        "--backend",
-        "reference",
-        "--num-halfsphere-points",
-        "512",
-        "--searches",
-        "1",
-        "--learn-cell",
-        "4",
-        "--learn-min-crystals",
-        "3",
-        "--learn-rounds",
-        "1",
-        # To judge a run on the slow backend takes minutes.
-        "--judge-frames",
-        "0",
-        "--batch-size",
-        "1",
-        "--save-every",
-        save,
-        "-v",
-    ]
-    process = start(*command, "-o", "x.h5")
+    return folder, ends_well("whole.h5", folder=folder)
+
+
+@pytest.mark.parametrize("save", ["0", "1000"], ids=["with saved parts", "without"])
+def test_stopped_in_the_middle_and_taken_up(many, save):
+    """The same command again: the results are those of an undisturbed run."""
+    (folder, whole), output = many, f"{save}.h5"
+    process = start(*UNDISTURBED, "--save-every", save, "-o", output, cwd=folder)
     wait_for(process, "note: many.h5")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
-    stopped = read_results("x.h5")
+    stopped = read_results(folder / output)
     assert not stopped.complete
     assert 1 <= stopped.n_frames < 16
-    assert not os.path.exists("x.h5.parts")
-    for more in (["-o", "x.h5", "--resume"], ["-o", "whole.h5"]):
-        process = start(*command, *more)
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        assert err.splitlines()[-1] == f"results: {more[1]}"
-    found = read_results("x.h5")
+    assert not (folder / f"{output}.parts").exists()
+    found = ends_well(output, "--save-every", save, "--resume", folder=folder)
     assert found.complete
     assert found.n_frames == 16
     assert found.learned_cells is not None
-    assert_same(found, read_results("whole.h5"))
-    assert not os.path.exists("x.h5.parts")
+    assert_same(found, whole)
+    assert not (folder / f"{output}.parts").exists()
 
 
 def test_a_second_signal_leaves_at_once_and_leaves_nothing_behind(long_run, tmp_path):
