@@ -117,17 +117,18 @@ def test_the_cell_beside_its_crystals(path, tmp_path):
 
 def test_the_page_has_everything_in_itself(path):
     report = make_report(path)
-    check = checked(page(report))
+    made = page(report)
+    check = checked(made)
     assert check.tags.count("svg") == len(report.pictures)
     text = " ".join(check.text)
     for words in ("The run", "max_spots", "0.05, 3", "1.2.3", "two <cores>", "a.h5"):
         assert words in text
     sections = {picture.section for picture in report.pictures}
     assert sections == {"run", "spots", "cell0", "orientation0"}
-    links = re.findall(r"<nav.*?</nav>", page(report).decode(), flags=re.DOTALL)[0]
+    links = re.findall(r"<nav.*?</nav>", made.decode(), flags=re.DOTALL)[0]
     anchors = re.findall(r'href="#([\w-]+)"', links)
     assert anchors[0] == "overview"
-    assert all(f'<h2 id="{anchor}">' in page(report).decode() for anchor in anchors)
+    assert all(f'<h2 id="{anchor}">' in made.decode() for anchor in anchors)
 
 
 def test_equal_results_make_equal_pages(tmp_path):
