@@ -10,17 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import pkgutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import h5py
 import numpy as np
@@ -32,21 +29,10 @@ from ffbidx_core.run.job import BATCH_SIZE
 from ffbidx_core.simulate import SimulatedFrames
 from tests.bench import record
 from tests.helpers.paths import ROOT
+from tests.helpers.runs.stages import CALLS
 
 NAMES = ("tetragonal, 100 spots", "tetragonal, 300 spots")
 DISTINCT_BATCHES = 4
-READ = "ffbidx_core.run.pipeline.read_ahead"
-PIPELINE, WORKERS = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread.on_workers"
-COLLECTOR = "ffbidx_core.run.collector.Collector"
-CALLS = {
-    "open": (f"{PIPELINE}.open_devices",),
-    "learn": (f"{PIPELINE}.settle", f"{WORKERS}.settle"),
-    "compute": (f"{PIPELINE}.index_batch",),
-    "write": (f"{COLLECTOR}.take", f"{COLLECTOR}.adopt"),
-    "judge": (f"{PIPELINE}.judged", f"{WORKERS}.judged"),
-    "end": ("ffbidx_core.run.account.Account.finish",),
-}
-"""The functions that do all the work of each stage of a run, except reading; those of workers are not seen."""
 
 
 def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) -> None:
@@ -68,50 +54,13 @@ def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) ->
         file["cells"].attrs["units"] = "angstrom"
 
 
-def run_timed(arguments: Sequence[str], figures: Path) -> int:
-    """Run `ffbidx` in this process, and write the busy seconds of each stage to a file as JSON."""
-    from ffbidx_cli.main import main
-
-    busy: defaultdict[str, float] = defaultdict(float)
-
-    def timed(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            begin = time.perf_counter()
-            try:
-                return work(*arguments, **options)
-            finally:
-                busy[stage] += time.perf_counter() - begin
-
-        return call
-
-    def items(iterable: Iterable[Any]) -> Iterator[Any]:
-        iterator, end = iter(iterable), object()
-        take = timed("read", lambda: next(iterator, end))
-        while (item := take()) is not end:
-            yield item
-
-    read_ahead = pkgutil.resolve_name(READ)
-    mock.patch(READ, lambda blocks, *others: read_ahead(items(blocks), *others)).start()
-    for stage, names in CALLS.items():
-        for name in names:
-            mock.patch(name, timed(stage, pkgutil.resolve_name(name))).start()
-    sys.argv = ["ffbidx", *arguments]
-    status = 0
-    try:
-        main()
-    except SystemExit as left:
-        status = int(left.code or 0)
-    figures.write_text(json.dumps(busy))
-    return status
-
-
 def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
     """Run the command on the file in a folder; returns wall seconds, summary, and busy seconds of the stages."""
     out, figures = folder / "out.h5", folder / "busy.json"
     arguments = ["index", str(folder / "spots.h5"), "-o", str(out), "--overwrite", "--json", *options]
     begin = time.perf_counter()
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.bench.files", "--timed", str(figures), *arguments],
+        [sys.executable, "-m", "tests.helpers.runs.stages", str(figures), *arguments],
         check=True,
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -195,6 +144,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--timed"]:
-        sys.exit(run_timed(sys.argv[3:], Path(sys.argv[2])))
     sys.exit(main())

@@ -33,7 +33,7 @@ from ..summary import Progress
 from ..tally import Tally
 from .worker_task import FramesTask, Receipt, index_task
 
-TASK_FRAMES = 16384
+TASK_FRAMES = 65536
 """Number of frames of the largest tasks."""
 TASK_SECONDS = 8.0
 """Seconds of work in a task once the speed of workers is known; this is lost when a worker dies."""
