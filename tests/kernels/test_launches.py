@@ -113,6 +113,18 @@ def test_shared_arrays_stay_until_the_lane_that_took_them_is_done(cuda):
     assert taken() is None
 
 
+@pytest.mark.parametrize("sizes", [(0,), (0, 5), (3, 0, 0), (0, 0, 1000, 0, 7)])
+def test_arrays_that_are_copied_together_do_not_overlap(cuda, sizes):
+    arrays = [np.full(n, k, np.uint8) for k, n in enumerate(sizes)]
+    begins, size = sys.modules["ffbidx_core.backends.cuda.device"].places(arrays)
+    memory = np.full(size, 255, np.uint8)
+    for begin, array in zip(begins, arrays, strict=True):
+        assert begin % 256 == 0
+        memory[begin : begin + len(array)] = array
+    for begin, array in zip(begins, arrays, strict=True):
+        np.testing.assert_array_equal(memory[begin : begin + len(array)], array)
+
+
 def test_every_kernel_is_launched(cuda):
     """With and without peaks over the angle."""
     Kernel.launched.clear()

@@ -56,10 +56,11 @@ def as_kernels_take(array: Any, dtype: Any) -> Any:
     return cp.ascontiguousarray(array.astype(dtype))
 
 
-def _aligned_ends(arrays: Sequence[Any]) -> list[int]:
-    """The end of each array, bytes, in memory that holds them one after the other; at least `ALIGNED`."""
-    ends = itertools.accumulate(-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays)
-    return [max(end, ALIGNED) for end in ends]
+def places(arrays: Sequence[Any]) -> tuple[list[int], int]:
+    """Where arrays begin in memory that holds them one after the other, and the size of this memory, bytes."""
+    sizes = (-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays)
+    *begins, end = itertools.accumulate(sizes, initial=0)
+    return begins, max(end, ALIGNED)
 
 
 def power_of_two(n: int) -> int:
@@ -139,42 +140,41 @@ class CudaDevice:
     def on_host(self, *arrays: Any) -> list[NDArray[Any]]:
         """See `Backend.on_host`."""
         stream, arrays = cp.cuda.get_current_stream(), tuple(cp.ascontiguousarray(array) for array in arrays)
-        ends = _aligned_ends(arrays)
+        begins, size = places(arrays)
         # The pool keeps memory of each size apart, and asks the driver for that of a new size.
-        memory = cp.cuda.alloc_pinned_memory(power_of_two(ends[-1]))
-        for begin, array in zip([0, *ends], arrays, strict=False):
+        memory = cp.cuda.alloc_pinned_memory(power_of_two(size))
+        for begin, array in zip(begins, arrays, strict=True):
             array.data.copy_to_host_async(memory.ptr + begin, array.nbytes, stream)
         stream.synchronize()
         # The memory goes back to its pool, hence the copies.
         return [
             np.frombuffer(memory, array.dtype, array.size, begin).reshape(array.shape).copy()
-            for begin, array in zip([0, *ends], arrays, strict=False)
+            for begin, array in zip(begins, arrays, strict=True)
         ]
 
     def on_device(self, *arrays: NDArray[Any]) -> list[Any]:
         """See `Backend.on_device`; several threads copy large arrays to pinned memory of the lane."""
-        stream, ends = cp.cuda.get_current_stream(), _aligned_ends(arrays)
-        out, staging = cp.empty(ends[-1], cp.uint8), self._staging.get(stream.ptr)
-        if staging is None or len(staging) < ends[-1]:
-            size = power_of_two(ends[-1])
-            staging = self._staging[stream.ptr] = np.frombuffer(cp.cuda.alloc_pinned_memory(size), np.uint8, size)
+        stream, (begins, size) = cp.cuda.get_current_stream(), places(arrays)
+        out, staging = cp.empty(size, cp.uint8), self._staging.get(stream.ptr)
+        if staging is None or len(staging) < size:
+            room = power_of_two(size)
+            staging = self._staging[stream.ptr] = np.frombuffer(cp.cuda.alloc_pinned_memory(room), np.uint8, room)
         # An earlier copy out of the memory may be under way.
         stream.synchronize()
         sources = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays]
 
         def stage(first: int) -> tuple[int, int]:
-            last = min(first + STAGED, ends[-1])
-            for source, begin in zip(sources, [0, *ends], strict=False):
+            last = min(first + STAGED, size)
+            for source, begin in zip(sources, begins, strict=True):
                 part = source[max(first - begin, 0) : max(last - begin, 0)]
                 staging[max(first, begin) : max(first, begin) + len(part)] = part
             return first, last - first
 
-        firsts = range(0, ends[-1], STAGED)
+        firsts = range(0, size, STAGED)
         for first, n in map(stage, firsts) if len(firsts) < 2 else _stagers().map(stage, firsts):
             (out.data + first).copy_from_host_async(staging.ctypes.data + first, n, stream)
         return [
-            cp.ndarray(array.shape, array.dtype, out.data + begin)
-            for array, begin in zip(arrays, [0, *ends], strict=False)
+            cp.ndarray(array.shape, array.dtype, out.data + begin) for array, begin in zip(arrays, begins, strict=True)
         ]
 
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
