@@ -105,6 +105,12 @@ CLAIMS: dict[str, Column] = {
     "others in runs without a doubt": "{unsaid}", "runs doubted": "{doubted}", "runs refused": "{refused}",
 }  # fmt: skip
 """The columns of the benchmark of claims."""
+FILES: dict[str, Column] = {
+    "frames": "{frames}", "indexed": "{indexed}", "command, frames/s": "{command}",
+    "engine, frames/s": "{engine}", "share": "{share}", "s outside its clock": "{outside}",
+    "seconds that each was busy": "{busy}",
+}  # fmt: skip
+"""The columns of the benchmark of files."""
 TABLES = {
     "wrong": Table("wrong", CLAIMS),
     "right": Table("right", CLAIMS),
@@ -210,10 +216,8 @@ TABLES = {
     "cells_blank": Table("cells_blank", {
         "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
     }),
-    "files": Table("files", {
-        "frames": "{frames}", "command, frames/s": "{command}", "engine, frames/s": "{engine}", "share": "{share}",
-        "s outside its clock": "{outside}", "seconds that each was busy": "{busy}",
-    }),
+    "files": Table("files", FILES),
+    "files_four": Table("files_four", FILES),
     "geometry": Table("geometry", {
         "stills and detector": "{what}", "runs moved": "{moved} of {runs}", "indexed, file's panels": "{given:.1%}",
         "refined panels": "{refined:.1%}", "true panels": "{true:.1%}", "worst run, refined − true": "{least:+.1%}",
