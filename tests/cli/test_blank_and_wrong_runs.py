@@ -261,3 +261,12 @@ def test_a_photon_energy_in_kev_that_is_taken_for_ev_is_named(run, tmp_path):
     assert float(ran.summary["remedy"]["values"][0]) == pytest.approx(WAVELENGTH, rel=1e-4)
     assert ran.summary["why"] == "the wavelength is 1305.1 A, as if a photon energy in keV had been taken for eV"
     assert run(*shlex.split(ran.summary["next"])[1:]).summary["indexed"] == 2
+
+
+def test_a_wavelength_that_is_impossible_in_kev_too_is_not_offered(run, tmp_path):
+    write_cxi(tmp_path / "run.cxi", stills(2, seed=3))
+    (tmp_path / "det.geom").write_text(geom_text(beam=f"photon_energy = {ENERGY / 1e5}"))
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "--num-halfsphere-points", "4096", "-o", "a.h5",
+              "--json")  # fmt: skip
+    assert ran.summary["indexed"] == 0
+    assert "--wavelength" not in ran.summary["next"]

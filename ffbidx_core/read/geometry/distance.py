@@ -37,11 +37,13 @@ def wavelength_of_kev(
 ) -> float | None:
     """The wavelength of the first frames, angstrom, if their photon energies in keV were taken for eV.
 
-    It is None if the wavelengths as read are possible. The parameters are those of `first_distance`.
+    It is None if the wavelengths as read are possible, or are impossible in keV, too. The parameters are those of
+    `first_distance`.
     """
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
             wavelengths = of_first(file, "wavelength")
             is_too_long = len(wavelengths) > 0 and wavelengths.min() > LONGEST_WAVELENGTH
-            return float(np.median(wavelengths)) / 1e3 if is_too_long else None
+            mended = float(np.median(wavelengths)) / 1e3 if is_too_long else np.inf
+            return mended if mended <= LONGEST_WAVELENGTH else None
     return None
