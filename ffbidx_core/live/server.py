@@ -174,7 +174,8 @@ class Server:
                 self._other(taken)
             elif taken:
                 for run, group in itertools.groupby(taken, lambda frames: frames.run):
-                    self._index(run, list(group))
+                    mine = list(group)
+                    self._index(run, mine, is_last=mine[-1] is taken[-1])
             elif self._run is not None:
                 self._run.save_if_due()
             self._flush()
@@ -192,8 +193,8 @@ class Server:
         if self.door is not None:
             self.door.flush()
 
-    def _index(self, name: str, taken: Sequence[FrameColumns]) -> None:
-        """Index frames of one run, and answer them."""
+    def _index(self, name: str, taken: Sequence[FrameColumns], *, is_last: bool) -> None:
+        """Index frames of one run, and answer them; after the last run of a batch the next batch is asked for."""
         assert self.door is not None
         if name in self._ended and name:
             for each in taken:
@@ -209,10 +210,14 @@ class Server:
         if not frames:
             return
         answers = run.index(frames, self._placing, self.door.dropped)
-        self.door.answer_batch(frames, answers)
-        self._flush()
-        self.door.ask(*self._wanted)
-        run.account_for_answered()
+        try:
+            self.door.answer_batch(frames, answers)
+            self._flush()
+            if is_last:
+                # Not before, because a process that hands over a batch takes no answers.
+                self.door.ask(*self._wanted)
+        finally:
+            run.account_for_answered()
         self.state.answered(answers, self.door.n_waiting)
         self.state.beam(run.beam_shift.mrad, None if run.beam_left is None else run.beam_left.mrad)
         for problem in run.account.new_problems():

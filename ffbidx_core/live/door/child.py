@@ -97,7 +97,8 @@ class Child:
         """Close the connection, and wait until the process has sent its last answers."""
         self._connection.close()
         self._process.join(CLOSE_SECONDS)
-        self._process.terminate()
+        # The process ignores a request to end.
+        self._process.kill()
         self._process.join()
 
 
