@@ -119,8 +119,10 @@ class CudaDevice:
                 with stream:
                     yield
             finally:
-                stream.synchronize()
-                self._in_use.arrays = None
+                try:
+                    stream.synchronize()
+                finally:
+                    self._in_use.arrays = None
                 self._streams.append(stream)
 
     def close(self) -> None:
@@ -156,11 +158,11 @@ class CudaDevice:
         """See `Backend.on_device`; several threads copy large arrays to pinned memory of the lane."""
         stream, (begins, size) = cp.cuda.get_current_stream(), places(arrays)
         out, staging = cp.empty(size, cp.uint8), self._staging.get(stream.ptr)
+        # An earlier copy out of the memory, which may be replaced, may be under way.
+        stream.synchronize()
         if staging is None or len(staging) < size:
             room = power_of_two(size)
             staging = self._staging[stream.ptr] = np.frombuffer(cp.cuda.alloc_pinned_memory(room), np.uint8, room)
-        # An earlier copy out of the memory may be under way.
-        stream.synchronize()
         sources = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in arrays]
 
         def stage(first: int) -> tuple[int, int]:
