@@ -13,7 +13,7 @@ from ..model.basis import ConventionalCells, as_given
 from ..model.cell_numbers import CellNumbers
 from ..model.records.results import COLUMNS, Results
 from ..model.records.table import OFFSETS, SHARED, Column
-from .results import CHUNK_BYTES, as_texts, chunk_rows, create_dataset
+from .results import CHUNK_BYTES, chunk_rows, create_dataset, write_texts
 
 FRAMES_AT_ONCE = 2**14
 """Number of frames after which the columns are written; it fixes the order of the chunks in the file."""
@@ -93,14 +93,16 @@ class _Dataset:
     def _write(self, rows: NDArray[Any]) -> None:
         if self._dataset is None:
             self._dataset = create_dataset(self._file, self._column, min(len(rows), self._chunk))
-        values = as_texts(rows) if self._column.is_text else rows
         # Chunks are written one at a time, so their order of allocation does not depend on the division.
-        for begin in range(0, len(values), self._chunk):
-            piece = values[begin : begin + self._chunk]
+        for begin in range(0, len(rows), self._chunk):
+            piece = rows[begin : begin + self._chunk]
             end = self._n_written + len(piece)
             if end > len(self._dataset):
                 self._dataset.resize(end, axis=0)
-            self._dataset[self._n_written : end] = piece
+            if self._column.is_text:
+                write_texts(self._dataset, self._n_written, piece)
+            else:
+                self._dataset[self._n_written : end] = piece
             self._n_written = end
 
     def end(self) -> None:

@@ -25,6 +25,8 @@ MOST_NAMES = 256
 """Largest number of different names that are kept as an attribute of their numbers."""
 
 _TEXT = h5py.string_dtype("utf-8")
+_REFERENCE = np.dtype("V16")
+"""A text of variable length in a chunk of an HDF5 file: its length, and the place of its bytes in the file."""
 
 
 class ResultsWriter:
@@ -180,9 +182,27 @@ def create_dataset(file: h5py.File, column: Column, n_rows: int) -> h5py.Dataset
     return dataset
 
 
+def write_texts(dataset: h5py.Dataset, begin: int, texts: NDArray[np.object_]) -> None:
+    """Write the texts of a chunk of a dataset whose first row is `begin`.
+
+    A row of such a dataset is a reference to a text elsewhere in the file. If there are few different texts in the
+    chunk, each is stored once, and all rows with this text get the same reference; to store the text of every row, as
+    HDF5 does, takes several times as long.
+    """
+    known = numbered(texts)
+    if known is None:
+        dataset[begin : begin + len(texts)] = as_texts(texts)
+        return
+    names, numbers = known
+    dataset[begin : begin + len(names)] = as_texts(names)
+    chunk = np.frombuffer(bytearray(dataset.id.read_direct_chunk((begin,))[1]), dtype=_REFERENCE)
+    chunk[: len(texts)] = chunk[numbers]
+    dataset.id.write_direct_chunk((begin,), chunk)
+
+
 def chunk_rows(column: Column, n_rows: int) -> int:
     """The number of rows of a chunk; it depends only on the number of rows, so equal results give equal files."""
-    size = 16 if column.is_text else column.dtype.itemsize
+    size = _REFERENCE.itemsize if column.is_text else column.dtype.itemsize
     return max(1, min(n_rows, CHUNK_BYTES // (size * math.prod(column.tail))))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ffbidx_core import read_results
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.results import COLUMNS, Results
-from ffbidx_core.write import ResultsWriter
+from ffbidx_core.write import ResultsWriter, growing_file
 from ffbidx_core.write.results import MOST_NAMES, numbered, results_file
 from tests.helpers.results_of import CELLS, HEADER, TWO_BLOCKS, block_of, opened, status_of, writer_of
 
@@ -199,6 +199,26 @@ def test_many_names_of_a_part_stay_texts(tmp_path: Path) -> None:
     found = numbered(names[1:])
     assert found is not None
     assert np.array(found[0], dtype=object)[found[1]].tolist() == names[1:].tolist()
+
+
+@pytest.mark.parametrize("names", [["a.h5"] * 5, ["ä.h5", "", "b\udce9.h5", "", "ä.h5"], ["a" * 70_000, *"bcda"]])
+def test_texts_that_are_stored_once_read_as_those_of_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    monkeypatch.setattr(growing_file, "chunk_rows", lambda column, n: 4)
+    results = replace(writer_of().results(True), source=np.array(names, dtype=object))
+    (tmp_path / "r.h5").write_bytes(results_file(results))
+    with h5py.File(tmp_path / "joined.h5", "w", libver="earliest") as file:
+        growing = growing_file.GrowingFile(file)
+        growing.add(results)
+        growing.end()
+    with h5py.File(tmp_path / "r.h5") as whole, h5py.File(tmp_path / "joined.h5") as joined:
+        for name in ("frame/source", "frame/id"):
+            assert joined[name].dtype == whole[name].dtype
+            assert joined[name].asstr()[()].tolist() == whole[name].asstr()[()].tolist()
+        first = np.frombuffer(joined["frame/source"].id.read_direct_chunk((0,))[1], "V16")
+    of_rows = dict(zip(names[:4], first.tolist(), strict=True))
+    assert first.tolist() == [of_rows[name] for name in names[:4]]
 
 
 def test_a_number_without_a_name_is_an_error(tmp_path: Path) -> None:
