@@ -198,6 +198,9 @@ class Cluster:
             raise BackendUnavailable(f"--dask {self._address}: no worker for {WORKER_SECONDS:g} s: start some")
         return self._n_workers
 
+    def warm_up(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Do nothing, because workers come and go."""
+
     def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
         """Make a worker compute function(devices, *arguments); see `Workers.submit`."""
         task = pickle.dumps((self.where, function, arguments))

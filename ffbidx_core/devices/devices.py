@@ -97,6 +97,12 @@ class Workers(Devices, Protocol):
     def n_at_once(self) -> int:
         """The number of tasks that are done at once."""
 
+    def warm_up(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Make workers compute function(devices, *arguments) in the background; result and errors are dropped.
+
+        Its imports, kernels and memory are then ready for the first task. Workers that may come later are left out.
+        """
+
     def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Task:
         """Make a worker compute function(devices, *arguments); if the worker dies, another one does it.
 

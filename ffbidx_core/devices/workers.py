@@ -27,6 +27,9 @@ from .worker import SPARE, FaultReport, serve
 _log = logging.getLogger("ffbidx")
 START_SECONDS = 120.0
 """Time in seconds within which a worker must start; the first compilation of kernels takes some ten seconds."""
+NO_WORKER = (-1, -1)
+"""Item of the queue of free places, before all others, by which every thread that waits for one learns that none is
+left."""
 
 
 class WorkerFault(RuntimeError):
@@ -146,17 +149,18 @@ class DeviceWorkers:
 
     def __init__(self, makers: Sequence[Callable[[], Backend]]) -> None:
         self._workers = [_Worker(make) for make in makers]
-        self._free: queue.Queue[_Worker | None] = queue.Queue()
+        # A place is its number on its worker, and the number of the worker: a task goes to the worker with the fewest
+        # tasks, and tasks that are done one after the other to the same worker, which is ready for them.
+        self._free: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()
         try:
             for worker in self._workers:
                 worker.greet()
         except BaseException:
             self._end()
             raise
-        for turn in range(max(worker.lanes for worker in self._workers) + SPARE):
-            for worker in self._workers:
-                if turn < worker.lanes + SPARE:
-                    self._free.put(worker)
+        for number, worker in enumerate(self._workers):
+            for place in range(worker.lanes + SPARE):
+                self._free.put((place, number))
         self._pool = ThreadPoolExecutor(self._free.qsize(), "ffbidx-task")
 
     @property
@@ -181,6 +185,22 @@ class DeviceWorkers:
 
     def seen(self, device: str) -> None:
         """Do nothing, because the devices are known."""
+
+    def warm_up(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Make every worker compute function(device, *arguments) in the background; see `Workers.warm_up`."""
+        task = pickle.dumps((function, arguments, {}))
+        for worker in self._workers:
+            self._pool.submit(self._warmed_up, worker, task)
+
+    def _warmed_up(self, worker: _Worker, task: bytes) -> None:
+        try:
+            worker.ask(task)
+        except WorkerFault as fault:
+            _log.warning("%s; the run goes on with the other devices", fault)
+            self._end_if_none_is_left()
+        except Exception as error:
+            # The frames are done again by a task, whose error ends the run.
+            _log.debug("warming up %s: %s", worker.device, error)
 
     def submit(self, what: str, function: Callable[..., Any], *arguments: Any) -> Doing:
         """Make a worker compute function(device, *arguments); see `Workers.submit`."""
@@ -208,11 +228,12 @@ class DeviceWorkers:
     def _done(self, task: bytes) -> Any:
         """The result of a task on the next free device; see `index_frames`."""
         while True:
-            worker = self._free.get()
-            if worker is None:
+            place = self._free.get()
+            if place == NO_WORKER:
                 # The message is passed on to every thread that waits.
-                self._free.put(None)
+                self._free.put(NO_WORKER)
                 raise BackendUnavailable("every device has failed: see the warnings above")
+            worker = self._workers[place[1]]
             if not worker.alive:
                 self._end_if_none_is_left()
                 continue
@@ -223,11 +244,11 @@ class DeviceWorkers:
                 self._end_if_none_is_left()
             finally:
                 if worker.alive:
-                    self._free.put(worker)
+                    self._free.put(place)
 
     def _end_if_none_is_left(self) -> None:
         if not any(worker.alive for worker in self._workers):
-            self._free.put(None)
+            self._free.put(NO_WORKER)
 
     def close(self) -> None:
         """End all processes; tasks in progress are given up."""

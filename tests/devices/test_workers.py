@@ -88,6 +88,36 @@ def test_a_device_that_fails_once_it_is_chosen_answers_no_task():
     workers.close()
 
 
+def noted(device, folder, batch):
+    (folder / str(os.getpid())).touch()
+    return os.getpid(), device.index_frames(*batch, PLAN, P).n_frames
+
+
+def test_every_worker_warms_up_and_one_that_fails_is_left_out(batches, tmp_path, caplog):
+    workers = DeviceWorkers([functools.partial(FailsAfter, 0), functools.partial(get_backend, "cpu", None, 1)])
+    try:
+        workers.warm_up(noted, tmp_path, batches[0])
+        workers.warm_up(noted, tmp_path, "no batch")
+        tasks = [workers.submit("a batch", noted, tmp_path, batches[0]) for _ in range(3)]
+        found = {task.result() for task in tasks}
+        workers._pool.shutdown()
+    finally:
+        workers.close()
+    ((survivor, n_frames),) = found
+    assert n_frames == 3
+    assert survivor == workers._workers[1]._process.pid
+    assert {path.name for path in tmp_path.iterdir()} == {str(each._process.pid) for each in workers._workers}
+    assert any(message.endswith("; the run goes on with the other devices") for message in caplog.messages)
+
+
+def test_tasks_one_after_the_other_are_done_by_the_same_worker(batches, tmp_path):
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)] * 2)
+    try:
+        assert len({workers.submit("a batch", noted, tmp_path, batches[2]).result()[0] for _ in range(4)}) == 1
+    finally:
+        workers.close()
+
+
 def test_a_device_that_is_not_there_is_told_at_the_start():
     with pytest.raises(BackendUnavailable):
         DeviceWorkers([functools.partial(get_backend, "cuda", 99)])

@@ -35,6 +35,9 @@ class Here(OneDevice):
         done.set_result(function(self, *arguments))
         return Doing(done)
 
+    def warm_up(self, function, *arguments):
+        assert function(self, *arguments) is None
+
     def seen(self, device):
         assert device == self.device
 

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -17,6 +17,7 @@ from ...errors import BackendUnavailable, InputError
 from ...model.records.doubt import Contest
 from ...model.records.frame import Place
 from ...model.records.results import ResultsHeader
+from ...model.records.run import InputIdentity
 from ...nouns import counted
 from ...read.files.identity import identities
 from ...read.results import read_results
@@ -31,7 +32,7 @@ from ..learning import Settled, settle
 from ..outcome import Outcome
 from ..summary import Progress
 from ..tally import Tally
-from .worker_task import FramesTask, Receipt, index_task
+from .worker_task import FramesTask, Receipt, index_task, warm_up
 
 TASK_FRAMES = 65536
 """Number of frames of the largest tasks."""
@@ -68,12 +69,15 @@ def index_on(
             return Outcome(summary, job.header("", ""), store)
         account, ended, contest = Account(job.on(workers.name), workers.name, store), False, Contest()
         settled = Settled(account.job, [], iter(()))
+        inputs = identities(account.job.sources, account.job.prober)
         with _unless_stopped(account, stop):
+            if account.saved.learned is None:
+                _warm_up(workers, account, inputs)
             settled = settle(account, workers, store, first=Job.first_blocks, stop=stop)
         header = settled.job.header(workers.name, workers.device)
         collector = Collector(store, header, account.sample, save_seconds=job.save_seconds)
         with _unless_stopped(account, stop):
-            tasks = Tasks(workers, account, settled, header, store, stop)
+            tasks = Tasks(workers, account, settled, inputs, header, store, stop)
             with closing(tasks):
                 for receipt in tasks.receipts():
                     if receipt.part:
@@ -96,6 +100,23 @@ def _unless_stopped(account: Account, stop: threading.Event) -> Iterator[None]:
             raise BackendUnavailable(
                 f"{error}; with --resume the run continues after the {counted(account.tally.n_frames, 'frame')} done"
             ) from error
+
+
+def _warm_up(workers: Workers, account: Account, inputs: Sequence[InputIdentity]) -> None:
+    """Make the workers do the first batch of a run while the run learns, so that their first task waits for nothing.
+
+    Their results are dropped. An input that cannot be read is an error of the run itself.
+    """
+    job = dataclasses.replace(account.job, parameters=account.p)
+    with contextlib.suppress(InputError):
+        if cut := _cutter(job, account.start).cut(job.batch_size or 1):
+            header = job.header(workers.name, workers.device)
+            workers.warm_up(warm_up, FramesTask.of(job, cut, inputs, [], header, ""))
+
+
+def _cutter(job: Job, start: Place) -> Cutter:
+    """The division of the frames of a job, from a place in the input on."""
+    return Cutter(job.sources, start=start, end=None if job.span is None else job.span.end, **job.counted)
 
 
 def _take(account: Account, collector: Collector, receipt: Receipt) -> None:
@@ -123,6 +144,7 @@ class Tasks:
         workers: Workers,
         account: Account,
         settled: Settled,
+        inputs: Sequence[InputIdentity],
         header: ResultsHeader,
         store: Store,
         stop: threading.Event,
@@ -130,10 +152,11 @@ class Tasks:
         self._workers, self._account, self._store, self._stop = workers, account, store, stop
         self._header = header
         self._job, self._learned = dataclasses.replace(settled.job, parameters=account.p), settled.learned
-        self._inputs = identities(settled.job.sources, settled.job.prober)
+        self._inputs = inputs
         self._under_way: deque[tuple[Cut, Task]] = deque()
         batch_size = self._job.batch_size or 1
-        self._fewest = max(FEWEST_FRAMES, batch_size // 8)
+        # A task costs some ten milliseconds besides its frames, and smaller batches do not fill a GPU.
+        self._fewest = max(FEWEST_FRAMES, batch_size // 2)
         self._most = max(FIRST_FRAMES, batch_size)
         self.ended = False
         self._begin(account.start)
@@ -141,13 +164,7 @@ class Tasks:
     def _begin(self, start: Place) -> None:
         """Plan the tasks from a place in the input on."""
         self.close()
-        job = self._job
-        self._cutter = Cutter(
-            job.sources,
-            start=start,
-            end=None if job.span is None else job.span.end,
-            **job.counted,
-        )
+        self._cutter = _cutter(self._job, start)
         self._asked = self._account.tally.n_frames
 
     @property

@@ -49,7 +49,7 @@ class FramesTask:
     header
         The record of how the results are made.
     folder
-        Folder of the run's saved parts.
+        Folder of the run's saved parts; empty if the results are not needed.
     """
 
     job: Job
@@ -130,6 +130,11 @@ def index_task(devices: Devices, task: FramesTask) -> Receipt:
         return _indexed(devices, task)
 
 
+def warm_up(devices: Devices, task: FramesTask) -> None:
+    """Do a task whose results are not needed, so that a worker has all that its first task needs."""
+    index_task(devices, task)
+
+
 def _indexed(devices: Devices, task: FramesTask) -> Receipt:
     begin = time.perf_counter()
     job = task.job
@@ -170,7 +175,7 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
             last = Place(*read[-1].tolist()) if len(read) else last
     image = results_file(part.results(), number_names=True) if part.n_frames else b""
     return Receipt(
-        save_part(task.folder, image) if image and is_seen(task.folder) else image,
+        save_part(task.folder, image) if image and task.folder and is_seen(task.folder) else image,
         zlib.crc32(image),
         part.mark,
         n_frames,
