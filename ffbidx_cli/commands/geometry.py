@@ -85,11 +85,12 @@ def command(
         raise UsageError("-o, --millepede and --png name one file twice: give each a file of its own")
     for path in outputs:
         check_output(path, overwrite, [results, *([geometry] if geometry else [])])
+    kind = ""
     if png is not None:
         from ffbidx_cli.pictures import kind_of_picture
         from ffbidx_core.report import require_matplotlib
 
-        kind_of_picture(png, "--png")
+        kind = kind_of_picture(png, "--png")
         require_matplotlib()
 
     from ffbidx_cli.console import data_console, working
@@ -105,7 +106,7 @@ def command(
         found = refine_results(results, devices, geometry, level=level)
     refined, names = found.refined, found.names
     if refined.fit is not None:
-        _write_outputs(found, output, millepede, png, overwrite)
+        _write_outputs(found, output, millepede, png, kind, overwrite)
     if as_json:
         click.echo(json.dumps(as_dict(refined, names)))
     else:
@@ -131,8 +132,9 @@ def command(
 
 
 def _write_outputs(
-    found: RefinedRun, output: str | None, millepede: str | None, png: str | None, overwrite: bool
+    found: RefinedRun, output: str | None, millepede: str | None, png: str | None, kind: str, overwrite: bool
 ) -> None:
+    """Write the geometry, the file for Millepede and the picture of this kind, each if its path is given."""
     from ffbidx_core.write import write_file
 
     refined = found.refined
@@ -148,8 +150,7 @@ def _write_outputs(
 
         write_file(millepede, b"".join(mille(measurements(refined))), overwrite)
     if png is not None:
-        from ffbidx_cli.pictures import kind_of_picture
         from ffbidx_core.report.panel_picture import panel_picture
         from ffbidx_core.report.style import image_bytes
 
-        write_file(png, image_bytes(panel_picture(refined).figure, kind_of_picture(png, "--png")), overwrite)
+        write_file(png, image_bytes(panel_picture(refined).figure, kind), overwrite)

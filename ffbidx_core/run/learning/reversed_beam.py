@@ -12,8 +12,8 @@ REVERSED = (
     "the spots lie on an Ewald sphere around a beam along -z, as in the laboratory frame of DIALS: turn them by 180° "
     "about y (the signs of x and z change); now neither the beam nor the scatter of residuals is learned from them"
 )
-MOST = 0.5
-"""Share of the frames above which the beam counts as reversed."""
+REVERSED_SHARE = 0.5
+"""Share of the frames with reversed spots above which the beam of the run counts as reversed."""
 
 
 def is_reversed(blocks: Iterable[FrameBlock]) -> bool:
@@ -23,4 +23,4 @@ def is_reversed(blocks: Iterable[FrameBlock]) -> bool:
         for block in blocks
         for spots in (block.spots[i:j].astype("float64") for i, j in itertools.pairwise(block.offsets))
     ]
-    return sum(found) > MOST * len(found)
+    return sum(found) > REVERSED_SHARE * len(found)
