@@ -16,18 +16,23 @@ from .stream import StreamFile
 
 
 def detectors_of(file: SpotFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the text of each geometry of a file, with its panels, and wavelength and distance of its first frame."""
+    """Yield the text of each geometry of a file, with its panels, and wavelength and distance of its first frame.
+
+    Most streams that were put together have the same geometry, so of each geometry one frame is read.
+    """
     assert file.geometry is not None
-    is_read = False
+    known: set[str] = set()
     for frame in file.first_frames if isinstance(file, StreamFile) else range(min(1, file.n_frames)):
         with contextlib.suppress(InputError):
+            if isinstance(file, StreamFile) and file.geometry_of(frame).text in known:
+                continue
             for raw in file.read(np.array([frame])):
                 if raw.peaks is not None:
                     own = raw.geometry or file.geometry
                     distance = float(raw.peaks.distance[0]) + offset_along_beam(own.detector)
                     yield own.text, _detector(own, float(raw.peaks.wavelength[0]), distance)
-                    is_read = True
-    if not is_read:
+                    known.add(own.text)
+    if not known:
         yield file.geometry.text, _detector(file.geometry, None, None)
 
 

@@ -149,6 +149,10 @@ class StreamFile:
         # Peaks in a stream are measured from the outer corner of the first pixel.
         self.half_pixel_shift: bool | None = bool(first.geometry.half_pixel_shift)
 
+    def geometry_of(self, frame: int) -> Geometry:
+        """The geometry of a frame, which the last head before it has."""
+        return self._head(int(self._head_of[frame])).geometry
+
     def _head(self, number: int) -> _Head:
         """The head with a number in the file."""
         if number not in self._heads:
@@ -213,8 +217,7 @@ class StreamFile:
 
     def _chunk(self, number: int) -> _Chunk:
         place = f"frame {number}"
-        begin, end = self._begins[number : number + 2]
-        text = self._map[begin:end].decode("utf-8", "replace").replace("\r\n", "\n")
+        text = self._map[slice(*self._begins[number : number + 2])].decode("utf-8", "replace").replace("\r\n", "\n")
         head, found, rest = text.partition(_PEAKS + "\n")
         table, ended, _ = rest.partition(_PEAKS_END)
         wrong = []
@@ -230,11 +233,10 @@ class StreamFile:
             wrong.append("has no line Image filename")
         faults = Faults([InputError(self.path, problem, place) for problem in wrong])
         name = f"{image[1].strip() if image else ''} {event[1].strip() if event and '//' in event[1] else '//'}"
-        own = self._head(int(self._head_of[number]))
-        chunk = _Chunk(name, own)
+        chunk = _Chunk(name, self._head(int(self._head_of[number])))
         for quantity, read in (("energy", self._energy), ("length", self._length), ("shift", self._shift)):
             with faults.collected():
-                setattr(chunk, quantity, read(own, head, place))
+                setattr(chunk, quantity, read(chunk.head, head, place))
         # What follows a peak list without an end is no peak.
         for line in table.splitlines()[1:] if ended else ():
             with faults.collected():
@@ -246,8 +248,7 @@ class StreamFile:
         """The photon energy in eV, or that of a wavelength given by hand."""
         if own.wavelength is not None:
             return HC / own.wavelength
-        match = _ENERGY.search(head)
-        if match is None:
+        if (match := _ENERGY.search(head)) is None:
             raise InputError(self.path, "has no photon_energy_eV", place)
         return self._number(match[1], place)
 
@@ -255,8 +256,7 @@ class StreamFile:
         """The detector distance, mm."""
         if own.distance is not None:
             return own.distance
-        match = _LENGTH.search(head)
-        if match is None:
+        if (match := _LENGTH.search(head)) is None:
             raise InputError(self.path, "has no average_camera_length, and its geometry no clen", place)
         return self._number(match[1], place) * 1e3 - own.geometry.detector.mean_offset
 
@@ -266,8 +266,8 @@ class StreamFile:
         for axis, reading in enumerate(own.geometry.shift):
             if reading is not None:
                 name = re.escape(reading.path.lstrip("/"))
-                match = re.search(rf"^(?:header/(?:float|int)/|hdf5)/?{name} = (\S+)$", head, re.MULTILINE)
-                if match is None:
+                line = rf"^(?:header/(?:float|int)/|hdf5)/?{name} = (\S+)$"
+                if (match := re.search(line, head, re.MULTILINE)) is None:
                     how = f"run indexamajig with --copy-header={reading.path}"
                     raise InputError(self.path, f"has no copy of the detector's shift {reading.path}: {how}", place)
                 found[axis] = Reading(self._number(match[1], place), unit=reading.unit).millimetres

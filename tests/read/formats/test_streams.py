@@ -13,6 +13,8 @@ from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read import Source, read_blocks
 from ffbidx_core.read.files.inputs import expand_inputs
+from ffbidx_core.read.formats.detectors import detectors_of
+from ffbidx_core.read.formats.stream import StreamFile
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.read.inspection import inspect_spots
 from tests.helpers.beamline import DISTANCE, ENERGY, PANELS, geom_text, write_cxi
@@ -102,6 +104,20 @@ def test_each_geometry_of_streams_that_were_put_together_is_shown(tmp_path: Path
     assert first.endswith(f"{report.distance:.3f} mm")
     assert other.startswith("geometry 2")
     assert other.endswith(f"{further['distance']:.3f} mm")
+
+
+def test_of_streams_with_the_same_geometry_one_frame_is_read_to_show_it(tmp_path: Path, monkeypatch):
+    (tmp_path / "all.stream").write_text("".join(stream(chunk(frame)) for frame in (0, 1, 2, 0)))
+    read_frames = []
+    of_stream = StreamFile.read
+    monkeypatch.setattr(
+        StreamFile, "read", lambda self, frames: [read_frames.append(frames), *of_stream(self, frames)][1:]
+    )
+    file = StreamFile(str(tmp_path / "all.stream"), None)
+    ((_, shown),) = detectors_of(file)
+    file.close()
+    assert shown["distance"] == pytest.approx(DISTANCE, rel=0.1)
+    assert [frames.tolist() for frames in read_frames] == [[0]]
 
 
 def test_lines_may_end_as_on_windows_and_files_be_compressed(whole, tmp_path: Path):
