@@ -26,7 +26,7 @@ from .summary import CellSummary, Remedy, Summary
 LARGEST_SAMPLE = 1 << 14
 """Largest number of crystals from which the median and spread of an input cell are taken."""
 
-MANY_AT_ORIGIN = 0.2
+MANY_AT_ORIGIN = 0.05
 """Share of the spots inside the first shell of reciprocal space above which a note is made."""
 AT_ORIGIN = (
     "{:.0%} of the spots lie nearer to the beam than any reflection: check the distance of the detector and the "

@@ -12,6 +12,7 @@ from ffbidx_core.errors import InputError
 from ffbidx_core.model.records.frame import FrameStatus
 from ffbidx_core.read.results import read_run
 from ffbidx_core.report.report import make_report
+from ffbidx_core.run.tally import Tally
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.bench.claims.runs import SMALL
 from tests.helpers.beamline import DISTANCE, ENERGY, PANELS, WAVELENGTH, geom_text, stills, write_cxi
@@ -52,6 +53,12 @@ def test_few_of_them_are_counted_and_no_cause_for_a_note(index, tmp_path):
     assert ran.status == 0
     assert "2 inside the first shell of reciprocal space" in ran.err
     assert "check the distance" not in ran.err
+
+
+@pytest.mark.parametrize(("n", "is_noted"), [(2, False), (6, True), (19, True)])
+def test_more_of_them_than_a_right_run_has_are_noted(n, is_noted):
+    tally = Tally(n_spots=100, n_at_origin=n)
+    assert tally.note_of_origin.startswith(f"{n}% of the spots lie nearer to the beam") == is_noted
 
 
 def test_a_frame_that_has_too_few_other_spots_is_said_to_have_too_few(index, tmp_path):
