@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 
 from ffbidx_cli.columns import cell_table, print_facts
 from ffbidx_cli.next_step import NextStep
-from ffbidx_cli.sentences import print_sentence
+from ffbidx_cli.sentences import frames_not_indexed, print_sentence
 from ffbidx_cli.tables import numbers
 from ffbidx_core.errors import OutputError
 from ffbidx_core.nouns import counted
@@ -225,9 +225,8 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
 def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     share = f" ({summary.indexed / summary.frames:.1%})" if summary.frames else ""
     yield "frames", f"{summary.frames}, {summary.indexed} indexed{share}"
-    others = {name: n for name, n in summary.status.items() if n and name != "indexed"}
-    if others:
-        yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
+    if others := frames_not_indexed(summary.status):
+        yield "", others
     if why := {name: n for name, n in summary.reasons.items() if n and name not in summary.status}:
         yield "why not", _counted(why)
     if again := {name: n for name, n in summary.rungs.items() if n and name != "first_try"}:

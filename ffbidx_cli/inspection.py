@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from ffbidx_cli.columns import print_facts
+from ffbidx_cli.sentences import frames_not_indexed
 from ffbidx_core.nouns import counted
 from ffbidx_core.read.geometry.report import GeometryReport
 from ffbidx_core.read.inspection import ResultsReport, SpotsReport
@@ -37,7 +38,7 @@ def _facts_of_spots(report: SpotsReport) -> Iterator[tuple[str, str]]:
     yield "spots", f"{report.spots}{left_out}"
     if report.off_panels:
         share = report.off_panels / (report.off_panels + report.spots)
-        yield "on no panel", f"{report.off_panels} peaks ({share:.1%}): they are left out"
+        yield "on no panel", f"{counted(report.off_panels, 'peak')} ({share:.1%}), left out"
     if report.spots_per_frame:
         yield "spots a frame", "{0} to {2}, median {1}".format(*report.spots_per_frame)
     if report.resolution:
@@ -89,9 +90,8 @@ def _facts_of_results(report: ResultsReport) -> Iterator[tuple[str, str]]:
     yield "format", "results of ffbidx" + ("" if report.complete else ", stopped before the end")
     indexed = report.status["indexed"]
     yield "frames", f"{report.frames}, {indexed} indexed ({indexed / max(report.frames, 1):.1%})"
-    others = {name: n for name, n in report.status.items() if n and name != "indexed"}
-    if others:
-        yield "", ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in others.items())
+    if others := frames_not_indexed(report.status):
+        yield "", others
     yield "crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame)
     for number, cell in enumerate(report.cells):
         for name in ("given", "learned", "median"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nouns import counted
 from ..cell import Array
 
 MANY_OFF_PANELS = 0.5
@@ -54,5 +55,7 @@ def note_of_panels(n_off_panels: int, n_spots: int) -> str:
     share = n_off_panels / max(1, n_off_panels + n_spots)
     if share == 0:
         return ""
-    note = f"{n_off_panels} peaks ({share:.1%}) lie on no panel of the geometry, and are left out"
+    verbs = ("lies", "is") if n_off_panels == 1 else ("lie", "are")
+    peaks = f"{counted(n_off_panels, 'peak')} ({share:.1%})"
+    note = "{} {} on no panel of the geometry, and {} left out".format(peaks, *verbs)
     return f"{note}: {OTHER_LAYOUT}" if share > MANY_OFF_PANELS else note

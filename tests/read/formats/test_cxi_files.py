@@ -233,6 +233,7 @@ def test_a_layout_of_another_detector_is_noted(share: float):
     assert tally.note_of_panels.startswith(f"{1000 * share:.0f} peaks ({share:.1%}) lie on no panel of the geometry")
     assert ("another detector" in tally.note_of_panels) == (share > 0.5)
     assert Tally(n_spots=9).note_of_panels == ""
+    assert Tally(n_spots=9, n_off_panels=1).note_of_panels.startswith("1 peak (10.0%) lies on no panel")
 
 
 def test_inspect_notes_a_layout_of_another_detector(cxi: Path):
