@@ -5,6 +5,18 @@
 
 from .cells import BestCells, CheckedCells, Coverage, Limits, OrientedCells
 from .choice import BACKENDS, get_backend
+from .memory import Same, State
 from .verbs import Backend
 
-__all__ = ["BACKENDS", "Backend", "BestCells", "CheckedCells", "Coverage", "Limits", "OrientedCells", "get_backend"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BestCells",
+    "CheckedCells",
+    "Coverage",
+    "Limits",
+    "OrientedCells",
+    "Same",
+    "State",
+    "get_backend",
+]

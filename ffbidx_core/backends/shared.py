@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,7 @@ from ..parameters import Parameters
 from .cells import BestCells, Coverage, Judgement, OrientedCells
 from .generic import accept, crystals, judge
 from .generic.fit_whitened import fit_whitened
+from .memory import State, Steps
 
 
 class GenericVerbs:
@@ -92,6 +93,21 @@ class OnHost(GenericVerbs):
     def on_host(self, *arrays: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """See `Backend.on_host`."""
         return arrays
+
+    def load_few(self, spots: NDArray[Any], offsets: NDArray[np.int64]) -> SpotBatch:
+        """See `Backend.load_few`."""
+        batch: SpotBatch = self.load(spots, offsets)  # type: ignore[attr-defined]
+        return batch
+
+    def chosen_few(self, frames: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """See `Backend.chosen_few`."""
+        return frames
+
+    def run_steps(
+        self, key: Hashable, steps: Steps, state: State, *inputs: NDArray[Any]
+    ) -> tuple[State, Sequence[NDArray[Any]]]:
+        """See `Backend.run_steps`."""
+        return steps(state, *inputs)
 
     def close(self) -> None:
         """Do nothing: arrays and threads end with the backend."""

@@ -7,12 +7,9 @@ letters of the shapes. Spots s are in 1/angstrom, cells B have rows a, b, c in a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, Protocol
-
-from numpy.typing import NDArray
 
 from ..model.misfit.equations import Spread
 from ..model.plan import SearchPlan
@@ -22,9 +19,10 @@ from ..model.xp import XpArray
 from ..parameters import Parameters
 from .cells import OrientedCells
 from .judging import Judging
+from .memory import Memory
 
 
-class Backend(Judging, Protocol):
+class Backend(Memory, Judging, Protocol):
     """The protocol of a backend. A verb treats each frame by itself: no result depends on the rest of the batch."""
 
     name: str
@@ -53,18 +51,6 @@ class Backend(Judging, Protocol):
 
     def close(self) -> None:
         """Release the memory that was kept for further batches; no verb is called afterwards."""
-
-    def constant(self, array: NDArray[Any]) -> XpArray:
-        """The backend's array with the content of one in host memory, which must stay as it is and is copied once."""
-
-    def on_device(self, *arrays: NDArray[Any]) -> Sequence[XpArray]:
-        """The backend's arrays with the contents of arrays in host memory, copied together; not to be changed."""
-
-    def on_host(self, *arrays: XpArray) -> Sequence[NDArray[Any]]:
-        """The contents of arrays in host memory; a backend whose arrays are elsewhere waits for them once."""
-
-    def load(self, spots: XpArray, offsets: XpArray) -> SpotBatch:
-        """Pack spots (N, 3) and offsets (F + 1,), each frame sorted by (|s|^2, x, y, z), with |s|^2 in float64."""
 
     def find_candidate_vectors(self, spots: SpotBatch, plan: SearchPlan, p: Parameters, n_points: int) -> XpArray:
         """Step 1: find the best directions for each length group; a candidate vector is direction times length.

@@ -8,6 +8,7 @@ passes together; the cells of a frame that is finished are zero, which every ver
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log10
 from typing import NamedTuple
@@ -15,10 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import Backend, BestCells, CheckedCells, Limits, OrientedCells
-from ..model.cell import Array
+from ..backends import Backend, BestCells, CheckedCells, Limits, OrientedCells, Same, State
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.reason import FrameReason
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -56,51 +56,87 @@ def find_by_chance(
     reason : (F,) uint8
         Reason why a frame has no crystal, as `FrameReason`; an array in host memory.
     """
-    xp = backend.xp
-    passes = _Passes(backend, spots, plan, p, given)
-    frames, rest = np.arange(spots.n_frames), spots
+    passes = _Passes(backend, plan, p, given)
+    frames = np.arange(spots.n_frames)
+    start: State = (spots,)
     for k in range(p.searches):
         n_points = p.num_halfsphere_points if k == 0 else min(p.research_points, p.num_halfsphere_points)
-        pool, vectors = search(backend, rest, plan, p, n_points)
-        cells = backend.fit_rigid(rest, pool.cells, p) if p.rigid_steps else pool.cells
-        rest, why = passes.take_crystals(frames, rest, pool._replace(cells=cells))
+        found = passes.take_crystals(frames, start, n_points)
         if k == 0:
             # A frame without a crystal is not searched again.
-            reason = with_vectors(why, spots, vectors, p, n_points)
-            # Not before, because this waits for all that a GPU has been given to do.
-            counts = np.diff(to_host(spots.offsets))
-        left = np.diff(to_host(rest.offsets))
+            counts = np.diff(found.offsets)
+            why = np.where(counts == 0, np.uint8(FrameReason.TOO_FEW_SPOTS.value), found.reason)
+            reason = with_vectors(backend, why, spots, counts, found.vectors, p, n_points)
         fewest = np.maximum(p.research_min_spots, p.research_fraction * counts[frames])
-        again = np.flatnonzero((why == FrameReason.NONE.value) & (left >= fewest))
+        again = np.flatnonzero((found.reason == FrameReason.NONE.value) & (found.left >= fewest))
         if len(again) == 0:
             break
-        chosen = xp.asarray(again)
-        frames, rest = frames[again], rest.take(chosen)
-        passes.known, passes.flat = passes.known[chosen], passes.flat[chosen]
+        chosen = backend.chosen_few(again, found.left)
+        frames = frames[chosen]
+        start, _ = backend.run_steps(("rest",), _rest, found.rest, chosen)
     return CellTable.joined(passes.done), reason
 
 
+def _rest(state: State, chosen: XpArray) -> tuple[State, Sequence[XpArray]]:
+    """The part of `_Searched.rest` that belongs to chosen frames."""
+    spots, known, flat = state
+    return (spots.take(chosen), known[chosen], flat[chosen]), ()
+
+
+class _Cells(NamedTuple):
+    """The state between two passes over F frames, in arrays of the backend.
+
+    Attributes
+    ----------
+    spots : SpotBatch
+        Spots that no crystal explains.
+    pool : OrientedCells
+        Cells of the search that have not been taken.
+    best : BestCells
+        The cells that are taken next.
+    known : (F, K, 3, 3)
+        Crystals of the earlier passes, or cells that equal none.
+    flat : (F,) bool
+        Whether the frames have a flat Ewald sphere.
+    vectors : (F, G, C, 3)
+        Candidate vectors of the search.
+    """
+
+    spots: SpotBatch
+    pool: OrientedCells
+    best: BestCells
+    known: XpArray
+    flat: XpArray
+    vectors: XpArray
+
+
 class _Pass(NamedTuple):
-    """A pass over some frames of a batch: their numbers, the best cells, the refined cells, and what became of them."""
+    """A pass over some frames of a batch, in host memory.
+
+    Attributes
+    ----------
+    frames : (F,) int64
+        Numbers of the frames in the batch.
+    best : BestCells
+        The cells that were taken.
+    fitted : (F, 3, 3)
+        These cells after their refinement, rows a, b, c, angstrom.
+    checked : CheckedCells
+        The fate of these cells.
+    """
 
     frames: NDArray[np.int64]
     best: BestCells
-    fitted: XpArray
+    fitted: NDArray[np.float64]
     checked: CheckedCells
 
-    def on_host(self, backend: Backend) -> _Pass:
-        """The same in host memory."""
-        best, checked = self.best, self.checked
-        n, arrays = len(best), backend.on_host(*best, self.fitted, *checked)
-        return _Pass(self.frames, BestCells(*arrays[:n]), arrays[n], CheckedCells(*arrays[n + 1 :]))
-
     def reason(self, limit: float) -> NDArray[np.uint8]:
-        """Why each frame has no crystal from a pass in host memory, as `FrameReason`, under a limit on `best.false`."""
+        """Why each frame has no crystal, as `FrameReason`, under a limit on `best.false`."""
         by_planes = self.best.passes & (self.best.false > limit)
         return np.where(by_planes, np.uint8(FrameReason.EXPLAINED_BY_CHANCE.value), self.checked.reason)
 
     def table(self) -> CellTable:
-        """The cells that passed, of a pass in host memory."""
+        """The cells that passed."""
         rows, best = np.flatnonzero(self.best.passes), self.best
         return CellTable(
             frame=self.frames[rows],
@@ -113,73 +149,114 @@ class _Pass(NamedTuple):
         )
 
 
+class _Searched(NamedTuple):
+    """The outcome of a search for F frames, in host memory but for the candidate vectors.
+
+    Attributes
+    ----------
+    offsets : (F + 1,) int64
+        Offsets of the frames' spots before the search.
+    vectors : (F, G, C, 3)
+        Candidate vectors, angstrom; an array of the backend.
+    rest : State
+        Spots (`SpotBatch`) that no crystal explains, the crystals known so far (F, K, 3, 3), and whether the frames
+        have a flat Ewald sphere (F,), in arrays of the backend, from which a further search starts.
+    left : (F,) int64
+        Numbers of these spots.
+    reason : (F,) uint8
+        Reason why a frame has no new crystal, as `FrameReason`; NO_CELL if no cell stands out.
+    """
+
+    offsets: NDArray[np.int64]
+    vectors: XpArray
+    rest: State
+    left: NDArray[np.int64]
+    reason: NDArray[np.uint8]
+
+
 class _Passes:
     """The passes over a batch, with the cells that they have found so far."""
 
-    def __init__(self, backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
+    def __init__(self, backend: Backend, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
         self.limit = log10(p.max_false_rate)
         # A refined cell need not pass again, because its expected number of false crystals scatters: the spots of a
         # true crystal are as likely to lie just outside a radius as just inside.
         largest = backend.constant(plan.largest_cutoffs)
         self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, given, largest)
-        # The crystals (F, K, 3, 3) that the earlier passes found on the frames of the present search.
-        self.known = backend.xp.zeros((spots.n_frames, 0, 3, 3))
-        # Whether the frames of the present search have a flat Ewald sphere, (F,).
-        self.flat = backend.flat_frames(spots)
+        self.key = Same(plan), p, Same(given)
         self.done: list[CellTable] = [CellTable.empty()]
 
-    def take_crystals(
-        self, frames: NDArray[np.int64], spots: SpotBatch, pool: OrientedCells
-    ) -> tuple[SpotBatch, NDArray[np.uint8]]:
-        """Take crystals from a pool of cells until no cell passes.
+    def take_crystals(self, frames: NDArray[np.int64], start: State, n_points: int) -> _Searched:
+        """Search frames and take crystals from the cells of the search until no cell passes.
 
         A cell is taken once, whether it becomes a crystal or not. A frame whose best cell does not pass is finished.
 
         Parameters
         ----------
         frames : (F,)
-            Numbers of these frames in the whole batch.
-        spots
-            Spots of these frames.
-        pool : OrientedCells
-            Cells of these frames, with their scores from the search.
-
-        Returns
-        -------
-        rest : SpotBatch
-            The same frames without the spots of their crystals.
-        reason : (F,) uint8
-            Reason why a frame has no new crystal, as `FrameReason`; NO_CELL if no cell stands out.
+            Numbers of the frames in the whole batch.
+        start
+            Spots of the frames, and for a further search what `_Searched.rest` has.
+        n_points
+            Number of directions of the search.
         """
-        backend, plan, p, passes, lowest = self.backend, self.plan, self.p, list[_Pass](), list[Array]()
-        while True:
-            best, pool = backend.best_cells(spots, pool, self.limit, plan, p)
-            some_pass, level, flat = backend.on_host(best.passes, best.lowest, self.flat)
+        run = self.backend.run_steps
+        state, (some_pass, level, offsets, flat) = run(
+            ("search", n_points, *self.key), lambda start: self.search(start, n_points), start
+        )
+        vectors, first, passes, lowest = _Cells(*state).vectors, offsets, list[_Pass](), [level]
+        while some_pass.any():
+            planes = bool((some_pass & flat).any())
+            state, (some_pass, level, offsets, *taken) = run(
+                ("pass", planes, *self.key), lambda state, planes=planes: self.take(_Cells(*state), planes), state
+            )
+            n = len(BestCells._fields)
+            passes.append(_Pass(frames, BestCells(*taken[:n]), taken[n], CheckedCells(*taken[n + 1 :])))
             lowest.append(level)
-            if not some_pass.any():
-                break
-            fitted, radius, cutoff = self.refined(spots, best)
-            false = backend.lowest_false(spots, fitted, best.input_cell, plan, p)
-            if (some_pass & flat).any():
-                best = self.allowing_for_planes(spots, best)
-                false = self.xp.where(best.false > self.limit, self.xp.inf, false)
-            checked = backend.check_cells(best, fitted, false, radius, cutoff, self.known, self.limits)
-            self.known = self.xp.concatenate([self.known, checked.known[:, None]], axis=1)
-            spots = backend.without_spots(spots, fitted, checked.cutoff)
-            passes.append(_Pass(frames, best, fitted, checked))
-        passes = [each.on_host(backend) for each in passes]
         self.done += [each.table() for each in passes]
         reason = reason_of_level(np.min(lowest, axis=0))
         reason = np.max([reason, *(each.reason(self.limit) for each in passes)], axis=0)
         for each in passes:
             reason[each.checked.is_new] = FrameReason.NONE.value
-        return spots, reason
+        cells = _Cells(*state)
+        return _Searched(first, vectors, (cells.spots, cells.known, cells.flat), np.diff(offsets), reason)
 
-    def allowing_for_planes(self, spots: SpotBatch, best: BestCells) -> BestCells:
+    def search(self, start: State, n_points: int) -> tuple[State, Sequence[XpArray]]:
+        """The state before the first pass over the cells of a search, and what the host needs of it."""
+        backend, p, (spots, *more) = self.backend, self.p, start
+        known, flat = more or (self.xp.zeros((spots.n_frames, 0, 3, 3)), backend.flat_frames(spots))
+        pool, vectors = search(backend, spots, self.plan, p, n_points)
+        if p.rigid_steps:
+            pool = pool._replace(cells=backend.fit_rigid(spots, pool.cells, p))
+        best, pool = backend.best_cells(spots, pool, self.limit, self.plan, p)
+        return _Cells(spots, pool, best, known, flat, vectors), (best.passes, best.lowest, spots.offsets, flat)
+
+    def take(self, cells: _Cells, planes: bool) -> tuple[State, Sequence[XpArray]]:
+        """The state after a pass, and what the host needs: of the next pass, and then of this one.
+
+        Parameters
+        ----------
+        planes
+            Whether frames of a flat Ewald sphere are among those whose best cell passes.
+        """
+        backend, plan, p, (spots, pool, best, known, flat, vectors) = self.backend, self.plan, self.p, cells
+        fitted, radius, cutoff = self.refined(spots, best)
+        false = backend.lowest_false(spots, fitted, best.input_cell, plan, p)
+        if planes:
+            best = self.allowing_for_planes(spots, best, flat)
+            false = self.xp.where(best.false > self.limit, self.xp.inf, false)
+        checked = backend.check_cells(best, fitted, false, radius, cutoff, known, self.limits)
+        known = self.xp.concatenate([known, checked.known[:, None]], axis=1)
+        spots = backend.without_spots(spots, fitted, checked.cutoff)
+        following, pool = backend.best_cells(spots, pool, self.limit, plan, p)
+        wanted = following.passes, following.lowest, spots.offsets, *best, fitted, *checked
+        return _Cells(spots, pool, following, known, flat, vectors), wanted
+
+    def allowing_for_planes(self, spots: SpotBatch, best: BestCells, flat: XpArray) -> BestCells:
         """The best cells with larger expected numbers of false crystals on frames of a flat Ewald sphere."""
         loss = loss_to_planes(self.backend, spots, best, self.plan)
-        return best._replace(false=self.xp.where(best.passes & self.flat, best.false + loss, best.false))
+        return best._replace(false=self.xp.where(best.passes & flat, best.false + loss, best.false))
 
     def refined(self, spots: SpotBatch, best: BestCells) -> tuple[XpArray, XpArray, XpArray]:
         """The best cells (F, 3, 3) after the method and the last fit, and the radii and cut-offs (F,) of the fit."""

@@ -59,13 +59,15 @@ def find_by_count(
     accepted = backend.accept_by_count(
         spots, candidates, scores, threshold, p.crystals_min_spots, fractional=fractional
     )
-    reason = np.zeros(spots.n_frames, dtype=np.uint8)
-    failed = np.flatnonzero(~to_host(accepted.any(axis=1)))
+    has_crystals, offsets = backend.on_host(accepted.any(axis=1), spots.offsets)
+    counts = np.diff(offsets)
+    reason = np.where(counts == 0, FrameReason.TOO_FEW_SPOTS.value, FrameReason.NONE.value).astype(np.uint8)
+    failed = np.flatnonzero(~has_crystals & (counts > 0))
     if len(failed):
         chosen = xp.asarray(failed)
         rest, raw = spots.take(chosen), OrientedCells(*(each[chosen] for each in pool))
         why = _why_none(backend, rest, raw, cells[chosen], off[chosen], plan, p)
-        reason[failed] = with_vectors(why, rest, vectors[chosen], p, p.num_halfsphere_points)
+        reason[failed] = with_vectors(backend, why, rest, counts[failed], vectors[chosen], p, p.num_halfsphere_points)
     frame, slot = xp.nonzero(there if keep_all else accepted)
     rows = (array[frame, slot] for array in (cells, pool.input_cell, scores, accepted))
     of_frame, of_cell, source, score, is_crystal = backend.on_host(frame, *rows)

@@ -14,7 +14,7 @@ import numpy as np
 from ..backends import Backend
 from ..model.cell import Array
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.reason import FrameReason, Rung
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -59,10 +59,11 @@ def search_flat_frames(
     given : (M, 3, 3)
         Input cells against which drift is judged, rows a, b, c, angstrom.
     """
-    lowest = _lowest_false(first.found, batch.n_frames)
+    lowest = _lowest_false(first.found, len(first.reason))
     frames = np.flatnonzero((lowest > CLEAR) & (first.reason != FrameReason.TOO_FEW_SPOTS.value))
     if len(frames):
-        frames = frames[to_host(backend.flat_frames(batch))[frames]]
+        _, (flat,) = backend.run_steps(("flat",), lambda state: (state, (backend.flat_frames(*state),)), (batch,))
+        frames = frames[flat[frames]]
     if len(frames) == 0:
         return first
     denser = p.replace(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends import Backend, State
 from ..model.chance import level as chance
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import SpotBatch
 from ..model.records.reason import STANDS_OUT, FrameReason
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -24,16 +26,26 @@ def reason_of_level(level: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def with_vectors(
-    reason: NDArray[np.uint8], spots: SpotBatch, vectors: XpArray, p: Parameters, n_points: int
+    backend: Backend,
+    reason: NDArray[np.uint8],
+    spots: SpotBatch,
+    counts: NDArray[np.int64],
+    vectors: XpArray,
+    p: Parameters,
+    n_points: int,
 ) -> NDArray[np.uint8]:
     """Replace the reason NO_CELL by NO_VECTOR for frames on which no vector stands out.
 
     Parameters
     ----------
+    backend
+        Backend that computes.
     reason : (F,) uint8
         Reasons, as `FrameReason`, in host memory.
     spots
         Batch of spots.
+    counts : (F,) int64
+        Number of spots on each frame, in host memory.
     vectors : (F, G, C, 3)
         Candidate vectors of each length group, angstrom, the best first.
     p
@@ -48,10 +60,15 @@ def with_vectors(
     rows = np.flatnonzero(reason == FrameReason.NO_CELL.value)
     if len(rows) == 0:
         return reason
-    chosen = spots.xp.asarray(rows)
-    none = ~to_host(vectors_stand_out(spots.take(chosen), vectors[chosen, :, 0], p, n_points))
+
+    def steps(state: State, chosen: XpArray) -> tuple[State, Sequence[XpArray]]:
+        spots, vectors = state
+        return state, (vectors_stand_out(spots.take(chosen), vectors[chosen, :, 0], p, n_points),)
+
+    key, chosen = ("vectors", n_points, p), backend.chosen_few(rows, counts)
+    _, (stand_out,) = backend.run_steps(key, steps, (spots, vectors), chosen)
     reason = reason.copy()
-    reason[rows[none]] = FrameReason.NO_VECTOR.value
+    reason[rows[~stand_out[: len(rows)]]] = FrameReason.NO_VECTOR.value
     return reason
 
 

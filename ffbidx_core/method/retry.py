@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..backends import Backend
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch, to_host
+from ..model.records.batch import FEW_SPOTS, SpotBatch, to_host
 from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
 from ..model.xp import XpArray
@@ -71,9 +71,6 @@ LADDER = (
 )
 """The rungs in the order of the tries; `python -m tests.bench.retry` measures the gain of each."""
 
-FEW_SPOTS = 20_000
-"""Number of spots up to which a batch is searched in host memory for spots near the origin, in 0.1 ms."""
-
 
 @dataclass(frozen=True)
 class HostSpots:
@@ -93,28 +90,42 @@ class HostSpots:
     offsets: NDArray[np.int64]
     by_intensity: NDArray[np.bool_]
 
-    def loaded(self, backend: Backend, radius: float) -> tuple[HostSpots, SpotBatch]:
-        """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input and on the backend."""
+    @property
+    def are_few(self) -> bool:
+        """Whether the batch is small, so that the host sifts its spots faster than a GPU tells that there is need."""
+        return len(self.spots) <= FEW_SPOTS
+
+    def loaded(self, backend: Backend, radius: float, fewest: int) -> tuple[HostSpots, SpotBatch]:
+        """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input and on the backend.
+
+        Of a small batch, only frames with at least `fewest` of these spots have spots on the backend, where frames
+        without spots may follow.
+        """
+        if self.are_few:
+            kept = self._with(self._beyond(radius))
+            has_enough = np.diff(kept.offsets) >= fewest
+            full = kept if has_enough.all() else kept._with(np.repeat(has_enough, np.diff(kept.offsets)))
+            return kept, backend.load_few(full.spots, full.offsets)
         batch = backend.load(self.spots, self.offsets)
-        if len(self.spots) == 0:
-            return self, batch
-        if len(self.spots) <= FEW_SPOTS:
-            kept = self._beyond(radius)
-            return kept, batch if kept is self else backend.load(kept.spots, kept.offsets)
         # Most batches have no spot to leave out, which the nearest spot of each frame shows; it is the frame's first.
         first = backend.xp.minimum(batch.offsets[:-1], len(self.spots) - 1)
         nearest = (to_host(batch.xyz[:, first]).astype(np.float64) ** 2).sum(axis=0)
         if not (nearest < radius * radius * (1 + 1e-12)).any():
             return self, batch
-        kept = self._beyond(radius)
+        kept = self._with(self._beyond(radius))
         return kept, backend.load(kept.spots, kept.offsets)
 
-    def _beyond(self, radius: float) -> HostSpots:
-        """The spots whose |s| is at least `radius` (1/angstrom), in the order of the input."""
+    def _beyond(self, radius: float) -> NDArray[np.bool_]:
+        """Whether |s| of each spot is at least `radius` (1/angstrom), (N,)."""
         x, y, z = self.spots.T.astype(np.float64)
         squared = x * x + y * y + z * z
-        far = squared >= radius * radius
-        return self if far.all() else HostSpots(self.spots[far], offsets_of(far)[self.offsets], self.by_intensity)
+        return np.asarray(squared >= radius * radius)
+
+    def _with(self, some: NDArray[np.bool_]) -> HostSpots:
+        """The spots for which `some` (N,) is true."""
+        if some.all():
+            return self
+        return HostSpots(self.spots[some], offsets_of(some)[self.offsets], self.by_intensity)
 
     def strongest(
         self, frames: NDArray[np.int64], share: float

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..backends import Backend, OrientedCells
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backends import Backend, OrientedCells, Same, State
 from ..model.plan import SearchPlan
-from ..model.records.batch import SpotBatch
+from ..model.records.batch import FEW_SPOTS, SpotBatch
 from ..model.records.table import ArrayTable, Column
 from ..model.xp import XpArray
 from ..parameters import Parameters
@@ -30,11 +33,34 @@ def search(
     return backend.find_oriented_cells(spots, vectors, plan, p), vectors
 
 
-def search_and_refine(backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters) -> OrientedCells:
-    """Steps 1 to 4 as published: the refined cells of each frame, in the order of their raw scores."""
-    found, _ = search(backend, spots, plan, p, p.num_halfsphere_points)
-    cells, scores = backend.refine_cells(spots, found.cells, found.scores, p)
-    return OrientedCells(cells, scores, found.input_cell)
+def search_and_refine(
+    backend: Backend, spots: XpArray, offsets: NDArray[np.int64], plan: SearchPlan, p: Parameters
+) -> OrientedCells:
+    """Steps 1 to 4 as published.
+
+    Parameters
+    ----------
+    spots : (N, 3)
+        Spots, 1/angstrom, in host memory or on the device.
+    offsets : (F + 1,)
+        Frame f owns the spots offsets[f]:offsets[f + 1].
+
+    Returns
+    -------
+    OrientedCells
+        The refined cells of each frame, in the order of their raw scores, in host memory.
+    """
+
+    def steps(state: State) -> tuple[State, OrientedCells]:
+        (batch,) = state
+        found, _ = search(backend, batch, plan, p, p.num_halfsphere_points)
+        cells, scores = backend.refine_cells(batch, found.cells, found.scores, p)
+        return state, OrientedCells(cells, scores, found.input_cell)
+
+    few = isinstance(spots, np.ndarray) and len(spots) <= FEW_SPOTS
+    batch = (backend.load_few if few else backend.load)(spots, offsets)
+    _, found = backend.run_steps(("search and refine", Same(plan), p), steps, (batch,))
+    return OrientedCells(*(array[: len(offsets) - 1] for array in found))
 
 
 @dataclass(kw_only=True)

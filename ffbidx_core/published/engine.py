@@ -82,8 +82,7 @@ class Engine:
             n_left_out = np.maximum(np.diff(offsets) - p.max_spots, 0)
             _note(spots, offsets, cells, n_left_out, p)
             if p.accept == "count":
-                found = search_and_refine(self._backend, self._backend.load(spots, offsets), plan, p)
-                cells, scores, input_cell = (to_host(array) for array in found)
+                cells, scores, input_cell = search_and_refine(self._backend, spots, offsets, plan, p)
             else:
                 spots = to_host(spots)
         if p.accept == "chance":

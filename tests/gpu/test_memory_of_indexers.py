@@ -52,7 +52,7 @@ def test_with_gives_it_back(free, preset):
     assert free() >= before - LEFT
 
 
-def test_an_exception_gives_it_back(free, preset, monkeypatch):
+def test_an_exception_gives_it_back(gpu, free, preset, monkeypatch):
     before = free()
     held = []
 
@@ -62,7 +62,7 @@ def test_an_exception_gives_it_back(free, preset, monkeypatch):
 
     indexer = ffbidx.Indexer(backend="cuda", preset=preset)
     work(indexer)
-    monkeypatch.setattr("ffbidx_core.published.engine.to_host", fail)
+    monkeypatch.setattr(type(gpu), "on_host", fail)
     with pytest.raises(MemoryError, match="in the middle") as caught, indexer:
         work(indexer)
     assert held[0] < before - LEFT

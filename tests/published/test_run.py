@@ -151,7 +151,7 @@ def test_every_option_reaches_the_core_and_matters(group, name):
     cells, scores = indexer.run(published_spots(rows), published_cells(CELL), **options["run"])
     p = Parameters.preset("published", **options["indexer"], **options["run"])
     backend = get_backend("cpu")
-    found = search_and_refine(backend, backend.load(rows, np.array([0, len(rows)])), SearchPlan.make(CELL[None], p), p)
+    found = search_and_refine(backend, rows, np.array([0, len(rows)]), SearchPlan.make(CELL[None], p), p)
     best_first = np.argsort(found.scores[0], kind="stable")
     np.testing.assert_array_equal(cells_of_published(cells), found.cells[0, best_first].astype(np.float32))
     np.testing.assert_array_equal(scores, found.scores[0, best_first].astype(np.float32))

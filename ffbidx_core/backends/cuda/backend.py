@@ -10,7 +10,7 @@ from ...model.misfit.equations import Spread
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..shared import GenericVerbs
-from .device import contiguous, of_spots
+from .arrays import contiguous, of_spots
 from .judging import CudaJudging
 from .lattices import CudaLattices
 from .search import CudaSearch

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import cupy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from ...model.records.batch import SpotBatch
 from .. import kernels
 from ..kernels.signatures import Signature, signatures
+from ..memory import State, Steps
+from .arrays import copy_to_host, places, power_of_two
+from .recordings import Recordings, replay
 
-ALIGNED = 256
-"""Bytes to a multiple of which arrays begin that are copied together, as the memory of an array of its own does."""
 MOST_SHARED = 32
 """Largest number of arrays, or sets of them, that are kept for many batches."""
 STAGED, STAGERS = 1 << 21, 4
@@ -39,39 +38,28 @@ def _kernels(device: int) -> dict[str, tuple[Any, Signature]]:
         }
 
 
-def of_spots(spots: SpotBatch) -> dict[str, Any]:
-    """The arguments with which a kernel takes a batch of spots."""
-    return {"xyz": spots.xyz, "n_spots": spots.xyz.shape[1], "offsets": spots.offsets}
-
-
-def contiguous(array: Any) -> Any:
-    """An array converted to float64 in C order, as kernels take it."""
-    return as_kernels_take(array, cp.float64)
-
-
-def as_kernels_take(array: Any, dtype: Any) -> Any:
-    """An array converted to a type in C order; one that is so already is returned as it is, which costs no call."""
-    if array.dtype == dtype and array.flags.c_contiguous:
-        return array
-    return cp.ascontiguousarray(array.astype(dtype))
-
-
-def places(arrays: Sequence[Any]) -> tuple[list[int], int]:
-    """Where arrays begin in memory that holds them one after the other, and the size of this memory, bytes."""
-    sizes = (-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays)
-    *begins, end = itertools.accumulate(sizes, initial=0)
-    return begins, max(end, ALIGNED)
-
-
-def power_of_two(n: int) -> int:
-    """The smallest power of two that is at least n."""
-    return 1 << max(0, int(n - 1).bit_length())
-
-
 @functools.cache
 def _stagers() -> ThreadPoolExecutor:
     """Threads that copy arrays into pinned memory, where one thread is slower than the copy to the device."""
     return ThreadPoolExecutor(STAGERS, "ffbidx-stage")
+
+
+class Lane(NamedTuple):
+    """What a thread uses for a batch, and the next batch afterwards.
+
+    Attributes
+    ----------
+    stream : cupy.cuda.Stream
+        Stream of the kernels and copies.
+    recordings : Recordings
+        Steps that were recorded on the stream.
+    shared : list
+        Arrays for many batches that the present batch has taken.
+    """
+
+    stream: Any
+    recordings: Recordings
+    shared: list[Any]
 
 
 class CudaDevice:
@@ -93,8 +81,8 @@ class CudaDevice:
         self._functions = _kernels(self.number)
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
-        self._in_use = threading.local()
-        self._streams: list[Any] = []
+        self._lanes: list[Lane] = []
+        self._used = threading.local()
         self._staging: dict[int, NDArray[np.uint8]] = {}
 
     @property
@@ -111,24 +99,26 @@ class CudaDevice:
         """
         with cp.cuda.Device(self.number):
             try:
-                stream = self._streams.pop()
+                lane = self._lanes.pop()
             except IndexError:
-                stream = cp.cuda.Stream(non_blocking=True)
+                lane = Lane(cp.cuda.Stream(non_blocking=True), Recordings(), [])
             try:
-                self._in_use.arrays = []
-                with stream:
+                self._used.lane = lane
+                lane.recordings.make_room()
+                with lane.stream:
                     yield
             finally:
                 try:
-                    stream.synchronize()
+                    lane.stream.synchronize()
                 finally:
-                    self._in_use.arrays = None
-                self._streams.append(stream)
+                    self._used.lane = None
+                    lane.shared.clear()
+                self._lanes.append(lane)
 
     def close(self) -> None:
         """Return all unused memory to the GPU, which CuPy's pools would otherwise keep."""
         self._plans.clear()
-        self._streams.clear()
+        self._lanes.clear()
         self._staging.clear()
         with cp.cuda.Device(self.number):
             cp.get_default_memory_pool().free_all_blocks()
@@ -141,18 +131,11 @@ class CudaDevice:
 
     def on_host(self, *arrays: Any) -> list[NDArray[Any]]:
         """See `Backend.on_host`."""
-        stream, arrays = cp.cuda.get_current_stream(), tuple(cp.ascontiguousarray(array) for array in arrays)
-        begins, size = places(arrays)
-        # The pool keeps memory of each size apart, and asks the driver for that of a new size.
-        memory = cp.cuda.alloc_pinned_memory(power_of_two(size))
-        for begin, array in zip(begins, arrays, strict=True):
-            array.data.copy_to_host_async(memory.ptr + begin, array.nbytes, stream)
+        stream = cp.cuda.get_current_stream()
+        copies, _memory = copy_to_host(arrays, stream)
         stream.synchronize()
-        # The memory goes back to its pool, hence the copies.
-        return [
-            np.frombuffer(memory, array.dtype, array.size, begin).reshape(array.shape).copy()
-            for begin, array in zip(begins, arrays, strict=True)
-        ]
+        # The memory goes back to its pool.
+        return [each.copy() for each in copies]
 
     def on_device(self, *arrays: NDArray[Any]) -> list[Any]:
         """See `Backend.on_device`; several threads copy large arrays to pinned memory of the lane."""
@@ -179,6 +162,21 @@ class CudaDevice:
             cp.ndarray(array.shape, array.dtype, out.data + begin) for array, begin in zip(arrays, begins, strict=True)
         ]
 
+    def run_steps(
+        self, key: Hashable, steps: Steps, state: State, *inputs: NDArray[Any]
+    ) -> tuple[State, Sequence[NDArray[Any]]]:
+        """See `Backend.run_steps`; steps on few frames are recorded and replayed."""
+        if (lane := self._lane()) is not None:
+            recording = lane.recordings.find(key, steps, state, inputs, lane.shared)
+            if recording is not None:
+                return replay(recording, inputs)
+        state, wanted = steps(state, *(self.on_device(*inputs) if inputs else ()))
+        return state, self.on_host(*wanted) if wanted else ()
+
+    def _lane(self) -> Lane | None:
+        """The lane of this thread; None outside of one."""
+        return getattr(self._used, "lane", None)
+
     def _launch(self, kernel: str, grid: tuple[int, ...], block: int, *, shared: int = 0, **arguments: Any) -> None:
         """Launch a kernel on the current stream, with arguments by the names of its parameters in the source."""
         if 0 not in grid:
@@ -195,15 +193,18 @@ class CudaDevice:
 
     def _cached(self, key: Any, make: Any) -> Any:
         """Arrays on the device that many batches share, made on first use; only a few recent ones are kept."""
+        lane = self._lane()
         with self._plans_lock:
             if key not in self._plans:
+                if lane is not None and lane.recordings.is_recording:
+                    raise RuntimeError("an array that must be copied from the host first cannot be recorded")
                 if len(self._plans) >= MOST_SHARED:
                     self._plans.clear()
                 self._plans[key] = make()
                 # Another lane might use the arrays before the stream of this one has filled them.
                 cp.cuda.get_current_stream().synchronize()
             found = self._plans[key]
-        if (in_use := getattr(self._in_use, "arrays", None)) is not None:
+        if lane is not None:
             # Memory of arrays that are dropped is used again at once, while kernels of this lane may still read them.
-            in_use.append(found)
+            lane.shared.append(found)
         return found

@@ -10,7 +10,8 @@ from ...model.plan import SearchPlan
 from ...model.records.batch import SpotBatch
 from ...parameters import Parameters
 from ..cells import BestCells, CheckedCells, Coverage, Judgement, Limits, OrientedCells
-from .device import CudaDevice, as_kernels_take, contiguous, of_spots
+from .arrays import as_kernels_take, contiguous, of_spots
+from .device import CudaDevice
 from .tables import Inputs, inputs_on_device
 
 
@@ -179,9 +180,9 @@ class CudaJudging(CudaDevice):
         common = of_spots(spots) | {"n_frames": n_frames, "cells": contiguous(cells), "cutoff": contiguous(cutoff)}
         self._launch_warps("count_without", n_frames, **common, counts=counts)
         self._launch("add_up", (1,), 1024, n=n_frames, counts=counts, offsets=offsets)
-        n_left = int(offsets[-1])
-        xyz = cp.empty((3, n_left), cp.float32)
-        self._launch_warps("copy_without", n_frames, **common, offsets_out=offsets, n_out=n_left, out=xyz)
+        # As many columns as before, because the host need not know how many spots are left.
+        xyz = cp.empty_like(spots.xyz)
+        self._launch_warps("copy_without", n_frames, **common, offsets_out=offsets, n_out=xyz.shape[1], out=xyz)
         return SpotBatch(xyz, offsets, cp)
 
     def in_canonical_setting(self, cells: Any, input_cell: Any, plan: SearchPlan) -> Any:

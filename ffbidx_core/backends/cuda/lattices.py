@@ -22,7 +22,8 @@ from ...model.unknown.scan import (
     VectorScan,
 )
 from ..kernels import SCAN_BINS
-from .device import CudaDevice, contiguous, of_spots
+from .arrays import contiguous, of_spots
+from .device import CudaDevice
 
 BLOCK = 128
 """Number of threads of a block of most of the kernels."""

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import cupy as cp
 import numpy as np
+from numpy.typing import NDArray
 
 from ...model.plan import SearchPlan
-from ...model.records.batch import SpotBatch
+from ...model.records.batch import FEW_SPOTS, SpotBatch
 from ...parameters import Parameters
 from ..cells import OrientedCells
-from .device import CudaDevice, contiguous, of_spots, power_of_two
+from .arrays import contiguous, of_spots, power_of_two
+from .device import CudaDevice
+from .recordings import FEWEST_SPOTS, MOST_FRAMES, chosen_few, padded
 from .tables import directions_on_device, plan_on_device, trims_on_device
 
 SCRATCH_BYTES = 1 << 29
@@ -48,8 +51,24 @@ class CudaSearch(CudaDevice):
             offsets = cp.asarray(host_offsets)
         else:
             spots, offsets = self.on_device(np.asarray(spots, dtype=np.float32).reshape(-1, 3), host_offsets)
-        n_frames, n_spots = len(host_offsets) - 1, len(spots)
-        largest = power_of_two(int(np.diff(host_offsets).max(initial=1)))
+        return self._sorted(spots, offsets, _largest(host_offsets))
+
+    chosen_few = staticmethod(chosen_few)
+
+    def load_few(self, spots: NDArray[Any], offsets: NDArray[np.int64]) -> SpotBatch:
+        """See `Backend.load_few`."""
+        if len(offsets) > MOST_FRAMES + 1 or len(spots) > FEW_SPOTS:
+            return self.load(spots, offsets)
+        rows, bounds = padded(spots, offsets)
+        largest = max(_largest(bounds), FEWEST_SPOTS)
+        (batch,), _ = self.run_steps(
+            ("load", largest), lambda _, rows, bounds: ((self._sorted(rows, bounds, largest),), ()), (), rows, bounds
+        )
+        return cast("SpotBatch", batch)
+
+    def _sorted(self, spots: Any, offsets: Any, largest: int) -> SpotBatch:
+        """The batch of spots (N, 3) on the device, of which each frame has at most `largest`, a power of two."""
+        n_frames, n_spots = len(offsets) - 1, len(spots)
         xyz = cp.empty((3, n_spots), cp.float32)
         small = largest * 16 <= SHARED_BYTES
         scratch = None if small else cp.empty((n_frames, largest, 2), cp.float64)
@@ -226,3 +245,8 @@ class CudaSearch(CudaDevice):
                 )
                 self._launch("choose_counted", (count,), 256, **choosing, counts=counts, shared=shared)
         return OrientedCells(cells, scores, input_cell)
+
+
+def _largest(offsets: NDArray[np.int64]) -> int:
+    """The smallest power of two that is at least the number of spots of every frame."""
+    return power_of_two(int(np.diff(offsets).max(initial=1)))

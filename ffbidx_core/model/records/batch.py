@@ -23,6 +23,8 @@ LARGEST_SPOT = 1000.0
 """Absolute value of a coordinate, 1/angstrom, from which a spot is impossible and makes its frame a bad one."""
 SMALLEST_SPOT = 1e-6
 """Distance from the origin, 1/angstrom, below which a spot is padding."""
+FEW_SPOTS = 1 << 15
+"""Number of spots up to which a batch is small: on a GPU it takes longer to launch its kernels than to compute them."""
 FLATTEST_WAVELENGTH = 0.1
 """Wavelength below which the Ewald sphere is nearly flat, angstrom: that of electrons of more than 15 keV."""
 
@@ -36,7 +38,8 @@ class SpotBatch:
     xyz : (3, N) float32, C order
         Spots in reciprocal space, 1/angstrom; an array of the backend.
     offsets : (F + 1,) int64
-        Frame f owns the columns offsets[f]:offsets[f + 1]; an array of the backend.
+        Frame f owns the columns offsets[f]:offsets[f + 1]; an array of the backend. Columns from offsets[F] on belong
+        to no frame, and their values have no meaning.
     xp
         The backend's array module, NumPy or CuPy.
     """
@@ -57,18 +60,20 @@ class SpotBatch:
 
     @functools.cached_property
     def frame_of_spot(self) -> XpArray:
-        """Number of the frame of each spot, (N,)."""
+        """Number of the frame of each spot, (N,); the last frame for columns that belong to none."""
         xp = self.xp
-        return xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
-
-    def part(self, frames: XpArray) -> tuple[SpotBatch, XpArray]:
-        """The batch of a selection of frames (ascending indices), and the columns of its spots in this batch."""
-        columns, offsets = rows_of(self.offsets, frames, self.xp)
-        return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp), columns
+        frames = xp.searchsorted(self.offsets, xp.arange(self.xyz.shape[1]), side="right") - 1
+        return xp.minimum(frames, self.n_frames - 1)
 
     def take(self, frames: XpArray) -> SpotBatch:
-        """The batch of a selection of frames (ascending indices)."""
-        return self.part(frames)[0]
+        """The batch of a selection of frames: ascending indices, which only frames without spots may repeat.
+
+        On a device a small batch keeps its number of columns, so that the host need not wait for the new one.
+        """
+        n_columns = self.xyz.shape[1]
+        waits = self.xp is np or n_columns > FEW_SPOTS or len(frames) == 0
+        columns, offsets = rows_of(self.offsets, frames, self.xp, None if waits else n_columns)
+        return SpotBatch(self.xp.ascontiguousarray(self.xyz[:, columns]), offsets, self.xp)
 
     def keep(self, mask: XpArray) -> SpotBatch:
         """The same frames with only the spots for which `mask` (N,) is true."""

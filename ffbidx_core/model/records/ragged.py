@@ -26,7 +26,9 @@ def offsets_of(counts: XpArray, xp: ModuleType = np) -> XpArray:
     return xp.concatenate([xp.zeros(1, dtype=xp.int64), xp.cumsum(counts, dtype=xp.int64)])
 
 
-def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpArray, XpArray]:
+def rows_of(
+    offsets: XpArray, parts: XpArray, xp: ModuleType = np, n_rows: int | None = None
+) -> tuple[XpArray, XpArray]:
     """Rows of a selection of parts.
 
     Parameters
@@ -35,6 +37,9 @@ def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpAr
         Part f owns the rows offsets[f]:offsets[f + 1].
     parts : (n,)
         Indices of the selected parts.
+    n_rows
+        Number of rows that are returned: those of the parts, and any others; None for those of the parts alone, for
+        which the host waits until a device has counted them.
 
     Returns
     -------
@@ -44,9 +49,12 @@ def rows_of(offsets: XpArray, parts: XpArray, xp: ModuleType = np) -> tuple[XpAr
         Offsets of the selected parts in the array of these rows alone.
     """
     own = offsets_of(xp.diff(offsets)[parts], xp)
-    each = xp.arange(int(own[-1]))
+    each = xp.arange(int(own[-1]) if n_rows is None else n_rows)
     shift = offsets[:-1][parts] - own[:-1]
-    return each + shift[xp.searchsorted(own, each, side="right") - 1], own
+    part = xp.searchsorted(own, each, side="right") - 1
+    if n_rows is None:
+        return each + shift[part], own
+    return xp.minimum(each + shift[xp.minimum(part, len(parts) - 1)], n_rows - 1), own
 
 
 def fuller_half(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
