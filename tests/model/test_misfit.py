@@ -8,7 +8,16 @@ import pytest
 from ffbidx_core.model.cell import reciprocal
 from ffbidx_core.model.detector.distortion import Distortion
 from ffbidx_core.model.detector.pixels import spots_of_moved_detector
-from ffbidx_core.model.misfit.equations import DISTORTED, OWN, derivatives, index_spots, turned_and_strained
+from ffbidx_core.model.misfit.equations import (
+    BIWEIGHT,
+    DISTORTED,
+    OWN,
+    Spread,
+    derivatives,
+    index_spots,
+    sums_over_spots,
+    turned_and_strained,
+)
 from ffbidx_core.model.misfit.misfit import FEWEST_CRYSTALS, find_misfit
 from tests.helpers.misfits import LYSOZYME, MRAD_PER_PIXEL, crystals_of
 
@@ -48,6 +57,25 @@ def test_derivatives_by_a_distortion_are_those_of_the_formula():
         moved = spots_of_moved_detector(on_sphere, indexed.wavelength, (0, 0), distortion=Distortion(**{name: step}))
         expected = np.einsum("nij,nj->ni", indexed.axes, (on_sphere - moved) / step)
         np.testing.assert_allclose(jacobian[:, :, p], expected, atol=2e-5)
+
+
+def test_sums_over_spots_are_those_of_weighted_and_whitened_residuals():
+    indexed, spread = index_spots(crystals_of(3, seed=2)), Spread(across=7e-5, along=2e-4, scatter=1e-3)
+    jacobian = derivatives(indexed, DISTORTED)
+    sums = sums_over_spots(indexed, jacobian, spread)
+    sigma = np.array([spread.across, spread.across, spread.along])
+    residuals = np.einsum("nij,nj->ni", indexed.axes, indexed.residuals) / sigma
+    whitened = jacobian / sigma[:, None]
+    squared = (residuals**2).sum(axis=1) / BIWEIGHT**2
+    weights = np.where(squared < 1, (1 - squared) ** 2, 0)
+    assert (weights == 0).any()
+    assert sums.weight == pytest.approx(weights.sum())
+    for crystal in range(3):
+        mine = indexed.crystal == crystal
+        products = np.einsum("n,nkp,nkq->pq", weights[mine], whitened[mine], whitened[mine])
+        np.testing.assert_allclose(sums.matrix[crystal], products, rtol=1e-9, atol=1e-9 * np.abs(products).max())
+        right = np.einsum("n,nkp,nk->p", weights[mine], whitened[mine], residuals[mine])
+        np.testing.assert_allclose(sums.right[crystal], right, rtol=1e-9, atol=1e-9 * np.abs(right).max())
 
 
 def test_a_shift_is_found_within_its_error():

@@ -137,11 +137,13 @@ def spots_of_moved_detector(
     wave = np.asarray(wavelength, dtype=np.float64)[:, None]
     ray = spots * wave + (0.0, 0.0, 1.0)
     forward = ray[:, 2] > FORWARD
-    ray[forward, :2] = (1 + distance) * ray[forward, :2] / ray[forward, 2:] - np.asarray(shift)
-    ray[forward, 2] = 1
+    # A slice of all rays, which are mostly forward, is no copy.
+    moved: Any = slice(None) if forward.all() else forward
+    ray[moved, :2] = (1 + distance) * ray[moved, :2] / ray[moved, 2:] - np.asarray(shift)
+    ray[moved, 2] = 1
     if distortion:
-        ray[forward] = ray[forward] @ distortion.matrix.T
-    ray[forward] /= np.linalg.norm(ray[forward], axis=1, keepdims=True)
+        ray[moved] = ray[moved] @ distortion.matrix.T
+    ray[moved] /= np.linalg.norm(ray[moved], axis=1, keepdims=True)
     return np.asarray(np.where(forward[:, None], (ray - (0.0, 0.0, 1.0)) / wave, spots))
 
 

@@ -17,7 +17,7 @@ from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array, reciprocal, shortest_reciprocal
 from ..crystal import Crystals
 from ..detector.pixels import FORWARD
-from ..strain import MATRICES, MULTIPLICITY, components, matrices, strains_and_rotations
+from ..strain import MULTIPLICITY, components, matrices, strains_and_rotations
 from ..vectors import axes_of_rays, cross_matrix
 
 RADIUS = 0.002
@@ -34,6 +34,17 @@ COMMON = ("x", "y", "distance")
 """Parameters of the detector: the beam shift along x and y, and the detector distance."""
 DISTORTED = ("x", "y", "stretch", "skew", "tilt_x", "tilt_y")
 """Parameters of a distorted detector: the beam shift, and the attributes of `Distortion`."""
+
+MOTIONS = {
+    "x": ((0, 0, -1), (0, 0, 0), (0, 0, 0)),
+    "y": ((0, 0, 0), (0, 0, -1), (0, 0, 0)),
+    "distance": ((1, 0, 0), (0, 1, 0), (0, 0, 0)),
+    "stretch": ((1, 0, 0), (0, -1, 0), (0, 0, 0)),
+    "skew": ((0, 1, 0), (1, 0, 0), (0, 0, 0)),
+    "tilt_x": ((0, 0, 0), (0, 0, 0), (1, 0, 0)),
+    "tilt_y": ((0, 0, 0), (0, 0, 0), (0, 1, 0)),
+}
+"""Matrices by which a ray (X, Y, 1) moves with each parameter of the detector in `spots_of_moved_detector`."""
 
 
 @dataclass(frozen=True)
@@ -85,28 +96,35 @@ class Indexed:
 
 def index_spots(crystals: Crystals) -> Indexed:
     """The spots close to a predicted reflection of exactly one crystal, of the crystals with enough such spots."""
+    from .kernels import place
+
     rows, crystal = crystals.pairs()
     observed = crystals.spots[rows]
-    indices = np.rint(np.einsum("nij,nj->ni", crystals.cells[crystal], observed))
-    predicted = np.einsum("ni,nij->nj", indices, reciprocal(crystals.cells)[crystal])
     wavelength = crystals.wavelength[crystals.frame_of_spot[rows]]
     shortest = np.array([shortest_reciprocal(cell) for cell in crystals.references])
-    radius = np.minimum(RADIUS, LARGEST_SHARE * shortest)[crystals.input_cell[crystal]]
-    near = (np.linalg.norm(observed - predicted, axis=1) < radius) & (indices != 0).any(axis=1)
+    radius = np.minimum(RADIUS, LARGEST_SHARE * shortest)[crystals.input_cell]
+    predicted, near = np.empty_like(observed), np.empty(len(rows), dtype=bool)
+    place(crystals.spots, rows, crystal, crystals.cells, reciprocal(crystals.cells), radius, predicted, near)
     near &= observed[:, 2] * wavelength + 1 > FORWARD
     near &= np.bincount(rows[near], minlength=len(crystals.spots))[rows] == 1
     used = np.bincount(crystal[near], minlength=len(crystals.cells)) >= FEWEST_SPOTS
     near &= used[crystal]
     # The predicted ray, not the observed one, whose noise is that of the residuals: parameters that are hard to
     # separate (distance and scale) differ only in a small part of the derivatives.
-    ray = predicted[near] * wavelength[near, None] + (0.0, 0.0, 1.0)
+    kept = np.flatnonzero(near)
+    observed, predicted, wavelength = (each.take(kept, axis=0) for each in (observed, predicted, wavelength))
+    ray = predicted * wavelength[:, None] + (0.0, 0.0, 1.0)
+    axes = np.empty((len(ray), 3, 3))
+    for i, axis in enumerate(axes_of_rays(*ray.T)):
+        for j, component in enumerate(axis):
+            axes[:, i, j] = component
     strain, rotation = strains_and_rotations(crystals.cells, crystals.references[crystals.input_cell])
     return Indexed(
-        predicted[near],
-        (observed - predicted)[near],
-        crystal[near],
-        np.stack([np.stack(axis, axis=1) for axis in axes_of_rays(*ray.T)], axis=1),
-        wavelength[near],
+        predicted,
+        observed - predicted,
+        crystal[kept],
+        axes,
+        wavelength,
         components(strain),
         rotation,
         used,
@@ -119,28 +137,13 @@ def derivatives(indexed: Indexed, common: Sequence[str] = COMMON) -> Array:
     Components are along the axes of `indexed`. The crystal's parameters move the predicted spot. The common ones move
     the observed spot, computed with a wrong detector position, opposite to `spots_of_moved_detector`.
     """
-    rotation = cross_matrix(-indexed.spots)
-    turned = indexed.rotation[indexed.crystal]
-    in_crystal = np.einsum("nij,nj->ni", turned, indexed.spots)
-    strain = -np.einsum("ni,pij,njk->nkp", in_crystal, MATRICES, turned, optimize=True)
-    ray = indexed.axes[:, 2]
-    across = np.eye(3) - ray[:, :, None] * ray[:, None, :]
-    # d(ray / |ray|) = cos(2 theta) (1 - ray ray^T) d(X, Y, 1)
-    across *= (ray[:, 2] / indexed.wavelength)[:, None, None]
-    place = ray / ray[:, 2:] * (1.0, 1.0, 0.0)
-    x, y, zero = place.T
-    motions = {
-        "distance": place,
-        "stretch": np.column_stack([x, -y, zero]),
-        "skew": np.column_stack([y, x, zero]),
-        "tilt_x": np.column_stack([zero, zero, x]),
-        "tilt_y": np.column_stack([zero, zero, y]),
-    }
-    by_motion = {name: -np.einsum("nij,nj->ni", across, motion) for name, motion in motions.items()}
-    by_detector = by_motion | {"x": across[:, :, 0], "y": across[:, :, 1]}
-    by_common = np.stack([by_detector[name] for name in common], axis=2)
-    by_all = np.concatenate([rotation, strain, by_common], axis=2)
-    return np.asarray(indexed.axes @ by_all)
+    from .kernels import derive
+
+    out = np.empty((len(indexed.spots), 3, OWN + len(common)))
+    motions = np.array([MOTIONS[name] for name in common], dtype=np.float64)
+    geometry = indexed.spots, indexed.axes, indexed.crystal, indexed.rotation, indexed.wavelength
+    derive(*geometry, motions, np.empty(3), out)
+    return out
 
 
 @dataclass(frozen=True)
@@ -175,44 +178,36 @@ class Sums:
     ----------
     matrix : (C, 9 + D, 9 + D);  right : (C, 9 + D)
         Matrix and right side of the equations of 9 crystal parameters and the D parameters of the detector.
-    weights : (n,);  jacobian : (n, 3, 9 + D);  residuals : (n, 3)
-        Weight, derivatives and residual of each spot, with components along the axes of `Indexed`.
+    products : (2, C, 10 + D, 10 + D)
+        Sums of the products of all pairs of derivatives, and of the residual as the last one, for the two components
+        across the ray and for that along it.
+    weight : float
+        Sum of the weights of all spots.
     """
 
     matrix: Array
     right: Array
-    weights: Array
-    jacobian: Array
-    residuals: Array
+    products: Array
+    weight: float
 
     @property
     def n_detector(self) -> int:
         """The number D of parameters of the detector."""
-        return int(self.jacobian.shape[2]) - OWN
+        return int(self.right.shape[1]) - OWN
 
 
 def sums_over_spots(indexed: Indexed, jacobian: Array, spread: Spread) -> Sums:
     """The normal equations of each crystal, for whitened residuals with Tukey's biweight, which ignores outliers."""
-    residuals = np.einsum("nij,nj->ni", indexed.axes, indexed.residuals)
+    from .kernels import sum_products
+
+    n = jacobian.shape[2] + 1
     sigma = np.array([spread.across, spread.across, spread.along])
-    squared = ((residuals / sigma) ** 2).sum(axis=1) / BIWEIGHT**2
-    weights = np.where(squared < 1, (1 - squared) ** 2, 0.0)
-    whitened = jacobian / sigma[:, None]
-    with_residuals = np.concatenate([whitened, (residuals / sigma)[:, :, None]], axis=2)
-    products = products_per_crystal(whitened * weights[:, None, None], with_residuals, indexed)
-    return Sums(products[:, :, :-1], products[:, :, -1], weights, jacobian, residuals)
-
-
-def products_per_crystal(left: Array, right: Array, indexed: Indexed) -> Array:
-    """Sums (C, P, Q) of the products of arrays (n, 3, P) and (n, 3, Q) over the spots of each crystal and components.
-
-    One matrix product for each crystal is several times faster than one for each spot.
-    """
-    sums = np.zeros((len(indexed.used), left.shape[2], right.shape[2]))
-    crystals, begins = np.unique(indexed.crystal, return_index=True)
-    for crystal, begin, end in zip(crystals, begins, np.append(begins[1:], len(left)), strict=True):
-        sums[crystal] = left[begin:end].reshape(-1, left.shape[2]).T @ right[begin:end].reshape(-1, right.shape[2])
-    return sums
+    lower = np.zeros((2, len(indexed.used), n, n))
+    spots = jacobian, indexed.axes, indexed.residuals, indexed.crystal
+    weight = sum_products(*spots, sigma, BIWEIGHT, np.empty((3, n)), lower)
+    products = lower + np.swapaxes(np.tril(lower, -1), 2, 3)
+    whitened = products[0] / spread.across**2 + products[1] / spread.along**2
+    return Sums(whitened[:, :-1, :-1], whitened[:, :-1, -1], products, weight)
 
 
 def reduce(

@@ -230,6 +230,7 @@ def find_misfit(crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_s
     if len(crystals.cells) < FEWEST_CRYSTALS:
         return None
     first, wavelength = index_spots(crystals), float(np.median(crystals.wavelength))
+    stiffness = _stiffness(common, len(common) + sum(map(len, bases.values())), first.spots, wavelength)
     for _ in range(ROUNDS):
         indexed = index_spots(moved)
         n_crystals = int(indexed.used.sum())
@@ -238,7 +239,6 @@ def find_misfit(crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_s
         sums = sums_over_spots(indexed, derivatives(indexed, common), spread)
         reduced = reduce(sums, indexed, spread.scatter, bases, crystals.input_cell)
         normal, right = reduced.matrix.sum(axis=0), reduced.right.sum(axis=0)
-        stiffness = _stiffness(common, len(normal), first.spots, wavelength)
         normal += np.diag(stiffness)
         right[: len(common)] -= detector * stiffness[: len(common)]
         change = np.linalg.solve(normal, right)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..cell import Array
 from ..strain import MULTIPLICITY
-from .equations import OWN, Indexed, Reduced, Spread, Sums, products_per_crystal
+from .equations import OWN, Indexed, Reduced, Spread, Sums
 
 CONSISTENT = 1.074
 """Ratio of the standard deviation of normally distributed residuals (of three components) to the weighted estimate."""
@@ -21,18 +21,15 @@ def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, bef
     Each sum of squares is divided by the number of its observations less the number of parameters that they determine,
     the trace of their part of the hat matrix (variance components after Helmert).
     """
-    n = sums.n_detector
-    full = np.concatenate([reduced.own(change), np.broadcast_to(change[:n], (len(indexed.used), n))], axis=1)
-    left = sums.residuals - np.einsum("nip,np->ni", sums.jacobian, full[indexed.crystal])
+    n, n_crystals = sums.n_detector, len(indexed.used)
+    common = np.broadcast_to(change[:n], (n_crystals, n))
+    # The products with the residual, whose coefficient is -1, are in the same sums.
+    left = np.concatenate([reduced.own(change), common, np.full((n_crystals, 1), -1.0)], axis=1)
     found = []
-    for part, sigma in ((slice(0, 2), before.across), (slice(2, 3), before.along)):
-        jacobian = sums.jacobian[:, part, :OWN]
-        weighted = jacobian * sums.weights[:, None, None]
-        matrix = products_per_crystal(weighted, jacobian, indexed) / sigma**2
-        taken = np.einsum("cpq,cqp->c", reduced.inverse, matrix)[indexed.used].sum()
-        n = sums.weights.sum() * left[:, part].shape[1]
-        squares = (sums.weights[:, None] * left[:, part] ** 2).sum()
-        found.append(CONSISTENT * float(np.sqrt(squares / max(n - taken, 1.0))))
+    for products, n_components, sigma in zip(sums.products, (2, 1), (before.across, before.along), strict=True):
+        squares = np.einsum("cp,cpq,cq->c", left, products, left, optimize=True).sum()
+        taken = np.einsum("cpq,cqp->c", reduced.inverse, products[:, :OWN, :OWN])[indexed.used].sum() / sigma**2
+        found.append(CONSISTENT * float(np.sqrt(squares / max(n_components * sums.weight - taken, 1.0))))
     return found[0], found[1]
 
 
@@ -55,7 +52,8 @@ def likeliest_scatter(
     values, vectors = np.linalg.eigh(scale[:, None] * information[indexed.used] * scale)
     along = np.einsum("cpq,cp->cq", vectors, (gradient * scale)[indexed.used]) ** 2
     values = np.maximum(values, 0)
-    levels = [float((along / (values + t**-2)).sum() - np.log1p(t**2 * values).sum()) for t in SCATTERS]
+    variances = SCATTERS[:, None, None] ** 2
+    levels = (along / (values + 1 / variances) - np.log1p(variances * values)).sum(axis=(1, 2))
     return float(SCATTERS[int(np.argmax(levels))])
 
 
