@@ -17,8 +17,8 @@ from .devices import OneDevice
 
 FAULT_STATUS = 70
 """Exit status of a worker process whose device failed."""
-SPARE = 2
-"""Number of tasks of a worker that read or save while others compute."""
+AT_ONCE = 3
+"""Smallest number of tasks that a worker does at once: one computes, in all lanes, while others read and save."""
 
 
 def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
@@ -52,7 +52,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
         with answers:
             connection.send((number, answer))
 
-    with ThreadPoolExecutor(device.lanes + SPARE) as pool:
+    with ThreadPoolExecutor(max(device.lanes, AT_ONCE)) as pool:
         while True:
             try:
                 number, task = connection.recv()

@@ -22,7 +22,7 @@ from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
 from .devices import OneDevice
-from .worker import SPARE, FaultReport, serve
+from .worker import AT_ONCE, FaultReport, serve
 
 _log = logging.getLogger("ffbidx")
 START_SECONDS = 120.0
@@ -159,7 +159,7 @@ class DeviceWorkers:
             self._end()
             raise
         for number, worker in enumerate(self._workers):
-            for place in range(worker.lanes + SPARE):
+            for place in range(max(worker.lanes, AT_ONCE)):
                 self._free.put((place, number))
         self._pool = ThreadPoolExecutor(self._free.qsize(), "ffbidx-task")
 
@@ -181,7 +181,7 @@ class DeviceWorkers:
     @property
     def n_at_once(self) -> int:
         """The number of tasks that are done at once."""
-        return sum(worker.lanes + SPARE for worker in self._workers if worker.alive)
+        return sum(max(worker.lanes, AT_ONCE) for worker in self._workers if worker.alive)
 
     def seen(self, device: str) -> None:
         """Do nothing, because the devices are known."""

@@ -40,6 +40,8 @@ TASK_SECONDS = 8.0
 """Seconds of work in a task once the speed of workers is known; this is lost when a worker dies."""
 FIRST_FRAMES, FEWEST_FRAMES = 256, 16
 """Smallest number of frames of the first tasks, and of the tasks that divide the end of the input."""
+FIRST_BATCHES = 4
+"""Number of batches of the first tasks: enough for all lanes of a GPU."""
 GROWTH = 4
 AHEAD = 4
 """Number of tasks from the first unfinished one to the last submitted one, per task that is done at once."""
@@ -157,7 +159,7 @@ class Tasks:
         batch_size = self._job.batch_size or 1
         # A task costs some ten milliseconds besides its frames, and smaller batches do not fill a GPU.
         self._fewest = max(FEWEST_FRAMES, batch_size // 2)
-        self._most = max(FIRST_FRAMES, batch_size)
+        self._most = min(max(FIRST_FRAMES, FIRST_BATCHES * batch_size), TASK_FRAMES)
         self.ended = False
         self._begin(account.start)
 
