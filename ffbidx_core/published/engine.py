@@ -157,16 +157,16 @@ class Engine:
     def _without_bad_frames(self, spots: Any, offsets: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
         """The batch in float32, with the spots of bad frames removed."""
         xp = np if isinstance(spots, np.ndarray) else self._backend.xp
-        usable, counts = usable_frames(spots, offsets, xp), np.diff(offsets)
+        usable = usable_frames(spots, offsets, xp)
         if not usable.all():
             log.warning(
                 "%d of %d frames have spots that are not finite or absurdly far out: they are not indexed",
                 int((~usable).sum()),
                 len(usable),
             )
-            spots, counts = spots[xp.asarray(np.repeat(usable, counts))], np.where(usable, counts, 0)
-        bounds = offsets_of(counts)
-        return spots.astype(np.float32, copy=False), bounds
+            counts = np.diff(offsets)
+            spots, offsets = spots[xp.asarray(np.repeat(usable, counts))], offsets_of(np.where(usable, counts, 0))
+        return spots.astype(np.float32, copy=False), offsets
 
     def _with(self, options: Mapping[str, Any]) -> Parameters:
         """The parameters with the options of one call; the latest ones are cached for the next call."""

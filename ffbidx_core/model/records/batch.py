@@ -128,8 +128,10 @@ def usable_frames(spots: XpArray, offsets: NDArray[np.int64], xp: ModuleType = n
         An array in host memory.
     """
     # The comparison is false for nan, too.
-    bad = ~(xp.abs(spots) < LARGEST_SPOT).all(axis=1)
-    running = offsets_of(bad, xp)
+    near = xp.abs(spots) < LARGEST_SPOT
+    if near.all():
+        return np.ones(len(offsets) - 1, dtype=np.bool_)
+    running = offsets_of(~near.all(axis=1), xp)
     bounds = to_host(running[xp.asarray(offsets)])
     return np.asarray(bounds[1:] == bounds[:-1])
 
