@@ -10,6 +10,9 @@ from ffbidx_core.model.records.batch import FEW_SPOTS, SpotBatch
 from ffbidx_core.model.records.ragged import rows_of
 from tests.helpers.parity.cupy_on_numpy import cuda_on_numpy
 
+MOST_BYTES = 3
+"""Memory that recordings may keep; each keeps one byte."""
+
 
 @pytest.fixture
 def module(monkeypatch):
@@ -19,7 +22,7 @@ def module(monkeypatch):
     module = sys.modules["ffbidx_core.backends.cuda.recordings"]
 
     def recorded(steps, state, inputs, shared):
-        return module.Recording(None, [], steps(state, *inputs)[0], [], ())
+        return module.Recording(None, [], steps(state, *inputs)[0], [], (), 1)
 
     monkeypatch.setattr(module, "_recorded", recorded)
     yield module
@@ -39,7 +42,7 @@ def move(state):
 
 
 def test_steps_are_recorded_when_they_have_run_before(module):
-    recordings, spots = module.Recordings(), np.zeros((4, 3))
+    recordings, spots = module.Recordings(MOST_BYTES), np.zeros((4, 3))
     assert recordings.find("load", load, (), [spots], []) is None
     first = recordings.find("load", load, (), [spots], [])
     assert first is not None
@@ -48,7 +51,7 @@ def test_steps_are_recorded_when_they_have_run_before(module):
 
 
 def test_only_arrays_of_recordings_are_recorded_with(module):
-    recordings, spots = module.Recordings(), np.zeros((4, 3))
+    recordings, spots = module.Recordings(MOST_BYTES), np.zeros((4, 3))
     loaded = [recordings.find("load", load, (), [spots], []) for _ in range(2)][1]
     assert [recordings.find("move", move, (batch(4),), [], []) for _ in range(3)] == [None] * 3
     assert recordings.find("move", move, loaded.state, [], []) is None
@@ -59,25 +62,37 @@ def test_only_arrays_of_recordings_are_recorded_with(module):
     assert recordings.find("move", move, (moved.state[0], np.ones(3)), [], []) is None
 
 
-def test_steps_that_cannot_be_captured_are_run_ever_after(module):
-    recordings, calls = module.Recordings(), []
+@pytest.mark.parametrize("error", [RuntimeError, MemoryError])
+def test_steps_that_cannot_be_captured_are_run_ever_after(module, error):
+    recordings, calls = module.Recordings(MOST_BYTES), []
 
     def waits(state):
         calls.append(recordings.is_recording)
-        raise RuntimeError("operation not permitted when stream is capturing")
+        raise error("operation not permitted when stream is capturing")
 
     assert [recordings.find("waits", waits, (), [], []) for _ in range(4)] == [None] * 4
     assert calls == [True]
     assert not recordings.is_recording
 
 
-def test_all_recordings_are_forgotten_when_there_are_too_many(module, monkeypatch):
-    recordings = module.Recordings()
-    monkeypatch.setattr(module, "MOST_RECORDINGS", 2)
-    for n in (1, 1, 2, 3):
-        recordings.find("load", load, (), [np.zeros((n, 3))], [])
+def test_all_recordings_are_forgotten_when_they_keep_too_much_memory(module):
+    recordings = module.Recordings(MOST_BYTES)
+    for n in (1, *range(1, MOST_BYTES + 2)):
         recordings.make_room()
-    assert recordings.find("load", load, (), [np.zeros((3, 3))], []) is None
+        recordings.find("load", load, (), [np.zeros((n, 3))], [])
+    assert recordings.find("load", load, (), [np.zeros((1, 3))], []) is not None
+    recordings.make_room()
+    assert recordings.find("load", load, (), [np.zeros((1, 3))], []) is None
+
+
+def test_all_recordings_are_forgotten_when_there_are_too_many_plans(module):
+    recordings = module.Recordings(MOST_BYTES)
+    for key in ("load", *range(module.MOST_KEYS)):
+        recordings.make_room()
+        recordings.find(key, load, (), [np.zeros((1, 3))], [])
+    assert recordings.find("load", load, (), [np.zeros((1, 3))], []) is not None
+    recordings.make_room()
+    assert recordings.find("load", load, (), [np.zeros((1, 3))], []) is None
 
 
 @pytest.mark.parametrize("counts", [(5,), (100, 0, 3), (40,) * 64])

@@ -19,7 +19,7 @@ from .. import kernels
 from ..kernels.signatures import Signature, signatures
 from ..memory import State, Steps
 from .arrays import copy_to_host, places, power_of_two
-from .recordings import Recordings, replay
+from .recordings import SHARE_OF_MEMORY, Recordings, replay
 
 MOST_SHARED = 32
 """Largest number of arrays, or sets of them, that are kept for many batches."""
@@ -79,6 +79,7 @@ class CudaDevice:
         self.most_frames = sys.maxsize
         self.number = cp.cuda.runtime.getDevice() if device is None else device
         self._functions = _kernels(self.number)
+        self._memory: int = cp.cuda.runtime.getDeviceProperties(self.number)["totalGlobalMem"]
         self._plans: dict[Any, Any] = {}
         self._plans_lock = threading.Lock()
         self._lanes: list[Lane] = []
@@ -101,7 +102,7 @@ class CudaDevice:
             try:
                 lane = self._lanes.pop()
             except IndexError:
-                lane = Lane(cp.cuda.Stream(non_blocking=True), Recordings(), [])
+                lane = Lane(cp.cuda.Stream(non_blocking=True), Recordings(self._memory * SHARE_OF_MEMORY), [])
             try:
                 self._used.lane = lane
                 lane.recordings.make_room()

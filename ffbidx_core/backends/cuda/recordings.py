@@ -24,8 +24,10 @@ MOST_FRAMES = 64
 """Number of frames up to which a batch is padded; a larger one takes longer to compute than to launch."""
 FEWEST_SPOTS = 256
 """Smallest number of spots to which a frame is padded for its sorting."""
-MOST_RECORDINGS = 256
-"""Number of recordings of a lane above which all are made anew: each keeps its arrays, some megabytes."""
+MOST_KEYS = 512
+"""Number of different steps above which a lane forgets its recordings: their plans may never be used again."""
+SHARE_OF_MEMORY = 1 / 32
+"""Share of the GPU's memory above which a lane forgets its recordings, each of which keeps some megabytes."""
 
 
 def padded(spots: NDArray[np.float32], offsets: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -66,6 +68,8 @@ class Recording(NamedTuple):
         Pinned memory to which the graph copies what the host needs.
     kept : tuple
         Everything else that must not be freed.
+    n_bytes : int
+        Memory of the GPU that is kept, bytes.
     """
 
     graph: Any
@@ -73,6 +77,7 @@ class Recording(NamedTuple):
     state: State
     results: list[NDArray[Any]]
     kept: tuple[Any, ...]
+    n_bytes: int
 
 
 class Recordings:
@@ -80,19 +85,29 @@ class Recordings:
 
     Steps are recorded if they start from inputs alone or from arrays of other recordings, which stay where they are,
     and if they have run before, so that their kernels are loaded and their constants on the device.
+
+    Parameters
+    ----------
+    most_bytes
+        Memory of the GPU above which recordings are forgotten, bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: float) -> None:
+        self._most_bytes = most_bytes
+        self.is_recording = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._made: dict[tuple[Hashable, ...], Recording] = {}
         self._arrays: set[int] = set()
         self._run_before: set[Hashable] = set()
         self._cannot: set[Hashable] = set()
-        self.is_recording = False
+        self._n_bytes = 0
 
     def make_room(self) -> None:
         """Forget all recordings if there are too many, while none of them runs."""
-        if len(self._made) > MOST_RECORDINGS:
-            self.__init__()  # type: ignore[misc]
+        if self._n_bytes > self._most_bytes or len(self._run_before) > MOST_KEYS:
+            self._forget()
 
     def find(
         self, key: Hashable, steps: Steps, state: State, inputs: Sequence[NDArray[Any]], shared: list[Any]
@@ -117,7 +132,7 @@ class Recordings:
         self.is_recording = True
         try:
             recording = self._made[place] = _recorded(steps, state, inputs, shared)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             # Steps that wait for the device, as some of CuPy's functions do, cannot be captured.
             _log.debug("%s is not recorded: %s", key, error)
             self._cannot.add(key)
@@ -125,6 +140,7 @@ class Recordings:
         finally:
             self.is_recording = False
         self._arrays.update(_identity(recording.state))
+        self._n_bytes += recording.n_bytes
         return recording
 
 
@@ -159,7 +175,8 @@ def _recorded(steps: Steps, state: State, inputs: Sequence[NDArray[Any]], shared
         finally:
             graph = stream.end_capture()
     staged = [view(pinned, array, begin) for array, begin in zip(inputs, begins, strict=True)]
-    return Recording(graph, staged, after, results, (pool, memory, steps, state, wanted, held, tuple(shared)))
+    kept = pool, memory, steps, state, wanted, held, tuple(shared)
+    return Recording(graph, staged, after, results, kept, pool.total_bytes())
 
 
 def _fresh(state: State) -> State:

@@ -80,7 +80,8 @@ def cuda_on_numpy(monkeypatch):
     # What a kernel would have written is all zeros.
     cupy.empty = np.zeros
     cupy.RawModule = lambda **options: types.SimpleNamespace(get_function=Kernel)
-    runtime = types.SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda number: {"name": b"none"})
+    properties = {"name": b"none", "totalGlobalMem": 1 << 33}
+    runtime = types.SimpleNamespace(getDevice=lambda: 0, getDeviceProperties=lambda number: properties)
     cupy.cuda = types.SimpleNamespace(
         Device=NoDevice,
         Stream=NoDevice,
