@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
 
+ON_HOST = ("cpu", "reference")
+"""Names of the backends that compute in host memory."""
 PATIENCE = 0.1
 """Time in seconds between two polls of a task."""
 
@@ -122,13 +125,31 @@ def why_on_cpu(name: str) -> str:
     return reason and f"computing on the CPU: {reason}"
 
 
-def open_devices(backend: str = "auto", device: str | int | None = None, threads: int | None = None) -> Devices:
+def in_background(work: Callable[[], object]) -> None:
+    """Call a function in a thread that does not keep the process alive; an error ends the thread without a message."""
+
+    def run() -> None:
+        with contextlib.suppress(Exception):
+            work()
+
+    threading.Thread(target=run, name="ffbidx-ready", daemon=True).start()
+
+
+def open_devices(
+    backend: str = "auto",
+    device: str | int | None = None,
+    threads: int | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> Devices:
     """Open the devices that `--backend` and `--device` select.
 
     Parameters
     ----------
     device
         Number of a GPU, several numbers separated by commas, or `all`; None: `INDEXER_GPU_DEVICE` or the current GPU.
+    meanwhile
+        Function, which must be picklable, that loads what is needed next; it is called in the background, in every
+        process that waits for a GPU.
 
     Raises
     ------
@@ -140,9 +161,11 @@ def open_devices(backend: str = "auto", device: str | int | None = None, threads
     if backend == "auto" and device is None and why_no_cuda():
         # The variable selects among GPUs, but does not require that there is one.
         backend = "cpu"
-    numbers = [] if backend in ("cpu", "reference") else device_numbers(device)
+    numbers = [] if backend in ON_HOST else device_numbers(device)
+    if backend not in ON_HOST and meanwhile is not None:
+        in_background(meanwhile)
     if len(numbers) > 1:
         from .workers import DeviceWorkers
 
-        return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers])
+        return DeviceWorkers([functools.partial(get_backend, "cuda", number) for number in numbers], meanwhile)
     return OneDevice(get_backend(backend, numbers[0] if numbers else device, threads))

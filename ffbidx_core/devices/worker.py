@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..method.index_frames import Backend
-from .devices import OneDevice
+from .devices import OneDevice, in_background
 
 FAULT_STATUS = 70
 """Exit status of a worker process whose device failed."""
@@ -21,14 +21,22 @@ AT_ONCE = 3
 """Smallest number of tasks that a worker does at once: one computes, in all lanes, while others read and save."""
 
 
-def serve(connection: Connection, make_backend: Callable[[], Backend]) -> None:
+def serve(connection: Connection, make_backend: Callable[[], Backend], meanwhile: bytes = b"") -> None:
     """Do tasks until the connection closes: (number, pickled (function, arguments, keywords)), in several threads.
 
     The answer is (number, result of function(device, *arguments, **keywords)) or (number, exception).
+
+    Parameters
+    ----------
+    meanwhile
+        Pickled function that is called in the background while the backend is made; empty for none.
     """
     # The parent process handles the signals of the run.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if meanwhile:
+        # It is unpickled in the background, too, because that imports its module.
+        in_background(lambda: pickle.loads(meanwhile)())
     try:
         device = OneDevice(make_backend())
     except Exception as error:

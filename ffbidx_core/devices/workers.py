@@ -39,10 +39,10 @@ class WorkerFault(RuntimeError):
 class _Worker:
     """The process of one device, seen from the process of the run."""
 
-    def __init__(self, make_backend: Callable[[], Backend]) -> None:
+    def __init__(self, make_backend: Callable[[], Backend], meanwhile: bytes) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, make_backend), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, make_backend, meanwhile), daemon=True)
         self._process.start()
         theirs.close()
         self._sending, self._numbers = threading.Lock(), itertools.count()
@@ -140,6 +140,8 @@ class DeviceWorkers:
     ----------
     makers
         For each device, a function that makes its backend in the process of the device; it must be picklable.
+    meanwhile
+        Function that every process calls in the background while its backend is made; it must be picklable.
 
     Raises
     ------
@@ -147,8 +149,9 @@ class DeviceWorkers:
         If a device cannot be used.
     """
 
-    def __init__(self, makers: Sequence[Callable[[], Backend]]) -> None:
-        self._workers = [_Worker(make) for make in makers]
+    def __init__(self, makers: Sequence[Callable[[], Backend]], meanwhile: Callable[[], object] | None = None) -> None:
+        function = b"" if meanwhile is None else pickle.dumps(meanwhile)
+        self._workers = [_Worker(make, function) for make in makers]
         # A place is its number on its worker, and the number of the worker: a task goes to the worker with the fewest
         # tasks, and tasks that are done one after the other to the same worker, which is ready for them.
         self._free: queue.PriorityQueue[tuple[int, int]] = queue.PriorityQueue()

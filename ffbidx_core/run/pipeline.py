@@ -20,6 +20,7 @@ from .input_cells import CellSet, index_batch
 from .job import Job
 from .judgement import judged, look_at_scale
 from .learning import settle
+from .learning.ready import get_ready
 from .outcome import Outcome
 from .summary import Progress
 
@@ -63,7 +64,7 @@ def index(
     stop = stop or threading.Event()
     # This raises errors in the job at once.
     job.blocks()
-    devices = open_devices(job.backend, job.device, job.threads)
+    devices = open_devices(job.backend, job.device, job.threads, get_ready)
     if isinstance(devices, Workers) and store is not None and job.follow is None and job.arrays is None:
         from .spread import index_on
 

@@ -140,7 +140,9 @@ def test_a_device_that_is_named_must_be_there(machine, name, device):
 def test_the_variable_names_no_device_where_there_is_none(machine, monkeypatch):
     machine(None)
     monkeypatch.setenv("INDEXER_GPU_DEVICE", "0")
-    assert open_devices("auto").name == "cpu"
+    called = []
+    assert open_devices("auto", None, 1, lambda: called.append(1)).name == "cpu"
+    assert not called
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

@@ -4,6 +4,7 @@ import functools
 import os
 import pickle
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -110,9 +111,22 @@ def test_every_worker_warms_up_and_one_that_fails_is_left_out(batches, tmp_path,
     assert any(message.endswith("; the run goes on with the other devices") for message in caplog.messages)
 
 
+READY = threading.Event()
+
+
+def make_ready():
+    READY.set()
+
+
+def is_ready(device):
+    return READY.wait(60)
+
+
 def test_tasks_one_after_the_other_are_done_by_the_same_worker(batches, tmp_path):
-    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)] * 2)
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)] * 2, make_ready)
     try:
+        assert workers.submit("nothing", is_ready).result()
+        assert not READY.is_set()
         assert len({workers.submit("a batch", noted, tmp_path, batches[2]).result()[0] for _ in range(4)}) == 1
     finally:
         workers.close()

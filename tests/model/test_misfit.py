@@ -1,5 +1,6 @@
 """What the residuals of many crystals say, against what was put into simulated stills."""
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,9 @@ from ffbidx_core.model.misfit.equations import (
     sums_over_spots,
     turned_and_strained,
 )
+from ffbidx_core.model.misfit.kernels import derive, place, sum_products
 from ffbidx_core.model.misfit.misfit import FEWEST_CRYSTALS, find_misfit
+from ffbidx_core.run.learning.ready import get_ready
 from tests.helpers.misfits import LYSOZYME, MRAD_PER_PIXEL, crystals_of
 
 X, Y, DISTANCE = 0, 1, 2
@@ -76,6 +79,15 @@ def test_sums_over_spots_are_those_of_weighted_and_whitened_residuals():
         np.testing.assert_allclose(sums.matrix[crystal], products, rtol=1e-9, atol=1e-9 * np.abs(products).max())
         right = np.einsum("n,nkp,nk->p", weights[mine], whitened[mine], residuals[mine])
         np.testing.assert_allclose(sums.right[crystal], right, rtol=1e-9, atol=1e-9 * np.abs(right).max())
+
+
+def test_all_machine_code_of_a_fit_is_loaded_beforehand():
+    get_ready()
+    kernels = [inspect.getclosurevars(each).nonlocals["inner"] for each in (place, derive, sum_products)]
+    loaded = [kernel.signatures for kernel in kernels]
+    assert find_misfit(crystals_of(FEWEST_CRYSTALS, seed=3)) is not None
+    assert [kernel.signatures for kernel in kernels] == loaded
+    assert all(loaded)
 
 
 def test_a_shift_is_found_within_its_error():

@@ -104,7 +104,8 @@ def index_spots(crystals: Crystals) -> Indexed:
     shortest = np.array([shortest_reciprocal(cell) for cell in crystals.references])
     radius = np.minimum(RADIUS, LARGEST_SHARE * shortest)[crystals.input_cell]
     predicted, near = np.empty_like(observed), np.empty(len(rows), dtype=bool)
-    place(crystals.spots, rows, crystal, crystals.cells, reciprocal(crystals.cells), radius, predicted, near)
+    reciprocals = np.ascontiguousarray(reciprocal(crystals.cells))
+    place(crystals.spots, rows, crystal, crystals.cells, reciprocals, radius, predicted, near)
     near &= observed[:, 2] * wavelength + 1 > FORWARD
     near &= np.bincount(rows[near], minlength=len(crystals.spots))[rows] == 1
     used = np.bincount(crystal[near], minlength=len(crystals.cells)) >= FEWEST_SPOTS
