@@ -190,9 +190,12 @@ class DeviceWorkers:
         """Do nothing, because the devices are known."""
 
     def warm_up(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Make every worker compute function(device, *arguments) in the background; see `Workers.warm_up`."""
+        """Make all workers but the first compute function(device, *arguments); see `Workers.warm_up`.
+
+        The first one does what is asked meanwhile.
+        """
         task = pickle.dumps((function, arguments, {}))
-        for worker in self._workers:
+        for worker in self._workers[1:]:
             self._pool.submit(self._warmed_up, worker, task)
 
     def _warmed_up(self, worker: _Worker, task: bytes) -> None:

@@ -15,7 +15,7 @@ from ..model.records.results import COLUMNS, Results
 from ..model.records.table import OFFSETS, SHARED, Column
 from .results import CHUNK_BYTES, chunk_rows, create_dataset, write_texts
 
-FRAMES_AT_ONCE = 2**14
+FRAMES_AT_ONCE = 2**15
 """Number of frames after which the columns are written; it fixes the order of the chunks in the file."""
 
 

@@ -105,7 +105,7 @@ def _unless_stopped(account: Account, stop: threading.Event) -> Iterator[None]:
 
 
 def _warm_up(workers: Workers, account: Account, inputs: Sequence[InputIdentity]) -> None:
-    """Make the workers do the first batch of a run while the run learns, so that their first task waits for nothing.
+    """Make workers do the first batch of a run while another learns, so that their first task waits for nothing.
 
     Their results are dropped. An input that cannot be read is an error of the run itself.
     """
