@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,9 @@ from .misfit.equations import Spread
 
 SYMMETRY_TOLERANCE = 1e-3
 """Relative tolerance of the symmetry that defines the canonical setting, for a search that itself uses no symmetry."""
+
+MOST_PLANS = 256
+"""Largest number of search plans that are kept; beyond it the oldest ones are dropped, and remade when needed."""
 
 
 def half_sphere(n_points: int) -> Array:
@@ -177,6 +181,30 @@ class SearchPlan:
             ),
             spread=spread,
         )
+
+
+def shared_plan(
+    given: PrimitiveCells, used: PrimitiveCells, p: Parameters, spread: Spread | None
+) -> tuple[PrimitiveCells, SearchPlan]:
+    """The given input cells, and the search plan for the cells that are used in their place.
+
+    Both are the same objects in all calls with equal arguments, because a backend keeps what it has made of them: a
+    run with the cells of an earlier one starts with the recordings of a GPU.
+
+    Parameters
+    ----------
+    given, used : (M, 3, 3)
+        Primitive input cells as given and as learned, rows a, b, c, angstrom.
+    p, spread
+        See `SearchPlan.make`.
+    """
+    return _plan_of(*(np.asarray(cells, np.float64).tobytes() for cells in (given, used)), p, spread)
+
+
+@functools.lru_cache(MOST_PLANS)
+def _plan_of(given: bytes, used: bytes, p: Parameters, spread: Spread | None) -> tuple[PrimitiveCells, SearchPlan]:
+    first, second = (as_primitive(np.frombuffer(data).reshape(-1, 3, 3)) for data in (given, used))
+    return first, SearchPlan.make(second, p, spread)
 
 
 def _length_groups(lengths: Array, p: Parameters) -> tuple[NDArray[np.int64], Array]:

@@ -19,7 +19,7 @@ from ..model.cell import is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
 from ..model.detector.distortion import Distortion
-from ..model.plan import SearchPlan
+from ..model.plan import MOST_PLANS, SearchPlan, shared_plan
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
@@ -32,8 +32,6 @@ from .summary import CellSummary, Remedy
 from .tally import Tally
 
 IN_KEV = "the wavelength is {:.6g} A, as if a photon energy in keV had been taken for eV"
-MOST_PLANS = 256
-"""Largest number of search plans that are kept; beyond it the oldest plan is dropped, and remade when needed."""
 
 
 @dataclass
@@ -213,8 +211,9 @@ class InputCells:
                 del self._sets[next(iter(self._sets))]
             learned, change = self._learned.get(key), self._change(given)
             used, rows = given if learned is None else learned.cells, self.rows(given)
-            plan = SearchPlan.make(change.primitive(used), self._p, None if learned is None else learned.spread)
-            self._sets[key] = CellSet(rows, given, learned, change.primitive(given), change, plan)
+            spread = None if learned is None else learned.spread
+            primitive, plan = shared_plan(change.primitive(given), change.primitive(used), self._p, spread)
+            self._sets[key] = CellSet(rows, given, learned, primitive, change, plan)
         return self._sets[key]
 
     def _change(self, given: ConventionalCells) -> ChangeOfBasis:
