@@ -153,6 +153,13 @@ def error_answer(message: str, sent: float | None = None) -> Answer:
     return {"type": "error", "message": message, "sent": sent}
 
 
+def refusal(frames: FrameColumns, f: int, why: str) -> Answer:
+    """The answer to frame `f` of some columns if it cannot be indexed: an error with the frame's number and name."""
+    (sent,) = _or_none(frames.sent[f : f + 1])
+    name = {"run": frames.run, "number": int(frames.numbers[f]), "name": frames.names[f]}
+    return error_answer(why, sent) | name
+
+
 def drop_answer(frame: Frame) -> Answer:
     """The answer to a frame that was dropped because frames arrived faster than they can be indexed."""
     return {"type": "dropped", "run": frame.run, "number": frame.number, "name": frame.name, "sent": frame.sent}

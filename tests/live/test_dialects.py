@@ -208,6 +208,12 @@ def test_fields_of_any_kind_make_a_message_or_a_message_error(values, kind):
                 continue
 
 
+def test_a_line_of_the_service_keeps_the_time_of_sending_that_replay_adds():
+    line = DIALECTS["json"].encode(Frame("r", 4, "name", pixels=PIXELS, sent=2.5))
+    assert json.loads(line) == {"file-number": 4, "spot_centers": PIXELS.tolist(), "sent": 2.5}
+    assert only(line).sent == 2.5
+
+
 def test_large_and_deep_messages_are_refused():
     with pytest.raises(MessageError, match="bytes"):
         decoded(b"\xa1" + bytes(2**24))

@@ -27,7 +27,8 @@ def message_of_line(line: bytes) -> Message:
     if not isinstance(values, dict):
         raise MessageError("a line must be a JSON object")
     if "spot_centers" in values:
-        return frame_of({"number": number_of(values, "file-number"), "pixels": values["spot_centers"]})
+        fields = {"pixels": values["spot_centers"], "sent": values.get("sent")}
+        return frame_of({"number": number_of(values, "file-number")} | fields)
     return message_of(values)
 
 
@@ -35,7 +36,8 @@ def encode(message: Message) -> bytes:
     """A message as a line, in the form of the fast feedback service if it has pixels."""
     if isinstance(message, Frame) and message.pixels is not None:
         centres = message.pixels.astype(float).round(4).tolist()
-        return _line({"file-number": max(message.number, 0), "spot_centers": centres})
+        sent = {} if message.sent is None else {"sent": message.sent}
+        return _line({"file-number": max(message.number, 0), "spot_centers": centres} | sent)
     return _line(plain_fields_of(message))
 
 
