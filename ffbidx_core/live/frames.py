@@ -24,6 +24,10 @@ SOURCE = "live"
 """Name of the input in messages if the frames are not kept in a file."""
 MADE_UP_SPOTS = 100
 """Number of spots of a made-up frame."""
+WARM_UP = (1, 32)
+"""Sizes of the batches that are computed before the first frame comes, so that it waits for no compiler."""
+WARM_UP_OF = {"cuda": (1, 3, 7, 15, 31, 63, 64, 1024)}
+"""Further sizes, keyed by backend: those of all recordings of a GPU, and one that takes the memory of large batches."""
 NO_GEOMETRY = "the frame has pixels: give the geometry with -g FILE, or in a start message"
 MISSING = "the frame has pixels, and neither it nor the geometry has wavelength and distance"
 IN_FILE = "the frame has pixels, and the geometry has wavelength or distance in a file"

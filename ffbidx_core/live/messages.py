@@ -123,6 +123,12 @@ class Control:
     cells: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def words(self) -> str:
+        """The cells and parameters in words."""
+        words = [f"the cells {'; '.join(self.cells)}"] if self.cells else []
+        return ", ".join(words + [f"{name} = {value}" for name, value in self.parameters.items()])
+
 
 Message = Frame | Start | End | Control
 

@@ -17,6 +17,7 @@ from ..write.formats.names import PARTS_SUFFIX, is_hdf5
 
 if TYPE_CHECKING:
     from ..model.detector.panels import GivenGeometry
+    from ..parameters import Parameters
 
 DELAY, QUEUE, SAVE_SECONDS = 1.0, 4096, 10.0
 BATCH_SIZE = {"cuda": 4096}
@@ -149,8 +150,7 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
             raise UsageError("--beam-centre changes a geometry, and there is none: give it with -g FILE")
         p = self.run_request.parameters_in_force
         p.check_retry()
-        if p.learn_geometry:
-            raise UsageError("--learn-geometry reads frames again: it goes with `ffbidx index`, not with a live run")
+        check_learning(p)
 
     @property
     def run_request(self) -> RunRequest:
@@ -183,6 +183,12 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
         if self.geometry is None:
             return None
         return dataclasses.replace(self.run_request, beam_shift=None).chosen([])[0]
+
+
+def check_learning(p: Parameters) -> None:
+    """Raise a `UsageError` if the parameters ask for something that a live run cannot learn."""
+    if p.learn_geometry:
+        raise UsageError("--learn-geometry reads frames again: it goes with `ffbidx index`, not with a live run")
 
 
 def _file_name(name: str) -> str:

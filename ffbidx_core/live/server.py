@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
-import math
 import os
 import threading
 from collections import deque
@@ -16,7 +14,7 @@ from ..devices import Devices, open_devices
 from ..errors import FfbidxError
 from ..run.summary import Summary
 from ..write.atomic import make_directory
-from .answers import error_answer
+from .answers import error_answer, refusal
 from .columns import FrameColumns
 from .dialects import check_dialect
 from .door.lines import Lines
@@ -24,23 +22,21 @@ from .door.process import DoorProcess
 from .door.settings import DoorSettings
 from .door.steady import steady
 from .door.thread import DoorThread
-from .door.waiting import Origin, Received, Waiting
-from .frames import Placing, made_up_frames
+from .door.waiting import Received, Waiting
+from .frames import WARM_UP, WARM_UP_OF, Placing, made_up_frames
 from .messages import Control, End, MessageError, Start
-from .one_run import LiveJob, OneRun, job_of
 from .request import BATCH_SIZE, FEW, ServeRequest
+from .runs.job import job_of
+from .runs.one_run import OneRun
 from .state import LiveState
 
 LOOK = 0.25
 """Time in seconds between checks of the clock and of signals while nothing comes."""
 IN_A_PROCESS = ("cuda",)
 """Backends for which the sockets are used by a process of their own."""
+CHANGED = "from the next run on the server uses {}, set by a control message"
 MOST_ENDED = 1000
 """Number of ended runs whose names are remembered."""
-_WARM_UP = (1, 32)
-"""Sizes of the batches that are computed before the first frame comes, so that it waits for no compiler."""
-_WARM_UP_OF = {"cuda": (1024,)}
-"""Further sizes, keyed by backend, so that batches that grow with the load wait for no memory of the GPU."""
 
 
 class Server:
@@ -54,13 +50,21 @@ class Server:
         Function that takes messages for the user.
     stop
         Event that ends the server once it is set.
+    finished
+        Function that takes the summary of each run when the run has ended.
     """
 
     def __init__(
-        self, request: ServeRequest, *, show: Callable[[str], object], stop: threading.Event | None = None
+        self,
+        request: ServeRequest,
+        *,
+        show: Callable[[str], object],
+        stop: threading.Event | None = None,
+        finished: Callable[[Summary], object] = lambda summary: None,
     ) -> None:
         check_dialect(request.dialect)
         self._request, self._show, self._stop = request, show, stop or threading.Event()
+        self._finished = finished
         self.state = LiveState()
         self._waiting = Waiting(request.queue)
         given = request.geometry_for_pixels
@@ -132,12 +136,11 @@ class Server:
                 self._devices.close()
 
     def _warm_up(self) -> None:
-        """Compute made-up frames with the cells of the job, which nothing is learned from."""
-        job = dataclasses.replace(self._job, parameters=self._job.parameters.replace(learn_cell=0))
-        plain = self._new_run(job, "", output="")
+        """Compute made-up frames as a run computes its first frames, but without learning from them."""
+        plain = self._new_run("", output="", learning_devices=None)
         assert self._devices is not None
-        for n in (*_WARM_UP, *_WARM_UP_OF.get(self._devices.name, ())):
-            plain.index([made_up_frames(job.cells, n)], self._placing, 0)
+        for n in (*WARM_UP, *WARM_UP_OF.get(self._devices.name, ())):
+            plain.index([made_up_frames(self._job.cells, n)], self._placing, 0)
             plain.account_for_answered()
         plain.finish(complete=False)
 
@@ -152,18 +155,18 @@ class Server:
         output = self._request.output_of(name)
         if self._request.has_output_for_each_run:
             make_directory(os.path.dirname(output) or ".")
-        return self._new_run(self._job, name, output)
+        return self._new_run(name, output, self._learning_devices)
 
-    def _new_run(self, job: LiveJob, name: str, output: str) -> OneRun:
+    def _new_run(self, name: str, output: str, learning_devices: Callable[[], Devices] | None) -> OneRun:
         assert self._devices is not None
         return OneRun(
-            job,
+            self._job,
             self._devices,
             name,
             output=output,
             overwrite=self._request.overwrite,
             resume=self._request.resume,
-            learning_devices=self._learning_devices,
+            learning_devices=learning_devices,
         )
 
     def _loop(self) -> None:
@@ -229,14 +232,10 @@ class Server:
 
     def _refuse(self, frames: FrameColumns, problems: dict[int, str]) -> None:
         """Answer the frames that have a problem."""
-        for f, why in problems.items():
-            sent = float(frames.sent[f])
-            self._refuse_one(frames.each_origin[f], why, None if math.isnan(sent) else sent)
-
-    def _refuse_one(self, origin: Origin, why: str, sent: float | None = None) -> None:
         assert self.door is not None
-        self.state.failed()
-        self.door.answer(origin, error_answer(why, sent))
+        for f, why in problems.items():
+            self.state.failed()
+            self.door.answer(frames.each_origin[f], refusal(frames, f, why))
 
     def _run_for(self, name: str) -> OneRun:
         """The current run, or a new one if the name differs from that of the current run."""
@@ -263,11 +262,21 @@ class Server:
                 self._end(message)
                 answer({"type": "ended", "run": message.run})
             elif isinstance(message, Control):
-                answer({"type": "changed", "message": self._run_for("").control(message)})
+                answer({"type": "changed", "message": self._control(message)})
         except (MessageError, FfbidxError) as error:
             if not isinstance(error, MessageError) and not isinstance(message, Start | Control):
                 raise
-            self._refuse_one(item.origin, str(error))
+            self.state.failed()
+            answer(error_answer(str(error)))
+
+    def _control(self, message: Control) -> str:
+        """Use new cells and parameters for the frames that follow, in this run and the next ones."""
+        self._job = self._job.changed(message)
+        if self._run is not None:
+            return self._run.control(self._job, message.words)
+        text = CHANGED.format(message.words)
+        self._note(text)
+        return text
 
     def _end(self, message: End) -> None:
         if self._run is None or (message.run and self._run.name not in ("", message.run)):
@@ -283,5 +292,6 @@ class Server:
         assert run is not None
         self._ended.append(run.name)
         self.summaries.append(run.finish(complete))
+        self._finished(self.summaries[-1])
         for problem in run.account.new_problems():
             self._note(problem)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ffbidx_core.live import drift
+from ffbidx_core.live.runs import drift
 from ffbidx_core.model.basis import ChangeOfBasis, as_given
 from ffbidx_core.model.detector.beam_shift import BeamShift
 from ffbidx_core.model.plan import SearchPlan

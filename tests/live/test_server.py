@@ -6,11 +6,13 @@ import os
 import cbor2
 import numpy as np
 import pytest
+import zmq
 
 import ffbidx_core
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.dialects import own
-from ffbidx_core.live.messages import Control, End, FlatPanel, Frame, Start
+from ffbidx_core.live.messages import LARGEST_MESSAGE, Control, End, FlatPanel, Frame, Start
+from ffbidx_core.live.runs import one_run
 from ffbidx_core.model.detector.pixels import FlatDetector
 from tests.helpers.calls import MONO
 from tests.helpers.live.server import QUICK, SPOTS, Client, crystals, message, serving
@@ -70,9 +72,10 @@ def test_spots_that_are_not_finite_are_a_bad_frame():
 def test_pixels_become_spots_by_the_start_message():
     detector = FlatDetector(150.0, 75.0, (4000, 4000), (2000.0, 2010.0))
     with serving() as server, Client(server) as client:
-        client.send(Frame("r", 0, "", pixels=np.ones((9, 2), np.float32)))
+        client.send(Frame("r", 0, "blank", pixels=np.ones((9, 2), np.float32), sent=2.5))
         (answer,) = client.answers(1)
         assert answer["type"] == "error"
+        assert [answer[key] for key in ("run", "number", "name", "sent")] == ["r", 0, "blank", 2.5]
         assert "geometry" in answer["message"]
         client.send(Start("r", FlatPanel((2000.0, 2010.0), 150.0, 75.0, (4000, 4000)), 1.0))
         pixels = detector.pixels(SPOTS[0].astype(float), 1.0).astype(np.float32)
@@ -102,6 +105,64 @@ def test_cells_and_parameters_change_by_a_control_message():
         assert [a["type"] for a in client.answers(4)] == ["error", "error", "error", "answer"]
 
 
+def test_a_control_message_holds_for_the_next_runs_too(tmp_path):
+    output = str(tmp_path / "{run}.h5")
+    with serving(cells=("70,80,90,90,90,90",), output=output) as server, Client(server) as client:
+        client.send(Control((MONO,)), message(0, "a"), End("a"), message(0, "b"))
+        changed, *answers = client.answers(4)
+        assert "next run" in changed["message"]
+        assert [a.get("status") for a in answers] == ["indexed", None, "indexed"]
+        client.send(Control((), {"min_new_spots": 1000}), message(1, "b"), message(0, "c"))
+        assert [a.get("status") for a in client.answers(3)] == [None, "too_few_spots", "too_few_spots"]
+        client.send(Control((), {"learn_geometry": 100}))
+        assert "--learn-geometry" in client.answers(1)[0]["message"]
+    assert sorted(path.name for path in tmp_path.glob("*.h5")) == ["a.h5", "b.h5", "c.h5"]
+
+
+def test_runs_with_the_same_cell_share_its_plan_which_is_made_before_the_first_frame(tmp_path, monkeypatch):
+    calls, index_batch = [], one_run.index_batch
+
+    def noted(devices, block, cells, p, *, keep_all):
+        calls.append((cells.plan, cells.given, p))
+        return index_batch(devices, block, cells, p, keep_all=keep_all)
+
+    monkeypatch.setattr(one_run, "index_batch", noted)
+    parameters = {"learn_cell": 60}
+    with serving(output=str(tmp_path / "{run}.h5"), parameters=parameters) as server, Client(server) as client:
+        n_before = len(calls)
+        client.send(message(0, "a"), message(0, "b"))
+        client.answers(2)
+    assert len(calls) == n_before + 2
+    assert n_before > 0
+    for plan, given, p in calls:
+        assert plan is calls[0][0]
+        assert given is calls[0][1]
+        assert p == calls[0][2]
+
+
+def test_spot_lists_come_from_the_sockets_of_other_programs(tmp_path):
+    pushes, publishes = f"ipc://{tmp_path}/push", f"ipc://{tmp_path}/pub"
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push, context.socket(zmq.XPUB) as pub:
+        push.bind(pushes)
+        pub.bind(publishes)
+        with serving(connect=(pushes,), subscribe=(publishes,), topic="spots") as server, Client(server) as client:
+            assert pub.poll(30_000)
+            assert pub.recv() == b"\x01spots"
+            push.send(own.encode(message(0)))
+            pub.send_multipart([b"other", own.encode(message(1))])
+            pub.send_multipart([b"spots", own.encode(message(2))])
+            assert sorted(a["number"] for a in client.answers(2)) == [0, 2]
+        push.close(linger=0)
+        pub.close(linger=0)
+
+
+def test_a_message_that_is_too_large_ends_its_connection_and_nothing_else():
+    with serving() as server, Client(server) as client:
+        client.send(bytes(LARGEST_MESSAGE + 1), message(0))
+        client.send(message(1))
+        assert [a["type"] for a in client.answers(2)] == ["answer", "answer"]
+
+
 def test_one_cell_with_two_lattices_is_refused_as_index_refuses_it():
     cells = ("70,80,90,90,90,90", "70,80,90,90,90,90,C")
     with pytest.raises(UsageError, match="the same cell is given as oP and as oC") as of_index:
@@ -122,6 +183,7 @@ def test_runs_begin_and_end_as_the_stream_says(tmp_path):
             Start("one"), message(0, "one"), message(1, "one"), End("one"), message(0, "two/../x"), message(2, "one")
         )
         found = client.answers(6)
+        assert [s.complete for s in server.finished] == [True]
     assert [a["type"] for a in found] == ["started", "answer", "answer", "ended", "answer", "error"]
     assert [len(ffbidx_core.read_results(tmp_path / "new" / name)) for name in ("one.h5", "two_.._x.h5")] == [2, 1]
     assert [s.complete for s in server.summaries] == [True, False]

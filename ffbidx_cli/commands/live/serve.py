@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @shared.section_options(Kept)
 @shared.where_options
 @click.option("--make-keys", metavar="DIR", help="Write CURVE keys for a server and a client to DIR, and exit.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary of each run as a line of JSON at the end.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary of each run as a line of JSON when it ends.")
 @click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 @shared.debug_option
 @shared.parameter_options
@@ -52,6 +52,13 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         if not quiet:
             click.echo(text, err=True)
 
+    def finished(summary: Summary) -> None:
+        if as_json:
+            click.echo(json.dumps(summary.as_dict()))
+        if summary.frames:
+            for line in lines_of(summary):
+                show(line)
+
     if make_keys is not None:
         for path in make(make_keys):
             show(path)
@@ -61,7 +68,7 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
     if as_json and request.stdin:
         raise UsageError("--json and --stdin both write to standard output: leave one of them out")
     with signals.stoppable() as stop:
-        server = Server(request, show=show, stop=stop)
+        server = Server(request, show=show, stop=stop, finished=finished)
         page = Page(request.http, server.state) if request.http else None
 
         def ready() -> None:
@@ -76,12 +83,6 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         finally:
             if page is not None:
                 page.close()
-    for summary in summaries:
-        if as_json:
-            click.echo(json.dumps(summary.as_dict()))
-        if summary.frames:
-            for line in lines_of(summary):
-                show(line)
     return 0 if all(summary.complete for summary in summaries) else signals.status
 
 

@@ -31,9 +31,9 @@ def serving(**asked):
     parameters = QUICK | asked.pop("parameters", {})
     request = ServeRequest(**({"cells": (MONO,), "bind": ANYWHERE, "parameters": parameters, "threads": 1} | asked))
     request.check()
-    shown, stop, ready, errors = [], threading.Event(), threading.Event(), []
-    server = Server(request, show=shown.append, stop=stop)
-    server.shown, server.stop = shown, stop
+    shown, finished, stop, ready, errors = [], [], threading.Event(), threading.Event(), []
+    server = Server(request, show=shown.append, stop=stop, finished=finished.append)
+    server.shown, server.finished, server.stop = shown, finished, stop
 
     def work():
         try:

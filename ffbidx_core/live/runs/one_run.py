@@ -5,89 +5,37 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from ..devices import Devices
-from ..errors import FfbidxError, NothingProcessed, UsageError
-from ..model.basis import as_given
-from ..model.detector.beam_shift import NO_SHIFT, BeamShift
-from ..model.detector.panels import GivenGeometry
-from ..model.lattice import Lattice
-from ..model.records.run import Learned, RunRecord
-from ..read.cells.input_cell import cell_written_out
-from ..read.run_inputs import RunInputs
-from ..read.sift import ResolutionLimits
-from ..run.account import Account
-from ..run.input_cells import CellSet, index_batch
-from ..run.job import Job
-from ..run.judgement import judged
-from ..run.learning.distorted import moved_block
-from ..run.learning.settling import BEAM_OFF, Settled
-from ..run.outcome import BatchFound
-from ..run.request import input_cells_of
-from ..run.summary import Summary
-from ..write import MemoryStore, Output, PartsStore, Store
-from ..write.formats.names import RESULTS_FILE
-from .answers import BatchAnswers
-from .columns import FrameColumns
+from ...devices import Devices
+from ...errors import NothingProcessed, UsageError
+from ...model.basis import as_given
+from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.lattice import Lattice
+from ...model.records.run import Learned
+from ...read.run_inputs import RunInputs
+from ...read.sift import ResolutionLimits
+from ...run.account import Account
+from ...run.input_cells import CellSet, index_batch
+from ...run.judgement import judged
+from ...run.learning.distorted import moved_block
+from ...run.learning.settling import BEAM_OFF, Settled
+from ...run.outcome import BatchFound
+from ...run.summary import Summary
+from ...write import MemoryStore, Output, PartsStore, Store
+from ...write.formats.names import RESULTS_FILE
+from ..answers import BatchAnswers
+from ..columns import FrameColumns
+from ..frames import Placing
 from .drift import Drift
-from .frames import Placing
+from .job import LiveJob
 from .keeper import Keeper
 from .learner import Learner, Lessons
-from .messages import Control, MessageError
-from .request import ServeRequest
 
 LEARNED = "from frame {} ({}) on the run uses the cell learned from its first {} frames"
 MOVED = "from frame {} ({}) on the run has the beam moved by {:+.2f} mrad in x and {:+.2f} mrad in y"
 CHANGED = "from frame {} ({}) on the run uses {}, set by a control message"
-
-
-@dataclass(frozen=True)
-class LiveJob(Job):
-    """A job whose frames arrive as messages; its inputs are the spot files that the run itself writes.
-
-    Attributes
-    ----------
-    placed_by : str
-        Text of the geometry with which pixels are converted to spots before these are stored.
-    beam_shift : BeamShift
-        Shift of the beam at the start of the run.
-    """
-
-    placed_by: str = ""
-    beam_shift: BeamShift = NO_SHIFT
-
-    def record(self, backend: str) -> RunRecord:
-        """The record of a run whose inputs have not come yet."""
-        record = super().record(backend)
-        settings = record.settings | {"geometry": self.placed_by, "beam_shift": list(self.beam_shift.mrad)}
-        return dataclasses.replace(record, settings=settings, inputs=(), growing=True)
-
-    def count_frames(self) -> int | None:
-        """None, because the number of frames is not known in advance."""
-        return None
-
-
-def job_of(request: ServeRequest, geometry: GivenGeometry | None) -> LiveJob:
-    """The job that a request describes; its frames hold spots already, so it has no geometry of its own."""
-    same = request.run_request
-    job = LiveJob(
-        [],
-        same.parameters_in_force,
-        backend=request.backend,
-        device=request.device,
-        threads=request.threads,
-        batch_size=request.batch_size,
-        d_min=request.d_min,
-        d_max=request.d_max,
-        save_seconds=request.save_every,
-        config=same.options([]),
-        placed_by=geometry.text if geometry else "",
-        beam_shift=NO_SHIFT if request.beam_shift is None else BeamShift(mrad=request.beam_shift),
-    )
-    return job.with_cells(input_cells_of(same))
 
 
 class OneRun:
@@ -106,7 +54,8 @@ class OneRun:
     overwrite, resume
         Whether an existing output is replaced, and whether a stopped run is resumed, as in a run of files.
     learning_devices
-        Function that opens the devices for learning, which goes on in parallel to the frames.
+        Function that opens the devices for learning, which goes on in parallel to the frames; None: nothing is
+        learned.
 
     Attributes
     ----------
@@ -127,7 +76,7 @@ class OneRun:
         output: str,
         overwrite: bool,
         resume: bool,
-        learning_devices: Callable[[], Devices],
+        learning_devices: Callable[[], Devices] | None,
     ) -> None:
         self.name, self.output = name, output
         self._devices = devices
@@ -143,8 +92,7 @@ class OneRun:
         self._used: list[LiveJob] = []
         self._never = threading.Event()
         self._answered: tuple[BatchFound, CellSet | None] | None = None
-        p = self.account.p if saved.learned is None else self.account.p.replace(learn_cell=0)
-        self._learner = Learner(self._job, p, learning_devices)
+        self._learner = Learner(self._job, self.account.p, learning_devices if saved.learned is None else None)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
         self.n_frames = saved.mark.end.position
         self._keeper = Keeper(self._store, self._job, devices, self.account) if output else None
@@ -217,26 +165,25 @@ class OneRun:
         if self._keeper is not None:
             self._keeper.put(lessons.learned)
 
-    def control(self, message: Control) -> str:
-        """Use new cells and parameters for the frames that follow, and return a sentence about the change.
+    def control(self, job: LiveJob, changes: str) -> str:
+        """Use the cells and parameters of a job for the frames that follow.
 
-        Raises
-        ------
-        MessageError
-            If they cannot be used; then nothing is changed.
+        Parameters
+        ----------
+        job
+            The job as a control message has changed it.
+        changes
+            Words for the changes.
+
+        Returns
+        -------
+        str
+            A sentence about the changes, which is also kept in the results.
         """
-        job = self._job
-        try:
-            p = self.account.p.replace(**message.parameters)
-            p.check_retry()
-            job = job.with_cells([cell_written_out(cell) for cell in message.cells])
-        except (FfbidxError, TypeError, ValueError) as error:
-            raise MessageError(f"control: {error}") from None
-        self._job, self.account.p = job, p
-        self.account.cells.go_on_with(job, p)
-        words = [f"the cells {'; '.join(message.cells)}"] if message.cells else []
-        words += [f"{name} = {value}" for name, value in message.parameters.items()]
-        text = CHANGED.format(self.n_frames, "the next", ", ".join(words))
+        self._job = dataclasses.replace(job, output=self.output)
+        self.account.p = job.in_force
+        self.account.cells.go_on_with(self._job, job.in_force)
+        text = CHANGED.format(self.n_frames, "the next", changes)
         self.account.note(text)
         return text
 

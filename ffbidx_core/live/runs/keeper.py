@@ -6,16 +6,16 @@ import time
 
 import numpy as np
 
-from ..devices import Devices
-from ..model.records.frame import FrameBlock
-from ..model.records.run import Learned
-from ..run.account import Account
-from ..run.collector import Collector
-from ..run.job import Job
-from ..run.outcome import BatchFound
-from ..write.behind import WriteBehind
-from ..write.stores import Store
-from .frames import SOURCE
+from ...devices import Devices
+from ...model.records.frame import FrameBlock
+from ...model.records.run import Learned
+from ...run.account import Account
+from ...run.collector import Collector
+from ...run.job import Job
+from ...run.outcome import BatchFound
+from ...write.behind import WriteBehind
+from ...write.stores import Store
+from ..frames import SOURCE
 from .spool import Spool
 
 MOST_UNSAVED = 8192

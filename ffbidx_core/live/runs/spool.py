@@ -8,11 +8,11 @@ import os
 import h5py
 import numpy as np
 
-from ..model.records.frame import FrameBlock
-from ..model.records.ragged import offsets_of
-from ..model.records.run import InputIdentity
-from ..read.files.identity import identity
-from ..write.atomic import make_directory, write_file
+from ...model.records.frame import FrameBlock
+from ...model.records.ragged import offsets_of
+from ...model.records.run import InputIdentity
+from ...read.files.identity import identity
+from ...write.atomic import make_directory, write_file
 
 SUFFIX = ".spots"
 

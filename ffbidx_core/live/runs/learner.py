@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..devices import Devices
-from ..model.detector.beam_shift import BeamShift
-from ..model.records.frame import FrameBlock
-from ..model.records.run import Learned
-from ..parameters import Parameters
-from ..run.input_cells import InputCells
-from ..run.job import Job
-from ..run.learning.distorted import moved_block
-from ..run.learning.settling import learn_with_beam
+from ...devices import Devices
+from ...model.detector.beam_shift import BeamShift
+from ...model.records.frame import FrameBlock
+from ...model.records.run import Learned
+from ...parameters import Parameters
+from ...run.input_cells import InputCells
+from ...run.job import Job
+from ...run.learning.distorted import moved_block
+from ...run.learning.settling import learn_with_beam
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Learner:
     job, p
         The job, with its input cells, and the parameters in force.
     open_devices
-        Function that opens the devices for learning.
+        Function that opens the devices for learning; None: nothing is learned.
     """
 
-    def __init__(self, job: Job, p: Parameters, open_devices: Callable[[], Devices]) -> None:
+    def __init__(self, job: Job, p: Parameters, open_devices: Callable[[], Devices] | None) -> None:
         self._job, self._p, self._open = job, p, open_devices
         self._head: list[FrameBlock] = []
         self._there = 0
         self._thread: threading.Thread | None = None
         self._lessons: Lessons | None = None
         self._error: BaseException | None = None
-        self._is_taken = p.learn_cell == 0
+        self._is_taken = p.learn_cell == 0 or open_devices is None
 
     def add(self, block: FrameBlock) -> None:
         """Add frames until there are enough, and then start learning."""
@@ -71,6 +71,7 @@ class Learner:
 
     def _work(self) -> None:
         try:
+            assert self._open is not None
             devices = self._open()
             try:
                 self._lessons = self._learned(devices)

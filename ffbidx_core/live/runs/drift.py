@@ -7,14 +7,14 @@ import time
 
 import numpy as np
 
-from ..model.basis import as_given
-from ..model.crystal import Crystals
-from ..model.detector.beam_shift import NO_SHIFT, BeamShift
-from ..model.detector.pixels import wavelength_of_spots
-from ..model.misfit.misfit import find_misfit
-from ..model.records.frame import ConventionalResult, FrameBlock
-from ..model.records.ragged import offsets_of
-from ..run.input_cells import CellSet
+from ...model.basis import as_given
+from ...model.crystal import Crystals
+from ...model.detector.beam_shift import NO_SHIFT, BeamShift
+from ...model.detector.pixels import wavelength_of_spots
+from ...model.misfit.misfit import find_misfit
+from ...model.records.frame import ConventionalResult, FrameBlock
+from ...model.records.ragged import offsets_of
+from ...run.input_cells import CellSet
 
 SECONDS = 10.0
 """Time in seconds between two estimates."""
