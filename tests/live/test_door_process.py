@@ -1,6 +1,8 @@
 """The sockets in a process of their own, as a server with a GPU has them."""
 
+import itertools
 import json
+import multiprocessing
 import os
 import signal
 
@@ -13,9 +15,11 @@ from ffbidx_core.errors import FfbidxError, UsageError
 from ffbidx_core.live.dialects import own
 from ffbidx_core.live.door.process import DoorProcess
 from ffbidx_core.live.door.settings import DoorSettings
-from ffbidx_core.live.messages import End
+from ffbidx_core.live.messages import End, Frame
 from ffbidx_core.live.state import LiveState
 from tests.helpers.live.server import SPOTS, Client, message, serving
+
+SECOND = [("second", k) for k in range(7)]
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +67,80 @@ def test_a_server_whose_sockets_died_ends_with_a_message_and_keeps_its_results(t
         serve_one_frame_and_kill_the_sockets(output)
     results = ffbidx_core.read_results(output)
     assert (results.n_frames, results.complete) == (1, False)
+
+
+def kill_the_sockets_after_the_first_answers(monkeypatch):
+    ask, answer_batch, answered = DoorProcess.ask, DoorProcess.answer_batch, []
+
+    def answer_and_note(door, frames, answers):
+        answered.append(door)
+        answer_batch(door, frames, answers)
+
+    def ask_the_dead(door, *wanted):
+        if answered:
+            for number in door.process_ids:
+                os.kill(number, signal.SIGKILL)
+            for child in multiprocessing.active_children():
+                child.join(60)
+        ask(door, *wanted)
+
+    monkeypatch.setattr(DoorProcess, "answer_batch", answer_and_note)
+    monkeypatch.setattr(DoorProcess, "ask", ask_the_dead)
+
+
+def serve_three_frames(output):
+    with serving(output=output, batch_size=3, delay=60_000.0) as server, Client(server) as client:
+        client.send(*(message(k, "r") for k in range(3)))
+        server.thread.join(60)
+
+
+def test_frames_that_were_answered_just_before_the_sockets_died_are_in_the_results(tmp_path, monkeypatch):
+    output = str(tmp_path / "run.h5")
+    with monkeypatch.context() as patched:
+        kill_the_sockets_after_the_first_answers(patched)
+        with pytest.raises(FfbidxError, match="sockets"):
+            serve_three_frames(output)
+    results = ffbidx_core.read_results(output)
+    assert (results.id.tolist(), results.complete) == ([f"frame {k}" for k in range(3)], False)
+    with serving(output=output, resume=True) as server, Client(server) as client:
+        client.send(Frame("r", -1, "", spots=SPOTS[3]))
+        assert client.answers(1)[0]["number"] == 3
+
+
+def test_two_runs_in_one_batch_are_answered_and_kept_apart(tmp_path, monkeypatch):
+    done = []
+
+    def noted(door_method, word):
+        def method(door, *arguments):
+            found = door_method(door, *arguments)
+            done.append(word(arguments, found))
+            return found
+
+        return method
+
+    for name, word in (
+        ("take", lambda wanted, found: [each.run for each in found] if isinstance(found, list) else []),
+        ("answer_batch", lambda arguments, found: f"answered {arguments[0][0].run}"),
+        ("ask", lambda wanted, found: "asked"),
+    ):
+        monkeypatch.setattr(DoorProcess, name, noted(getattr(DoorProcess, name), word))
+    with (
+        serving(output=str(tmp_path / "{run}.h5"), batch_size=5, delay=60_000.0) as server,
+        Client(server) as client,
+    ):
+        client.send(*(message(k, "first") for k in range(2)), *(message(k, "second") for k in range(3)))
+        answers = client.answers(5)
+        client.send(*(message(k, "second") for k in range(3, 7)), message(9, "first"))
+        answers += client.answers(5)
+    # A process that hands over a batch takes no answers, so the next batch is asked for after all answers of this one.
+    assert [word for word, _ in itertools.groupby(each for each in done if each)] == [
+        "asked", ["first", "second"], "answered first", "answered second",
+        "asked", ["second", "first"], "answered second", "asked",
+    ]  # fmt: skip
+    assert [(a["run"], a["number"]) for a in answers[:5]] == [*(("first", k) for k in range(2)), *SECOND[:3]]
+    assert [(a["run"], a["number"]) for a in answers[5:9]] == SECOND[3:]
+    assert (answers[9]["type"], answers[9]["name"]) == ("error", "frame 9")
+    assert [len(ffbidx_core.read_results(tmp_path / name)) for name in ("first.h5", "second.h5")] == [2, 7]
 
 
 def test_the_process_outlives_signals_and_ends_with_its_server(tmp_path):

@@ -1,15 +1,14 @@
 """The page of a live server in a browser, on a phone and on the screen of a beamline."""
 
-import html
 import json
-import re
+import queue
 import shutil
 import subprocess
 
 import pytest
 
+from ffbidx_core.live import web
 from ffbidx_core.live.state import LiveState
-from ffbidx_core.live.web import page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZES = {"phone": (390, 844), "beamline": (1920, 1080)}
@@ -27,38 +26,65 @@ SHOWN = {
     "cell": [179.02, 179.03, 138.01, 90.01, 90.0, 119.98],
     "resolution": 2.11,
 }
-LOOK = """
-<script>onload = () => {
-  const found = [frames[0], frames[1]].map(view => {
+LOOK = """<!doctype html><body><script>
+function looked() {
+  const views = Array.from(frames, (_, k) => frames[k]);
+  if (views.some(view => view.document.getElementById("link")?.textContent !== "live")) return setTimeout(looked, 20);
+  const found = views.map(view => {
     const root = view.document.documentElement, tiles = [...view.document.querySelectorAll(".tile, .tile *")];
     const cut = tiles.filter(each => each.clientWidth && each.scrollWidth > each.clientWidth + 1);
     return {width: root.scrollWidth, height: root.scrollHeight, text: root.innerText, cut: cut.map(each => each.id),
       size: parseFloat(view.getComputedStyle(view.document.getElementById("rate")).fontSize)};
   });
-  document.body.replaceChildren(document.createElement("pre"));
-  document.body.firstChild.textContent = JSON.stringify(found);
-};</script>
-"""
+  fetch("found", {method: "POST", body: JSON.stringify(found)});
+}
+onload = looked;
+</script>"""
 
 
-def looks(path) -> dict:
-    """The width, the text, the elements that are cut off, and the size of the large numbers in each size of window."""
-    state = LiveState().as_dict() | SHOWN
-    shown = page().decode().replace('new EventSource("events")', "{}")
-    shown = shown.replace("</body>", f"<script>update({json.dumps(state)})</script>")
-    views = "".join(
-        f'<iframe width="{w}" height="{h}" srcdoc="{html.escape(shown)}"></iframe>' for w, h in SIZES.values()
-    )
-    path.write_text(f"<!doctype html><body>{LOOK}{views}")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    found = json.loads(html.unescape(re.search(r"<pre>(.*?)</pre>", dom, re.DOTALL)[1]))
-    return dict(zip(SIZES, found, strict=True))
+class Shown(LiveState):
+    """A state with numbers of a long run at a high rate."""
+
+    def as_dict(self) -> dict:
+        return super().as_dict() | SHOWN
+
+
+def looks(monkeypatch, folder) -> dict:
+    """The width, the text, the elements that are cut off, and the size of the large numbers in each size of window.
+
+    The browser loads the page from its server in frames of these sizes, and has its numbers from an event.
+    """
+    handler, found = web._handler, queue.SimpleQueue()
+    views = "".join(f'<iframe width="{w}" height="{h}" src="/"></iframe>' for w, h in SIZES.values())
+
+    def with_views(state, stop):
+        class Views(handler(state, stop)):
+            def do_GET(self) -> None:  # noqa: N802
+                if self.path != "/views":
+                    super().do_GET()
+                    return
+                self._send("text/html; charset=utf-8", (LOOK + views).encode())
+
+            def do_POST(self) -> None:  # noqa: N802
+                found.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self._send("text/plain", b"")
+
+        return Views
+
+    monkeypatch.setattr(web, "_handler", with_views)
+    shown = web.Page("127.0.0.1:0", Shown())
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={folder}")
+    with subprocess.Popen([BROWSER, *options, f"{shown.url}views"], stderr=subprocess.DEVNULL) as browser:
+        try:
+            return dict(zip(SIZES, found.get(timeout=60), strict=True))
+        finally:
+            browser.kill()
+            shown.close()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
-def test_all_quantities_are_on_a_phone_and_on_a_beamline_screen_and_none_is_cut_off(tmp_path):
-    views = looks(tmp_path / "views.html")
+def test_all_quantities_are_on_a_phone_and_on_a_beamline_screen_and_none_is_cut_off(monkeypatch, tmp_path):
+    views = looks(monkeypatch, tmp_path)
     for name, view in views.items():
         assert view["width"] <= SIZES[name][0], name
         assert view["cut"] == [], name
