@@ -66,6 +66,8 @@ class GrowingFile:
             dataset.add(values[1:] if column.rows == OFFSETS and self._rows["frames"] else values)
         for kind in self._rows:
             self._rows[kind] += results.n_rows(kind)
+        # HDF5 would keep megabytes of each column until the file is closed, for which a run waits at its end.
+        self._file.flush()
 
 
 class _Dataset:
