@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from ffbidx_core.errors import NothingProcessed
 from ffbidx_core.model.records.reason import ADVICE, FrameReason
 from ffbidx_core.nouns import counted
-from ffbidx_core.run.summary import Remedy, Summary
+from ffbidx_core.run.summary import Summary
 from ffbidx_core.write.formats.names import is_hdf5
 
-WAVELENGTH = "--wavelength"
 FEW_INDEXED = 0.5
 """Share of indexed frames among the usable ones below which the diagnosis is suggested instead of the report."""
 AT_ORIGIN = 0.5
@@ -44,9 +43,9 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
     if not summary.complete:
         return _resumed(summary, arguments)
     results = next((path for path in (summary.output, *outputs) if _is_results(path)), "")
-    if summary.remedy is not None:
+    if summary.remedy is not None and summary.remedy.option is not None:
         reasons = dict.fromkeys(filter(None, (summary.doubt, summary.remedy.why)))
-        return NextStep(_with(arguments, _of_wavelength(arguments, summary.remedy)), "; ".join(reasons))
+        return NextStep(_with(arguments, summary.remedy.option, summary.remedy.values), "; ".join(reasons))
     diagnose = f"ffbidx diagnose {shlex.quote(results)}" if results else _to_results(arguments)
     needed = "" if results else "; the diagnosis reads a results file, which this makes"
     if summary.doubt:
@@ -72,21 +71,12 @@ def of_nothing(error: NothingProcessed, arguments: Sequence[str]) -> NothingProc
     if error.option is None:
         return error
     option, value, condition = error.option
-    command = _with(arguments, Remedy(option, [value], ""))
+    command = _with(arguments, option, [value])
     return NothingProcessed(f"{error}; if {condition}: {command}")
 
 
 def _is_results(path: str) -> bool:
     return is_hdf5(path) and os.path.exists(path)
-
-
-def _of_wavelength(arguments: Sequence[str], remedy: Remedy) -> Remedy:
-    """The remedy for a wavelength that was typed, if another one does what the remedy does; otherwise the remedy."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    if remedy.divisor == 1 or WAVELENGTH not in words[:-1]:
-        return remedy
-    typed = float(words[words.index(WAVELENGTH) + 1])
-    return Remedy(WAVELENGTH, [f"{typed / remedy.divisor:.6g}"], remedy.why)
 
 
 def _has(arguments: Sequence[str], option: str) -> bool:
@@ -125,10 +115,10 @@ def _to_results(arguments: Sequence[str]) -> str:
     return shlex.join(["ffbidx", *arguments])
 
 
-def _with(arguments: Sequence[str], remedy: Remedy) -> str:
-    """The command line of a run with one option changed by a remedy; it overwrites the results of the run."""
-    given = [word for value in remedy.values for word in (remedy.option, value)]
-    return _overwriting([*_dropped(arguments, remedy.option), *given])
+def _with(arguments: Sequence[str], option: str, values: Iterable[str]) -> str:
+    """The command line of a run with other values of an option; it overwrites the results of the run."""
+    given = [word for value in values for word in (option, value)]
+    return _overwriting([*_dropped(arguments, option), *given])
 
 
 def _overwriting(arguments: Sequence[str]) -> str:

@@ -203,7 +203,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         if not diagnosis.at_origin:
             _look_at_spots(diagnosis, sample, trials)
         if not diagnosis.advice and (diagnosis.doubt or diagnosis.share < FEW_INDEXED):
-            diagnosis.scale = find_wrong_scale(trials, sample, found, inputs)
+            diagnosis.scale = find_wrong_scale(trials, sample, found, inputs, record.config)
         if not diagnosis.at_origin and sample.geometry is not None and len(sample.geometry.detector.panels) > 1:
             with contextlib.suppress(InputError):
                 diagnosis.panels = refine_results(path, None, most=PANEL_FRAMES, as_whole=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ..learn.mended_scale import mending_option, note_of_scale
-from ..model.basis import as_given
+from ..learn.mended_scale import DISTANCE, WAVELENGTH, KnownLengths, mended_scale
 from ..model.detector.distance import FirstDistance
+from ..model.detector.wavelength import common_wavelength
 from ..read.run_inputs import RunInputs
 from .columns import RunColumns
 from .sample import Sample
@@ -30,18 +32,23 @@ class ScaleFinding:
 
 
 def find_wrong_scale(
-    trials: Trials | None, sample: Sample, found: RunColumns, inputs: RunInputs
+    trials: Trials | None, sample: Sample, found: RunColumns, inputs: RunInputs, config: Mapping[str, Any]
 ) -> ScaleFinding | None:
-    """The scale at which the frames of a run fit the first of its cells; None without trials, or if none is better."""
+    """The scale at which the frames of a run fit the first of its cells; None without trials, or if none is better.
+
+    `config` has the options that the user gave to the run.
+    """
     scale = None if trials is None else trials.scale()
     if scale is None:
         return None
     rows = range(len(found.input_cells))
     centrings = [inputs.lattice_of(found.input_cells, row).centring for row in rows]
-    from_pixels = sample.geometry is not None
     distance = FirstDistance.common(sample.distance, sample.geometry.detector) if sample.geometry else None
-    option, values = mending_option(scale, found.input_cells, centrings, distance)
-    own = from_pixels and distance is None
-    given = as_given(found.input_cells[0])
-    why = note_of_scale(scale, given, centrings[0], from_pixels=from_pixels, own_distances=own)
-    return ScaleFinding([f"{option} {value}" for value in values], why)
+    known = KnownLengths(
+        from_pixels=sample.geometry is not None,
+        distance=distance,
+        wavelength=common_wavelength(sample.crystals.wavelength),
+        typed=frozenset(option for option in (DISTANCE, WAVELENGTH) if config.get(option[2:]) is not None),
+    )
+    mended = mended_scale(scale, found.input_cells, centrings, known)
+    return ScaleFinding([f"{mended.option} {value}" for value in mended.values], mended.why)

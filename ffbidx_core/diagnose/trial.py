@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import learned_plan
-from ..learn.scales import Scale, find_scale
+from ..learn.found_scale import Scale
+from ..learn.scales import find_scale
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.chance.evidence import MEASURES, Evidence
 from ..model.crystal import Crystals

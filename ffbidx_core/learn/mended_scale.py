@@ -3,70 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..model.basis import ConventionalCells, as_given
 from ..model.cell import cell_parameters
 from ..model.detector.distance import FirstDistance
+from ..model.detector.wavelength import is_usual, wavelengths_meant
 from ..model.lattice import cell_option
-from .scales import Cause, Scale
+from ..ranges import FARTHEST_DETECTOR, LONGEST_WAVELENGTH, NEAREST_DETECTOR, SHORTEST
+from .found_scale import SAME_UNIT, Cause, Scale
 
+DISTANCE, WAVELENGTH, CELL = "--distance", "--wavelength", "--cell"
+"""The options that mend a scale."""
 OF_SPOTS = {
-    10.0: "the cell is in nanometres, or the distance or the wavelength ten times too long",
-    0.1: "the spots are in 1/nm, or the distance or the wavelength ten times too short",
+    10.0: "the cell is in nanometres, or {lengths} ten times too long",
+    0.1: "the spots are in 1/nm, or {lengths} ten times too short",
     2 * np.pi: "the spots were divided by 2 pi, or the cell was",
     1 / (2 * np.pi): "the spots have a factor 2 pi, which they must not have",
 }
-"""Causes of the scales in `UNITS` if it is not known how the spots were computed."""
+"""Causes of the scales in `UNITS` if it is not known how the spots were computed; `lengths` names other ones."""
 OF_CELL = OF_SPOTS | {
-    0.1: "the distance or the wavelength is ten times too short, or the cell ten times too large",
+    0.1: "{lengths} is ten times too short, or the cell ten times too large",
     2 * np.pi: "the cell was divided by 2 pi",
     1 / (2 * np.pi): "the cell has a factor 2 pi, which it must not have",
 }
 """Causes of the scales in `UNITS` if the spots were computed from pixels, so that their units are right."""
-
-
 OWN_UNITS = "; the frames have distances of their own: write their unit in the geometry, as in `clen = PATH mm`"
+"""What mends the distances of frames that have different ones in a wrong unit, for which there is no option."""
+TOO_FEW = (
+    "{} with enough spots are too few to find out which length or unit is wrong: with at least {} frames, other "
+    "distances, wavelengths and cells are tried"
+)
+"""Format of a sentence for runs in which only an overwhelming scale would be found."""
+AS_IF = "the wavelength is {:.6g} A, as if {}"
+"""Format of a sentence with a wavelength and the mistake about it."""
 
 
-def note_of_scale(
-    scale: Scale, cell: ConventionalCells, centring: str, *, from_pixels: bool = False, own_distances: bool = False
-) -> str:
-    """A note on the wrong scale of the frames and their cell (3, 3), with its possible causes and the cell to give.
+@dataclass(frozen=True)
+class KnownLengths:
+    """What is known about the lengths with which the spots of frames were computed.
 
-    `from_pixels` says whether the spots were computed from pixels, so that their units are right, and `own_distances`
-    whether the frames then have different distances.
+    Attributes
+    ----------
+    from_pixels : bool
+        Whether the spots were computed from pixels, so that their units are right.
+    distance : FirstDistance or None
+        Distance of the detector on the first frames; None if there is none, or if frames have different ones.
+    wavelength : float or None
+        Wavelength of the first frames, angstrom; None if it is not known, or if frames have different ones.
+    typed : frozenset of str
+        Those of the options `--distance` and `--wavelength` that the user gave.
     """
-    right = scaled_cell(scale, cell, centring)
-    counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
-    if scale.indexed <= scale.before:
-        counts = f"{scale.of} of the first frames that were tried fit clearly better"
-    if scale.is_unit and scale.cause != Cause.DISTANCE:
-        causes = OF_CELL if from_pixels else OF_SPOTS
-        return f"with a cell {scale.factor:.4g} times as large {counts}: {causes[scale.factor]}; try --cell {right}"
-    factor = scale.distance if scale.cause == Cause.DISTANCE else scale.factor
-    long, small = ("long", "small") if factor > 1 else ("short", "large")
-    possible = scale.cause.value.format(long=long, small=small, factor=scale.factor, distance=scale.distance)
-    if scale.cause == Cause.DISTANCE:
-        unit = f": {scale.unit_of_distance}{OWN_UNITS if own_distances else ''}" if scale.unit_of_distance else ""
-        return f"with another distance of the detector {counts}: {possible}{unit}"
-    share = abs(factor - 1)
-    return f"with a cell {share:.0%} {'larger' if factor > 1 else 'smaller'} {counts}: {possible}; try --cell {right}"
+
+    from_pixels: bool = False
+    distance: FirstDistance | None = None
+    wavelength: float | None = None
+    typed: frozenset[str] = frozenset()
 
 
-def scaled_cell(scale: Scale, cell: ConventionalCells, centring: str) -> str:
-    """A cell (3, 3) multiplied by a scale, as the value of an option."""
-    return cell_option(cell_parameters(scale.factor * cell), centring)
+@dataclass(frozen=True)
+class MendedScale:
+    """The option that mends a scale.
+
+    Attributes
+    ----------
+    option : str or None
+        Name of the option as it is typed; None if no option mends the scale.
+    values : list of str
+        Its value for each time that it is given.
+    why : str
+        Sentence with the possible causes, without a full stop.
+    """
+
+    option: str | None
+    values: list[str]
+    why: str
 
 
-def mending_option(
-    scale: Scale, cells: ConventionalCells, centrings: Sequence[str], distance: FirstDistance | None
-) -> tuple[str, list[str]]:
-    """The option that mends a scale, and its value for each time that it is given.
+def mended_scale(
+    scale: Scale, cells: ConventionalCells, centrings: Sequence[str], known: KnownLengths = KnownLengths()
+) -> MendedScale:
+    """The option that mends a scale, and a sentence with the reason.
 
-    It is `--distance` if the distance may be wrong and the frames have one in common, otherwise `--cell`. If distances
-    of different frames are in a wrong unit, no option mends them: it is empty and has no values.
+    Of the lengths that explain the scale, the one is taken that the user gave as an option, otherwise the distance,
+    the wavelength, or the cell, in this order. The wavelength does not explain a scale that would make a usual
+    wavelength an unusual one. If distances of different frames are in a wrong unit, no option mends them.
 
     Parameters
     ----------
@@ -76,13 +99,88 @@ def mending_option(
         Input cells as given, angstrom.
     centrings
         Centring of each cell.
-    distance
-        Distance of the first frames; None if there is none, or if frames have different ones.
+    known
+        What is known about the lengths with which the spots were computed.
     """
-    is_of_distance = scale.cause == Cause.DISTANCE or (scale.cause == Cause.ANY and not scale.is_unit)
-    if distance is not None and is_of_distance:
-        right = distance.divided(scale.distance, unit_is_wrong=scale.unit_of_distance != "")
-        return "--distance", [f"{right:.6g}"]
-    if scale.cause == Cause.DISTANCE and scale.unit_of_distance:
-        return "", []
-    return "--cell", [scaled_cell(scale, as_given(c), centring) for c, centring in zip(cells, centrings, strict=True)]
+    right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(cells, centrings, strict=True)]
+    values = {DISTANCE: _right_distance(scale, known), WAVELENGTH: _right_wavelength(scale, known)}
+    possible = [option for option in (DISTANCE, WAVELENGTH) if values[option]]
+    first = sorted(possible, key=lambda option: option not in known.typed)[:1]
+    if first:
+        mended = MendedScale(first[0], [values[first[0]]], "")
+    elif (scale.cause == Cause.DISTANCE and scale.unit_of_distance) or scale.is_of_wavelength:
+        return MendedScale(None, [], _why(scale, None, known, right[0]))
+    else:
+        mended = MendedScale(CELL, right, "")
+    why = f"{_why(scale, mended.option, known, right[0])}; try {mended.option} {mended.values[0]}"
+    return MendedScale(mended.option, mended.values, why)
+
+
+def scaled_cell(scale: Scale, cell: ConventionalCells, centring: str) -> str:
+    """A cell (3, 3) multiplied by a scale, as the value of an option."""
+    return cell_option(cell_parameters(scale.factor * cell), centring)
+
+
+def _right_distance(scale: Scale, known: KnownLengths) -> str:
+    """The distance that mends a scale, as the value of an option; empty if another distance does not."""
+    is_typed_unit = scale.factor in (10.0, 0.1) and DISTANCE in known.typed
+    is_possible = scale.cause == Cause.DISTANCE or (scale.cause == Cause.ANY and (not scale.is_far or is_typed_unit))
+    if known.distance is None or not is_possible:
+        return ""
+    right = known.distance.divided(scale.distance, unit_is_wrong=scale.unit_of_distance != "")
+    return f"{right:.6g}" if NEAREST_DETECTOR <= right <= FARTHEST_DETECTOR else ""
+
+
+def _right_wavelength(scale: Scale, known: KnownLengths) -> str:
+    """The wavelength that mends a scale, as the value of an option; empty if another wavelength does not."""
+    if not known.from_pixels or known.wavelength is None or scale.cause == Cause.DISTANCE:
+        return ""
+    right = known.wavelength / scale.factor
+    is_possible = is_usual(right) if scale.is_far else is_usual(right) or not is_usual(known.wavelength)
+    return f"{right:.6g}" if is_possible and SHORTEST <= right <= LONGEST_WAVELENGTH else ""
+
+
+def _why(scale: Scale, option: str | None, known: KnownLengths, right_cell: str) -> str:
+    """The sentence with the possible causes of a scale, without the option that mends it."""
+    counts = f"{scale.indexed} of {scale.of} of the first frames are indexed instead of {scale.before}"
+    if scale.indexed <= scale.before:
+        counts = f"{scale.of} of the first frames that were tried fit clearly better"
+    if scale.cause == Cause.DISTANCE:
+        own = OWN_UNITS if known.from_pixels and known.distance is None else ""
+        unit = f": {scale.unit_of_distance}{own}" if scale.unit_of_distance else ""
+        wrong = f"the distance of the detector is {_too_long(scale.distance)}"
+        return f"with another distance of the detector {counts}: {wrong}{unit}"
+    if option == WAVELENGTH and scale.is_far:
+        return f"with another wavelength {counts}: {_mistake(scale)}"
+    if scale.is_of_wavelength:
+        return f"with all spots {scale.factor:.4g} times as far from the beam {counts}: {_mistake(scale)}"
+    if scale.is_far:
+        lengths = "the wavelength" if scale.cause == Cause.NOT_DISTANCE else "the distance or the wavelength"
+        causes = (OF_CELL if known.from_pixels else OF_SPOTS)[scale.factor].format(lengths=lengths)
+        return f"with a cell {scale.factor:.4g} times as large {counts}: {causes}"
+    cell = f"the cell is too {'small' if scale.factor > 1 else 'large'}"
+    if option != CELL:
+        cell = f"{cell} ({CELL} {right_cell})"
+    if scale.cause == Cause.NOT_DISTANCE:
+        causes = f"the wavelength is {_too_long(scale.factor)}, or {cell}; it is not the distance"
+    else:
+        causes = f"the distance of the detector or the wavelength is {_too_long(scale.factor, 'either')}, or {cell}"
+    if option == WAVELENGTH:
+        return f"with another wavelength {counts}: {causes}"
+    share, larger = abs(scale.factor - 1), "larger" if scale.factor > 1 else "smaller"
+    return f"with a cell {share:.0%} {larger} {counts}: {causes}"
+
+
+def _too_long(factor: float, it: str = "it") -> str:
+    """How a length is wrong that must be divided by a factor, in words."""
+    if factor > 1:
+        return f"too long (divide {it} by {factor:.4g})"
+    return f"too short (multiply {it} by {1 / factor:.4g})"
+
+
+def _mistake(scale: Scale) -> str:
+    """The mistake about the wavelength that explains a scale, in words."""
+    read = scale.wavelength or np.nan
+    meant = wavelengths_meant(read) if scale.wavelength else {}
+    why = next((why for each, why in meant.items() if abs(each * scale.factor / read - 1) < SAME_UNIT), "")
+    return AS_IF.format(read, why) if why else f"the wavelength is {_too_long(scale.factor)}"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,13 @@ from ..model.cell import LONGEST, SHORTEST, Array
 from ..model.chance.evidence import CLEARLY, Evidence
 from ..model.detector.beam_shift import NO_SHIFT
 from ..model.detector.pixels import spots_of_moved_detector, wavelength_of_spots
+from ..model.detector.wavelength import wavelengths_meant
 from ..model.plan import SearchPlan
 from ..model.records.ragged import evenly, fuller_half, rows_of
 from ..model.records.spots import FrameSpots
 from ..parameters import Parameters
 from .decoys import IndexedSpots, contest
+from .found_scale import OF_DISTANCE, SAME_UNIT, UNITS, Cause, Scale, is_far
 
 NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
 """Scales of a wrong distance, wavelength or cell, in steps small enough for the last fit at a resolution of 2 A."""
@@ -34,17 +35,6 @@ NEAR_FINELY = tuple(float(k) / 200 for k in range(140, 261) if k != 200)
 """The scales for spots of higher resolution, which a given error of the scale displaces more."""
 HIGH = 0.6
 """Distance from the origin, 1/angstrom, within which half of the spots lie at most if `NEAR` serves."""
-UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
-"""Scales of a wrong unit, and of a missing or extra factor 2 pi."""
-OF_DISTANCE = {
-    10.0: "a number in mm was taken for cm",
-    0.1: "a number in cm was taken for mm",
-    1000.0: "a number in mm was taken for m",
-}
-"""Causes of the divisors of the distance that are always tried, because its unit may be wrong.
-
-A number in m that is taken for mm puts the detector before the sample or nearly so, which its reader reports.
-"""
 STEPS = (-0.02, -0.01, 0.0, 0.01, 0.02)
 """Differences between the divisor of the distance that the best scale suggests and those that are tried."""
 FINE_STEPS = (-0.0075, -0.005, -0.0025, 0.0025, 0.005, 0.0075)
@@ -55,63 +45,30 @@ much for a cell of 281 A to win against decoys.
 """
 STEEPEST = 0.3
 """Smallest value of the fall of ln |q| with ln distance that is used, so that no distance is absurd."""
-SAME_UNIT = 0.02
-"""Largest relative difference between a divisor of the distance and that of a unit for which it is taken."""
+GRAZING = 1e-3
+"""Smallest cosine of the angle to the beam of a ray that meets a detector whose distance may be far too short."""
 LEAST = 0.005
 """Smallest relative error of a scale or a distance that is named."""
 FRAMES, FEW = 12, 6
 """Largest number of frames of the sample, and of those on which all scales and distances are tried first."""
 FINALISTS = 4
 """Number of the best scales, and of the best distances, that are tried on the whole sample."""
+SURE_FROM = 4
+"""Number of frames of the sample below which the evidence must be overwhelming."""
+OVERWHELMING = 60.0
+"""Mean evidence of a frame beyond which a scale is certain, however few frames there are.
+
+Of two frames of another crystal, one may have 48 at the best of all scales and distances; lysozyme with 70 to 120 spots
+has 160 to 290.
+"""
 FEWEST = 0.5
 """Smallest share of frames that must be indexed at another scale."""
 
 
-class Cause(Enum):
-    """Lengths that may make a scale wrong, as far as the frames distinguish between them."""
-
-    ANY = (
-        "the distance of the detector or the wavelength is too {long} (divide either by {factor:.2f}), or the cell is "
-        "too {small}"
-    )
-    DISTANCE = "the distance of the detector is too {long} (divide it by {distance:.2f})"
-    NOT_DISTANCE = (
-        "the wavelength is too {long} (divide it by {factor:.2f}), or the cell is too {small}; it is not the distance"
-    )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A scale at which frames fit their cell.
-
-    Attributes
-    ----------
-    factor : float
-        Factor by which the lengths of the cell must be multiplied to fit.
-    indexed, before, of : int
-        Number of frames indexed at this scale, indexed at the given scale, and tried.
-    cause : Cause
-        Lengths that may be wrong.
-    distance : float
-        Number by which the detector distance must be divided to fit best.
-    """
-
-    factor: float
-    indexed: int
-    before: int
-    of: int
-    cause: Cause = Cause.ANY
-    distance: float = 1.0
-
-    @property
-    def is_unit(self) -> bool:
-        """Whether the factor is that of a wrong unit, or 2 pi."""
-        return self.factor in UNITS
-
-    @property
-    def unit_of_distance(self) -> str:
-        """The mistake about the unit of the distance; empty if `distance` is not the factor of one."""
-        return next((why for by, why in OF_DISTANCE.items() if abs(self.distance / by - 1) < SAME_UNIT), "")
+def are_too_few(offsets: NDArray[np.int64], p: Parameters) -> bool:
+    """Whether a scale of frames with these offsets (F + 1,) into their spots is found only if it is overwhelming."""
+    n = int(np.count_nonzero(np.diff(offsets) >= p.learn_min_spots))
+    return 0 < (n + 1) // 2 < SURE_FROM
 
 
 def find_scale(
@@ -119,10 +76,12 @@ def find_scale(
 ) -> Scale | None:
     """The scale at which frames fit their primitive cells (M, 3, 3); None if none is clearly better than the given one.
 
-    A sample of the frames with more spots is indexed at all scales of `NEAR`, or `NEAR_FINELY`, and `UNITS`, and with
-    distances: those that the best scale suggests, or all of these if half of the frames fit at no scale, and
-    `OF_DISTANCE`. The best ones of `FEW` frames are tried on all. The best scale and the best distance are refined; the
-    better of the two must index half of the frames, and its crystals must do better than decoys.
+    A sample of the frames with more spots is indexed at all scales of `NEAR`, or `NEAR_FINELY`, and `UNITS`, at those
+    of wavelengths that may have been meant (`wavelengths_meant`), and with distances: those that the best scale
+    suggests, or all of these if half of the frames fit at no scale, and `OF_DISTANCE`. The best ones of `FEW` frames
+    are tried on all. The best scale and the best distance are refined; the better of the two must index half of the
+    frames, and its crystals must do better than decoys. If the sample has fewer frames than `SURE_FROM`, it must index
+    all of them with the evidence `OVERWHELMING`.
     """
     half = fuller_half(offsets)
     chosen = np.sort(evenly(half[np.diff(offsets)[half] >= p.learn_min_spots], FRAMES))
@@ -135,11 +94,13 @@ def find_scale(
     given, enough = sample.scaled(1.0), max(FEWEST * len(chosen), 2)
     few, near = sample.some(FEW), NEAR if np.median(np.linalg.norm(spots[rows], axis=1)) < HIGH else NEAR_FINELY
     scaled = max(
-        given, *map(sample.scaled, _finalists(map(few.scaled, few.possible((*near, *UNITS))))), key=_Tried.total
+        given,
+        *map(sample.scaled, _finalists(map(few.scaled, [*few.possible((*near, *UNITS)), *few.of_wavelengths()]))),
+        key=_Tried.total,
     )
     about = sample.suggested_by(scaled.factor) if scaled.n_indexed >= enough else near
     distances = sample.at_distances(_finalists(few.at_distances([*about, *OF_DISTANCE])))
-    if scaled.factor not in UNITS:
+    if not is_far(scaled.factor):
         scaled = max(scaled, *(sample.scaled(scaled.factor + step) for step in FINE_STEPS), key=_Tried.total)
     nearest = max(distances, key=_Tried.total, default=None)
     if nearest is not None:
@@ -147,6 +108,8 @@ def find_scale(
         nearest = max(nearest, *finer, key=_Tried.total)
     best = scaled if nearest is None else max(scaled, nearest, key=_Tried.total)
     if best.n_indexed < enough or abs(best.factor - 1) < LEAST or not best.found.is_better_than(given.found):
+        return None
+    if sample.is_small and not (best.found.indexed.all() and best.total() > OVERWHELMING * sample.n_frames):
         return None
     mine, own = rows_of(some, np.flatnonzero(best.found.indexed))
     if len(cells) == 1 and contest(devices, IndexedSpots(best.spots[mine], own, as_primitive(best.cells[0]))).is_lost:
@@ -158,7 +121,7 @@ def find_scale(
             cause = Cause.DISTANCE
         elif scaled.found.gain_over(nearest.found) > CLEARLY:
             cause = Cause.NOT_DISTANCE
-    return Scale(scaled.factor, best.n_indexed, given.n_indexed, len(chosen), cause, distance)
+    return Scale(scaled.factor, best.n_indexed, given.n_indexed, len(chosen), cause, distance, sample.wavelength)
 
 
 @dataclass(frozen=True)
@@ -212,6 +175,16 @@ class _Sample(FrameSpots):
         wavelengths = np.repeat(known, np.diff(offsets)) if len(known) == len(each) else None
         return cls(spots, offsets, devices, wavelengths, cells, p)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether only overwhelming evidence of the frames counts."""
+        return self.n_frames < SURE_FROM
+
+    @property
+    def wavelength(self) -> float | None:
+        """The median wavelength, angstrom; None if the wavelengths are not known."""
+        return None if self.wavelengths is None else float(np.median(self.wavelengths))
+
     def some(self, n: int) -> _Sample:
         """A sample of at most n of the frames, spread evenly."""
         chosen = evenly(np.arange(self.n_frames), n)
@@ -223,8 +196,17 @@ class _Sample(FrameSpots):
         lengths = np.linalg.norm(self.cells, axis=-1)
         return [factor for factor in factors if SHORTEST <= factor * lengths.min() <= factor * lengths.max() <= LONGEST]
 
+    def of_wavelengths(self) -> list[float]:
+        """The factors of wavelengths that may have been meant by the wavelength of the frames, besides `UNITS`."""
+        if (read := self.wavelength) is None:
+            return []
+        factors = [read / meant for meant in wavelengths_meant(read)]
+        return [factor for factor in factors if all(abs(factor / unit - 1) > SAME_UNIT for unit in UNITS)]
+
     def scaled(self, factor: float) -> _Tried:
-        """The frames indexed with the cells multiplied by a factor."""
+        """The frames indexed with the cells multiplied by a factor, or their spots where these have a wrong unit."""
+        if is_far(factor) and factor not in UNITS:
+            return self._tried(factor, (factor * self.spots).astype(np.float32), self.cells)
         return self._tried(factor, self.spots, as_primitive(factor * self.cells))
 
     def at_distances(self, factors: Sequence[float]) -> list[_Tried]:
@@ -232,7 +214,10 @@ class _Sample(FrameSpots):
         if self.wavelengths is None:
             return []
         spots, along = self.spots.astype(np.float64), self.wavelengths
-        moved = [spots_of_moved_detector(spots, along, NO_SHIFT.radian, factor - 1) for factor in factors]
+        moved = [
+            spots_of_moved_detector(spots, along, NO_SHIFT.radian, factor - 1, least_cosine=GRAZING)
+            for factor in factors
+        ]
         return [self._tried(f, m.astype(np.float32), self.cells) for f, m in zip(factors, moved, strict=True)]
 
     def suggested_by(self, scale: float) -> Sequence[float]:
@@ -240,7 +225,7 @@ class _Sample(FrameSpots):
 
         With the Bragg angle T, ln |q| falls by cos^2 T cos 2T per unit of ln distance.
         """
-        if self.wavelengths is None or scale in UNITS:
+        if self.wavelengths is None or is_far(scale):
             return []
         sine = np.linalg.norm(self.spots.astype(np.float64), axis=1) * self.wavelengths / 2
         slope = float(np.median((1 - sine**2) * (1 - 2 * sine**2)))

@@ -235,7 +235,7 @@ class Account:
 
     def _remedy(self, contest: Contest) -> Remedy | None:
         if contest.is_lost or not contest.multiple_cell:
-            return self.remedy if self.remedy is not None and self.remedy.option else None
+            return None if self.remedy is None or self.remedy.option is None else self.remedy
         return Remedy("--cell", [contest.multiple_cell], contest.multiple)
 
     def _expected_false(self) -> float | None:

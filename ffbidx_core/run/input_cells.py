@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, are_few, learn, learn_from_few
-from ..learn.mended_scale import mending_option, note_of_scale
-from ..learn.scales import Cause, find_scale
+from ..learn.mended_scale import AS_IF, DISTANCE, TOO_FEW, WAVELENGTH, KnownLengths, mended_scale
+from ..learn.scales import SURE_FROM, are_too_few, find_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
-from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given, as_primitive
+from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_primitive
 from ..model.cell import is_left_handed, shortest_reciprocal
 from ..model.cell_numbers import CellNumbers
 from ..model.detector.beam_shift import Radian
 from ..model.detector.distortion import Distortion
+from ..model.detector.wavelength import common_wavelength, impossible_wavelength
 from ..model.plan import MOST_PLANS, SearchPlan, shared_plan
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.ragged import offsets_of
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
+from ..nouns import counted
 from ..parameters import Parameters
 from ..read.geometry.choose import first_geometry
-from ..read.geometry.distance import first_distance, wavelength_of_kev
+from ..read.geometry.distance import first_distance, first_wavelengths
 from .job import Job
 from .summary import CellSummary, Remedy
 from .tally import Tally
-
-IN_KEV = "the wavelength is {:.6g} A, as if a photon energy in keV had been taken for eV"
 
 
 @dataclass
@@ -136,32 +136,25 @@ class InputCells:
     def remedy_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Remedy | None:
         """The option to change if the frames of these blocks fit their cells at another scale; None if the scale is 1.
 
-        The option is the wavelength if nothing that is diffracted has the given one, the distance if the spots come
-        from a detector with one distance, otherwise the cell.
+        The option is the wavelength if nothing that is diffracted has the given one, otherwise that of `mended_scale`.
         """
         groups = self._by_cells(blocks)
         if not groups:
             return None
         inputs = self._job.paths, self._job.geometry, self._job.prober
-        if (wavelength := wavelength_of_kev(*inputs)) is not None:
-            return Remedy("--wavelength", [f"{wavelength:.6g}"], IN_KEV.format(1e3 * wavelength))
+        wavelengths = first_wavelengths(*inputs)
+        if (meant := impossible_wavelength(wavelengths)) is not None:
+            return Remedy(WAVELENGTH, [f"{meant[0]:.6g}"], AS_IF.format(float(np.median(wavelengths)), meant[1]))
         given, frames = max(groups, key=lambda group: group[1].n_frames)
         scale = find_scale(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
         if scale is None:
-            return None
-        centrings = self._job.centrings(len(given))
+            few = int(np.count_nonzero(np.diff(frames.offsets) >= self._p.learn_min_spots))
+            too_few = TOO_FEW.format(counted(few, "frame"), 2 * SURE_FROM)
+            return Remedy(None, [], too_few) if are_too_few(frames.offsets, self._p) else None
         geometry, _ = first_geometry(*inputs)
-        from_pixels, distance = geometry is not None, first_distance(*inputs)
-        why = note_of_scale(
-            scale,
-            as_given(given[0]),
-            centrings[0],
-            from_pixels=from_pixels,
-            own_distances=from_pixels and distance is None,
-        )
-        option, values = mending_option(scale, given, centrings, distance)
-        is_exact = option != "--cell" or scale.is_unit or scale.cause == Cause.DISTANCE
-        return Remedy(option, values, why, 1.0 if is_exact else scale.factor)
+        typed = frozenset(option for option in (DISTANCE, WAVELENGTH) if self._job.config.get(option[2:]) is not None)
+        known = KnownLengths(geometry is not None, first_distance(*inputs), common_wavelength(wavelengths), typed)
+        return Remedy(**vars(mended_scale(scale, given, self._job.centrings(len(given)), known)))
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

@@ -35,24 +35,21 @@ class CellSummary:
 
 @dataclass(frozen=True)
 class Remedy:
-    """An option that is probably wrong, and its right value.
+    """A length that is probably wrong, and the option that mends it.
 
     Attributes
     ----------
-    option : str
-        Name of the option as it is typed; empty if no option mends the run.
+    option : str or None
+        Name of the option as it is typed; None if no option mends the run.
     values : list of str
         Right values, one for each time that the option is given.
     why : str
         Sentence that gives the reason.
-    divisor : float
-        Number by which the wavelength may be divided instead; 1 if another wavelength would not do.
     """
 
-    option: str
+    option: str | None
     values: list[str]
     why: str
-    divisor: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def test_a_distance_in_mm_that_is_taken_for_m_is_named_by_the_run_and_its_diagno
               "--json")  # fmt: skip
     remedy = ran.summary["remedy"]
     assert remedy["option"] == "--distance"
-    assert "(divide it by 1000.00): a number in mm was taken for m" in remedy["why"]
+    assert "(divide it by 1000): a number in mm was taken for m" in remedy["why"]
     # The distance at which the beam meets the detector has the offset of a panel, whose unit is right.
     normal = np.cross(PANELS[1].fast, PANELS[1].slow)
     right = DISTANCE + PANELS[1].corner @ normal / normal[2]

@@ -109,7 +109,13 @@ def wavelength_of_spots(spots: Array) -> float | None:
 
 
 def spots_of_moved_detector(
-    spots: Array, wavelength: Array, shift: Radian, distance: float = 0.0, distortion: Distortion = NO_DISTORTION
+    spots: Array,
+    wavelength: Array,
+    shift: Radian,
+    distance: float = 0.0,
+    distortion: Distortion = NO_DISTORTION,
+    *,
+    least_cosine: float = FORWARD,
 ) -> Array:
     """Correct spots that were computed with a wrong position or shape of the detector.
 
@@ -128,15 +134,17 @@ def spots_of_moved_detector(
         Relative excess of the assumed detector distance over the true one.
     distortion
         Stretch and tilt of the true detector relative to the assumed one.
+    least_cosine
+        Smallest cosine of the angle to the beam of a ray that meets the assumed detector.
 
     Returns
     -------
     (n, 3) float64
-        Corrected spots, 1/angstrom. A spot whose ray cannot meet such a detector, see `FORWARD`, is unchanged.
+        Corrected spots, 1/angstrom. A spot whose ray cannot meet such a detector is unchanged.
     """
     wave = np.asarray(wavelength, dtype=np.float64)[:, None]
     ray = spots * wave + (0.0, 0.0, 1.0)
-    forward = ray[:, 2] > FORWARD
+    forward = ray[:, 2] > least_cosine
     # A slice of all rays, which are mostly forward, is no copy.
     moved: Any = slice(None) if forward.all() else forward
     ray[moved, :2] = (1 + distance) * ray[moved, :2] / ray[moved, 2:] - np.asarray(shift)

@@ -73,11 +73,11 @@ def to_angstrom(unit: str) -> Callable[[Any], Any] | None:
     if (energy := electronvolts(unit)) is not None:
         return lambda values: HC / (values * energy)
     if (voltage := volts(unit)) is not None:
-        return lambda values: _electrons(values * voltage)
+        return lambda values: electron_wavelength(values * voltage)
     return None
 
 
-def _electrons(volts: Any) -> Any:
+def electron_wavelength(volts: Any) -> Any:
     """De Broglie wavelength in angstrom, with the relativistic correction, of electrons accelerated by a voltage."""
     return 12.2642596 / np.sqrt(volts * (1 + 0.978475598e-6 * volts))
 

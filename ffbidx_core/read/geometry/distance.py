@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from ...errors import InputError
+from ...model.cell import Array
 from ...model.detector.distance import FirstDistance
 from ...model.detector.panels import GivenGeometry
-from ...ranges import LONGEST_WAVELENGTH
 from ..files.probe import Prober
 from ..formats.open import open_spots
 from ..formats.shifted import of_first
@@ -32,18 +32,12 @@ def first_distance(
     return None
 
 
-def wavelength_of_kev(
-    inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
-) -> float | None:
-    """The wavelength of the first frames, angstrom, if their photon energies in keV were taken for eV.
+def first_wavelengths(inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None) -> Array:
+    """The known wavelengths (n,) of the first frames of the first input that can be opened, angstrom.
 
-    It is None if the wavelengths as read are possible, or are impossible in keV, too. The parameters are those of
-    `first_distance`.
+    There are none if the spots have no pixels. The parameters are those of `first_distance`.
     """
     for path in inputs:
         with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
-            wavelengths = of_first(file, "wavelength")
-            is_too_long = len(wavelengths) > 0 and wavelengths.min() > LONGEST_WAVELENGTH
-            mended = float(np.median(wavelengths)) / 1e3 if is_too_long else np.inf
-            return mended if mended <= LONGEST_WAVELENGTH else None
-    return None
+            return of_first(file, "wavelength") if file.geometry is not None else np.zeros(0)
+    return np.zeros(0)

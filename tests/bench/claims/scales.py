@@ -125,7 +125,7 @@ def _outcome(summary: Summary, right: dict[str, float]) -> str:
     if summary.remedy is None:
         return "nothing"
     said = float(summary.remedy.values[0].split(",")[0])
-    is_near = abs(said / right[summary.remedy.option] - 1) < NEAR
+    is_near = abs(said / right.get(str(summary.remedy.option), np.inf) - 1) < NEAR
     return "named" if is_near else f"{summary.remedy.option} {summary.remedy.values[0]}"
 
 
