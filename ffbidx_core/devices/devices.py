@@ -162,7 +162,8 @@ def open_devices(
         # The variable selects among GPUs, but does not require that there is one.
         backend = "cpu"
     numbers = [] if backend in ON_HOST else device_numbers(device)
-    if backend not in ON_HOST and meanwhile is not None:
+    # Without a GPU the command ends at once, which must not be in the middle of an import.
+    if meanwhile is not None and backend not in ON_HOST and not why_no_cuda():
         in_background(meanwhile)
     if len(numbers) > 1:
         from .workers import DeviceWorkers

@@ -142,6 +142,9 @@ def test_the_variable_names_no_device_where_there_is_none(machine, monkeypatch):
     monkeypatch.setenv("INDEXER_GPU_DEVICE", "0")
     called = []
     assert open_devices("auto", None, 1, lambda: called.append(1)).name == "cpu"
+    monkeypatch.delenv("INDEXER_GPU_DEVICE")
+    with pytest.raises(BackendUnavailable):
+        open_devices("cuda", None, 1, lambda: called.append(1))
     assert not called
 
 
