@@ -271,3 +271,16 @@ class Backend(Memory, Judging, Protocol):
         scores : (F, LATTICES) float64
             Scores of the lattices, higher is better; -inf for empty slots.
         """
+
+    def join_threes(self, spots: SpotBatch, reach: float) -> tuple[XpArray, XpArray]:
+        """Unknown cells, frames with few spots: find the lattices in which three spots have whole indices.
+
+        The frames have few spots; formulas and constants are in `model.unknown.threes`.
+
+        Returns
+        -------
+        cells : (F, threes.LATTICES, 3, 3) float32
+            Rows are three Selling-reduced vectors, angstrom; the best lattice is first. Empty slots are zero.
+        scores : (F, threes.LATTICES) float32
+            Scores of the lattices, higher is better; -inf for empty slots.
+        """

@@ -8,11 +8,13 @@ B. Delone).
 from __future__ import annotations
 
 import itertools
+from types import ModuleType
 
 import numpy as np
 
 from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array
+from ..xp import XpArray
 
 MOST_STEPS = 200
 """Upper limit of the passes of the Selling reduction."""
@@ -23,24 +25,26 @@ SMALL = np.array([h for h in itertools.product(range(-2, 3), repeat=3) if any(h)
 """Integer combinations of a reduced cell's vectors among which the vectors of another setting are sought."""
 
 
-def selling_bases(cells: Array) -> Array:
+def selling_bases(cells: XpArray, xp: ModuleType = np) -> XpArray:
     """Selling-reduced bases of lattices: four vectors of sum zero with no acute angle between any two.
 
     Parameters
     ----------
     cells : (n, 3, 3)
         Primitive cells, rows a, b, c, angstrom.
+    xp
+        The module of the arrays.
 
     Returns
     -------
     (n, 4, 3) float64
         Vectors, angstrom.
     """
-    v = np.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(np.float64)
+    v = xp.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(xp.float64)
     for _ in range(MOST_STEPS):
         changed = False
         for i, j in _PAIRS:
-            acute = np.flatnonzero(np.sum(v[:, i] * v[:, j], axis=1) > OBTUSE * np.sum(v[:, i] ** 2, axis=1))
+            acute = xp.flatnonzero(xp.sum(v[:, i] * v[:, j], axis=1) > OBTUSE * xp.sum(v[:, i] ** 2, axis=1))
             if len(acute):
                 changed = True
                 for k in set(range(4)) - {i, j}:
@@ -51,10 +55,10 @@ def selling_bases(cells: Array) -> Array:
     return v
 
 
-def voronoi_lengths(cells: Array) -> Array:
+def voronoi_lengths(cells: XpArray, xp: ModuleType = np) -> XpArray:
     """The seven Voronoi lengths (n, 7), ascending, angstrom, of the lattices of primitive cells (n, 3, 3)."""
-    v = selling_bases(cells)
-    return np.sort(np.linalg.norm(np.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
+    v = selling_bases(cells, xp)
+    return xp.sort(xp.linalg.norm(xp.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
 
 
 def reduced_cell(cell: Array) -> PrimitiveCells:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....model.records.batch import SpotBatch
+from ....model.unknown import threes
 from ....model.unknown.scan import DISTINCT, FLOOR, LANES, LATTICES, PAIRED, PAIRS, TRIED, VECTORS, Octave, VectorScan
 from ..threads import CpuThreads
 
@@ -99,6 +100,52 @@ class CpuLattices(CpuThreads):
 
         self._each(spots.n_frames, task, fewest=1)
         return cells, scores
+
+    def join_threes(self, spots: SpotBatch, reach: float) -> tuple[Any, Any]:
+        """See `Backend.join_threes`."""
+        cells = np.zeros((spots.n_frames, threes.LATTICES, 3, 3), np.float32)
+        scores = np.full((spots.n_frames, threes.LATTICES), -np.inf, np.float32)
+
+        def task(first: int, last: int) -> None:
+            for f in range(first, last):
+                found, values = _lattices_of_threes(_spots_of(spots, f), reach)
+                cells[f, : len(found)], scores[f, : len(found)] = found, values
+
+        self._each(spots.n_frames, task, fewest=1)
+        return cells, scores
+
+
+def _lattices_of_threes(spots: Any, reach: float) -> tuple[Any, Any]:
+    """The best lattices (k, 3, 3) that are whole at three spots of a frame (3, n), and their scores (k,)."""
+    from .threes import fit_lattices, fit_whole_vectors, score_triples, sizes_of_lattices, whole_vectors
+
+    n, best = spots.shape[1], threes.VECTORS
+    bases, certainties = threes.chosen_threes(spots.T.astype(np.float64), reach)
+    vectors, values = np.empty((threes.ROOM, 3)), np.empty(threes.ROOM)
+    density, pair, joint = np.empty((best, n)), np.empty(n), np.empty(len(threes.triples(best)))
+    cell, base, lengths, parts = np.empty((3, 3)), np.empty((4, 3)), np.empty(7), []
+    for basis, certainty, sizes in zip(bases, certainties, threes.box(bases, reach), strict=True):
+        basis, shortest = np.ascontiguousarray(basis), threes.SHORTEST * reach
+        found = whole_vectors(spots, n, basis, certainty, sizes, shortest, reach, vectors, values)
+        whole = vectors[_best(values[:found], best)]
+        fitted = whole.copy()
+        fit_whole_vectors(spots, n, certainty, fitted, len(fitted), density)
+        every = threes.triples(len(fitted))
+        score_triples(fitted, len(fitted), n, density, pair, joint)
+        order = _best(joint[: len(every)], threes.TRIED)
+        tried = every[order[joint[order] > -1e299]]
+        measured = np.empty(len(tried))
+        sizes_of_lattices(whole, tried, cell, base, lengths, measured)
+        # Triples that span one lattice do so exactly before the fit, so that a single number tells lattices apart.
+        tried = tried[threes.firsts(np.rint(np.log(measured) * 1e7))[: threes.FITTED]]
+        cells, scores, all_lengths = np.empty((len(tried), 3, 3)), np.empty(len(tried)), np.empty((len(tried), 7))
+        fit_lattices(spots, n, fitted, tried, cell, base, lengths, cells, scores, all_lengths)
+        parts.append((cells, scores, all_lengths))
+    if not parts:
+        return np.zeros((0, 3, 3)), np.zeros(0)
+    cells, scores, all_lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    kept = threes.best_distinct(scores, all_lengths)
+    return cells[kept], scores[kept]
 
 
 def _low_counts(spots: SpotBatch, scan: VectorScan) -> Any:
