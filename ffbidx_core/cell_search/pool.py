@@ -90,7 +90,7 @@ class Pool:
             apart = np.max(np.abs(self._lengths / self._lengths[best] - 1), axis=1)
             members = np.flatnonzero(apart < TOLERANCE)
             frames = np.unique(self._frame[members])
-            cell = _median_cell(self._cells[members], self._scores[members])
+            cell = median_cell(self._cells[members], self._scores[members])
             found.append(Cluster(len(frames), frames, cell))
             free &= apart > 2 * TOLERANCE
         return found
@@ -110,7 +110,7 @@ class Pool:
         return support
 
 
-def _median_cell(cells: Array, scores: Array) -> PrimitiveCells:
+def median_cell(cells: Array, scores: Array) -> PrimitiveCells:
     """The lattice whose metric is the median of lattices (n, 3, 3), each in its setting nearest to the best one."""
     cells = cells[np.argsort(-scores, kind="stable")[:MEDIAN_OF]]
     start = reduced_cell(cells[0])

@@ -16,6 +16,7 @@ from ..model.records.ragged import evenly
 from ..model.unknown.scan import VectorScan
 from ..model.unknown.selling import reduced_cell, same_lattice
 from ..nouns import counted
+from .few import agreed_lattices, frames_with_few_spots
 from .found import Candidate, CellSearch, FoundCell, Multiple
 from .frames import Frames
 from .metric import Metric, settled_metric
@@ -28,8 +29,8 @@ REACHES = (16.0, 40.0, 100.0, 180.0, 300.0)
 """Longest primitive vectors of successive searches, angstrom; all are tried unless a claim is strong."""
 TOURS = (20, 40, 100, 300, 1000)
 """Numbers of frames that are searched with every longest vector before more frames are taken."""
-JUDGED = 25
-"""Number of frames on which a verdict is made."""
+JUDGED, JUDGED_FEW = 25, 100
+"""Numbers of frames on which a verdict is made, the second for frames with few spots."""
 FEWEST_OTHERS = 10
 """Smallest number of frames without part in the lattice for a verdict on these only; otherwise on all frames."""
 SUPPORT, SUPPORT_SHARE, VERDICTS = 2, 0.4, 3
@@ -94,7 +95,7 @@ def find_cells(
     largest = 0
     while len(found) < most_cells and len(left) >= (FEWEST_LEFT if found or known else 1):
         climb = _Climb(frames.take(left), backend, devices, longest, show)
-        claim = climb.climb()
+        claim = climb.climb() or (None if found or known else climb.climb_with_few_spots())
         candidates += climb.candidates
         largest = max(largest, climb.largest_support)
         if claim is None:
@@ -166,6 +167,19 @@ class _Climb:
                     break
             if self.claims or n >= len(order):
                 break
+        return self._best
+
+    def climb_with_few_spots(self) -> _Claim | None:
+        """The claim with the most evidence among lattices of frames with few spots; None if there is no claim."""
+        chosen_frames = frames_with_few_spots(self.frames)
+        if len(chosen_frames):
+            self.show(f"{counted(len(chosen_frames), 'frame')} with few spots: {self._so_far}")
+        for cluster in agreed_lattices(self.backend, self.low, chosen_frames, self.longest):
+            self._judge_cluster(self.longest, len(chosen_frames), cluster, JUDGED_FEW)
+        return self._best
+
+    @property
+    def _best(self) -> _Claim | None:
         return max(self.claims, key=lambda claim: claim.verdict.evidence, default=None)
 
     @property
@@ -187,10 +201,10 @@ class _Climb:
             if not any(same_lattice(cluster.cell, each.cell, SAME) for each in self.candidates):
                 self._judge_cluster(reach, pool.done, cluster)
 
-    def _judge_cluster(self, reach: float, n_searched: int, cluster: Cluster) -> None:
+    def _judge_cluster(self, reach: float, n_searched: int, cluster: Cluster, n_judged: int = JUDGED) -> None:
         others = np.setdiff1d(np.arange(self.frames.n_frames), cluster.frames)
         chosen_frames = others if len(others) >= FEWEST_OTHERS else np.arange(self.frames.n_frames)
-        verdict = self.judge(cluster.cell, evenly(chosen_frames, JUDGED))
+        verdict = self.judge(cluster.cell, evenly(chosen_frames, n_judged))
         claims = verdict.evidence > EVIDENCE and verdict.hits >= HITS
         candidate = Candidate(
             reach, n_searched, cluster.support, verdict.cell, verdict.evidence, verdict.share, verdict.hits, claims
