@@ -23,6 +23,8 @@ ROUGHLY = replace(TYPICAL, scatter=SCATTER_LIMITS[1])
 
 A cell whose scale is 1 % off is seldom right in shape, and few crystals do not show how far their strains scatter.
 """
+MORE_FALSE = 0.1
+"""Number of false crystals of all tries at other scales, relative to `max_false_rate`."""
 
 
 def learn_from_few(
@@ -30,11 +32,13 @@ def learn_from_few(
 ) -> Lesson:
     """Correct the scale of the primitive input cells (M, 3, 3) of frames that are too few for `learn`.
 
-    If fewer than `ENOUGH` of the frames are indexed, the cells are tried at the scales `SCALES`. Each try may claim
-    only its part of `max_false_rate`, so that all of them together make no more false crystals than one search does.
-    The scale with most evidence is taken if it indexes `FEWEST` of the frames, and at least two, since crystals of a
-    run must agree with each other. It must be neither the smallest nor the largest scale: the right one may then lie
-    beyond, where the crystals of a wrong scale are coincidences.
+    If fewer than `ENOUGH` of the frames are indexed, the cells are tried at the scales `SCALES`. The scale with most
+    evidence is taken if it indexes `FEWEST` of the frames, and at least two, since crystals of a run must agree with
+    each other; a single frame is therefore searched at no other scale. It must be neither the smallest nor the largest
+    scale: the right one may then lie beyond, where the crystals of a wrong scale are coincidences.
+
+    The run searches with the full `max_false_rate` at the scale that is taken. A frame whose false crystal makes the
+    choice keeps this crystal besides, so all tries at other scales together may claim only `MORE_FALSE` of the rate.
 
     Returns
     -------
@@ -42,11 +46,10 @@ def learn_from_few(
         A lesson with the cells as they are, or at another scale and with the scatter `ROUGHLY`.
     """
     given = as_primitive(np.array(cells, dtype=np.float64))
-    strict = p.replace(
-        retry=False, searches=1, strain_prior=p.learn_prior, max_false_rate=p.max_false_rate / (1 + len(SCALES))
-    )
+    once = p.replace(retry=False, searches=1, strain_prior=p.learn_prior)
 
-    def at(scale: float) -> Lesson:
+    def at(scale: float, share: float) -> Lesson:
+        strict = once.replace(max_false_rate=share * p.max_false_rate)
         plan = SearchPlan.make(as_primitive(scale * given), strict)
         result = devices.index_frames(spots, offsets, plan, strict, given_cells=given)
         n_crystals = np.bincount(result.input_cell[result.crystals], minlength=len(given))
@@ -57,10 +60,12 @@ def learn_from_few(
     def total(lesson: Lesson) -> float:
         return float(lesson.evidence.evidence.sum())
 
-    as_it_is = replace(at(1.0), cells=given, n_crystals=np.zeros(len(given), dtype=np.int64), assumed=None)
-    if as_it_is.evidence.rate >= ENOUGH or p.accept != "chance":
+    as_it_is = replace(
+        at(1.0, 1 / (1 + len(SCALES))), cells=given, n_crystals=np.zeros(len(given), dtype=np.int64), assumed=None
+    )
+    if as_it_is.evidence.rate >= ENOUGH or len(as_it_is.evidence.indexed) < 2 or p.accept != "chance":
         return as_it_is
-    tried = {scale: at(scale) for scale in SCALES}
+    tried = {scale: at(scale, MORE_FALSE / len(SCALES)) for scale in SCALES}
     best = max(tried, key=lambda scale: total(tried[scale]))
     lesson = tried[best]
     is_inside = min(SCALES) < best < max(SCALES)

@@ -66,6 +66,22 @@ def test_one_frame_alone_teaches_nothing(frames):
     assert lesson_of(frames, given, n=2).n_crystals.tolist() == [2]
 
 
+class Counting(OneDevice):
+    """A device that counts its searches and keeps their limits."""
+
+    def index_frames(self, spots, offsets, plan, p, **more):
+        self.limits = [*getattr(self, "limits", []), p.max_false_rate]
+        return super().index_frames(spots, offsets, plan, p, **more)
+
+
+@pytest.mark.parametrize(("n", "searches"), [(1, 1), (2, 7)])
+def test_one_frame_is_searched_at_no_other_scale_and_all_scales_claim_little(frames, n, searches):
+    device, offsets = Counting(CPU.backend), frames.offsets[: n + 1]
+    learn_from_few(device, frames.spots[: offsets[-1]], offsets, off_by(0.02, 0.02, 0.02), BEST)
+    assert len(device.limits) == searches
+    assert sum(device.limits[1:]) == pytest.approx((n > 1) * 0.1 * BEST.max_false_rate)
+
+
 def test_counts_of_spots_teach_nothing(frames):
     given = off_by(0.02, 0.02, 0.02)
     np.testing.assert_array_equal(lesson_of(frames, given, p=BEST.replace(accept="count")).cells, given)
