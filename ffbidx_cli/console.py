@@ -234,7 +234,7 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
     most = summary.expected_false
     false = "" if most is None else f", at most about {most:.2g} false ones expected"
     if summary.doubt:
-        false = ", not to be believed"
+        false = f", {summary.verdict}"
     yield "crystals", f"{summary.crystals}{false}"
     left_out = f", {summary.spots_left_out} more left out (padding, duplicates)" if summary.spots_left_out else ""
     yield "spots", f"{summary.spots}{left_out}"

@@ -27,6 +27,7 @@ from ..model.records.doubt import Contest
 from ..model.records.ragged import offsets_of
 from ..model.records.spots import FrameSpots
 from ..parameters import Parameters
+from .scan import STEP, hexagonal_net
 
 ONE_AXIS, ALL_AXES = 1.13, 1.17
 """Factors (or divisors) of a decoy's axes: too large for a strain, and no ratios of small whole numbers."""
@@ -37,6 +38,11 @@ SPREAD_OF_SHIFTS = (0.9, 1.3)
 """Factors between which the shifts grow over the six directions."""
 CLOSE = 0.5
 """Share of the crystal's evidence above which a decoy is close to it."""
+NOT_FAR, MOST, RINGS = 0.45, 3, 10
+"""Frames on which a decoy has more than the first share of the crystal's evidence are searched with many more shifts.
+
+They are at most as many as the second number; the shifts are on a net of `STEP` and as many rings as the third number.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,36 @@ class IndexedSpots(FrameSpots):
     spread: Spread | None = None
 
 
-def contest(devices: Devices, frames: IndexedSpots) -> Contest:
-    """Index frames with their cell and with its decoys, and count the frames on which a decoy is better or close."""
+def contest(devices: Devices, frames: IndexedSpots, *, known: Array | None = None, everywhere: bool = False) -> Contest:
+    """Index frames with their cell and with its decoys, and count the frames on which a decoy is better or close.
+
+    Parameters
+    ----------
+    devices
+        Devices that compute.
+    frames
+        The frames.
+    known : (F,) or None
+        Least evidence of the crystal of each frame, which a single search may miss.
+    everywhere
+        Whether the beam is also tried up to three shortest reciprocal vectors away in small steps, for few frames:
+        where the true beam is, the spots fit better than with a wrong crystal.
+    """
     p = Parameters.preset("best", searches=1, max_false_rate=1.0)
     own = _evidence(devices, frames, [frames.spots], frames.cell, p)[0]
+    if known is not None:
+        own = np.fmax(own, known)
     cells = [_evidence(devices, frames, [frames.spots], cell, p)[0] for cell in decoy_cells(frames.cell)]
-    moved = [_moved(frames, shift) for shift in decoy_shifts(frames.cell)]
-    beams = _evidence(devices, frames, moved, frames.cell, p)
+    beams = _displaced(devices, frames, decoy_shifts(frames.cell), p)
     unlike = np.max([*cells, *beams[:DIRECTIONS]], axis=0)
     rivals = np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
-    beaten, close = own < rivals, CLOSE * own < unlike
+    beaten, close, n_elsewhere = own < rivals, CLOSE * own < unlike, 0
+    if everywhere:
+        unclear = np.flatnonzero((NOT_FAR * own < rivals) & (rivals <= own))[:MOST]
+        net = STEP * shortest_reciprocal(frames.cell) * hexagonal_net(RINGS)
+        elsewhere = _displaced(devices, frames.take(unclear), net, p).max(axis=0)
+        n_elsewhere = int((elsewhere > own[unclear]).sum())
+        rivals[unclear] = np.where(elsewhere > own[unclear], elsewhere, rivals[unclear])
     return Contest(
         frames.n_frames,
         int(beaten.sum()),
@@ -72,6 +98,7 @@ def contest(devices: Devices, frames: IndexedSpots) -> Contest:
         n_unclear=int((beaten | close).sum()),
         evidence=round(float(own.sum()), 2),
         rivals=round(float(rivals.sum()), 2),
+        n_elsewhere=n_elsewhere,
     )
 
 
@@ -93,13 +120,25 @@ def decoy_shifts(cell: PrimitiveCells) -> Array:
     return np.concatenate([FAR * shifts, NEAR * shifts])
 
 
-def _moved(frames: IndexedSpots, shift: Array) -> NDArray[np.float32]:
-    """The spots of frames with the beam shifted; spots of a frame that lie on no Ewald sphere are not changed."""
+def _displaced(devices: Devices, frames: IndexedSpots, shifts: Array, p: Parameters) -> Array:
+    """The evidence (n, F) of frames with the beam at shifts (n, 2), 1/angstrom; 0 if spots lie on no Ewald sphere."""
     spots = frames.spots.astype(np.float64)
-    for begin, end in itertools.pairwise(frames.offsets):
-        if (wavelength := wavelength_of_spots(spots[begin:end])) is not None:
-            along = np.full(end - begin, wavelength)
-            spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, Radian(wavelength * shift))
+    each = [wavelength_of_spots(spots[begin:end]) for begin, end in itertools.pairwise(frames.offsets)]
+    on_sphere = np.flatnonzero([wavelength is not None for wavelength in each])
+    found, some = np.zeros((len(shifts), frames.n_frames)), frames.take(on_sphere)
+    if len(on_sphere):
+        wavelengths = [wavelength for wavelength in each if wavelength is not None]
+        moved = [_moved(some, wavelengths, shift) for shift in shifts]
+        found[:, on_sphere] = _evidence(devices, some, moved, frames.cell, p)
+    return found
+
+
+def _moved(frames: IndexedSpots, wavelengths: list[float], shift: Array) -> NDArray[np.float32]:
+    """The spots of frames, which have wavelengths in angstrom, with the beam displaced by a shift (2,), 1/angstrom."""
+    spots = frames.spots.astype(np.float64)
+    for wavelength, begin, end in zip(wavelengths, frames.offsets[:-1], frames.offsets[1:], strict=True):
+        along = np.full(end - begin, wavelength)
+        spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, Radian(wavelength * shift))
     return spots.astype(np.float32)
 
 

@@ -25,9 +25,15 @@ from ..model.basis import (
 from ..model.cell import Array, cell_parameters, reciprocal, shortest_reciprocal
 from ..model.crystal import Crystals
 from ..model.misfit.equations import LARGEST_SHARE, RADIUS
+from ..model.records.doubt import at_least
 
-FEWEST_SPOTS = 100
-"""Smallest number of indexed spots whose indices are tested."""
+ENOUGH_SPOTS = 100
+"""Number of indexed spots from which the share of their indices that are multiples decides."""
+SURE = 1e-8
+"""Probability, below which fewer spots decide, that so many of their indices are multiples in the right cell.
+
+Zeros do not count there: few spots may all lie in one layer of the lattice.
+"""
 RARE = 0.2
 """Indices with less than this share of their expected frequency do not belong to the lattice."""
 CLEARLY = 8.0
@@ -111,15 +117,19 @@ def _nearest(crystals: Crystals) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 def _too_large(hkl: NDArray[np.int64], cell: PrimitiveCells) -> Multiple | None:
     """The vector f for which the fewest indices (n, 3) are no multiples, if these are too few; otherwise None."""
     # Spots in one plane or on one line say nothing about the cell across it.
-    if len(hkl) < FEWEST_SPOTS or np.linalg.matrix_rank(hkl) < 3:
+    if np.linalg.matrix_rank(hkl) < 3:
         return None
     best: Multiple | None = None
     for f, order in functionals():
-        odd = int((hkl @ f % order != 0).sum())
-        expected = len(hkl) * (1 - 1 / order)
-        significance = (expected - odd) / np.sqrt(expected / order)
-        if odd < RARE * expected and (best is None or odd / expected < best.n_spots / best.expected):
-            best = Multiple(True, f, order, odd, expected, len(hkl), float(significance), with_vector(cell, f, order))
+        sums = hkl @ f
+        if len(hkl) < ENOUGH_SPOTS:
+            sums = sums[sums != 0]
+        n, odd = len(sums), int((sums % order != 0).sum())
+        expected = n * (1 - 1 / order)
+        is_sure = len(hkl) >= ENOUGH_SPOTS or at_least(n - odd, n, 1 / order) < SURE
+        if is_sure and odd < RARE * expected and (best is None or odd / expected < best.n_spots / best.expected):
+            significance = (expected - odd) / np.sqrt(expected / order)
+            best = Multiple(True, f, order, odd, expected, n, float(significance), with_vector(cell, f, order))
     return best
 
 

@@ -36,11 +36,15 @@ def shifts_to_try(shortest: float, wavelength: float) -> Radian:
     wavelength
         Wavelength, angstrom.
     """
-    i, j = np.meshgrid(*[np.arange(-RINGS, RINGS + 1)] * 2, indexing="ij")
-    inside = (np.abs(i + j) <= RINGS) & ((i != 0) | (j != 0))
+    return Radian(STEP * shortest * wavelength * hexagonal_net(RINGS))
+
+
+def hexagonal_net(rings: int) -> Array:
+    """Points (n, 2), each at distance 1 from its neighbours, in hexagonal rings around 0, which is left out."""
+    i, j = np.meshgrid(*[np.arange(-rings, rings + 1)] * 2, indexing="ij")
+    inside = (np.abs(i + j) <= rings) & ((i != 0) | (j != 0))
     points = np.column_stack([i[inside] + j[inside] / 2, j[inside] * np.sqrt(0.75)])
-    points = points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")]
-    return Radian(STEP * shortest * wavelength * points)
+    return np.asarray(points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")])
 
 
 def scan_beam(

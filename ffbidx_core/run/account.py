@@ -219,7 +219,7 @@ class Account:
             output=self.job.output,
             complete=complete,
             expected_false=self._expected_false(),
-            doubt=contest.doubt,
+            contest=contest,
             remedy=self._remedy(contest),
             distortion=self.cells.distortion,
         )

@@ -19,9 +19,10 @@ from ..model.cell import cell_parameters, shortest_reciprocal
 from ..model.chance.level import LARGEST_SHARE, RADII
 from ..model.lattice import cell_option
 from ..model.misfit.equations import Spread
-from ..model.records.doubt import Contest
+from ..model.records.doubt import FEW, RARE, UNJUDGED, Contest
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, offsets_of
+from ..model.records.reason import Rung
 from ..model.records.results import Results
 from ..read.indexed_frames import indexed_frames
 from ..read.run_inputs import RunInputs
@@ -52,12 +53,15 @@ class JudgedFrame:
         The primitive input cell of the crystal, or its learned cell if there is one, angstrom.
     spread : Spread or None
         Scatter of residuals and strains of the crystals of this cell; None if it was not learned.
+    known : float
+        Evidence of the crystal if a further try found it, which a single search may miss; otherwise 0.
     """
 
     spots: NDArray[np.float32]
     crystal: PrimitiveCells
     cell: PrimitiveCells
     spread: Spread | None
+    known: float = 0.0
 
     @property
     def hkl(self) -> NDArray[np.int64]:
@@ -86,9 +90,15 @@ def judged(account: Account, settled: Settled, devices: Devices, collector: Coll
     found = _contest(devices, first)
     if not found.is_won and len(first) < len(frames):
         found = _contest(devices, frames)
-    searched = account.tally.status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum()
+    searched = int(account.tally.status[[FrameStatus.INDEXED, FrameStatus.NOT_INDEXED]].sum())
     multiple, cell = _multiple(frames)
-    return dataclasses.replace(found, multiple=multiple, n_searched=int(searched), multiple_cell=cell)
+    return dataclasses.replace(
+        found,
+        multiple=multiple,
+        n_searched=searched,
+        multiple_cell=cell,
+        fits_otherwise=account.remedy is not None and account.tally.n_indexed < RARE * searched,
+    )
 
 
 def look_at_scale(account: Account, settled: Settled, devices: Devices, contest: Contest) -> None:
@@ -125,14 +135,19 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
         for group in settled.learned
         for m, cell in enumerate(group.given)
     }
-    for frame in indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober)):
+    known = np.zeros(len(results.status))
+    if results.rung is not None:
+        further = results.rung != Rung.FIRST_TRY
+        known[further] = -results.log10_false[results.crystal_offsets[:-1][further]]
+    frames = indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober))
+    for frame, evidence in zip(frames, known.tolist(), strict=True):
         row = int(frame.input_cell[0])
         given = as_given(results.input_cells[row])
         cell, spread = learned.get(given.tobytes(), (given, None))
         change = ChangeOfBasis.of(given, lattices[row].centring if row < len(lattices) else "P")
         inside = limits.within((frame.spots**2).sum(axis=1))
         crystal = change.primitive(as_given(frame.cells[0]))
-        yield JudgedFrame(frame.spots[inside].astype(np.float32), crystal, change.primitive(cell), spread)
+        yield JudgedFrame(frame.spots[inside].astype(np.float32), crystal, change.primitive(cell), spread, evidence)
 
 
 def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:
@@ -140,7 +155,11 @@ def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:
     groups: dict[bytes, list[JudgedFrame]] = {}
     for frame in frames:
         groups.setdefault(frame.cell.tobytes(), []).append(frame)
-    return sum((contest(devices, _together(group)) for group in groups.values()), Contest())
+    found, are_few = UNJUDGED, len(frames) < FEW
+    for group in groups.values():
+        known = np.array([frame.known for frame in group])
+        found += contest(devices, _together(group), known=known, everywhere=are_few)
+    return found
 
 
 def _together(frames: Sequence[JudgedFrame]) -> IndexedSpots:

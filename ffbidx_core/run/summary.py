@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..model.detector.distortion import Distortion
+from ..model.records.doubt import Verdict
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Summary:
     frames, indexed, crystals : int
         Number of frames, of frames with a crystal, and of crystals.
     expected_false : float or None
-        Largest number of crystals that chance is expected to produce, if all frames were blank; None if unknown.
+        Largest number of crystals that chance is expected to produce, if all frames were blank; None if unknown, and
+        if there is a doubt.
     status : dict
         Number of frames, keyed by status.
     spots, spots_left_out, spots_not_sampled : int
@@ -81,13 +83,15 @@ class Summary:
     spots_at_origin : int
         Number of spots left out because they lie inside the first shell of reciprocal space.
     doubt : str
-        Reason why the crystals of the run are not to be believed; empty if there is none.
+        Reason why the crystals of the run are not to be believed, or not confirmed; empty if there is none.
     seconds_compiling : float
         Seconds, in addition to `seconds`, spent on compiling kernels; 0 if they were in the cache.
     remedy : Remedy or None
         Option that is probably wrong, with the right value; None if all seem right.
     distortion : Distortion or None
         Stretch and tilt (radian) of the detector that the run corrected; None if it found none.
+    verdict : str
+        `confirmed`, `not confirmed` or `not to be believed`, or `not judged` if there was nothing to judge.
     """
 
     frames: int
@@ -114,6 +118,7 @@ class Summary:
     seconds_compiling: float = 0.0
     remedy: Remedy | None = None
     distortion: Distortion | None = None
+    verdict: str = Verdict.NOT_JUDGED
 
     @property
     def bad_frames(self) -> int:

@@ -16,6 +16,7 @@ from ..model.cell import Array, cell_parameters
 from ..model.detector.distortion import Distortion
 from ..model.detector.peaks import note_of_panels
 from ..model.percentiles import median_and_spread
+from ..model.records.doubt import UNJUDGED, Contest
 from ..model.records.frame import BatchResult, FrameStatus
 from ..model.records.notes import Notes
 from ..model.records.reason import FrameReason, Rung
@@ -198,7 +199,7 @@ class Tally:
         output: str,
         complete: bool,
         expected_false: float | None = None,
-        doubt: str = "",
+        contest: Contest = UNJUDGED,
         remedy: Remedy | None = None,
         distortion: Distortion | None = None,
     ) -> Summary:
@@ -208,7 +209,7 @@ class Tally:
             self.n_frames,
             self.n_indexed,
             self.n_crystals,
-            expected_false,
+            None if contest.doubt else expected_false,
             {status.name.lower(): int(n) for status, n in zip(FrameStatus, self.status, strict=True)},
             self.n_spots,
             self.n_left_out,
@@ -225,8 +226,9 @@ class Tally:
             {each.name.lower(): int(n) for each, n in zip(FrameReason, self.reasons, strict=True) if each},
             {each.name.lower(): int(n) for each, n in zip(Rung, self.rungs, strict=True)},
             self.n_at_origin,
-            doubt,
+            contest.doubt,
             round(self.compiling, 3),
             remedy,
             distortion,
+            contest.verdict,
         )

@@ -13,7 +13,7 @@ from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.cell import cell_from_parameters, shortest_reciprocal
 from ffbidx_core.model.orientation import equal_lattices
 from ffbidx_core.model.plan import SearchPlan
-from ffbidx_core.model.records.doubt import Contest, at_least
+from ffbidx_core.model.records.doubt import UNJUDGED, Contest, Verdict, at_least
 from ffbidx_core.model.records.ragged import rows_of
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
@@ -107,6 +107,59 @@ def test_contests_add_up_and_few_frames_say_nothing():
     assert "on 17 of 48 indexed frames" in Contest(48, 0, 17).doubt
     assert "on 17 of 48 indexed frames" in Contest(48, 8, 14, n_unclear=17).doubt
     assert Contest(48, 0, 0, "twice as large").doubt == "twice as large"
+
+
+@pytest.mark.parametrize(
+    ("contest", "verdict"),
+    [
+        (UNJUDGED, Verdict.NOT_JUDGED),
+        # One frame that is far better than every wrong lattice is enough.
+        (Contest(1, evidence=68.0, rivals=26.0), Verdict.CONFIRMED),
+        (Contest(1, 0, 1, n_unclear=1, evidence=15.0, rivals=8.9), Verdict.CONFIRMED),
+        (Contest(1, evidence=68.0, rivals=70.0, n_elsewhere=1), Verdict.NOT_CONFIRMED),
+        # Near the limit of acceptance one frame says little.
+        (Contest(1, evidence=5.4, rivals=2.3), Verdict.NOT_CONFIRMED),
+        (Contest(1, 1, 1, n_unclear=1, evidence=8.9, rivals=10.4), Verdict.NOT_CONFIRMED),
+        (Contest(1, 0, 1, n_unclear=1, evidence=8.9, rivals=8.4), Verdict.NOT_CONFIRMED),
+        # Three frames of few spots, of which none is beaten, are enough, and so is much more evidence.
+        (Contest(2, evidence=11.0, rivals=8.0), Verdict.NOT_CONFIRMED),
+        (Contest(3, evidence=16.0, rivals=12.0), Verdict.CONFIRMED),
+        (Contest(3, 1, evidence=15.9, rivals=12.0), Verdict.NOT_CONFIRMED),
+        (Contest(2, evidence=40.0, rivals=32.0), Verdict.CONFIRMED),
+        (Contest(3, 1, evidence=82.4, rivals=51.3), Verdict.CONFIRMED),
+        (Contest(2, 1, evidence=50.0, rivals=37.0), Verdict.NOT_CONFIRMED),
+        (Contest(15, 1, evidence=90.0, rivals=88.0), Verdict.NOT_CONFIRMED),
+        (Contest(16, 1, evidence=90.0, rivals=88.0), Verdict.CONFIRMED),
+        # Of many frames one has a crystal, and another distance fits better.
+        (Contest(1, n_searched=100, evidence=68.0, rivals=26.0, fits_otherwise=True), Verdict.NOT_CONFIRMED),
+        (Contest(1, 1, 1, "", 100, "", 1, 8.9, 10.4, 0, True), Verdict.NOT_BELIEVED),
+        (Contest(3, 2, 2, n_unclear=2, evidence=9.0, rivals=12.0), Verdict.NOT_BELIEVED),
+        (Contest(1, 1, multiple="twice as large", evidence=8.9, rivals=10.4), Verdict.NOT_BELIEVED),
+        # Results of earlier versions have no evidence.
+        (Contest(2, 1, 1), Verdict.CONFIRMED),
+    ],
+    ids=str,
+)
+def test_crystals_of_few_frames_are_confirmed_only_if_they_are_clearly_better(contest, verdict):
+    assert contest.verdict == verdict
+    assert contest.as_dict()["verdict"] == str(verdict)
+    assert bool(contest.doubt) == (verdict in (Verdict.NOT_CONFIRMED, Verdict.NOT_BELIEVED))
+
+
+def test_the_doubt_about_few_frames_names_the_evidence_and_what_to_check():
+    doubt = Contest(1, 1, 1, n_unclear=1, evidence=8.9, rivals=10.4).doubt
+    assert doubt.startswith("too few frames to confirm the crystals: on 1 indexed frame that")
+    assert "(evidence 10.4, of the crystals 8.9)" in doubt
+    assert "More frames would decide" in doubt
+
+
+def test_the_evidence_of_a_further_try_counts_where_one_search_has_less():
+    frames, known = simulate(RIGHT["few spots"], 2, seed=4), np.array([500.0, np.nan])
+    plain, more = (
+        contest(OneDevice(BACKEND), IndexedSpots(frames.spots, frames.offsets, CELL), known=k) for k in (None, known)
+    )
+    assert more.rivals == plain.rivals
+    assert 500 < more.evidence < 500 + plain.evidence
 
 
 @pytest.mark.parametrize("n", [1, 5, 48])

@@ -91,3 +91,25 @@ def test_spots_in_one_plane_make_no_cell_a_multiple():
     cell = cell_from_parameters((40.0, 50.0, 60.0, 90.0, 90.0, 90.0))
     assert without_multiples(hkl, cell)[1] == 1
     assert without_multiples(hkl[h == 0], cell)[1] == 1
+
+
+@pytest.fixture
+def few_indices():
+    """Indices of 40 spots of a right cell."""
+    return np.random.default_rng(0).integers(-5, 6, (40, 3))
+
+
+def test_a_multiple_is_found_on_the_spots_of_one_frame(few_indices):
+    cell = cell_from_parameters((40.0, 50.0, 60.0, 90.0, 90.0, 90.0))
+    assert without_multiples(few_indices, cell)[1] == 1
+    right, times = without_multiples(few_indices * [1, 3, 1], cell)
+    assert times == 3
+    np.testing.assert_allclose(cell_parameters(right), (40.0, 50.0 / 3, 60.0, 90.0, 90.0, 90.0))
+    assert without_multiples(few_indices * [2, 1, 1], cell)[1] == 2
+    # A dozen spots may all have even indices.
+    assert without_multiples(few_indices[:12] * [2, 1, 1], cell)[1] == 1
+
+
+def test_few_spots_that_are_nearly_all_in_one_layer_make_no_cell_a_multiple(few_indices):
+    few_indices[:, 2] = np.where(np.arange(40) < 4, 2, 0)
+    assert without_multiples(few_indices, CELL)[1] == 1

@@ -44,3 +44,12 @@ def test_a_sample_is_even_and_has_only_frames_indexed_at_the_first_try(results):
     assert len(positions) == 8
     assert set(np.diff(positions)) <= {4, 8}
     assert positions[-1] >= len(indexed) - 12
+
+
+def test_frames_of_further_tries_serve_if_there_are_no_others(results):
+    further = [number for number in range(0, N, 7) if number % 3]
+    assert chosen(results.take(np.arange(0, N, 7)), N, N) == further
+    assert chosen(results.take(np.array([1, *range(0, N, 7)])), N, N) == [1]
+    assert chosen(results.take(np.array([*range(0, N, 7), 1])), N, 5) == [1]
+    for at_once in (1, 3, N):
+        assert chosen(results.take(np.array(further)), 2, at_once) == chosen(results.take(np.array(further)), 2, N)
