@@ -29,6 +29,9 @@ REACHES = (16.0, 40.0, 100.0, 180.0, 300.0)
 """Longest primitive vectors of successive searches, angstrom; all are tried unless a claim is strong."""
 TOURS = (20, 40, 100, 300, 1000)
 """Numbers of frames that are searched with every longest vector before more frames are taken."""
+FEW_AFTER = 100
+"""Number of frames, all if there are fewer, that are searched in vain before frames with few spots are searched by
+threes of spots, which takes about as long."""
 JUDGED, JUDGED_FEW = 25, 100
 """Numbers of frames on which a verdict is made, the second for frames with few spots."""
 FEWEST_OTHERS = 10
@@ -95,7 +98,7 @@ def find_cells(
     largest = 0
     while len(found) < most_cells and len(left) >= (FEWEST_LEFT if found or known else 1):
         climb = _Climb(frames.take(left), backend, devices, longest, show)
-        claim = climb.climb() or (None if found or known else climb.climb_with_few_spots())
+        claim = climb.climb(with_threes=not found and not known)
         candidates += climb.candidates
         largest = max(largest, climb.largest_support)
         if claim is None:
@@ -152,8 +155,14 @@ class _Climb:
         self.lengths = np.split(lengths, self.low.offsets[1:-1])
         self.claims: list[_Claim] = []
 
-    def climb(self) -> _Claim | None:
-        """The claim with the most evidence; None if there is no claim."""
+    def climb(self, *, with_threes: bool) -> _Claim | None:
+        """The claim with the most evidence; None if there is no claim.
+
+        Parameters
+        ----------
+        with_threes
+            Whether frames with few spots are searched by threes of spots, too.
+        """
         order = self.frames.order()
         pools = [(reach, Pool(VectorScan.make(reach, self.lengths))) for reach in _reaches(self.longest)]
         for n in TOURS:
@@ -165,22 +174,20 @@ class _Climb:
                 self._judge(reach, pool)
                 if any(claim.is_strong for claim in self.claims):
                     break
+            if with_threes and not self.claims and n >= min(FEW_AFTER, len(order)):
+                with_threes = False
+                self._search_threes()
             if self.claims or n >= len(order):
                 break
-        return self._best
+        return max(self.claims, key=lambda claim: claim.verdict.evidence, default=None)
 
-    def climb_with_few_spots(self) -> _Claim | None:
-        """The claim with the most evidence among lattices of frames with few spots; None if there is no claim."""
+    def _search_threes(self) -> None:
+        """Judge the lattices on which frames with few spots agree."""
         chosen_frames = frames_with_few_spots(self.frames)
         if len(chosen_frames):
             self.show(f"{counted(len(chosen_frames), 'frame')} with few spots: {self._so_far}")
         for cluster in agreed_lattices(self.backend, self.low, chosen_frames, self.longest):
             self._judge_cluster(self.longest, len(chosen_frames), cluster, JUDGED_FEW)
-        return self._best
-
-    @property
-    def _best(self) -> _Claim | None:
-        return max(self.claims, key=lambda claim: claim.verdict.evidence, default=None)
 
     @property
     def _so_far(self) -> str:

@@ -63,7 +63,7 @@ def test_the_fullest_of_the_frames_with_few_spots_are_searched():
 
 def test_a_search_without_a_claim_goes_on_with_the_frames_with_few_spots(devices, monkeypatch):
     monkeypatch.setattr(threes, "THREES", 3)
-    monkeypatch.setattr(search, "TOURS", ())
+    monkeypatch.setattr(search.VectorScan, "make", classmethod(lambda *given: None))
     monkeypatch.setattr(few, "CLUSTERS", 1)
     found = find_cells(frames_of("oP", few.FEWEST_FRAMES, **FEW), devices, longest=100.0, most_cells=1)
     assert [each.symmetry.lattice.code for each in found.cells] == ["oP"]
