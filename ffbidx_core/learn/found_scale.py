@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..model.cell import Array
 
 UNITS = (10.0, 0.1, 2 * np.pi, 1 / (2 * np.pi))
 """Scales of a wrong unit, and of a missing or extra factor 2 pi."""
@@ -22,8 +26,20 @@ A number in m that is taken for mm puts the detector before the sample or nearly
 """
 SAME_UNIT = 0.02
 """Largest relative difference between a divisor of a length and that of a unit for which it is taken."""
+STEEPEST = 0.3
+"""Smallest value of the fall of ln |q| with ln distance that is used, so that no distance is absurd."""
 FAR = 1.6
 """Factor or divisor beyond which a scale is not that of a length that is slightly wrong."""
+
+
+def divisor_of_distance(spots: NDArray[Any], wavelengths: Array | float, scale: float) -> float:
+    """The divisor of the distance that scales a spot of median angle by a factor.
+
+    With the Bragg angle T, ln |q| falls by cos^2 T cos 2T per unit of ln distance.
+    """
+    sine = np.linalg.norm(spots.astype(np.float64), axis=1) * wavelengths / 2
+    slope = float(np.median((1 - sine**2) * (1 - 2 * sine**2)))
+    return 1 + (scale - 1) / max(slope, STEEPEST)
 
 
 class Cause(Enum):

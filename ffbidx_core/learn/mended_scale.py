@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..model.basis import ConventionalCells, as_given
 from ..model.cell import cell_parameters
@@ -13,7 +15,7 @@ from ..model.detector.distance import FirstDistance
 from ..model.detector.wavelength import is_usual, wavelengths_meant
 from ..model.lattice import cell_option
 from ..ranges import FARTHEST_DETECTOR, LONGEST_WAVELENGTH, NEAREST_DETECTOR, SHORTEST
-from .found_scale import SAME_UNIT, Cause, Scale
+from .found_scale import SAME_UNIT, Cause, Scale, divisor_of_distance
 
 DISTANCE, WAVELENGTH, CELL = "--distance", "--wavelength", "--cell"
 """The options that mend a scale."""
@@ -37,6 +39,14 @@ TOO_FEW = (
     "distances, wavelengths and cells are tried"
 )
 """Format of a sentence for runs in which only an overwhelming scale would be found."""
+COMMON, ALIKE, SAME_ANGLE = 0.012, 0.25, 0.3
+"""Smallest common relative change of the lengths of a cell that is noted, largest difference between the changes of the
+lengths as a share of it, and largest change of an angle, degrees."""
+LEARNED = (
+    "all lengths of the learned cell are {:.1%} {} than those given: the cell is {}, or the distance of the detector "
+    "or the wavelength is {}"
+)
+"""Format of a sentence on a learned cell that differs from the given one by a common factor."""
 AS_IF = "the wavelength is {:.6g} A, as if {}"
 """Format of a sentence with a wavelength and the mistake about it."""
 
@@ -105,15 +115,52 @@ def mended_scale(
     right = [scaled_cell(scale, as_given(cell), centring) for cell, centring in zip(cells, centrings, strict=True)]
     values = {DISTANCE: _right_distance(scale, known), WAVELENGTH: _right_wavelength(scale, known)}
     possible = [option for option in (DISTANCE, WAVELENGTH) if values[option]]
-    first = sorted(possible, key=lambda option: option not in known.typed)[:1]
-    if first:
-        mended = MendedScale(first[0], [values[first[0]]], "")
+    possible.sort(key=lambda option: option not in known.typed)
+    if possible:
+        mended = MendedScale(possible[0], [values[possible[0]]], "")
     elif (scale.cause == Cause.DISTANCE and scale.unit_of_distance) or scale.is_of_wavelength:
         return MendedScale(None, [], _why(scale, None, known, right[0]))
     else:
         mended = MendedScale(CELL, right, "")
-    why = f"{_why(scale, mended.option, known, right[0])}; try {mended.option} {mended.values[0]}"
-    return MendedScale(mended.option, mended.values, why)
+    tries = " or ".join(f"{option} {values[option]}" for option in possible) or f"{CELL} {right[0]}"
+    return replace(mended, why=f"{_why(scale, mended.option, known, right[0])}; try {tries}")
+
+
+def mended_by_learning(
+    given: ConventionalCells, learned: ConventionalCells, spots: NDArray[Any], centring: str, known: KnownLengths
+) -> MendedScale | None:
+    """The option that mends the scale of a cell that was learned; None if it is about right.
+
+    A wrong distance or wavelength makes the learned cell larger or smaller in all lengths, and crystals are found all
+    the same. Another crystal form, or another temperature, seldom changes all lengths alike.
+
+    Parameters
+    ----------
+    given, learned : (3, 3)
+        The cell as given, and as it was learned, angstrom.
+    spots : (n, 3)
+        Spots of the frames from which it was learned, 1/angstrom.
+    centring
+        Centring of the cell.
+    known
+        What is known about the lengths with which the spots were computed.
+    """
+    before, after = cell_parameters(given), cell_parameters(learned)
+    changes = after[:3] / before[:3] - 1
+    common = float(changes.mean())
+    is_common = np.ptp(changes) <= ALIKE * abs(common) and np.abs(after[3:] - before[3:]).max() <= SAME_ANGLE
+    if abs(common) < COMMON or not is_common:
+        return None
+    factor = 1 + common
+    divisor = factor if known.wavelength is None else divisor_of_distance(spots, known.wavelength, factor)
+    scale = Scale(factor, 0, 0, 0, distance=divisor)
+    mended = mended_scale(scale, as_given(given[None]), [centring], known)
+    wrong = f"about {abs(common):.1%} too {'long' if common > 0 else 'short'}"
+    cell = cell_option(after, centring)
+    why = LEARNED.format(abs(common), "larger" if common > 0 else "smaller", cell, wrong)
+    if mended.option == CELL:
+        return MendedScale(None, [], f"{why} with which the spots were computed")
+    return replace(mended, why=f"{why}; if so,{mended.why.rpartition(';')[2]}")
 
 
 def scaled_cell(scale: Scale, cell: ConventionalCells, centring: str) -> str:

@@ -27,7 +27,7 @@ from ..model.records.ragged import evenly, fuller_half, rows_of
 from ..model.records.spots import FrameSpots
 from ..parameters import Parameters
 from .decoys import IndexedSpots, contest
-from .found_scale import OF_DISTANCE, SAME_UNIT, UNITS, Cause, Scale, is_far
+from .found_scale import OF_DISTANCE, SAME_UNIT, UNITS, Cause, Scale, divisor_of_distance, is_far
 
 NEAR = tuple(float(k) / 100 for k in range(70, 131) if k != 100)
 """Scales of a wrong distance, wavelength or cell, in steps small enough for the last fit at a resolution of 2 A."""
@@ -43,8 +43,6 @@ FINE_STEPS = (-0.0075, -0.005, -0.0025, 0.0025, 0.005, 0.0075)
 At a resolution of 2 A an error of 1 % in the distance displaces spots by 0.001/A against the best scale, which is too
 much for a cell of 281 A to win against decoys.
 """
-STEEPEST = 0.3
-"""Smallest value of the fall of ln |q| with ln distance that is used, so that no distance is absurd."""
 GRAZING = 1e-3
 """Smallest cosine of the angle to the beam of a ray that meets a detector whose distance may be far too short."""
 LEAST = 0.005
@@ -221,15 +219,10 @@ class _Sample(FrameSpots):
         return [self._tried(f, m.astype(np.float32), self.cells) for f, m in zip(factors, moved, strict=True)]
 
     def suggested_by(self, scale: float) -> Sequence[float]:
-        """Divisors of the distance around the one that scales a spot of median angle by a factor; none for units.
-
-        With the Bragg angle T, ln |q| falls by cos^2 T cos 2T per unit of ln distance.
-        """
+        """Divisors of the distance around the one that scales a spot of median angle by a factor; none for units."""
         if self.wavelengths is None or is_far(scale):
             return []
-        sine = np.linalg.norm(self.spots.astype(np.float64), axis=1) * self.wavelengths / 2
-        slope = float(np.median((1 - sine**2) * (1 - 2 * sine**2)))
-        about = round(1 + (scale - 1) / max(slope, STEEPEST), 2)
+        about = round(divisor_of_distance(self.spots, self.wavelengths, scale), 2)
         return [about + step for step in STEPS]
 
     def _tried(self, factor: float, spots: NDArray[Any], cells: PrimitiveCells) -> _Tried:

@@ -56,12 +56,15 @@ class Account:
         Whether the run was stopped before every batch that was read was computed.
     remedy : Remedy or None
         Option that is probably wrong, by the first frames; None if all seem right.
+    remedy_of_learned : Remedy or None
+        Option that would give the learned cell the size of the given one; None if it has about this size.
     """
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:
         self.job, self.p = job, job.in_force
         self.tally, self.sample, self.stopped = Tally(), EvenSample(self.p.judge_frames), False
         self.remedy: Remedy | None = None
+        self.remedy_of_learned: Remedy | None = None
         self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self.note, self.show)
         self._to_keep: list[str] = []
@@ -235,7 +238,8 @@ class Account:
 
     def _remedy(self, contest: Contest) -> Remedy | None:
         if contest.is_lost or not contest.multiple_cell:
-            return None if self.remedy is None or self.remedy.option is None else self.remedy
+            remedy = self.remedy or (None if contest.is_lost else self.remedy_of_learned)
+            return None if remedy is None or remedy.option is None else remedy
         return Remedy("--cell", [contest.multiple_cell], contest.multiple)
 
     def _expected_false(self) -> float | None:

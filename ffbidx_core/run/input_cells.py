@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..learn import Lesson, are_few, learn, learn_from_few
-from ..learn.mended_scale import AS_IF, DISTANCE, TOO_FEW, WAVELENGTH, KnownLengths, mended_scale
+from ..learn.mended_scale import AS_IF, DISTANCE, TOO_FEW, WAVELENGTH, KnownLengths, mended_by_learning, mended_scale
 from ..learn.scales import SURE_FROM, are_too_few, find_scale
 from ..learn.scan import beam_of_symmetry, scan_beam
 from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_primitive
@@ -151,10 +151,25 @@ class InputCells:
             few = int(np.count_nonzero(np.diff(frames.offsets) >= self._p.learn_min_spots))
             too_few = TOO_FEW.format(counted(few, "frame"), 2 * SURE_FROM)
             return Remedy(None, [], too_few) if are_too_few(frames.offsets, self._p) else None
+        return Remedy(**vars(mended_scale(scale, given, self._job.centrings(len(given)), self._known_lengths())))
+
+    def remedy_of_learned(self, found: Sequence[Learned], blocks: Sequence[FrameBlock]) -> Remedy | None:
+        """The option to change if a learned cell differs from the given one by a common factor; None if none does."""
+        for each in found:
+            centrings = self._job.centrings(len(each.given))
+            for given, cell, n, centring in zip(each.given, each.cells, each.n_crystals, centrings, strict=True):
+                spots = np.concatenate([block.spots for block in blocks])
+                mended = mended_by_learning(given, cell, spots, centring, self._known_lengths()) if n else None
+                if mended is not None:
+                    return Remedy(**vars(mended))
+        return None
+
+    def _known_lengths(self) -> KnownLengths:
+        inputs = self._job.paths, self._job.geometry, self._job.prober
         geometry, _ = first_geometry(*inputs)
         typed = frozenset(option for option in (DISTANCE, WAVELENGTH) if self._job.config.get(option[2:]) is not None)
-        known = KnownLengths(geometry is not None, first_distance(*inputs), common_wavelength(wavelengths), typed)
-        return Remedy(**vars(mended_scale(scale, given, self._job.centrings(len(given)), known)))
+        wavelength = common_wavelength(first_wavelengths(*inputs))
+        return KnownLengths(geometry is not None, first_distance(*inputs), wavelength, typed)
 
     def _beam_by(
         self, find: Callable[..., Radian | None], devices: Devices, blocks: Sequence[FrameBlock]

@@ -174,6 +174,17 @@ def test_what_to_type_next_is_the_command_line_with_the_wrong_option_mended(judg
     assert mended["remedy"] is None
 
 
+def test_a_wavelength_that_is_learned_as_a_larger_cell_is_named_with_the_line_to_type(run, tmp_path):
+    scenario = Scenario(cells=((79.0, 79.0, 38.0, 90.0, 90.0, 90.0),), n_spots=(50, 80))
+    write_frames(str(tmp_path / "a.h5"), simulate(scenario, 4, seed=1))
+    quick = ("--num-halfsphere-points", "4096", "--no-retry", "--judge-frames", "0", "--json")
+    ran = run("index", "a.h5", "--cell", "79,79,38,90,90,90", "--wavelength", "1.02", *quick)
+    assert ran.summary["indexed"] == 4
+    words = shlex.split(ran.summary["next"])
+    assert float(words[words.index("--wavelength") + 1]) == pytest.approx(1, abs=0.003)
+    assert ran.summary["why"] in ran.summary["problems"]
+
+
 def test_nothing_is_judged_where_that_is_switched_off(judged):
     ran = judged("79,79,45,90,90,90", "--json", "--judge-frames", "0")
     assert ran.summary["doubt"] == ""

@@ -9,7 +9,7 @@ from ffbidx_core.backends import get_backend
 from ffbidx_core.benchmark import LYSOZYME, TRICLINIC
 from ffbidx_core.devices import OneDevice
 from ffbidx_core.learn.found_scale import Cause, Scale
-from ffbidx_core.learn.mended_scale import KnownLengths, mended_scale
+from ffbidx_core.learn.mended_scale import KnownLengths, mended_by_learning, mended_scale
 from ffbidx_core.learn.scales import are_too_few, find_scale
 from ffbidx_core.model.cell import cell_from_parameters
 from ffbidx_core.model.detector.beam_shift import NO_SHIFT
@@ -197,3 +197,30 @@ def test_two_frames_of_another_crystal_have_no_scale():
     assert are_too_few(frames.offsets, P)
     assert find_scale(DEVICE, frames.spots, frames.offsets, cell[None], Parameters.preset("best")) is None
     assert not are_too_few(simulate(CLEAR, 8, seed=1).offsets, P)
+
+
+@pytest.mark.parametrize(
+    ("factor", "typed", "option"), [(1.02, [], "--distance"), (0.98, ["--wavelength"], "--wavelength")]
+)
+def test_a_learned_cell_that_is_larger_in_all_lengths_asks_for_distance_and_wavelength(factor, typed, option):
+    """At a median resolution of 2.8 A a distance must change by 2.2 % to scale spots by 2 %."""
+    detector = parse_geometry("x", CLEAR.assumed_detector.as_text(1.0)).detector
+    known = KnownLengths(True, FirstDistance.common(np.array([200.0]), detector), 1.0, frozenset(typed))
+    spots = simulate(CLEAR, 2, seed=1).spots
+    mended = mended_by_learning(CELL, factor * CELL, spots, "P", known)
+    assert mended.option == option
+    right = {"--distance": 200 / (1 + (factor - 1) / 0.88), "--wavelength": 1 / factor}[option]
+    assert float(mended.values[0]) == pytest.approx(right, rel=0.002)
+    assert (
+        f"lengths of the learned cell are 2.0% {'larger' if factor > 1 else 'smaller'} than those given" in mended.why
+    )
+    assert f"if so, try {option} {mended.values[0]} or --" in mended.why
+    without = mended_by_learning(CELL, factor * CELL, spots, "P", KnownLengths())
+    assert without.option is None
+    assert without.why.endswith("with which the spots were computed")
+
+
+def test_a_learned_cell_that_differs_little_or_in_shape_asks_for_nothing():
+    spots = simulate(CLEAR, 2, seed=1).spots
+    for scale in ([1.005] * 3, [1.02, 1.02, 0.99], [1.02, 1.0, 1.0]):
+        assert mended_by_learning(CELL, np.diag(scale) @ CELL, spots, "P", KnownLengths()) is None

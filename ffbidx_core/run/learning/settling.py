@@ -128,6 +128,9 @@ def settle(
     if _share_indexed(found, head, p) < SCALED_BELOW and (remedy := account.cells.remedy_of_scale(devices, head)):
         account.remedy = remedy
         account.note(remedy.why)
+    elif remedy := account.cells.remedy_of_learned([learned for learned, _ in found], head):
+        account.remedy_of_learned = remedy
+        account.note(remedy.why)
     text = ""
     if p.learn_geometry:
         # Few runs refine panels, and the others need not wait for the import.
