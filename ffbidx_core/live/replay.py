@@ -96,7 +96,8 @@ def replay(
             use_client_keys(socket, keys)
         socket.connect(to)
         if not _is_there(socket, patience, stop):
-            raise UsageError(f"--to {to}: no server takes spot lists there{' with these keys' if keys else ''}")
+            why = " with these keys" if keys else ", unless it is one that asks for keys: --keys DIR"
+            raise UsageError(f"--to {to}: no server takes spot lists there{why}")
         if answers:
             listener = Answers(context, answers, keys, done, patience, stop)
         # Each message is sent before the next one is read, so memory holds only one.

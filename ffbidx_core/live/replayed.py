@@ -29,6 +29,8 @@ class Replayed:
         Delay from sending a frame to receiving its answer, in milliseconds on this machine's clock.
     missed : int
         Number of answers that were lost on the way, determined from their sequence numbers.
+    error : str
+        Message of the latest error; empty if there was none.
     """
 
     sent: int = 0
@@ -39,6 +41,7 @@ class Replayed:
     seconds: float = 0.0
     missed: int = 0
     delays: list[float] = field(default_factory=list)
+    error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The counts, the rate, and percentiles of the delays in milliseconds."""
@@ -105,6 +108,7 @@ class Answers:
             into.dropped += 1
         elif answer["type"] == "error":
             into.errors += 1
+            into.error = answer["message"]
 
     @property
     def there(self) -> int:

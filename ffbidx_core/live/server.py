@@ -23,7 +23,7 @@ from .door.settings import DoorSettings
 from .door.steady import steady
 from .door.thread import DoorThread
 from .door.waiting import Received, Waiting
-from .frames import WARM_UP, WARM_UP_OF, Placing, made_up_frames
+from .frames import Placing
 from .messages import Control, End, MessageError, Start
 from .request import BATCH_SIZE, FEW, ServeRequest
 from .runs.job import job_of
@@ -64,7 +64,7 @@ class Server:
     ) -> None:
         check_dialect(request.dialect)
         self._request, self._show, self._stop = request, show, stop or threading.Event()
-        self._finished = finished
+        self._finished, self._refused = finished, set[str]()
         self.state = LiveState()
         self._waiting = Waiting(request.queue)
         given = request.geometry_for_pixels
@@ -106,7 +106,7 @@ class Server:
                 make_directory(request.folder_of_runs)
             else:
                 self._run = self._begin("")
-            self._warm_up()
+            self._new_run("", output="", learning_devices=None).warm_up(self._placing)
             self.door = self._open_door(settings, lines is not None)
             if lines is not None:
                 assert isinstance(self.door, DoorThread)
@@ -134,15 +134,6 @@ class Server:
                 self.door.close()
             if self._devices is not None:
                 self._devices.close()
-
-    def _warm_up(self) -> None:
-        """Compute made-up frames as a run computes its first frames, but without learning from them."""
-        plain = self._new_run("", output="", learning_devices=None)
-        assert self._devices is not None
-        for n in (*WARM_UP, *WARM_UP_OF.get(self._devices.name, ())):
-            plain.index([made_up_frames(self._job.cells, n)], self._placing, 0)
-            plain.account_for_answered()
-        plain.finish(complete=False)
 
     def _learning_devices(self) -> Devices:
         """The devices for learning in parallel to the frames, with half of the threads."""
@@ -236,6 +227,9 @@ class Server:
         for f, why in problems.items():
             self.state.failed()
             self.door.answer(frames.each_origin[f], refusal(frames, f, why))
+        for why in set(problems.values()) - self._refused:
+            self._refused.add(why)
+            self._note(why)
 
     def _run_for(self, name: str) -> OneRun:
         """The current run, or a new one if the name differs from that of the current run."""

@@ -8,7 +8,9 @@ import pytest
 
 import ffbidx_core
 from ffbidx_core.errors import UsageError
+from ffbidx_core.live.frames import NO_GEOMETRY
 from ffbidx_core.live.replay import replay
+from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.calls import MONO, start, write_spots
 from tests.helpers.live.server import QUICK, SPOTS, serving
 
@@ -42,8 +44,6 @@ def test_a_replayed_file_is_indexed_as_index_indexes_it(dialect, spots, tmp_path
 
 @pytest.mark.parametrize("dialect", ["om", "json", "stream2", "cbor"])
 def test_pixels_of_a_simulated_file_are_placed_by_the_geometry(dialect, tmp_path):
-    from ffbidx_core.simulate import Scenario, simulate, write_frames
-
     scenario = Scenario(cells=((31.0, 42.0, 53.0, 90.0, 103.0, 90.0),), n_spots=(60, 60), lattices=(1, 1))
     path = str(tmp_path / "pixels.h5")
     write_frames(path, simulate(scenario, 4, 1))
@@ -53,7 +53,17 @@ def test_pixels_of_a_simulated_file_are_placed_by_the_geometry(dialect, tmp_path
         to, answers = addresses(server)
         done = replay([path], to, answers=answers, dialect=dialect, rate=100, patience=60)
     assert (done.sent, done.answered, done.errors) == (4, 4, 0)
-    assert done.indexed == 4
+    assert done.indexed == len(done.delays) == 4
+
+
+def test_why_frames_are_refused_is_shown_once_by_the_server_and_known_to_the_sender(tmp_path):
+    path = str(tmp_path / "pixels.h5")
+    write_frames(path, simulate(Scenario(cells=((31.0, 42.0, 53.0, 90.0, 103.0, 90.0),), n_spots=(20, 20)), 3, 1))
+    with serving() as server:
+        to, answers = addresses(server)
+        done = replay([path], to, answers=answers, dialect="om", rate=0, patience=60)
+    assert (done.sent, done.errors, done.error) == (3, 3, NO_GEOMETRY)
+    assert server.shown == [NO_GEOMETRY]
 
 
 def test_frames_for_a_server_that_is_not_there_are_not_taken_as_sent(spots, tmp_path):

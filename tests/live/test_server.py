@@ -60,6 +60,31 @@ def test_garbage_costs_an_error_answer_and_nothing_else():
         assert server.state.as_dict()["whole"]["errors"] == len(garbage) + 1
 
 
+def extreme_messages(rng, n):
+    """Well-formed messages with numbers that no experiment has."""
+    scales = (0.0, 1e-30, 1e-3, 1.0, 1e9, 1e30)
+    cells = (MONO, "3,3,3,90,90,90", "1e4,1e4,1e4,90,90,90", "1000,2,2,90,90,90", "79,79,38,90,120,120", "1,1,1,1,1,1")
+    for k in range(n):
+        lengths = {name: float(rng.choice(scales)) * rng.choice((1, -1)) for name in ("wavelength", "distance")}
+        rows = rng.normal(size=(rng.choice((0, 1, 9, 40)), 3)).astype(np.float32) * np.float32(rng.choice(scales))
+        panel = FlatPanel((0.0, 1e9), float(rng.choice(scales[1:])), float(rng.choice(scales[1:])), (1, 2**20))
+        yield from (
+            Frame("", k, "", spots=rows),
+            Frame("", k, "", pixels=rows[:, :2], intensity=rows[:, 2], **lengths),
+            Start("", panel, float(rng.choice(scales[1:]))),
+            Control((str(rng.choice(cells)),), {"min_spots": int(rng.choice((-1, 4, 9, 10**6)))}),
+        )
+
+
+def test_messages_with_extreme_numbers_get_one_answer_each():
+    messages = list(extreme_messages(np.random.default_rng(1), 15))
+    with serving() as server, Client(server) as client:
+        client.send(*messages, Control((MONO,), {"min_spots": 9}), message(0))
+        *answers, changed, last = client.answers(len(messages) + 2)
+    assert {a["type"] for a in answers} == {"answer", "started", "changed", "error"}
+    assert (changed["type"], last["status"]) == ("changed", "indexed")
+
+
 def test_spots_that_are_not_finite_are_a_bad_frame():
     spots = SPOTS[0].copy()
     spots[3, 1] = np.nan

@@ -10,6 +10,7 @@ import click
 from ffbidx_cli import SOME_FRAMES_BAD
 from ffbidx_cli import options as shared
 from ffbidx_cli.commands.live.packages import live_packages
+from ffbidx_core.nouns import counted
 from ffbidx_core.ranges import LARGEST
 from ffbidx_core.run.sections import Experiment
 
@@ -74,7 +75,8 @@ def command(
 
     def show(state: Replayed) -> None:
         if not quiet:
-            click.echo(f"{state.sent} sent, {state.answered} answered, {state.dropped} dropped", err=True)
+            errors = f", {counted(state.errors, 'error')}" if state.errors else ""
+            click.echo(f"{state.sent} sent, {state.answered} answered, {state.dropped} dropped{errors}", err=True)
 
     changes = {name: value for name, value in experiment.items() if value is not None}
     # Without a file, the geometry of the first input is changed.
@@ -99,6 +101,8 @@ def command(
         click.echo(json.dumps(found))
     elif not quiet:
         show(done)
+        if done.error:
+            click.echo(f"the latest error: {done.error}", err=True)
         if done.delays:
             text = (
                 "delay 50 % within {p50} ms, 99 % within {p99} ms, at most {p100} ms; {frames_per_second} frames/s sent"

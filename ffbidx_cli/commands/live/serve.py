@@ -83,6 +83,10 @@ def command(signals: StopSignals, /, make_keys: str | None, as_json: bool, quiet
         finally:
             if page is not None:
                 page.close()
+    whole = server.state.as_dict()["whole"]
+    if whole["dropped"] or whole["errors"]:
+        unused = counted(whole["errors"], "message")
+        show(f"{counted(whole['dropped'], 'frame')} dropped; {unused} could not be used")
     return 0 if all(summary.complete for summary in summaries) else signals.status
 
 

@@ -27,7 +27,7 @@ from ...write import MemoryStore, Output, PartsStore, Store
 from ...write.formats.names import RESULTS_FILE
 from ..answers import BatchAnswers
 from ..columns import FrameColumns
-from ..frames import Placing
+from ..frames import WARM_UP, WARM_UP_OF, Placing, made_up_frames
 from .drift import Drift
 from .job import LiveJob
 from .keeper import Keeper
@@ -141,6 +141,13 @@ class OneRun:
         self._drift.add(found.batch, cells, found.result)
         if self._keeper is not None:
             self._keeper.put(found)
+
+    def warm_up(self, placing: Placing) -> None:
+        """Compute made-up frames, as the first frames of the next runs are computed, and end this run."""
+        for n in (*WARM_UP, *WARM_UP_OF.get(self._devices.name, ())):
+            self.index([made_up_frames(self._job.cells, n)], placing, 0)
+            self.account_for_answered()
+        self.finish(complete=False)
 
     def _named(self, frames: Sequence[FrameColumns]) -> list[FrameColumns]:
         named, first = list[FrameColumns](), self.n_frames
