@@ -20,7 +20,7 @@ BUDGETS = {
     "choose_candidates": Usage(registers=68, spilled=0, shared=8704),
     "refine_vectors": Usage(registers=84, spilled=48, shared=0),
     "frame_candidates": Usage(registers=46, spilled=0, shared=0),
-    "turn_cells": Usage(registers=102, spilled=0, shared=10752),
+    "turn_cells": Usage(registers=88, spilled=0, shared=11712),
     "choose_minima": Usage(registers=68, spilled=0, shared=16),
     "count_angles": Usage(registers=112, spilled=40, shared=10752),
     "choose_counted": Usage(registers=68, spilled=48, shared=8704),

@@ -27,6 +27,7 @@ FILES = (
     "directions.cu",
     "vectors.cu",
     "cells.cu",
+    "circle.cu",
     "choose.cu",
     "fits.cu",
     "refine.cu",
