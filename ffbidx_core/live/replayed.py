@@ -96,9 +96,11 @@ class Answers:
 
     def _take(self, answer: dict[str, Any]) -> None:
         into = self._into
+        sequence = answer["sequence"]
         if self._last:
-            into.missed += answer["sequence"] - self._last - 1
-        self._last = answer["sequence"]
+            # A server that was started anew counts from 1 again.
+            into.missed += sequence - 1 - (self._last if sequence > self._last else 0)
+        self._last = sequence
         if answer["type"] == "answer":
             into.answered += 1
             into.indexed += bool(answer["crystals"])

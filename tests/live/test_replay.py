@@ -2,17 +2,22 @@
 
 import json
 import subprocess
+import threading
 
+import cbor2
 import numpy as np
 import pytest
+import zmq
 
 import ffbidx_core
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.frames import NO_GEOMETRY
 from ffbidx_core.live.replay import replay
+from ffbidx_core.live.replayed import Answers, Replayed
 from ffbidx_core.simulate import Scenario, simulate, write_frames
 from tests.helpers.calls import MONO, start, write_spots
 from tests.helpers.live.server import QUICK, SPOTS, serving
+from tests.helpers.runs.until import until
 
 
 @pytest.fixture
@@ -79,6 +84,23 @@ def test_nothing_is_lost_uncounted_when_frames_come_faster_than_they_are_indexed
     assert done.answered + done.dropped + done.missed == 2000
     assert done.missed == 0
     assert done.dropped > 0
+
+
+def test_answers_of_a_server_that_was_started_anew_are_counted_from_its_first(tmp_path):
+    address, done, listener = f"ipc://{tmp_path}/answers", Replayed(), None
+    with zmq.Context() as context:
+        for numbers in ((3, 4, 6), (2, 3)):
+            with context.socket(zmq.XPUB) as publisher:
+                publisher.bind(address)
+                listener = listener or Answers(context, address, "", done, 30.0, threading.Event())
+                assert publisher.recv() == b"\x01"
+                awaited = done.answered + len(numbers)
+                for number in numbers:
+                    answer = {"type": "answer", "sequence": number, "crystals": [], "sent": None}
+                    publisher.send(cbor2.dumps(answer))
+                until(lambda n=awaited: done.answered == n)
+        listener.close()
+    assert (done.answered, done.missed) == (5, 2)
 
 
 def test_the_command_prints_counts_and_delays(spots, tmp_path):
