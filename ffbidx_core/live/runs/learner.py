@@ -56,6 +56,11 @@ class Learner:
         self._error: BaseException | None = None
         self._is_taken = p.learn_cell == 0 or open_devices is None
 
+    @property
+    def n_frames(self) -> int:
+        """Number of frames from which cell and beam are learned, whatever later control messages set."""
+        return self._p.learn_cell
+
     def add(self, block: FrameBlock) -> None:
         """Add frames until there are enough, and then start learning."""
         if self._is_taken or self._thread is not None:

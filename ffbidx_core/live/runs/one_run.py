@@ -166,7 +166,7 @@ class OneRun:
             self._drift.moved()
             note(MOVED.format(self.n_frames, first, *lessons.moved.mrad))
         if lessons.learned:
-            note(LEARNED.format(self.n_frames, first, self.account.p.learn_cell))
+            note(LEARNED.format(self.n_frames, first, self._learner.n_frames))
         self.account.cells.take_up(lessons.learned)
         self._learned += lessons.learned
         if self._keeper is not None:
