@@ -171,3 +171,4 @@ def test_lines_come_from_standard_input_and_answers_go_to_standard_output(tmp_pa
     assert sorted(a["number"] for a in answers if a["type"] == "answer") == [0, 1, 2]
     assert sum(a["type"] == "error" for a in answers) == 1
     assert "3 frames, 100.0% indexed" in err
+    assert "0 frames dropped; 1 message could not be used" in err
