@@ -237,7 +237,7 @@ class Account:
         return error
 
     def _remedy(self, contest: Contest) -> Remedy | None:
-        if contest.is_lost or not contest.multiple_cell:
+        if contest.is_lost or contest.is_open or not contest.multiple_cell:
             remedy = self.remedy or (None if contest.is_lost else self.remedy_of_learned)
             return None if remedy is None or remedy.option is None else remedy
         return Remedy("--cell", [contest.multiple_cell], contest.multiple)

@@ -134,7 +134,9 @@ def test_contests_add_up_and_few_frames_say_nothing():
         (Contest(1, n_searched=100, evidence=68.0, rivals=26.0, fits_otherwise=True), Verdict.NOT_CONFIRMED),
         (Contest(1, 1, 1, "", 100, "", 1, 8.9, 10.4, 0, True), Verdict.NOT_BELIEVED),
         (Contest(3, 2, 2, n_unclear=2, evidence=9.0, rivals=12.0), Verdict.NOT_BELIEVED),
-        (Contest(1, 1, multiple="twice as large", evidence=8.9, rivals=10.4), Verdict.NOT_BELIEVED),
+        # What the indices of a coincidence have in common says nothing about the cell.
+        (Contest(1, 1, multiple="twice as large", evidence=8.9, rivals=10.4), Verdict.NOT_CONFIRMED),
+        (Contest(1, multiple="twice as large", evidence=68.9, rivals=10.4), Verdict.NOT_BELIEVED),
         # Results of earlier versions have no evidence.
         (Contest(2, 1, 1), Verdict.CONFIRMED),
     ],

@@ -149,10 +149,10 @@ class Contest:
     @property
     def verdict(self) -> Verdict:
         """Whether the crystals are confirmed."""
-        if self.is_lost or self.multiple:
-            return Verdict.NOT_BELIEVED
         if self.is_open:
             return Verdict.NOT_CONFIRMED
+        if self.is_lost or self.multiple:
+            return Verdict.NOT_BELIEVED
         return Verdict.CONFIRMED if self.n_frames else Verdict.NOT_JUDGED
 
     @property
@@ -160,7 +160,7 @@ class Contest:
         """Sentence that says why the crystals are not credible or not confirmed; otherwise empty."""
         if self.is_lost:
             return LOST.format(self.unclear, self.n_frames)
-        if self.multiple or not self.is_open:
+        if not self.is_open:
             return self.multiple
         if self.fits_otherwise:
             return FITS_OTHERWISE
