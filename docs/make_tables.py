@@ -118,6 +118,7 @@ TABLES = {
         "frames of short runs": "{what}", "runs": "{runs}", "number": "{frames}",
         "indexed rightly, nothing learned": "{right_before}", "`best`": "{right_now}",
         "wrong crystals in runs without a doubt, nothing learned": "{unsaid_before}", "with `best`": "{unsaid_now}",
+        "runs doubted": "{doubted}",
     }),
     "distorted": Table("distorted", {
         "detector": "{what}", "runs": "{runs}", "corrected": "{corrected}",
