@@ -177,13 +177,14 @@ def _run(args: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError):
             _drop_output()
-        message, status = _explain(error, "--debug" in args)
+        message, status = _explain(error, args)
         print(f"ffbidx: {message}", file=sys.stderr)
         return status
 
 
-def _explain(error: Exception, debug: bool) -> tuple[str, int]:
-    """One line for an exception, and its exit status; with --debug the traceback is printed first."""
+def _explain(error: Exception, args: Sequence[str]) -> tuple[str, int]:
+    """One line for an exception of a call, and its exit status; with --debug the traceback is printed first."""
+    debug = "--debug" in args
     if debug:
         import traceback
 
@@ -193,13 +194,32 @@ def _explain(error: Exception, debug: bool) -> tuple[str, int]:
     if isinstance(error, ParameterError):
         option = "--" + error.name.replace("_", "-")
         text = f"{option}: {_shown(error.value)} is out of range, it must be {error.wanted}"
-        return _one_line(text), error.exit_status
+        return _one_line(text + _what_to_type(error, args)), error.exit_status
     if isinstance(error, FfbidxError):
-        return _one_line(str(error)), error.exit_status
+        return _one_line(str(error) + _what_to_type(error, args)), error.exit_status
     if isinstance(error, OSError) and error.errno in DEVICE_ERRORS:
         return _one_line(f"{error.filename or 'output'}: {error.strerror}"), OutputError.exit_status
     mend = "" if debug else "; run again with --debug and report what it shows"
     return _one_line(f"internal error: {type(error).__name__}: {error}{mend}"), 1
+
+
+def _what_to_type(error: FfbidxError, args: Sequence[str]) -> str:
+    """The command line of a call with the wrong value of an option replaced, where an error knows the right one."""
+    import shlex
+
+    if (instead := error.instead) is None:
+        return ""
+    words, option = [*args], instead.option
+    for number, word in enumerate(args):
+        is_value = number > 0 and args[number - 1] == option
+        if is_value and instead.typed in ("", word):
+            words[number] = instead.value
+        elif word.startswith(f"{option}=") and instead.typed in ("", word.partition("=")[2]):
+            words[number] = f"{option}={instead.value}"
+    if words == args:
+        return f"; give {option} {instead.value}"
+    condition = f"if {instead.condition}, " if instead.condition else ""
+    return f"; {condition}type {shlex.join(['ffbidx', *words])}"
 
 
 def _click_message(error: click.ClickException) -> str:

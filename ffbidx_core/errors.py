@@ -6,11 +6,42 @@ file, the value found and the value expected. The command ends with the error's 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What to type instead of a wrong value of an option.
+
+    Attributes
+    ----------
+    option : str
+        The option as it is typed.
+    value : str
+        The right value.
+    condition : str
+        The condition for the value to be right, in words; empty if there is none.
+    typed : str
+        The wrong value as it was typed, where the option may be given several times; empty for any value.
+    """
+
+    option: str
+    value: str
+    condition: str = ""
+    typed: str = ""
+
 
 class FfbidxError(Exception):
-    """Base class of all errors that a user can cause and correct."""
+    """Base class of all errors that a user can cause and correct.
+
+    Attributes
+    ----------
+    instead : Instead or None
+        What to type instead, if that is known.
+    """
 
     exit_status = 1
+    instead: Instead | None = None
 
 
 class UsageError(FfbidxError):
@@ -23,6 +54,25 @@ class CellError(FfbidxError, ValueError):
     """An input cell is unusable: its vectors are singular or not finite, or the text describes no unit cell."""
 
     exit_status = 2
+
+
+class RadianError(CellError):
+    """Angles of a cell seem to be in radians.
+
+    Parameters
+    ----------
+    message
+        The angles, in words.
+    parameters
+        a, b, c in angstrom, alpha, beta, gamma in degrees, with these angles converted.
+    """
+
+    def __init__(self, message: str, parameters: tuple[float, ...]) -> None:
+        self.message, self.parameters = message, parameters
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.parameters)
 
 
 class ParameterError(FfbidxError, ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any
 
-from .errors import ParameterError
+from .errors import Instead, ParameterError
 
 
 def param(default: Any, help: str, wanted: str = "", group: str = "run", *, check: Any = None, **presets: Any) -> Any:
@@ -43,6 +43,7 @@ def asked(
     numbers: int = 1,
     is_setting: bool = True,
     check: Any = None,
+    meant: Any = None,
 ) -> Any:
     """Declare a field of a request for a run.
 
@@ -65,9 +66,12 @@ def asked(
         How many values one use of the option takes; 0 if the option may be repeated.
     is_setting
         Whether the field is one of the settings that would reproduce the run, so that outputs record it.
+    meant
+        Function that converts a value outside the range as if it had another unit, and the name of that unit in words.
     """
     metadata = {"help": help, "wanted": wanted, "check": check, "kind": kind, "option": option, "metavar": metavar}
-    return field(default=default, metadata=metadata | {"numbers": numbers, "is_setting": is_setting})
+    metadata |= {"numbers": numbers, "is_setting": is_setting, "meant": meant}
+    return field(default=default, metadata=metadata)
 
 
 def check_ranges(request: Any) -> None:
@@ -81,7 +85,11 @@ def check_ranges(request: Any) -> None:
     for each in fields(request):
         value, check = getattr(request, each.name), each.metadata.get("check")
         if value is not None and check is not None and not check(value):
-            raise ParameterError(each.name, value, each.metadata["wanted"])
+            error = ParameterError(each.name, value, each.metadata["wanted"])
+            if (meant := each.metadata.get("meant")) is not None and check(right := meant[0](value)):
+                option = "--" + each.name.replace("_", "-")
+                error.instead = Instead(option, f"{right:.6g}", f"{value:g} is {meant[1]}")
+            raise error
 
 
 LARGEST = 1_000_000
@@ -90,6 +98,8 @@ SHORTEST = 1e-4
 """Lower limit of wavelengths and of limits of resolution, angstrom; squares of reciprocals do not overflow."""
 NEAREST_DETECTOR, FARTHEST_DETECTOR = 1.0, 100_000.0
 """Smallest and largest possible distance of a detector from the sample, mm; other numbers are in another unit."""
+HC = 12398.42
+"""Product of a photon's energy and wavelength, eV angstrom."""
 LONGEST_WAVELENGTH = 100.0
 """Largest possible wavelength, angstrom; a larger number is an energy, or follows from one in keV taken for eV."""
 MOST_FRAMES = 10**12
@@ -210,10 +220,12 @@ AT_DISTANCE: dict[str, Any] = {
     "wanted": f"in mm: {NEAREST_DETECTOR:g} to {FARTHEST_DETECTOR:g}, or {-FARTHEST_DETECTOR:g} to below 0 for clen "
     "itself",
     "check": lambda v: NEAREST_DETECTOR <= v <= FARTHEST_DETECTOR or -FARTHEST_DETECTOR <= v < 0,
+    "meant": (lambda v: 1e3 * v, "in m"),
 }
 """The range of the distance of a detector."""
 AT_WAVELENGTH: dict[str, Any] = {
     "wanted": f"at least {SHORTEST:g} and at most {LONGEST_WAVELENGTH:g} A",
     "check": lambda v: SHORTEST <= v <= LONGEST_WAVELENGTH,
+    "meant": (lambda v: HC / v if v > 0 else v, "a photon energy in eV"),
 }
 """The range of a wavelength."""

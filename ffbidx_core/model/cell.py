@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import CellError
+from ..errors import CellError, RadianError
 
 Array = NDArray[np.float64]
 PARAMETER_NAMES = ("a", "b", "c", "alpha", "beta", "gamma")
@@ -42,9 +42,7 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
     """
     values = np.asarray(parameters, dtype=np.float64)
     if ((values[3:] > 0) & (values[3:] <= np.pi)).any():
-        raise CellError(
-            f"the angles {' '.join(f'{v:g}' for v in values[3:])} look like radians: a cell has them in degrees"
-        )
+        raise _in_radians(values)
     lengths, (ca, cb, cg) = values[:3], np.cos(np.radians(values[3:]))
     squared = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
     if not (
@@ -57,6 +55,19 @@ def cell_from_parameters(parameters: ArrayLike) -> Array:
     sg = np.sqrt(1 - cg * cg)
     a, b, c = lengths
     return check_cell([[a, 0, 0], [b * cg, b * sg, 0], [c * cb, c * (ca - cb * cg) / sg, c * np.sqrt(squared) / sg]])
+
+
+def _in_radians(parameters: Array) -> RadianError:
+    """The error of a cell (6,) with angles from 0 to pi, which names these and their values in degrees."""
+    mended, given, right = parameters.copy(), [], []
+    for row, name in enumerate(("alpha", "beta", "gamma"), start=3):
+        if 0 < parameters[row] <= np.pi:
+            mended[row] = round(float(np.degrees(parameters[row])), 2)
+            given.append(f"{name} {parameters[row]:g}")
+            right.append(f"{name} {mended[row]:g}")
+    look = "look" if len(given) > 1 else "looks"
+    message = f"{', '.join(given)} {look} like radians: a cell has its angles in degrees ({', '.join(right)})"
+    return RadianError(message, tuple(mended.tolist()))
 
 
 def cell_parameters(cells: ArrayLike) -> Array:

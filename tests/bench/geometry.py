@@ -23,12 +23,12 @@ from ffbidx_core.devices import open_devices
 from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import Array
 from ffbidx_core.model.detector.placed import PlacedPanels
-from ffbidx_core.model.detector.units import HC
 from ffbidx_core.panels.fit import PanelFit
 from ffbidx_core.panels.peaks import IndexedPeaks
 from ffbidx_core.panels.refine import FEW_PEAKS, refine
 from ffbidx_core.panels.trials import PanelTrials
 from ffbidx_core.parameters import Parameters
+from ffbidx_core.ranges import HC
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.read.sift import ResolutionLimits
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate

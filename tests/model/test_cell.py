@@ -203,7 +203,17 @@ def cell_mismatch(bases: np.ndarray, parameters: tuple[float, ...]) -> np.ndarra
     return np.concatenate([np.abs(lengths / wanted - 1), cosines], axis=-1).max(axis=-1)
 
 
-@pytest.mark.parametrize("angles", [(1.5708, 1.5708, 2.0944), (90, 90, 1.5708), (90, 3.1, 90)])
-def test_angles_in_radians_are_no_cell(angles):
-    with pytest.raises(CellError, match="look like radians: a cell has them in degrees"):
+@pytest.mark.parametrize(
+    ("angles", "words"),
+    [
+        (
+            (1.5708, 1.5708, 2.0944),
+            r"alpha 1\.5708, .*, gamma 2\.0944 look like .* \(alpha 90, beta 90, gamma 120\)",
+        ),
+        ((90, 90, 1.5708), r"^gamma 1\.5708 looks like radians: a cell has its angles in degrees \(gamma 90\)$"),
+        ((90, 3.1, 90), r"^beta 3\.1 looks like radians"),
+    ],
+)
+def test_angles_in_radians_are_no_cell_and_only_they_are_named(angles, words):
+    with pytest.raises(CellError, match=words):
         cell_from_parameters((79, 79, 38, *angles))

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from ...model.detector.units import HC
+from ...ranges import HC
 from ..messages import Frame, Message, MessageError, frame_of, quantity, table
 from ..messages import name as name_of
 from .own import message_of, plain_fields_of

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-HC = 12398.42
-"""Product of a photon's energy and wavelength, eV angstrom."""
+from ...ranges import HC
+
 WAVELENGTHS_WANTED = "A, nm, m, eV, keV, V or kV"
 LENGTHS_WANTED = "m, cm, mm or um"
 """Units that error messages name as examples; further ones are known."""

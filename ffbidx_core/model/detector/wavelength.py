@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...ranges import LONGEST_WAVELENGTH
+from ...ranges import HC, LONGEST_WAVELENGTH
 from ..cell import Array
-from .units import HC, electron_wavelength
+from .units import electron_wavelength
 
 ELECTRONS, X_RAYS = (0.015, 0.06), (0.2, 5.0)
 """Smallest and largest usual wavelength, angstrom: of electrons of 40 to 500 keV, and of photons of 2.5 to 62 keV."""

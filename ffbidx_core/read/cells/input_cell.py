@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ArrayError, CellError, InputError, UsageError
+from ...errors import ArrayError, CellError, InputError, Instead, RadianError, UsageError
 from ...model.basis import CENTRINGS, as_given
 from ...model.cell import Array, cell_from_parameters, cell_parameters, check_cell
-from ...model.lattice import InputCell, Lattice, check_axes
+from ...model.lattice import InputCell, Lattice, cell_option, check_axes
 from ...nouns import counted
 from ..files.content import read_head, read_text
 from ..formats.stream import SIGNATURE, stream_cell
@@ -96,7 +96,10 @@ def cell_written_out(text: str, option: str = "--cell") -> InputCell:
         _refuse_placeholder(cell)
         check_axes(cell, centring)
     except (CellError, ValueError) as error:
-        raise UsageError(f"{option} {text}: {error}") from None
+        problem = UsageError(f"{option} {text}: {error}")
+        if isinstance(error, RadianError):
+            problem.instead = Instead(option, _typed(error, centring), typed=text)
+        raise problem from None
     return InputCell(as_given(cell), Lattice.of_cell(cell, centring))
 
 
@@ -195,9 +198,19 @@ def read_cell_file(path: str) -> InputCell:
                 return found
         vectors = _cell_of_numbers(path, text)
         _refuse_placeholder(vectors)
+    except RadianError as error:
+        problem = InputError(path, str(error))
+        if not any(is_format(text) for is_format, _ in FOREIGN_FORMATS):
+            problem.instead = Instead("--cell", _typed(error, "P"), typed=path)
+        raise problem from None
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None
     return InputCell(as_given(vectors), Lattice.of_cell(vectors))
+
+
+def _typed(error: RadianError, centring: str) -> str:
+    """The cell with its angles in degrees, as the value of an option."""
+    return cell_option(np.array(error.parameters), centring)
 
 
 def _refuse_placeholder(cell: Array) -> None:

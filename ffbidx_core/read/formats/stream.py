@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ...errors import CellError, InputError
 from ...model.basis import ConventionalCells, as_given
 from ...model.detector.panels import NO_PANEL, Geometry, Reading
-from ...model.detector.units import HC
 from ...model.lattice import InputCell
 from ...model.records.ragged import offsets_of
+from ...ranges import HC
 from ..cells.files import crystfel_cell
 from ..files.compressed import mapped
 from ..files.faults import Faults

@@ -14,9 +14,9 @@ from ...model.cell import cell_parameters, reciprocal
 from ...model.crystal import excitation_errors
 from ...model.detector.panels import Geometry, Reading
 from ...model.detector.peaks import DetectorPeaks
-from ...model.detector.units import HC
 from ...model.lattice import InputCell, Lattice
 from ...model.records.results import Results
+from ...ranges import HC
 from ...read.indexed_frames import NO_PIXELS, IndexedFrame, geometry_of, indexed_frames
 from ...read.run_inputs import RunInputs
 from ...version import VERSION

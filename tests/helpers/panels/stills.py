@@ -4,10 +4,10 @@ import numpy as np
 
 from ffbidx_core.model.basis import primitive_basis
 from ffbidx_core.model.cell import symmetry_operators
-from ffbidx_core.model.detector.units import HC
 from ffbidx_core.model.vectors import rotations
 from ffbidx_core.panels.gather import Gathered
 from ffbidx_core.panels.peaks import IndexedPeaks
+from ffbidx_core.ranges import HC
 from ffbidx_core.read.geometry.any import parse_geometry
 from ffbidx_core.simulate import Scenario, SimulatedFrames, simulate
 from ffbidx_core.simulate.many_panels import ManyPanels

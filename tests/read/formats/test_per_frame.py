@@ -9,7 +9,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.model.detector.panels import Detector, Geometry, Reading
-from ffbidx_core.model.detector.units import HC
+from ffbidx_core.ranges import HC
 from ffbidx_core.read.formats.hdf5.opened import InDataset, OfFrames, OpenHdf5
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.formats.per_frame import DISTANCE, WAVELENGTH, Listed, Same
