@@ -202,10 +202,16 @@ class _Sample(FrameSpots):
         return [factor for factor in factors if all(abs(factor / unit - 1) > SAME_UNIT for unit in UNITS)]
 
     def scaled(self, factor: float) -> _Tried:
-        """The frames indexed with the cells multiplied by a factor, or their spots where these have a wrong unit."""
-        if is_far(factor) and factor not in UNITS:
-            return self._tried(factor, (factor * self.spots).astype(np.float32), self.cells)
-        return self._tried(factor, self.spots, as_primitive(factor * self.cells))
+        """The frames indexed with the cells multiplied by a factor, or their spots where these have a wrong unit.
+
+        Where either may be wrong, the better of both is taken: tolerances fit spots in 1/angstrom only.
+        """
+        tried = []
+        if not is_far(factor) or factor in UNITS:
+            tried.append(self._tried(factor, self.spots, as_primitive(factor * self.cells)))
+        if is_far(factor) and (factor < 1 or factor not in UNITS):
+            tried.append(self._tried(factor, (factor * self.spots).astype(np.float32), self.cells))
+        return max(tried, key=_Tried.total)
 
     def at_distances(self, factors: Sequence[float]) -> list[_Tried]:
         """The frames indexed with the detector distance divided by factors; none if wavelengths are not known."""

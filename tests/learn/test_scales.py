@@ -224,3 +224,10 @@ def test_a_learned_cell_that_differs_little_or_in_shape_asks_for_nothing():
     spots = simulate(CLEAR, 2, seed=1).spots
     for scale in ([1.005] * 3, [1.02, 1.02, 0.99], [1.02, 1.0, 1.0]):
         assert mended_by_learning(CELL, np.diag(scale) @ CELL, spots, "P", KnownLengths()) is None
+
+
+def test_two_frames_with_spots_in_1_nm_are_enough():
+    """Their evidence is overwhelming only where the spots are scaled, and not the cell: tolerances are in 1/A."""
+    frames = simulate(CLEAR, 3, seed=1)
+    found = find_scale(DEVICE, (10 * frames.spots).astype(np.float32), frames.offsets, CELL[None], P)
+    assert found.factor == pytest.approx(0.1)
