@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-
 import numpy as np
 
 from ...model.basis import as_primitive
@@ -15,10 +12,7 @@ from ...read.sift import ResolutionLimits, sift_in_one_pass
 
 
 def get_ready() -> None:
-    """Load what reading and learning use on a GPU's host: Numba and machine code, by a call with one spot at 0."""
-    with contextlib.suppress(ImportError):
-        # Some functions of CuPy import it, with SciPy's sparse matrices, when they are first called.
-        importlib.import_module("cupyx")
+    """Load Numba and the machine code that reading and learning use on a GPU's host, by a call with one spot at 0."""
     one, spot = np.array([0, 1]), np.zeros((1, 3))
     sift_in_one_pass(spot.astype(np.float32), one, None, ResolutionLimits())
     cells = as_primitive(np.eye(3)[None])
