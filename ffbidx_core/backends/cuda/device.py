@@ -12,9 +12,6 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import cupy as cp
-
-# Some functions of CuPy import it, with SciPy's sparse matrices, when they are first called: .13 s of a first batch.
-import cupyx  # noqa: F401
 import numpy as np
 from numpy.typing import NDArray
 

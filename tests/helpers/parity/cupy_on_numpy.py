@@ -90,7 +90,6 @@ def cuda_on_numpy(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "cupyx", types.ModuleType("cupyx"))
     modules = ("arrays", "recordings", "tables", "device", "search", "judging", "lattices", "backend")
     names = [f"ffbidx_core.backends.cuda.{name}" for name in modules]
     for name in names:
