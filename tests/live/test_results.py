@@ -66,6 +66,9 @@ def test_other_commands_read_a_run_that_goes_on_by_the_name_of_its_results(tmp_p
         assert f"ffbidx show {output}" in capfd.readouterr().out
         assert main(["convert", str(output), "-o", str(tmp_path / "crystals.csv")]) == 0
         assert len((tmp_path / "crystals.csv").read_text().splitlines()) == 3
+        assert main(["report", str(output), "-o", str(tmp_path / "report.html")]) == 0
+        assert "the run has not ended; its first 2 frames are saved" in capfd.readouterr().err
+        assert (tmp_path / "report.html").stat().st_size > 10_000
         client.send(message(2, "r"), End("r"))
         client.answers(2)
     capfd.readouterr()
