@@ -12,7 +12,7 @@ import weakref
 import numpy as np
 import pytest
 
-from ffbidx_core.backends import Limits, OrientedCells, kernels
+from ffbidx_core.backends import Limits, OrientedCells, get_backend, kernels
 from ffbidx_core.backends.kernels.signatures import Signature, parsed, signatures
 from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
@@ -91,6 +91,18 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
         few, scan = backend.load(*pack([frame(1)[1][:60], np.zeros((0, 3))])), VectorScan.make(20.0, [np.full(30, 0.2)])
         vectors = backend.refine_scanned(few, backend.scan_vectors(few, scan), scan)
         assert backend.join_vectors(few, vectors)[0].shape == (2, LATTICES, 3, 3)
+
+
+def test_the_host_joins_threes_for_a_gpu(cuda, monkeypatch):
+    monkeypatch.setattr("ffbidx_core.model.unknown.threes.THREES", 1)
+    backend, host = cuda.CudaBackend(), get_backend("cpu")
+    packed = pack([frame(1)[1][:12], np.zeros((0, 3))])
+    # What a kernel would have written is all zeros, so the spots are loaded by the host.
+    found = backend.join_threes(host.load(*packed), 35.0)
+    for array, wanted in zip(found, host.join_threes(host.load(*packed), 35.0), strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    assert np.isfinite(found[1][0]).any()
+    assert not np.isfinite(found[1][1]).any()
 
 
 def test_shared_arrays_stay_until_the_lane_that_took_them_is_done(cuda):

@@ -51,6 +51,21 @@ class CudaLattices(CudaDevice):
         joined = self._in_portions(spots, lambda some, part: self._joined(some, vectors[part]))
         return joined[..., :9].reshape(*joined.shape[:2], 3, 3), joined[..., 9]
 
+    def join_threes(self, spots: SpotBatch, reach: float) -> tuple[Any, Any]:
+        """See `Backend.join_threes`; computed by the host's processors.
+
+        Array code takes 1.7 to 1.9 s a frame on an H200, one processor about 1 s.
+        """
+        from ..cpu.backend import CpuBackend
+
+        host = CpuBackend()
+        try:
+            found = host.join_threes(SpotBatch(to_host(spots.xyz), to_host(spots.offsets)), reach)
+        finally:
+            host.close()
+        cells, scores = (cp.asarray(array) for array in found)
+        return cells, scores
+
     def _in_portions(self, spots: SpotBatch, task: Callable[[SpotBatch, slice], Any]) -> Any:
         """The results of a task on some frames at a time."""
         firsts = range(0, max(spots.n_frames, 1), PORTION)
