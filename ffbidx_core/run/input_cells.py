@@ -133,10 +133,11 @@ class InputCells:
         """Search for a beam that is far off by the symmetry of the frames; its shift (2,) in radian, or None."""
         return self._beam_by(beam_of_symmetry, devices, blocks)
 
-    def remedy_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Remedy | None:
+    def remedy_of_scale(self, devices: Devices, blocks: Sequence[FrameBlock]) -> Remedy | str | None:
         """The option to change if the frames of these blocks fit their cells at another scale; None if the scale is 1.
 
-        The option is the wavelength if nothing that is diffracted has the given one, otherwise that of `mended_scale`.
+        If the frames are too few to find out, a sentence says so. The option is the wavelength if nothing that is
+        diffracted has the given one, otherwise that of `mended_scale`.
         """
         groups = self._by_cells(blocks)
         if not groups:
@@ -148,9 +149,8 @@ class InputCells:
         given, frames = max(groups, key=lambda group: group[1].n_frames)
         scale = find_scale(devices, frames.spots, frames.offsets, self._primitive(given), self._p)
         if scale is None:
-            few = int(np.count_nonzero(np.diff(frames.offsets) >= self._p.learn_min_spots))
-            too_few = TOO_FEW.format(counted(few, "frame"), 2 * SURE_FROM)
-            return Remedy(None, [], too_few) if are_too_few(frames.offsets, self._p) else None
+            few = counted(int(np.count_nonzero(np.diff(frames.offsets) >= self._p.learn_min_spots)), "frame")
+            return TOO_FEW.format(few, 2 * SURE_FROM) if are_too_few(frames.offsets, self._p) else None
         return Remedy(**vars(mended_scale(scale, given, self._job.centrings(len(given)), self._known_lengths())))
 
     def remedy_of_learned(self, found: Sequence[Learned], blocks: Sequence[FrameBlock]) -> Remedy | None:

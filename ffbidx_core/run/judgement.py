@@ -30,6 +30,7 @@ from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
 from .learning import Settled, first_frames
+from .summary import Remedy
 
 FIRST = 16
 """Number of frames that suffice if the crystals win clearly."""
@@ -115,7 +116,8 @@ def look_at_scale(account: Account, settled: Settled, devices: Devices, contest:
     except InputError:
         # That the spots cannot be read again is known from the judgement.
         return
-    if remedy := account.cells.remedy_of_scale(devices, head):
+    remedy = account.cells.remedy_of_scale(devices, head)
+    if isinstance(remedy, Remedy):
         account.remedy = remedy
         account.show(remedy.why)
 

@@ -125,9 +125,13 @@ def settle(
         found, _, left = learn_with_beam(account.cells, devices, head, p.replace(learn_beam=False))
     if left is not None:
         account.note(BEAM_OFF.format(*left.mrad))
-    if _share_indexed(found, head, p) < SCALED_BELOW and (remedy := account.cells.remedy_of_scale(devices, head)):
-        account.remedy = remedy
-        account.note(remedy.why)
+    few = _share_indexed(found, head, p) < SCALED_BELOW
+    of_scale = account.cells.remedy_of_scale(devices, head) if few else None
+    if isinstance(of_scale, str):
+        account.note(of_scale)
+    elif of_scale is not None:
+        account.remedy = of_scale
+        account.note(of_scale.why)
     elif remedy := account.cells.remedy_of_learned([learned for learned, _ in found], head):
         account.remedy_of_learned = remedy
         account.note(remedy.why)
