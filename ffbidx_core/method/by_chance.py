@@ -32,7 +32,7 @@ LOST = 3.0
 
 
 def find_by_chance(
-    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: NDArray[np.float64]
 ) -> tuple[CellTable, NDArray[np.uint8]]:
     """Find all crystals on a batch by repeated search and removal of their spots.
 
@@ -177,13 +177,13 @@ class _Searched(NamedTuple):
 class _Passes:
     """The passes over a batch, with the cells that they have found so far."""
 
-    def __init__(self, backend: Backend, plan: SearchPlan, p: Parameters, given: XpArray) -> None:
+    def __init__(self, backend: Backend, plan: SearchPlan, p: Parameters, given: NDArray[np.float64]) -> None:
         self.backend, self.plan, self.p, self.xp = backend, plan, p, backend.xp
         self.limit = log10(p.max_false_rate)
         # A refined cell need not pass again, because its expected number of false crystals scatters: the spots of a
         # true crystal are as likely to lie just outside a radius as just inside.
         largest = backend.constant(plan.largest_cutoffs)
-        self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, given, largest)
+        self.limits = Limits(self.limit + LOST, p.max_drift, p.merge_tolerance, backend.constant(given), largest)
         self.key = Same(plan), p, Same(given)
         self.done: list[CellTable] = [CellTable.empty()]
 

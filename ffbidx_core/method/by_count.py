@@ -41,7 +41,7 @@ def separate(
 
 
 def find_by_count(
-    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: XpArray, *, keep_all: bool
+    backend: Backend, spots: SpotBatch, plan: SearchPlan, p: Parameters, given: NDArray[np.float64], *, keep_all: bool
 ) -> tuple[CellTable, NDArray[np.uint8]]:
     """Find crystals by the published method: refine all cells, and accept crystals by their count of spots.
 
@@ -52,7 +52,8 @@ def find_by_count(
     pool, vectors = search(backend, spots, plan, p, p.num_halfsphere_points)
     cells, scores = backend.refine_cells(spots, pool.cells, pool.scores, p)
     there = xp.isfinite(scores)
-    off = backend.drifted(cells.reshape(-1, 3, 3), given[pool.input_cell.ravel()], p.max_drift).reshape(scores.shape)
+    own = backend.constant(given)[pool.input_cell.ravel()]
+    off = backend.drifted(cells.reshape(-1, 3, 3), own, p.max_drift).reshape(scores.shape)
     off &= there
     threshold, fractional = p.coverage
     candidates = xp.where(off[..., None, None], 0.0, cells)

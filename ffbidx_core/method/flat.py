@@ -10,13 +10,13 @@ kept.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..backends import Backend
 from ..model.cell import Array
 from ..model.plan import SearchPlan
 from ..model.records.batch import SpotBatch
 from ..model.records.reason import FrameReason, Rung
-from ..model.xp import XpArray
 from ..parameters import Parameters
 from .by_chance import find_by_chance
 from .retry import LADDER, Tried
@@ -38,7 +38,7 @@ def search_flat_frames(
     first: Tried,
     plan: SearchPlan,
     p: Parameters,
-    given: XpArray,
+    given: NDArray[np.float64],
 ) -> Tried:
     """Search frames of a flat Ewald sphere on which no crystal is clear, and keep the better crystals of each frame.
 
@@ -57,7 +57,7 @@ def search_flat_frames(
     p
         Parameters of the first try.
     given : (M, 3, 3)
-        Input cells against which drift is judged, rows a, b, c, angstrom.
+        Input cells against which drift is judged, rows a, b, c, angstrom; an array in host memory.
     """
     lowest = _lowest_false(first.found, len(first.reason))
     frames = np.flatnonzero((lowest > CLEAR) & (first.reason != FrameReason.TOO_FEW_SPOTS.value))

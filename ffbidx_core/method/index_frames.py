@@ -122,12 +122,12 @@ def _index_frames(
     keep_all: bool,
 ) -> BatchResult:
     """Index a batch that fits in memory."""
-    n_given = np.diff(host.offsets)
+    n_given, are_few = np.diff(host.offsets), host.are_few
     host, batch = host.loaded(backend, plan.origin_radius, p.fewest_spots)
     counts = np.diff(host.offsets)
-    given = backend.constant(plan.cells if given_cells is None else given_cells)
+    given = plan.cells if given_cells is None else given_cells
     has_enough = counts >= p.fewest_spots
-    if host.are_few or has_enough.all():
+    if are_few or has_enough.all():
         searched, spots = np.arange(len(counts)), batch
     else:
         searched = np.flatnonzero(has_enough)

@@ -14,7 +14,6 @@ from ..model.plan import SearchPlan
 from ..model.records.batch import FEW_SPOTS, SpotBatch, to_host
 from ..model.records.ragged import offsets_of
 from ..model.records.reason import FrameReason, Rung
-from ..model.xp import XpArray
 from ..parameters import Parameters
 from .by_chance import find_by_chance
 from .search import CellTable
@@ -182,7 +181,7 @@ def try_again(
     first: Tried,
     plan: SearchPlan,
     p: Parameters,
-    given: XpArray,
+    given: NDArray[np.float64],
 ) -> Tried:
     """Index the frames without a crystal again, with the settings of each rung in turn.
 
@@ -202,7 +201,7 @@ def try_again(
     p
         Parameters of the first try.
     given : (M, 3, 3)
-        Input cells against which drift is judged, rows a, b, c, angstrom.
+        Input cells against which drift is judged, rows a, b, c, angstrom; an array in host memory.
     """
     xp = backend.xp
     tries, reason, rung = [first.found], first.reason.copy(), first.rung.copy()

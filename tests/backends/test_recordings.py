@@ -75,6 +75,19 @@ def test_steps_that_cannot_be_captured_are_run_ever_after(module, error):
     assert not recordings.is_recording
 
 
+def test_steps_are_recorded_later_if_an_array_is_not_on_the_device(module):
+    recordings, there = module.Recordings(MOST_BYTES), []
+
+    def needs(state):
+        if recordings.is_recording and not there:
+            raise module.NotOnDevice
+        return (batch(1),), ()
+
+    assert [recordings.find("needs", needs, (), [], []) for _ in range(3)] == [None] * 3
+    there.append(True)
+    assert recordings.find("needs", needs, (), [], []) is not None
+
+
 def test_all_recordings_are_forgotten_when_they_keep_too_much_memory(module):
     recordings = module.Recordings(MOST_BYTES)
     for n in (1, *range(1, MOST_BYTES + 2)):

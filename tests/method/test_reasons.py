@@ -61,6 +61,14 @@ def test_too_few_spots(accept, backend):
 
 
 @pytest.mark.parametrize("accept", NAMES)
+def test_too_few_spots_on_a_batch_that_is_small_without_those_near_the_origin(accept, monkeypatch):
+    frames = [CLEAR[0], np.concatenate([CLEAR[1], np.zeros((3, 3), np.float32)]), CLEAR[2][:2]]
+    monkeypatch.setattr("ffbidx_core.method.retry.FEW_SPOTS", sum(map(len, frames)) - 1)
+    found = reasons(frames, accept)
+    assert [reason == FrameReason.TOO_FEW_SPOTS for reason in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("accept", NAMES)
 def test_random_spots_have_no_vector(accept, backend):
     assert reasons(NOISE[1:3], accept, backend=backend) == [FrameReason.NO_VECTOR] * 2
 

@@ -19,7 +19,7 @@ from .. import kernels
 from ..kernels.signatures import Signature, signatures
 from ..memory import State, Steps
 from .arrays import copy_to_host, places, power_of_two
-from .recordings import SHARE_OF_MEMORY, Recordings, replay
+from .recordings import SHARE_OF_MEMORY, NotOnDevice, Recordings, replay
 
 MOST_SHARED = 32
 """Largest number of arrays, or sets of them, that are kept for many batches."""
@@ -198,13 +198,14 @@ class CudaDevice:
         with self._plans_lock:
             if key not in self._plans:
                 if lane is not None and lane.recordings.is_recording:
-                    raise RuntimeError("an array that must be copied from the host first cannot be recorded")
-                if len(self._plans) >= MOST_SHARED:
-                    self._plans.clear()
+                    raise NotOnDevice
+                while len(self._plans) >= MOST_SHARED:
+                    del self._plans[next(iter(self._plans))]
                 self._plans[key] = make()
                 # Another lane might use the arrays before the stream of this one has filled them.
                 cp.cuda.get_current_stream().synchronize()
-            found = self._plans[key]
+            # The arrays that are used last are dropped last.
+            found = self._plans[key] = self._plans.pop(key)
         if lane is not None:
             # Memory of arrays that are dropped is used again at once, while kernels of this lane may still read them.
             lane.shared.append(found)

@@ -53,6 +53,10 @@ def chosen_few(frames: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[
     return chosen
 
 
+class NotOnDevice(Exception):
+    """Steps that are recorded need an array of the host that has to be copied first."""
+
+
 class Recording(NamedTuple):
     """A graph with the memory that it uses.
 
@@ -132,6 +136,8 @@ class Recordings:
         self.is_recording = True
         try:
             recording = self._made[place] = _recorded(steps, state, inputs, shared)
+        except NotOnDevice:
+            return None
         except (RuntimeError, MemoryError) as error:
             # Steps that wait for the device, as some of CuPy's functions do, cannot be captured.
             _log.debug("%s is not recorded: %s", key, error)
@@ -170,7 +176,8 @@ def _recorded(steps: Steps, state: State, inputs: Sequence[NDArray[Any]], shared
         try:
             if inputs:
                 copy(memory.data.ptr, pinned.ptr, size, cp.cuda.runtime.memcpyHostToDevice, stream.ptr)
-            after, wanted = steps(state, *arrays)
+            # What a batch keeps of its arrays must not come from work that is only recorded.
+            after, wanted = steps(_fresh(state), *arrays)
             results, held = copy_to_host(wanted, stream) if wanted else ([], None)
         finally:
             graph = stream.end_capture()
