@@ -165,6 +165,7 @@ class DeviceWorkers:
             for place in range(max(worker.lanes, AT_ONCE)):
                 self._free.put((place, number))
         self._pool = ThreadPoolExecutor(self._free.qsize(), "ffbidx-task")
+        self._is_closing = False
 
     @property
     def name(self) -> str:
@@ -202,6 +203,8 @@ class DeviceWorkers:
         try:
             worker.ask(task)
         except WorkerFault as fault:
+            if self._is_closing:
+                return
             _log.warning("%s; the run goes on with the other devices", fault)
             self._end_if_none_is_left()
         except Exception as error:
@@ -246,6 +249,8 @@ class DeviceWorkers:
             try:
                 return worker.ask(task)
             except WorkerFault as fault:
+                if self._is_closing:
+                    raise BackendUnavailable("the devices are closed") from fault
                 _log.warning("%s; its frames are tried again on the other devices", fault)
                 self._end_if_none_is_left()
             finally:
@@ -258,6 +263,7 @@ class DeviceWorkers:
 
     def close(self) -> None:
         """End all processes; tasks in progress are given up."""
+        self._is_closing = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._end()
 

@@ -117,7 +117,7 @@ def _nearest(crystals: Crystals) -> tuple[NDArray[np.int64], NDArray[np.int64], 
 def _too_large(hkl: NDArray[np.int64], cell: PrimitiveCells) -> Multiple | None:
     """The vector f for which the fewest indices (n, 3) are no multiples, if these are too few; otherwise None."""
     # Spots in one plane or on one line say nothing about the cell across it.
-    if np.linalg.matrix_rank(hkl) < 3:
+    if len(hkl) < 3 or np.linalg.matrix_rank(hkl) < 3:
         return None
     best: Multiple | None = None
     for f, order in functionals():

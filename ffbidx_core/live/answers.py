@@ -156,8 +156,13 @@ def error_answer(message: str, sent: float | None = None) -> Answer:
 def refusal(frames: FrameColumns, f: int, why: str) -> Answer:
     """The answer to frame `f` of some columns if it cannot be indexed: an error with the frame's number and name."""
     (sent,) = _or_none(frames.sent[f : f + 1])
-    name = {"run": frames.run, "number": int(frames.numbers[f]), "name": frames.names[f]}
-    return error_answer(why, sent) | name
+    known: Answer = {"run": frames.run}
+    # A frame that the server has not numbered yet may have neither.
+    if (number := int(frames.numbers[f])) >= 0:
+        known["number"] = number
+    if name := frames.names[f]:
+        known["name"] = name
+    return error_answer(why, sent) | known
 
 
 def drop_answer(frame: Frame) -> Answer:

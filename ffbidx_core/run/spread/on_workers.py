@@ -73,7 +73,7 @@ def index_on(
         settled = Settled(account.job, [], iter(()))
         inputs = identities(account.job.sources, account.job.prober)
         with _unless_stopped(account, stop):
-            if account.saved.learned is None:
+            if account.saved.learned is None and account.p.learn_cell:
                 _warm_up(workers, account, inputs)
             settled = settle(account, workers, store, first=Job.first_blocks, stop=stop)
         header = settled.job.header(workers.name, workers.device)
