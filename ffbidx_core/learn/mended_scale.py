@@ -14,6 +14,7 @@ from ..model.cell import cell_parameters
 from ..model.detector.distance import FirstDistance
 from ..model.detector.wavelength import is_usual, wavelengths_meant
 from ..model.lattice import cell_option
+from ..model.records.remedy import Remedy
 from ..ranges import FARTHEST_DETECTOR, LONGEST_WAVELENGTH, NEAREST_DETECTOR, SHORTEST
 from .found_scale import SAME_UNIT, Cause, Scale, divisor_of_distance
 
@@ -73,28 +74,9 @@ class KnownLengths:
     typed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class MendedScale:
-    """The option that mends a scale.
-
-    Attributes
-    ----------
-    option : str or None
-        Name of the option as it is typed; None if no option mends the scale.
-    values : list of str
-        Its value for each time that it is given.
-    why : str
-        Sentence with the possible causes, without a full stop.
-    """
-
-    option: str | None
-    values: list[str]
-    why: str
-
-
 def mended_scale(
     scale: Scale, cells: ConventionalCells, centrings: Sequence[str], known: KnownLengths = KnownLengths()
-) -> MendedScale:
+) -> Remedy:
     """The option that mends a scale, and a sentence with the reason.
 
     Of the lengths that explain the scale, the one is taken that the user gave as an option, otherwise the distance,
@@ -117,18 +99,18 @@ def mended_scale(
     possible = [option for option in (DISTANCE, WAVELENGTH) if values[option]]
     possible.sort(key=lambda option: option not in known.typed)
     if possible:
-        mended = MendedScale(possible[0], [values[possible[0]]], "")
+        mended = Remedy(possible[0], [values[possible[0]]], "")
     elif (scale.cause == Cause.DISTANCE and scale.unit_of_distance) or scale.is_of_wavelength:
-        return MendedScale(None, [], _why(scale, None, known, right[0]))
+        return Remedy(None, [], _why(scale, None, known, right[0]))
     else:
-        mended = MendedScale(CELL, right, "")
+        mended = Remedy(CELL, right, "")
     tries = " or ".join(f"{option} {values[option]}" for option in possible) or f"{CELL} {right[0]}"
     return replace(mended, why=f"{_why(scale, mended.option, known, right[0])}; try {tries}")
 
 
 def mended_by_learning(
     given: ConventionalCells, learned: ConventionalCells, spots: NDArray[Any], centring: str, known: KnownLengths
-) -> MendedScale | None:
+) -> Remedy | None:
     """The option that mends the scale of a cell that was learned; None if it is about right.
 
     A wrong distance or wavelength makes the learned cell larger or smaller in all lengths, and crystals are found all
@@ -159,7 +141,7 @@ def mended_by_learning(
     cell = cell_option(after, centring)
     why = LEARNED.format(abs(common), "larger" if common > 0 else "smaller", cell, wrong)
     if mended.option == CELL:
-        return MendedScale(None, [], f"{why} with which the spots were computed")
+        return Remedy(None, [], f"{why} with which the spots were computed")
     return replace(mended, why=f"{why}; if so,{mended.why.rpartition(';')[2]}")
 
 

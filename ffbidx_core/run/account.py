@@ -12,6 +12,7 @@ from ..errors import InputError, NothingProcessed
 from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
 from ..model.records.frame import ConventionalResult, FrameBlock, Place
+from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..model.records.run import Mark
 from ..read import Source, read_blocks
@@ -22,7 +23,7 @@ from .input_cells import CellSet, InputCells, KnownCells
 from .job import Job
 from .outcome import BatchFound, Outcome
 from .sample import EvenSample
-from .summary import Progress, Remedy
+from .summary import Progress
 from .tally import Tally
 
 

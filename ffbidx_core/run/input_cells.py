@@ -23,6 +23,7 @@ from ..model.detector.wavelength import common_wavelength, impossible_wavelength
 from ..model.plan import MOST_PLANS, SearchPlan, shared_plan
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
 from ..model.records.ragged import offsets_of
+from ..model.records.remedy import Remedy
 from ..model.records.run import Learned
 from ..model.units import suspicious_units
 from ..nouns import counted
@@ -30,7 +31,7 @@ from ..parameters import Parameters
 from ..read.geometry.choose import first_geometry
 from ..read.geometry.distance import first_distance, first_wavelengths
 from .job import Job
-from .summary import CellSummary, Remedy
+from .summary import CellSummary
 from .tally import Tally
 
 
@@ -151,7 +152,7 @@ class InputCells:
         if scale is None:
             few = counted(int(np.count_nonzero(np.diff(frames.offsets) >= self._p.learn_min_spots)), "frame")
             return TOO_FEW.format(few, 2 * SURE_FROM) if are_too_few(frames.offsets, self._p) else None
-        return Remedy(**vars(mended_scale(scale, given, self._job.centrings(len(given)), self._known_lengths())))
+        return mended_scale(scale, given, self._job.centrings(len(given)), self._known_lengths())
 
     def remedy_of_learned(self, found: Sequence[Learned], blocks: Sequence[FrameBlock]) -> Remedy | None:
         """The option to change if a learned cell differs from the given one by a common factor; None if none does."""
@@ -159,9 +160,8 @@ class InputCells:
             centrings = self._job.centrings(len(each.given))
             for given, cell, n, centring in zip(each.given, each.cells, each.n_crystals, centrings, strict=True):
                 spots = np.concatenate([block.spots for block in blocks])
-                mended = mended_by_learning(given, cell, spots, centring, self._known_lengths()) if n else None
-                if mended is not None:
-                    return Remedy(**vars(mended))
+                if n and (mended := mended_by_learning(given, cell, spots, centring, self._known_lengths())):
+                    return mended
         return None
 
     def _known_lengths(self) -> KnownLengths:

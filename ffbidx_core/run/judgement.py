@@ -23,6 +23,7 @@ from ..model.records.doubt import FEW, RARE, UNJUDGED, Contest
 from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly, offsets_of
 from ..model.records.reason import Rung
+from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..read.indexed_frames import indexed_frames
 from ..read.run_inputs import RunInputs
@@ -30,7 +31,6 @@ from ..read.sift import ResolutionLimits
 from .account import Account
 from .collector import Collector
 from .learning import Settled, first_frames
-from .summary import Remedy
 
 FIRST = 16
 """Number of frames that suffice if the crystals win clearly."""

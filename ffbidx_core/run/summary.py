@@ -7,6 +7,7 @@ from typing import Any
 
 from ..model.detector.distortion import Distortion
 from ..model.records.doubt import Verdict
+from ..model.records.remedy import Remedy
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,6 @@ class CellSummary:
     crystals: int
     median: list[float] | None
     spread: list[float] | None
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """A length that is probably wrong, and the option that mends it.
-
-    Attributes
-    ----------
-    option : str or None
-        Name of the option as it is typed; None if no option mends the run.
-    values : list of str
-        Right values, one for each time that the option is given.
-    why : str
-        Sentence that gives the reason.
-    """
-
-    option: str | None
-    values: list[str]
-    why: str
 
 
 @dataclass(frozen=True)

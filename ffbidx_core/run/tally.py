@@ -20,9 +20,10 @@ from ..model.records.doubt import UNJUDGED, Contest
 from ..model.records.frame import BatchResult, FrameStatus
 from ..model.records.notes import Notes
 from ..model.records.reason import FrameReason, Rung
+from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..model.records.run import Mark
-from .summary import CellSummary, Remedy, Summary
+from .summary import CellSummary, Summary
 
 LARGEST_SAMPLE = 1 << 14
 """Largest number of crystals from which the median and spread of an input cell are taken."""

@@ -12,9 +12,9 @@ from ffbidx_cli import console
 from ffbidx_cli.commands.live.serve import lines_of
 from ffbidx_cli.next_step import NextStep, after_run
 from ffbidx_core.model.detector.distortion import Distortion
+from ffbidx_core.model.records.remedy import Remedy
 from ffbidx_core.read.cells.input_cell import read_input_cell
 from ffbidx_core.run.account import Account
-from ffbidx_core.run.summary import Remedy
 from ffbidx_core.run.tally import Tally
 from tests.helpers.calls import QUICK, write_spots
 
