@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections.abc import Iterator
 
 import numpy as np
 
 from ..errors import InputError, NothingProcessed
 from ..model.chance.in_run import expected_false_in_run
 from ..model.records.doubt import Contest
-from ..model.records.frame import ConventionalResult, FrameBlock, Place
+from ..model.records.frame import FrameBlock, Place
 from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..model.records.run import Mark
@@ -19,7 +17,7 @@ from ..read import Source, read_blocks
 from ..read.geometry.distance import first_distance
 from ..write.stores import Store
 from .collector import Collector
-from .input_cells import CellSet, InputCells, KnownCells
+from .input_cells import CellSet, InputCells
 from .job import Job
 from .outcome import BatchFound, Outcome
 from .sample import EvenSample
@@ -53,8 +51,6 @@ class Account:
         Some of the indexed frames, so far those of a run that is resumed.
     total : int or None
         Number of frames of the whole run, if it is known.
-    stopped : bool
-        Whether the run was stopped before every batch that was read was computed.
     remedy : Remedy or None
         Option that is probably wrong, by the first frames; None if all seem right.
     remedy_of_learned : Remedy or None
@@ -63,7 +59,7 @@ class Account:
 
     def __init__(self, job: Job, backend: str, store: Store) -> None:
         self.job, self.p = job, job.in_force
-        self.tally, self.sample, self.stopped = Tally(), EvenSample(self.p.judge_frames), False
+        self.tally, self.sample = Tally(), EvenSample(self.p.judge_frames)
         self.remedy: Remedy | None = None
         self.remedy_of_learned: Remedy | None = None
         self.total = job.count_frames()
@@ -115,33 +111,16 @@ class Account:
             mend = "--overwrite starts the run again"
             raise InputError(source, f"--resume: frame {frame.index} has changed since it was indexed; {mend}")
 
-    def prepared(
-        self, batches: Iterator[FrameBlock], stop: threading.Event
-    ) -> Iterator[tuple[FrameBlock, CellSet | None]]:
-        """Yield batches with their input cells, until they end or the run is stopped."""
-        for batch in batches:
-            if stop.is_set():
-                self.stopped = True
-                return
-            for problem in batch.problems:
-                self.show(problem)
-            if not batch.has_usable_frames:
-                yield batch, None
-                continue
-            cells = self.cells.get(batch)
-            self.cells.look_at_units(batch)
-            yield batch, cells
+    def prepared(self, batch: FrameBlock) -> CellSet | None:
+        """The input cells of the next batch, whose problems are shown; None if no frame is usable."""
+        for problem in batch.problems:
+            self.show(problem)
+        return self.cells.of_batch(batch)
 
-    def found(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
-        """Count what was found on a batch."""
-        found = self.outcome_of(batch, cells, result)
-        self.count(found)
-        return found
-
-    def outcome_of(self, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult) -> BatchFound:
-        """A batch with the status of its frames and the notes since the previous batch, which is not counted yet."""
-        problems, self._to_keep = self._to_keep, []
-        return BatchFound.of(batch, cells, result, self.p, problems, self.job.begun_inputs)
+    def with_notes(self, found: BatchFound) -> BatchFound:
+        """A computed batch with the notes that came up since the previous one."""
+        notes, self._to_keep = self._to_keep, []
+        return dataclasses.replace(found, notes=notes, inputs=self.job.begun_inputs)
 
     def count(self, found: BatchFound) -> None:
         """Count the frames of a batch."""

@@ -103,7 +103,7 @@ class InputCells:
         self._numbers = CellNumbers()
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
-        self._shown: set[bytes] = set()
+        self._shown: dict[bytes, tuple[ConventionalCells, list[str]]] = {}
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
@@ -232,23 +232,30 @@ class InputCells:
         """The primitive cells (M, 3, 3) of input cells."""
         return self._change(given).primitive(given)
 
-    def look_at_units(self, block: FrameBlock) -> None:
-        """Show a message, once for each set of input cells, if spots or cells appear to be in nanometres.
+    def of_batch(self, batch: FrameBlock) -> CellSet | None:
+        """The input cells of a batch with their search plan; None if no frame is usable.
 
-        Spots that were computed with a geometry have the right unit.
+        If spots or cells appear to be in nanometres, a message is shown, once for each set of input cells. Spots that
+        were computed with a geometry have the right unit.
         """
-        if self._job.geometry is not None:
-            return
-        given = self._job.cells_of(block)
-        if given.tobytes() not in self._shown:
-            self.show_once(given, suspicious_units(block.spots, block.offsets, given))
+        if not batch.has_usable_frames:
+            return None
+        cells = self.get(batch)
+        if self._job.geometry is None and cells.as_given.tobytes() not in self._shown:
+            self.show_once(cells.as_given, suspicious_units(batch.spots, batch.offsets, cells.as_given))
+        return cells
 
     def show_once(self, given: ConventionalCells, sentences: Iterable[str]) -> None:
         """Show messages about a set of input cells, unless one was shown about this set before."""
-        if given.tobytes() not in self._shown:
-            for sentence in sentences:
-                self._shown.add(given.tobytes())
-                self._show(sentence)
+        if given.tobytes() not in self._shown and (texts := list(sentences)):
+            self._shown[given.tobytes()] = given, texts
+            for text in texts:
+                self._show(text)
+
+    @property
+    def shown(self) -> list[tuple[ConventionalCells, list[str]]]:
+        """The messages that were shown about each set of input cells."""
+        return list(self._shown.values())
 
     @property
     def distortion(self) -> Distortion | None:
@@ -280,21 +287,3 @@ class InputCells:
             if is_left_handed(cell):
                 self._note(f"input cell {row} is left-handed; it is used unchanged")
         return rows
-
-
-def index_batch(
-    devices: Devices, batch: FrameBlock, cells: CellSet | None, p: Parameters, *, keep_all: bool
-) -> ConventionalResult:
-    """The results of a batch with conventional cells; they are empty if the batch has no usable frames."""
-    if cells is None:
-        return ConventionalResult.empty(batch.n_frames)
-    result = devices.index_frames(
-        batch.spots,
-        batch.offsets,
-        cells.plan,
-        p,
-        given_cells=cells.given,
-        keep_all=keep_all,
-        by_intensity=batch.by_intensity,
-    )
-    return cells.as_meant(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -52,8 +52,8 @@ class BatchFound:
         The results of all frames, with conventional cells.
     cells : KnownCells or None
         The input cells that competed on the frames; None if no frame is usable.
-    problems : list of str
-        Notes that came up since the previous batch, besides those of the batch itself.
+    notes : sequence of str
+        Notes that came up since the previous batch, besides the problems of the batch itself.
     inputs : tuple of InputIdentity or None
         For a run that follows its inputs, the inputs begun when the batch was done; None for any other run.
     """
@@ -62,19 +62,11 @@ class BatchFound:
     status: NDArray[np.uint8]
     result: ConventionalResult
     cells: KnownCells | None
-    problems: list[str]
-    inputs: tuple[InputIdentity, ...] | None
+    notes: Sequence[str] = ()
+    inputs: tuple[InputIdentity, ...] | None = None
 
     @classmethod
-    def of(
-        cls,
-        batch: FrameBlock,
-        cells: KnownCells | None,
-        result: ConventionalResult,
-        p: Parameters,
-        problems: list[str],
-        inputs: tuple[InputIdentity, ...] | None,
-    ) -> Self:
+    def of(cls, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult, p: Parameters) -> Self:
         """A batch with the status of each frame, which follows from the results and the parameters of the run."""
         status = batch.status.copy()
         usable = batch.status == FrameStatus.NOT_INDEXED.value
@@ -82,4 +74,4 @@ class BatchFound:
         status[few] = FrameStatus.TOO_FEW_SPOTS.value
         status[np.diff(result.crystal_offsets) > 0] = FrameStatus.INDEXED.value
         result = dataclasses.replace(result, reason=with_status(result.reason, status))
-        return cls(batch, status, result, cells, problems, inputs)
+        return cls(batch, status, result, cells)

@@ -37,7 +37,7 @@ class Part:
         """Add the results of the next batch."""
         if found.batch.n_frames:
             self._add(found)
-        for problem in (*found.batch.problems, *found.problems):
+        for problem in (*found.batch.problems, *found.notes):
             self.mark.note(problem)
 
     def _add(self, found: BatchFound) -> None:

@@ -7,21 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from ..devices import Workers, open_devices
-from ..devices.lanes import in_lanes
 from ..devices.memory import memory_explained
 from ..model.records.doubt import Contest
-from ..model.records.frame import ConventionalResult, FrameBlock
+from ..model.records.frame import FrameBlock
 from ..read.ahead import ReadAhead, read_ahead
 from ..write.behind import WriteBehind
 from ..write.stores import MemoryStore, Store
 from .account import Account
 from .collector import Collector
-from .input_cells import CellSet, index_batch
 from .job import Job
 from .judgement import judged, look_at_scale
 from .learning import settle
 from .learning.ready import get_ready
 from .outcome import Outcome
+from .spread.batches import computed
 from .summary import Progress
 
 DEPTH = 2
@@ -66,13 +65,10 @@ def index(
     job.blocks()
     devices = open_devices(job.backend, job.device, job.threads, get_ready)
     if isinstance(devices, Workers) and store is not None and job.follow is None and job.arrays is None:
-        from .spread import index_on
+        from .spread.on_workers import index_on
 
         with memory_explained(job.parameters, job.batch_size), closing(devices):
             return index_on(devices, job, store=store, progress=progress, stop=stop)
-
-    def compute(prepared: tuple[FrameBlock, CellSet | None]) -> ConventionalResult:
-        return index_batch(devices, *prepared, account.p, keep_all=job.keep_all)
 
     with memory_explained(job.parameters, job.batch_size), closing(devices), closing(store or MemoryStore()) as kept:
         account = Account(job.on(devices.name), devices.name, kept)
@@ -95,12 +91,14 @@ def index(
                 kept, header, account.sample, save_seconds=job.save_seconds, checksums=job.follow is not None
             )
             with WriteBehind(collector.take, DEPTH) as writer:
-                batches = account.prepared(settled.job.batches(blocks), stop)
-                for (batch, cells), result in in_lanes(devices, batches, compute, lambda item: not item[0].n_frames):
-                    writer.put(account.found(batch, cells, result))
+                batches = reader.until_stopped(settled.job.batches(blocks))
+                for computed_batch in computed(devices, settled.job, batches, account.prepared):
+                    found = account.with_notes(computed_batch)
+                    account.count(found)
+                    writer.put(found)
                     progress(account.progress(reader.fill, writer.fill))
                 writer.finish()
-        complete = reader.ended and not account.stopped
+        complete = reader.ended
         # The inputs of a run that follows them are known only at its end.
         if complete and job.follow is None:
             collector.end()
@@ -117,6 +115,7 @@ class Reader:
         job = account.job
         self._depth = DEPTH * -(-(job.batch_size or 1) // job.block_size)
         self._blocks: ReadAhead[FrameBlock] | None = None
+        self._is_stopped = False
 
     def begin(self, job: Job) -> Iterator[FrameBlock]:
         """Read the frames of a job instead of those of an earlier job."""
@@ -132,10 +131,18 @@ class Reader:
         """The fill of the queue before the computation, 0 to 1."""
         return 0.0 if self._blocks is None else self._blocks.fill
 
+    def until_stopped(self, batches: Iterator[FrameBlock]) -> Iterator[FrameBlock]:
+        """Yield batches until the run is stopped."""
+        for batch in batches:
+            if self._stop.is_set():
+                self._is_stopped = True
+                return
+            yield batch
+
     @property
     def ended(self) -> bool:
-        """Whether all frames have been read."""
-        return self._blocks is not None and self._blocks.ended
+        """Whether all frames have been read, and no batch of them was left out."""
+        return self._blocks is not None and self._blocks.ended and not self._is_stopped
 
     def close(self) -> None:
         """End the thread that reads."""

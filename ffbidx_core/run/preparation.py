@@ -128,7 +128,7 @@ class PreparedRun:
             return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
 
         from ..devices.dask_cluster import open_cluster
-        from .spread import index_on
+        from .spread.on_workers import index_on
 
         where = {name: getattr(self.job, name) for name in ("backend", "device", "threads")}
         with open_cluster(self.request.dask, stop=stop, **where) as cluster:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,11 +16,12 @@ from ...model.records.run import Learned
 from ...read.run_inputs import RunInputs
 from ...read.sift import ResolutionLimits
 from ...run.account import Account
-from ...run.input_cells import CellSet, index_batch
+from ...run.input_cells import CellSet
 from ...run.judgement import judged
 from ...run.learning.distorted import moved_block
 from ...run.learning.settling import BEAM_OFF, Settled
 from ...run.outcome import BatchFound
+from ...run.spread.batches import index_batch
 from ...run.summary import Summary
 from ...write import MemoryStore, Output, PartsStore, Store
 from ...write.formats.names import RESULTS_FILE
@@ -90,7 +90,6 @@ class OneRun:
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
         self._used: list[LiveJob] = []
-        self._never = threading.Event()
         self._answered: tuple[BatchFound, CellSet | None] | None = None
         self._learner = Learner(self._job, self.account.p, learning_devices if saved.learned is None else None)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
@@ -125,9 +124,9 @@ class OneRun:
         block = placing.block(frames, self._limits, self.account.p.retry)
         if self.beam_shift:
             block = moved_block(block, self.beam_shift)
-        ((_, cells),) = self.account.prepared(iter([block]), self._never)
-        result = index_batch(self._devices, block, cells, self.account.p, keep_all=self._job.keep_all)
-        found = self.account.outcome_of(block, cells, result)
+        cells, p = self.account.prepared(block), self.account.p
+        result = index_batch(self._devices, block, cells, p, keep_all=self._job.keep_all)
+        found = self.account.with_notes(BatchFound.of(block, cells, result, p))
         self.n_frames += block.n_frames
         self._answered = found, cells
         return BatchAnswers.of(found, frames, self.name, dropped)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -109,7 +108,7 @@ def _warm_up(workers: Workers, account: Account, inputs: Sequence[InputIdentity]
 
     Their results are dropped. An input that cannot be read is an error of the run itself.
     """
-    job = dataclasses.replace(account.job, parameters=account.p)
+    job = account.job
     with contextlib.suppress(InputError):
         if cut := _cutter(job, account.start).cut(job.batch_size or 1):
             header = job.header(workers.name, workers.device)
@@ -153,7 +152,7 @@ class Tasks:
     ) -> None:
         self._workers, self._account, self._store, self._stop = workers, account, store, stop
         self._header = header
-        self._job, self._learned = dataclasses.replace(settled.job, parameters=account.p), settled.learned
+        self._job, self._learned = settled.job, settled.learned
         self._inputs = inputs
         self._under_way: deque[tuple[Cut, Task]] = deque()
         batch_size = self._job.batch_size or 1

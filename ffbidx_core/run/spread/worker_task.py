@@ -5,17 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...devices.devices import Devices
-from ...devices.lanes import in_lanes
 from ...errors import InputError
 from ...model.basis import ConventionalCells
-from ...model.records.frame import FrameBlock, Place
+from ...model.records.frame import Place
 from ...model.records.results import ResultsHeader
 from ...model.records.run import InputIdentity, Learned, Mark
 from ...read.ahead import read_ahead
@@ -23,10 +22,10 @@ from ...read.files.identity import identities
 from ...read.spans import Cut
 from ...write.parts.folder import is_seen, save_part
 from ...write.results import results_file
-from ..input_cells import CellSet, InputCells, index_batch
+from ..input_cells import InputCells
 from ..job import Job
-from ..outcome import BatchFound
 from ..part import Part
+from .batches import computed
 
 DEPTH = 2
 """Number of blocks that are read ahead."""
@@ -142,34 +141,16 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
         if here.size != there.size:
             sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
             raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
-    sentences: list[str] = []
-    # The process that runs the command numbers the cells and makes the notes about them.
-    cells = InputCells(job, job.parameters, lambda sentence: None, sentences.append)
+    # The process that runs the command numbers the cells, makes the notes about them and shows the messages.
+    cells = InputCells(job, job.in_force, lambda note: None, lambda message: None)
     cells.take_up(task.learned)
-    shown: list[tuple[ConventionalCells, list[str]]] = []
-
-    def prepared(blocks: Iterator[FrameBlock]) -> Iterator[tuple[FrameBlock, CellSet | None]]:
-        for batch in job.batches(blocks):
-            found = cells.get(batch) if batch.has_usable_frames else None
-            if found is not None:
-                cells.look_at_units(batch)
-                if sentences:
-                    shown.append((found.as_given, sentences.copy()))
-                    sentences.clear()
-            yield batch, found
-
     part, n_frames, n_off_panels, last = Part(task.header), 0, 0, None
     with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
-        work = in_lanes(
-            devices,
-            prepared(blocks),
-            lambda item: index_batch(devices, *item, job.parameters, keep_all=job.keep_all),
-        )
-        for (batch, found), result in work:
+        for found in computed(devices, job, job.batches(blocks), cells.of_batch):
+            batch = found.batch
             assert batch.places is not None
             places = batch.places + np.array([task.first, 0, 0, 0])
-            batch = dataclasses.replace(batch, places=places)
-            part.add(BatchFound.of(batch, found, result, job.parameters, [], None))
+            part.add(dataclasses.replace(found, batch=dataclasses.replace(batch, places=places)))
             read = places[batch.indices >= 0]
             n_frames, n_off_panels = n_frames + len(read), n_off_panels + batch.n_off_panels
             last = Place(*read[-1].tolist()) if len(read) else last
@@ -181,7 +162,7 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
         n_frames,
         last,
         n_off_panels,
-        shown,
+        cells.shown,
         devices.device,
         time.perf_counter() - begin,
     )

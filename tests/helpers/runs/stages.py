@@ -16,14 +16,14 @@ from typing import Any
 from unittest import mock
 
 READ = "ffbidx_core.run.pipeline.read_ahead"
-PIPELINE, WORKERS = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread.on_workers"
+PIPELINE, SPREAD = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread"
 COLLECTOR = "ffbidx_core.run.collector.Collector"
 CALLS = {
     "open": (f"{PIPELINE}.open_devices",),
-    "learn": (f"{PIPELINE}.settle", f"{WORKERS}.settle"),
-    "compute": (f"{PIPELINE}.index_batch",),
+    "learn": (f"{PIPELINE}.settle", f"{SPREAD}.on_workers.settle"),
+    "compute": (f"{SPREAD}.batches.index_batch",),
     "write": (f"{COLLECTOR}.take", f"{COLLECTOR}.adopt"),
-    "judge": (f"{PIPELINE}.judged", f"{WORKERS}.judged"),
+    "judge": (f"{PIPELINE}.judged", f"{SPREAD}.on_workers.judged"),
     "end": ("ffbidx_core.run.account.Account.finish",),
 }
 """The functions that do all the work of each stage of a run, except reading; those of workers are not seen."""
