@@ -2,7 +2,8 @@
 
 A file of rotated stills is made, and `ffbidx index --preset best` is run on it in a process of its own, with learning
 and the join; then the engine is measured on the same frames. Reading, computing and writing run at the same time; each
-is busy while it does not wait for the others, and computing counts all lanes together.
+is busy while it does not wait for the others, and computing counts all lanes together. For several GPUs, whose
+processes do all this by themselves, the wall time is divided into the phases of the run.
 """
 
 from __future__ import annotations
@@ -54,10 +55,48 @@ def write_spots(path: Path, batches: Sequence[SimulatedFrames], repeats: int) ->
         file["cells"].attrs["units"] = "angstrom"
 
 
+def phases(begin: float, figures: Mapping[str, Any], end: float) -> dict[str, float]:
+    """The seconds of the phases of a run on several devices, which add up to its wall time.
+
+    They are the start of the process, opening the devices, learning; the time until the first task is done, the time
+    until a device has no more tasks, and until all tasks are done and taken over; judging, the end with the join, and
+    the exit of all processes.
+
+    Parameters
+    ----------
+    begin, end
+        Times at which the process was started and had ended.
+    figures
+        Figures of `stages.run_timed`.
+    """
+    spans = figures["spans"]
+    learned, judged = spans["learn"][1], spans["judge"][0]
+    last: dict[str, float] = {}
+    for _, done, device in (task for task in figures["tasks"] if learned <= task[0] < judged):
+        last[device] = max(done, last.get(device, 0.0))
+    times = {
+        "start": spans["open"][0],
+        "open": spans["open"][1],
+        "learn": learned,
+        "first task": min(task[1] for task in figures["tasks"] if learned <= task[0]),
+        "tasks": min(last.values()),
+        "tail": judged,
+        "judge": spans["judge"][1],
+        "end": spans["end"][1],
+        "exit": end,
+    }
+    return {name: then - before for (name, then), before in zip(times.items(), [begin, *times.values()], strict=False)}
+
+
 def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
-    """Run the command on the file in a folder; returns wall seconds, summary, and busy seconds of the stages."""
+    """Run the command on the file in a folder; returns wall seconds, summary, and busy seconds of the stages.
+
+    For several devices, the seconds of the `phases` are returned, too.
+    """
     out, figures = folder / "out.h5", folder / "busy.json"
-    arguments = ["index", str(folder / "spots.h5"), "-o", str(out), "--overwrite", "--json", *options]
+    arguments = ["index", str(folder / "spots.h5"), "-o", str(out), "--json", *options]
+    # To free the space of an earlier output takes some time, which most runs need not spend.
+    out.unlink(missing_ok=True)
     begin = time.perf_counter()
     ran = subprocess.run(
         [sys.executable, "-m", "tests.helpers.runs.stages", str(figures), *arguments],
@@ -66,9 +105,10 @@ def command(folder: Path, options: Sequence[str]) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    wall = time.perf_counter() - begin
-    summary = json.loads(ran.stdout)
-    return {"wall": wall, "summary": summary, "busy": json.loads(figures.read_text())}
+    end = time.perf_counter()
+    found = json.loads(figures.read_text())
+    by_phase = phases(begin, found, end) if found["tasks"] else {}
+    return {"wall": end - begin, "summary": json.loads(ran.stdout), "busy": found["busy"], "phases": by_phase}
 
 
 def engine_rate(backend: str, number: int | None, batches: Sequence[SimulatedFrames], calls: int) -> float:
@@ -87,7 +127,7 @@ def engines_rate(n_devices: int, batches: Sequence[SimulatedFrames], calls: int)
 def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a run as text."""
     seconds = ran["summary"]["seconds"]
-    busy = ", ".join(f"{stage} {ran['busy'].get(stage, 0):.2f}" for stage in ("read", *CALLS))
+    busy = {stage: ran["busy"].get(stage, 0) for stage in ("read", *CALLS)}
     return {
         "frames": f"{n_frames:,} {name}",
         "engine": f"{rate:,.0f}",
@@ -95,7 +135,7 @@ def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[s
         "share": f"{n_frames / seconds / rate:.2f}",
         "indexed": f"{ran['summary']['indexed'] / n_frames:.4%}",
         "outside": f"{ran['wall'] - seconds:.1f}",
-        "busy": busy,
+        "busy": ", ".join(f"{name} {spent:.2f}" for name, spent in (ran["phases"] or busy).items()),
     }
 
 
@@ -123,9 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_spots(Path(folder) / "spots.h5", batches, repeats)
             for _ in range(args.repeats):
                 ran = command(Path(folder), options)
-                print(
-                    json.dumps({"wall": ran["wall"], "seconds": ran["summary"]["seconds"], **ran["busy"]}), flush=True
-                )
+                figures = {"wall": ran["wall"], "seconds": ran["summary"]["seconds"], **ran["busy"]}
+                print(json.dumps(figures | ({"phases": ran["phases"]} if ran["phases"] else {})), flush=True)
         if args.devices > 1:
             rate = engines_rate(args.devices, batches, args.calls)
         else:
@@ -135,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"{found['frames']}: {found['indexed']} indexed, command {found['command']} frames/s, "
             f"engine {found['engine']}, share {found['share']}, {found['outside']} s outside its own clock; "
-            f"busy seconds: {found['busy']}",
+            f"{'wall seconds' if ran['phases'] else 'busy seconds'}: {found['busy']}",
             flush=True,
         )
     if args.json:

@@ -13,9 +13,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 READ = "ffbidx_core.run.pipeline.read_ahead"
+ASK = "ffbidx_core.devices.workers._Worker.ask"
+"""The function by which the process of a run waits for a task of another one."""
 PIPELINE, SPREAD = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread"
 COLLECTOR = "ffbidx_core.run.collector.Collector"
 CALLS = {
@@ -29,11 +30,23 @@ CALLS = {
 """The functions that do all the work of each stage of a run, except reading; those of workers are not seen."""
 
 
+def replace(name: str, made: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a function with a dotted name by what is made from it."""
+    owner, _, last = name.rpartition(".")
+    setattr(pkgutil.resolve_name(owner), last, made(pkgutil.resolve_name(name)))
+
+
 def run_timed(arguments: Sequence[str], figures: Path) -> int:
-    """Run `ffbidx` in this process, and write the busy seconds of each stage to a file as JSON."""
+    """Run `ffbidx` in this process, and write a file of JSON when it ends.
+
+    The file has the busy seconds of each stage (`busy`), when its first call began and its last one ended (`spans`),
+    and the begin and end of each task with the name of its device (`tasks`), in seconds of the machine's clock.
+    """
     from ffbidx_cli.main import main
 
     busy: defaultdict[str, float] = defaultdict(float)
+    spans: dict[str, tuple[float, float]] = {}
+    tasks: list[tuple[float, float, str]] = []
 
     def timed(stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -41,7 +54,9 @@ def run_timed(arguments: Sequence[str], figures: Path) -> int:
             try:
                 return work(*arguments, **options)
             finally:
-                busy[stage] += time.perf_counter() - begin
+                end = time.perf_counter()
+                busy[stage] += end - begin
+                spans[stage] = spans.get(stage, (begin, end))[0], end
 
         return call
 
@@ -51,18 +66,28 @@ def run_timed(arguments: Sequence[str], figures: Path) -> int:
         while (item := take()) is not end:
             yield item
 
-    read_ahead = pkgutil.resolve_name(READ)
-    mock.patch(READ, lambda blocks, *others: read_ahead(items(blocks), *others)).start()
+    def noted(ask: Callable[..., Any]) -> Callable[..., Any]:
+        def call(worker: Any, task: bytes) -> Any:
+            begin = time.perf_counter()
+            try:
+                return ask(worker, task)
+            finally:
+                tasks.append((begin, time.perf_counter(), worker.device))
+
+        return call
+
+    replace(READ, lambda read_ahead: lambda blocks, *others: read_ahead(items(blocks), *others))
+    replace(ASK, noted)
     for stage, names in CALLS.items():
         for name in names:
-            mock.patch(name, timed(stage, pkgutil.resolve_name(name))).start()
+            replace(name, lambda work, stage=stage: timed(stage, work))
     sys.argv = ["ffbidx", *arguments]
     status = 0
     try:
         main()
     except SystemExit as left:
         status = int(left.code or 0)
-    figures.write_text(json.dumps(busy))
+    figures.write_text(json.dumps({"busy": busy, "spans": spans, "tasks": tasks}))
     return status
 
 
