@@ -87,6 +87,7 @@ class Collector:
         """Declare that no further results come: those that are left follow the saved parts, if there are any."""
         if self._has_saved:
             self.save_rest()
+            self.store.end()
 
     @property
     def sample(self) -> EvenSample:

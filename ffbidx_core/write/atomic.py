@@ -9,6 +9,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import IO, Self
 
@@ -17,6 +18,8 @@ from ..errors import OutputError
 _system = os
 """The module whose functions change files; tests of faults replace it."""
 
+REMOVERS = 4
+"""Number of threads that remove the files of a directory."""
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -129,14 +132,19 @@ def publish_file(temporary: str, path: str, overwrite: bool) -> None:
         If this fails, with the system's reason.
     """
     with _errors_of(path):
-        descriptor = _system.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _system.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_file(temporary)
         _publish(temporary, os.path.realpath(path), overwrite)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def sync_file(path: str) -> None:
+    """Wait until what is written to a file so far is on the disk."""
+    descriptor = _system.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _system.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def append(path: str, data: bytes, at: int) -> None:
@@ -209,7 +217,10 @@ def remove_file(path: str) -> None:
 
 
 def remove_directory(path: str) -> None:
-    """Remove a directory with its content, as far as possible."""
+    """Remove a directory with its content, as far as possible; several threads free the memory of its files."""
+    with contextlib.suppress(OSError), ThreadPoolExecutor(REMOVERS, "ffbidx-remove") as pool:
+        for entry in os.scandir(path):
+            pool.submit(os.unlink, entry.path)
     shutil.rmtree(path, ignore_errors=True)
 
 

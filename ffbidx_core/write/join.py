@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NoReturn
 
 import h5py
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from ..errors import FfbidxError, InputError, OutputError
 from ..model.records.results import Results
 from ..read.results import results_in_pieces
-from .atomic import publish_file, write_file
+from .atomic import publish_file, sync_file, write_file
 from .ending import Ending
 from .growing_file import FRAMES_AT_ONCE, GrowingFile
 from .ledger import DAMAGED, checksum_of
@@ -86,7 +87,7 @@ class JoinAhead:
     def __init__(self, folder: str) -> None:
         self._temporary = os.path.join(folder, "joined.part")
         self._remove()
-        self.n_parts = 0
+        self.n_parts, self._has_ended = 0, False
         # The child has a session of its own, because Ctrl-C is meant for the run, which ends at the second one.
         self._child = subprocess.Popen(
             [sys.executable, *CHILD, self._temporary],
@@ -100,10 +101,19 @@ class JoinAhead:
     def add(self, part: str, crc32: int | None = None) -> None:
         """Make the child append a results file; None: its checksum is not known."""
         self.n_parts += 1
+        self._tell(json.dumps([part, crc32]).encode())
+
+    def end(self) -> None:
+        """Declare that no further files come: the child writes what it has to the disk, while the run goes on."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._tell(b"")
+
+    def _tell(self, line: bytes) -> None:
         assert self._child.stdin is not None
         # A child that has failed reports it at the end.
         with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps([part, crc32]).encode() + b"\n")
+            self._child.stdin.write(line + b"\n")
 
     def publish(self, path: str, ending: Ending, overwrite: bool) -> None:
         """Make the child write the remaining contents, and give the file its name.
@@ -113,7 +123,8 @@ class JoinAhead:
         OutputError
             If the file cannot be written; then nothing of it remains.
         """
-        _, output = self._child.communicate(b"\n" + ending.as_json().encode())
+        self.end()
+        _, output = self._child.communicate(ending.as_json().encode())
         status, errors = self._child.returncode, output.decode("utf-8", "surrogateescape")
         if status == 0:
             publish_file(self._temporary, path, overwrite)
@@ -178,12 +189,13 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
     file.create_dataset("run/input/digest", data=as_texts([source.digest for source in inputs]), dtype=text)
 
 
-def _child(temporary: str) -> int:
+def _child(temporary: str) -> NoReturn:
     """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
         join(file, _parts(stream), lambda: _ending(stream, temporary))
-    return 0
+    # The end of the interpreter, for which the run would wait, has nothing left to do.
+    os._exit(0)
 
 
 @contextlib.contextmanager
@@ -207,6 +219,8 @@ def _parts(stream: io.TextIOWrapper) -> Iterator[str]:
 
 
 def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
+    # The run still judges its crystals. It syncs the file once more when it is whole, which then takes a moment.
+    sync_file(temporary)
     text = stream.read()
     if not text:
         # The process of the run has ended.
@@ -216,4 +230,4 @@ def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
 
 
 if __name__ == "__main__":
-    sys.exit(_child(sys.argv[1]))
+    _child(sys.argv[1])

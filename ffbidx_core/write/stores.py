@@ -82,6 +82,9 @@ class Store(Protocol):
             Name and checksum of the results file.
         """
 
+    def end(self) -> None:
+        """Declare that no further results come before `publish`."""
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Make the output from all saved results; `contest` states whether its crystals are to be believed."""
 
@@ -130,6 +133,9 @@ class MemoryStore:
         """Keep the results of the next frames, which a worker has saved."""
         self.save(read_results(path), mark)
         remove_file(path)
+
+    def end(self) -> None:
+        """Do nothing, because the results are in memory."""
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Do nothing, because there is no output."""

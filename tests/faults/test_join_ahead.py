@@ -42,6 +42,20 @@ def test_a_join_beside_the_run_gives_the_results_of_one_after_it(sources, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ahead.h5", "behind.h5"]
 
 
+def test_the_joined_file_goes_to_the_disk_while_the_crystals_are_judged(sources, tmp_path, monkeypatch):
+    calls = []
+
+    def noted(owner, name):
+        work = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *arguments: (calls.append(name), work(*arguments))[1])
+
+    noted(join.JoinAhead, "end")
+    noted(join.JoinAhead, "publish")
+    noted(pipeline, "judged")
+    run(sources, tmp_path / "x.h5")
+    assert calls == ["end", "judged", "publish", "end"]
+
+
 def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, tmp_path, begun, monkeypatch):
     def fails(*arguments):
         raise BackendUnavailable("the device is gone")

@@ -84,6 +84,8 @@ def index_on(
                     if receipt.part:
                         _take(account, collector, receipt)
                     progress(account.progress(tasks.fill))
+            if tasks.ended:
+                collector.end()
             contest = judged(account, settled, workers, collector) if tasks.ended else Contest()
             look_at_scale(account, settled, workers, contest)
             ended = tasks.ended

@@ -192,6 +192,11 @@ class PartsStore:
         for path, crc32 in self._folder.parts_with_checksums[self._ahead.n_parts :]:
             self._ahead.add(path, crc32)
 
+    def end(self) -> None:
+        """Declare that no further results come; a child that joins them then has the rest of the run for the disk."""
+        if self._ahead is not None:
+            self._ahead.end()
+
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts."""
         if self.is_complete:
