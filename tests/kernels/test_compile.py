@@ -53,6 +53,11 @@ BUDGETS = {
     "mark_new": Usage(registers=26, spilled=0, shared=9600),
     "fit_triples": Usage(registers=128, spilled=0, shared=0),
     "keep_lattices": Usage(registers=32, spilled=0, shared=0),
+    "whole_vectors": Usage(registers=54, spilled=0, shared=8208),
+    "fit_whole_vectors": Usage(registers=72, spilled=0, shared=0),
+    "best_triples": Usage(registers=60, spilled=0, shared=8272),
+    "distinct_triples": Usage(registers=44, spilled=0, shared=8272),
+    "fit_lattices": Usage(registers=120, spilled=0, shared=0),
 }
 """The largest usage on any architecture."""
 

@@ -18,6 +18,7 @@ from ffbidx_core.method.last_fit import TYPICAL
 from ffbidx_core.model.factors import Factors
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
+from ffbidx_core.model.unknown import threes
 from ffbidx_core.model.unknown.scan import LATTICES, VectorScan
 from ffbidx_core.parameters import PRESETS, Parameters
 from ffbidx_core.published_parameters import METHODS
@@ -93,16 +94,13 @@ def test_launches_fit_the_kernels(cuda, preset, largest, angle_peaks):
         assert backend.join_vectors(few, vectors)[0].shape == (2, LATTICES, 3, 3)
 
 
-def test_the_host_joins_threes_for_a_gpu(cuda, monkeypatch):
-    monkeypatch.setattr("ffbidx_core.model.unknown.threes.THREES", 1)
-    backend, host = cuda.CudaBackend(), get_backend("cpu")
-    packed = pack([frame(1)[1][:12], np.zeros((0, 3))])
+def test_launches_for_threes_fit_the_kernels(cuda, monkeypatch):
+    monkeypatch.setattr("ffbidx_core.model.unknown.threes.THREES", 3)
+    backend, packed = cuda.CudaBackend(), pack([frame(1)[1][:12], np.zeros((0, 3)), frame(2)[1][:14]])
     # What a kernel would have written is all zeros, so the spots are loaded by the host.
-    found = backend.join_threes(host.load(*packed), 35.0)
-    for array, wanted in zip(found, host.join_threes(host.load(*packed), 35.0), strict=True):
-        np.testing.assert_array_equal(array, wanted)
-    assert np.isfinite(found[1][0]).any()
-    assert not np.isfinite(found[1][1]).any()
+    cells, scores = backend.join_threes(get_backend("cpu").load(*packed), 35.0)
+    assert cells.shape == (3, threes.LATTICES, 3, 3)
+    assert scores.shape == (3, threes.LATTICES)
 
 
 def test_shared_arrays_stay_until_the_lane_that_took_them_is_done(cuda):
@@ -137,11 +135,12 @@ def test_arrays_that_are_copied_together_do_not_overlap(cuda, sizes):
         np.testing.assert_array_equal(memory[begin : begin + len(array)], array)
 
 
-def test_every_kernel_is_launched(cuda):
+def test_every_kernel_is_launched(cuda, monkeypatch):
     """With and without peaks over the angle."""
     Kernel.launched.clear()
     for angle_peaks in (0, 4):
         test_launches_fit_the_kernels(cuda, "best", 60, angle_peaks)
+    test_launches_for_threes_fit_the_kernels(cuda, monkeypatch)
     assert Kernel.launched == set(kernels.KERNELS)
 
 

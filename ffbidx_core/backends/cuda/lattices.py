@@ -23,7 +23,7 @@ from ...model.unknown.scan import (
 )
 from ..kernels import SCAN_BINS
 from .arrays import contiguous, of_spots
-from .device import CudaDevice
+from .threes import CudaThrees
 
 BLOCK = 128
 """Number of threads of a block of most of the kernels."""
@@ -35,7 +35,7 @@ PLACE = np.uint64(2**32 - 1)
 """The bits of a key that hold the place."""
 
 
-class CudaLattices(CudaDevice):
+class CudaLattices(CudaThrees):
     """The verbs that search for lattices; values are sorted with their places, so that equal ones keep their order."""
 
     def scan_vectors(self, spots: SpotBatch, scan: VectorScan) -> Any:
@@ -50,21 +50,6 @@ class CudaLattices(CudaDevice):
         """See `Backend.join_vectors`."""
         joined = self._in_portions(spots, lambda some, part: self._joined(some, vectors[part]))
         return joined[..., :9].reshape(*joined.shape[:2], 3, 3), joined[..., 9]
-
-    def join_threes(self, spots: SpotBatch, reach: float) -> tuple[Any, Any]:
-        """See `Backend.join_threes`; computed by the host's processors.
-
-        Array code takes 1.7 to 1.9 s a frame on an H200, one processor about 1 s.
-        """
-        from ..cpu.backend import CpuBackend
-
-        host = CpuBackend()
-        try:
-            found = host.join_threes(SpotBatch(to_host(spots.xyz), to_host(spots.offsets)), reach)
-        finally:
-            host.close()
-        cells, scores = (cp.asarray(array) for array in found)
-        return cells, scores
 
     def _in_portions(self, spots: SpotBatch, task: Callable[[SpotBatch, slice], Any]) -> Any:
         """The results of a task on some frames at a time."""

@@ -10,8 +10,19 @@ from ...model.cell import Array
 from ...model.records.batch import SpotBatch, to_host
 from ...model.unknown import threes as constants
 from ...model.unknown.scan import TRUE
-from ...model.unknown.selling import selling_bases, voronoi_lengths
-from ...model.unknown.threes import ACROSS, ALONG, LATTICES, RIDGE, best_distinct, box, chosen_threes, firsts, triples
+from ...model.unknown.selling import voronoi_lengths
+from ...model.unknown.threes import (
+    ACROSS,
+    ALONG,
+    LATTICES,
+    RIDGE,
+    best_distinct,
+    box,
+    chosen_threes,
+    firsts,
+    reduced,
+    triples,
+)
 from ...model.xp import XpArray
 
 TOGETHER = 8
@@ -29,6 +40,7 @@ def join_threes(spots: SpotBatch, reach: float) -> tuple[XpArray, XpArray]:
     for f in range(spots.n_frames):
         xyz = spots.xyz[:, int(offsets[f]) : int(offsets[f + 1])].T.astype(xp.float64)
         bases, certainties = chosen_threes(to_host(xyz), reach)
+        bases = reduced(bases)
         parts = [
             _lattices(xp, xyz, bases[k : k + TOGETHER], xp.asarray(certainties[k : k + TOGETHER]), reach)
             for k in range(0, len(bases), TOGETHER)
@@ -62,7 +74,7 @@ def _lattices(xp: Any, spots: XpArray, bases: Array, certainties: XpArray, reach
         size = xp.log((voronoi_lengths(whole[t][rows], xp) ** 4).sum(axis=1))
         first = firsts(xp.rint(size * 1e7), xp)[: constants.FITTED]
         found.append(fitted[t][rows[first]])
-    return joint_fit(xp, spots, selling_bases(xp.concatenate(found), xp)[:, :3])
+    return joint_fit(xp, spots, reduced(xp.concatenate(found), xp))
 
 
 def _whole_vectors(xp: Any, spots: XpArray, bases: Array, certainties: XpArray, reach: float) -> XpArray:

@@ -17,7 +17,7 @@ from ...model.misfit.equations import BIWEIGHT
 from ...model.records.batch import FLATTEST_WAVELENGTH
 from ...model.records.reason import FrameReason
 from ...model.unknown import scan as unknown
-from ...model.unknown import selling
+from ...model.unknown import selling, threes
 from ..generic.judge import MOST_RADII, NO_LATTICE
 
 FILES = (
@@ -38,6 +38,7 @@ FILES = (
     "crystals.cu",
     "scan.cu",
     "triples.cu",
+    "threes.cu",
 )
 KERNELS = (
     "sort_spots",
@@ -78,9 +79,20 @@ KERNELS = (
     "mark_new",
     "fit_triples",
     "keep_lattices",
+    "whole_vectors",
+    "fit_whole_vectors",
+    "best_triples",
+    "distinct_triples",
+    "fit_lattices",
 )
 SCAN_BINS = 4096
 """Number of bins in which the local maxima of a scan are counted by their value."""
+WHOLE_ROOM = 1024
+"""Number of vectors of a three, a power of two, among which the best so far are selected at once."""
+N_TRIPLES = math.comb(threes.VECTORS, 3)
+"""Number of triples of a three, and of the numbers that a three needs as scratch memory."""
+TRIED_ROOM = 1 << (threes.TRIED - 1).bit_length()
+"""Room for the numbers of the triples of a three that are compared: the power of two that sorting needs."""
 OPTIONS = ("--std=c++17",)
 
 
@@ -148,6 +160,20 @@ def constants() -> str:
         "LATTICES_TRIED": str(unknown.TRIED),
         "SELLING_STEPS": str(selling.MOST_STEPS),
         "SELLING_OBTUSE": repr(selling.OBTUSE),
+        "WHOLE_ROOM": str(WHOLE_ROOM),
+        "TRIED_ROOM": str(TRIED_ROOM),
+        "THREES_TRIPLES": str(N_TRIPLES),
+        "THREES_ACROSS": repr(threes.ACROSS),
+        "THREES_ALONG": repr(threes.ALONG),
+        "THREES_VECTORS": str(threes.VECTORS),
+        "THREES_FIT_WIDTHS": ", ".join(map(repr, threes.FIT_WIDTHS)),
+        "THREES_FITTED_WIDTH": repr(threes.FITTED_WIDTH),
+        "THREES_FLATTEST": repr(threes.FLATTEST),
+        "THREES_TRIED": str(threes.TRIED),
+        "THREES_FITTED": str(threes.FITTED),
+        "THREES_JOINT_WIDTHS": ", ".join(map(repr, threes.JOINT_WIDTHS)),
+        "THREES_RIDGE": repr(threes.RIDGE),
+        "THREES_SMALLEST": repr(threes.SMALLEST),
     }
     return "".join(f"#define {name} {value}\n" for name, value in values.items())
 

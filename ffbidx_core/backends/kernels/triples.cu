@@ -22,11 +22,11 @@ __device__ __forceinline__ void cross3(const double* a, const double* b, double*
   }
 }
 
-// Log-likelihood that the densities a, b and, unless it is null, c of n spots give together.
-__device__ double joint_likelihood(const double* a, const double* b, const double* c, int n) {
+// Log-likelihood that the densities a, b and, unless it is null, c of n spots, `stride` apart, give together.
+__device__ double joint_likelihood(const double* a, const double* b, const double* c, int n, int stride) {
   double total = 0.0, factor = 1.0;
   for (int j = 0; j < n; j++) {
-    factor *= 1 - VECTOR_TRUE + VECTOR_TRUE * a[j] * b[j] * (c ? c[j] : 1.0);
+    factor *= 1 - VECTOR_TRUE + VECTOR_TRUE * a[j * stride] * b[j * stride] * (c ? c[j * stride] : 1.0);
     if (j % 8 == 7) {
       total += log(factor);
       factor = 1.0;
@@ -47,7 +47,7 @@ extern "C" __global__ __launch_bounds__(128) void score_pairs(const i64* offsets
     double normal[3], square = dot3(a, a) * dot3(b, b);
     cross3(a, b, normal);
     if (dot3(normal, normal) < FLATTEST * FLATTEST * square) continue;
-    double joint = joint_likelihood(densities + (first + i) * most, densities + (first + j) * most, nullptr, n);
+    double joint = joint_likelihood(densities + (first + i) * most, densities + (first + j) * most, nullptr, n, 1);
     float score = (float)(joint - 1.5 * log(square));
     keys[((i64)frame * n_paired + i) * n_paired + j] = key_of(score, (unsigned)i * n_paired + j);
   }
@@ -75,14 +75,14 @@ extern "C" __global__ __launch_bounds__(128) void score_thirds(const i64* offset
     double product = sqrt(square * dot3(c, c));
     if (fabs(dot3(normal, c)) < FLATTEST * product) continue;
     double joint = joint_likelihood(densities + (first + i) * most, densities + (first + j) * most,
-                                    densities + (first + k) * most, n);
+                                    densities + (first + k) * most, n, 1);
     float score = (float)(joint - 3 * log(product));
     keys[((i64)frame * gridDim.x + p) * n_vectors + k] = key_of(score, (unsigned)p * n_vectors + k);
   }
 }
 
-// Selling-reduces a cell[3][3] to the base[4][3], and sorts its seven Voronoi lengths.
-__device__ void reduce_selling(const double* cell, double base[4][3], double* lengths) {
+// Selling-reduces a cell[3][3] to the base[4][3].
+__device__ void reduce_base(const double* cell, double base[4][3]) {
   for (int r = 0; r < 3; r++) {
     for (int i = 0; i < 3; i++) base[i][r] = cell[3 * i + r];
     base[3][r] = -(base[0][r] + base[1][r] + base[2][r]);
@@ -100,10 +100,20 @@ __device__ void reduce_selling(const double* cell, double base[4][3], double* le
       }
     }
   }
+}
+
+// The square of Voronoi length i of seven, in no order.
+__device__ __forceinline__ double voronoi_square(const double base[4][3], int i) {
+  double v[3];
+  for (int r = 0; r < 3; r++) v[r] = i < 4 ? base[i][r] : base[0][r] + base[i - 3][r];
+  return dot3(v, v);
+}
+
+// Selling-reduces a cell[3][3] to the base[4][3], and sorts its seven Voronoi lengths.
+__device__ void reduce_selling(const double* cell, double base[4][3], double* lengths) {
+  reduce_base(cell, base);
   for (int i = 0; i < 7; i++) {
-    double v[3];
-    for (int r = 0; r < 3; r++) v[r] = i < 4 ? base[i][r] : base[0][r] + base[i - 3][r];
-    double length = sqrt(dot3(v, v));
+    double length = sqrt(voronoi_square(base, i));
     int k = i;
     for (; k > 0 && lengths[k - 1] > length; k--) lengths[k] = lengths[k - 1];
     lengths[k] = length;

@@ -92,7 +92,7 @@ def chosen_threes(spots: Array, reach: float) -> tuple[Array, Array]:
     Returns
     -------
     bases : (T, 3, 3) float64
-        Selling-reduced bases of the lattices of vectors that are whole at three spots, angstrom.
+        Bases of the lattices of vectors that are whole at three spots, angstrom; see `reduced`.
     certainties : (T, n) float64
         1 / sqrt(1 + |c|^2) of each spot with coefficients c on the three: the share of its phase's width that is not
         due to the errors of the three; 0 for the three.
@@ -108,7 +108,12 @@ def chosen_threes(spots: Array, reach: float) -> tuple[Array, Array]:
     order = order[:THREES]
     certainties = 1 / np.sqrt(spans[order])
     np.put_along_axis(certainties, every[order], 0.0, axis=1)
-    return selling_bases(duals[order].transpose(0, 2, 1))[:, :3], certainties
+    return duals[order].transpose(0, 2, 1), certainties
+
+
+def reduced(bases: XpArray, xp: ModuleType = np) -> XpArray:
+    """The first three vectors (n, 3, 3), angstrom, of the Selling-reduced bases of the lattices of bases (n, 3, 3)."""
+    return xp.ascontiguousarray(selling_bases(bases, xp)[:, :3])
 
 
 def box(bases: Array, reach: float) -> NDArray[np.int64]:

@@ -90,7 +90,7 @@ def cuda_on_numpy(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    modules = ("arrays", "recordings", "tables", "device", "search", "judging", "lattices", "backend")
+    modules = ("arrays", "recordings", "tables", "device", "search", "judging", "threes", "lattices", "backend")
     names = [f"ffbidx_core.backends.cuda.{name}" for name in modules]
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)

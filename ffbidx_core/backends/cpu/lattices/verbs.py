@@ -121,12 +121,12 @@ def _lattices_of_threes(spots: Any, reach: float) -> tuple[Any, Any]:
 
     n, best = spots.shape[1], threes.VECTORS
     bases, certainties = threes.chosen_threes(spots.T.astype(np.float64), reach)
+    bases = threes.reduced(bases)
     vectors, values = np.empty((threes.ROOM, 3)), np.empty(threes.ROOM)
     density, pair, joint = np.empty((best, n)), np.empty(n), np.empty(len(threes.triples(best)))
     cell, base, lengths, parts = np.empty((3, 3)), np.empty((4, 3)), np.empty(7), []
     for basis, certainty, sizes in zip(bases, certainties, threes.box(bases, reach), strict=True):
-        basis, shortest = np.ascontiguousarray(basis), threes.SHORTEST * reach
-        found = whole_vectors(spots, n, basis, certainty, sizes, shortest, reach, vectors, values)
+        found = whole_vectors(spots, n, basis, certainty, sizes, threes.SHORTEST * reach, reach, vectors, values)
         whole = vectors[_best(values[:found], best)]
         fitted = whole.copy()
         fit_whole_vectors(spots, n, certainty, fitted, len(fitted), density)
