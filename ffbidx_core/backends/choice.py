@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from ..errors import BackendUnavailable, ParameterError
 from .verbs import Backend
 
@@ -28,7 +30,7 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
     ParameterError
         If no backend has this name, or a device is named for a backend that uses none.
     """
-    from .cuda.driver import device_number, why_no_cuda
+    from .cuda.driver import device_number, make_context, why_no_cuda
 
     names_device = device not in (None, "")
     if name == "auto":
@@ -43,9 +45,13 @@ def get_backend(name: str = "auto", device: str | int | None = None, threads: in
         if reason := why_no_cuda():
             raise BackendUnavailable(f"no GPU backend: {reason}")
         number = device_number(device)
+        # This needs no lock of Python, which meanwhile imports CuPy.
+        context = threading.Thread(target=make_context, args=(number or 0,), name="ffbidx-context")
+        context.start()
         try:
             from .cuda.backend import CudaBackend
 
+            context.join()
             return CudaBackend(number)
         except (ImportError, RuntimeError) as error:
             # The CPU does not stand in: a user with a GPU must learn that it is not used.

@@ -4,13 +4,14 @@ import ctypes
 import re
 import subprocess
 import sys
+import threading
 import types
 
 import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cuda import driver as devices
-from ffbidx_core.devices import open_devices, why_on_cpu
+from ffbidx_core.devices import open_devices, wake_driver, why_on_cpu
 from ffbidx_core.errors import BackendUnavailable, ParameterError
 from tests.helpers.calls import CELL_LINE, QUICK, write_spots
 from tests.helpers.frames import frame
@@ -21,6 +22,7 @@ class Driver:
 
     def __init__(self, gpus=(), *, cuda=13000, status=0):
         self.gpus, self.cuda, self.status = gpus, cuda, status
+        self.contexts = []
 
     def cuInit(self, flags):  # noqa: N802
         return self.status
@@ -39,6 +41,10 @@ class Driver:
 
     def cuDeviceGet(self, device, number):  # noqa: N802
         device._obj.value = 100 + number
+        return 0 if number < len(self.gpus) else 101
+
+    def cuDevicePrimaryCtxRetain(self, context, device):  # noqa: N802
+        self.contexts.append(device.value - 100)
         return 0
 
     def cuDeviceGetName(self, name, length, device):  # noqa: N802
@@ -204,6 +210,27 @@ def test_the_driver_describes_its_gpus(machine):
     assert devices.gpus() == []
     assert devices.driver_cuda() is None
     assert devices.driver_version() == ""
+
+
+def test_the_context_of_the_gpu_is_made_before_the_backend_starts(machine):
+    driver, made = Driver([T4, H200]), []
+    machine(driver, cupy=True, backend=stand_in(lambda number: made.append([*driver.contexts])))
+    get_backend("cuda", 1)
+    get_backend("cuda")
+    assert made == [[1], [1, 0]]
+    devices.make_context(2)
+    machine(None)
+    devices.make_context(0)
+    assert driver.contexts == [1, 0]
+
+
+def test_the_driver_is_woken_unless_the_cpu_is_asked_for(monkeypatch):
+    woken = threading.Event()
+    monkeypatch.setattr("ffbidx_core.devices.devices.why_no_cuda", woken.set)
+    wake_driver("cpu")
+    assert not [thread for thread in threading.enumerate() if thread.name == "ffbidx-driver"]
+    wake_driver("auto")
+    assert woken.wait(60)
 
 
 def test_a_run_on_the_cpu_imports_no_cupy(tmp_path):

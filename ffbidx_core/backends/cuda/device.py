@@ -12,6 +12,9 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import cupy as cp
+
+# Operators of CuPy's arrays with numbers import it when they are first used, .1 s of a run, and lanes several at once.
+import cupyx.scipy.special  # noqa: F401
 import numpy as np
 from numpy.typing import NDArray
 

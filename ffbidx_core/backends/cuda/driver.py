@@ -95,6 +95,14 @@ def _gpu(driver: Any, number: int) -> Gpu:
     return Gpu(number, name.value.decode(), memory.value, (capability[0].value, capability[1].value))
 
 
+def make_context(number: int) -> None:
+    """Make the context of a GPU in which CuPy will compute, which takes .1 s or .2 s; CuPy will meet its errors."""
+    driver, _ = _driver()
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    if driver is not None and driver.cuDeviceGet(ctypes.byref(device), number) == 0:
+        driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+
+
 def driver_cuda() -> tuple[int, int] | None:
     """The newest version of CUDA that the driver supports, major and minor; None without a driver."""
     driver, _ = _driver()

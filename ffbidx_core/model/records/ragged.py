@@ -51,7 +51,7 @@ def rows_of(
     own = offsets_of(xp.diff(offsets)[parts], xp)
     each = xp.arange(int(own[-1]) if n_rows is None else n_rows)
     shift = offsets[:-1][parts] - own[:-1]
-    part = xp.searchsorted(own, each, side="right") - 1
+    part = xp.searchsorted(own[1:], each, side="right")
     if n_rows is None:
         return each + shift[part], own
     return xp.minimum(each + shift[xp.minimum(part, len(parts) - 1)], n_rows - 1), own

@@ -90,6 +90,8 @@ def cuda_on_numpy(monkeypatch):
         memory=types.SimpleNamespace(OutOfMemoryError=MemoryError),
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.special"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     modules = ("arrays", "recordings", "tables", "device", "search", "judging", "threes", "lattices", "backend")
     names = [f"ffbidx_core.backends.cuda.{name}" for name in modules]
     for name in names:
