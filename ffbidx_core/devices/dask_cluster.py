@@ -228,6 +228,9 @@ class Cluster:
         )
         return result
 
+    def release(self) -> None:
+        """Do nothing, because other runs may use the workers."""
+
     def close(self) -> None:
         """Release the workers, and end those that were started for this run."""
         self.closing.close()

@@ -118,6 +118,9 @@ class Workers(Devices, Protocol):
     def seen(self, device: str) -> None:
         """Note the name of a worker's device."""
 
+    def release(self) -> None:
+        """Declare that nothing more is to be computed, so that processes end while the run writes its outputs."""
+
 
 def why_on_cpu(name: str) -> str:
     """A message if the choice of the backend was left to the program and there is no GPU; otherwise empty."""
@@ -133,6 +136,16 @@ def in_background(work: Callable[[], object]) -> None:
             work()
 
     threading.Thread(target=run, name="ffbidx-ready", daemon=True).start()
+
+
+def wake_driver(backend: str) -> None:
+    """Initialise the driver of GPUs in the background, unless `backend` is one of `ON_HOST`.
+
+    This takes .1 s for each GPU of the machine, during which modules are imported. The process waits for it at its end,
+    because the driver must not be unloaded meanwhile.
+    """
+    if backend not in ON_HOST:
+        threading.Thread(target=why_no_cuda, name="ffbidx-driver").start()
 
 
 def open_devices(

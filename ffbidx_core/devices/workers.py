@@ -101,9 +101,12 @@ class _Worker:
                 _, future = self._open.popitem()
                 future.set_exception(WorkerFault(f"{self.device} failed: {reason}"))
 
-    def end(self) -> None:
-        """End the process, whose tasks, if it has any, are given up."""
+    def kill(self) -> None:
+        """Kill the process, whose tasks, if it has any, are given up; its end takes a moment."""
         self._process.kill()
+
+    def join(self) -> None:
+        """Wait for the end of the process that was killed."""
         self._process.join(5)
         self._connection.close()
 
@@ -261,12 +264,21 @@ class DeviceWorkers:
         if not any(worker.alive for worker in self._workers):
             self._free.put(NO_WORKER)
 
-    def close(self) -> None:
-        """End all processes; tasks in progress are given up."""
+    def release(self) -> None:
+        """Kill all processes without waiting for their end; tasks in progress are given up."""
         self._is_closing = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+
+    def close(self) -> None:
+        """End all processes; tasks in progress are given up."""
+        self.release()
         self._end()
 
     def _end(self) -> None:
         for worker in self._workers:
-            worker.end()
+            worker.kill()
+        # A process with a GPU takes .1 s or .2 s to end.
+        for worker in self._workers:
+            worker.join()

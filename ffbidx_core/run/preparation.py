@@ -181,6 +181,10 @@ def prepared(
             sources = _first_sources(request, follower, show)
         elif follower is None:
             _check_files(request, sources, named, writes)
+        if writes and not request.dask:
+            from ..devices import wake_driver
+
+            wake_driver(request.backend)
         yield PreparedRun.of(request, sources, follower, named, show if waiting else None, prober)
 
 
@@ -206,13 +210,7 @@ def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str]
 
 
 def _check_files(request: RunRequest, sources: Sequence[Source], named: bool, writes: bool) -> None:
-    """Raise what is wrong with the files of a request as far as their names and the text of the cells show it.
-
-    Raises
-    ------
-    InputError, CellError, UsageError, OutputError
-        As the run would raise them, once it has read so far.
-    """
+    """Raise the errors of a run that the names of its files and the text of its cells show before anything is read."""
     check_are_there(source.path for source in sources)
     input_cells_of(request)
     files = _files_written(_outputs_of(request, sources, named))

@@ -107,6 +107,19 @@ def test_all_workers_but_the_first_warm_up_and_one_that_fails_is_left_out(batche
     assert any(message.endswith("; the run goes on with the other devices") for message in caplog.messages)
 
 
+def test_processes_that_are_released_end_without_a_message(batches, caplog):
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)] * 2)
+    workers.release()
+    for worker in workers._workers:
+        worker._process.join(60)
+        assert worker._process.exitcode == -signal.SIGKILL
+    with pytest.raises(RuntimeError, match="shutdown"):
+        workers.submit("a batch", noted, None, batches[0])
+    assert workers.device == "1 thread; 1 thread"
+    workers.close()
+    assert caplog.messages == []
+
+
 READY = threading.Event()
 
 

@@ -41,6 +41,9 @@ class Here(OneDevice):
     def seen(self, device):
         assert device == self.device
 
+    def release(self):
+        """Do nothing."""
+
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
@@ -74,6 +77,23 @@ def test_results_come_back_where_the_worker_sees_no_folder(sources, wanted, tmp_
     index_on(Here(), job_of(sources), store=TableStream(lines.append))
     run(sources, tmp_path / "x.tsv")
     assert b"".join(lines) == (tmp_path / "x.tsv").read_bytes()
+
+
+def test_the_batches_of_tasks_are_whole(sources, monkeypatch):
+    monkeypatch.setattr(on_workers, "FIRST_FRAMES", 8)
+    monkeypatch.setattr(on_workers, "TASK_FRAMES", 8)
+    monkeypatch.setattr(on_workers, "FEWEST_FRAMES", 1)
+    sizes = []
+
+    class Noted(Here):
+        def submit(self, what, function, task):
+            sizes.append(task.job.span.n_frames)
+            return super().submit(what, function, task)
+
+    index_on(Noted(), job_of(sources), store=MemoryStore())
+    assert sum(sizes) == 12
+    assert sizes[0] == 6
+    assert all(size < 3 or size % 3 == 0 for size in sizes)
 
 
 def test_a_process_that_has_failed_is_replaced_by_the_others(sources, wanted, tmp_path, monkeypatch, caplog):

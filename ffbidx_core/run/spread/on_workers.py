@@ -89,6 +89,7 @@ def index_on(
             contest = judged(account, settled, workers, collector) if tasks.ended else Contest()
             look_at_scale(account, settled, workers, contest)
             ended = tasks.ended
+        workers.release()
         return account.finish(collector, workers.device, ended, contest)
 
 
@@ -207,7 +208,8 @@ class Tasks:
         size = self._most
         if self._account.total is not None:
             size = min(size, max(self._fewest, (self._account.total - self._asked) // (2 * n)))
-        return size
+        # A smaller batch at the end of each task would not fill a GPU.
+        return size - size % batch if size > (batch := self._job.batch_size or 1) else size
 
     def _measure(self, cut: Cut, receipt: Receipt) -> None:
         """Adjust the size of tasks to the number of frames that a worker computes in `TASK_SECONDS`."""
