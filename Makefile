@@ -3,7 +3,7 @@
 # make test-haswell  repeat the numerical tests with kernels compiled for a processor without AVX-512
 # make floors   run tests with the oldest packages allowed, on each Python of the classifiers that is here
 # make sdist-test  unpack the sdist and run all tests in it
-# make lint     run ruff and mypy only
+# make lint     run ruff and mypy only (make style, make types: one of them)
 # make docs     build the documentation as a site, and the manual pages, in docs-site/
 # make quality  measure the indexing quality
 # make speed    measure the speed
@@ -21,7 +21,7 @@ PYTHON ?= python3
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 SOURCES := $(shell find ffbidx ffbidx_core ffbidx_cli -type f -not -path '*/__pycache__/*')
 
-.PHONY: demo docs test test-haswell floors sdist-test lint quality calibration real speed geometry gpu-test gpu-bench clean live soak
+.PHONY: demo docs test tests test-haswell floors sdist-test lint style types quality calibration real speed geometry gpu-test gpu-bench clean live soak
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/installed
@@ -41,9 +41,16 @@ demo: .venv-demo/installed
 # A second thread of linear algebra in each process would only wait for a core.
 PYTEST := .venv-test/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 10
 
-test test-haswell sdist-test: export OPENBLAS_NUM_THREADS = 1
+test tests test-haswell sdist-test: export OPENBLAS_NUM_THREADS = 1
 
-test: lint
+# Without bytecode each of the many processes that the tests start would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# The type checker takes one core and fills the pauses of the tests.
+test: style
+	$(MAKE) -j2 types tests
+
+tests: .venv-test/installed
 	$(PYTEST)
 
 # The features are empty because Numba would otherwise add those of this machine's processor.
@@ -67,9 +74,13 @@ docs: .venv-test/installed
 	NO_MKDOCS_2_WARNING=1 .venv-test/bin/mkdocs build --strict --quiet
 	.venv-test/bin/python docs/make_man_pages.py docs-site/man
 
-lint: .venv-test/installed
+lint: style types
+
+style: .venv-test/installed
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check --quiet
+
+types: .venv-test/installed
 	.venv-test/bin/mypy
 
 quality: .venv-test/installed
@@ -120,9 +131,11 @@ gpu-bench:
 	@rm -rf build
 	@touch $@
 
+# pip would compile the modules of all packages on one core.
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-test
-	.venv-test/bin/python $(PIP) --editable '.[test,docs]'
+	.venv-test/bin/python $(PIP) --no-compile --editable '.[test,docs]'
+	.venv-test/bin/python -m compileall -qq -j 0 .venv-test/lib || true
 	@touch $@
 
 .venv-floors/installed:
