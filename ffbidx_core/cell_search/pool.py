@@ -20,6 +20,8 @@ TOLERANCE = 0.012
 """Largest relative difference of the seven Voronoi lengths of two lattices that are taken as one."""
 MEDIAN_OF = 25
 """Number of lattices of a cluster, those with the highest scores, whose median is its cell."""
+SHORTEST = 2.0
+"""Shortest vector of a lattice, angstrom; no crystal has a shorter one, but a fit that makes two vectors equal does."""
 CLUSTERS = 4
 """Number of clusters of a pool that are considered."""
 
@@ -72,11 +74,14 @@ class Pool:
             spots = backend.load(some.spots, some.offsets)
             vectors = backend.refine_scanned(spots, backend.scan_vectors(spots, self.scan), self.scan)
             cells, scores = (to_host(each) for each in backend.join_vectors(spots, vectors))
-        real = np.isfinite(scores)
-        self._frame = np.concatenate([self._frame, chosen[np.nonzero(real)[0]]])
-        self._cells = np.concatenate([self._cells, cells[real]])
-        self._lengths = np.concatenate([self._lengths, voronoi_lengths(cells[real])])
-        self._scores = np.concatenate([self._scores, scores[real]])
+        frame, rank = np.nonzero(np.isfinite(scores))
+        lengths = voronoi_lengths(cells[frame, rank])
+        real = lengths[:, 0] >= SHORTEST
+        frame, rank = frame[real], rank[real]
+        self._frame = np.concatenate([self._frame, chosen[frame]])
+        self._cells = np.concatenate([self._cells, cells[frame, rank]])
+        self._lengths = np.concatenate([self._lengths, lengths[real]])
+        self._scores = np.concatenate([self._scores, scores[frame, rank]])
 
     def clusters(self) -> list[Cluster]:
         """The distinct lattices with the most support."""

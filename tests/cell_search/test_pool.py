@@ -58,3 +58,18 @@ def test_the_first_frames_of_the_order_are_spread_over_the_run():
     frames = Frames(np.zeros((800, 3), np.float32), np.arange(0, 801, 8))
     some = np.sort(frames.order()[:10])
     assert np.diff(np.concatenate([[0], some, [49]])).max() <= 14
+
+
+def test_lattices_of_collapsed_vectors_are_left_out(devices, monkeypatch):
+    join = devices.backend.join_vectors
+
+    def with_a_collapsed_one(spots, vectors):
+        cells, scores = (np.array(each) for each in join(spots, vectors))
+        cells[:, -1] = [[15.0, 0, 0], [15.0, 1e-8, 0], [0, 0, 15.0]]
+        scores[:, -1] = 1e6
+        return cells, scores
+
+    monkeypatch.setattr(devices.backend, "join_vectors", with_a_collapsed_one)
+    clusters = pool_of(frames_of("oP", 6), devices, 100.0, [np.arange(6)]).clusters()
+    assert same_lattice(clusters[0].cell, np.diag([33.0, 51.0, 74.0]), 0.01)
+    assert all(np.linalg.norm(each.cell, axis=1).min() > 2 for each in clusters)
