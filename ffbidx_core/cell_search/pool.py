@@ -102,16 +102,13 @@ class Pool:
 
     def _support(self) -> Array:
         """The number of frames that have each lattice, plus a small bonus for higher scores of their lattices."""
+        from .kernels import sum_weights
+
         order = np.argsort(self._lengths[:, 0], kind="stable")
-        shortest, frame, lengths = self._lengths[order, 0], self._frame[order], self._lengths[order]
         weight = 1 + 1e-3 * np.clip(self._scores[order] - self._scores.min(), 0, 99)
-        support = np.zeros(len(order))
-        bounds = np.searchsorted(shortest, [shortest * (1 - TOLERANCE), shortest * (1 + TOLERANCE)])
-        for o, (first, last) in enumerate(bounds.T):
-            near = first + np.flatnonzero(np.max(np.abs(lengths[first:last] / lengths[o] - 1), axis=1) < TOLERANCE)
-            best = np.zeros(int(frame[near].max()) + 1)
-            np.maximum.at(best, frame[near], weight[near])
-            support[order[o]] = best.sum()
+        best, support = np.zeros(int(self._frame.max()) + 1), np.zeros(len(order))
+        sum_weights(self._lengths[order], self._frame[order], weight, TOLERANCE, best, support)
+        support[order] = support.copy()
         return support
 
 

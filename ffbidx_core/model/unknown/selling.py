@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ...errors import CellError
 from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array
 from ..xp import XpArray
@@ -20,6 +21,8 @@ MOST_STEPS = 200
 """Upper limit of the passes of the Selling reduction."""
 OBTUSE = 1e-9
 """Scalar product of two vectors over a squared length, above which their angle counts as acute and is reduced."""
+COPLANAR = 1e-3
+"""Sine of an angle of three vectors below which they count as coplanar."""
 _PAIRS = tuple(itertools.combinations(range(4), 2))
 SMALL = np.array([h for h in itertools.product(range(-2, 3), repeat=3) if any(h)], dtype=np.float64)
 """Integer combinations of a reduced cell's vectors among which the vectors of another setting are sought."""
@@ -41,6 +44,11 @@ def selling_bases(cells: XpArray, xp: ModuleType = np) -> XpArray:
         Vectors, angstrom.
     """
     v = xp.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(xp.float64)
+    if xp is np:
+        from .kernels import reduce
+
+        reduce(v, MOST_STEPS, OBTUSE)
+        return v
     for _ in range(MOST_STEPS):
         changed = False
         for i, j in _PAIRS:
@@ -62,16 +70,22 @@ def voronoi_lengths(cells: XpArray, xp: ModuleType = np) -> XpArray:
 
 
 def reduced_cell(cell: Array) -> PrimitiveCells:
-    """The three shortest independent vectors (3, 3) of a primitive cell's lattice, right-handed, shortest first."""
+    """The three shortest independent vectors (3, 3) of a primitive cell's lattice, right-handed, shortest first.
+
+    Raises
+    ------
+    CellError
+        If the vectors of the cell are coplanar.
+    """
+    from .kernels import choose_shortest
+
     v = selling_bases(cell[None])[0]
     vectors = np.concatenate([v, v[:1] + v[1:]])
-    vectors = vectors[np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")]
-    a = vectors[0]
-    b = next(w for w in vectors if np.linalg.norm(np.cross(a, w)) > 1e-3 * np.linalg.norm(a) * np.linalg.norm(w))
-    normal = np.cross(a, b)
-    c = next(w for w in vectors if abs(normal @ w) > 1e-3 * np.linalg.norm(normal) * np.linalg.norm(w))
-    found = np.array([a, b, c])
-    return as_primitive(found if np.linalg.det(found) > 0 else -found)
+    found = np.zeros((3, 3))
+    order = np.argsort(np.linalg.norm(vectors, axis=1), kind="stable")
+    if not choose_shortest(vectors[order], COPLANAR, found):
+        raise CellError("the cell's vectors lie in a plane: the cell is singular")
+    return as_primitive(found)
 
 
 def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tuple[Array, float] | None:
@@ -95,22 +109,11 @@ def nearest_setting(cell: Array, metric: Array, tolerance: float = 0.03) -> tupl
 
     The result is None, not a pair, if no basis comes close enough.
     """
-    vectors = SMALL @ reduced_cell(cell)
-    wanted, lengths = np.sqrt(np.diag(metric)), np.linalg.norm(vectors, axis=1)
-    a, b, c = (vectors[np.abs(lengths / length - 1) < tolerance] for length in wanted)
-    scale = np.outer(wanted, wanted)
-    best: tuple[Array, float] | None = None
-    for x in a:
-        fits_b = b[np.abs(b @ x - metric[0, 1]) < 1.5 * tolerance * scale[0, 1]]
-        fits_c = c[np.abs(c @ x - metric[0, 2]) < 1.5 * tolerance * scale[0, 2]]
-        for y in fits_b:
-            for z in fits_c:
-                basis = np.array([x, y, z])
-                deviation = float(np.max(np.abs(basis @ basis.T - metric) / scale))
-                volumes = abs(np.linalg.det(basis)) / np.sqrt(np.linalg.det(metric))
-                if (best is None or deviation < best[1]) and abs(volumes - 1) < 0.1:
-                    best = basis, deviation
-    return best
+    from .kernels import find_nearest
+
+    basis = np.zeros((3, 3))
+    deviation = find_nearest(SMALL @ reduced_cell(cell), metric, tolerance, np.zeros((3, 3)), basis)
+    return None if deviation < 0 else (basis, deviation)
 
 
 def same_lattice(cell: Array, other: Array, tolerance: float) -> bool:
