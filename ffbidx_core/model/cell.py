@@ -147,11 +147,11 @@ def _metric_mismatch(basis: Array, cell: Array) -> Array:
 
 
 @functools.cache
-def _small_changes_of_basis() -> NDArray[np.int64]:
-    """All integer matrices (n, 3, 3) with entries -1, 0 and 1 and determinant 1."""
-    matrices = np.ascontiguousarray(np.indices((3,) * 9, dtype=np.int64).reshape(9, -1).T).reshape(-1, 3, 3) - 1
-    unimodular: NDArray[np.int64] = matrices[np.rint(np.linalg.det(matrices)) == 1]
-    return unimodular
+def _small_changes_of_basis() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All rows (27, 3) of entries -1, 0 and 1, and the triples (n, 3) of these that are matrices of determinant 1."""
+    entries = np.indices((3, 3, 3)).reshape(3, -1).T - 1
+    rows = np.indices((len(entries),) * 3).reshape(3, -1).T
+    return entries, rows[np.rint(np.linalg.det(entries[rows])) == 1]
 
 
 def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
@@ -171,8 +171,13 @@ def symmetry_operators(cell: Array, tolerance: float) -> NDArray[np.int64]:
     (n, 3, 3) int64
         The n operators, 1 (triclinic) to 24 (cubic), the identity first.
     """
-    candidates = _small_changes_of_basis()
-    found = candidates[_metric_mismatch(candidates @ cell, cell) < max(tolerance, 1e-9)]
+    tolerance = max(tolerance, 1e-9)
+    entries, rows = _small_changes_of_basis()
+    squares = np.einsum("ij,ij->i", entries @ cell, entries @ cell)
+    # Few of the vectors are as long as one of the cell, so that few of the many bases are left to be compared.
+    close = np.abs(squares[:, None] / np.einsum("ij,ij->i", cell, cell) - 1) < 1.01 * tolerance
+    candidates = entries[rows[close[rows[:, 0], 0] & close[rows[:, 1], 1] & close[rows[:, 2], 2]]]
+    found = candidates[_metric_mismatch(candidates @ cell, cell) < tolerance]
     is_identity = (found == np.eye(3, dtype=np.int64)).all(axis=(1, 2))
     return np.concatenate([found[is_identity], found[~is_identity]])
 
