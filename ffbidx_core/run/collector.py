@@ -38,9 +38,14 @@ class Collector:
     def __init__(
         self, store: Store, header: ResultsHeader, sample: EvenSample, *, save_seconds: float, checksums: bool = False
     ) -> None:
-        self.store, self.header, self._sample = store, header, sample
+        self.store, self._sample = store, sample
         self._save_seconds, self._checksums = save_seconds, checksums
         self._has_saved = False
+        self.begin(header)
+
+    def begin(self, header: ResultsHeader) -> None:
+        """Begin the first part, with the header as it is after learning."""
+        self.header = header
         self._begin_part()
 
     def _begin_part(self) -> None:

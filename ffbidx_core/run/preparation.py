@@ -10,7 +10,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -120,19 +120,17 @@ class PreparedRun:
         progress: Callable[[Progress], None] = lambda event: None,
         stop: threading.Event | None = None,
     ) -> Summary:
-        """Index the frames in this process, or on the workers of a dask cluster; see `pipeline.index`."""
-        stop = stop or threading.Event()
-        if self.request.dask is None:
-            from . import pipeline
+        """Index the frames on devices of this machine, or on the workers of a dask cluster; see `pipeline.index`."""
+        from . import pipeline
 
-            return pipeline.index(self.job, store=store, progress=progress, stop=stop).summary
+        stop, devices = stop or threading.Event(), None
+        with ExitStack() as opened:
+            if self.request.dask is not None:
+                from ..devices.dask_cluster import open_cluster
 
-        from ..devices.dask_cluster import open_cluster
-        from .spread.on_workers import index_on
-
-        where = {name: getattr(self.job, name) for name in ("backend", "device", "threads")}
-        with open_cluster(self.request.dask, stop=stop, **where) as cluster:
-            return index_on(cluster, self.job, store=store, progress=progress, stop=stop).summary
+                where = {name: getattr(self.job, name) for name in ("backend", "device", "threads")}
+                devices = opened.enter_context(open_cluster(self.request.dask, stop=stop, **where))
+            return pipeline.index(self.job, store=store, devices=devices, progress=progress, stop=stop).summary
 
     def keep_spots(self) -> None:
         """Add the spots to the results files among the outputs, if the request asks for it."""

@@ -9,7 +9,6 @@ from ffbidx_core.backends import get_backend
 from ffbidx_core.devices.workers import DeviceWorkers
 from ffbidx_core.run import learning, pipeline
 from ffbidx_core.run.collector import Collector
-from ffbidx_core.run.spread import on_workers
 from tests.helpers.runs.dask import run_on
 from tests.helpers.runs.faults import assert_same, run
 
@@ -25,7 +24,6 @@ def calls(monkeypatch):
 
     take, adopt, finish = Collector.take, Collector.adopt, Collector.finish
     monkeypatch.setattr(pipeline, "settle", settle)
-    monkeypatch.setattr(on_workers, "settle", settle)
     monkeypatch.setattr(Collector, "take", lambda self, found: (made.append("take"), take(self, found)))
     monkeypatch.setattr(Collector, "adopt", lambda self, *part: (made.append("adopt"), adopt(self, *part)))
     monkeypatch.setattr(Collector, "finish", lambda self, *rest: (made.append("finish"), finish(self, *rest)))

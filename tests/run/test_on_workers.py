@@ -1,6 +1,7 @@
 """Workers that read, compute and save tasks of a run, here in this process and in processes of their own."""
 
 import functools
+import threading
 from concurrent.futures import Future
 
 import numpy as np
@@ -14,7 +15,6 @@ from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.run import pipeline
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.spread import on_workers
-from ffbidx_core.run.spread.on_workers import index_on
 from ffbidx_core.write.parts import folder
 from ffbidx_core.write.stores import MemoryStore, TableStream
 from tests.devices.test_workers import FailsAfter
@@ -45,6 +45,12 @@ class Here(OneDevice):
         """Do nothing."""
 
 
+class Pieces(MemoryStore):
+    """A store in memory that takes results in pieces."""
+
+    keeps_all = False
+
+
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     return make_inputs(tmp_path_factory.mktemp("inputs"))
@@ -63,18 +69,19 @@ def small_tasks(monkeypatch):
         monkeypatch.setattr(on_workers, name, 4)
 
 
-def job_of(sources):
-    return Job(sources, QUICK, CELL[None], backend="cpu", threads=1, batch_size=3)
+def job_of(sources, **changes):
+    usual = {"parameters": QUICK, "cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 3}
+    return Job(sources, **(usual | changes))
 
 
 def test_results_come_back_where_the_worker_sees_no_folder(sources, wanted, tmp_path, monkeypatch):
     """As from another machine, or into memory."""
-    store = MemoryStore()
-    index_on(Here(), job_of(sources), store=store)
+    store = Pieces()
+    pipeline.index(job_of(sources), devices=Here(), store=store)
     joined = [results.index for results in store.pieces()]
     np.testing.assert_array_equal(np.concatenate(joined), read_results(wanted).index)
     lines = []
-    index_on(Here(), job_of(sources), store=TableStream(lines.append))
+    pipeline.index(job_of(sources), devices=Here(), store=TableStream(lines.append))
     run(sources, tmp_path / "x.tsv")
     assert b"".join(lines) == (tmp_path / "x.tsv").read_bytes()
 
@@ -90,7 +97,7 @@ def test_the_batches_of_tasks_are_whole(sources, monkeypatch):
             sizes.append(task.job.span.n_frames)
             return super().submit(what, function, task)
 
-    index_on(Noted(), job_of(sources), store=MemoryStore())
+    pipeline.index(job_of(sources), devices=Noted(), store=Pieces())
     assert sum(sizes) == 12
     assert sizes[0] == 6
     assert all(size < 3 or size % 3 == 0 for size in sizes)
@@ -113,6 +120,36 @@ def test_a_run_whose_processes_have_all_failed_is_resumed(sources, wanted, tmp_p
     run(sources, tmp_path / "x.h5", resume=True)
     assert_same(read_results(tmp_path / "x.h5"), read_results(wanted), device=False)
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_a_message_about_units_is_shown_once_wherever_the_frames_are_computed(sources):
+    job = job_of(sources, cells=CELL[None] / 20, parameters=QUICK.replace(learn_cell=0), max_frames=12)
+    one, others = pipeline.index(job), pipeline.index(job, devices=Here(), store=Pieces())
+    assert sum("in nanometres" in problem for problem in one.summary.problems) == 1
+    assert sorted(others.summary.problems) == sorted(one.summary.problems)
+
+
+class Fails(Here):
+    """A worker that is gone when a run learns, and perhaps the signal that stops the run, too, came to it."""
+
+    def __init__(self, stop=None):
+        super().__init__()
+        self._stop = stop
+
+    def index_frames(self, *arguments, **keywords):
+        if self._stop is not None:
+            self._stop.set()
+        raise BackendUnavailable("the worker is gone")
+
+
+@pytest.mark.parametrize("store", [None, Pieces()])
+def test_workers_that_fail_end_a_run_and_finish_a_stopped_one(sources, store):
+    """Nothing is said of --resume, since there is nothing to resume."""
+    with pytest.raises(BackendUnavailable, match=r"^the worker is gone$"):
+        pipeline.index(job_of(sources), devices=Fails(), store=store)
+    stop = threading.Event()
+    summary = pipeline.index(job_of(sources), devices=Fails(stop), store=store, stop=stop).summary
+    assert (summary.frames, summary.complete) == (0, False)
 
 
 def test_a_part_that_a_worker_has_saved_is_seen_by_its_ledger(tmp_path):

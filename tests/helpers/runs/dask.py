@@ -1,7 +1,7 @@
 """Short runs on a dask cluster."""
 
 from ffbidx_core.run.job import Job
-from ffbidx_core.run.spread import on_workers
+from ffbidx_core.run.pipeline import index
 from ffbidx_core.write import Output, PartsStore
 from ffbidx_core.write.formats.names import format_of
 from tests.helpers.frames import CELL
@@ -14,7 +14,7 @@ def run_on(cluster, sources, output, *, resume=False, **changes):
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 3, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
     job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
-    return on_workers.index_on(cluster, job, store=store_of(str(output), resume), **options).summary
+    return index(job, devices=cluster, store=store_of(str(output), resume), **options).summary
 
 
 def store_of(output, resume):

@@ -14,17 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-READ = "ffbidx_core.run.pipeline.read_ahead"
 ASK = "ffbidx_core.devices.workers._Worker.ask"
 """The function by which the process of a run waits for a task of another one."""
 PIPELINE, SPREAD = "ffbidx_core.run.pipeline", "ffbidx_core.run.spread"
+READ = f"{SPREAD}.here.read_ahead"
 COLLECTOR = "ffbidx_core.run.collector.Collector"
 CALLS = {
     "open": (f"{PIPELINE}.open_devices",),
-    "learn": (f"{PIPELINE}.settle", f"{SPREAD}.on_workers.settle"),
+    "learn": (f"{PIPELINE}.settle",),
     "compute": (f"{SPREAD}.batches.index_batch",),
     "write": (f"{COLLECTOR}.take", f"{COLLECTOR}.adopt"),
-    "judge": (f"{PIPELINE}.judged", f"{SPREAD}.on_workers.judged"),
+    "judge": (f"{PIPELINE}.judged",),
     "end": ("ffbidx_core.run.account.Account.finish",),
 }
 """The functions that do all the work of each stage of a run, except reading; those of workers are not seen."""
