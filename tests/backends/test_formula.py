@@ -84,10 +84,11 @@ def test_of_two_floats_the_wider_one_wins():
     assert compiled(lambda x: single(x) * 3, 1 / 3) == float(np.float32(1 / 3) * np.float32(3))
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("x", [1.0, 1.9999999, 2.0, 3.0, 0.1, 1e-30, 7e30])
-def test_exponents(x):
-    exponent, mantissa = compiled(exponent_and_mantissa, np.float32(x))
-    m, e = math.frexp(np.float32(x))
+def test_exponents(x, kind):
+    exponent, mantissa = compiled(exponent_and_mantissa, kind(x))
+    m, e = math.frexp(kind(x))
     assert (exponent, mantissa) == (e - 1, 2 * m)
 
 

@@ -58,3 +58,6 @@ def test_the_bits_of_a_number_are_taken(x):
     exponent, mantissa = run(lambda x: formula.exponent_and_mantissa(formula.single(x)), x)
     assert mantissa * 2.0**exponent == np.float32(x)
     assert 1 <= mantissa < 2
+    exponent, mantissa = run(formula.exponent_and_mantissa, x)
+    assert mantissa * 2.0**exponent == x
+    assert 1 <= mantissa < 2

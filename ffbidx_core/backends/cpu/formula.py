@@ -229,15 +229,12 @@ def clipped(x: Any, low: Any, high: Any) -> Any:
 
 
 def exponent_and_mantissa(x: Number) -> tuple[Number, Number]:
-    """The exponent e and the mantissa m in [1, 2) of a positive float32 number x = m 2^e."""
-
-    def integer(instruction: str, value: Any, constant: int) -> Number:
-        return x.write(types.int32, instruction, value, as_kind(constant, types.int32, x.builder).value)
-
-    bits = x.write(types.int32, "bitcast", x.value, LLVM[types.int32])
-    mantissa = integer("or_", integer("and_", bits.value, 0x7FFFFF).value, 0x3F800000)
-    exponent = integer("ashr", bits.value, 23) - 127
-    return as_kind(exponent, types.float32), x.write(types.float32, "bitcast", mantissa.value, LLVM[types.float32])
+    """The exponent e and the mantissa m in [1, 2) of a positive number x = m 2^e, in float32 or float64."""
+    kind, size, bias = (types.int32, 23, 127) if x.kind == types.float32 else (types.int64, 52, 1023)
+    shift, below, one = (as_kind(bits, kind, x.builder) for bits in (size, (1 << size) - 1, bias << size))
+    bits = x.write(kind, "bitcast", x.value, LLVM[kind])
+    exponent = as_kind(x.write(kind, "ashr", bits.value, shift.value) - bias, x.kind)
+    return exponent, x.write(x.kind, "bitcast", (bits & below | one).value, LLVM[x.kind])
 
 
 def formula(function: F) -> F:

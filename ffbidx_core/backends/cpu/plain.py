@@ -55,6 +55,13 @@ NAMES = {
     ir.IntType(64): "np.int64",
 }
 """Python name of each LLVM type."""
+SAME_BITS = {
+    ir.FloatType(): ir.IntType(32),
+    ir.IntType(32): ir.FloatType(),
+    ir.DoubleType(): ir.IntType(64),
+    ir.IntType(64): ir.DoubleType(),
+}
+"""The type as which the bits of a number of each LLVM type are reinterpreted."""
 
 
 def text_of(value: Any) -> str:
@@ -88,10 +95,9 @@ class Lines:
         return self._line(EXPRESSIONS[function], *operands)
 
     def bitcast(self, value: Any, kind: ir.Type) -> str:
-        """Write the reinterpretation of a float32's bits as an integer, or the reverse."""
+        """Write the reinterpretation of a floating-point number's bits as an integer, or the reverse."""
         # Numba must see the type of the number whose bits are reinterpreted.
-        other = ir.FloatType() if kind == ir.IntType(32) else ir.IntType(32)
-        return self._line("{2}({0}).view({1})", value, kind, other)
+        return self._line("{2}({0}).view({1})", value, kind, SAME_BITS[kind])
 
     def store(self, value: Any, place: str) -> None:
         """Write the assignment of a value to a place in an array."""
