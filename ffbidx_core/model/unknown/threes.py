@@ -135,9 +135,13 @@ def best_distinct(scores: XpArray, lengths: XpArray, xp: ModuleType = np) -> XpA
     """
     order = xp.argsort(-scores, kind="stable")
     order = order[scores[order] > -1e299]
-    steps = xp.floor(xp.log(lengths[order]) / SAME).astype(xp.int64)
-    first = firsts((steps * xp.asarray(PLACES)).sum(axis=1), xp)
-    return order[first[:LATTICES]]
+    # Twice as many as are kept have enough distinct ones among them as a rule.
+    for some in (order[: 2 * LATTICES], order):
+        steps = xp.floor(xp.log(lengths[some]) / SAME).astype(xp.int64)
+        first = firsts((steps * xp.asarray(PLACES)).sum(axis=1), xp)[:LATTICES]
+        if len(first) == LATTICES:
+            break
+    return order[first]
 
 
 def firsts(values: XpArray, xp: ModuleType = np) -> XpArray:

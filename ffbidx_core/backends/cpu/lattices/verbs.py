@@ -16,6 +16,10 @@ ROOM = 1 << 13
 raises the threshold of the hits that follow, so more room makes the scan slower."""
 
 
+PADDED = 8
+"""Number of a multiple of which arrays of few spots have room, so that loops over spots vectorise."""
+
+
 class CpuLattices(CpuThreads):
     """The search for unknown cells on the CPU; each frame is a task of its own, since it takes milliseconds.
 
@@ -117,34 +121,36 @@ class CpuLattices(CpuThreads):
 
 def _lattices_of_threes(spots: Any, reach: float) -> tuple[Any, Any]:
     """The best lattices (k, 3, 3) that are whole at three spots of a frame (3, n), and their scores (k,)."""
-    from .threes import fit_lattices, fit_whole_vectors, score_triples, sizes_of_lattices, whole_vectors
+    from .joint_threes import fit_lattices
+    from .threes import CHUNK, fit_whole_vectors, whole_vectors
+    from .triples_of_threes import BINS, distinct_triples, lowest_keys, score_triples
 
     n, best = spots.shape[1], threes.VECTORS
+    padded = np.zeros((3, -(-n // PADDED) * PADDED))
+    padded[:, :n] = spots
     bases, certainties = threes.chosen_threes(spots.T.astype(np.float64), reach)
     bases = threes.reduced(bases)
-    vectors, values = np.empty((threes.ROOM, 3)), np.empty(threes.ROOM)
-    density, pair, joint = np.empty((best, n)), np.empty(n), np.empty(len(threes.triples(best)))
-    cell, base, lengths, parts = np.empty((3, 3)), np.empty((4, 3)), np.empty(7), []
+    vectors, values, work = np.empty((3, threes.ROOM)), np.empty(threes.ROOM), np.empty((2, CHUNK))
+    density, pair, products = np.empty((padded.shape[1], best)), np.empty(padded.shape[1]), np.empty((2, best))
+    keys, lowest = np.empty((2, len(threes.triples(best))), np.int64)
+    counts, table = np.empty(BINS, np.int64), np.empty(4 << threes.FITTED.bit_length(), np.int64)
+    chosen = np.empty((threes.FITTED, 3), np.int64)
+    shortest, parts = threes.SHORTEST * reach, []
     for basis, certainty, sizes in zip(bases, certainties, threes.box(bases, reach), strict=True):
-        found = whole_vectors(spots, n, basis, certainty, sizes, threes.SHORTEST * reach, reach, vectors, values)
-        whole = vectors[_best(values[:found], best)]
-        fitted = whole.copy()
+        found = whole_vectors(spots, n, basis, certainty, sizes, shortest, reach, vectors, work, values)
+        whole = np.ascontiguousarray(vectors[:, _best(values[:found], best)])
+        fitted = np.ascontiguousarray(whole.T)
         fit_whole_vectors(spots, n, certainty, fitted, len(fitted), density)
-        every = threes.triples(len(fitted))
-        score_triples(fitted, len(fitted), n, density, pair, joint)
-        order = _best(joint[: len(every)], threes.TRIED)
-        tried = every[order[joint[order] > -1e299]]
-        measured = np.empty(len(tried))
-        sizes_of_lattices(whole, tried, cell, base, lengths, measured)
-        # Triples that span one lattice do so exactly before the fit, so that a single number tells lattices apart.
-        tried = tried[threes.firsts(np.rint(np.log(measured) * 1e7))[: threes.FITTED]]
-        cells, scores, all_lengths = np.empty((len(tried), 3, 3)), np.empty(len(tried)), np.empty((len(tried), 7))
-        fit_lattices(spots, n, fitted, tried, cell, base, lengths, cells, scores, all_lengths)
-        parts.append((cells, scores, all_lengths))
+        found = score_triples(np.ascontiguousarray(fitted.T), len(fitted), n, density, pair, products, keys)
+        found = lowest_keys(keys, found, threes.TRIED, counts, lowest)
+        found = distinct_triples(whole, lowest[:found], table, chosen)
+        cells, scores, lengths = np.empty((found, 3, 3)), np.empty(found), np.empty((found, 7))
+        fit_lattices(padded, n, fitted, chosen[:found], cells, scores, lengths)
+        parts.append((cells, scores, lengths))
     if not parts:
         return np.zeros((0, 3, 3)), np.zeros(0)
-    cells, scores, all_lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    kept = threes.best_distinct(scores, all_lengths)
+    cells, scores, lengths = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    kept = threes.best_distinct(scores, lengths)
     return cells[kept], scores[kept]
 
 
