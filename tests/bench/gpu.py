@@ -48,7 +48,7 @@ ASKED = {
 """Frames per second required on one H200."""
 PSI = {"tetragonal, 100 spots": 4_700, "tetragonal, 300 spots": 3_300}
 """Frames per second of PSI's library on an H200 with the same lysozyme frames, driven by 16 threads."""
-ASKED_MS = 1.0
+ASKED_MS = 0.4
 """Largest time of a single frame with the published defaults, ms."""
 SMALL, ASKED_SMALL_MS = (1, 16, 64), 3.0
 """Frames of the small calls, as of live data, and the largest time asked of such a call with preset best, ms."""
@@ -161,8 +161,8 @@ def show_shares(
 
 
 def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """Measure a single frame through `Indexer.run` with the published defaults."""
-    n = 5 * args.calls
+    """Measure a single frame through `Indexer.run` with the published defaults, and how long its kernels take."""
+    rows, n = [], 5 * args.calls
     print(f"\nA single frame through Indexer.run, published defaults, milliseconds, {n} frames after 5 to warm up")
     for name in NAMES:
         (frames,) = batches_of(name, n + 5, 1)
@@ -175,8 +175,25 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
                 indexer.run(spots, cell)
                 times.append((time.perf_counter() - start) * 1e3)
         low, middle, high = np.percentile(times[5:], (5, 50, 95))
-        print(f"  {name:22} median {middle:.3f}, 5 to 95 %: {low:.3f} to {high:.3f}; asked: {ASKED_MS:g}", flush=True)
-    return []
+        kernels = kernels_of_a_frame(backend, name)
+        within = f"5 to 95 %: {low:.3f} to {high:.3f}, kernels {sum(kernels.values()):.3f}"
+        print(f"  {name:22} median {middle:.3f}, {within}; asked: {ASKED_MS:g}", flush=True)
+        rows.append({"frames": name, "ms": middle, "low": low, "high": high, "kernels": sum(kernels.values())})
+        rows[-1]["longest"] = ", ".join(f"{kernel} {ms:.3f}" for kernel, ms in list(kernels.items())[:3])
+    return rows
+
+
+def kernels_of_a_frame(backend: Backend, name: str) -> dict[str, float]:
+    """Median milliseconds that each kernel of a call on one frame takes, with the published defaults."""
+    p, found = Parameters.preset("published"), []
+    for one in batches_of(name, 1, 8):
+        # Kernels are timed in the first call of a lane, because later ones are recorded.
+        backend.close()
+        plan = SearchPlan.make(one.input_cells, p)
+        with TimedVerbs(backend, GpuClock() if backend.name == "cuda" else HostClock(time.perf_counter)) as verbs:
+            index_frames(verbs, one.spots, one.offsets, plan, p)
+            found.append(verbs.kernel_seconds)
+    return {kernel: 1e3 * median(each.get(kernel, 0.0) for each in found) for kernel in found[-1]}
 
 
 def small_section(backend: Backend, args: argparse.Namespace) -> Rows:

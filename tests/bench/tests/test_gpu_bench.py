@@ -24,7 +24,7 @@ def test_every_section_runs_on_the_cpu(capsys, monkeypatch):
     assert out.count("find_oriented_cells") == 4
     assert out.count("between the verbs") == 4
     assert "kernels:" not in out
-    assert out.count("asked: 1\n") == 2
+    assert out.count("asked: 0.4\n") == 2
     small = [line.split() for line in out.partition("asked: best 3\n")[2].splitlines()[:4]]
     assert [row[:2] for row in small] == [row[:2] for row in rows]
     assert all(float(row[-1]) > 0 for row in small)
