@@ -9,6 +9,7 @@ A true crystal is far better than every decoy; a coincidence is not.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
+from ..devices.lanes import in_lanes
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, shortest_reciprocal
 from ..model.detector.beam_shift import Radian
@@ -77,12 +79,16 @@ def contest(devices: Devices, frames: IndexedSpots, *, known: Array | None = Non
         where the true beam is, the spots fit better than with a wrong crystal.
     """
     p = Parameters.preset("best", searches=1, max_false_rate=1.0)
-    own = _evidence(devices, frames, [frames.spots], frames.cell, p)[0]
+    cells = frames.cell, *decoy_cells(frames.cell)
+    searches = [
+        functools.partial(_displaced, devices, frames, decoy_shifts(frames.cell), p),
+        *(functools.partial(_evidence, devices, frames, [frames.spots], cell, p) for cell in cells),
+    ]
+    # A search on few frames leaves a GPU idle most of the time.
+    beams, (own,), *decoys = (evidence for _, evidence in in_lanes(devices, searches, lambda search: search()))
     if known is not None:
         own = np.fmax(own, known)
-    cells = [_evidence(devices, frames, [frames.spots], cell, p)[0] for cell in decoy_cells(frames.cell)]
-    beams = _displaced(devices, frames, decoy_shifts(frames.cell), p)
-    unlike = np.max([*cells, *beams[:DIRECTIONS]], axis=0)
+    unlike = np.concatenate([*decoys, beams[:DIRECTIONS]]).max(axis=0)
     rivals = np.maximum(unlike, np.max(beams[DIRECTIONS:], axis=0))
     beaten, close, n_elsewhere = own < rivals, CLOSE * own < unlike, 0
     if everywhere:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, UsageError
 from ..model.basis import ConventionalCells, as_given
 from ..model.cell import Array
-from ..model.crystal import assign_spots
+from ..model.crystal import NO_CRYSTAL, assign_spots
 from ..model.detector.panels import Geometry
 from ..model.detector.peaks import DetectorPeaks
 from ..model.lattice import Lattice
@@ -95,8 +95,17 @@ def image_of(source: str, index: int, name: str) -> tuple[str, str]:
     return (match["image"], match["event"]) if match else (source, f"//{index}")
 
 
-def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[IndexedFrame]:
+def indexed_frames(pieces: Iterable[Results], inputs: RunInputs, *, assigns: bool = True) -> Iterator[IndexedFrame]:
     """The frames of results, in pieces of consecutive frames, with their spots, without frames that were unreadable.
+
+    Parameters
+    ----------
+    pieces
+        The results.
+    inputs
+        The inputs of the run, in which the spots are.
+    assigns
+        Whether each spot is assigned to the crystal that indexes it; otherwise no crystal indexes any spot.
 
     Raises
     ------
@@ -104,7 +113,7 @@ def indexed_frames(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[Ind
         If an input no longer exists, has changed, or has lost a frame.
     """
     for results in pieces:
-        coverage = _coverage(results)
+        coverage = _coverage(results) if assigns else None
         readable = np.flatnonzero(results.status != FrameStatus.UNREADABLE)
         for source, group in itertools.groupby(readable.tolist(), results.source.__getitem__):
             with contextlib.closing(open_again(source, inputs)) as file:
@@ -143,7 +152,7 @@ def file_geometry(file: SpotFile) -> Geometry:
 
 
 def _frames_of_file(
-    file: SpotFile, results: Results, frames: Sequence[int], inputs: RunInputs, coverage: tuple[float, bool]
+    file: SpotFile, results: Results, frames: Sequence[int], inputs: RunInputs, coverage: tuple[float, bool] | None
 ) -> Iterator[IndexedFrame]:
     """Some frames of results, given by their rows, whose spots are in one file."""
     for begin in range(0, len(frames), FRAMES_AT_ONCE):
@@ -167,21 +176,22 @@ def _indexed_frame(
     results: Results,
     f: int,
     inputs: RunInputs,
-    coverage: tuple[float, bool],
+    coverage: tuple[float, bool] | None,
     spots: Array,
     peaks: DetectorPeaks | None,
     name: str,
     geometry: Geometry | None,
 ) -> IndexedFrame:
-    """A frame of results with its spots assigned to its crystals."""
+    """A frame of results with its spots, which are assigned to its crystals by a coverage; None: to no crystal."""
     rows = results.crystals[results.crystal_offsets[f] : results.crystal_offsets[f + 1]]
     cells, input_cell = as_given(results.cells[rows].astype(np.float64)), results.input_cell[rows].astype(np.int64)
     lattices = [inputs.lattice_of(results.input_cells, row) for row in input_cell.tolist()]
-    threshold, fractional = coverage
     spots = np.where(np.isfinite(spots), spots, 0.0) if not np.isfinite(spots).all() else spots
-    crystal, hkl = assign_spots(
-        spots, cells, [lattice.centring for lattice in lattices], threshold, fractional=fractional
-    )
+    crystal, hkl = np.full(len(spots), NO_CRYSTAL, np.int64), np.zeros((len(spots), 3), np.int64)
+    if coverage is not None:
+        threshold, fractional = coverage
+        centrings = [lattice.centring for lattice in lattices]
+        crystal, hkl = assign_spots(spots, cells, centrings, threshold, fractional=fractional)
     return IndexedFrame(
         results.source[f],
         int(results.index[f]),

@@ -141,7 +141,7 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
     if results.rung is not None:
         further = results.rung != Rung.FIRST_TRY
         known[further] = -results.log10_false[results.crystal_offsets[:-1][further]]
-    frames = indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober))
+    frames = indexed_frames([results], RunInputs(job.geometry, lattices, prober=job.prober), assigns=False)
     for frame, evidence in zip(frames, known.tolist(), strict=True):
         row = int(frame.input_cell[0])
         given = as_given(results.input_cells[row])

@@ -192,7 +192,7 @@ def test_nothing_is_judged_where_that_is_switched_off(judged):
 
 
 def test_a_run_whose_spots_are_gone_says_that_it_was_not_judged(judged, monkeypatch):
-    def gone(*arguments):
+    def gone(*arguments, **options):
         raise InputError("a.h5", "is no longer there")
 
     monkeypatch.setattr("ffbidx_core.run.judgement.indexed_frames", gone)

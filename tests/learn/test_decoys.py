@@ -47,6 +47,13 @@ def test_true_crystals_win(kind):
     assert not found.is_lost
 
 
+def test_several_lanes_find_the_same():
+    frames = simulate(RIGHT["few spots"], 4, seed=2)
+    indexed, several = IndexedSpots(frames.spots, frames.offsets, CELL), OneDevice(BACKEND)
+    several.lanes = 3
+    assert contest(several, indexed) == contest(OneDevice(BACKEND), indexed)
+
+
 @pytest.mark.parametrize("kind", ANOTHER)
 def test_crystals_of_a_cell_that_shares_lengths_with_the_true_one_lose(kind):
     found = contest_of(RIGHT["clear"], cell_from_parameters(ANOTHER[kind]))
