@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from ..method.index_frames import Backend, IndexOptions, device_numbers, get_bac
 from ..model.plan import SearchPlan
 from ..model.records.frame import BatchResult
 from ..parameters import Parameters
+from .lanes import FreeLanes
 
 ON_HOST = ("cpu", "reference")
 """Names of the backends that compute in host memory."""
@@ -57,7 +59,13 @@ class OneDevice:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name, self.device, self.lanes = backend.name, backend.device, backend.lanes
-        self._free_lanes = threading.BoundedSemaphore(self.lanes)
+        self._free_lanes, self._turn = FreeLanes(self.lanes), 0
+
+    def at_turn(self, turn: int) -> OneDevice:
+        """The same device for a task, whose batches get free lanes before those of tasks with a later turn."""
+        device = copy.copy(self)
+        device._turn = turn
+        return device
 
     def index_frames(
         self,
@@ -68,7 +76,7 @@ class OneDevice:
         **keywords: Unpack[IndexOptions],
     ) -> BatchResult:
         """Index frames, once a lane is free; see `method.index_frames`."""
-        with self._free_lanes:
+        with self._free_lanes.lane(self._turn):
             return index_frames(self.backend, spots, offsets, plan, p, **keywords)
 
     def close(self) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +21,52 @@ class HasLanes(Protocol):
     @property
     def lanes(self) -> int:
         """The number of batches that are best in progress at once."""
+
+
+class FreeLanes:
+    """The free lanes of a device, which go to the batches of the earliest task first.
+
+    Tasks that are done at once would otherwise share the lanes evenly and end at the same time, and the device would
+    have nothing to compute while all of them save their results and read the next frames.
+
+    Parameters
+    ----------
+    n
+        Number of lanes.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n_free, self._arrivals = n, itertools.count()
+        self._waiting: list[tuple[int, int]] = []
+        self._changed = threading.Condition()
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of batches that wait for a lane."""
+        return len(self._waiting)
+
+    @contextmanager
+    def lane(self, turn: int) -> Iterator[None]:
+        """A context with a lane of its own, which is waited for.
+
+        Parameters
+        ----------
+        turn
+            Number of the task of the batch; batches of tasks with smaller numbers come first.
+        """
+        with self._changed:
+            mine = turn, next(self._arrivals)
+            heapq.heappush(self._waiting, mine)
+            self._changed.wait_for(lambda: self._n_free > 0 and self._waiting[0] == mine)
+            heapq.heappop(self._waiting)
+            self._n_free -= 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_free += 1
+                self._changed.notify_all()
 
 
 def in_lanes(

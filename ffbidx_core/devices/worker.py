@@ -49,7 +49,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend], meanwhile
         answer: Any
         try:
             function, arguments, keywords = pickle.loads(task)
-            answer = function(device, *arguments, **keywords)
+            answer = function(device.at_turn(number), *arguments, **keywords)
         except Exception as error:
             if is_fault(error):
                 # After such an error no result of the device can be trusted.

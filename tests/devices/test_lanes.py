@@ -2,17 +2,19 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from ffbidx_core.backends.cpu.backend import CpuBackend
-from ffbidx_core.devices.lanes import in_lanes
+from ffbidx_core.devices.lanes import FreeLanes, in_lanes
 from ffbidx_core.method.index_frames import index_frames
 from ffbidx_core.model.plan import SearchPlan
 from ffbidx_core.model.records.batch import pack
 from ffbidx_core.parameters import Parameters
 from tests.helpers.frames import CELL, frame
+from tests.helpers.runs.until import until
 
 
 class TwoLanes(CpuBackend):
@@ -96,3 +98,17 @@ def test_one_frame_without_memory_is_an_error():
     plan = SearchPlan.make(CELL[None], p)
     with pytest.raises(MemoryError):
         index_frames(Full(1), *pack([np.ones((10, 3))]), plan, p)
+
+
+def test_a_free_lane_goes_to_the_batch_of_the_earliest_task():
+    lanes, order = FreeLanes(1), []
+
+    def compute(turn):
+        with lanes.lane(turn):
+            order.append(turn)
+
+    with ThreadPoolExecutor(4) as pool, lanes.lane(9):
+        for n_waiting, turn in enumerate((3, 1, 2, 1), start=1):
+            pool.submit(compute, turn)
+            until(lambda n=n_waiting: lanes.n_waiting == n)
+    assert order == [1, 1, 2, 3]
