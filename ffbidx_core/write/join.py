@@ -193,7 +193,7 @@ def _child(temporary: str) -> NoReturn:
     """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
-        join(file, _parts(stream), lambda: _ending(stream, temporary))
+        join(file, _parts(stream, temporary), lambda: _ending(stream, temporary))
     # The end of the interpreter, for which the run would wait, has nothing left to do.
     os._exit(0)
 
@@ -209,17 +209,21 @@ def errors_in_a_line() -> Iterator[None]:
         os._exit(1)
 
 
-def _parts(stream: io.TextIOWrapper) -> Iterator[str]:
-    """The names of the parts in the lines of a stream up to an empty one, each after its checksum was compared."""
+def _parts(stream: io.TextIOWrapper, temporary: str) -> Iterator[str]:
+    """The names of the parts in the lines of a stream up to an empty one, each after its checksum was compared.
+
+    The joined file is synced after each, so that at the end of the run the disk has little left to do.
+    """
     while line := stream.readline().strip():
         path, crc32 = json.loads(line)
         if crc32 is not None and checksum_of(path) != crc32:
             raise InputError(path, DAMAGED)
         yield path
+        sync_file(temporary)
 
 
 def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
-    # The run still judges its crystals. It syncs the file once more when it is whole, which then takes a moment.
+    # The run, which still judges its crystals, syncs the file once more when it is whole.
     sync_file(temporary)
     text = stream.read()
     if not text:
