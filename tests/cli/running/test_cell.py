@@ -19,8 +19,8 @@ QUICK = ("--backend", "cpu", "--longest", 100)
 @pytest.fixture
 def stills(run):
     """Stills of one cell, a quarter of whose spots is false."""
-    spots = ("--n-spots", 15, 30, "--false-share", 0.25, 0.25, "--d-min", 3)
-    assert run("simulate", "-o", "s.h5", "--cell", CELL, "--frames", 20, *spots).status == 0
+    spots = ("--n-spots", 30, 50, "--false-share", 0.25, 0.25, "--d-min", 3)
+    assert run("simulate", "-o", "s.h5", "--cell", CELL, "--frames", 12, *spots).status == 0
     return "s.h5"
 
 
@@ -96,11 +96,11 @@ def test_a_run_finds_its_cell(run, stills):
     auto = ("--cell", "auto", "--backend", "cpu")
     ran = run("index", stills, *auto, "-o", "auto.h5")
     assert ran.status == 0, ran.err
-    assert "the unit cell was found on the first 20 frames: primitive orthorhombic 33.0 51.0 74.0" in ran.err
+    assert "the unit cell was found on the first 12 frames: primitive orthorhombic 33.0 51.0 74.0" in ran.err
     found = read_results("auto.h5")
     assert found.header.lattices == "oP"
     with h5py.File("auto.h5") as file:
-        assert b"the unit cell was found on the first 20 frames" in file["run/mark"][()]
+        assert b"the unit cell was found on the first 12 frames" in file["run/mark"][()]
     numbers = ",".join(map(repr, found.input_cells[0].ravel().tolist()))
     assert run("index", stills, "--cell", numbers, "-o", "typed.h5", "--backend", "cpu", "-q").status == 0
     np.testing.assert_array_equal(found.cells, read_results("typed.h5").cells)
