@@ -1,23 +1,39 @@
 """`ffbidx diagnose`, and the diagnosis in the report."""
 
+import contextlib
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from ffbidx_cli.main import main
+
 TRUE = "79,79,38,90,90,90"
 QUICK = ("--num-halfsphere-points", 8192, "--backend", "cpu", "-q")
 
 
-@pytest.fixture
-def shifted(run):
-    """Stills with a beam centre three pixels off, indexed."""
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
+    """The folder of stills with a beam centre three pixels off, `s.h5`, and of their results, `run.h5`."""
     error = ("--beam-centre-error", 3, 0)
-    assert run("simulate", "-o", "s.h5", "--cell", TRUE, "--frames", 40, "--n-spots", 40, 80, *error).status == 0
-    assert run("index", "s.h5", "--cell", TRUE, "-o", "run.h5", "--no-learn-beam", *QUICK).status == 0
+    with contextlib.chdir(tmp_path_factory.mktemp("shifted")):
+        for words in (
+            ("simulate", "-o", "s.h5", "--cell", TRUE, "--frames", 40, "--n-spots", 40, 80, *error),
+            ("index", "s.h5", "--cell", TRUE, "-o", "run.h5", "--no-learn-beam", *QUICK),
+        ):
+            assert main([str(word) for word in words]) == 0
+        return Path.cwd()
+
+
+@pytest.fixture
+def shifted(run, indexed):
+    """The results of these stills in the current folder, beside their copy."""
+    for name in ("s.h5", "run.h5"):
+        shutil.copy(indexed / name, name)
     return "run.h5"
 
 

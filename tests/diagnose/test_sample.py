@@ -34,7 +34,7 @@ def test_some_frames_of_results(tmp_path):
     assert some.rmsd.tolist() == [whole.rmsd[i] for f in frames for i in range(*whole.crystal_offsets[f : f + 2])]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def results():
     return index(spots_of(n_frames=30, blank_share=0.3), TRUE)
 
