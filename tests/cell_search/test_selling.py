@@ -40,6 +40,7 @@ def test_compiled_and_array_code_reduce_alike(rng):
     cells = other_bases(np.repeat(CELLS, 20, axis=0), rng)
     arrays = SimpleNamespace(**vars(np))
     np.testing.assert_array_equal(selling_bases(cells), selling_bases(cells, arrays))
+    np.testing.assert_array_equal(voronoi_lengths(cells), voronoi_lengths(cells, arrays))
 
 
 def test_no_angle_of_a_reduced_basis_is_acute(rng):

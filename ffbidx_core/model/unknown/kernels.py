@@ -55,6 +55,22 @@ def _reduce(bases: Any, most: int, obtuse: float) -> None:
                 break
 
 
+def _measure(bases: Any, lengths: Any) -> None:
+    """Write the seven Voronoi lengths, ascending, of Selling-reduced bases (n, 4, 3) to `lengths` (n, 7)."""
+    for n in range(len(bases)):
+        v = bases[n]
+        for i in range(7):
+            square = 0.0
+            for x in range(3):
+                component = v[i, x] if i < 4 else v[0, x] + v[i - 3, x]
+                square += component * component
+            length, k = math.sqrt(square), i
+            while k > 0 and lengths[n, k - 1] > length:
+                lengths[n, k] = lengths[n, k - 1]
+                k -= 1
+            lengths[n, k] = length
+
+
 def _choose_shortest(vectors: Any, flattest: float, cell: Any) -> bool:
     """Write the first three vectors of some (m, 3) that are not coplanar to `cell` (3, 3); False if all are.
 
@@ -136,4 +152,5 @@ def _find_nearest(vectors: Any, metric: Any, tolerance: float, basis: Any, best:
 
 choose_shortest = called_from_python(compiled(_choose_shortest, _FOLDER))
 reduce = called_from_python(compiled(_reduce, _FOLDER))
+measure = called_from_python(compiled(_measure, _FOLDER))
 find_nearest = called_from_python(compiled(_find_nearest, _FOLDER))
