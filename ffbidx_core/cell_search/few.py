@@ -17,7 +17,7 @@ FRAMES, FEWEST_FRAMES = 100, 30
 """Largest number of frames that are searched, those with most spots, and the number below which none is."""
 TOLERANCE = 0.01
 """Largest difference of the logarithms of the seven Voronoi lengths of two lattices that are taken as one."""
-BIN = 4 * TOLERANCE
+BIN = 6 * TOLERANCE
 """Width of the bins, of logarithms of lengths, in which agreeing lattices are sought."""
 PER_FRAME = 10.0
 """Weight of a frame that has a lattice, in logarithms of the rank of this lattice on the frame: about the logarithm of
@@ -96,7 +96,7 @@ def agreeing(lengths: Array, frame: NDArray[np.int64]) -> tuple[NDArray[np.int64
     """All ordered pairs (k,), (k,) of lattices of different frames that agree.
 
     Each lattice is put in all bins that a cube of the tolerance about it meets, so that two lattices that agree share
-    one. The cube meets two bins in a quarter of the dimensions.
+    one. The cube meets two bins in a sixth of the dimensions.
 
     Parameters
     ----------
@@ -105,21 +105,19 @@ def agreeing(lengths: Array, frame: NDArray[np.int64]) -> tuple[NDArray[np.int64
     frame : (n,) int64
         Frame of each lattice.
     """
-    low, high = (np.floor((lengths + side) / BIN).astype(np.int64) for side in (-TOLERANCE / 2, TOLERANCE / 2))
-    member, key = np.arange(len(lengths)), (low * np.array(PLACES)).sum(axis=1)
-    for i, place in enumerate(PLACES):
-        twice = low[member, i] != high[member, i]
-        member, key = np.concatenate([member, member[twice]]), np.concatenate([key, key[twice] + place])
+    from .kernels import find_agreeing
+
+    columns = np.ascontiguousarray(lengths.T)
+    low, high = (np.floor((columns + side) / BIN).astype(np.int64) for side in (-TOLERANCE / 2, TOLERANCE / 2))
+    member, key = np.arange(len(lengths)), np.array(PLACES) @ low
+    for is_twice, step in zip(low != high, PLACES, strict=True):
+        twice = is_twice[member]
+        member, key = np.concatenate([member, member[twice]]), np.concatenate([key, key[twice] + step])
     order = np.argsort(key, kind="stable")
     member, key = member[order], key[order]
-    pairs = [np.zeros(0, np.int64)]
-    for step in range(1, len(key)):
-        same = np.flatnonzero(key[step:] == key[:-step])
-        if len(same) == 0:
-            break
-        one, other = member[same], member[same + step]
-        near = (frame[one] != frame[other]) & (np.abs(lengths[one] - lengths[other]).max(axis=1) < TOLERANCE)
-        one, other = one[near], other[near]
-        pairs.append(np.minimum(one, other) * len(lengths) + np.maximum(one, other))
-    one, other = np.divmod(np.unique(np.concatenate(pairs)), max(len(lengths), 1))
+    codes, found = np.zeros(0, np.int64), len(lengths)
+    while found > len(codes):
+        codes = np.zeros(found, np.int64)
+        found = find_agreeing(lengths, frame, member, key, TOLERANCE, codes)
+    one, other = np.divmod(np.unique(codes[:found]), max(len(lengths), 1))
     return np.concatenate([one, other]), np.concatenate([other, one])
