@@ -34,7 +34,7 @@ def cluster():
 
 @pytest.fixture
 def small_tasks(monkeypatch):
-    """Tasks of four frames and fewer, so that files and cells begin and end in their midst."""
-    monkeypatch.setattr(on_workers, "FIRST_FRAMES", 4)
-    monkeypatch.setattr(on_workers, "TASK_FRAMES", 4)
+    """Tasks of two batches of three frames and fewer, so that files and cells begin and end in their midst."""
+    monkeypatch.setattr(on_workers, "FIRST_FRAMES", 6)
+    monkeypatch.setattr(on_workers, "TASK_FRAMES", 6)
     monkeypatch.setattr(on_workers, "FEWEST_FRAMES", 1)

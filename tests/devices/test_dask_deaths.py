@@ -61,7 +61,9 @@ def dies_once(devices, task, how):
 
 def killed_at_frame_20(devices, task):
     start = task.job.span.start
-    return index_task(Dies(devices, "killed") if start.taken <= 20 < start.taken + 4 else devices, task)
+    return index_task(
+        Dies(devices, "killed") if start.taken <= 20 < start.taken + task.job.span.n_frames else devices, task
+    )
 
 
 def pids(cluster):
@@ -80,7 +82,7 @@ def test_a_worker_that_dies_in_the_middle(cluster, sources, wanted, tmp_path, mo
 def test_a_frame_that_kills_every_worker_ends_the_run(cluster, sources, wanted, tmp_path, monkeypatch, small_tasks):
     output = tmp_path / "x.h5"
     monkeypatch.setattr(on_workers, "index_task", killed_at_frame_20)
-    says = r"2 workers of dask died one after the other with the 4 frames up to .*1\.h5//7: see their logs; with --res"
+    says = r"2 workers of dask died one after the other with the 6 frames up to .*1\.h5//7: see their logs; with --res"
     with pytest.raises(BackendUnavailable, match=says) as caught:
         run_on(cluster, sources, output, save_seconds=1e9)
     assert caught.value.exit_status == 4
@@ -187,8 +189,8 @@ def test_a_signal_keeps_what_is_done(sources, tmp_path, number, status):
 def test_a_run_that_is_told_to_stop_takes_no_more(cluster, sources, tmp_path, small_tasks):
     stop = threading.Event()
     summary = run_on(cluster, sources, tmp_path / "x.h5", stop=stop, progress=lambda event: stop.set())
-    assert (summary.frames, summary.complete) == (4, False)
-    assert read_results(tmp_path / "x.h5").n_frames == 4
+    assert (summary.frames, summary.complete) == (6, False)
+    assert read_results(tmp_path / "x.h5").n_frames == 6
     stop.set()
     summary = run_on(cluster, sources, tmp_path / "y.h5", stop=stop)
     assert (summary.frames, summary.complete) == (0, False)
