@@ -39,6 +39,8 @@ class Account:
 
     Attributes
     ----------
+    inputs : tuple of InputIdentity
+        Identities of the inputs when the run began.
     saved : Saved
         The state of the run in the store when it was resumed.
     start : Place
@@ -66,7 +68,8 @@ class Account:
         self.cells = InputCells(job, self.p, self.note, self.show)
         self._to_keep: list[str] = []
         self._to_show: list[str] = []
-        self.saved = store.begin(job.record(backend))
+        record = job.record(backend)
+        self.inputs, self.saved = record.inputs, store.begin(record)
         if job.follow is not None:
             job.follow.take_up(self.saved.begun)
         self.start = job.start if self.saved.mark.end == Place() else self.saved.mark.end

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from ...errors import InputError
 from ...model.records.run import InputIdentity
 from .inputs import Source
 from .probe import Prober, check_opens
+
+T = TypeVar("T")
 
 MOST_READ = 256 * 2**20
 """Largest number of bytes that are hashed in all inputs together, divided evenly within the next two limits."""
@@ -30,11 +33,25 @@ def identities(sources: Iterable[Source], prober: Prober | None = None) -> tuple
     At most `MOST_READ` bytes are read in all files together, or `SMALLEST_SAMPLE` bytes in each.
     """
     sources = list(sources)
+    sample = sample_of(len({source.path for source in sources}))
+    found = _of_each_file(sources, lambda path: identity(path, sample, prober))
+    return tuple(
+        known._replace(frame=-1 if source.index is None else source.index)
+        for known, source in zip(found, sources, strict=True)
+    )
+
+
+def sizes(sources: Iterable[Source], prober: Prober | None = None) -> list[int]:
+    """The size of the file of each source in bytes; -1 if there is no file."""
+    return _of_each_file(list(sources), lambda path: size_and_time(path, prober)[0])
+
+
+def _of_each_file(sources: Sequence[Source], look: Callable[[str], T]) -> list[T]:
+    """What a function finds out about the file of each source; it looks at each file once."""
     paths = list(dict.fromkeys(source.path for source in sources))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = pool.map(lambda path: identity(path, sample_of(len(paths)), prober), paths)
-        known = dict(zip(paths, found, strict=True))
-    return tuple(known[s.path]._replace(frame=-1 if s.index is None else s.index) for s in sources)
+        known = dict(zip(paths, pool.map(look, paths), strict=True))
+    return [known[source.path] for source in sources]
 
 
 def sample_of(n_files: int) -> int:

@@ -13,7 +13,6 @@ from ...devices import Workers
 from ...devices.devices import PATIENCE, Task
 from ...errors import InputError
 from ...model.records.frame import FrameBlock, Place
-from ...read.files.identity import identities
 from ...read.results import read_results
 from ...read.spans import Cut, Cutter
 from ...write.parts.folder import save_part
@@ -44,7 +43,7 @@ class OnWorkers:
 
     def __init__(self, workers: Workers, account: Account, stop: threading.Event) -> None:
         self._workers, self._account, self._stop = workers, account, stop
-        self._inputs = identities(account.job.sources, account.job.prober)
+        self._inputs = account.inputs
         self._under_way: deque[tuple[Cut, Task]] = deque()
         self._batch_size = account.job.batch_size or 1
         # A task costs some ten milliseconds besides its frames, and smaller batches do not fill a GPU.

@@ -18,7 +18,7 @@ from ...model.records.frame import Place
 from ...model.records.results import ResultsHeader
 from ...model.records.run import InputIdentity, Learned, Mark
 from ...read.ahead import read_ahead
-from ...read.files.identity import identities
+from ...read.files.identity import sizes
 from ...read.spans import Cut
 from ...write.parts.folder import is_seen, save_part
 from ...write.results import results_file
@@ -137,10 +137,10 @@ def warm_up(devices: Devices, task: FramesTask) -> None:
 def _indexed(devices: Devices, task: FramesTask) -> Receipt:
     begin = time.perf_counter()
     job = task.job
-    for here, there in zip(identities(job.sources, job.prober), task.inputs, strict=True):
-        if here.size != there.size:
-            sizes = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (here.size, there.size))
-            raise InputError(here.path, f"is {sizes} here: all must see the same inputs under the same names")
+    for mine, given in zip(sizes(job.sources, job.prober), task.inputs, strict=True):
+        if mine != given.size:
+            both = " for a worker and ".join(f"{n} bytes" if n >= 0 else "no file" for n in (mine, given.size))
+            raise InputError(given.path, f"is {both} here: all must see the same inputs under the same names")
     # The process that runs the command numbers the cells, makes the notes about them and shows the messages.
     cells = InputCells(job, job.in_force, lambda note: None, lambda message: None)
     cells.take_up(task.learned)
