@@ -247,7 +247,9 @@ def test_a_shift_that_hides_most_crystals(tmp_path, off, n, settings):
     rates = []
     for moves in (False, True):
         p = QUICK.replace(learn_cell=n, learn_beam=moves, num_halfsphere_points=16384)
-        outcome = index([Source(path)], tmp_path / f"{moves}.h5", parameters=p, cells=scenario.input_cells)
+        outcome = index(
+            [Source(path)], tmp_path / f"{moves}.h5", parameters=p, cells=scenario.input_cells, batch_size=n
+        )
         rates.append(outcome.summary.indexed / n)
     assert rates[0] < 0.4
     assert rates[1] > 0.95
@@ -271,7 +273,7 @@ def test_a_beam_that_is_where_it_should_be_stays(settings, tmp_path):
     for seed in range(3):
         path, output = str(tmp_path / f"{seed}.h5"), tmp_path / f"x{seed}.h5"
         write_frames(path, simulate(replace(SCENARIO, **settings), 24, seed))
-        outcome = index([Source(path)], output)
+        outcome = index([Source(path)], output, batch_size=24)
         assert outcome.summary.problems == []
         assert read_results(output).header.geometry == ""
 
