@@ -32,3 +32,10 @@ def test_what_makes_threads_steady_ends_with_its_context():
         assert sys.getswitchinterval() < before[0]
         assert gc.get_threshold()[0] == MOST_OBJECTS
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
+
+
+def test_objects_that_the_caller_left_out_of_garbage_collection_stay_out():
+    gc.freeze()
+    with steady():
+        pass
+    assert gc.get_freeze_count() > 0

@@ -28,7 +28,7 @@ def steady() -> Iterator[None]:
     kept from then on.
     """
     keep_freed_memory()
-    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    before, thresholds, frozen = sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(MOST_OBJECTS, *thresholds[1:])
@@ -38,7 +38,8 @@ def steady() -> Iterator[None]:
     finally:
         sys.setswitchinterval(before)
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def keep_freed_memory() -> None:
