@@ -145,6 +145,8 @@ __device__ __forceinline__ void cell_at(const double* vectors, int place, double
     for (int r = 0; r < 3; r++) cell[3 * a + r] = vectors[3 * rows[a] + r];
 }
 
+static_assert(3 * TRIED_ROOM <= THREES_TRIPLES, "keys, sizes and ranks of triples share the scratch memory of a three");
+
 // The places chosen[T][THREES_FITTED], the best first, of the best triples that span different lattices: vectors[T] are
 // those before the fit, of which triples span one lattice exactly. Empty slots are -1. One block for each three.
 extern "C" __global__ __launch_bounds__(256) void distinct_triples(const double* vectors, const int* counts, u64* items,
