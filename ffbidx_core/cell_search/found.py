@@ -100,6 +100,9 @@ class FoundCell:
         Number of frames with enough spots that were searched for this cell.
     shift : BeamShift
         Offset of the beam from its assumed position, from the residuals of the crystals.
+    stretch : float
+        Relative excess of the assumed detector distance over the true one, from the stretch of the crystals along the
+        beam; 0 if it is not significant. The lengths of the cell are those at the assumed distance.
     """
 
     primitive: PrimitiveCells
@@ -112,6 +115,7 @@ class FoundCell:
     claimed: float
     n_frames: int
     shift: BeamShift
+    stretch: float = 0.0
 
     def with_type(self, code: str) -> FoundCell:
         """The cell with another Bravais type from its table.
@@ -168,6 +172,7 @@ class FoundCell:
             "searched": self.n_searched,
             "frames": self.n_frames,
             "beam_shift": list(self.shift.mrad),
+            "distance_excess": round(self.stretch, 5),
             "claimed": round(self.claimed, 2),
             "rival": round(self.rival / self.claimed, 4) if self.claimed > 0 else None,
             "symmetries": [

@@ -36,11 +36,21 @@ class Frames(FrameSpots):
                 break
         return cls(np.concatenate(spots), offsets_of(np.concatenate(counts)))
 
-    def moved(self, shift: BeamShift) -> Frames:
-        """The frames with the beam shifted, as far as this can be computed from the spots alone."""
-        if not shift:
+    def moved(self, shift: BeamShift, stretch: float = 0.0) -> Frames:
+        """The frames with the detector moved, as far as this can be computed from the spots alone.
+
+        Parameters
+        ----------
+        shift
+            Offset of the beam from its assumed position.
+        stretch
+            Relative excess of the assumed detector distance over the true one. The scale of the spots across the beam
+            stays the same, and so do the lengths of cells; only their stretch along the beam is removed.
+        """
+        if not shift and not stretch:
             return self
-        return Frames(frames_of_moved_detector(self.spots, self.offsets, shift.radian), self.offsets)
+        moved = frames_of_moved_detector(self.spots, self.offsets, shift.radian, stretch)
+        return Frames(np.asarray(moved / (1 + stretch), np.float32), self.offsets)
 
     def order(self) -> NDArray[np.int64]:
         """The numbers of all frames in search order: the half with more spots first, each half spread over the run."""

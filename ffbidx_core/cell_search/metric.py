@@ -1,8 +1,8 @@
-"""The metric of a cell from many frames, with the beam at the position that they show."""
+"""The metric of a cell from many frames, with the beam and the detector where they show them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..model.basis import PrimitiveCells, as_primitive
 from ..model.detector.beam_shift import BeamShift
 from ..model.records.ragged import evenly
 from .frames import Frames
+from .stretch import stretch_of
 from .verdict import Judge, Verdict
 
 FRAMES = 100
@@ -22,6 +23,8 @@ CRYSTALS = 40
 """Expected number of crystals below which more frames are taken."""
 ROUNDS, GAIN = 6, 1.01
 """Largest number of rounds of learning, and factor by which the evidence must grow in a round."""
+STRETCHES, SURE = 5, 4.0
+"""Largest number of steps in which the stretch of the crystals is removed, and standard errors above which it is."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,17 @@ class Metric:
     verdict : Verdict
         The verdict on the learned cell.
     judge : Judge
-        The judge on the frames with the beam at the position that they show.
+        The judge on the frames with the detector where they show it.
     shift : BeamShift
-        Offset of this position from the assumed one.
+        Offset of the beam from its assumed position.
+    stretch : float
+        Relative excess of the assumed detector distance over the true one, by the stretch of the crystals.
     """
 
     verdict: Verdict
     judge: Judge
     shift: BeamShift
+    stretch: float
 
 
 def settled_metric(devices: Devices, frames: Frames, cell: PrimitiveCells, share: float) -> Metric:
@@ -60,10 +66,31 @@ def settled_metric(devices: Devices, frames: Frames, cell: PrimitiveCells, share
 
     learned, shift, _ = settle_beam(learn_at, scan, p)
     judge = Judge(devices, frames.moved(shift), eager=True)
-    verdict = judge(as_primitive(learned[0][1].cells[0]), chosen)
-    for _ in range(ROUNDS):
-        again = judge(verdict.cell, chosen)
-        if again.evidence <= GAIN * verdict.evidence:
+    metric = Metric(judge(as_primitive(learned[0][1].cells[0]), chosen), judge, shift, 0.0)
+    return _grown(_unstretched(devices, frames, metric))
+
+
+def _unstretched(devices: Devices, frames: Frames, metric: Metric) -> Metric:
+    """The metric with the detector at the distance at which crystals are not stretched, if the evidence grows."""
+    for _ in range(STRETCHES):
+        verdict = metric.verdict
+        more, error = stretch_of(verdict.cell, metric.judge.shapes(verdict.cell, verdict.frames))
+        if abs(more) < SURE * error:
             break
-        verdict = again
-    return Metric(verdict, judge, shift)
+        stretch = (1 + metric.stretch) * (1 + more) - 1
+        judge = Judge(devices, frames.moved(metric.shift, stretch), eager=True)
+        trial = judge(verdict.cell, verdict.frames)
+        if trial.evidence <= verdict.evidence:
+            break
+        metric = Metric(trial, judge, metric.shift, stretch)
+    return metric
+
+
+def _grown(metric: Metric) -> Metric:
+    """The metric after further rounds of learning, as long as the evidence grows."""
+    for _ in range(ROUNDS):
+        again = metric.judge(metric.verdict.cell, metric.verdict.frames)
+        if again.evidence <= GAIN * metric.verdict.evidence:
+            break
+        metric = replace(metric, verdict=again)
+    return metric

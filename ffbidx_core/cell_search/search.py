@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def find_cells(
             f"found {found[-1].symmetry.lattice.code}; {counted(len(left), 'frame')}, "
             f"{found[-1].share:.0%} with a crystal"
         )
-        moved = Judge(devices, frames.moved(found[-1].shift))
+        moved = Judge(devices, frames.moved(found[-1].shift, found[-1].stretch))
         left = _without(left, moved(found[-1].primitive, left))
     spots = float(np.median(frames.counts)) if frames.n_frames else 0.0
     return CellSearch(found, candidates, frames.n_frames, spots, largest, left)
@@ -238,6 +238,7 @@ class _Climb:
             claim.verdict.evidence,
             self.frames.n_frames,
             metric.shift,
+            metric.stretch,
         )
 
     def _settled(self, claim: _Claim) -> tuple[Metric, list[Rival]]:
@@ -246,7 +247,7 @@ class _Climb:
         for smaller in smaller_cells(metric.verdict):
             verdict = metric.judge(smaller, metric.verdict.frames)
             if verdict.evidence > SMALLER * metric.verdict.evidence:
-                metric = Metric(verdict, metric.judge, metric.shift)
+                metric = replace(metric, verdict=verdict)
                 break
         others = rivals(metric.verdict, metric.judge)
         for _ in range(CHANGES):

@@ -109,6 +109,11 @@ def _multiple_lines(found: FoundCell) -> Iterator[str]:
 def cautions(found: FoundCell) -> Iterator[str]:
     """Yield warnings about properties of a cell that the frames do not determine."""
     yield "all lengths scale with the detector distance: ratios and angles are surer than lengths"
+    if found.stretch:
+        yield (
+            f"the crystals are stretched by {found.stretch:+.2%} along the beam: the detector distance is probably "
+            f"{abs(found.stretch):.2%} too {'large' if found.stretch > 0 else 'small'}, and all lengths with it"
+        )
     if found.shift:
         x, y = found.shift.mrad
         yield f"the beam is off by {x:+.2f} mrad in x and {y:+.2f} in y, corrected here: --beam-shift {x:.2f} {y:.2f}"

@@ -156,9 +156,13 @@ def spots_of_moved_detector(
 
 
 def frames_of_moved_detector(
-    spots: NDArray[Any], offsets: NDArray[np.int64], shift: Radian, distortion: Distortion = NO_DISTORTION
+    spots: NDArray[Any],
+    offsets: NDArray[np.int64],
+    shift: Radian,
+    distance: float = 0.0,
+    distortion: Distortion = NO_DISTORTION,
 ) -> NDArray[np.float32]:
-    """Correct the spots of frames for a beam shift, and a distortion, where only the spots are known.
+    """Correct the spots of frames for a beam shift, a distance and a distortion, where only the spots are known.
 
     The wavelength of a frame is found by fitting an Ewald sphere to its spots.
 
@@ -170,6 +174,8 @@ def frames_of_moved_detector(
         Frame f owns the spots offsets[f]:offsets[f + 1].
     shift : (2,)
         Offset of the beam on the detector, along x and y, from its assumed position, radian.
+    distance
+        Relative excess of the assumed detector distance over the true one.
     distortion
         Stretch and tilt of the true detector relative to the assumed one.
 
@@ -182,5 +188,5 @@ def frames_of_moved_detector(
     for begin, end in itertools.pairwise(offsets):
         if (wavelength := wavelength_of_spots(moved[begin:end])) is not None:
             along = np.full(end - begin, wavelength)
-            moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, shift, distortion=distortion)
+            moved[begin:end] = spots_of_moved_detector(moved[begin:end], along, shift, distance, distortion)
     return moved.astype(np.float32)

@@ -33,7 +33,8 @@ RIGID = FOUND + ": the panels of an experiment list are rigid and stay: `ffbidx 
 
 def moved_block(block: FrameBlock, shift: BeamShift, distortion: Distortion = NO_DISTORTION) -> FrameBlock:
     """A block with the beam shifted and a distortion corrected, as far as its spots alone allow."""
-    return replace(block, spots=frames_of_moved_detector(block.spots, block.offsets, shift.radian, distortion))
+    moved = frames_of_moved_detector(block.spots, block.offsets, shift.radian, distortion=distortion)
+    return replace(block, spots=moved)
 
 
 def fitted_distortion(
