@@ -22,8 +22,10 @@ NEAREST = 0.08
 UPPER = np.triu_indices(3)
 FLOOR = 1e-9
 """Smallest variance of a metric element relative to the product of the lengths, given by rounding."""
-DOUBT = 3.0
-"""Gain of log-likelihood, beyond the gain from more parameters, above which the symmetry is broken."""
+DOUBT, DOUBT_EACH = 3.0, 1.5
+"""Gain of log-likelihood above which the symmetry is broken: a constant, and a part for each free parameter beyond half
+the logarithm of the number of crystals. Copies also fit what is not normal in a scatter: of 40 lattices whose cells
+scatter by 0.5 % four gained up to 4.7 more than the half logarithms and the constant."""
 
 
 def is_scatter(lattice: Bravais, crystals: Array, start: Array) -> bool:
@@ -51,7 +53,7 @@ def is_scatter(lattice: Bravais, crystals: Array, start: Array) -> bool:
     begin = (start - symmetric_metric(start, operators)) / scale
     single, _ = _log_likelihood(vectors, np.zeros(6))
     copies, free = _log_likelihood(vectors, begin[UPPER])
-    return bool(copies - single < 0.5 * free * np.log(len(off)) + DOUBT)
+    return bool(copies - single < free * (0.5 * np.log(len(off)) + DOUBT_EACH) + DOUBT)
 
 
 def _log_likelihood(vectors: Array, mean: Array) -> tuple[float, int]:
