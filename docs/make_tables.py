@@ -111,6 +111,11 @@ FILES: dict[str, Column] = {
     "seconds that each was busy": "{busy}",
 }  # fmt: skip
 """The columns of the benchmark of files."""
+FILES_OF_SEVERAL: dict[str, Column] = {
+    **{name: column for name, column in FILES.items() if name != "seconds that each was busy"},
+    "phases, in seconds": "{phases}",
+}
+"""The columns of the benchmark of files on several GPUs."""
 TABLES = {
     "wrong": Table("wrong", CLAIMS),
     "right": Table("right", CLAIMS),
@@ -218,6 +223,7 @@ TABLES = {
         "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
     }),
     "files": Table("files", FILES),
+    "files_two": Table("files_two", FILES_OF_SEVERAL),
     "files_four": Table("files_four", FILES),
     "geometry": Table("geometry", {
         "stills and detector": "{what}", "runs moved": "{moved} of {runs}", "indexed, file's panels": "{given:.1%}",

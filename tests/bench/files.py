@@ -128,6 +128,7 @@ def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[s
     """The figures of a run as text."""
     seconds = ran["summary"]["seconds"]
     busy = {stage: ran["busy"].get(stage, 0) for stage in ("read", *CALLS)}
+    kind, parts = ("phases", ran["phases"]) if ran["phases"] else ("busy", busy)
     return {
         "frames": f"{n_frames:,} {name}",
         "engine": f"{rate:,.0f}",
@@ -135,7 +136,7 @@ def row(name: str, n_frames: int, rate: float, ran: Mapping[str, Any]) -> dict[s
         "share": f"{n_frames / seconds / rate:.2f}",
         "indexed": f"{ran['summary']['indexed'] / n_frames:.4%}",
         "outside": f"{ran['wall'] - seconds:.1f}",
-        "busy": ", ".join(f"{name} {spent:.2f}" for name, spent in (ran["phases"] or busy).items()),
+        kind: ", ".join(f"{name} {spent:.2f}" for name, spent in parts.items()),
     }
 
 
@@ -170,11 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             rate = engine_rate(args.backend, None, batches, args.calls)
         rows.append(row(name, n_frames, rate, ran))
-        found = rows[-1]
+        found, kind = rows[-1], "phases" if ran["phases"] else "busy"
         print(
             f"{found['frames']}: {found['indexed']} indexed, command {found['command']} frames/s, "
             f"engine {found['engine']}, share {found['share']}, {found['outside']} s outside its own clock; "
-            f"{'wall seconds' if ran['phases'] else 'busy seconds'}: {found['busy']}",
+            f"{kind}, in seconds: {found[kind]}",
             flush=True,
         )
     if args.json:
