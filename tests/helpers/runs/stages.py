@@ -5,6 +5,7 @@ Processes of several GPUs import this module, too, hence it imports nothing that
 
 from __future__ import annotations
 
+import functools
 import json
 import pkgutil
 import sys
@@ -76,11 +77,19 @@ def run_timed(arguments: Sequence[str], figures: Path) -> int:
 
         return call
 
-    replace(READ, lambda read_ahead: lambda blocks, *others: read_ahead(items(blocks), *others))
-    replace(ASK, noted)
-    for stage, names in CALLS.items():
-        for name in names:
-            replace(name, lambda work, stage=stage: timed(stage, work))
+    def with_clocks(index: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            # The command, too, imports these modules here, while the driver of GPUs starts.
+            replace(READ, lambda read_ahead: lambda blocks, *others: read_ahead(items(blocks), *others))
+            replace(ASK, noted)
+            for stage, names in CALLS.items():
+                for name in names:
+                    replace(name, functools.partial(timed, stage))
+            return index(*arguments, **options)
+
+        return call
+
+    replace("ffbidx_core.run.preparation.PreparedRun.index", with_clocks)
     sys.argv = ["ffbidx", *arguments]
     status = 0
     try:
