@@ -223,8 +223,8 @@ TABLES = {
         "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
     }),
     "files": Table("files", FILES),
-    "files_two": Table("files_two", FILES_OF_SEVERAL),
-    "files_four": Table("files_four", FILES),
+    "files_four": Table("files_four", FILES_OF_SEVERAL),
+    "files_four_long": Table("files_four_long", FILES_OF_SEVERAL),
     "geometry": Table("geometry", {
         "stills and detector": "{what}", "runs moved": "{moved} of {runs}", "indexed, file's panels": "{given:.1%}",
         "refined panels": "{refined:.1%}", "true panels": "{true:.1%}", "worst run, refined − true": "{least:+.1%}",
