@@ -13,13 +13,17 @@ from ...devices import Workers
 from ...devices.devices import PATIENCE, Task
 from ...errors import InputError
 from ...model.records.frame import FrameBlock, Place
+from ...model.records.results import Results
+from ...model.records.run import Mark
 from ...read.results import read_results
 from ...read.spans import Cut, Cutter
+from ...write.behind import WriteBehind
 from ...write.parts.folder import save_part
 from ..account import Account
 from ..collector import Collector
 from ..job import Job
 from ..learning import Settled
+from .here import DEPTH
 from .worker_task import FramesTask, Receipt, index_task, warm_up
 
 TASK_FRAMES = 65536
@@ -33,6 +37,8 @@ FIRST_BATCHES = 4
 GROWTH = 4
 AHEAD = 4
 """Number of tasks from the first unfinished one to the last submitted one, per task that is done at once."""
+Part = tuple[str, Results, Mark, int]
+"""A saved part as `Collector.adopt` takes it: name of the file, results, progress of the run, and checksum."""
 
 
 class OnWorkers:
@@ -69,7 +75,20 @@ class OnWorkers:
         return job.first_blocks()
 
     def do(self, settled: Settled, collector: Collector, done: Callable[[], object]) -> bool:
-        """Compute the frames in tasks; see `Work`."""
+        """Compute the frames in tasks; see `Work`. The parts are taken over in a thread, which waits for the disk."""
+        with WriteBehind[Part](lambda part: collector.adopt(*part), DEPTH) as writer:
+            is_ended = self._take_all(settled, collector, writer.put, done)
+            writer.finish()
+        return is_ended
+
+    def _take_all(
+        self,
+        settled: Settled,
+        collector: Collector,
+        adopt: Callable[[Part], None],
+        done: Callable[[], object],
+    ) -> bool:
+        """Count what the workers find, and hand over their parts; returns whether all frames were computed."""
         self._begin(settled.job, self._account.start)
         while not self._stop.is_set():
             self._ask(settled, collector)
@@ -83,7 +102,7 @@ class OnWorkers:
             self._workers.seen(receipt.device)
             self._measure(cut, receipt)
             if receipt.part:
-                _take(self._account, collector, receipt)
+                adopt(_counted(self._account, collector, receipt))
             done()
             if (receipt.n_frames, receipt.last or cut.start) != (cut.n_frames, cut.last):
                 # A file was truncated or replaced.
@@ -131,15 +150,15 @@ def _cutter(job: Job, start: Place) -> Cutter:
     return Cutter(job.sources, start=start, end=None if job.span is None else job.span.end, **job.counted)
 
 
-def _take(account: Account, collector: Collector, receipt: Receipt) -> None:
-    """Count what a worker has found, and take over the file in which it is saved."""
+def _counted(account: Account, collector: Collector, receipt: Receipt) -> Part:
+    """Count what a worker has found; returns the file in which it is saved, as `Collector.adopt` takes it."""
     part = receipt.part
     path = part if isinstance(part, str) else save_part(collector.store.folder, part)
     for given, sentences in receipt.shown:
         account.cells.show_once(given, sentences)
     results = read_results(path)
     account.saved_elsewhere(results, receipt.mark, receipt.n_off_panels)
-    collector.adopt(path, results, receipt.mark, receipt.crc32)
+    return path, results, receipt.mark, receipt.crc32
 
 
 def _frames_of(job: Job, cut: Cut) -> str:
