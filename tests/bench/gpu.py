@@ -161,7 +161,7 @@ def show_shares(
 
 
 def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
-    """Measure a single frame through `Indexer.run` with the published defaults, and how long its kernels take."""
+    """Measure a single frame through `Indexer.run` with the published defaults."""
     rows, n = [], 5 * args.calls
     print(f"\nA single frame through Indexer.run, published defaults, milliseconds, {n} frames after 5 to warm up")
     for name in NAMES:
@@ -175,25 +175,9 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
                 indexer.run(spots, cell)
                 times.append((time.perf_counter() - start) * 1e3)
         low, middle, high = np.percentile(times[5:], (5, 50, 95))
-        kernels = kernels_of_a_frame(backend, name)
-        within = f"5 to 95 %: {low:.3f} to {high:.3f}, kernels {sum(kernels.values()):.3f}"
-        print(f"  {name:22} median {middle:.3f}, {within}; asked: {ASKED_MS:g}", flush=True)
-        rows.append({"frames": name, "ms": middle, "low": low, "high": high, "kernels": sum(kernels.values())})
-        rows[-1]["longest"] = ", ".join(f"{kernel} {ms:.3f}" for kernel, ms in list(kernels.items())[:3])
+        print(f"  {name:22} median {middle:.3f}, 5 to 95 %: {low:.3f} to {high:.3f}; asked: {ASKED_MS:g}", flush=True)
+        rows.append({"frames": name, "ms": middle, "low": low, "high": high})
     return rows
-
-
-def kernels_of_a_frame(backend: Backend, name: str) -> dict[str, float]:
-    """Median milliseconds that each kernel of a call on one frame takes, with the published defaults."""
-    p, found = Parameters.preset("published"), []
-    for one in batches_of(name, 1, 8):
-        # Kernels are timed in the first call of a lane, because later ones are recorded.
-        backend.close()
-        plan = SearchPlan.make(one.input_cells, p)
-        with TimedVerbs(backend, GpuClock() if backend.name == "cuda" else HostClock(time.perf_counter)) as verbs:
-            index_frames(verbs, one.spots, one.offsets, plan, p)
-            found.append(verbs.kernel_seconds)
-    return {kernel: 1e3 * median(each.get(kernel, 0.0) for each in found) for kernel in found[-1]}
 
 
 def small_section(backend: Backend, args: argparse.Namespace) -> Rows:
@@ -252,6 +236,8 @@ SECTIONS = {
     "latency": latency_section,
     "devices": devices_section,
 }
+TABLES = ("speed", "shares", "small", "latency")
+"""The sections that are a table of the documentation."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -263,8 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section only (repeatable)")
     record.add_option(parser)
     args = parser.parse_args(arguments)
-    if args.json and args.only not in (["speed"], ["shares"], ["small"]):
-        parser.error("--json is for one table: add --only speed, --only shares or --only small")
+    if args.json and args.only not in ([name] for name in TABLES):
+        parser.error(f"--json is for one table: add --only with one of {', '.join(TABLES)}")
     try:
         backend = get_backend(args.backend, args.device)
     except BackendUnavailable as error:
