@@ -244,7 +244,8 @@ class DeviceWorkers:
             if place == NO_WORKER:
                 # The message is passed on to every thread that waits.
                 self._free.put(NO_WORKER)
-                raise BackendUnavailable("every device has failed: see the warnings above")
+                why = "the devices are closed" if self._is_closing else "every device has failed: see the warnings above"
+                raise BackendUnavailable(why)
             worker = self._workers[place[1]]
             if not worker.alive:
                 self._end_if_none_is_left()
@@ -268,6 +269,8 @@ class DeviceWorkers:
         """Kill all processes without waiting for their end; tasks in progress are given up."""
         self._is_closing = True
         self._pool.shutdown(wait=False, cancel_futures=True)
+        # After a device has failed, there are more threads than places; the program waits for those threads at its end.
+        self._free.put(NO_WORKER)
         for worker in self._workers:
             worker.kill()
 

@@ -120,6 +120,22 @@ def test_processes_that_are_released_end_without_a_message(batches, caplog):
     assert caplog.messages == []
 
 
+def test_a_task_that_waits_for_a_device_ends_when_the_devices_are_closed(batches):
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)])
+    while not workers._free.empty():
+        workers._free.get()
+    has_ended = threading.Event()
+
+    def ask():
+        with pytest.raises(BackendUnavailable, match="the devices are closed"):
+            workers.index_frames(*batches[0], PLAN, P)
+        has_ended.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    workers.close()
+    assert has_ended.wait(20)
+
+
 READY = threading.Event()
 
 
