@@ -194,7 +194,7 @@ def _child(temporary: str) -> NoReturn:
     """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
-        join(file, _parts(stream, temporary), lambda: _ending(stream, temporary))
+        join(file, _parts(stream, temporary), lambda: _ending(stream, temporary, file))
     # The end of the interpreter, for which the run would wait, has nothing left to do.
     os._exit(0)
 
@@ -228,13 +228,14 @@ def _parts(stream: io.TextIOWrapper, temporary: str) -> Iterator[str]:
         synced.result()
 
 
-def _ending(stream: io.TextIOWrapper, temporary: str) -> Ending:
+def _ending(stream: io.TextIOWrapper, temporary: str, file: h5py.File) -> Ending:
     # The run, which still judges its crystals, syncs the file once more when it is whole.
     sync_file(temporary)
     text = stream.read()
     if not text:
-        # The process of the run has ended.
-        os.unlink(temporary)
+        # The process of the run has ended. A run that resumes it may be writing another file of this name by now.
+        if os.path.samestat(os.stat(temporary), os.fstat(file.id.get_vfd_handle())):
+            os.unlink(temporary)
         os._exit(1)
     return Ending.from_json(text)
 

@@ -73,6 +73,20 @@ def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, 
     assert_same(read_results(output), read_results(tmp_path / "wanted.h5"))
 
 
+@pytest.mark.parametrize("is_resumed", [False, True], ids=["alone", "beside the child of the resumed run"])
+def test_the_child_of_a_run_that_was_killed_removes_its_own_file_only(is_resumed, tmp_path):
+    ahead = join.JoinAhead(str(tmp_path))
+    temporary = tmp_path / "joined.part"
+    while not temporary.exists():
+        assert ahead._child.poll() is None
+    if is_resumed:
+        temporary.unlink()
+        temporary.write_bytes(b"of another child")
+    ahead._child.communicate()
+    assert ahead._child.returncode == 1
+    assert temporary.exists() == is_resumed
+
+
 def test_a_part_that_is_damaged_before_it_is_joined_is_an_error(sources, tmp_path, monkeypatch):
     saved = store.PartsFolder.save
 
