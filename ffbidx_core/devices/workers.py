@@ -244,7 +244,9 @@ class DeviceWorkers:
             if place == NO_WORKER:
                 # The message is passed on to every thread that waits.
                 self._free.put(NO_WORKER)
-                why = "the devices are closed" if self._is_closing else "every device has failed: see the warnings above"
+                why = (
+                    "the devices are closed" if self._is_closing else "every device has failed: see the warnings above"
+                )
                 raise BackendUnavailable(why)
             worker = self._workers[place[1]]
             if not worker.alive:

@@ -77,7 +77,7 @@ def index(
         checksums = job.follow is not None
         collector = Collector(kept, header, account.sample, save_seconds=job.save_seconds, checksums=checksums)
         is_complete, contest = False, Contest()
-        with _unless_stopped(account, kept, stop):
+        with _unless_stopped(account, collector, stop):
             with closing(work_of(used, account, kept, stop)) as work:
 
                 def report(to_learn: int | None = None) -> None:
@@ -102,16 +102,17 @@ def index(
 
 
 @contextlib.contextmanager
-def _unless_stopped(account: Account, store: Store, stop: threading.Event) -> Iterator[None]:
-    """A context in which failing workers end the run or, once `stop` is set, only the block."""
+def _unless_stopped(account: Account, collector: Collector, stop: threading.Event) -> Iterator[None]:
+    """A context in which failing workers end the run, which can be resumed, or, once `stop` is set, only the block."""
     try:
         yield
     except BackendUnavailable as error:
         # The signal that stopped the run may also have stopped the workers.
         if stop.is_set():
             return
-        if isinstance(store, MemoryStore):
+        if isinstance(collector.store, MemoryStore):
             raise
+        collector.save_rest()
         done = counted(account.tally.n_frames, "frame")
         raise BackendUnavailable(f"{error}; with --resume the run continues after the {done} done") from error
 

@@ -122,6 +122,33 @@ def test_a_run_whose_processes_have_all_failed_is_resumed(sources, wanted, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
 
 
+class LastsFor(OneDevice):
+    """Devices in this process that are all gone after some batches."""
+
+    def __init__(self, batches):
+        super().__init__(get_backend("cpu", threads=1))
+        self.left = batches
+
+    def index_frames(self, *arguments, **keywords):
+        self.left -= 1
+        if self.left < 0:
+            raise BackendUnavailable("every device has failed")
+        return super().index_frames(*arguments, **keywords)
+
+
+def test_what_was_computed_here_before_all_devices_failed_is_saved(sources, tmp_path, monkeypatch):
+    without = QUICK.replace(learn_cell=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "open_devices", lambda *choice: LastsFor(3))
+        with pytest.raises(BackendUnavailable, match="with --resume the run continues after the 6 frames done"):
+            run(sources, tmp_path / "x.h5", save_seconds=60.0, parameters=without)
+    (part,) = (tmp_path / "x.h5.parts").glob("0*.h5")
+    assert read_results(part).n_frames == 6
+    run(sources, tmp_path / "x.h5", resume=True, parameters=without)
+    run(sources, tmp_path / "wanted.h5", parameters=without)
+    assert_same(read_results(tmp_path / "x.h5"), read_results(tmp_path / "wanted.h5"))
+
+
 def test_a_message_about_units_is_shown_once_wherever_the_frames_are_computed(sources):
     job = job_of(sources, cells=CELL[None] / 20, parameters=QUICK.replace(learn_cell=0), max_frames=12)
     one, others = pipeline.index(job), pipeline.index(job, devices=Here(), store=Pieces())
