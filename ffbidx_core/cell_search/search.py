@@ -33,7 +33,7 @@ FEW_AFTER = 100
 """Number of frames, all if there are fewer, that are searched in vain before frames with few spots are searched by
 threes of spots, which takes about as long."""
 JUDGED, JUDGED_FEW = 25, 100
-"""Numbers of frames on which a verdict is made, the second for frames with few spots."""
+"""Numbers of frames on which a verdict is made, the second for frames with few spots, and where few have a crystal."""
 FEWEST_OTHERS = 10
 """Smallest number of frames without part in the lattice for a verdict on these only; otherwise on all frames."""
 SUPPORT, SUPPORT_SHARE, VERDICTS = 2, 0.4, 3
@@ -212,6 +212,9 @@ class _Climb:
         others = np.setdiff1d(np.arange(self.frames.n_frames), cluster.frames)
         chosen_frames = others if len(others) >= FEWEST_OTHERS else np.arange(self.frames.n_frames)
         verdict = self.judge(cluster.cell, evenly(chosen_frames, n_judged))
+        if verdict.evidence > EVIDENCE and verdict.hits < HITS:
+            # Of a very small cell few frames have enough reflections for a crystal.
+            verdict = self.judge(cluster.cell, evenly(chosen_frames, JUDGED_FEW))
         claims = verdict.evidence > EVIDENCE and verdict.hits >= HITS
         candidate = Candidate(
             reach, n_searched, cluster.support, verdict.cell, verdict.evidence, verdict.share, verdict.hits, claims

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from ffbidx_core.cell_search import Frames, find_cells
+from ffbidx_core.cell_search.pool import Cluster
+from ffbidx_core.cell_search.search import _Climb
+from ffbidx_core.cell_search.verdict import Verdict
 from ffbidx_core.cell_search.words import none_in_words, option_of, sentences
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import cell_from_parameters
@@ -36,6 +39,23 @@ def test_a_cell_of_each_bravais_type_is_found(code, search_of):
     given = read_input_cell(option_of(found))
     assert given.lattice == found.input_cell.lattice
     assert all(each.gain < 0 for each in found.multiples)
+
+
+@pytest.mark.parametrize("crystals", [2, 8])
+def test_a_cell_with_crystals_on_few_of_25_frames_is_judged_on_more(crystals, devices, monkeypatch):
+    judged = []
+
+    def verdict(cell, chosen):
+        judged.append(len(chosen))
+        found = (np.arange(len(chosen)) < (2 if len(judged) == 1 else crystals)).astype(np.int64)
+        nothing = np.zeros((0, 3))
+        return Verdict(cell, 11.0 * found.sum(), chosen, found, nothing.reshape(-1, 3, 3), nothing, None)
+
+    climb = _Climb(frames_of("cP", 60), devices.backend, devices, 16.0, lambda text: None)
+    monkeypatch.setattr(climb, "judge", verdict)
+    climb._judge_cluster(16.0, 20, Cluster(20, np.arange(20), primitive("cP")))
+    assert judged == [25, 40]
+    assert [each.is_claim for each in climb.candidates] == [crystals >= 3]
 
 
 def blank(rng, n_frames, spots, q_max):
