@@ -39,6 +39,8 @@ class Frames(FrameSpots):
     def moved(self, shift: BeamShift, stretch: float = 0.0) -> Frames:
         """The frames with the detector moved, as far as this can be computed from the spots alone.
 
+        A frame whose spots fit no Ewald sphere stays as it is.
+
         Parameters
         ----------
         shift
@@ -50,7 +52,8 @@ class Frames(FrameSpots):
         if not shift and not stretch:
             return self
         moved = frames_of_moved_detector(self.spots, self.offsets, shift.radian, stretch)
-        return Frames(np.asarray(moved / (1 + stretch), np.float32), self.offsets)
+        is_moved = (moved != self.spots).any(axis=1, keepdims=True)
+        return Frames(np.asarray(np.where(is_moved, moved / (1 + stretch), moved), np.float32), self.offsets)
 
     def order(self) -> NDArray[np.int64]:
         """The numbers of all frames in search order: the half with more spots first, each half spread over the run."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ffbidx_core.cell_search.frames import Frames
 from ffbidx_core.cell_search.metric import settled_metric
 from ffbidx_core.cell_search.stretch import FEWEST, stretch_of
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
@@ -51,3 +52,13 @@ def test_the_scale_across_the_beam_stays_the_same_at_another_distance():
     low = np.linalg.norm(frames.spots, axis=1) < 0.1
     np.testing.assert_allclose(moved.spots[low, :2], frames.spots[low, :2], rtol=2e-3)
     np.testing.assert_allclose(moved.spots[low, 2], 1.02 * frames.spots[low, 2], rtol=5e-3)
+
+
+def test_frames_that_fit_no_ewald_sphere_keep_their_scale_at_another_distance(rng):
+    frames = frames_of("oP", 2)
+    begin, end = frames.offsets[:2]
+    spots = frames.spots.copy()
+    spots[begin:end] = rng.normal(scale=0.1, size=(end - begin, 3))
+    moved = Frames(spots, frames.offsets).moved(NO_SHIFT, 0.02)
+    np.testing.assert_array_equal(moved.spots[begin:end], spots[begin:end])
+    np.testing.assert_array_equal(moved.spots[end:], frames.moved(NO_SHIFT, 0.02).spots[end:])
