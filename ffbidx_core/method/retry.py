@@ -91,7 +91,7 @@ class HostSpots:
 
     @property
     def are_few(self) -> bool:
-        """Whether the batch is small, so that the host sifts its spots faster than a GPU tells that there is need."""
+        """Whether the batch is small, so that the host sifts its spots faster than a GPU decides if there is need."""
         return len(self.spots) <= FEW_SPOTS
 
     def loaded(self, backend: Backend, radius: float, fewest: int) -> tuple[HostSpots, SpotBatch]:

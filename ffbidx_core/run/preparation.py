@@ -37,6 +37,7 @@ class PreparedRun:
 
     Attributes
     ----------
+    request
         The request from which the run was made.
     sources
         Spot files and single frames; for a run that follows its inputs, the first file that can be read.

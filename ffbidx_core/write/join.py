@@ -102,15 +102,15 @@ class JoinAhead:
     def add(self, part: str, crc32: int | None = None) -> None:
         """Make the child append a results file; None: its checksum is not known."""
         self.n_parts += 1
-        self._tell(json.dumps([part, crc32]).encode())
+        self._send(json.dumps([part, crc32]).encode())
 
     def end(self) -> None:
         """Declare that no further files come: the child writes what it has to the disk, while the run goes on."""
         if not self._has_ended:
             self._has_ended = True
-            self._tell(b"")
+            self._send(b"")
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         assert self._child.stdin is not None
         # A child that has failed reports it at the end.
         with contextlib.suppress(BrokenPipeError):

@@ -70,7 +70,7 @@ def _lattices(xp: Any, spots: XpArray, bases: Array, certainties: XpArray, reach
     for t in range(len(bases)):
         mine = best[t][xp.isfinite(joint[t, best[t]])]
         rows = xp.stack([a[mine], b[mine], c[mine]], axis=1)
-        # Triples that span one lattice do so exactly before the fit, so that a single number tells lattices apart.
+        # Triples that span one lattice do so exactly before the fit, so that one number distinguishes lattices.
         size = xp.log((voronoi_lengths(whole[t][rows], xp) ** 4).sum(axis=1))
         first = firsts(xp.rint(size * 1e7), xp)[: constants.FITTED]
         found.append(fitted[t][rows[first]])

@@ -47,7 +47,7 @@ def sizes(sources: Iterable[Source], prober: Prober | None = None) -> list[int]:
 
 
 def _of_each_file(sources: Sequence[Source], look: Callable[[str], T]) -> list[T]:
-    """What a function finds out about the file of each source; it looks at each file once."""
+    """The result of a function for the file of each source; it is called once for each file."""
     paths = list(dict.fromkeys(source.path for source in sources))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         known = dict(zip(paths, pool.map(look, paths), strict=True))
