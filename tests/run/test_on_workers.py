@@ -13,6 +13,7 @@ from ffbidx_core.devices import OneDevice, Workers
 from ffbidx_core.devices.workers import DeviceWorkers, Doing
 from ffbidx_core.errors import BackendUnavailable
 from ffbidx_core.run import pipeline
+from ffbidx_core.run.collector import Collector
 from ffbidx_core.run.job import Job
 from ffbidx_core.run.spread import on_workers
 from ffbidx_core.write.parts import folder
@@ -120,6 +121,23 @@ def test_a_run_whose_processes_have_all_failed_is_resumed(sources, wanted, tmp_p
     run(sources, tmp_path / "x.h5", resume=True)
     assert_same(read_results(tmp_path / "x.h5"), read_results(wanted), device=False)
     assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_the_queue_of_the_parts_that_wait_for_the_disk_is_shown(sources, monkeypatch):
+    is_shown, adopt = threading.Event(), Collector.adopt
+
+    def late(*arguments):
+        assert is_shown.wait(5)
+        adopt(*arguments)
+
+    monkeypatch.setattr(Collector, "adopt", late)
+    pipeline.index(
+        job_of(sources),
+        devices=Here(),
+        store=Pieces(),
+        progress=lambda event: is_shown.set() if event.to_write else None,
+    )
+    assert is_shown.is_set()
 
 
 class LastsFor(OneDevice):

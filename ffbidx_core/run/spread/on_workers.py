@@ -51,6 +51,7 @@ class OnWorkers:
         self._workers, self._account, self._stop = workers, account, stop
         self._inputs = account.inputs
         self._under_way: deque[tuple[Cut, Task]] = deque()
+        self._writer: WriteBehind[Part] | None = None
         self._batch_size = account.job.batch_size or 1
         # A task costs some ten milliseconds besides its frames, and smaller batches do not fill a GPU.
         self._fewest = max(FEWEST_FRAMES, self._batch_size // 2)
@@ -67,8 +68,9 @@ class OnWorkers:
 
     @property
     def fill(self) -> tuple[float, float]:
-        """The share of the submitted tasks that are still to be computed; there is no queue before the writing."""
-        return sum(not task.is_done for _, task in self._under_way) / max(1, len(self._under_way)), 0.0
+        """The share of the submitted tasks that are still to be computed, and the fill of the queue of their parts."""
+        to_compute = sum(not task.is_done for _, task in self._under_way) / max(1, len(self._under_way))
+        return to_compute, 0.0 if self._writer is None else self._writer.fill
 
     def first_blocks(self, job: Job) -> Iterator[FrameBlock]:
         """Read the first frames; the workers read them again."""
@@ -76,9 +78,9 @@ class OnWorkers:
 
     def do(self, settled: Settled, collector: Collector, done: Callable[[], object]) -> bool:
         """Compute the frames in tasks; see `Work`. The parts are taken over in a thread, which waits for the disk."""
-        with WriteBehind[Part](lambda part: collector.adopt(*part), DEPTH) as writer:
-            is_ended = self._take_all(settled, collector, writer.put, done)
-            writer.finish()
+        with WriteBehind[Part](lambda part: collector.adopt(*part), DEPTH) as self._writer:
+            is_ended = self._take_all(settled, collector, self._writer.put, done)
+            self._writer.finish()
         return is_ended
 
     def _take_all(
