@@ -116,6 +116,11 @@ FILES_OF_SEVERAL: dict[str, Column] = {
     "phases, in seconds": "{phases}",
 }
 """The columns of the benchmark of files on several GPUs."""
+CELLS: dict[str, Column] = {
+    "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "lattices": "{cases}",
+    "found": with_error("found"), "type right, of these": with_error("typed"), "wrong claims": "{wrong}",
+}  # fmt: skip
+"""The columns of the benchmark of unknown cells."""
 TABLES = {
     "wrong": Table("wrong", CLAIMS),
     "right": Table("right", CLAIMS),
@@ -178,6 +183,10 @@ TABLES = {
         "ms of a call of `--preset best` (`published`)": "{frames}",
         **{f"{n} frame{'s' * (n > 1)}": f"{{best_{n}:.1f}} ({{published_{n}:.1f}})" for n in (1, 16, 64)},
     }),
+    "gpu_latency": Table("gpu_latency", {
+        "a frame, published defaults": "{frames}", "ms, median": "{ms:.2f}",
+        "ms of 5 to 95 % of the frames": "{low:.2f} to {high:.2f}",
+    }),
     "kernels": Table("kernels", {
         "kernel": "{kernel}", "published, 100 spots": "{published_100:.2f}", "published, 300": "{published_300:.2f}",
         "best, 100": "{best_100:.2f}", "best, 300": "{best_300:.2f}", "best, triclinic, 100": "{triclinic_100:.2f}",
@@ -199,10 +208,10 @@ TABLES = {
         "cause of a wrong scale": "{cause}", "run, beam left": "{left:.1%}", "run, beam moved": "{moved:.1%}",
         "off by then, px rms": "{moved_off:.3f}",
     }),
-    "cells": Table("cells", {
-        "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "lattices": "{cases}",
-        "found": with_error("found"), "type right, of these": with_error("typed"), "wrong claims": "{wrong}",
-        "s, eight at once": "{seconds:.1f}",
+    "cells": Table("cells", CELLS | {"s, sixteen at once": "{seconds:.1f}"}),
+    "cells_off": Table("cells_off", CELLS | {"CPU s": "{seconds:.1f}"}),
+    "cells_alone": Table("cells_alone", {
+        "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "s, alone on the GPU": "{seconds:.1f}",
     }),
     "cells_cpu": Table("cells_cpu", {
         "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "lattices": "{cases}",
@@ -219,10 +228,8 @@ TABLES = {
         "frames on which it scores higher": "{likely:.1%}", "lattices with two of these": "{likely_cases:.0%}",
         "score ahead": "{ahead:+.1f}",
     }),
-    "cells_blank": Table("cells_blank", {
-        "random spots": "{what}", "runs": "{cases}", "wrong claims": "{wrong}", "CPU s": "{seconds:.0f}",
-    }),
     "files": Table("files", FILES),
+    "files_100": Table("files_100", FILES),
     "files_four": Table("files_four", FILES_OF_SEVERAL),
     "files_four_long": Table("files_four_long", FILES_OF_SEVERAL),
     "geometry": Table("geometry", {
