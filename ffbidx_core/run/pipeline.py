@@ -96,7 +96,7 @@ def index(
                 contest = judged(account, settled, used, collector)
                 look_at_scale(account, settled, used, contest)
             is_complete = has_ended
-        if isinstance(used, Workers):
+        if devices is None and isinstance(used, Workers):
             used.release()
         return account.finish(collector, used.device, is_complete, contest)
 
