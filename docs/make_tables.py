@@ -209,7 +209,7 @@ TABLES = {
         "off by then, px rms": "{moved_off:.3f}",
     }),
     "cells": Table("cells", CELLS | {"s, sixteen at once": "{seconds:.1f}"}),
-    "cells_off": Table("cells_off", CELLS | {"CPU s": "{seconds:.1f}"}),
+    "cells_more": Table("cells_more", CELLS | {"CPU s": "{seconds:.1f}"}),
     "cells_alone": Table("cells_alone", {
         "cell, spots a frame, false spots": "{what}", "frames": "{frames}", "s, alone on the GPU": "{seconds:.1f}",
     }),
