@@ -11,6 +11,7 @@ from ..model.cell import Array, cell_parameters
 from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, bravais, cell_of_metric, symmetric_metric
 from .scatter import is_scatter
+from .stretch import NORMAL_MAD
 from .verdict import Judge, Verdict
 
 TOLERANCES = (0.015, 0.01, 0.007, 0.005, 0.0035, 0.0025, 0.0015)
@@ -21,8 +22,6 @@ LOSS, LEAST_LOSS = 0.03, 3.0
 """Relative and absolute loss of evidence below which a symmetry is taken."""
 ROUNDING = 1e-5
 """Scatter below which a parameter is taken as fixed by the symmetry; it is due to rounding."""
-NORMAL_MAD = 1.4826
-"""Ratio of the standard deviation of a normal distribution to its median absolute deviation."""
 
 
 @dataclass(frozen=True)
