@@ -19,7 +19,6 @@ from ..parameters import Parameters
 from .cells import BestCells, Coverage, Judgement, OrientedCells
 from .generic import accept, crystals, judge
 from .generic.fit_whitened import fit_whitened
-from .generic.threes import join_threes
 from .memory import State, Steps
 
 
@@ -30,7 +29,6 @@ class GenericVerbs:
     """
 
     fit_whitened = staticmethod(fit_whitened)
-    join_threes = staticmethod(join_threes)
 
     def judge_cells(
         self, spots: SpotBatch, cells: XpArray, input_cell: XpArray, plan: SearchPlan, p: Parameters

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ffbidx_core.backends.generic.threes import joint_fit
+from ffbidx_core.backends.reference.threes import joint_fit
 from ffbidx_core.model.records.batch import pack, to_host
 from ffbidx_core.model.unknown import threes
 from ffbidx_core.model.unknown.selling import voronoi_lengths
@@ -48,5 +48,5 @@ def test_the_joint_fit_of_threes_brings_vectors_to_the_lattice(rng):
         spots = made.spots[made.offsets[f] : made.offsets[f + 1]].astype(np.float64)
         start = truth + rng.normal(0, 0.02, (3, 3))
         before.append(np.abs(start - truth).mean())
-        after.append(np.abs(joint_fit(np, spots, start[None])[0][0] - truth).mean())
+        after.append(np.abs(joint_fit(spots, start[None])[0][0] - truth).mean())
     assert np.median(after) < 0.8 * np.median(before)

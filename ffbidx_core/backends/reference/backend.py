@@ -21,6 +21,7 @@ from .constrained import fit_constrained
 from .fits import distances, fit_rigid, refine_cell
 from .lattices import best_lattices, best_vectors, octave_maxima
 from .search import candidate_vectors, oriented_cells, refine_vector, separate_vectors
+from .threes import join_threes
 
 __all__ = ["ReferenceBackend"]
 
@@ -36,6 +37,7 @@ class ReferenceBackend(OnHost):
 
     name = "reference"
     device = "NumPy float64"
+    join_threes = staticmethod(join_threes)
 
     def load(self, spots: ArrayLike, offsets: ArrayLike) -> SpotBatch:
         """See `Backend.load`."""

@@ -8,14 +8,12 @@ B. Delone).
 from __future__ import annotations
 
 import itertools
-from types import ModuleType
 
 import numpy as np
 
 from ...errors import CellError
 from ..basis import PrimitiveCells, as_primitive
 from ..cell import Array
-from ..xp import XpArray
 
 MOST_STEPS = 200
 """Upper limit of the passes of the Selling reduction."""
@@ -23,56 +21,38 @@ OBTUSE = 1e-9
 """Scalar product of two vectors over a squared length, above which their angle counts as acute and is reduced."""
 COPLANAR = 1e-3
 """Sine of an angle of three vectors below which they count as coplanar."""
-_PAIRS = tuple(itertools.combinations(range(4), 2))
 SMALL = np.array([h for h in itertools.product(range(-2, 3), repeat=3) if any(h)], dtype=np.float64)
 """Integer combinations of a reduced cell's vectors among which the vectors of another setting are sought."""
 
 
-def selling_bases(cells: XpArray, xp: ModuleType = np) -> XpArray:
+def selling_bases(cells: Array) -> Array:
     """Selling-reduced bases of lattices: four vectors of sum zero with no acute angle between any two.
 
     Parameters
     ----------
     cells : (n, 3, 3)
         Primitive cells, rows a, b, c, angstrom.
-    xp
-        The module of the arrays.
 
     Returns
     -------
     (n, 4, 3) float64
         Vectors, angstrom.
     """
-    v = xp.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(xp.float64)
-    if xp is np:
-        from .kernels import reduce
+    from .kernels import reduce
 
-        reduce(v, MOST_STEPS, OBTUSE)
-        return v
-    for _ in range(MOST_STEPS):
-        changed = False
-        for i, j in _PAIRS:
-            acute = xp.flatnonzero(xp.sum(v[:, i] * v[:, j], axis=1) > OBTUSE * xp.sum(v[:, i] ** 2, axis=1))
-            if len(acute):
-                changed = True
-                for k in set(range(4)) - {i, j}:
-                    v[acute, k] += v[acute, i]
-                v[acute, i] *= -1
-        if not changed:
-            break
+    v = np.concatenate([cells, -cells.sum(axis=1, keepdims=True)], axis=1).astype(np.float64)
+    reduce(v, MOST_STEPS, OBTUSE)
     return v
 
 
-def voronoi_lengths(cells: XpArray, xp: ModuleType = np) -> XpArray:
+def voronoi_lengths(cells: Array) -> Array:
     """The seven Voronoi lengths (n, 7), ascending, angstrom, of the lattices of primitive cells (n, 3, 3)."""
-    v = selling_bases(cells, xp)
-    if xp is np:
-        from .kernels import measure
+    from .kernels import measure
 
-        lengths = np.empty((len(v), 7))
-        measure(v, lengths)
-        return lengths
-    return xp.sort(xp.linalg.norm(xp.concatenate([v, v[:, :1] + v[:, 1:]], axis=1), axis=2), axis=1)
+    v = selling_bases(cells)
+    lengths = np.empty((len(v), 7))
+    measure(v, lengths)
+    return lengths
 
 
 def reduced_cell(cell: Array) -> PrimitiveCells:

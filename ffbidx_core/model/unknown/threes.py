@@ -111,9 +111,9 @@ def chosen_threes(spots: Array, reach: float) -> tuple[Array, Array]:
     return duals[order].transpose(0, 2, 1), certainties
 
 
-def reduced(bases: XpArray, xp: ModuleType = np) -> XpArray:
+def reduced(bases: Array) -> Array:
     """The first three vectors (n, 3, 3), angstrom, of the Selling-reduced bases of the lattices of bases (n, 3, 3)."""
-    return xp.ascontiguousarray(selling_bases(bases, xp)[:, :3])
+    return np.ascontiguousarray(selling_bases(bases)[:, :3])
 
 
 def box(bases: Array, reach: float) -> NDArray[np.int64]:
