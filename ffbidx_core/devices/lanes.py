@@ -74,8 +74,9 @@ def in_lanes(
 ) -> Iterator[tuple[T, R]]:
     """Work on batches, `where.lanes` of them at a time, and yield them with their results in their order.
 
-    The next batches are computed while the caller handles a result. An exception of `work` is raised in place of its
-    result. If a batch `pauses`, because no others come for now, finished batches are yielded at once.
+    The next batches are computed while the caller handles a result; as many as there are lanes are taken in advance,
+    so that no lane waits for the caller even if all end at the same time. An exception of `work` is raised in place of
+    its result. If a batch `pauses`, because no others come for now, finished batches are yielded at once.
     """
     if where.lanes == 1:
         for batch in batches:
@@ -87,7 +88,7 @@ def in_lanes(
         try:
             for batch in batches:
                 under_way.append((batch, pool.submit(work, batch)))
-                while len(under_way) > where.lanes or (under_way and pauses(batch) and under_way[0][1].done()):
+                while len(under_way) > 2 * where.lanes or (under_way and pauses(batch) and under_way[0][1].done()):
                     first, future = under_way.popleft()
                     yield first, future.result()
             while under_way:

@@ -37,8 +37,17 @@ def test_two_lanes_work_at_the_same_time():
     assert len(list(in_lanes(TwoLanes(1), range(4), work))) == 4
 
 
+def test_lanes_do_not_wait_for_the_caller():
+    """While the caller handles the first of ten results, two lanes have a batch each, and another one after it."""
+    computed = []
+    results = in_lanes(TwoLanes(1), range(10), computed.append)
+    next(results)
+    until(lambda: len(computed) == 5)
+    assert [i for i, _ in results] == [*range(1, 10)]
+
+
 def test_what_is_finished_comes_when_no_others_do():
-    """Two lanes would else hold back two results until more batches come."""
+    """Two lanes would else hold back four results until more batches come."""
     given, seen = [], []
 
     def batches():
@@ -54,7 +63,7 @@ def test_what_is_finished_comes_when_no_others_do():
     seen.append(next(lanes))
     assert seen == [(1, 1)]
     assert 1 <= len(given) < 100
-    # Without pauses it would have come with the third.
+    # Without pauses it would have come with the fifth.
     assert not any(i for i, _ in lanes)
 
 
