@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,7 +109,11 @@ def mended_scale(
 
 
 def mended_by_learning(
-    given: ConventionalCells, learned: ConventionalCells, spots: NDArray[Any], centring: str, known: KnownLengths
+    given: ConventionalCells,
+    learned: ConventionalCells,
+    spots: NDArray[Any],
+    centring: str,
+    known_lengths: Callable[[], KnownLengths],
 ) -> Remedy | None:
     """The option that mends the scale of a cell that was learned; None if it is about right.
 
@@ -124,8 +128,9 @@ def mended_by_learning(
         Spots of the frames from which it was learned, 1/angstrom.
     centring
         Centring of the cell.
-    known
-        What is known about the lengths with which the spots were computed.
+    known_lengths
+        Function that returns what is known about the lengths with which the spots were computed; it opens files, and is
+        called only if the scale is wrong.
     """
     before, after = cell_parameters(given), cell_parameters(learned)
     changes = after[:3] / before[:3] - 1
@@ -133,7 +138,7 @@ def mended_by_learning(
     is_common = np.ptp(changes) <= ALIKE * abs(common) and np.abs(after[3:] - before[3:]).max() <= SAME_ANGLE
     if abs(common) < COMMON or not is_common:
         return None
-    factor = 1 + common
+    factor, known = 1 + common, known_lengths()
     divisor = factor if known.wavelength is None else divisor_of_distance(spots, known.wavelength, factor)
     scale = Scale(factor, 0, 0, 0, distance=divisor)
     mended = mended_scale(scale, as_given(given[None]), [centring], known)

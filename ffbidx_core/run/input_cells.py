@@ -160,7 +160,7 @@ class InputCells:
             centrings = self._job.centrings(len(each.given))
             for given, cell, n, centring in zip(each.given, each.cells, each.n_crystals, centrings, strict=True):
                 spots = np.concatenate([block.spots for block in blocks])
-                if n and (mended := mended_by_learning(given, cell, spots, centring, self._known_lengths())):
+                if n and (mended := mended_by_learning(given, cell, spots, centring, self._known_lengths)):
                     return mended
         return None
 

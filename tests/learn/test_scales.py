@@ -207,7 +207,7 @@ def test_a_learned_cell_that_is_larger_in_all_lengths_asks_for_distance_and_wave
     detector = parse_geometry("x", CLEAR.assumed_detector.as_text(1.0)).detector
     known = KnownLengths(True, FirstDistance.common(np.array([200.0]), detector), 1.0, frozenset(typed))
     spots = simulate(CLEAR, 2, seed=1).spots
-    mended = mended_by_learning(CELL, factor * CELL, spots, "P", known)
+    mended = mended_by_learning(CELL, factor * CELL, spots, "P", lambda: known)
     assert mended.option == option
     right = {"--distance": 200 / (1 + (factor - 1) / 0.88), "--wavelength": 1 / factor}[option]
     assert float(mended.values[0]) == pytest.approx(right, rel=0.002)
@@ -215,7 +215,7 @@ def test_a_learned_cell_that_is_larger_in_all_lengths_asks_for_distance_and_wave
         f"lengths of the learned cell are 2.0% {'larger' if factor > 1 else 'smaller'} than those given" in mended.why
     )
     assert f"if so, try {option} {mended.values[0]} or --" in mended.why
-    without = mended_by_learning(CELL, factor * CELL, spots, "P", KnownLengths())
+    without = mended_by_learning(CELL, factor * CELL, spots, "P", KnownLengths)
     assert without.option is None
     assert without.why.endswith("with which the spots were computed")
 
@@ -223,7 +223,8 @@ def test_a_learned_cell_that_is_larger_in_all_lengths_asks_for_distance_and_wave
 def test_a_learned_cell_that_differs_little_or_in_shape_asks_for_nothing():
     spots = simulate(CLEAR, 2, seed=1).spots
     for scale in ([1.005] * 3, [1.02, 1.02, 0.99], [1.02, 1.0, 1.0]):
-        assert mended_by_learning(CELL, np.diag(scale) @ CELL, spots, "P", KnownLengths()) is None
+        found = mended_by_learning(CELL, np.diag(scale) @ CELL, spots, "P", lambda: pytest.fail("files are opened"))
+        assert found is None
 
 
 def test_two_frames_with_spots_in_1_nm_are_enough():
