@@ -9,7 +9,6 @@ A true crystal is far better than every decoy; a coincidence is not.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..devices import Devices
-from ..devices.lanes import in_lanes
 from ..model.basis import PrimitiveCells, as_primitive
 from ..model.cell import Array, shortest_reciprocal
 from ..model.detector.beam_shift import Radian
@@ -79,13 +77,10 @@ def contest(devices: Devices, frames: IndexedSpots, *, known: Array | None = Non
         where the true beam is, the spots fit better than with a wrong crystal.
     """
     p = Parameters.preset("best", searches=1, max_false_rate=1.0)
-    cells = frames.cell, *decoy_cells(frames.cell)
-    searches = [
-        functools.partial(_displaced, devices, frames, decoy_shifts(frames.cell), p),
-        *(functools.partial(_evidence, devices, frames, [frames.spots], cell, p) for cell in cells),
-    ]
-    # A search on few frames leaves a GPU idle most of the time.
-    beams, (own,), *decoys = (evidence for _, evidence in in_lanes(devices, searches, lambda search: search()))
+    (own,), *decoys = (
+        _evidence(devices, frames, [frames.spots], cell, p) for cell in (frames.cell, *decoy_cells(frames.cell))
+    )
+    beams = _displaced(devices, frames, decoy_shifts(frames.cell), p)
     if known is not None:
         own = np.fmax(own, known)
     unlike = np.concatenate([*decoys, beams[:DIRECTIONS]]).max(axis=0)
@@ -141,10 +136,8 @@ def _displaced(devices: Devices, frames: IndexedSpots, shifts: Array, p: Paramet
 
 def _moved(frames: IndexedSpots, wavelengths: list[float], shift: Array) -> NDArray[np.float32]:
     """The spots of frames, which have wavelengths in angstrom, with the beam displaced by a shift (2,), 1/angstrom."""
-    spots = frames.spots.astype(np.float64)
-    for wavelength, begin, end in zip(wavelengths, frames.offsets[:-1], frames.offsets[1:], strict=True):
-        along = np.full(end - begin, wavelength)
-        spots[begin:end] = spots_of_moved_detector(spots[begin:end], along, Radian(wavelength * shift))
+    wavelength = np.repeat(wavelengths, frames.counts)
+    spots = spots_of_moved_detector(frames.spots.astype(np.float64), wavelength, Radian(np.outer(wavelength, shift)))
     return spots.astype(np.float32)
 
 

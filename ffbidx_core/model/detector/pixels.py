@@ -128,8 +128,8 @@ def spots_of_moved_detector(
         Spots as computed, 1/angstrom.
     wavelength : (n,)
         Wavelength of the beam for each spot, angstrom.
-    shift : (2,)
-        Offset of the beam on the detector, along x and y, from its assumed position, radian.
+    shift : (2,) or (n, 2)
+        Offset of the beam on the detector, along x and y, from its assumed position, radian; of all spots or of each.
     distance
         Relative excess of the assumed detector distance over the true one.
     distortion
@@ -147,7 +147,7 @@ def spots_of_moved_detector(
     forward = ray[:, 2] > least_cosine
     # A slice of all rays, which are mostly forward, is no copy.
     moved: Any = slice(None) if forward.all() else forward
-    ray[moved, :2] = (1 + distance) * ray[moved, :2] / ray[moved, 2:] - np.asarray(shift)
+    ray[moved, :2] = (1 + distance) * ray[moved, :2] / ray[moved, 2:] - np.broadcast_to(shift, (len(ray), 2))[moved]
     ray[moved, 2] = 1
     if distortion:
         ray[moved] = ray[moved] @ distortion.matrix.T
