@@ -12,7 +12,7 @@ errors follow from the scatter between crystals (the sandwich formula), so that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -36,7 +36,10 @@ from .scatter import likeliest_scatter, spread_of
 FEWEST_CRYSTALS = 8
 """Number of crystals below which nothing is fitted."""
 ROUNDS = 7
-"""Number of rounds of the fit, each of which indexes the spots anew."""
+"""Largest number of rounds of the fit, each of which indexes the spots anew."""
+SETTLED_ERRORS, SETTLED_SPREAD = 0.05, 1e-3
+"""Change of each parameter of the detector, in standard errors, and relative change of the scatters, below which a
+round is the last one."""
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 """Scatter of residuals and strains that the first round assumes."""
 PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02, "stretch": 0.02, "skew": 0.02, "tilt_x": 0.1, "tilt_y": 0.1}
@@ -231,8 +234,8 @@ def find_misfit(crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_s
         return None
     first, wavelength = index_spots(crystals), float(np.median(crystals.wavelength))
     stiffness = _stiffness(common, len(common) + sum(map(len, bases.values())), first.spots, wavelength)
+    indexed = first
     for _ in range(ROUNDS):
-        indexed = index_spots(moved)
         n_crystals = int(indexed.used.sum())
         if n_crystals < FEWEST_CRYSTALS:
             return None
@@ -243,11 +246,15 @@ def find_misfit(crystals: Crystals, common: tuple[str, ...] = COMMON, *, keeps_s
         right[: len(common)] -= detector * stiffness[: len(common)]
         change = np.linalg.solve(normal, right)
         scatter = likeliest_scatter(sums, indexed, change, bases, crystals.input_cell)
-        spread = Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
+        before, spread = spread, Spread(*spread_of(sums, indexed, reduced, change, spread), scatter)
         cells = turned_and_strained(moved, indexed, reduced.own(change))
         # The detector's part is applied to the spots; strains are measured from the references in every round.
         detector = detector + change[: len(common)]
+        small = np.abs(change) < SETTLED_ERRORS * np.sqrt(np.diag(np.linalg.inv(normal)))
+        if small[: len(common)].all() and np.allclose(astuple(spread), astuple(before), rtol=SETTLED_SPREAD, atol=0):
+            break
         moved = replace(_corrected(crystals, common, detector), cells=cells)
+        indexed = index_spots(moved)
     values = np.concatenate([detector, change[len(common) :]])
     scores = reduced.right - np.einsum("cgh,h->cg", reduced.matrix, change)
     return Misfit(
