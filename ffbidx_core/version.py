@@ -1,5 +1,6 @@
 """Versions of the installed package and of the packages that its results depend on."""
 
+import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,8 +17,15 @@ def versions(backend: str) -> dict[str, str]:
     """Versions of Python and of the installed packages on which the results of a backend may depend, by name."""
     found = {"python": platform.python_version()}
     for name in (*_PACKAGES, *(_CUDA_PACKAGES if backend == "cuda" else ())):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+        if (installed := _installed(name)) is not None:
+            found[name] = installed
     return found
+
+
+@functools.cache
+def _installed(name: str) -> str | None:
+    """The version of an installed package, which is looked up once, since that takes milliseconds; None for others."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -51,8 +52,6 @@ class Account:
         The counts of frames, spots and crystals.
     sample : EvenSample
         Some of the indexed frames, so far those of a run that is resumed.
-    total : int or None
-        Number of frames of the whole run, if it is known.
     remedy : Remedy or None
         Option that is probably wrong, by the first frames; None if all seem right.
     remedy_of_learned : Remedy or None
@@ -64,7 +63,6 @@ class Account:
         self.tally, self.sample = Tally(), EvenSample(self.p.judge_frames)
         self.remedy: Remedy | None = None
         self.remedy_of_learned: Remedy | None = None
-        self.total = job.count_frames()
         self.cells = InputCells(job, self.p, self.note, self.show)
         self._to_keep: list[str] = []
         self._to_show: list[str] = []
@@ -74,6 +72,11 @@ class Account:
             job.follow.take_up(self.saved.begun)
         self.start = job.start if self.saved.mark.end == Place() else self.saved.mark.end
         self._take_up(store)
+
+    @functools.cached_property
+    def total(self) -> int | None:
+        """The number of frames of the whole run; None if it is not known. It is counted while devices compute."""
+        return self.job.count_frames()
 
     def _take_up(self, store: Store) -> None:
         for piece in store.pieces():
