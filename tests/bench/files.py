@@ -117,10 +117,13 @@ def engine_rate(backend: str, number: int | None, batches: Sequence[SimulatedFra
     return measured.overlapped or measured.frames_per_second
 
 
-def engines_rate(n_devices: int, batches: Sequence[SimulatedFrames], calls: int) -> float:
-    """The sum of the frames per second of the engines of several GPUs, each in a process of its own."""
-    with ProcessPoolExecutor(n_devices, mp_context=multiprocessing.get_context("spawn")) as processes:
-        rates = [processes.submit(engine_rate, "cuda", number, batches, calls) for number in range(n_devices)]
+def engines_rate(backend: str, numbers: Sequence[int | None], batches: Sequence[SimulatedFrames], calls: int) -> float:
+    """The sum of the frames per second of the engines of some devices, each in a process of its own.
+
+    The processes end with the measurement, so that the commands have the devices to themselves.
+    """
+    with ProcessPoolExecutor(len(numbers), mp_context=multiprocessing.get_context("spawn")) as processes:
+        rates = [processes.submit(engine_rate, backend, number, batches, calls) for number in numbers]
         return sum(rate.result() for rate in rates)
 
 
@@ -168,10 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 figures = {"wall": ran["wall"], "seconds": ran["summary"]["seconds"], **ran["busy"]}
                 print(json.dumps(figures | ({"phases": ran["phases"]} if ran["phases"] else {})), flush=True)
         ran = sorted(runs, key=lambda run: run["summary"]["seconds"])[len(runs) // 2]
-        if args.devices > 1:
-            rate = engines_rate(args.devices, batches, args.calls)
-        else:
-            rate = engine_rate(args.backend, None, batches, args.calls)
+        numbers = range(args.devices) if args.backend == "cuda" else [None]
+        rate = engines_rate(args.backend, numbers, batches, args.calls)
         rows.append(row(name, n_frames, rate, ran))
         found, kind = rows[-1], "phases" if ran["phases"] else "busy"
         print(

@@ -19,7 +19,8 @@ def test_the_command_is_measured_beside_its_engine(tmp_path, capsys, monkeypatch
     assert all(seconds > 0 for seconds in busy.values())
     assert last.startswith("32 tetragonal, 100 spots: 100.0000% indexed, command ")
     (row,) = json.loads(path.read_text())["rows"]
-    assert float(row["share"]) == pytest.approx(float(row["command"]) / float(row["engine"]), abs=0.1)
+    command, engine = (float(row[name].replace(",", "")) for name in ("command", "engine"))
+    assert float(row["share"]) == pytest.approx(command / engine, abs=0.1)
 
 
 def test_the_wall_time_of_several_devices_is_the_sum_of_its_phases():
