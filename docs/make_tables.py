@@ -229,7 +229,6 @@ TABLES = {
         "score ahead": "{ahead:+.1f}",
     }),
     "files": Table("files", FILES),
-    "files_100": Table("files_100", FILES),
     "files_four": Table("files_four", FILES_OF_SEVERAL),
     "files_four_long": Table("files_four_long", FILES_OF_SEVERAL),
     "geometry": Table("geometry", {
