@@ -55,10 +55,11 @@ def symmetries(learned: Verdict, judge: Judge) -> list[Symmetry]:
     without = bravais(learned.cell, 0.0)
     base = judge.as_it_is(without.primitive, learned)
     crystals = judge.shapes(without.primitive, learned.frames)
-    found = [Symmetry(without, base, 0.0, True, parameter_errors(without, crystals))]
+    found, tried = [Symmetry(without, base, 0.0, True, parameter_errors(without, crystals))], [without]
     for tolerance in TOLERANCES:
         lattice = bravais(learned.cell, tolerance)
-        if lattice.order > 1 and not any(_is_same(lattice, each.lattice) for each in found):
+        if lattice.order > 1 and not any(_is_same(lattice, each) for each in tried):
+            tried.append(lattice)
             found.append(_forced(lattice, tolerance, judge, base, crystals))
     return found
 
