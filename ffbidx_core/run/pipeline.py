@@ -113,6 +113,8 @@ def _unless_stopped(account: Account, collector: Collector, stop: threading.Even
         if isinstance(collector.store, MemoryStore):
             raise
         collector.save_rest()
+        if account.tally.n_frames == 0:
+            raise
         done = counted(account.tally.n_frames, "frame")
         raise BackendUnavailable(f"{error}; with --resume the run continues after the {done} done") from error
 

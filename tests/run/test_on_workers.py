@@ -167,6 +167,12 @@ def test_what_was_computed_here_before_all_devices_failed_is_saved(sources, tmp_
     assert_same(read_results(tmp_path / "x.h5"), read_results(tmp_path / "wanted.h5"))
 
 
+def test_a_run_that_computed_nothing_before_all_devices_failed_has_nothing_to_continue(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "open_devices", lambda *choice: LastsFor(0))
+    with pytest.raises(BackendUnavailable, match=r"^every device has failed$"):
+        run(sources, tmp_path / "x.h5")
+
+
 def test_a_message_about_units_is_shown_once_wherever_the_frames_are_computed(sources):
     job = job_of(sources, cells=CELL[None] / 20, parameters=QUICK.replace(learn_cell=0), max_frames=12)
     one, others = pipeline.index(job), pipeline.index(job, devices=Here(), store=Pieces())
