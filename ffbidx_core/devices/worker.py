@@ -40,7 +40,7 @@ def serve(connection: Connection, make_backend: Callable[[], Backend], meanwhile
     try:
         device = OneDevice(make_backend())
     except Exception as error:
-        connection.send((-1, error))
+        connection.send_bytes(_pickled(-1, error))
         return
     connection.send((-1, (device.name, device.device, device.lanes)))
     answers = threading.Lock()
@@ -57,8 +57,9 @@ def serve(connection: Connection, make_backend: Callable[[], Backend], meanwhile
                     connection.send((number, FaultReport(str(error))))
                     os._exit(FAULT_STATUS)
             answer = error
+        message = _pickled(number, answer)
         with answers:
-            connection.send((number, answer))
+            connection.send_bytes(message)
 
     with ThreadPoolExecutor(max(device.lanes, AT_ONCE)) as pool:
         while True:
@@ -68,6 +69,18 @@ def serve(connection: Connection, make_backend: Callable[[], Backend], meanwhile
                 pool.shutdown(wait=False, cancel_futures=True)
                 return
             pool.submit(work, number, task)
+
+
+def _pickled(number: int, answer: Any) -> bytes:
+    """The pickled answer to a task; if it cannot be pickled and restored, an error takes its place."""
+    try:
+        if isinstance(answer, Exception):
+            # Some exceptions cannot be made again from what pickle keeps of them.
+            pickle.loads(pickle.dumps(answer))
+        return pickle.dumps((number, answer))
+    except Exception as error:
+        cause = answer if isinstance(answer, Exception) else error
+        return pickle.dumps((number, RuntimeError(f"{type(cause).__name__}: {cause}")))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Batches on several devices, here CPU backends in processes of their own."""
 
 import functools
+import inspect
 import os
 import pickle
 import signal
@@ -9,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 
+from ffbidx_core import errors
 from ffbidx_core.backends import get_backend
 from ffbidx_core.backends.cpu.backend import CpuBackend
 from ffbidx_core.devices.lanes import in_lanes
@@ -170,3 +172,50 @@ def test_an_error_of_one_batch_is_no_fault_of_the_device(batches):
         assert workers.index_frames(*batches[0], PLAN, P).n_frames == 3
     finally:
         workers.close()
+
+
+class OfTwoParts(Exception):
+    """An error that pickle does not restore, because it has another number of arguments than its text."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} {other}")
+
+
+def writes(device):
+    raise errors.OutputError("x.h5", "cannot be written: no space left on device")
+
+
+def fails(device):
+    raise OfTwoParts("a", "b")
+
+
+def returns_no_data(device):
+    return lambda: 0
+
+
+def test_an_error_of_a_task_comes_back_whatever_it_is():
+    workers = DeviceWorkers([functools.partial(get_backend, "cpu", None, 1)])
+    try:
+        for task, error, text in (
+            (writes, errors.OutputError, "x.h5: cannot be written: no space left on device"),
+            (fails, RuntimeError, "OfTwoParts: a b"),
+            (returns_no_data, Exception, "lambda"),
+        ):
+            doing = workers.submit("a task", task)
+            assert doing.wait(60)
+            with pytest.raises(error, match=text):
+                doing.result()
+        assert workers.submit("a task", str).wait(60)
+    finally:
+        workers.close()
+
+
+ERRORS = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.FfbidxError)]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_every_error_is_the_same_in_another_process(kind):
+    texts = list(inspect.signature(kind).parameters) if inspect.isfunction(kind.__init__) else ["text"]
+    error = kind(*texts)
+    other = pickle.loads(pickle.dumps(error))
+    assert (type(other), str(other), vars(other)) == (kind, str(error), vars(error))
