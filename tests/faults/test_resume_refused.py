@@ -3,12 +3,16 @@
 import json
 import os
 import threading
+import zlib
 
 import h5py
 import pytest
 
 from ffbidx_core.errors import OutputError, UsageError
+from ffbidx_core.model.records.run import Mark, RunRecord
 from ffbidx_core.read import Source
+from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write.parts.folder import save_part
 from tests.helpers.runs.faults import QUICK, Died, dies_after, make_inputs, run, stops_after
 
 
@@ -104,3 +108,23 @@ def test_two_runs_do_not_share_parts(sources, tmp_path):
 
     run(sources, output, progress=second)
     assert refused
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"\xff", b"x"])
+def test_parts_beside_a_damaged_ledger_are_not_touched_without_a_word(tmp_path, damage):
+    """Neither a byte that is no text nor a changed key of the only saved part makes a run forget it."""
+    store = PartsStore([Output(str(tmp_path / "x.h5"))])
+    store.check([])
+    store.begin(RunRecord({"a": 1}, ()))
+    path = save_part(store.folder, b"of a night")
+    store.adopt(path, Mark(), zlib.crc32(b"of a night"))
+    store.close()
+    ledger = tmp_path / "x.h5.parts/ledger.jsonl"
+    ledger.write_bytes(ledger.read_bytes().replace(b"shard", b"sh" + damage + b"rd"))
+    with pytest.raises(OutputError, match=r"x\.h5\.parts is of a run that did not end: --resume .*--overwrite"):
+        PartsStore([Output(str(tmp_path / "x.h5"))]).check([])
+    assert (tmp_path / "x.h5.parts/000000.h5").read_bytes() == b"of a night"
+    again = PartsStore([Output(str(tmp_path / "x.h5"))], overwrite=True)
+    again.check([])
+    again.begin(RunRecord({"a": 1}, ()))
+    assert not (tmp_path / "x.h5.parts").exists()

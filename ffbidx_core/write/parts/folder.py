@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Iterable
@@ -18,6 +19,8 @@ from ..formats.names import LEDGER
 from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
+PART_NAME = re.compile(r"\d{6,}\.h5")
+"""Names of the files of saved parts."""
 PART = "shard"
 """Key of the ledger lines that name a saved part, kept so that runs of earlier versions can be resumed."""
 
@@ -48,12 +51,14 @@ class PartsFolder:
         return os.path.lexists(self._ledger_path)
 
     @property
-    def names_parts(self) -> bool:
-        """Whether a run has left a ledger that names a saved part."""
-        try:
-            return any(PART in line for line in Ledger.open(self._ledger_path).lines)
-        except InputError:
+    def has_parts(self) -> bool:
+        """Whether a run has left a ledger, in whatever state, and a saved part; true if the folder cannot be listed."""
+        if not self.has_ledger:
             return False
+        try:
+            return any(map(PART_NAME.fullmatch, os.listdir(self.path)))
+        except OSError:
+            return True
 
     @property
     def _ledger_path(self) -> str:

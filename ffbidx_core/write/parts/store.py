@@ -70,7 +70,7 @@ class PartsStore:
         inputs = list(inputs)
         for output in self._outputs:
             output.check(self._overwrite or self._resume, inputs, ways_on=WAYS_ON)
-        if not (self._overwrite or self._resume) and self._folder.names_parts:
+        if not (self._overwrite or self._resume) and self._folder.has_parts:
             raise OutputError(
                 self.output,
                 f"{self._folder.path} is of a run that did not end: --resume goes on with it, --overwrite starts again",
