@@ -11,6 +11,7 @@ import cbor2
 import numpy as np
 import zmq
 
+from ..errors import UsageError
 from .door.keys import use_client_keys
 from .messages import LARGEST_MESSAGE
 
@@ -73,7 +74,13 @@ def connect_subscriber(socket: Any, address: str, patience: float, stop: threadi
 
 
 class Answers:
-    """Receives the answers of a server in a thread of its own."""
+    """Receives the answers of a server in a thread of its own.
+
+    Raises
+    ------
+    UsageError
+        If the address cannot be used; the error names the option `--answers`.
+    """
 
     def __init__(
         self, context: Any, address: str, keys: str, into: Replayed, patience: float, stop: threading.Event
@@ -82,10 +89,17 @@ class Answers:
         self._socket = context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        if keys:
-            use_client_keys(self._socket, keys)
-        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
-        connect_subscriber(self._socket, address, patience, stop)
+        try:
+            if keys:
+                use_client_keys(self._socket, keys)
+            self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+            connect_subscriber(self._socket, address, patience, stop)
+        except BaseException as error:
+            # The context waits without end for a socket that is left open.
+            self._socket.close(linger=0)
+            if isinstance(error, zmq.ZMQError):
+                raise UsageError(f"--answers {address}: {error}") from None
+            raise
         self._thread = threading.Thread(target=self._run, name="ffbidx answers", daemon=True)
         self._thread.start()
 

@@ -76,6 +76,13 @@ def test_frames_for_a_server_that_is_not_there_are_not_taken_as_sent(spots, tmp_
         replay([spots], f"ipc://{tmp_path}/nobody", answers=None, dialect="cbor", rate=0, patience=0.1)
 
 
+def test_an_address_of_answers_that_cannot_be_used_is_an_error_with_its_option(spots, tmp_path):
+    with zmq.Context() as context, context.socket(zmq.PULL) as server:
+        server.bind(f"ipc://{tmp_path}/in")
+        with pytest.raises(UsageError, match="--answers tcp://nonsense: Invalid argument"):
+            replay([spots], f"ipc://{tmp_path}/in", answers="tcp://nonsense", dialect="cbor", rate=0)
+
+
 def test_nothing_is_lost_uncounted_when_frames_come_faster_than_they_are_indexed(spots):
     with serving(queue=16) as server:
         to, answers = addresses(server)
