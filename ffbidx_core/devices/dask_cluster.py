@@ -207,10 +207,16 @@ class Cluster:
         return Task(self._client.submit(dask_worker.work, VERSION, task, pure=False), what)
 
     def wait_for(self, task: Task) -> Any:
-        """The result of a task."""
+        """The result of a task.
+
+        Raises
+        ------
+        BackendUnavailable
+            If there was no worker for `WORKER_SECONDS`, or there is none after the run was stopped.
+        """
         while not task.wait(PATIENCE):
-            # This raises an error if there have been no workers for long.
-            _ = self.n_workers
+            if self.n_workers == 0 and self.stop.is_set():
+                raise BackendUnavailable(f"--dask {self._address}: the run was stopped, and no worker is left")
         return task.result()
 
     def index_frames(

@@ -129,6 +129,17 @@ def test_a_scheduler_without_workers(scheduler, monkeypatch, sources, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stopped_run_does_not_wait_for_workers_that_are_gone(monkeypatch):
+    monkeypatch.setattr(dask_cluster, "WORKER_SECONDS", 1.0)
+    future = SimpleNamespace(add_done_callback=lambda fetch: None)
+    client, stop = SimpleNamespace(nthreads=dict, submit=lambda *arguments, **more: future), threading.Event()
+    stop.set()
+    cluster = dask_cluster.Cluster(Where("cpu", None, 1, (), "."), "local:1", stop)
+    cluster.greet(client, check_versions=False)
+    with pytest.raises(BackendUnavailable, match="the run was stopped, and no worker is left"):
+        cluster.wait_for(cluster.submit("frames to learn from", dask_worker.describe))
+
+
 def test_a_scheduler_that_goes_away(scheduler, sources, tmp_path, small_tasks):
     def gone(event):
         if event.frames >= 8:
