@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -16,13 +17,19 @@ SECONDS = 1.0
 """Time in seconds between events."""
 
 
+class _ServerOfIPv6(ThreadingHTTPServer):
+    """A server at an IPv6 address."""
+
+    address_family = socket.AF_INET6
+
+
 class Page:
     """The page of a live server, served by a thread.
 
     Parameters
     ----------
     address
-        Address of the page, HOST:PORT.
+        Address of the page, HOST:PORT or [HOST]:PORT, as an IPv6 address is written.
     state
         The counts that the page shows.
 
@@ -36,13 +43,15 @@ class Page:
         host, _, port = address.rpartition(":")
         if not port.isdigit() or int(port) > 65535 or not host:
             raise UsageError(f"--http {address}: expected HOST:PORT, such as 127.0.0.1:8080")
-        self._stop = threading.Event()
+        host, self._stop = host.strip("[]"), threading.Event()
+        is_ipv6 = ":" in host
+        server = _ServerOfIPv6 if is_ipv6 else ThreadingHTTPServer
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), _handler(state, self._stop))
+            self._server = server((host, int(port)), _handler(state, self._stop))
         except OSError as error:
             raise UsageError(f"--http {address}: {(error.strerror or str(error)).lower()}") from None
         self._server.daemon_threads = True
-        self.url = f"http://{host}:{self._server.server_address[1]}/"
+        self.url = f"http://{f'[{host}]' if is_ipv6 else host}:{self._server.server_address[1]}/"
         self._thread = threading.Thread(target=self._server.serve_forever, name="ffbidx page", daemon=True)
         self._thread.start()
 

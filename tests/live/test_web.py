@@ -3,6 +3,8 @@
 import http.client
 import json
 import re
+import socket
+import urllib.request
 
 import pytest
 
@@ -18,6 +20,16 @@ def shown():
     found = Page("127.0.0.1:0", state)
     yield state, found.url.rpartition(":")[2].strip("/")
     found.close()
+
+
+@pytest.fixture
+def own_address_of_ipv6():
+    """Skip the test where this machine has no IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"no IPv6: {error}")
 
 
 def get(port, path):
@@ -37,6 +49,16 @@ def test_the_page_is_one_file_that_needs_no_network(shown):
     assert addresses == {"http://www.w3.org/2000/svg"}
     assert "src=" not in html
     assert get(shown[1], "/nothing")[0].status == 404
+
+
+def test_the_page_has_an_ipv6_address_if_that_is_asked_for(own_address_of_ipv6):
+    found = Page("[::1]:0", LiveState())
+    try:
+        assert re.fullmatch(r"http://\[::1\]:[0-9]+/", found.url)
+        with urllib.request.urlopen(found.url, timeout=60) as answer:
+            assert answer.read() == page()
+    finally:
+        found.close()
 
 
 def test_events_and_metrics_have_the_counts_of_a_run(shown):
