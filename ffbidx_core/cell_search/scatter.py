@@ -12,13 +12,13 @@ import numpy as np
 from ..model.cell import Array
 from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, symmetric_metric
+from .stretch import NEAREST
 
 KEPT = 0.95
 """Share of the crystals that are used, those nearest to the symmetric metric."""
 FEWEST = 12
 """Smallest number of crystals for a decision."""
 ROUNDS = 30
-NEAREST = 0.08
 UPPER = np.triu_indices(3)
 FLOOR = 1e-9
 """Smallest variance of a metric element relative to the product of the lengths, given by rounding."""
@@ -76,6 +76,8 @@ def _log_likelihood(vectors: Array, mean: Array) -> tuple[float, int]:
     spread = np.einsum("nmi,nmj->ij", vectors, vectors) / (n * m)
     values, axes = np.linalg.eigh(spread)
     real = values > max(FLOOR, 1e-6 * values.max())
+    if not real.any():
+        return 0.0, 0
     reduced, mean = vectors @ axes[:, real], mean @ axes[:, real]
     k = int(real.sum())
     covariance = np.diag(values[real])

@@ -11,7 +11,7 @@ from ..model.cell import Array, cell_parameters
 from ..model.unknown.selling import nearest_setting
 from .bravais import Bravais, bravais, cell_of_metric, symmetric_metric
 from .scatter import is_scatter
-from .stretch import NORMAL_MAD
+from .stretch import NEAREST, NORMAL_MAD
 from .verdict import Judge, Verdict
 
 TOLERANCES = (0.015, 0.01, 0.007, 0.005, 0.0035, 0.0025, 0.0015)
@@ -96,7 +96,7 @@ def parameter_errors(lattice: Bravais, crystals: Array) -> Array:
     nan for fewer than two crystals.
     """
     metric = lattice.primitive @ lattice.primitive.T
-    settings = [nearest_setting(cell, metric, 0.08) for cell in crystals]
+    settings = [nearest_setting(cell, metric, NEAREST) for cell in crystals]
     metrics = np.array([found[0] @ found[0].T for found in settings if found is not None]).reshape(-1, 3, 3)
     if len(metrics) < 2:
         return np.full(6, np.nan)

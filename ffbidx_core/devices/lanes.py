@@ -74,9 +74,10 @@ def in_lanes(
 ) -> Iterator[tuple[T, R]]:
     """Work on batches, `where.lanes` of them at a time, and yield them with their results in their order.
 
-    The next batches are computed while the caller handles a result; as many as there are lanes are taken in advance,
-    so that no lane waits for the caller even if all end at the same time. An exception of `work` is raised in place of
-    its result. If a batch `pauses`, because no others come for now, finished batches are yielded at once.
+    With several lanes the next batches are computed while the caller handles a result; as many as there are lanes are
+    taken in advance, so that no lane waits for the caller even if all end at the same time. If a batch `pauses`,
+    because no others come for now, finished batches are yielded at once. One lane works in the caller's thread, when
+    the next result is asked for. An exception of `work` is raised in place of its result.
     """
     if where.lanes == 1:
         for batch in batches:

@@ -57,7 +57,7 @@ def learn_cells(
         for m in range(len(learned)):
             mine = found.cells[found.input_cell == m]
             if len(mine) < p.learn_min_crystals:
-                learned[m] = cells[m]
+                learned[m], taught_by[m] = cells[m], 0
                 continue
             strain = np.median(strains(mine, learned[m]), axis=0)
             strain = symmetric(strain, learned[m], found.operators[m]) * len(mine) / (len(mine) + CAUTION)

@@ -75,7 +75,7 @@ class Account:
 
     @functools.cached_property
     def total(self) -> int | None:
-        """The number of frames of the whole run; None if it is not known. It is counted while devices compute."""
+        """The number of frames of the whole run; None if it is not known. It is counted when it is first needed."""
         return self.job.count_frames()
 
     def _take_up(self, store: Store) -> None:

@@ -30,6 +30,12 @@ def test_scatter_breaks_no_symmetry_and_a_true_difference_does(b, scatter, expec
     assert is_scatter(lattice, crystals, start @ start.T) is expected
 
 
+def test_crystals_that_do_not_scatter_keep_a_symmetry(rng):
+    lattice = bravais(cell_from_parameters((79.0, 79.0, 38.0, 90, 90, 90)), 1e-3)
+    start = lattice.primitive @ lattice.primitive.T
+    assert is_scatter(lattice, crystals_of((79.0, 79.0, 38.0), 0.0, rng), start) is True
+
+
 def test_few_crystals_decide_nothing(rng):
     lattice = bravais(cell_from_parameters((79.0, 79.0, 38.0, 90, 90, 90)), 1e-3)
     start = lattice.primitive @ lattice.primitive.T

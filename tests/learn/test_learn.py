@@ -1,14 +1,21 @@
 """The cell of a run, learned from its first frames."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from ffbidx_core.backends import get_backend
 from ffbidx_core.devices import OneDevice
 from ffbidx_core.learn import learn, learn_cells, learned_plan
+from ffbidx_core.learn.cells import _BestCrystals, _Frames
+from ffbidx_core.model.basis import as_primitive
 from ffbidx_core.model.cell import cell_from_parameters, cell_parameters
+from ffbidx_core.model.misfit.scatter import SMALLEST
+from ffbidx_core.model.records.ragged import offsets_of
 from ffbidx_core.parameters import Parameters
 from ffbidx_core.simulate import Scenario, simulate
+from tests.helpers.frames import random_rotation, still
 
 LYSOZYME = (79.0, 79.0, 38.0, 90.0, 90.0, 90.0)
 BEST = Parameters.preset("best", num_halfsphere_points=8192)
@@ -36,6 +43,35 @@ def test_noise_teaches_nothing(frames):
     spots = np.einsum("nij,nj->ni", _rotations(rng, len(frames.spots)), frames.spots)
     given = cell_from_parameters(LYSOZYME)[None]
     learned, n_crystals = learn_cells(CPU, spots.astype(np.float32), frames.offsets, given, BEST)
+    np.testing.assert_array_equal(learned, given)
+    assert n_crystals.tolist() == [0]
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6])
+def test_spots_with_hardly_any_error_teach_their_cell(noise):
+    rng = np.random.default_rng(1)
+    wanted = cell_from_parameters((40.0, 50.0, 60.0, 90.0, 90.0, 90.0))
+    pieces = [still(wanted @ random_rotation(rng), rng, noise=noise) for _ in range(30)]
+    lesson = learn(CPU, np.concatenate(pieces), offsets_of([len(piece) for piece in pieces]), wanted[None], BEST)
+    np.testing.assert_allclose(cell_parameters(lesson.cells[0]), cell_parameters(wanted), rtol=1e-6)
+    assert lesson.evidence.indexed.all()
+    assert lesson.spread.across == SMALLEST
+
+
+def test_a_cell_with_too_few_crystals_in_a_later_round_is_put_back(monkeypatch):
+    given, numbers = (
+        as_primitive(np.diag([50.0, 60.0, 70.0])[None]),
+        itertools.chain([BEST.learn_min_crystals], itertools.repeat(1)),
+    )
+
+    def found(frames, start):
+        n = next(numbers)
+        crystals = as_primitive(np.repeat(1.01 * given, n, axis=0))
+        return _BestCrystals(start, crystals, np.zeros(n, np.int32), (np.eye(3, dtype=np.int64)[None],), float(n))
+
+    monkeypatch.setattr(_Frames, "index", found)
+    offsets = np.arange(0, 60 * 40 + 1, 40)
+    learned, n_crystals = learn_cells(CPU, np.zeros((60 * 40, 3), np.float32), offsets, given, BEST)
     np.testing.assert_array_equal(learned, given)
     assert n_crystals.tolist() == [0]
 

@@ -38,8 +38,8 @@ FEWEST_CRYSTALS = 8
 ROUNDS = 7
 """Largest number of rounds of the fit, each of which indexes the spots anew."""
 SETTLED_ERRORS, SETTLED_SPREAD = 0.05, 1e-3
-"""Change of each parameter of the detector, in standard errors, and relative change of the scatters, below which a
-round is the last one."""
+"""Change of each parameter of the detector, in errors by the normal matrix, and relative change of the scatters of
+residuals and strains, below which a round is the last one."""
 FIRST = Spread(across=4e-4, along=8e-4, scatter=3e-3)
 """Scatter of residuals and strains that the first round assumes."""
 PRIORS = {"x": 0.1, "y": 0.1, "distance": 0.02, "stretch": 0.02, "skew": 0.02, "tilt_x": 0.1, "tilt_y": 0.1}

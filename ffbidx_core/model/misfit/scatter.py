@@ -11,6 +11,9 @@ from .equations import OWN, Indexed, Reduced, Spread, Sums
 
 CONSISTENT = 1.074
 """Ratio of the standard deviation of normally distributed residuals (of three components) to the weighted estimate."""
+SMALLEST = 1e-5
+"""Smallest standard deviation of residuals, 1/angstrom, a tenth of that of sharp spots. Simulated spots may have none,
+and rounding would then decide about their weights."""
 SCATTERS = np.geomspace(2e-5, 0.02, 70)
 """Standard deviations of the crystals' strains among which the likeliest is chosen."""
 
@@ -29,7 +32,8 @@ def spread_of(sums: Sums, indexed: Indexed, reduced: Reduced, change: Array, bef
     for products, n_components, sigma in zip(sums.products, (2, 1), (before.across, before.along), strict=True):
         squares = np.einsum("cp,cpq,cq->c", left, products, left, optimize=True).sum()
         taken = np.einsum("cpq,cqp->c", reduced.inverse, products[:, :OWN, :OWN])[indexed.used].sum() / sigma**2
-        found.append(CONSISTENT * float(np.sqrt(squares / max(n_components * sums.weight - taken, 1.0))))
+        sigma = CONSISTENT * float(np.sqrt(max(squares, 0.0) / max(n_components * sums.weight - taken, 1.0)))
+        found.append(max(sigma, SMALLEST))
     return found[0], found[1]
 
 
