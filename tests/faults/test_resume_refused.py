@@ -12,6 +12,8 @@ from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.model.records.run import Mark, RunRecord
 from ffbidx_core.read import Source
 from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write.ledger import Ledger
+from ffbidx_core.write.parts import folder
 from ffbidx_core.write.parts.folder import save_part
 from tests.helpers.runs.faults import QUICK, Died, dies_after, make_inputs, run, stops_after
 
@@ -128,3 +130,53 @@ def test_parts_beside_a_damaged_ledger_are_not_touched_without_a_word(tmp_path, 
     again.check([])
     again.begin(RunRecord({"a": 1}, ()))
     assert not (tmp_path / "x.h5.parts").exists()
+
+
+@pytest.mark.parametrize("n_parts", [0, 1])
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}], ids=["plain", "overwrite", "resume"])
+def test_a_run_at_work_keeps_its_parts(tmp_path, n_parts, options):
+    """A run on workers has a ledger before its first part."""
+    path = str(tmp_path / "x.h5")
+    at_work = PartsStore([Output(path)])
+    at_work.begin(RunRecord({"a": 1}, ()))
+    for number in range(n_parts):
+        at_work.adopt(save_part(at_work.folder, b"%d" % number), Mark(), zlib.crc32(b"%d" % number))
+    before = sorted(os.listdir(at_work.folder))
+    second = PartsStore([Output(path)], **options)
+    for _ in range(2):
+        with pytest.raises(OutputError, match=r"x\.h5\.parts: another run is at work on it"):
+            second.begin(RunRecord({"a": 1}, ()))
+    second.close()
+    assert sorted(os.listdir(at_work.folder)) == before
+    at_work.close()
+    second.begin(RunRecord({"a": 1}, ()))
+    second.close()
+
+
+def test_the_lock_is_on_the_folder_that_is_there(tmp_path, monkeypatch):
+    """Another program removes the folder and makes it anew between the opening and the lock of this one."""
+    path, lock = str(tmp_path / "x.h5.parts"), folder.fcntl.flock
+    other, late = folder.PartsFolder(path), folder.PartsFolder(path)
+    os.mkdir(path)
+
+    def meanwhile(*arguments):
+        monkeypatch.setattr(folder.fcntl, "flock", lock)
+        other.clear()
+        other.begin(RunRecord({"a": 1}, ()), None)
+        return lock(*arguments)
+
+    monkeypatch.setattr(folder.fcntl, "flock", meanwhile)
+    with pytest.raises(OutputError, match="another run is at work on it"):
+        late.hold()
+
+
+def test_parts_that_another_run_has_left_meanwhile_are_kept(tmp_path):
+    first, second = (PartsStore([Output(str(tmp_path / "x.h5"))]) for _ in range(2))
+    for store in (first, second):
+        store.check([])
+        store.begin(RunRecord({"a": 1}, ()))
+    first.adopt(save_part(first.folder, b"of a night"), Mark(), zlib.crc32(b"of a night"))
+    first.close()
+    with pytest.raises(OutputError, match=r"x\.h5\.parts: another run has left saved parts .*--resume"):
+        second.folder  # noqa: B018
+    assert Ledger.open(str(tmp_path / "x.h5.parts/ledger.jsonl")).lines[-1]["shard"] == "000000.h5"

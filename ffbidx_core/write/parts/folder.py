@@ -80,21 +80,42 @@ class PartsFolder:
         return [(os.path.join(self.path, line[PART]), line["crc32"]) for line in self._lines]
 
     def hold(self) -> None:
-        """Lock the folder against other programs.
+        """Lock the folder, if it exists, against other programs.
 
         Raises
         ------
         OutputError
             If another program holds the lock.
         """
-        if self._lock >= 0:
-            return
-        with contextlib.suppress(OSError):
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        while self._lock < 0:
+            try:
+                self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                self._release()
                 raise OutputError(self.path, "another run is at work on it") from None
+            except OSError:
+                # Some file systems have no locks.
+                return
+            if not self._is_locked_folder_there:
+                self._release()
+
+    @property
+    def _is_locked_folder_there(self) -> bool:
+        """Whether the locked folder is the one of this name, which another program may have removed meanwhile."""
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.path))
+        except OSError:
+            return False
+
+    def _release(self) -> None:
+        """Release the lock."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def left(self) -> tuple[Ledger, RunRecord, Place]:
         """The ledger that a run has left, the record of this run, and the place after its saved frames.
@@ -125,11 +146,19 @@ class PartsFolder:
         return *progress_of(lines), notes
 
     def begin(self, record: RunRecord, groups: list[Learned] | None) -> None:
-        """Begin the ledger, unless it has been begun, with the record of the run and its learned cells so far."""
+        """Begin the ledger, unless it has been begun, with the record of the run and its learned cells so far.
+
+        Raises
+        ------
+        OutputError
+            If another run is at work in the folder or has left parts there, or the ledger cannot be written.
+        """
         if self._ledger is not None:
             return
         make_directory(self.path)
         self.hold()
+        if self.has_parts:
+            raise OutputError(self.path, "another run has left saved parts in it meanwhile: --resume goes on with it")
         self._noted = NotedInputs(record.inputs)
         lines: list[dict[str, Any]] = [
             {
@@ -192,8 +221,16 @@ class PartsFolder:
         return "" if found == line["crc32"] else f"{path}: {DAMAGED}"
 
     def clear(self) -> None:
-        """Remove the files of another run: saved parts without a ledger, or parts that may be replaced."""
+        """Remove the folder of another run, with parts that lack a ledger or may be replaced, and the lock on it.
+
+        Raises
+        ------
+        OutputError
+            If another program holds the lock.
+        """
+        self.hold()
         remove_directory(self.path)
+        self._release()
 
     def remove(self) -> None:
         """Remove the ledger and then the saved parts of this run."""
@@ -206,9 +243,7 @@ class PartsFolder:
         """Release the lock, and remove the folder if no part was saved."""
         if self._ledger is not None and not self._lines:
             remove_directory(self.path)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._release()
 
 
 def is_seen(folder: str) -> bool:
