@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..errors import CellError
 from .basis import CENTRINGS, ChangeOfBasis, ConventionalCells, PrimitiveCells
 from .cell import Array, cell_parameters
+from .cell_numbers import CellNumbers
 
 KINDS = {
     "triclinic": "a",
@@ -79,6 +81,33 @@ class Lattice:
             kind = {"R": "rhombohedral", "H": "hexagonal"}[centring]
             axis = "c" if centring == "H" else ""
         return cls(kind, "R" if kind == "rhombohedral" else centring, axis)
+
+
+def lattices_by_cell(
+    cells: ConventionalCells, known: ConventionalCells | None, lattices: Sequence[Lattice]
+) -> tuple[Lattice, ...]:
+    """The lattice of each of some input cells, in whatever order they are.
+
+    Parameters
+    ----------
+    cells : (m, 3, 3)
+        The cells, rows a, b, c, angstrom.
+    known : (n, 3, 3) or None
+        Cells whose lattices are known; of those that are equal (see `CellNumbers`) the last one counts.
+    lattices
+        The lattice of each of the known cells; empty: none is known.
+
+    Returns
+    -------
+    tuple of Lattice, m
+        The lattice of an unknown cell follows from its axes and angles.
+    """
+    numbers = CellNumbers()
+    by_number = dict(zip([] if known is None else numbers.of(known).tolist(), lattices, strict=False))
+    return tuple(
+        by_number.get(number) or Lattice.of_cell(cell)
+        for number, cell in zip(numbers.of(cells).tolist(), cells, strict=True)
+    )
 
 
 def _kind_of(lengths: Array, angles: Array) -> tuple[str, str]:

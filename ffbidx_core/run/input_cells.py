@@ -262,6 +262,11 @@ class InputCells:
         """The distortion of the detector that the run corrects; None if there is none."""
         return next((group.distortion for group in self._learned.values() if group.distortion), None)
 
+    @property
+    def given(self) -> ConventionalCells:
+        """The input cells (m, 3, 3) of the run so far, in the order of `/input_cells`; rows a, b, c, angstrom."""
+        return self._numbers.cells
+
     def summaries(self, tally: Tally) -> list[CellSummary]:
         """The summary of the crystals of each input cell, in the order of `/input_cells`."""
         learned = {

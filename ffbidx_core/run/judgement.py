@@ -17,7 +17,7 @@ from ..learn.multiples import without_multiples
 from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given
 from ..model.cell import cell_parameters, shortest_reciprocal
 from ..model.chance.level import LARGEST_SHARE, RADII
-from ..model.lattice import cell_option
+from ..model.lattice import cell_option, lattices_by_cell
 from ..model.misfit.equations import Spread
 from ..model.records.doubt import FEW, RARE, UNJUDGED, Contest
 from ..model.records.frame import FrameStatus
@@ -131,7 +131,9 @@ def _frames(settled: Settled, sample: Sequence[Results]) -> Iterator[JudgedFrame
 
 def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
     job = settled.job
-    lattices, limits = job.lattices_of_rows, ResolutionLimits(job.d_min, job.d_max)
+    # The rows of a saved part are not those of the run: a live run may have begun with other cells.
+    lattices = lattices_by_cell(results.input_cells, job.cells, job.lattices)
+    limits = ResolutionLimits(job.d_min, job.d_max)
     learned = {
         cell.tobytes(): (as_given(group.cells[m]), group.spread)
         for group in settled.learned
@@ -146,7 +148,7 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
         row = int(frame.input_cell[0])
         given = as_given(results.input_cells[row])
         cell, spread = learned.get(given.tobytes(), (given, None))
-        change = ChangeOfBasis.of(given, lattices[row].centring if row < len(lattices) else "P")
+        change = ChangeOfBasis.of(given, lattices[row].centring)
         inside = limits.within((frame.spots**2).sum(axis=1))
         crystal = change.primitive(as_given(frame.cells[0]))
         yield JudgedFrame(frame.spots[inside].astype(np.float32), crystal, change.primitive(cell), spread, evidence)

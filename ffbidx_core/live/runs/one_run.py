@@ -11,7 +11,7 @@ from ...devices import Devices
 from ...errors import NothingProcessed, UsageError
 from ...model.basis import as_given
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift
-from ...model.lattice import Lattice
+from ...model.lattice import lattices_by_cell
 from ...model.records.run import Learned
 from ...read.run_inputs import RunInputs
 from ...read.sift import ResolutionLimits
@@ -89,7 +89,7 @@ class OneRun:
         self.account.cells.take_up(saved.learned or [])
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
-        self._used: list[LiveJob] = []
+        self._jobs = [self._job]
         self._answered: tuple[BatchFound, CellSet | None] | None = None
         self._learner = Learner(self._job, self.account.p, learning_devices if saved.learned is None else None)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
@@ -119,8 +119,6 @@ class OneRun:
         frames = self._named(frames)
         if (lessons := self._learner.finished()) is not None:
             self._use(lessons, frames[0].names[0])
-        if not self._used or self._used[-1].cells is not self._job.cells:
-            self._used.append(self._job)
         block = placing.block(frames, self._limits, self.account.p.retry)
         if self.beam_shift:
             block = moved_block(block, self.beam_shift)
@@ -187,6 +185,8 @@ class OneRun:
             A sentence about the changes, which is also kept in the results.
         """
         self._job = dataclasses.replace(job, output=self.output)
+        if self._job.cells is not self._jobs[-1].cells:
+            self._jobs.append(self._job)
         self.account.p = job.in_force
         self.account.cells.go_on_with(self._job, job.in_force)
         text = CHANGED.format(self.n_frames, "the next", changes)
@@ -216,12 +216,12 @@ class OneRun:
         try:
             if keeper is not None and self.n_frames:
                 collector = keeper.finish()
-                contest = account.saved.mark.contest
+                contest, job = account.saved.mark.contest, self._with_all_cells()
                 if complete:
-                    contest = judged(account, Settled(self._job, self._learned, iter(())), self._devices, collector)
-                collector.header = dataclasses.replace(
-                    collector.header, lattices=" ".join(each.code for each in self._lattices_of_rows())
-                )
+                    contest = judged(account, Settled(job, self._learned, iter(())), self._devices, collector)
+                lattices = lattices_by_cell(account.cells.given, job.cells, job.lattices)
+                codes = " ".join(each.code for each in lattices) or collector.header.lattices
+                collector.header = dataclasses.replace(collector.header, lattices=codes)
                 try:
                     return account.finish(collector, self._devices.device, complete, contest).summary
                 except NothingProcessed as error:
@@ -232,13 +232,11 @@ class OneRun:
             self._store.close()
         return self._summary(complete)
 
-    def _lattices_of_rows(self) -> tuple[Lattice, ...]:
-        """The lattice of each input cell that was used, in the order of their numbers in the results."""
-        if any(job.cells is None for job in self._used):
-            return ()
-        cells = as_given(np.concatenate([job.cells for job in self._used if job.cells is not None]))
-        lattices = tuple(lattice for job in self._used for lattice in job.lattices)
-        return dataclasses.replace(self._job, cells=cells, lattices=lattices).lattices_of_rows
+    def _with_all_cells(self) -> LiveJob:
+        """The job with the input cells that it has had so far."""
+        cells = [job.cells for job in self._jobs if job.cells is not None]
+        lattices = tuple(lattice for job in self._jobs for lattice in job.lattices)
+        return dataclasses.replace(self._job, cells=as_given(np.concatenate(cells)), lattices=lattices)
 
     def _summary(self, complete: bool) -> Summary:
         """The summary of a run whose results are not stored."""
