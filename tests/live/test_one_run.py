@@ -7,6 +7,7 @@ import pytest
 
 import ffbidx_core
 from ffbidx_core.devices import open_devices
+from ffbidx_core.errors import UsageError
 from ffbidx_core.live.columns import columns_of
 from ffbidx_core.live.door.waiting import PUSHED, Received
 from ffbidx_core.live.frames import Placing
@@ -67,3 +68,17 @@ def test_a_resumed_run_that_gets_no_frames_ends_as_it_was(devices, tmp_path):
     assert begun(job_for(MONO), devices, tmp_path / "a.h5").finish(complete=False).frames == 1
     results = ffbidx_core.read_results(tmp_path / "a.h5")
     assert (results.n_frames, results.complete, results.header.lattices) == (1, False, "mPb")
+
+
+def test_a_run_that_is_refused_leaves_its_saved_parts_to_the_next_one(devices, tmp_path):
+    output = tmp_path / "a.h5"
+    died = begun(job_for(MONO), devices, output)
+    index(died, SPOTS[0])
+    # As if the process had ended here: the part is saved, and its lock is released.
+    died._keeper.finish()
+    died._store.close()
+    with pytest.raises(UsageError, match="min_spots was"):
+        begun(job_for(MONO, min_spots=12), devices, output)
+    run = begun(job_for(MONO), devices, output)
+    index(run, SPOTS[1])
+    assert run.finish(complete=True).frames == 2

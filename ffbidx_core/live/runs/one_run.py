@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 
@@ -57,6 +58,11 @@ class OneRun:
         Function that opens the devices for learning, which goes on in parallel to the frames; None: nothing is
         learned.
 
+    Raises
+    ------
+    UsageError, OutputError, InputError
+        If the output exists, or belongs to another run or a complete one, or cannot be written or resumed.
+
     Attributes
     ----------
     name : str
@@ -82,10 +88,15 @@ class OneRun:
         self._devices = devices
         self._job: LiveJob = dataclasses.replace(job, output=output)
         self._store = self._opened(output, overwrite, resume)
-        self.account = Account(self._job, devices.name, self._store)
-        saved = self.account.saved
-        if saved.is_complete:
-            raise UsageError(f"--resume: {output} is complete: another name, or --overwrite to start again")
+        with contextlib.ExitStack() as if_refused:
+            # A store that is left open would refuse the next run with this output.
+            if_refused.callback(self._store.close)
+            self.account = Account(self._job, devices.name, self._store)
+            saved = self.account.saved
+            if saved.is_complete:
+                raise UsageError(f"--resume: {output} is complete: another name, or --overwrite to start again")
+            self._keeper = Keeper(self._store, self._job, devices, self.account) if output else None
+            if_refused.pop_all()
         self.account.cells.take_up(saved.learned or [])
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
@@ -94,7 +105,6 @@ class OneRun:
         self._learner = Learner(self._job, self.account.p, learning_devices if saved.learned is None else None)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
         self.n_frames = saved.mark.end.position
-        self._keeper = Keeper(self._store, self._job, devices, self.account) if output else None
 
     def _opened(self, output: str, overwrite: bool, resume: bool) -> Store:
         if not output:
