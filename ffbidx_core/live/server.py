@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
-import os
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO
 
@@ -26,6 +25,7 @@ from .door.waiting import Received, Waiting
 from .frames import Placing
 from .messages import Control, End, MessageError, Start
 from .request import BATCH_SIZE, FEW, ServeRequest
+from .runs.book import RunBook
 from .runs.job import job_of
 from .runs.one_run import OneRun
 from .state import LiveState
@@ -35,8 +35,6 @@ LOOK = 0.25
 IN_A_PROCESS = ("cuda",)
 """Backends for which the sockets are used by a process of their own."""
 CHANGED = "from the next run on the server uses {}, set by a control message"
-MOST_ENDED = 1000
-"""Number of ended runs whose names are remembered."""
 
 
 class Server:
@@ -71,7 +69,7 @@ class Server:
         self._job = job_of(request, given)
         self._placing = Placing(given)
         self._run: OneRun | None = None
-        self._ended: deque[str] = deque(maxlen=MOST_ENDED)
+        self._book = RunBook(request)
         self._over = False
         self._lines: Lines | None = None
         self.summaries: list[Summary] = []
@@ -105,8 +103,8 @@ class Server:
             if request.has_output_for_each_run:
                 make_directory(request.folder_of_runs)
             else:
-                self._run = self._begin("")
-            self._new_run("", output="", learning_devices=None).warm_up(self._placing)
+                self._run = self._book.begun(self._job, self._devices, "")
+            self._book.warm_up(self._job, self._devices, self._placing)
             self.door = self._open_door(settings, lines is not None)
             if lines is not None:
                 assert isinstance(self.door, DoorThread)
@@ -134,31 +132,6 @@ class Server:
                 self.door.close()
             if self._devices is not None:
                 self._devices.close()
-
-    def _learning_devices(self) -> Devices:
-        """The devices for learning in parallel to the frames, with half of the threads."""
-        request = self._request
-        threads = request.threads or len(os.sched_getaffinity(0))
-        return open_devices(request.backend, request.device, max(1, threads // 2))
-
-    def _begin(self, name: str) -> OneRun:
-        self.state.run(name)
-        output = self._request.output_of(name)
-        if self._request.has_output_for_each_run:
-            make_directory(os.path.dirname(output) or ".")
-        return self._new_run(name, output, self._learning_devices)
-
-    def _new_run(self, name: str, output: str, learning_devices: Callable[[], Devices] | None) -> OneRun:
-        assert self._devices is not None
-        return OneRun(
-            self._job,
-            self._devices,
-            name,
-            output=output,
-            overwrite=self._request.overwrite,
-            resume=self._request.resume,
-            learning_devices=learning_devices,
-        )
 
     def _loop(self) -> None:
         assert self.door is not None
@@ -190,11 +163,14 @@ class Server:
     def _index(self, name: str, taken: Sequence[FrameColumns], *, is_last: bool) -> None:
         """Index frames of one run, and answer them; after the last run of a batch the next batch is asked for."""
         assert self.door is not None
-        if name in self._ended and name:
+        try:
+            self._book.check(name)
+            run = self._run_for(name)
+        except MessageError as error:
+            self._book.close(name, str(error))
             for each in taken:
-                self._refuse(each, dict.fromkeys(range(each.n_frames), f"the run {name} is over"))
+                self._refuse(each, dict.fromkeys(range(each.n_frames), str(error)))
             return
-        run = self._run_for(name)
         frames: list[FrameColumns] = []
         for each in taken:
             problems = self._placing.problems(each)
@@ -232,15 +208,30 @@ class Server:
             self._note(why)
 
     def _run_for(self, name: str) -> OneRun:
-        """The current run, or a new one if the name differs from that of the current run."""
-        if self._run is not None and name and self._run.name not in ("", name):
-            self._finish(complete=True)
-        if self._run is None:
-            self._run = self._begin(name)
-        elif name and not self._run.name:
-            self._run.name = name
+        """The current run, or a new one if the name differs from that of the current run, which then ends.
+
+        Raises
+        ------
+        MessageError
+            If there can be no run with this name; the current run then goes on.
+        """
+        assert self._devices is not None
+        run = self._run
+        if run is None or (name and run.name not in ("", name)):
+            if run is not None and run.output and not self._request.has_output_for_each_run:
+                # The server ends with the run, because further ones would have no output.
+                self._over = True
+            begun = self._book.begun_after(run, self._job, self._devices, name)
+            try:
+                if run is not None:
+                    self._finish(complete=True)
+            finally:
+                self._run = run = begun
             self.state.run(name)
-        return self._run
+        elif name and not run.name:
+            run.name = name
+            self.state.run(name)
+        return run
 
     def _other(self, item: Received) -> None:
         assert self.door is not None
@@ -249,8 +240,10 @@ class Server:
             if message is None:
                 self._over = True
             elif isinstance(message, Start):
-                self._placing.start(message)
+                placing = copy.copy(self._placing)
+                placing.start(message)
                 self._run_for(message.run)
+                self._placing = placing
                 answer({"type": "started", "run": message.run})
             elif isinstance(message, End):
                 self._end(message)
@@ -284,7 +277,7 @@ class Server:
     def _finish(self, complete: bool) -> None:
         run, self._run = self._run, None
         assert run is not None
-        self._ended.append(run.name)
+        self._book.close(run.name)
         self.summaries.append(run.finish(complete))
         self._finished(self.summaries[-1])
         for problem in run.account.new_problems():

@@ -14,7 +14,7 @@ import ffbidx_core
 from ffbidx_cli.main import main
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.dialects import own
-from ffbidx_core.live.messages import End, Frame
+from ffbidx_core.live.messages import End, Frame, Start
 from tests.helpers.calls import MONO, start
 from tests.helpers.live.server import SPOTS, Client, message, serving
 from tests.helpers.runs.until import until
@@ -95,6 +95,31 @@ def test_a_run_that_was_stopped_is_taken_up(tmp_path):
         pass
     with pytest.raises(UsageError, match="d_min"), serving(output=output, resume=True, d_min=2.5):
         pass
+
+
+def test_frames_of_a_complete_run_are_refused_and_the_current_run_goes_on(tmp_path):
+    output = str(tmp_path / "{run}.h5")
+    with serving(output=output) as server, Client(server) as client:
+        client.send(message(0, "a"), End("a"))
+        client.answers(2)
+    with serving(output=output, resume=True) as server, Client(server) as client:
+        client.send(message(0, "b"), message(1, "a"), message(2, "a"), Start("a"), message(1, "b"), End("b"))
+        answers = client.answers(6)
+    assert [a["type"] for a in answers] == ["answer", "error", "error", "error", "answer", "ended"]
+    assert all("a.h5 is complete" in a["message"] for a in answers[1:4])
+    assert [(s.frames, s.complete) for s in server.summaries] == [(2, True)]
+    assert len(ffbidx_core.read_results(tmp_path / "a.h5")) == 1
+
+
+def test_the_frame_of_another_run_ends_a_server_with_one_output(tmp_path):
+    with serving(output=str(tmp_path / "one.h5"), overwrite=True) as server, Client(server) as client:
+        client.send(message(0, "a"), message(0, "b"))
+        answer, error = client.answers(2)
+        server.thread.join(60)
+    assert (answer["status"], error["type"]) == ("indexed", "error")
+    assert "the run b has no output of its own" in error["message"]
+    results = ffbidx_core.read_results(tmp_path / "one.h5")
+    assert (len(results), results.complete) == (1, True)
 
 
 def test_the_cell_is_learned_while_frames_are_answered_and_a_note_names_the_first_frame(tmp_path):
