@@ -123,7 +123,7 @@ def command(
 
         write_file(png, image_bytes(draw_search(search, found_on), kind), overwrite)
     if not search.cells:
-        raise NoCell(f"{os.path.basename(paths[0])}: {none_in_words(search)}")
+        raise NoCell(f"{os.path.basename(paths[0])}: {none_in_words(search, frames)}")
     if not as_json:
         for line in sentences(search):
             click.echo(line)

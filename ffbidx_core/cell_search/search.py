@@ -26,7 +26,7 @@ from .symmetry import chosen, symmetries
 from .verdict import Judge, Verdict
 
 REACHES = (16.0, 40.0, 100.0, 180.0, 300.0)
-"""Longest primitive vectors of successive searches, angstrom; all are tried unless a claim is strong."""
+"""Longest primitive vectors of successive searches, angstrom; all are tried unless a claim is strong and alone."""
 TOURS = (20, 40, 100, 300, 1000)
 """Numbers of frames that are searched with every longest vector before more frames are taken."""
 FEW_AFTER = 100
@@ -53,6 +53,9 @@ STRONG_SHARE, STRONG_SUPPORT, STRONG_FRAMES = 0.6, 5, 0.2
 """The search ends after a claim with crystals on more than this share of the judged frames, and with support of at
 least this number and this share of the searched frames; too short a longest vector gives a part of the cell, with
 weaker support."""
+RIVAL = 0.5
+"""Evidence of an unrelated lattice, as a share of that of a claim, above which longer vectors are tried even if the
+claim is strong, and which is mentioned."""
 FRAMES = 200
 """Default number of frames with enough spots that are read."""
 FEWEST_LEFT = 10
@@ -172,7 +175,7 @@ class _Climb:
                 self.show(f"{counted(min(n, len(order)), 'frame')}, vectors up to {reach:g} A: {self._so_far}")
                 pool.add(self.backend, self.low, order[pool.done : n])
                 self._judge(reach, pool)
-                if any(claim.is_strong for claim in self.claims):
+                if any(claim.is_strong and self._stands_alone(claim) for claim in self.claims):
                     break
             if with_threes and not self.claims and n >= min(FEW_AFTER, len(order)):
                 with_threes = False
@@ -180,6 +183,12 @@ class _Climb:
             if self.claims or n >= len(order):
                 break
         return max(self.claims, key=lambda claim: claim.verdict.evidence, default=None)
+
+    def _stands_alone(self, claim: _Claim) -> bool:
+        """Whether no unrelated lattice has so much evidence that both may be parts of a larger cell."""
+        least = RIVAL * claim.verdict.evidence
+        near = (each for each in self.candidates if each.evidence > least)
+        return all(is_related(each.cell, claim.verdict.cell, RELATED) for each in near)
 
     def _search_threes(self) -> None:
         """Judge the lattices on which frames with few spots agree."""

@@ -10,6 +10,7 @@ from ..model.cell import PARAMETER_NAMES, cell_parameters
 from ..model.unknown.scan import FEWEST_SPOTS
 from ..nouns import counted
 from .found import CellSearch, FoundCell
+from .search import FEWEST_LEFT, RIVAL
 
 FAMILIES = {
     "a": "triclinic",
@@ -21,8 +22,6 @@ FAMILIES = {
 }
 FREE = {"a": (0, 1, 2, 3, 4, 5), "m": (0, 1, 2, 4), "o": (0, 1, 2), "t": (0, 2), "h": (0, 2), "c": (0,)}
 """The numbers of the free parameters of each crystal family."""
-RIVAL = 0.5
-"""Smallest share of the evidence of a rival that is mentioned."""
 ENOUGH_FRAMES = (100, 300, 1000)
 """Numbers of frames that are suggested next."""
 FEW_SPOTS = 15
@@ -125,16 +124,32 @@ def cautions(found: FoundCell) -> Iterator[str]:
         )
 
 
-def none_in_words(search: CellSearch) -> str:
-    """A sentence that says why no cell was found, and how many frames to try."""
+def none_in_words(search: CellSearch, asked: int | None = None) -> str:
+    """A sentence that says why no cell was found, and what to try.
+
+    Parameters
+    ----------
+    search
+        The search.
+    asked
+        Number of frames that were to be read, by which an input with fewer frames is recognised; None if it has more.
+    """
     if search.n_frames == 0:
         return f"no cell: no frame has the required {FEWEST_SPOTS} spots"
+    explained = search.n_frames - len(search.left)
     what = f"no cell in {counted(search.n_frames, 'frame')} of {search.median_spots:.0f} spots (median)"
+    if explained:
+        has = "has" if explained == 1 else "have"
+        what = f"no further cell: {explained} of {counted(search.n_frames, 'frame')} {has} a crystal of a known cell"
+        if len(search.left) < FEWEST_LEFT:
+            return f"{what}, and the other {len(search.left)} are too few"
     agree = f"at most {search.largest_support} of them agree on a lattice"
-    more = next((n for n in ENOUGH_FRAMES if n > 1.5 * search.n_frames), None)
-    if more is None:
+    if asked is not None and search.n_frames < asked:
+        advice = f"these are all its frames with {FEWEST_SPOTS} spots or more: try with more files"
+    elif more := next((n for n in ENOUGH_FRAMES if n > 1.5 * search.n_frames), None):
+        advice = f"try `ffbidx cell --frames {more}`"
+    else:
         return f"{what}: {agree}; these spots may belong to no lattice, or the cell may be too large"
-    advice = f"try --frames {more}"
     if search.median_spots < FEW_SPOTS:
         advice += ", or a lower threshold of the spot finder: 15 true spots per frame are enough for nearly any cell"
     return f"{what}: {agree}; {advice}"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ffbidx_core.cell_search import Frames, find_cells
+from ffbidx_core.cell_search.found import Candidate, CellSearch
 from ffbidx_core.cell_search.pool import Cluster
-from ffbidx_core.cell_search.search import _Climb
+from ffbidx_core.cell_search.search import _Claim, _Climb
 from ffbidx_core.cell_search.verdict import Verdict
 from ffbidx_core.cell_search.words import none_in_words, option_of, sentences
 from ffbidx_core.model.basis import centring_basis
@@ -58,6 +59,30 @@ def test_a_cell_with_crystals_on_few_of_25_frames_is_judged_on_more(crystals, de
     assert [each.is_claim for each in climb.candidates] == [crystals >= 3]
 
 
+@pytest.mark.parametrize(("rival", "reaches"), [(40.0, [16.0]), (60.0, [16.0, 40.0])])
+def test_longer_vectors_are_tried_while_another_lattice_comes_near_a_strong_claim(rival, reaches, devices, monkeypatch):
+    climb, tried = _Climb(frames_of("cP", 20), devices.backend, devices, 40.0, lambda text: None), []
+    nothing = np.zeros((0, 3, 3))
+
+    def judged(reach, pool):
+        tried.append(reach)
+        for code, evidence in (("cP", 100.0), ("aP", rival)):
+            candidate = Candidate(reach, 20, 20, primitive(code), evidence, 1.0, 20, True)
+            climb.candidates.append(candidate)
+            verdict = Verdict(primitive(code), evidence, np.arange(20), np.ones(20, int), nothing, nothing, None)
+            climb.claims.append(_Claim(candidate, verdict))
+
+    monkeypatch.setattr(climb, "_judge", judged)
+    assert climb.climb(with_threes=False).verdict.evidence == 100.0
+    assert tried == reaches
+
+
+def test_known_cells_that_explain_all_frames_are_named():
+    search = CellSearch([], [], 40, 90.0, 0, np.arange(3))
+    wanted = "no further cell: 37 of 40 frames have a crystal of a known cell, and the other 3 are too few"
+    assert none_in_words(search) == wanted
+
+
 def blank(rng, n_frames, spots, q_max):
     """Spots of no lattice, on the Ewald sphere of 1 A."""
     frames = []
@@ -75,7 +100,8 @@ def test_spots_of_no_lattice_give_no_cell(spots, d_min, devices, rng):
     search = find_cells(blank(rng, 30, spots, 1 / d_min), devices, longest=60)
     assert search.cells == []
     assert search.largest_support < 3
-    assert "try --frames 100" in none_in_words(search)
+    assert "try `ffbidx cell --frames 100`" in none_in_words(search)
+    assert "try with more files" in none_in_words(search, 200)
     assert list(sentences(search)) == [none_in_words(search)]
 
 

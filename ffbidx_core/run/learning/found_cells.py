@@ -37,6 +37,6 @@ def found_cells(
     with closing(open_devices(job.backend, job.device, job.threads)) as devices:
         search = find_cells(frames, devices, known=[each.primitive for each in known], show=show)
     if not search.cells and not known:
-        raise NoCell(f"--cell auto: {none_in_words(search)}")
+        raise NoCell(f"--cell auto: {none_in_words(search, FRAMES)}")
     notes = tuple(FOUND.format(search.n_frames, cell_in_words(each)) for each in search.cells)
     return search, notes

@@ -59,7 +59,7 @@ def test_everything_as_json(run, stills):
 
 def test_a_known_cell_leaves_nothing(run, stills):
     ran = run("cell", stills, *QUICK, "-q", "--known", CELL)
-    assert ran.is_one_line_error(5, "no cell")
+    assert ran.is_one_line_error(5, "no further cell", "have a crystal of a known cell", "are too few")
     assert json.loads(run("cell", stills, *QUICK, "-q", "--known", CELL, "--json").out)["cells"] == []
 
 
@@ -67,7 +67,9 @@ def test_spots_of_no_lattice_give_none(run):
     rng = np.random.default_rng(5)
     write_spots("blank.h5", [rng.normal(0, 0.1, (12, 3)) for _ in range(12)])
     ran = run("cell", "blank.h5", *QUICK, "-q", "--png", "blank.svg")
-    assert ran.is_one_line_error(5, "blank.h5", "no cell in 12 frames", "try --frames 100")
+    assert ran.is_one_line_error(
+        5, "blank.h5", "no cell in 12 frames", "all its frames with 7 spots or more: try with more files"
+    )
     with open("blank.svg", "rb") as picture:
         assert picture.read(5) == b"<?xml"
 
