@@ -177,14 +177,20 @@ def _multiple(diagnosis: Diagnosis, found: Multiple) -> str:
 
 
 def _cells(diagnosis: Diagnosis) -> Iterator[str]:
+    experiment = diagnosis.experiment
     for cell in diagnosis.cells[:5]:
         off = list(_off(cell))
         name = f"Cell {cell.row}" if len(diagnosis.cells) > 1 else "The cell"
         learned = " (the run corrected it)" if cell.learned else ""
         crystals = counted(cell.n_crystals, "crystal", ",")
-        if not off:
+        is_wrong = experiment is not None and (
+            experiment.cause in ("cell", "both")
+            or (diagnosis.multiple is not None and cell.row == experiment.reference)
+        )
+        # Medians remain at the parameters of a wrong cell where the distance, or its other lattice, takes up the error.
+        if not off and not is_wrong and not diagnosis.doubt:
             yield f"{name} is as given within the errors, by the median of {crystals}."
-        else:
+        elif off:
             yield f"{name} is not as given{learned}, by the median of {crystals}: {_joined(off)}."
 
 
