@@ -48,7 +48,7 @@ def write_files(contents: Mapping[str, bytes | Iterable[bytes]], overwrite: bool
         If a file cannot be written, with the system's reason; the directories are then as they were before.
     """
     targets = {path: os.path.realpath(path) for path in contents}
-    temporaries = {path: _beside(target, ".part") for path, target in targets.items()}
+    temporaries = {path: beside(target, ".part") for path, target in targets.items()}
     try:
         for path, data in contents.items():
             with _errors_of(path):
@@ -89,7 +89,7 @@ class _Replaced:
                 return
         except FileNotFoundError:
             return
-        kept = self._kept[target] = _beside(target, ".old")
+        kept = self._kept[target] = beside(target, ".old")
         try:
             _system.link(target, kept)
         except OSError as error:
@@ -118,9 +118,9 @@ class _Replaced:
             _sync_directory(directory)
 
 
-def _beside(target: str, suffix: str) -> str:
+def beside(target: str, suffix: str) -> str:
     """A new name in the directory of a file; it does not contain the file's name, which may have the maximal length."""
-    return f"{os.path.dirname(target)}/.ffbidx-{secrets.token_hex(6)}{suffix}"
+    return os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}{suffix}")
 
 
 def publish_file(temporary: str, path: str, overwrite: bool) -> None:
@@ -185,7 +185,7 @@ def make_directory(path: str) -> None:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Give a file a second name, or copy it if the file system does not support links.
+    """Give a file a second name, or copy it if links are not supported or the names are on two file systems.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def copy_file(source: str, target: str) -> None:
         try:
             _system.link(source, target)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in (*_NO_LINKS, errno.EXDEV):
                 raise
             with open(source, "rb") as file:
                 _write(target, pieces_of(file))

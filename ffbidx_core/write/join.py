@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import FfbidxError, InputError, OutputError
 from ..model.records.results import Results
 from ..read.results import results_in_pieces
-from .atomic import publish_file, sync_file, write_file
+from .atomic import beside, publish_file, remove_file, sync_file, write_file
 from .ending import Ending
 from .growing_file import FRAMES_AT_ONCE, GrowingFile
 from .ledger import DAMAGED, checksum_of
@@ -37,16 +37,16 @@ _INPUT_COLUMNS = {"frame": "i8", "size": "i8", "mtime_ns": "i8"}
 
 
 def write_joined(
-    path: str, parts: Sequence[str | Results], ending: Ending, *, folder: str | None, overwrite: bool
+    path: str, parts: Sequence[str | Results], ending: Ending, *, overwrite: bool, temporary: str = ""
 ) -> None:
-    """Join results, and write the joined file.
+    """Join results, and write the joined file; a child process does this for large files.
 
     Parameters
     ----------
     parts
         Names of results files, or results in memory.
-    folder
-        Folder, on the file system of `path`, for a large file before it gets its name. None: never join in a child.
+    temporary
+        Name of a large file until it is finished, on the file system of `path`. Empty: a new name.
 
     Raises
     ------
@@ -54,13 +54,13 @@ def write_joined(
         If the file cannot be written; then nothing of it remains.
     """
     names = [part for part in parts if isinstance(part, str)]
-    if folder is None or len(names) < len(parts) or not are_large(names):
+    if len(names) < len(parts) or not are_large(names):
         image = io.BytesIO()
         with h5py.File(image, "w", libver="earliest") as file:
             join(file, parts, lambda: ending)
         write_file(path, image.getvalue(), overwrite)
         return
-    with contextlib.closing(JoinAhead(folder)) as ahead:
+    with contextlib.closing(JoinAhead(temporary or beside(os.path.realpath(path), ".part"))) as ahead:
         for name in names:
             ahead.add(name)
         ahead.publish(path, ending, overwrite)
@@ -76,8 +76,8 @@ class JoinAhead:
 
     Parameters
     ----------
-    folder
-        Folder in which the child writes, on the file system of the output.
+    temporary
+        Name of the file until it is finished, on the file system of the output; an existing one is removed.
 
     Attributes
     ----------
@@ -85,8 +85,8 @@ class JoinAhead:
         Number of files that the child has been given.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._temporary = os.path.join(folder, "joined.part")
+    def __init__(self, temporary: str) -> None:
+        self._temporary = temporary
         self._remove()
         self.n_parts, self._has_ended = 0, False
         # The child has a session of its own, because Ctrl-C is meant for the run, which ends at the second one.
@@ -143,8 +143,7 @@ class JoinAhead:
         self._remove()
 
     def _remove(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._temporary)
+        remove_file(self._temporary)
 
 
 def join(file: h5py.File, parts: Iterable[str | Results], ending: Callable[[], Ending]) -> None:

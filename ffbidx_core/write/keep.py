@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from ..read.formats.hdf5.kept import GROUP
 from ..read.indexed_frames import geometry_of, indexed_frames
 from ..read.results import read_run, results_in_pieces
 from ..read.run_inputs import RunInputs
-from .atomic import pieces_of, publish_file, write_file
+from .atomic import beside, pieces_of, publish_file, write_file
 from .formats.spots import append_rows, rows_dataset
 from .join import errors_in_a_line
 
@@ -52,7 +51,7 @@ def keep_spots(path: str) -> None:
         If the spots cannot be read or written; the results file then stays as it was.
     """
     target = os.path.realpath(path)
-    temporary = os.path.join(os.path.dirname(target), f".ffbidx-{secrets.token_hex(6)}.part")
+    temporary = beside(target, ".part")
     try:
         # This is a copy and not a second name, because it is changed before it replaces the original.
         write_file(temporary, _pieces(target), overwrite=False)

@@ -57,9 +57,12 @@ class Ledger:
         lines = []
         for number, text in enumerate(whole.splitlines(), start=1):
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
-                raise InputError(path, "is damaged: --overwrite starts the run again", f"line {number}") from None
+                line = None
+            if not isinstance(line, dict):
+                raise InputError(path, "is damaged: --overwrite starts the run again", f"line {number}")
+            lines.append(line)
         return cls(path, lines, len(whole))
 
     def add(self, line: dict[str, Any]) -> None:

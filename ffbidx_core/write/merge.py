@@ -71,7 +71,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
     folder = output + PARTS_SUFFIX
     make_directory(folder)
     try:
-        write_joined(output, [part.path for part in parts], ending, folder=folder, overwrite=overwrite)
+        write_joined(output, [part.path for part in parts], ending, overwrite=overwrite)
     finally:
         remove_directory(folder)
     return ending

@@ -1,5 +1,10 @@
 """The join of the saved parts while the run goes on."""
 
+import errno
+import json
+import os
+import threading
+
 import h5py
 import numpy as np
 import pytest
@@ -8,9 +13,9 @@ from ffbidx_core import read_results
 from ffbidx_core.errors import BackendUnavailable, OutputError
 from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.run import pipeline
-from ffbidx_core.write import growing_file, join
+from ffbidx_core.write import atomic, growing_file, join
 from ffbidx_core.write.parts import store
-from tests.helpers.runs.faults import assert_same, run
+from tests.helpers.runs.faults import Died, assert_same, dies_after, run, stops_after
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +29,8 @@ def begun(monkeypatch):
     children = []
 
     class Noted(join.JoinAhead):
-        def __init__(self, folder):
-            super().__init__(folder)
+        def __init__(self, temporary):
+            super().__init__(temporary)
             children.append(self)
 
     monkeypatch.setattr(store, "JoinAhead", Noted)
@@ -67,7 +72,7 @@ def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, 
             run(sources, output)
     (child,) = begun
     assert child._child.returncode is not None
-    assert not list((tmp_path / "x.h5.parts").glob("joined*"))
+    assert not list(tmp_path.rglob("*.part"))
     run(sources, output, resume=True)
     run(sources, tmp_path / "wanted.h5")
     assert_same(read_results(output), read_results(tmp_path / "wanted.h5"))
@@ -75,8 +80,8 @@ def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, 
 
 @pytest.mark.parametrize("is_resumed", [False, True], ids=["alone", "beside the child of the resumed run"])
 def test_the_child_of_a_run_that_was_killed_removes_its_own_file_only(is_resumed, tmp_path):
-    ahead = join.JoinAhead(str(tmp_path))
     temporary = tmp_path / "joined.part"
+    ahead = join.JoinAhead(str(temporary))
     while not temporary.exists():
         assert ahead._child.poll() is None
     if is_resumed:
@@ -120,3 +125,53 @@ def test_the_joined_file_does_not_depend_on_the_division_into_pieces(sources, tm
     with h5py.File(tmp_path / "a.h5") as file, h5py.File(tmp_path / "whole.h5") as whole:
         for name in ("frame/id", "crystal_offsets", "crystals", "cells", "input_cells", "learned_cells"):
             np.testing.assert_array_equal(file[name][()], whole[name][()])
+
+
+class FileSystems:
+    """The system's calls, for which each directory is a file system of its own."""
+
+    def __getattr__(self, name):
+        call = getattr(os, name)
+        if name not in ("link", "rename", "replace"):
+            return call
+
+        def within_one(source, target):
+            if os.path.dirname(os.path.realpath(source)) != os.path.dirname(os.path.realpath(target)):
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            call(source, target)
+
+        return within_one
+
+
+def test_each_output_may_be_on_a_file_system_of_its_own(sources, tmp_path, monkeypatch):
+    run(sources, tmp_path / "wanted.h5")
+    outputs = [tmp_path / "text/x.csv", tmp_path / "one/x.h5", tmp_path / "two/x.h5"]
+    for output in outputs:
+        output.parent.mkdir()
+    monkeypatch.setattr(atomic, "_system", FileSystems())
+    stop = threading.Event()
+    run(sources, *outputs, stop=stop, progress=stops_after(3, stop))
+    assert not read_results(outputs[1]).complete
+    with pytest.raises(Died):
+        run(sources, *outputs, resume=True, progress=dies_after(2))
+    run(sources, *outputs, resume=True)
+    for output in outputs[1:]:
+        assert_same(read_results(output), read_results(tmp_path / "wanted.h5"))
+    names = sorted(path.name for path in tmp_path.glob("*/*"))
+    assert names == ["x.csv", "x.csv.toml", "x.h5", "x.h5"]
+
+
+@pytest.mark.parametrize("option", ["resume", "overwrite"])
+def test_the_joined_file_of_a_run_that_was_killed_is_removed(sources, tmp_path, monkeypatch, option):
+    """The machine has stopped, and with it the child that would have removed the file."""
+    outputs = [tmp_path / "x.csv", tmp_path / "there/x.h5"]
+    outputs[1].parent.mkdir()
+    with pytest.raises(Died):
+        run(sources, *outputs, progress=dies_after(4))
+    head = json.loads((tmp_path / "x.csv.parts/ledger.jsonl").read_text().splitlines()[0])
+    left = outputs[1].with_name(head["unfinished"])
+    left.write_bytes(b"joined")
+    monkeypatch.setattr(join, "IN_MEMORY", 2**30)
+    run(sources, *outputs, **{option: True})
+    assert not left.exists()
+    assert [path.name for path in outputs[1].parent.iterdir()] == ["x.h5"]

@@ -14,13 +14,13 @@ from typing import Any
 from ...errors import InputError, OutputError
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
-from ..atomic import copy_file, make_directory, publish_file, remove_directory, write_file
+from ..atomic import beside, copy_file, make_directory, publish_file, remove_directory, write_file
 from ..formats.names import LEDGER
 from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
 LEDGER_FORMAT, LEDGER_VERSION = "ffbidx-ledger", 1
-PART_NAME = re.compile(r"\d{6,}\.h5")
-"""Names of the files of saved parts."""
+PART_NAME, UNFINISHED_NAME = re.compile(r"\d{6,}\.h5"), re.compile(r"\.ffbidx-[0-9a-f]+\.part")
+"""Names of the files of saved parts, and of a joined file until it is finished."""
 PART = "shard"
 """Key of the ledger lines that name a saved part, kept so that runs of earlier versions can be resumed."""
 
@@ -59,6 +59,19 @@ class PartsFolder:
             return any(map(PART_NAME.fullmatch, os.listdir(self.path)))
         except OSError:
             return True
+
+    @property
+    def unfinished(self) -> str:
+        """Name, without directory, of the joined file of a run until it is finished; empty if no ledger has one.
+
+        It is the same in the runs that resume a run, so that each removes the file that a killed one has left.
+        """
+        try:
+            head, *_ = [*(self._ledger or Ledger.open(self._ledger_path)).lines, {}]
+        except InputError:
+            return ""
+        name = str(head.get("unfinished", ""))
+        return name if UNFINISHED_NAME.fullmatch(name) else ""
 
     @property
     def _ledger_path(self) -> str:
@@ -166,6 +179,7 @@ class PartsFolder:
                 "format_version": LEDGER_VERSION,
                 "settings": record.settings,
                 "inputs": len(self._noted.inputs),
+                "unfinished": beside("", ".part"),
             }
         ]
         lines += [{"input": list(source)} for source in self._noted.inputs]

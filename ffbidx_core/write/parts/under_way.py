@@ -22,7 +22,7 @@ def join_so_far(results: str, to: str) -> int:
     results
         Name of the results file that the run will make.
     to
-        Name of the results file to write, in a folder that no other program uses.
+        Name of the results file to write.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def join_so_far(results: str, to: str) -> int:
     parts = [os.path.join(folder, line[PART]) for line in lines if PART in line]
     if not parts:
         return 0
-    write_joined(to, parts, _ending(lines, parts[-1]), folder=os.path.dirname(to), overwrite=True)
+    write_joined(to, parts, _ending(lines, parts[-1]), overwrite=True)
     return read_header(to)[2]
 
 

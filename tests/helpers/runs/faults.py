@@ -45,11 +45,19 @@ def make_inputs(folder: Path, n_frames: int = FRAMES) -> list[Source]:
     return [Source(str(path)) for path in (paths[0], folder / "not-there.h5", *paths[1:])]
 
 
-def run(sources: Sequence[Source], output: Path, *, resume: bool = False, **changes: object) -> Outcome:
-    """Index the sources; by default every batch becomes a saved part."""
+def run(
+    sources: Sequence[Source],
+    output: Path,
+    *others: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    **changes: object,
+) -> Outcome:
+    """Index the sources to one output or several; by default every batch becomes a saved part."""
     usual = {"cells": CELL[None], "backend": "cpu", "threads": 1, "batch_size": 2, "save_seconds": 0.0}
     options = {name: changes.pop(name) for name in ("progress", "stop") if name in changes}
-    store = PartsStore([Output(str(output), format_of(str(output)))], resume=resume)
+    outputs = [Output(path, format_of(path)) for path in map(str, (output, *others))]
+    store = PartsStore(outputs, resume=resume, overwrite=overwrite)
     store.check(source.path for source in sources)
     job = Job(**({"sources": sources, "parameters": QUICK, "output": str(output)} | usual | changes))
     return index(job, store=store, **options)
