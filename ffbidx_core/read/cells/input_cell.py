@@ -24,8 +24,8 @@ LARGEST_CELL_FILE = 16 * 2**20
 """Size limit of a file with a cell, bytes; coordinate files and experiment lists may be large."""
 
 _WANTED = (
-    "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), or is a "
-    "CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
+    "a cell has 9 numbers (vectors a, b, c in angstrom) or 6 (a b c in angstrom, alpha beta gamma in degrees), and a "
+    "centring letter if it is not P, or is a CrystFEL .cell, PDB, mmCIF, XDS or DIALS .expt file"
 )
 _PLACEHOLDER = (1.0, 1.0, 1.0, 90.0, 90.0, 90.0)
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -189,6 +189,7 @@ def read_cell_file(path: str) -> InputCell:
     text = read_text(path, LARGEST_CELL_FILE)
     if text is None:
         raise InputError(path, f"is an HDF5 file: {_WANTED}")
+    centring = "P"
     try:
         for is_format, read in FOREIGN_FORMATS:
             if is_format(text):
@@ -196,16 +197,18 @@ def read_cell_file(path: str) -> InputCell:
                 check_axes(found.cell, found.lattice.centring)
                 _refuse_placeholder(found.cell)
                 return found
-        vectors = _cell_of_numbers(path, text)
+        values, centring = _numbers_and_centring(path, text)
+        vectors = _cell_of(values)
         _refuse_placeholder(vectors)
+        check_axes(vectors, centring)
     except RadianError as error:
         problem = InputError(path, str(error))
         if not any(is_format(text) for is_format, _ in FOREIGN_FORMATS):
-            problem.instead = Instead("--cell", _typed(error, "P"), typed=path)
+            problem.instead = Instead("--cell", _typed(error, centring), typed=path)
         raise problem from None
     except CellError as error:
         raise InputError(path, f"{error}; {_WANTED}") from None
-    return InputCell(as_given(vectors), Lattice.of_cell(vectors))
+    return InputCell(as_given(vectors), Lattice.of_cell(vectors, centring))
 
 
 def _typed(error: RadianError, centring: str) -> str:
@@ -219,16 +222,20 @@ def _refuse_placeholder(cell: Array) -> None:
         raise CellError("1 1 1 90 90 90 is the placeholder cell of a structure without a crystal")
 
 
-def _cell_of_numbers(path: str, text: str) -> Array:
-    """The cell that the 6 or 9 numbers in a text file describe."""
+def _numbers_and_centring(path: str, text: str) -> tuple[list[float], str]:
+    """The 6 or 9 numbers of a cell in a text file, and the centring letter that may follow them."""
     values: list[float] = []
+    centring = "P"
     for number, line in enumerate(data_lines(path, text), start=1):
-        values += numbers(path, line.split(), number, _WANTED)
+        words = line.split()
+        if len(values) + len(words) in (7, 10) and words[-1].upper() in CENTRINGS:
+            centring = words.pop().upper()
+        values += numbers(path, words, number, _WANTED)
         if len(values) > 9:
             raise InputError(path, f"has more numbers than a cell: {_WANTED}", f"line {number}")
     if len(values) not in (6, 9):
         raise InputError(path, f"has {counted(len(values), 'number') if values else 'no numbers'}: {_WANTED}")
-    return _cell_of(values)
+    return values, centring
 
 
 def _cell_of(values: list[float]) -> Array:

@@ -8,6 +8,7 @@ import pytest
 
 from ffbidx_core.errors import InputError
 from ffbidx_core.read import read_cell
+from ffbidx_core.read.cells.input_cell import read_cell_file
 
 TextFile = Callable[..., str]
 
@@ -34,6 +35,16 @@ def test_six_numbers_are_the_cell_that_gemmi_makes_of_them(text_file: TextFile, 
     np.testing.assert_allclose(read_cell(text_file(content)), expected, atol=1e-12 * 168)
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("61 122 168 90 90 90 C", "oC"), ("61,122,168,90,90,90\nf", "oF"), ("61 0 0 0 122 0 0 0 168 I", "oI")],
+)
+def test_a_centring_letter_may_follow_the_numbers(text_file: TextFile, content: str, code: str) -> None:
+    found = read_cell_file(text_file(content))
+    assert found.lattice.code == code
+    np.testing.assert_allclose(found.cell, np.diag([61, 122, 168]), atol=1e-12 * 168)
+
+
 def test_a_left_handed_cell_is_taken_as_it_is(text_file: TextFile) -> None:
     assert np.linalg.det(read_cell(text_file("30 0 0 0 40 0 0 0 -50"))) < 0
 
@@ -48,6 +59,8 @@ def test_a_left_handed_cell_is_taken_as_it_is(text_file: TextFile) -> None:
         ("30 0 0 0 40 0 0 0 50\n0.1 0.2 0.3\n", "line 2: has more numbers than a cell"),
         ("a cell of lysozyme\n", "line 1: 'a' is not a number: a cell has 9 numbers"),
         ("30 40 50\n90 90 ninety\n", "line 2: 'ninety' is not a number"),
+        ("30 40 50 90 90 90 Q", "line 1: 'Q' is not a number: .* and a centring letter if it is not P"),
+        ("30 40 50 90 90 90 R", "R means a rhombohedral lattice on its own axes"),
         ("1 2 3 2 4 6 7 8 9", "singular"),
         ("0 0 0 0 0 0 0 0 0", "vectors are 0 to 0 A long"),
         ("30 0 0 0 nan 0 0 0 50", "not finite"),
