@@ -34,7 +34,7 @@ class RunInputs:
     identities : dict
         Identity that each input had when it was indexed, by its name; empty if inputs are not to be compared.
     folder : str
-        Folder in which inputs are sought besides the current directory.
+        Folder of the results, in which inputs and copies of them are looked for besides the current directory.
     kept : str
         Results file that keeps the spots; empty if they are read from the inputs.
     scratch : str
@@ -103,23 +103,44 @@ def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
 
 
 def open_again(source: str, inputs: RunInputs) -> SpotFile:
-    """Open an input of a run again.
+    """Open an input of a run again, or a copy of the same name beside the results.
 
     Raises
     ------
     InputError
-        If the file no longer exists, or has changed since it was indexed.
+        If the file and its copy do not exist, or the file has changed since it was indexed.
     """
     if inputs.kept:
         return KeptSpots(inputs.kept, source)
+    known = inputs.identities.get(source)
     path = next((p for p in (source, os.path.join(inputs.folder, source)) if os.path.lexists(p)), None)
     if path is None:
-        raise InputError(source, "is no longer there, and its spots are needed: run this where the inputs are")
-    known = inputs.identities.get(source)
-    if known is not None and source not in inputs.unchanged:
+        path = _copy_of(source, known, inputs)
+    elif known is not None and source not in inputs.unchanged:
         now = identity_now(path, known, inputs.prober)
         # A file in SWMR mode only grows.
         if (change := now.change(known)) and not (is_growing(path) and now.size >= known.size):
             raise InputError(path, f"has changed since it was indexed: {change}")
         inputs.unchanged.add(source)
     return open_spots(path, inputs.geometry, inputs.prober)
+
+
+def _copy_of(source: str, known: InputIdentity | None, inputs: RunInputs) -> str:
+    """The path of an input's copy, which has the same file name, size and content hash, in the folder of the results.
+
+    Raises
+    ------
+    InputError
+        If there is no such copy.
+    """
+    path = os.path.join(inputs.folder, os.path.basename(source))
+    if known is None or not os.path.lexists(path) or not _is_the_same(path, known, inputs):
+        mend = "run this where the inputs are, or copy it beside the results"
+        raise InputError(source, f"is no longer there, and its spots are needed: {mend}")
+    inputs.unchanged.add(source)
+    return path
+
+
+def _is_the_same(path: str, known: InputIdentity, inputs: RunInputs) -> bool:
+    """Whether a file is an input with this identity; another input, or any other file, may have the same name."""
+    return known.path in inputs.unchanged or identity_now(path, known, inputs.prober).change(known) is None

@@ -38,34 +38,6 @@ def test_results_give_the_same_later(run, results, tmp_path, output):
     assert (tmp_path / later).read_bytes() == (tmp_path / output).read_bytes()
 
 
-def test_results_are_found_from_elsewhere(run, results, tmp_path, monkeypatch):
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert run("convert", "../run.h5", "-o", "x.stream").status == 0
-
-
-def test_inputs_that_changed_or_went(run, results, cxi, tmp_path):
-    # Copied: another time, the same content.
-    shutil.copyfile(cxi, tmp_path / "copy")
-    os.replace(tmp_path / "copy", cxi)
-    os.utime(cxi, ns=(1, 1))
-    assert run("convert", results, "-o", "x.stream").status == 0
-    assert (tmp_path / "x.stream").read_bytes() == (tmp_path / "run.stream").read_bytes()
-    before = os.stat(cxi)
-    with h5py.File(cxi, "r+") as file:
-        file["/entry_1/result_1/peakXPosRaw"][1, 3] += 0.25
-    os.utime(cxi, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert os.stat(cxi).st_size == before.st_size
-    assert run("convert", results, "-o", "y.stream").is_one_line_error(2, "run.cxi", "has changed", "not its content")
-    with open(cxi, "ab") as file:
-        file.write(b"more")
-    assert run("convert", results, "-o", "y.stream").is_one_line_error(2, "run.cxi", "has changed", "bytes then")
-    cxi.unlink()
-    assert run("convert", results, "-o", "y.stream").is_one_line_error(2, "run.cxi", "no longer there")
-    # What needs no spots is made all the same.
-    assert run("convert", results, "-o", "x.sol").status == 0
-
-
 def test_spots_to_hdf5_and_on_to_the_same_stream(run, results, tmp_path):
     ran = run("convert", "run.cxi", "-g", "det.geom", "-o", "spots.h5")
     assert ran.status == 0, ran.err
