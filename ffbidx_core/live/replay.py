@@ -20,6 +20,7 @@ from ..read.frames import RawFrames
 from ..read.results import read_record
 from .dialects import DIALECTS, Dialect
 from .door.keys import use_client_keys
+from .door.settings import beside
 from .messages import End, Frame
 from .replayed import Answers, Replayed
 
@@ -81,7 +82,7 @@ def replay(
         If a file cannot be used.
     """
     speaks, stop, done = DIALECTS[dialect], stop or threading.Event(), Replayed()
-    answers = _behind(to) if answers is None else answers
+    answers = beside("--to", to)[0] if answers is None else answers
     names = list(_named(inputs))
     for source in expand_inputs(names):
         check_is_there(source.path)
@@ -126,16 +127,6 @@ def _is_there(socket: Any, patience: float, stop: threading.Event) -> bool:
         if time.monotonic() > end:
             return False
     return True
-
-
-def _behind(address: str) -> str:
-    """The address of the answers that belongs to an address for spot lists."""
-    host, _, port = address.rpartition(":")
-    if address.startswith("ipc://"):
-        return f"{address}.answers"
-    if not port.isdigit():
-        raise UsageError(f"--to {address}: expected tcp://HOST:PORT or ipc://FILE")
-    return f"{host}:{int(port) + 1}"
 
 
 def _send(

@@ -43,15 +43,7 @@ class DoorSettings:
         """The settings, with the ports of `bind` + 1 and + 2 for answers if these are not given."""
         if not self.bind:
             return self
-        host, _, port = self.bind.rpartition(":")
-        if self.bind.startswith("ipc://"):
-            publish, reply = f"{self.bind}.answers", f"{self.bind}.reply"
-        elif port == "*":
-            publish = reply = self.bind
-        elif port.isdigit() and 0 < int(port) < 65534:
-            publish, reply = f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
-        else:
-            raise UsageError(f"--bind {self.bind}: expected tcp://127.0.0.1:PORT or ipc://FILE")
+        publish, reply = (self.bind,) * 2 if self.bind.endswith(":*") else beside("--bind", self.bind)
         return replace(self, reply=self.reply or reply, publish=self.publish or publish)
 
     def check(self) -> None:
@@ -63,3 +55,26 @@ class DoorSettings:
                     f"{option} {address}: other machines could send there; give keys with --keys DIR (made by "
                     "--make-keys DIR), or listen on 127.0.0.1"
                 )
+
+
+def beside(option: str, address: str) -> tuple[str, str]:
+    """The addresses for published answers and for requests that belong to an address for spot lists.
+
+    Parameters
+    ----------
+    option
+        The option with the address, for the error.
+    address
+        The address for spot lists: tcp://HOST:PORT, or ipc://FILE.
+
+    Raises
+    ------
+    UsageError
+        If the address is neither, or its port has no two further ones.
+    """
+    if address.startswith("ipc://"):
+        return f"{address}.answers", f"{address}.reply"
+    host, _, port = address.rpartition(":")
+    if not (port.isdigit() and 0 < int(port) < 65534):
+        raise UsageError(f"{option} {address}: expected tcp://HOST:PORT or ipc://FILE")
+    return f"{host}:{int(port) + 1}", f"{host}:{int(port) + 2}"
