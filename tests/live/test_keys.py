@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import stat
+from types import SimpleNamespace
 
 import pytest
 import zmq
@@ -51,3 +52,19 @@ def test_keys_are_not_replaced_and_a_folder_without_any_is_refused(tmp_path):
         make_keys(str(tmp_path / "keys"))
     with pytest.raises(InputError, match="clients"), serving(keys=str(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize("missing", ["client.key_secret", "server.key"])
+def test_a_missing_key_of_a_client_is_named(missing, tmp_path):
+    make_keys(str(tmp_path))
+    (tmp_path / missing).unlink()
+    with pytest.raises(InputError, match=f"{missing}: is no key file"):
+        use_client_keys(SimpleNamespace(), str(tmp_path))
+
+
+def test_a_missing_key_of_a_server_is_named_and_nothing_else_is_shown(tmp_path, capfd):
+    make_keys(str(tmp_path))
+    (tmp_path / "server.key_secret").unlink()
+    with pytest.raises(InputError, match=r"server\.key_secret: is no key file"), serving(keys=str(tmp_path)):
+        pass
+    assert capfd.readouterr().err == ""

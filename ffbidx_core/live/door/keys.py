@@ -47,13 +47,34 @@ def make_keys(folder: str) -> list[str]:
 
 
 def use_client_keys(socket: Any, keys: str) -> None:
-    """Give the socket of a client its keys and the server's public key, from a folder made by `make_keys`."""
-    public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{CLIENT}.key_secret"))
-    server, _ = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key"))
+    """Give the socket of a client its keys and the server's public key, from a folder made by `make_keys`.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks one of these keys.
+    """
+    public, secret = _keys_in(keys, f"{CLIENT}.key_secret")
+    server, _ = _keys_in(keys, f"{SERVER}.key")
     socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, server
 
 
 def use_server_keys(socket: Any, keys: str) -> None:
-    """Give the socket of a server its keys, from a folder made by `make_keys`."""
-    public, secret = zmq.auth.load_certificate(os.path.join(keys, f"{SERVER}.key_secret"))
+    """Give the socket of a server its keys, from a folder made by `make_keys`.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks these keys.
+    """
+    public, secret = _keys_in(keys, f"{SERVER}.key_secret")
     socket.curve_publickey, socket.curve_secretkey, socket.curve_server = public, secret, True
+
+
+def _keys_in(folder: str, name: str) -> tuple[bytes, bytes | None]:
+    """The public key in a file of a folder, and the secret one if the file has it."""
+    path = os.path.join(folder, name)
+    try:
+        return zmq.auth.load_certificate(path)
+    except (OSError, ValueError):
+        raise InputError(path, "is no key file: `ffbidx serve --make-keys DIR` makes the keys") from None

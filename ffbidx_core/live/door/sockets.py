@@ -57,7 +57,7 @@ class Sockets:
         try:
             self._open()
         except BaseException:
-            self._context.destroy(linger=0)
+            self._end(linger=0)
             raise
 
     def _open(self) -> None:
@@ -192,6 +192,10 @@ class Sockets:
     def close(self) -> None:
         """Send the answers in the outbox, and close all sockets."""
         self.send()
+        self._end(linger=500)
+
+    def _end(self, linger: int) -> None:
+        """Close all sockets; `linger` is the longest time in ms for messages that are not sent yet."""
         if self._auth is not None:
             self._auth.stop()
-        self._context.destroy(linger=500)
+        self._context.destroy(linger=linger)
