@@ -68,6 +68,9 @@ class Diagnosis:
         Reasons why spots cannot be read.
     doubt : str
         Reason why the crystals of the run are not to be believed, in the words of its summary; empty if there is none.
+    lost : bool
+        Whether wrong lattices explain the spots about as well as the crystals of the run do, although the run did not
+        find its cell to be a multiple of theirs.
     experiment : ExperimentFinding or None
         Errors of beam, distance and cell; None if they cannot be determined.
     panels : RefinedRun or None
@@ -117,6 +120,7 @@ class Diagnosis:
     n_sampled: int = 0
     missing: list[str] = field(default_factory=list)
     doubt: str = ""
+    lost: bool = False
     experiment: ExperimentFinding | None = None
     panels: RefinedRun | None = None
     pixels: Pixels | None = None
@@ -141,6 +145,19 @@ class Diagnosis:
     def share(self) -> float:
         """The share of the frames that have a crystal."""
         return 1 - self.lattices[0] / max(self.n_frames, 1)
+
+    @property
+    def is_multiple_doubted(self) -> bool:
+        """Whether `multiple` was derived from crystals that lost against wrong lattices."""
+        if self.multiple is None or self.experiment is None:
+            return False
+        return self.lost and not self.experiment.shift_helps
+
+    @property
+    def credible_advice(self) -> list[Advice]:
+        """The advice without a multiple or a part of a cell whose crystals lost against wrong lattices."""
+        doubted = f"--cell {self.multiple_cell}" if self.is_multiple_doubted else None
+        return [each for each in self.advice if each.option != doubted]
 
     def distance_nearer_by(self, share: float) -> float:
         """The distance, mm, of a detector that is nearer to the sample by a relative amount `share`."""
@@ -173,6 +190,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         diagnosis.missing.append(str(error))
         return diagnosis
     diagnosis.doubt = mark.contest.doubt
+    diagnosis.lost = mark.contest.is_lost and not mark.contest.multiple
     diagnosis.search = cell_command(record.config) if record.config.get("inputs") else ""
     diagnosis.limits = {name: value for name in ("d_min", "d_max") if (value := record.settings.get(name)) is not None}
     diagnosis.inputs_are_there = bool(record.inputs) and all(os.path.lexists(known.path) for known in record.inputs)

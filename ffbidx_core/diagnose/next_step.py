@@ -21,6 +21,12 @@ def next_step(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the next step, `Next: ` and a whole command line, and then a sentence with the reason if it needs one."""
     if diagnosis.panels is not None and diagnosis.panels.refined.fit is not None:
         yield f"Next: {panels_command(diagnosis.path, diagnosis.panels)}"
+    elif diagnosis.advice and not diagnosis.credible_advice and diagnosis.search:
+        yield f"Next: {diagnosis.search}"
+        yield (
+            f"More frames are indexed with --cell {diagnosis.multiple_cell}, but that is derived from crystals that "
+            "are not to be believed: this searches for any cell."
+        )
     elif diagnosis.advice:
         yield f"Next: {next_command(diagnosis)}"
     elif diagnosis.scale is not None:
@@ -97,7 +103,7 @@ def panels_command(path: str, found: RefinedRun) -> str:
 
 def next_command(diagnosis: Diagnosis) -> str:
     """The command that repeats the run with the options of its results and the advised changes."""
-    return _index_again(diagnosis, _options(diagnosis.advice))
+    return _index_again(diagnosis, _options(diagnosis.credible_advice or diagnosis.advice))
 
 
 def _index_again(diagnosis: Diagnosis, options: list[str]) -> str:

@@ -165,6 +165,8 @@ def _at(diagnosis: Diagnosis, experiment: ExperimentFinding) -> str:
 def _multiple(diagnosis: Diagnosis, found: Multiple) -> str:
     place = f"({', '.join(str(Fraction(x).limit_denominator(12)) for x in diagnosis.multiple_place)})"
     right = f"The cell {diagnosis.multiple_cell} would be correct."
+    if diagnosis.is_multiple_doubted:
+        right = f"The cell {diagnosis.multiple_cell} would explain that, but the crystals are not to be believed."
     if found.too_large:
         return (
             f"The cell is too large: of {found.of:,} indexed spots only {found.n_spots} have indices h with "

@@ -1,14 +1,17 @@
 """The first sentence of a diagnosis: the next step as a whole command line, also of runs that have no crystals."""
 
 import shlex
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ffbidx_cli.main import cli
-from ffbidx_core.diagnose.advice import cell_command
+from ffbidx_core.diagnose.advice import Advice, cell_command
 from ffbidx_core.diagnose.diagnosis import NOTHING_TRIED, Diagnosis
 from ffbidx_core.diagnose.next_step import next_step
-from ffbidx_core.diagnose.words import sentences
+from ffbidx_core.diagnose.words import _multiple, sentences
+from ffbidx_core.learn.multiples import Multiple
 from ffbidx_core.model.records.reason import FrameReason
 
 CONFIG = {
@@ -104,3 +107,53 @@ def test_every_diagnosis_begins_with_a_whole_command(finding, command):
 def test_without_a_correction_the_share_and_the_doubt_decide(lattices, finding, command):
     found = Diagnosis("run.h5", 20, lattices, [], n_sampled=20, experiment=object(), **finding)
     assert next(next_step(found)) == f"Next: {command}"
+
+
+MULTIPLE = "116,116,150,90,90,90,C"
+TOO_SMALL = Multiple(False, np.array([1, 1, 0]), 2, 213, 2.0, 400, 129.0, np.eye(3))
+
+
+def with_multiple(*options, shift_helps=False, **others):
+    """The diagnosis of a doubted run with these advised options, of which `--cell` comes from a multiple."""
+    advice = [Advice(option, None, None) for option in options]
+    return Diagnosis(
+        "run.h5",
+        20,
+        [10, 10],
+        [],
+        n_sampled=20,
+        doubt="other lattices do as well",
+        experiment=SimpleNamespace(shift_helps=shift_helps),
+        multiple=TOO_SMALL,
+        multiple_place=(0.5, 0.5, 0.0),
+        multiple_cell=MULTIPLE,
+        advice=advice,
+        **others,
+    )
+
+
+def test_a_multiple_of_a_cell_that_lost_against_wrong_lattices_is_not_advised():
+    found = with_multiple(f"--cell {MULTIPLE}", lost=True, search="ffbidx cell x.h5")
+    first, why = next_step(found)
+    assert first == "Next: ffbidx cell x.h5"
+    assert f"--cell {MULTIPLE}, but that is derived from crystals that are not to be believed" in why
+    assert "would be correct" not in _multiple(found, found.multiple)
+
+
+@pytest.mark.parametrize(
+    ("options", "finding", "advised"),
+    [
+        # The run itself found that the cell is a multiple, or the crystals were not compared with wrong lattices.
+        ([f"--cell {MULTIPLE}"], {"lost": False}, f"--cell {MULTIPLE}"),
+        # The crystals with the moved beam are others than those that lost.
+        (
+            ["--beam-shift 1 0", f"--cell {MULTIPLE}"],
+            {"lost": True, "shift_helps": True},
+            f"--beam-shift 1 0 --cell {MULTIPLE}",
+        ),
+        (["--distance 201.000", f"--cell {MULTIPLE}"], {"lost": True}, "--distance 201.000"),
+    ],
+)
+def test_other_multiples_and_other_corrections_are_advised(options, finding, advised):
+    found = with_multiple(*options, search="ffbidx cell x.h5", **finding)
+    assert list(next_step(found)) == [f"Next: ffbidx index --config run.h5 {advised} -o run.next.h5"]
