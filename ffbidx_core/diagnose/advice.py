@@ -11,6 +11,7 @@ import numpy as np
 
 from ..model.detector.beam import beam_on_panel
 from ..model.detector.beam_shift import BeamShift
+from ..model.records.run import RunRecord
 from ..read.geometry.choose import CENTRE_OPTION, shift_option
 from .experiment import ExperimentFinding
 from .sample import Sample
@@ -18,6 +19,8 @@ from .trial import Trial
 
 MOST_INPUTS = 20
 """Number of inputs of a run in which its unit cell is searched for."""
+MORE_FRAMES = 4
+"""Number of times as many frames as a run with `--cell auto` searched that a further search must read."""
 GEOMETRY_OPTIONS = ("geometry", "half-pixel-shift", "beam-centre", "beam-shift", "distance", "wavelength")
 """Options that `ffbidx index` and `ffbidx cell` have in common."""
 
@@ -72,6 +75,31 @@ def moving_option(sample: Sample, experiment: ExperimentFinding, shifted: BeamSh
     if pixels is None:
         return shift_option(BeamShift.from_radian(experiment.shift) + shifted)
     return CENTRE_OPTION.format(*pixels.centre)
+
+
+def search_command(record: RunRecord, n_frames: int) -> str:
+    """The command that searches for another unit cell in the inputs of a run; empty if no such search is left.
+
+    A run with `--cell auto` made this search itself, so that only one on more frames differs from it.
+
+    Parameters
+    ----------
+    record
+        Record of the run.
+    n_frames
+        Number of frames of the run that have enough spots to be searched.
+    """
+    if not record.config.get("inputs"):
+        return ""
+    if not record.cell_search:
+        return cell_command(record.config)
+    more = MORE_FRAMES * frames_searched(record)
+    return shlex.join([*shlex.split(cell_command(record.config)), "--frames", str(more)]) if n_frames >= more else ""
+
+
+def frames_searched(record: RunRecord) -> int:
+    """The number of frames on which a run searched for its unit cell itself; 0 if its cells were given."""
+    return int(record.cell_search.get("frames", 0))
 
 
 def cell_command(config: Mapping[str, Any]) -> str:

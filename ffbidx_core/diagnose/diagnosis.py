@@ -19,7 +19,7 @@ from ..panels.of_run import RefinedRun, refine_results
 from ..read.geometry.dials import is_experiments
 from ..read.results import read_run
 from ..read.run_inputs import RunInputs
-from .advice import Advice, Pixels, cell_command, moving_option, pixels_of
+from .advice import Advice, Pixels, frames_searched, moving_option, pixels_of, search_command
 from .cells import CellFinding, cells_found
 from .columns import RunColumns, read_columns
 from .experiment import ExperimentFinding, find_experiment
@@ -102,7 +102,10 @@ class Diagnosis:
     reasons : dict of FrameReason to int
         Number of frames without a crystal, by the reason.
     search : str
-        The command that searches for the unit cell in the inputs of the run; empty if they are not known.
+        The command that searches for another unit cell in the inputs of the run; empty if they are not known, or the
+        run made this search itself (`--cell auto`).
+    n_frames_searched : int
+        Number of frames on which the run searched for its unit cell itself; 0 if its cells were given.
     limits : dict of str to float
         Limits of the resolution of the spots that the run used, angstrom, keyed by `d_min` and `d_max`; those that were
         given.
@@ -137,6 +140,7 @@ class Diagnosis:
     advice: list[Advice] = field(default_factory=list)
     reasons: dict[FrameReason, int] = field(default_factory=dict)
     search: str = ""
+    n_frames_searched: int = 0
     limits: dict[str, float] = field(default_factory=dict)
     inputs_are_there: bool = False
     onward: tuple[str, ...] = (".csv",)
@@ -191,7 +195,8 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
         return diagnosis
     diagnosis.doubt = mark.contest.doubt
     diagnosis.lost = mark.contest.is_lost and not mark.contest.multiple
-    diagnosis.search = cell_command(record.config) if record.config.get("inputs") else ""
+    n_usable = found.n_frames - diagnosis.reasons.get(FrameReason.TOO_FEW_SPOTS, 0)
+    diagnosis.search, diagnosis.n_frames_searched = search_command(record, n_usable), frames_searched(record)
     diagnosis.limits = {name: value for name in ("d_min", "d_max") if (value := record.settings.get(name)) is not None}
     diagnosis.inputs_are_there = bool(record.inputs) and all(os.path.lexists(known.path) for known in record.inputs)
     if learned:

@@ -78,10 +78,23 @@ def _no_correction(diagnosis: Diagnosis) -> Iterator[str]:
     """Yield the next step of a run for which no correction was found to help."""
     if diagnosis.doubt:
         yield f"Next: {diagnosis.search or _show(diagnosis)}"
+        yield from _own_search(diagnosis)
         return
     yield f"Next: {_onward(diagnosis) if diagnosis.share >= MOSTLY_INDEXED else _show(diagnosis)}"
     if not diagnosis.not_tried:
         yield "No change was found that indexes the sample clearly better."
+
+
+def _own_search(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield how the next step differs from the search that a run with `--cell auto` made itself."""
+    if not diagnosis.n_frames_searched:
+        return
+    n = counted(diagnosis.n_frames_searched, "frame", ",")
+    done = f"The run itself searched for a cell on its first {n} (--cell auto)"
+    if diagnosis.search:
+        yield f"{done}; this search reads more frames."
+    else:
+        yield f"{done}: it would find the same again. More frames, or a cell known otherwise (--cell), help."
 
 
 def _show(diagnosis: Diagnosis) -> str:

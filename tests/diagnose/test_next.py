@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from ffbidx_cli.main import cli
-from ffbidx_core.diagnose.advice import Advice, cell_command
+from ffbidx_core.diagnose.advice import Advice, cell_command, search_command
 from ffbidx_core.diagnose.diagnosis import NOTHING_TRIED, Diagnosis
 from ffbidx_core.diagnose.next_step import next_step
 from ffbidx_core.diagnose.words import _multiple, sentences
 from ffbidx_core.learn.multiples import Multiple
 from ffbidx_core.model.records.reason import FrameReason
+from ffbidx_core.model.records.run import RunRecord
 
 CONFIG = {
     "inputs": ["a b.h5", "c.h5"],
@@ -157,3 +158,27 @@ def test_a_multiple_of_a_cell_that_lost_against_wrong_lattices_is_not_advised():
 def test_other_multiples_and_other_corrections_are_advised(options, finding, advised):
     found = with_multiple(*options, search="ffbidx cell x.h5", **finding)
     assert list(next_step(found)) == [f"Next: ffbidx index --config run.h5 {advised} -o run.next.h5"]
+
+
+@pytest.mark.parametrize(
+    ("search", "n_frames", "command"),
+    [
+        ({}, 20, "ffbidx cell x.h5"),
+        ({"frames": 20}, 20, ""),
+        ({"frames": 200}, 300, ""),
+        ({"frames": 200}, 5000, "ffbidx cell x.h5 --frames 800"),
+    ],
+)
+def test_the_search_that_a_run_made_itself_is_not_repeated(search, n_frames, command):
+    record = RunRecord({}, (), {"inputs": ["x.h5"], "cell": ["auto"]}, cell_search=search)
+    assert search_command(record, n_frames) == command
+
+
+def test_a_doubted_cell_that_the_run_found_itself_is_followed_by_another_step_than_its_search():
+    doubted = {"n_sampled": 20, "doubt": "other lattices do as well", "experiment": object(), "n_frames_searched": 200}
+    first, why = next_step(Diagnosis("run.h5", 200, [0, 200], [], **doubted))
+    assert first == "Next: ffbidx show run.h5"
+    assert "searched for a cell on its first 200 frames (--cell auto): it would find the same again" in why
+    first, why = next_step(Diagnosis("run.h5", 5000, [0, 5000], [], search="ffbidx cell x.h5 --frames 800", **doubted))
+    assert first == "Next: ffbidx cell x.h5 --frames 800"
+    assert why.endswith("this search reads more frames.")
