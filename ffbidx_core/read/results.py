@@ -19,8 +19,6 @@ from ..model.records.table import OFFSETS, SHARED, Column, cut
 from .files.content import read_text
 from .files.datasets import errors_of, open_dataset, open_file, texts_of
 
-IS_TEXT = "is text: Python reads the HDF5 results file of a run"
-
 
 def read_results(path: str | os.PathLike[str]) -> Results:
     """Read the results of a run.
@@ -41,9 +39,7 @@ def read_results(path: str | os.PathLike[str]) -> Results:
         If the file is not a results file, is damaged, or its parts do not fit each other.
     """
     name = os.fspath(path)
-    if read_text(name) is not None:
-        raise InputError(name, IS_TEXT)
-    with open_file(name) as file:
+    with _open(name) as file:
         with errors_of(name, "attributes"):
             attributes = dict(file.attrs)
         header, complete = _header(name, attributes)
@@ -66,7 +62,7 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
     InputError
         If the file is not a results file, or is damaged.
     """
-    with open_file(path) as file:
+    with _open(path) as file:
         pieces = _Pieces(file, path)
         for begin in range(0, pieces.n_frames, frames_at_once):
             yield pieces.frames(slice(begin, min(begin + frames_at_once, pieces.n_frames)))
@@ -87,7 +83,7 @@ def read_frames(path: str, frames: slice) -> Results:
     InputError
         If the file is not a results file, or the parts that are read are damaged.
     """
-    with open_file(path) as file:
+    with _open(path) as file:
         return _Pieces(file, path).frames(frames)
 
 
@@ -119,9 +115,7 @@ def read_header(path: str) -> tuple[ResultsHeader, bool, int]:
     InputError
         If the file is not a results file, or lacks a dataset.
     """
-    if read_text(path) is not None:
-        raise InputError(path, IS_TEXT)
-    with open_file(path) as file:
+    with _open(path) as file:
         pieces = _Pieces(file, path)
         return pieces.header, pieces.complete, pieces.n_frames
 
@@ -134,7 +128,7 @@ def read_column(path: str, name: str) -> Any:
     InputError
         If the dataset is damaged.
     """
-    with open_file(path) as file:
+    with _open(path) as file:
         column = COLUMNS[name]
         values = _read_column(file, path, column)
         if values is None and column.fill is not None:
@@ -196,9 +190,7 @@ def read_run(path: str) -> tuple[ResultsHeader, bool, RunRecord, Mark, list[Lear
     InputError
         If the file is not a results file, or was written by a program that keeps no record.
     """
-    if read_text(path) is not None:
-        raise InputError(path, "is text: only a results file (HDF5) holds the record of its run")
-    with open_file(path) as file:
+    with _open(path) as file:
         with errors_of(path, "attributes"):
             header, complete = _header(path, dict(file.attrs))
         if "run" not in file:
@@ -232,11 +224,18 @@ def read_record(path: str) -> tuple[ResultsHeader, RunRecord]:
     InputError
         If the file is not a results file.
     """
-    with open_file(path) as file:
+    with _open(path) as file:
         with errors_of(path, "attributes"):
             header, _ = _header(path, dict(file.attrs))
         knows_its_run = "run" in file
     return header, read_run(path)[2] if knows_its_run else RunRecord({}, ())
+
+
+def _open(path: str) -> h5py.File:
+    """Open a results file; a text output of a run is refused."""
+    if read_text(path) is not None:
+        raise InputError(path, "is text: only the HDF5 results of a run can be read here, which -o FILE.h5 writes")
+    return open_file(path)
 
 
 def _header(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:

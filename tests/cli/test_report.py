@@ -99,7 +99,7 @@ def test_spots_that_the_results_keep_need_no_input(run, index, spots_file):
 def test_files_that_are_no_results(run, spots_file, text_file):
     problems = {
         spots_file: "",
-        text_file: "is not an HDF5 file",
+        text_file: "is text: only the HDF5 results of a run can be read here, which -o FILE.h5 writes",
         "nowhere.h5": "cannot be read: no such file or directory",
     }
     for bad, problem in problems.items():

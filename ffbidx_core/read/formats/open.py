@@ -19,7 +19,7 @@ from ..geometry.dials import TABLE_ID, is_experiments, refuse_data_block
 from .shifted import ShiftedSpots, with_shifted_beam
 from .spot_file import SpotFile
 from .stream import SIGNATURE, StreamFile
-from .text import TextFile
+from .text import TextFile, refuse_table
 from .xds import SpotXdsFile, is_spot_xds
 
 _LONGEST_SIGNATURE = 64
@@ -100,6 +100,7 @@ def _open_spot_xds(content: _Content, geometry: Geometry | None) -> SpotFile:
 def _open_text(content: _Content, geometry: Geometry | None) -> SpotFile:
     """Open a text file with the spots of one frame."""
     refuse_data_block(content.path, content.text or "")
+    refuse_table(content.path, content.text or "")
     return TextFile(content.path, content.text or "")
 
 

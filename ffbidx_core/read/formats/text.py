@@ -32,7 +32,22 @@ _TRANSPOSED = (
 _NO_CELL = "is it the cell? It is left out: nine numbers are a cell; give six with --cell a,b,c,alpha,beta,gamma"
 _LOOKED_AT = 1000
 
+_TABLE_HEADS = ("# source\tindex\t", "source,index,")
+"""Beginnings of the text table and of the CSV table of a run."""
+
 _DECIMAL_COMMAS = re.compile(r"[-+]?\d+,\d+([ \t]+[-+]?\d+,\d+){2}")
+
+
+def refuse_table(path: str, text: str) -> None:
+    """Reject a table of crystals or frames that this program wrote.
+
+    Raises
+    ------
+    InputError
+        If the text is such a table.
+    """
+    if text.startswith(_TABLE_HEADS):
+        raise InputError(path, "is a table made of the results of a run: name these results, which -o FILE.h5 writes")
 
 
 def data_lines(path: str, text: str) -> list[str]:
@@ -163,7 +178,7 @@ def _spots_by_line(path: str, lines: list[str], first: int) -> Array:
                 spots.append(spot)
         if len(faults.found) == MOST_FAULTS:
             break
-    if not spots and len({fault.problem for fault in faults.found}) > 1:
+    if not spots and len(faults.found) > 1:
         _refuse_other_text(path, lines, faults.found[0])
     faults.raise_all()
     return np.array(spots)

@@ -19,6 +19,15 @@ def test_standard_output(run, results, tmp_path, options, name):
     assert not (tmp_path / "-").exists()
 
 
+def test_text_outputs_are_no_inputs(run, results):
+    outputs = ("run.tsv", "run.csv", "run.sol")
+    assert run("convert", results, *(word for path in outputs for word in ("-o", path))).status == 0
+    for path in outputs:
+        assert run("table", path).is_one_line_error(2, path, "is text", "-o FILE.h5")
+        problem = "no line is a spot" if path == "run.sol" else "made of the results of a run"
+        assert run("inspect", path).is_one_line_error(2, path, problem)
+
+
 def test_a_run_writes_the_text_table_only_to_standard_output(run, cxi):
     ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, "-o", "-", "--format", "csv")
     assert ran.is_one_line_error(2, "ffbidx convert run.h5 -o - --format csv")
