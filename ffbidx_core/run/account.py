@@ -44,6 +44,8 @@ class Account:
         Identities of the inputs when the run began.
     saved : Saved
         The state of the run in the store when it was resumed.
+    saved_lattices : str
+        Codes of the lattices of the input cells, as the last saved part of a resumed run has them.
     start : Place
         The place of the first frame that is not finished yet.
     cells : InputCells
@@ -64,6 +66,7 @@ class Account:
         self.remedy: Remedy | None = None
         self.remedy_of_learned: Remedy | None = None
         self.cells = InputCells(job, self.p, self.note, self.show)
+        self.saved_lattices = ""
         self._to_keep: list[str] = []
         self._to_show: list[str] = []
         record = job.record(backend)
@@ -81,6 +84,7 @@ class Account:
     def _take_up(self, store: Store) -> None:
         for piece in store.pieces():
             self._count(piece)
+            self.saved_lattices = piece.header.lattices
             self.sample.add(piece)
         self.cells.most = max(self.cells.most, self.saved.mark.most_cells)
         self.tally.take_up(self.saved.mark)

@@ -52,6 +52,11 @@ class Collector:
         self._part = Part(self.header, checksums=self._checksums)
         self._since, self._is_in_sample = time.monotonic(), False
 
+    def use(self, header: ResultsHeader) -> None:
+        """Use another header from the part on that is being gathered."""
+        self.header = header
+        self._part.use(header)
+
     def take(self, found: BatchFound) -> None:
         """Gather the results of a batch, and save a part if it is due."""
         self._note_inputs(found.inputs)

@@ -53,6 +53,10 @@ class Part:
         self.mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
         self.n_frames += batch.n_frames
 
+    def use(self, header: ResultsHeader) -> None:
+        """Use another header for all batches of the part."""
+        self._writer.header = header
+
     def results(self) -> Results:
         """The gathered results."""
         return self._writer.results(False)

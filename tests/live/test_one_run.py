@@ -17,6 +17,7 @@ from ffbidx_core.live.runs.job import job_of
 from ffbidx_core.live.runs.one_run import OneRun
 from ffbidx_core.model.records.doubt import Verdict
 from ffbidx_core.simulate import Scenario, simulate
+from ffbidx_core.write.parts.under_way import join_so_far
 from tests.helpers.calls import MONO
 from tests.helpers.live.server import QUICK, SPOTS
 
@@ -43,15 +44,25 @@ def index(run: OneRun, *spots: np.ndarray) -> None:
     run.account_for_answered()
 
 
-def test_frames_before_a_control_message_are_judged_with_the_lattice_of_their_cell(devices, tmp_path):
+def die(run: OneRun) -> None:
+    """End a run as if its process had ended: its part is saved, and the lock is released."""
+    run._keeper.finish()
+    run._store.close()
+
+
+@pytest.fixture(scope="module")
+def centred_frames():
     scenario = Scenario(cells=((60.0, 70.0, 90.0, 90.0, 90.0, 90.0),), centring="I", n_spots=(60, 60), lattices=(1, 1))
     found = simulate(scenario, 16, 1)
-    frames = [found.spots[i:j].astype(np.float32) for i, j in zip(found.offsets, found.offsets[1:], strict=False)]
+    return [found.spots[i:j].astype(np.float32) for i, j in zip(found.offsets, found.offsets[1:], strict=False)]
+
+
+def test_frames_before_a_control_message_are_judged_with_the_lattice_of_their_cell(devices, centred_frames, tmp_path):
     job = job_for(MONO, judge_frames=16)
     run = begun(job, devices, tmp_path / "a.h5")
     index(run, np.full((9, 3), np.nan, np.float32))
     run.control(job.changed(Control((CENTRED,))), "a centred cell")
-    index(run, *frames)
+    index(run, *centred_frames)
     run.control(job, "the cell of the beginning")
     index(run, SPOTS[0])
     summary = run.finish(complete=True)
@@ -59,6 +70,22 @@ def test_frames_before_a_control_message_are_judged_with_the_lattice_of_their_ce
     assert (summary.verdict, summary.doubt) == (Verdict.CONFIRMED, "")
     # The cell that only a bad frame had at first is numbered when it is searched for.
     assert ffbidx_core.read_results(tmp_path / "a.h5").header.lattices == "oI mPb"
+
+
+def test_a_cell_that_was_set_before_the_run_was_resumed_keeps_its_lattice(devices, centred_frames, tmp_path):
+    output, job = str(tmp_path / "a.h5"), job_for(MONO, judge_frames=16)
+    died = begun(job, devices, output)
+    died.control(job.changed(Control((CENTRED,))), "a centred cell")
+    index(died, *centred_frames)
+    die(died)
+    # Other commands read the saved parts of a run that has not ended.
+    assert join_so_far(output, str(tmp_path / "so_far.h5")) == 16
+    assert ffbidx_core.read_results(tmp_path / "so_far.h5").header.lattices == "oI"
+    run = begun(job, devices, output)
+    index(run, SPOTS[0])
+    summary = run.finish(complete=True)
+    assert (summary.verdict, summary.doubt) == (Verdict.CONFIRMED, "")
+    assert ffbidx_core.read_results(output).header.lattices == "oI mPb"
 
 
 def test_a_resumed_run_that_gets_no_frames_ends_as_it_was(devices, tmp_path):
@@ -74,9 +101,7 @@ def test_a_run_that_is_refused_leaves_its_saved_parts_to_the_next_one(devices, t
     output = tmp_path / "a.h5"
     died = begun(job_for(MONO), devices, output)
     index(died, SPOTS[0])
-    # As if the process had ended here: the part is saved, and its lock is released.
-    died._keeper.finish()
-    died._store.close()
+    die(died)
     with pytest.raises(UsageError, match="min_spots was"):
         begun(job_for(MONO, min_spots=12), devices, output)
     run = begun(job_for(MONO), devices, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import numpy as np
@@ -23,6 +24,9 @@ MOST_UNSAVED = 8192
 DEPTH = 4
 """Largest number of batches that wait to be stored."""
 
+Item = BatchFound | list[Learned] | str
+"""Results of a batch, learned cells, or the codes of the lattices of all input cells that the run has had so far."""
+
 
 class Keeper:
     """Stores the results and the spots of a run, in a thread of its own."""
@@ -38,13 +42,15 @@ class Keeper:
         self._writer = WriteBehind(self._keep, DEPTH)
         self._writer.__enter__()
 
-    def put(self, item: BatchFound | list[Learned] | None) -> None:
-        """Hand over results or learned cells; None only makes the thread check whether a save is due."""
+    def put(self, item: Item | None) -> None:
+        """Hand over an item; None only makes the thread check whether a save is due."""
         self._writer.put(item)
 
-    def _keep(self, item: BatchFound | list[Learned] | None) -> None:
+    def _keep(self, item: Item | None) -> None:
         if isinstance(item, list):
             self._store.learned(item)
+        elif isinstance(item, str):
+            self._collector.use(dataclasses.replace(self._collector.header, lattices=item))
         elif item is not None:
             self._place(item.batch)
             self._spool.add(item.batch)

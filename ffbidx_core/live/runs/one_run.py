@@ -12,7 +12,7 @@ from ...devices import Devices
 from ...errors import NothingProcessed, UsageError
 from ...model.basis import as_given
 from ...model.detector.beam_shift import NO_SHIFT, BeamShift
-from ...model.lattice import lattices_by_cell
+from ...model.lattice import Lattice, lattices_by_cell
 from ...model.records.run import Learned
 from ...read.run_inputs import RunInputs
 from ...read.sift import ResolutionLimits
@@ -100,7 +100,10 @@ class OneRun:
         self.account.cells.take_up(saved.learned or [])
         self.beam_shift = job.beam_shift + (saved.learned[0].beam_shift if saved.learned else NO_SHIFT)
         self._learned: list[Learned] = saved.learned or []
-        self._jobs = [self._job]
+        self._jobs, self._kept_cells = [self._job], 0
+        # Control messages before the run was resumed may have set cells that no job of this process has.
+        codes = self.account.saved_lattices.split()
+        self._before = list(zip(self.account.cells.given, map(Lattice.of_code, codes), strict=False))
         self._answered: tuple[BatchFound, CellSet | None] | None = None
         self._learner = Learner(self._job, self.account.p, learning_devices if saved.learned is None else None)
         self._limits, self._drift = ResolutionLimits(job.d_min, job.d_max), Drift()
@@ -147,6 +150,9 @@ class OneRun:
         self._learner.add(found.batch)
         self._drift.add(found.batch, cells, found.result)
         if self._keeper is not None:
+            if (n_cells := len(self.account.cells.given)) > self._kept_cells:
+                self._keeper.put(self._lattice_codes())
+                self._kept_cells = n_cells
             self._keeper.put(found)
 
     def warm_up(self, placing: Placing) -> None:
@@ -226,12 +232,10 @@ class OneRun:
         try:
             if keeper is not None and self.n_frames:
                 collector = keeper.finish()
-                contest, job = account.saved.mark.contest, self._with_all_cells()
+                contest = account.saved.mark.contest
                 if complete:
-                    contest = judged(account, Settled(job, self._learned, iter(())), self._devices, collector)
-                lattices = lattices_by_cell(account.cells.given, job.cells, job.lattices)
-                codes = " ".join(each.code for each in lattices) or collector.header.lattices
-                collector.header = dataclasses.replace(collector.header, lattices=codes)
+                    settled = Settled(self._with_all_cells(), self._learned, iter(()))
+                    contest = judged(account, settled, self._devices, collector)
                 try:
                     return account.finish(collector, self._devices.device, complete, contest).summary
                 except NothingProcessed as error:
@@ -243,10 +247,15 @@ class OneRun:
         return self._summary(complete)
 
     def _with_all_cells(self) -> LiveJob:
-        """The job with the input cells that it has had so far."""
-        cells = [job.cells for job in self._jobs if job.cells is not None]
-        lattices = tuple(lattice for job in self._jobs for lattice in job.lattices)
+        """The job with the input cells that the run has had so far, as far as their lattices are known."""
+        cells = [cell[None] for cell, _ in self._before] + [job.cells for job in self._jobs if job.cells is not None]
+        lattices = (*(known for _, known in self._before), *(each for job in self._jobs for each in job.lattices))
         return dataclasses.replace(self._job, cells=as_given(np.concatenate(cells)), lattices=lattices)
+
+    def _lattice_codes(self) -> str:
+        """The codes of the lattices of all input cells that were searched for so far, in the order of their numbers."""
+        job = self._with_all_cells()
+        return " ".join(each.code for each in lattices_by_cell(self.account.cells.given, job.cells, job.lattices))
 
     def _summary(self, complete: bool) -> Summary:
         """The summary of a run whose results are not stored."""
