@@ -37,16 +37,21 @@ def crystal_columns(results: Results, most: int | None = None) -> list[Column]:
 
 
 def frame_columns(results: Results, most: int | None = None, *, failed: bool = False) -> list[Column]:
-    """The columns of a table with a row for each frame (`failed`: each frame without a crystal), with the reason."""
+    """The columns of a table with a row for each frame, or with `failed` for each frame without a crystal.
+
+    The last column has the try that indexed a frame; `failed` leaves it out, since no try indexed such a frame.
+    """
     records = frame_records(results, chosen_frames(results, failed)[:most])
-    return [
+    columns = [
         Column("frame", [f"{s}//{i}" for s, i in zip(records["source"], records["index"], strict=True)], is_name=True),
         Column("spots", [str(n) for n in records["n_spots"]]),
         Column("crystals", [str(n) for n in records["crystals"]]),
         Column("status", [name.replace("_", " ") for name in records["status"]], is_text=True),
         Column("reason", [words or "-" for words in records["reason"]], is_text=True),
-        Column("try", [words or "-" for words in records["try"]], is_text=True),
     ]
+    if not failed:
+        columns.append(Column("indexed by", [words or "-" for words in records["try"]], is_text=True))
+    return columns
 
 
 def chosen_frames(results: Results, failed: bool) -> NDArray[np.int64]:

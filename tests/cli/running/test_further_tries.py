@@ -64,12 +64,13 @@ def test_a_line_for_each_frame(run, spots, only):
     ran = run("table", "x.h5", only)
     head, *lines = ran.out.splitlines()
     (last,) = ran.err.splitlines()
-    assert head.split() == ["frame", "spots", "crystals", "status", "reason", "try"]
+    tried = [] if only == "--failed" else ["indexed", "by"]
+    assert head.split() == ["frame", "spots", "crystals", "status", "reason", *tried]
     assert [line.split()[0] for line in lines] == [f"{spots}//{f}" for f in shown]
     for f, line in zip(shown, lines, strict=True):
         words = " ".join(line.split()[3:])
         if results.status[f]:
-            assert words == f"not indexed {FrameReason(int(results.reason[f])).words} -"
+            assert words == f"not indexed {FrameReason(int(results.reason[f])).words}" + (" -" if tried else "")
         else:
             assert words == f"indexed - {Rung(int(results.rung[f])).words}"
     assert last.endswith("on 30 frames")
