@@ -21,7 +21,7 @@ from ffbidx_cli.columns import cell_table, print_facts
 from ffbidx_cli.next_step import NextStep
 from ffbidx_cli.sentences import frames_not_indexed, print_sentence
 from ffbidx_cli.tables import numbers
-from ffbidx_core.errors import OutputError
+from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.nouns import counted
 from ffbidx_core.run.summary import Progress, Summary
 from ffbidx_core.write import check_output
@@ -70,9 +70,21 @@ class JsonLog:
         Name of the file; an existing file is continued or replaced only if an option asks for that.
     resume, overwrite
         Whether to continue an existing file, or to replace it.
+    others
+        Files that the run reads or writes.
+
+    Raises
+    ------
+    UsageError
+        If the file is one of the others.
+    OutputError
+        If the file exists already, or cannot be written.
     """
 
-    def __init__(self, path: str, *, resume: bool, overwrite: bool) -> None:
+    def __init__(self, path: str, *, resume: bool, overwrite: bool, others: Iterable[str] = ()) -> None:
+        for name in others:
+            if os.path.realpath(name) == os.path.realpath(path):
+                raise UsageError(f"--log-json {path}: the run itself reads or writes this file: give another name")
         check_output(path, resume or overwrite)
         self._file = Ledger.open(path) if resume and os.path.exists(path) else Ledger.begin(path, [])
         self._last = float("-inf")

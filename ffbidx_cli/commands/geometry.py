@@ -77,14 +77,14 @@ def command(
 
     from ffbidx_core.errors import UsageError
     from ffbidx_core.read.files.content import check_is_there
-    from ffbidx_core.write import check_output
+    from ffbidx_core.write import check_output, files_of_run
 
     check_is_there(results)
     outputs = [path for path in (output, millepede, png) if path is not None]
     if len(set(map(os.path.realpath, outputs))) < len(outputs):
         raise UsageError("-o, --millepede and --png name one file twice: give each a file of its own")
     for path in outputs:
-        check_output(path, overwrite, [results, *([geometry] if geometry else [])])
+        check_output(path, overwrite, [*files_of_run(results), *([geometry] if geometry else [])])
     kind = ""
     if png is not None:
         from ffbidx_cli.pictures import kind_of_picture

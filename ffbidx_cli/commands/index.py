@@ -92,7 +92,9 @@ def command(
         store = run.store(console.write_data)
         log = None
         if log_json:
-            log = console.JsonLog(log_json, resume=request.resume, overwrite=request.overwrite)
+            others = [*run.outputs, *(source.path for source in run.sources), *map(str, request.cells)]
+            others.append(str(request.geometry or ""))
+            log = console.JsonLog(log_json, resume=request.resume, overwrite=request.overwrite, others=others)
         with (
             console.Reporter(quiet=quiet, verbose=verbose, log=log) as reporter,
             signals.stoppable() as stop,

@@ -42,12 +42,12 @@ def command(
     from ffbidx_cli.pictures import show_report, stem_of
     from ffbidx_core.read.files.content import check_is_there
     from ffbidx_core.report import require_matplotlib
-    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write import check_output, files_of_run, write_file
 
     require_matplotlib()
     check_is_there(results)
     output = f"{stem_of(results)}.report.html" if output is None else output
-    check_output(output, overwrite, [results])
+    check_output(output, overwrite, files_of_run(results))
 
     from ffbidx_cli.console import working
     from ffbidx_core.devices import open_devices
@@ -69,13 +69,13 @@ def command(
 
 def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
     from ffbidx_core.report.style import image_bytes
-    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write import check_output, files_of_run, write_file
     from ffbidx_core.write.atomic import make_directory
 
     make_directory(folder)
     paths = {os.path.join(folder, f"{picture.name}.png"): picture.figure for picture in report.pictures}
     for path in paths:
-        check_output(path, overwrite, [report.path])
+        check_output(path, overwrite, files_of_run(report.path))
     for path, figure in paths.items():
         write_file(path, image_bytes(figure, "png"), overwrite)
     click.echo(f"pictures: {folder}", err=True)

@@ -54,12 +54,12 @@ def _page(results: str, output: str | None, most: int | None, opens: bool | None
     from ffbidx_cli.pictures import stem_of
     from ffbidx_core.errors import UsageError
     from ffbidx_core.report.browser import MOST_FRAMES, frames_page
-    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write import check_output, files_of_run, write_file
 
     output = f"{stem_of(results)}.frames.html" if output is None else output
     if not output.lower().endswith(".html"):
         raise UsageError(f"-o {output}: a page of frames ends in .html; for a picture name a frame behind {results}")
-    check_output(output, overwrite, [results])
+    check_output(output, overwrite, files_of_run(results))
     with working("drawing frames"):
         page = frames_page(results, most or MOST_FRAMES)
     write_file(output, page, overwrite)
@@ -77,12 +77,12 @@ def _picture(results: str, frame: str, output: str | None, overwrite: bool) -> N
     from ffbidx_cli.pictures import kind_of_picture, stem_of
     from ffbidx_core.report.frame_picture import draw_frame, find_frame, read_spots
     from ffbidx_core.report.style import image_bytes
-    from ffbidx_core.write import check_output, write_file
+    from ffbidx_core.write import check_output, files_of_run, write_file
 
     kind = "png" if output is None else kind_of_picture(output, "-o")
     number, found = find_frame(results, frame)
     output = f"{stem_of(results)}.frame{number}.png" if output is None else output
-    check_output(output, overwrite, [results, found.source[0]])
+    check_output(output, overwrite, [*files_of_run(results), found.source[0]])
     figure = draw_frame(read_spots(results, found), found, number)
     write_file(output, image_bytes(figure, kind), overwrite)
     click.echo(f"frame {number}: {output}", err=True)

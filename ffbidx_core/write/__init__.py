@@ -11,7 +11,7 @@ from ..lazy import names_from
 
 if TYPE_CHECKING:
     from .atomic import write_file
-    from .check import check_output
+    from .check import check_output, files_of_run
     from .formats.table import table
     from .outputs import Output
     from .parts import PartsStore
@@ -27,6 +27,7 @@ __getattr__ = names_from(
     Store="stores",
     TableStream="stores",
     check_output="check",
+    files_of_run="check",
     table="formats.table",
     write_file="atomic",
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Store",
     "TableStream",
     "check_output",
+    "files_of_run",
     "table",
     "write_file",
 ]

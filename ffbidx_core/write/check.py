@@ -8,7 +8,8 @@ import shlex
 import stat
 from collections.abc import Iterable
 
-from ..errors import OutputError, UsageError
+from ..errors import InputError, OutputError, UsageError
+from ..model.records.run import RunRecord
 from .atomic import failed
 
 WAYS_ON = "--overwrite, or --resume to go on with its run"
@@ -52,6 +53,18 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways
     if not overwrite:
         raise OutputError(path, f"is already there: give another name with -o, or {ways_on}")
     _check_directory(path)
+
+
+def files_of_run(results: str) -> list[str]:
+    """A results file and the inputs that it records, by their names here and beside the results."""
+    # A run checks its outputs before it needs to read results.
+    from ..read.results import read_record
+
+    record = RunRecord({}, ())
+    with contextlib.suppress(InputError):
+        _, record = read_record(results)
+    folder = os.path.dirname(results)
+    return [results, *(path for known in record.inputs for path in (known.path, os.path.join(folder, known.path)))]
 
 
 def _check_directory(path: str) -> None:

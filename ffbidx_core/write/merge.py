@@ -13,7 +13,7 @@ from ..model.records.results import ResultsHeader
 from ..model.records.run import Learned, Mark, RunRecord
 from ..read.results import read_run
 from .atomic import make_directory, remove_directory
-from .check import check_output
+from .check import check_output, files_of_run
 from .ending import Ending
 from .formats.names import PARTS_SUFFIX
 from .join import write_joined
@@ -54,7 +54,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
     InputError, OutputError
         If a file cannot be read, or the output cannot be written.
     """
-    check_output(output, overwrite, paths)
+    check_output(output, overwrite, [file for path in paths for file in files_of_run(path)])
     parts = [_Part(path, *read_run(path)) for path in paths]
     problems = [f"{part.path}: is not complete: finish it with --resume" for part in parts if not part.complete]
     if any(part.share for part in parts):

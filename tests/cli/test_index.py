@@ -250,6 +250,9 @@ def test_the_log_has_the_progress_and_the_summary(index, spots_file, tmp_path):
     assert {event["event"] for event in events} == {"progress"}
     assert (events[-1]["frames"], events[-1]["total"], events[-1]["crystals"]) == (3, 3, 3)
     assert (summary["event"], summary["frames"], summary["complete"]) == ("summary", 3, True)
+    for other in (spots_file, "z.h5"):
+        taken = index(spots_file, "--log-json", other, "-o", "z.h5", "--overwrite")
+        assert taken.is_one_line_error(2, f"--log-json {other}: the run itself reads or writes this file")
     assert index(spots_file, "--log-json", log, "-o", "y.h5").is_one_line_error(6, "log.jsonl", "--overwrite")
     index(spots_file, "--log-json", log, "-q", "-o", "x.h5", "--resume")
     assert len(log.read_text().splitlines()) > len(events) + 1

@@ -146,3 +146,18 @@ def test_a_page_opens_by_itself_on_a_desktop_only(run, results, monkeypatch, dis
     assert run("show", results, "--open", "--overwrite").status == 0
     assert run("show", results, "--no-open", "--overwrite").status == 0
     assert len(launched) == opened + 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("report", "{results}", "-o", "{spots}"), ("convert", "{results}", "-o", "{spots}", "--format", "csv"),
+     ("show", "{results}", "1", "-o", "{spots}"), ("merge", "{results}", "-o", "{spots}")],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_the_spots_of_a_run_are_not_replaced(run, results, spots_file, arguments):
+    with open(spots_file, "rb") as file:
+        before = file.read()
+    ran = run(*(word.format(results=results, spots=spots_file) for word in arguments), "--overwrite")
+    assert ran.status == 2
+    with open(spots_file, "rb") as file:
+        assert file.read() == before
