@@ -59,6 +59,32 @@ def test_of_frames_like_random_spots_some_are_looked_at():
     assert "no vector on 18 of 20 frames" in why
 
 
+def test_frames_like_random_spots_are_blank_or_have_another_cell():
+    found = of_run(FrameReason.NO_VECTOR, search="ffbidx cell x.h5")
+    _, _, other = next_step(found)
+    assert other == "If so, they may have another cell, which this command searches for: ffbidx cell x.h5"
+    assert len(list(next_step(of_run(FrameReason.NO_VECTOR)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("reasons", "is_searched"),
+    [
+        # The shares of wrong cells and of blank frames, as measured on sample data and on simulated frames.
+        ({FrameReason.NO_VECTOR: 23, FrameReason.NO_CELL: 14, FrameReason.EXPLAINED_BY_CHANCE: 3}, True),
+        ({FrameReason.NO_VECTOR: 31, FrameReason.NO_CELL: 7, FrameReason.EXPLAINED_BY_CHANCE: 2}, True),
+        ({FrameReason.NO_VECTOR: 37, FrameReason.NO_CELL: 3}, False),
+        # Frames that were not searched are no frames of random spots, nor of periodic ones.
+        ({FrameReason.TOO_FEW_SPOTS: 30, FrameReason.NO_VECTOR: 6, FrameReason.DRIFTED: 4}, True),
+        ({FrameReason.UNREADABLE: 30, FrameReason.NO_VECTOR: 10}, False),
+    ],
+)
+def test_more_periodic_frames_than_random_spots_give_mean_another_cell(reasons, is_searched):
+    found = Diagnosis("run.h5", 40, [40], [], n_sampled=40, reasons=reasons, search="ffbidx cell x.h5")
+    first, *why = next_step(found)
+    assert first == f"Next: {'ffbidx cell x.h5' if is_searched else 'ffbidx show run.h5'}"
+    assert any("the crystals may have another cell" in sentence for sentence in why) == is_searched
+
+
 def test_without_known_inputs_frames_are_looked_at():
     assert sentences(of_run(FrameReason.NO_CELL))[0] == "Next: ffbidx show 'run 1.h5'"
 
