@@ -75,16 +75,13 @@ class JsonLog:
 
     Raises
     ------
-    UsageError
-        If the file is one of the others.
-    OutputError
-        If the file exists already, or cannot be written.
+    UsageError, OutputError
+        If the file is one of the others; if it exists already, or cannot be written.
     """
 
     def __init__(self, path: str, *, resume: bool, overwrite: bool, others: Iterable[str] = ()) -> None:
-        for name in others:
-            if os.path.realpath(name) == os.path.realpath(path):
-                raise UsageError(f"--log-json {path}: the run itself reads or writes this file: give another name")
+        if os.path.realpath(path) in map(os.path.realpath, others):
+            raise UsageError(f"--log-json {path}: the run itself reads or writes this file: give another name")
         check_output(path, resume or overwrite)
         self._file = Ledger.open(path) if resume and os.path.exists(path) else Ledger.begin(path, [])
         self._last = float("-inf")
