@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffbidx_cli import SOME_FRAMES_BAD
 from ffbidx_cli import options as shared
 from ffbidx_core.run.sections import Experiment
+
+if TYPE_CHECKING:
+    from ffbidx_core.model.records.frame import FrameBlock
 
 
 @click.command("cell")
@@ -65,7 +69,7 @@ def command(
     as_json: bool,
     quiet: bool,
     **options: Any,
-) -> None:
+) -> int:
     """Find the unit cell of the crystals in spot files, its Bravais type, and how sure both are.
 
     SPOTS are spot files as `ffbidx index` takes them; all frames must be from one beam time, in any orientations.
@@ -105,18 +109,20 @@ def command(
     if symmetry is not None:
         check_type(symmetry)
     geometry, _ = Experiment(**options).chosen(paths)
-    found_on = Frames.of_blocks(read_blocks(with_events_found(sources, geometry), geometry=geometry), frames)
 
     def show(text: str) -> None:
         if not quiet:
             click.echo(text, err=True)
 
+    bad: list[int] = []
+    blocks = read_blocks(with_events_found(sources, geometry), geometry=geometry)
+    found_on = Frames.of_blocks(_with_notes(blocks, show, bad), frames)
     with closing(open_devices(backend, device, threads)) as devices:
         search = find_cells(found_on, devices, known=[each.primitive for each in given], longest=longest, show=show)
     if symmetry is not None and search.cells:
         search.cells[0] = search.cells[0].with_type(symmetry)
     if as_json:
-        click.echo(json.dumps(search.as_dict()))
+        click.echo(json.dumps(search.as_dict() | {"bad_frames": sum(bad)}))
     if png is not None:
         from ffbidx_core.report.cell_picture import draw_search
         from ffbidx_core.report.style import image_bytes
@@ -129,3 +135,13 @@ def command(
             click.echo(line)
     if output is not None:
         write_file(output, cell_text(search.cells[0].input_cell).encode(), overwrite)
+    return SOME_FRAMES_BAD if sum(bad) else 0
+
+
+def _with_notes(blocks: Iterable[FrameBlock], show: Callable[[str], object], bad: list[int]) -> Iterator[FrameBlock]:
+    """Yield blocks of frames; their problems are shown, and the numbers of their bad frames are added to `bad`."""
+    for block in blocks:
+        bad.append(block.n_bad)
+        for problem in block.problems:
+            show(f"note: {problem}")
+        yield block

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..devices import Devices
 from ..devices.devices import OneDevice
+from ..learn.decoys import IndexedSpots, contest
 from ..method.index_frames import Backend, get_backend
 from ..model.basis import PrimitiveCells
 from ..model.records.ragged import evenly
@@ -60,6 +61,12 @@ FRAMES = 200
 """Default number of frames with enough spots that are read."""
 FEWEST_LEFT = 10
 """Smallest number of frames without a crystal on which a further cell is searched for."""
+CONTESTED = 48
+"""Most frames on which the crystals of a known cell are compared with decoys."""
+NOT_LEFT_OUT = (
+    "the crystals of a known cell, on {} of {}, are not better than those of lattices that are not there: these frames "
+    "are searched, too"
+)
 MOST_CELLS = 4
 
 Show = Callable[[str], object]
@@ -83,7 +90,8 @@ def find_cells(
     devices
         The devices that compute.
     known : list of (3, 3)
-        Known primitive cells, rows a, b, c, angstrom; frames with a crystal of one of these are left out.
+        Known primitive cells, rows a, b, c, angstrom; frames with a crystal of one of these are left out, unless the
+        crystals are no better than those of decoys.
     longest
         Longest primitive vector that is searched for, angstrom.
     most_cells
@@ -94,7 +102,11 @@ def find_cells(
     left = np.arange(frames.n_frames)
     judge = Judge(devices, frames)
     for cell in known or []:
-        left = _without(left, judge(cell, left))
+        verdict = judge(cell, left)
+        if _is_credible(verdict, frames, devices):
+            left = _without(left, verdict)
+        elif verdict.hits:
+            show(NOT_LEFT_OUT.format(verdict.hits, counted(len(left), "frame")))
     backend = devices.backend if isinstance(devices, OneDevice) else get_backend("cpu")
     found: list[FoundCell] = []
     candidates: list[Candidate] = []
@@ -115,6 +127,13 @@ def find_cells(
         left = _without(left, moved(found[-1].primitive, left))
     spots = float(np.median(frames.counts)) if frames.n_frames else 0.0
     return CellSearch(found, candidates, frames.n_frames, spots, largest, left)
+
+
+def _is_credible(verdict: Verdict, frames: Frames, devices: Devices) -> bool:
+    """Whether the crystals of a known cell are clearly better than those of lattices that are certainly not there."""
+    some = frames.take(evenly(verdict.frames[verdict.n_crystals > 0], CONTESTED))
+    found = contest(devices, IndexedSpots(some.spots, some.offsets, verdict.cell, verdict.spread))
+    return not (found.n_frames == 0 or found.is_lost or found.is_open)
 
 
 def _reaches(longest: float) -> list[float]:

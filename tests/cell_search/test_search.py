@@ -8,8 +8,8 @@ import pytest
 from ffbidx_core.cell_search import Frames, find_cells
 from ffbidx_core.cell_search.found import Candidate, CellSearch
 from ffbidx_core.cell_search.pool import Cluster
-from ffbidx_core.cell_search.search import _Claim, _Climb
-from ffbidx_core.cell_search.verdict import Verdict
+from ffbidx_core.cell_search.search import _Claim, _Climb, _is_credible
+from ffbidx_core.cell_search.verdict import Judge, Verdict
 from ffbidx_core.cell_search.words import none_in_words, option_of, sentences
 from ffbidx_core.model.basis import centring_basis
 from ffbidx_core.model.cell import cell_from_parameters
@@ -75,6 +75,17 @@ def test_longer_vectors_are_tried_while_another_lattice_comes_near_a_strong_clai
     monkeypatch.setattr(climb, "_judge", judged)
     assert climb.climb(with_threes=False).verdict.evidence == 100.0
     assert tried == reaches
+
+
+@pytest.mark.parametrize(
+    ("cell", "credible"), [((36.0, 47.0, 58.0, 90, 103, 90), True), ((130.0, 150.0, 190.0, 90, 90, 90), False)]
+)
+def test_crystals_of_a_known_cell_count_if_they_beat_decoys(cell, credible, devices):
+    frames = frames_of("mP", 20, n_spots=(60, 60))
+    known = cell_from_parameters(cell)
+    verdict = Judge(devices, frames)(known, np.arange(20))
+    assert verdict.hits >= 5
+    assert _is_credible(verdict, frames, devices) is credible
 
 
 def test_known_cells_that_explain_all_frames_are_named():

@@ -127,6 +127,11 @@ class FrameBlock:
         return len(self.indices)
 
     @property
+    def n_bad(self) -> int:
+        """The number of frames that cannot be used, files that cannot be read included."""
+        return int(np.isin(self.status, (FrameStatus.BAD_SPOTS.value, FrameStatus.UNREADABLE.value)).sum())
+
+    @property
     def last_checksum(self) -> int:
         """CRC-32 of the last frame's spots."""
         return zlib.crc32(self.spots[self.offsets[-2] :].tobytes())

@@ -63,6 +63,14 @@ def test_a_known_cell_leaves_nothing(run, stills):
     assert json.loads(run("cell", stills, *QUICK, "-q", "--known", CELL, "--json").out)["cells"] == []
 
 
+def test_files_that_cannot_be_read_are_noted(run, stills):
+    Path("junk.txt").write_text("junk\n")
+    ran = run("cell", stills, "junk.txt", *QUICK, "--json")
+    assert ran.status == 3
+    assert "note: junk.txt, line 1: 'junk' is not a number" in ran.err
+    assert json.loads(ran.out)["bad_frames"] == 1
+
+
 def test_spots_of_no_lattice_give_none(run):
     rng = np.random.default_rng(5)
     write_spots("blank.h5", [rng.normal(0, 0.1, (12, 3)) for _ in range(12)])
