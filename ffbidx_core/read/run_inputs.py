@@ -65,13 +65,14 @@ class RunInputs:
         lattices = tuple(Lattice.of_code(code) for code in header.lattices.split())
         # Another geometry converts the inputs' peaks to other spots.
         kept = path if geometry is None and keeps_spots(path) else ""
-        geometry = geometry or _recorded_geometry(header)
+        geometry = geometry or _recorded_geometry(header, _shift_of(header, record))
         return cls(geometry, lattices, {known.path: known for known in record.inputs}, os.path.dirname(path), kept)
 
     def as_recorded(self, header: ResultsHeader) -> RunInputs:
         """A copy with the geometry that the run had at its end, since the run may have shifted the beam."""
         known = "" if self.geometry is None else self.geometry.text
-        return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header))
+        shift = self.geometry.half_pixel_shift if isinstance(self.geometry, Geometry) else None
+        return self if known == header.geometry else replace(self, geometry=_recorded_geometry(header, shift))
 
     def beside(self, output: str) -> RunInputs:
         """A copy with scratch files beside an output, whose file system must have room for them anyway."""
@@ -92,14 +93,25 @@ class RunInputs:
         return InputCell(as_given(results.input_cells[0]), self.lattice_of(results.input_cells, 0)) if is_one else None
 
 
-def _recorded_geometry(header: ResultsHeader) -> GivenGeometry | None:
-    """The geometry that the header of results records; None if there is none."""
+def _recorded_geometry(header: ResultsHeader, shift: bool | None) -> GivenGeometry | None:
+    """The geometry that the header of results records, with a half-pixel shift for all inputs; None if there is none.
+
+    A shift of None leaves each input with the one that is usual in its format.
+    """
     if not header.geometry:
         return None
-    geometry, shift = parse_given("the geometry in the results", header.geometry), header.half_pixel_shift
-    if not isinstance(geometry, Geometry):
-        return geometry
-    return replace(geometry, half_pixel_shift=None if shift == "" else shift == "yes")
+    geometry = parse_given("the geometry in the results", header.geometry)
+    return replace(geometry, half_pixel_shift=shift) if isinstance(geometry, Geometry) else geometry
+
+
+def _shift_of(header: ResultsHeader, record: RunRecord) -> bool | None:
+    """Whether half a pixel was added to the peaks of all inputs of a run; None if each format had its usual shift.
+
+    Results without the options of their run have only the shift of the first input, which is then used for all.
+    """
+    if record.config:
+        return record.shift_given
+    return {"yes": True, "no": False}.get(header.half_pixel_shift)
 
 
 def open_again(source: str, inputs: RunInputs) -> SpotFile:

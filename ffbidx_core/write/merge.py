@@ -114,7 +114,7 @@ def _refuse_others(first: _Part, part: _Part) -> None:
 
 def _comparable(part: _Part) -> RunRecord:
     settings = {name: value for name, value in part.record.settings.items() if name != "shard"}
-    return RunRecord(settings, part.record.inputs if part.share else ())
+    return RunRecord(settings, part.record.inputs if part.share else (), part.record.config)
 
 
 def _ending(parts: Sequence[_Part], complete: bool) -> Ending:

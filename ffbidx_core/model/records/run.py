@@ -82,8 +82,17 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
     cell_search: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def shift_given(self) -> bool | None:
+        """Whether the user chose to add half a pixel to peaks; None if each format has its usual shift."""
+        given: bool | None = self.config.get("half-pixel-shift")
+        return given
+
     def difference(self, other: RunRecord, growing: int | None = None) -> str | None:
         """Description of the first difference between this record and an earlier one; None if there is no difference.
+
+        The half-pixel shift among the settings is that of the first input, so if both records have the user's options,
+        the shift in these is compared instead.
 
         Parameters
         ----------
@@ -93,9 +102,10 @@ class RunRecord:
             Number of the first input that may have grown since then, in a run that follows its inputs; None if no
             input may.
         """
-        for line in itertools.chain(
-            _settings_differ(other.settings, self.settings), _inputs_differ(other.inputs, self.inputs, growing)
-        ):
+        then, now = other.settings, self.settings
+        if other.config and self.config:
+            then, now = (each.settings | {"half_pixel_shift": each.shift_given} for each in (other, self))
+        for line in itertools.chain(_settings_differ(then, now), _inputs_differ(other.inputs, self.inputs, growing)):
             return line
         return None
 
