@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -113,10 +114,19 @@ class DialsFile:
         """Number in the list of each spot's experiment, by identifier if table and list have them, else by number.
 
         The number is -1 for a spot whose experiment is not in the list.
+
+        Raises
+        ------
+        InputError
+            If experiments of the list have the same identifier, or the list has none of the table's identifiers.
         """
         in_list = {name: number for number, name in enumerate(self._experiments.identifiers) if name}
         if not (in_list and identifiers):
             return experiment
+        name, times = Counter(filter(None, self._experiments.identifiers)).most_common(1)[0]
+        if times > 1:
+            problem = f"has an experiment list in which {times} experiments have the identifier {name[:40]}"
+            raise InputError(self.path, f"{problem}: write both files again", "identifiers")
         if not any(name in in_list for name in identifiers.values()):
             problem = f"belongs to another experiment list: that has none of its {len(identifiers)} identifiers"
             raise InputError(self.path, f"{problem}, such as {next(iter(identifiers.values()))[:40]}", "identifiers")

@@ -53,6 +53,7 @@ class _List:
         self._beams: dict[tuple[int, float], int] = {}
         self._detectors: dict[int, int] = {}
         self._n = dict.fromkeys(entries, 0)
+        self._identifiers = _Identifiers()
 
     def _add(self, name: str, entry: dict[str, Any]) -> int:
         """Append an entry to a list and return its number."""
@@ -73,13 +74,14 @@ class _List:
         if beam not in self._beams:
             self._beams[beam] = self._add("beam", model.beam | {"wavelength": wavelength})
         image_set = self._add("imageset", _image_set(*frame.image))
-        for number, (cell, lattice) in enumerate(zip(frame.cells, frame.lattices, strict=True)):
+        identifiers = self._identifiers.of(frame)
+        for identifier, cell, lattice in zip(identifiers, frame.cells, frame.lattices, strict=True):
             crystal = self._add("crystal", _crystal(cell @ model.back.T, lattice))
             self._add(
                 "experiment",
                 {
                     "__id__": "Experiment",
-                    "identifier": identifier(frame, number),
+                    "identifier": identifier,
                     "beam": self._beams[beam],
                     "detector": self._detectors[model.number],
                     "crystal": crystal,
@@ -98,9 +100,29 @@ class _List:
         yield f', "{OF_THE_RUN}": {json.dumps(self._made)}}}'.encode()
 
 
-def identifier(frame: IndexedFrame, number: int) -> str:
-    """The identifier of a crystal's experiment, which is the same in the list, in the table, and in every run."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, " ".join([*frame.image, str(number)])))
+class _Identifiers:
+    """Identifiers of the experiments of a run's crystals, which are the same in its list and its table."""
+
+    def __init__(self) -> None:
+        self._repeats: dict[int, int] = {}
+
+    def of(self, frame: IndexedFrame) -> list[str]:
+        """The identifier of each crystal of the run's next frame.
+
+        It is a hash of image, event and number of the crystal, and of the number of earlier frames of the same image if
+        the image was indexed before, so that no two experiments of a list have the same one.
+        """
+        if len(frame.cells) == 0:
+            return []
+        words = list(frame.image)
+        # A number takes a fraction of the memory of the names.
+        image = uuid.uuid5(uuid.NAMESPACE_URL, " ".join(words)).int >> 68
+        repeat = self._repeats[image] = self._repeats.get(image, -1) + 1
+        again = [f"repeat {repeat}"] if repeat else []
+        return [
+            str(uuid.uuid5(uuid.NAMESPACE_URL, " ".join([*words, str(number), *again])))
+            for number in range(len(frame.cells))
+        ]
 
 
 def _image_set(image: str, event: str) -> dict[str, Any]:
@@ -169,15 +191,15 @@ def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
     n_images = n_rows = n_crystals = 0
     with contextlib.ExitStack() as stack:
         columns = {name: stack.enter_context(scratch(inputs.scratch)) for name in _KINDS}
-        identifiers = stack.enter_context(scratch(inputs.scratch))
+        packed, identifiers = stack.enter_context(scratch(inputs.scratch)), _Identifiers()
         for results in pieces:
             any_results = True
             for frame in _frames(results, inputs):
                 for name, values in _rows(frame, models.of(frame), n_images, n_crystals).items():
                     columns[name].add(values.tobytes())
                 n_images, n_rows = n_images + 1, n_rows + len(frame.spots)
-                for number in range(len(frame.cells)):
-                    identifiers.add(pack(n_crystals) + pack(identifier(frame, number)))
+                for identifier in identifiers.of(frame):
+                    packed.add(pack(n_crystals) + pack(identifier))
                     n_crystals += 1
         if any_results and n_images == 0:
             raise UsageError(_NO_FRAME)
@@ -185,7 +207,7 @@ def refl_pieces(pieces: Iterable[Results], inputs: RunInputs) -> Iterator[bytes]
             return
         yield packer.pack_array_header(3) + pack(TABLE_ID) + pack(2) + packer.pack_map_header(3)
         yield pack("identifiers") + packer.pack_map_header(n_crystals)
-        yield from identifiers.pieces()
+        yield from packed.pieces()
         yield pack("nrows") + pack(n_rows) + pack("data") + packer.pack_map_header(len(columns))
         for name, column in columns.items():
             yield pack(name) + packer.pack_array_header(2) + pack(_KINDS[name]) + packer.pack_array_header(2)

@@ -82,6 +82,25 @@ def test_all_spots_of_what_was_indexed_once_are_read_again(run, tmp_path):
     assert len(crystals("again.h5")) == 2
 
 
+def test_an_image_that_is_indexed_twice_has_two_experiments_of_its_own(run, tmp_path):
+    write_dials(tmp_path, MADE)
+    for inputs, name in ((["strong.refl"], "once"), (["strong.refl", "strong.refl"], "twice")):
+        ran = run("index", *inputs, *INDEX[2:], "-o", f"{name}.expt", "-o", f"{name}.refl")
+        assert ran.status == 0, ran.err
+    once, twice = (
+        [row["identifier"] for row in json.loads((tmp_path / f"{name}.expt").read_text())["experiment"]]
+        for name in ("once", "twice")
+    )
+    assert twice[: len(MADE.cells)] == once
+    assert len(set(twice)) == 2 * len(MADE.cells)
+    assert list(table_of(tmp_path / "twice.refl")[2].values()) == twice
+    given, found = (open_spots(f"{name}.refl", None) for name in ("once", "twice"))
+    spots_of_once, spots_of_twice = (
+        [raw.spots for raw in file.read(np.arange(file.n_frames))] for file in (given, found)
+    )
+    np.testing.assert_array_equal(np.concatenate(spots_of_twice), np.concatenate([*spots_of_once, *spots_of_once]))
+
+
 def test_list_and_table_out(run, tmp_path):
     write_dials(tmp_path, MADE)
     ran = run(*INDEX, "-o", "run.expt", "-o", "run.refl", "-o", "run.h5")

@@ -62,6 +62,15 @@ def test_a_table_of_another_list_is_refused_and_one_of_a_part_is_read(by_number,
     assert [len(spots) for spots in found] == [0, len(by_number[1]), 0]
 
 
+def test_experiments_that_share_an_identifier_are_refused(tmp_path: Path):
+    content = expt(MADE)
+    content["experiment"][1]["identifier"] = content["experiment"][0]["identifier"]
+    (tmp_path / "twice.expt").write_text(json.dumps(content))
+    (tmp_path / "twice.refl").write_bytes(packed(columns(MADE), identifiers=NAMES))
+    with pytest.raises(InputError, match="2 experiments have the identifier 0: write both"):
+        frames(tmp_path / "twice.refl")
+
+
 def test_each_of_several_tables_finds_its_own_list(by_number, tmp_path: Path):
     for name, wavelength in (("a", 1.0), ("b", 1.1)):
         made = expt(MADE)
