@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import UsageError
+from ..errors import OutputError, UsageError
 from ..model.records.frame import Place
 from ..model.records.results import ResultsHeader
 from ..model.records.run import Learned, Mark, RunRecord
 from ..read.results import read_run
-from .atomic import make_directory, remove_directory
 from .check import check_output, files_of_run
 from .ending import Ending
 from .formats.names import PARTS_SUFFIX
 from .join import write_joined
+from .parts.folder import PartsFolder
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
 
     Parameters
     ----------
+    overwrite
+        Whether an existing output, and saved parts of a run with this output that did not end, may be replaced.
     allow_gaps
         Whether to join even if shares are missing or incomplete; the output is then marked as incomplete.
 
@@ -52,9 +56,22 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
         If their settings, versions or inputs do not agree, or a share is missing, duplicate or incomplete; each message
         names the file and the difference.
     InputError, OutputError
-        If a file cannot be read, or the output cannot be written.
+        If a file cannot be read, or the output cannot be written, or a run has saved parts for it.
     """
     check_output(output, overwrite, [file for path in paths for file in files_of_run(path)])
+    with contextlib.closing(PartsFolder(output + PARTS_SUFFIX)) as folder:
+        is_there = os.path.lexists(folder.path)
+        folder.hold()
+        if folder.has_parts and not overwrite:
+            mend = "--resume goes on with it, --overwrite removes its parts, -o gives another name"
+            raise OutputError(output, f"{folder.path} is of a run that did not end: {mend}")
+        ending = _merge(paths, output, overwrite, allow_gaps)
+        if is_there:
+            folder.clear([output])
+    return ending
+
+
+def _merge(paths: Sequence[str], output: str, overwrite: bool, allow_gaps: bool) -> Ending:
     parts = [_Part(path, *read_run(path)) for path in paths]
     problems = [f"{part.path}: is not complete: finish it with --resume" for part in parts if not part.complete]
     if any(part.share for part in parts):
@@ -68,12 +85,7 @@ def merge(paths: Sequence[str], output: str, *, overwrite: bool = False, allow_g
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise UsageError(f"{problems[0]}{more}; --allow-gaps joins what is there")
     ending = _ending(parts, not problems)
-    folder = output + PARTS_SUFFIX
-    make_directory(folder)
-    try:
-        write_joined(output, [part.path for part in parts], ending, overwrite=overwrite)
-    finally:
-        remove_directory(folder)
+    write_joined(output, [part.path for part in parts], ending, overwrite=overwrite)
     return ending
 
 

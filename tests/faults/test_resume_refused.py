@@ -11,8 +11,9 @@ import pytest
 from ffbidx_core.errors import OutputError, UsageError
 from ffbidx_core.model.records.run import Mark, RunRecord
 from ffbidx_core.read import Source
-from ffbidx_core.write import Output, PartsStore
+from ffbidx_core.write import Output, PartsStore, join
 from ffbidx_core.write.ledger import Ledger
+from ffbidx_core.write.merge import merge
 from ffbidx_core.write.parts import folder
 from ffbidx_core.write.parts.folder import save_part
 from tests.helpers.runs.faults import QUICK, Died, dies_after, make_inputs, run, stops_after
@@ -161,7 +162,7 @@ def test_the_lock_is_on_the_folder_that_is_there(tmp_path, monkeypatch):
 
     def meanwhile(*arguments):
         monkeypatch.setattr(folder.fcntl, "flock", lock)
-        other.clear()
+        other.clear([])
         other.begin(RunRecord({"a": 1}, ()), None)
         return lock(*arguments)
 
@@ -180,3 +181,24 @@ def test_parts_that_another_run_has_left_meanwhile_are_kept(tmp_path):
     with pytest.raises(OutputError, match=r"x\.h5\.parts: another run has left saved parts .*--resume"):
         second.folder  # noqa: B018
     assert Ledger.open(str(tmp_path / "x.h5.parts/ledger.jsonl")).lines[-1]["shard"] == "000000.h5"
+
+
+def test_results_are_not_joined_over_the_parts_of_a_run(sources, tmp_path, monkeypatch):
+    one, out = str(tmp_path / "one.h5"), tmp_path / "x.h5"
+    run(sources, tmp_path / "one.h5")
+    store = PartsStore([Output(str(out))])
+    store.begin(RunRecord({"a": 1}, ()))
+    store.adopt(save_part(store.folder, b"of a night"), Mark(), zlib.crc32(b"of a night"))
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"x\.h5\.parts: another run is at work on it"):
+            merge([one], str(out), overwrite=overwrite)
+    store.close()
+    with pytest.raises(OutputError, match=r"x\.h5\.parts is of a run that did not end: .*--resume .*--overwrite"):
+        merge([one], str(out))
+    with pytest.raises(UsageError, match="in two files"):
+        merge([one, one], str(out), overwrite=True)
+    assert (tmp_path / "x.h5.parts/000000.h5").read_bytes() == b"of a night"
+    assert not out.exists()
+    monkeypatch.setattr(join, "IN_MEMORY", 0)
+    merge([one], str(out), overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5", "x.h5"]

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import InputError, OutputError
 from ...model.records.frame import Place
 from ...model.records.run import InputIdentity, Learned, Mark, RunRecord
-from ..atomic import beside, copy_file, make_directory, publish_file, remove_directory, write_file
+from ..atomic import beside, copy_file, make_directory, publish_file, remove_directory, remove_file, write_file
 from ..formats.names import LEDGER
 from ..ledger import DAMAGED, Ledger, NotedInputs, checksum_of
 
@@ -60,18 +60,29 @@ class PartsFolder:
         except OSError:
             return True
 
-    @property
-    def unfinished(self) -> str:
-        """Name, without directory, of the joined file of a run until it is finished; empty if no ledger has one.
+    def unfinished(self, output: str) -> str:
+        """Name of the joined file of an output until it is finished, on the file system of the output.
 
         It is the same in the runs that resume a run, so that each removes the file that a killed one has left.
         """
+        target = os.path.realpath(output)
+        name = self._unfinished_name
+        return os.path.join(os.path.dirname(target), name) if name else beside(target, ".part")
+
+    @property
+    def _unfinished_name(self) -> str:
+        """Name, without directory, of unfinished joined files; empty if no ledger has one."""
         try:
             head, *_ = [*(self._ledger or Ledger.open(self._ledger_path)).lines, {}]
         except InputError:
             return ""
         name = str(head.get("unfinished", ""))
         return name if UNFINISHED_NAME.fullmatch(name) else ""
+
+    def remove_unfinished(self, outputs: Iterable[str]) -> None:
+        """Remove the joined files that a killed run has left beside these outputs."""
+        for output in outputs:
+            remove_file(self.unfinished(output))
 
     @property
     def _ledger_path(self) -> str:
@@ -234,8 +245,8 @@ class PartsFolder:
             return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
         return "" if found == line["crc32"] else f"{path}: {DAMAGED}"
 
-    def clear(self) -> None:
-        """Remove the folder of another run, with parts that lack a ledger or may be replaced, and the lock on it.
+    def clear(self, outputs: Iterable[str]) -> None:
+        """Remove the folder of another run, what this run has left beside its outputs, and the lock on the folder.
 
         Raises
         ------
@@ -243,6 +254,7 @@ class PartsFolder:
             If another program holds the lock.
         """
         self.hold()
+        self.remove_unfinished(outputs)
         remove_directory(self.path)
         self._release()
 

@@ -16,7 +16,6 @@ from ...read.files.identity import identities
 from ...read.files.inputs import Source
 from ...read.files.probe import Prober
 from ...read.results import read_run, results_in_pieces
-from ..atomic import beside, remove_file
 from ..check import WAYS_ON
 from ..ending import Ending
 from ..formats.names import PARTS_SUFFIX, RESULTS_FILE
@@ -58,7 +57,8 @@ class PartsStore:
         self._outputs, self._prober = outputs, prober
         self._overwrite, self._resume = overwrite, resume
         self.output = next(output.path for output in outputs if output.stream is None)
-        self._results_file = next((output.path for output in outputs if output.format == RESULTS_FILE), None)
+        self._results_files = [output.path for output in outputs if output.format == RESULTS_FILE]
+        self._results_file = next(iter(self._results_files), None)
         self._folder = PartsFolder(self.output + PARTS_SUFFIX)
         self._last: Results | None = None
         self._ahead: JoinAhead | None = None
@@ -91,37 +91,19 @@ class PartsStore:
         notes: list[str] = []
         if self._resume and self._folder.has_ledger:
             self._folder.hold()
-            self._remove_unfinished()
+            self._folder.remove_unfinished(self._results_files)
             notes = self._take_up_parts()
         elif self._resume and self._results_file is not None and os.path.lexists(self._results_file):
             # Parts without a ledger remain from a run that died while it removed them.
-            self._clear()
+            self._folder.clear(self._results_files)
             self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
             mend = "only a results file is taken up without them; --overwrite starts the run again"
             raise OutputError(self.output, f"is there, but no {self._folder.path}: {mend}")
         else:
             # The existing parts belong to no run any more, because `check` has refused all other cases.
-            self._clear()
+            self._folder.clear(self._results_files)
         return Saved(self._mark, self._groups, notes, self.is_complete, self._record.inputs if record.growing else ())
-
-    def _clear(self) -> None:
-        """Remove the files of another run, unless it is at work."""
-        self._folder.hold()
-        self._remove_unfinished()
-        self._folder.clear()
-
-    def _remove_unfinished(self) -> None:
-        """Remove the joined files that a killed run left unfinished."""
-        for output in self._outputs:
-            if output.format == RESULTS_FILE:
-                remove_file(self._unfinished(output.path))
-
-    def _unfinished(self, path: str) -> str:
-        """Name of the joined file of an output until it is finished, on the file system of the output."""
-        target = os.path.realpath(path)
-        name = self._folder.unfinished
-        return os.path.join(os.path.dirname(target), name) if name else beside(target, ".part")
 
     def _take_up_parts(self) -> list[str]:
         ledger, then, end = self._folder.left()
@@ -208,7 +190,7 @@ class PartsStore:
         if self._results_file is None or not (self._ahead or are_large(self._folder.parts)):
             return
         if self._ahead is None:
-            self._ahead = JoinAhead(self._unfinished(self._results_file))
+            self._ahead = JoinAhead(self._folder.unfinished(self._results_file))
         for path, crc32 in self._folder.parts_with_checksums[self._ahead.n_parts :]:
             self._ahead.add(path, crc32)
 
@@ -239,7 +221,8 @@ class PartsStore:
             self._ahead.publish(output.path, ending, overwrite)
         elif output.format == RESULTS_FILE:
             parts = self._folder.parts if self._last is None else [self._last]
-            write_joined(output.path, parts, ending, overwrite=overwrite, temporary=self._unfinished(output.path))
+            temporary = self._folder.unfinished(output.path)
+            write_joined(output.path, parts, ending, overwrite=overwrite, temporary=temporary)
         else:
             inputs = output.inputs.as_recorded(ending.header)
             made = record_of(ending.header, ending.record)
