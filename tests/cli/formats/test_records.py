@@ -135,6 +135,10 @@ def test_a_record_that_is_there_is_not_touched(run, made, tmp_path, monkeypatch)
     assert said("x.sol") == said("run.sol")
     assert run(*INDEX, "-o", "x.sol", "--overwrite", "--every", 2).status == 0
     assert said("x.sol")["every"] == 2
+    # If the output is there, too, the error names it.
+    for command in (INDEX, ("convert", "run.h5")):
+        assert run(*command, "-o", "x.sol").is_one_line_error(6, "ffbidx: x.sol: is already there", "--overwrite")
+    assert run("convert", "run.h5", "-o", "no/y.csv").is_one_line_error(6, "no/y.csv: its directory")
     # Nor is another output put in its place, or an input.
     ran = run("convert", "run.h5", "--format", "csv", "-o", "y.csv.toml", "-o", "y.csv")
     assert ran.is_one_line_error(2, "y.csv.toml")
