@@ -17,7 +17,8 @@ from tests.helpers.paths import ROOT
 README = (ROOT / "README.md").read_text()
 NAMES = ("tutorial", "beamline", "gpu", "unindexed", "formats", "tasks")
 PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in NAMES}
-"""Pages whose examples go on from one page to the next, in one directory."""
+"""Pages whose examples go on from one page to the next, and from those of the README, in one directory."""
+SHOWN = re.compile(r"^ffbidx show \S+ (\d+)$", flags=re.MULTILINE)
 ALL = README + "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
 
 
@@ -42,17 +43,16 @@ def run_examples(run, text: str) -> int:
     return commands
 
 
-def test_all_examples_of_the_readme_run(run, tmp_path):
+def test_all_examples_of_the_readme_and_of_the_documentation_run(run, tmp_path):
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     assert run_examples(run, README) >= 6
     # What the text says of the sample frames: one in ten without a crystal.
     results = read_results("lysozyme.ffbidx.h5")
     assert results.n_frames == 200
     assert 170 <= (results.status == 0).sum() <= 180
-
-
-def test_all_examples_of_the_documentation_run(run, tmp_path):
-    (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
+    # The README shows the picture of a frame with two crystals.
+    assert len(results[int(SHOWN.search(README)[1])].cells) == 2
+    # No page writes a file that the README or another page has written: such a command would end with status 6.
     assert all([run_examples(run, text) for text in PAGES.values()][:4])
     assert read_results("stills.ffbidx.h5").n_frames == 20
 
