@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..devices import Devices
 from ..errors import InputError
 from ..learn.decoys import IndexedSpots, contest
-from ..learn.multiples import without_multiples
-from ..model.basis import ChangeOfBasis, PrimitiveCells, as_given
-from ..model.cell import cell_parameters, shortest_reciprocal
+from ..learn.multiples import as_conventional, without_multiples
+from ..model.basis import ChangeOfBasis, ConventionalCells, PrimitiveCells, as_given
+from ..model.cell import shortest_reciprocal
 from ..model.chance.level import LARGEST_SHARE, RADII
 from ..model.lattice import cell_option, lattices_by_cell
 from ..model.misfit.equations import Spread
@@ -50,8 +50,8 @@ class JudgedFrame:
         The spots that were searched, 1/angstrom.
     crystal : (3, 3) float64
         The oriented primitive cell of the crystal, rows a, b, c, angstrom.
-    cell : (3, 3) float64
-        The primitive input cell of the crystal, or its learned cell if there is one, angstrom.
+    cell, conventional : (3, 3) float64
+        The primitive and the conventional input cell of the crystal, or its learned cell if there is one, angstrom.
     spread : Spread or None
         Scatter of residuals and strains of the crystals of this cell; None if it was not learned.
     known : float
@@ -61,6 +61,7 @@ class JudgedFrame:
     spots: NDArray[np.float32]
     crystal: PrimitiveCells
     cell: PrimitiveCells
+    conventional: ConventionalCells
     spread: Spread | None
     known: float = 0.0
 
@@ -151,7 +152,8 @@ def _frames_of(results: Results, settled: Settled) -> Iterator[JudgedFrame]:
         change = ChangeOfBasis.of(given, lattices[row].centring)
         inside = limits.within((frame.spots**2).sum(axis=1))
         crystal = change.primitive(as_given(frame.cells[0]))
-        yield JudgedFrame(frame.spots[inside].astype(np.float32), crystal, change.primitive(cell), spread, evidence)
+        spots = frame.spots[inside].astype(np.float32)
+        yield JudgedFrame(spots, crystal, change.primitive(cell), cell, spread, evidence)
 
 
 def _contest(devices: Devices, frames: Sequence[JudgedFrame]) -> Contest:
@@ -185,5 +187,5 @@ def _multiple(frames: Sequence[JudgedFrame]) -> tuple[str, str]:
     cell, times = without_multiples(np.concatenate([frame.hkl for frame in mine]), mine[0].cell)
     if times == 1:
         return "", ""
-    option = cell_option(cell_parameters(cell), "P")
+    option = cell_option(*as_conventional(cell, mine[0].conventional, times))
     return MULTIPLE.format(times, option), option

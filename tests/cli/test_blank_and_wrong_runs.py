@@ -142,6 +142,15 @@ def test_a_cell_three_times_too_long_is_named_with_the_right_one(judged):
     assert "--cell 79,79,38,90,90,90" in ran.summary["doubt"]
 
 
+def test_a_centred_cell_without_its_centring_is_named_with_it(run):
+    cell = ("--cell", "61,122,168,90,90,90")
+    spots = ("--n-spots", "20", "40", "--frames", "12")
+    assert run("simulate", "-o", "c.h5", *cell, "--centring", "C", *spots).status == 0
+    ran = run("index", "c.h5", *cell, "--learn-cell", "0", "--json")
+    assert "2 times as large as the true one" in ran.summary["doubt"]
+    assert "--cell 61,122,168,90,90,90,C" in ran.summary["doubt"]
+
+
 def test_a_cell_in_nanometres_is_named_with_the_one_to_type(run, judged):
     ran = judged("7.9,7.9,3.8,90,90,90", "--learn-cell", "12", "--json")
     assert ran.summary["indexed"] == 0
