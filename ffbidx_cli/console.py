@@ -202,8 +202,8 @@ def _joined(parts: Iterable[str]) -> str:
     return "".join(text if text.startswith(" ") else f", {text}" for text in parts if text).removeprefix(", ")
 
 
-def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
-    """Print what to do next and why, then the summary of a run: counts, cells, time, notes, the name of the output."""
+def show_summary(console: Console, summary: Summary, step: NextStep, outputs: Iterable[str] = ()) -> None:
+    """Print what to do next and why, then the summary of a run: counts, cells, time, notes, names of all outputs."""
     if step.command:
         console.print(f"next: {step.command}", style="bold", soft_wrap=True)
     if step.why:
@@ -227,8 +227,8 @@ def show_summary(console: Console, summary: Summary, step: NextStep) -> None:
         print_sentence(console, f"doubt: {summary.doubt}")
     for problem in summary.problems:
         print_sentence(console, f"note: {problem}")
-    if summary.output:
-        console.print(f"{'' if summary.complete else 'incomplete '}results: {summary.output}", soft_wrap=True)
+    if names := ", ".join(outputs) or summary.output:
+        console.print(f"{'' if summary.complete else 'incomplete '}results: {names}", soft_wrap=True)
 
 
 def _facts(summary: Summary) -> Iterable[tuple[str, str]]:

@@ -88,6 +88,7 @@ def command(
         from ffbidx_cli.next_step import after_run, of_nothing
         from ffbidx_core.devices import why_on_cpu
         from ffbidx_core.errors import NothingProcessed
+        from ffbidx_core.write.formats.names import TO_STDOUT
 
         store = run.store(console.write_data)
         log = None
@@ -120,7 +121,8 @@ def command(
     step = after_run(summary, context.meta[ARGUMENTS], run.outputs)
     if as_json:
         console.write_data(json.dumps(summary.as_dict() | {"next": step.command, "why": step.why}).encode() + b"\n")
-    console.show_summary(reporter.console, summary, step)
+    outputs = ["standard output" if path == TO_STDOUT else path for path in run.outputs]
+    console.show_summary(reporter.console, summary, step, outputs)
     if not summary.complete:
         return signals.status
     return SOME_FRAMES_BAD if summary.bad_frames else 0

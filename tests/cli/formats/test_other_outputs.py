@@ -6,7 +6,7 @@ import sys
 import pyarrow.parquet
 import pytest
 
-from tests.helpers.calls import MONO
+from tests.helpers.calls import MONO, QUICK
 
 
 @pytest.mark.parametrize(("options", "name"), [([], "run.tsv"), (["--format", "csv"], "run.csv")])
@@ -26,6 +26,13 @@ def test_text_outputs_are_no_inputs(run, results):
         assert run("table", path).is_one_line_error(2, path, "is text", "-o FILE.h5")
         problem = "no line is a spot" if path == "run.sol" else "made of the results of a run"
         assert run("inspect", path).is_one_line_error(2, path, problem)
+
+
+def test_the_summary_names_all_outputs(run, cxi):
+    outputs = ("-o", "x.csv", "-o", "x.h5", "-o", "-")
+    ran = run("index", "run.cxi", "-g", "det.geom", "--cell", MONO, *QUICK, "--max-frames", 1, *outputs)
+    assert ran.status == 0, ran.err
+    assert ran.err.splitlines()[-1] == "results: x.csv, x.h5, standard output"
 
 
 def test_a_run_writes_the_text_table_only_to_standard_output(run, cxi):
