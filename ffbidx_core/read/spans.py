@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from ..errors import InputError, UsageError
 from ..model.detector.panels import GivenGeometry
 from ..model.records.frame import Place
+from .blocks import MOST_FILES_COUNTED
 from .files.inputs import Source
 from .files.probe import Prober
 from .formats.open import open_spots
@@ -137,6 +139,37 @@ def span_of(
     return Span(start, None if number == of else end, n_frames, number, of, total)
 
 
+def first_without_pixels(
+    sources: Sequence[Source],
+    stretch: Stretch | None = None,
+    *,
+    geometry: GivenGeometry | None = None,
+    every: int = 1,
+    max_frames: int | None = None,
+    prober: Prober | None = None,
+) -> str | None:
+    """The first input with a selected frame, or no frame so far, whose spots have no pixels on a detector; else None.
+
+    At most `MOST_FILES_COUNTED` files are opened. Only the sources of a stretch count, if one is given; the other
+    parameters are those of `read_blocks`.
+    """
+    count, start, end = _Counts(geometry, prober), Place() if stretch is None else stretch.start, math.inf
+    if stretch is not None and stretch.end is not None:
+        end = stretch.end
+    if max_frames is not None:
+        end = min(end, (max_frames - 1) * every + 1)
+    begin, position = start.position, start.position - start.frame
+    for source in sources[start.source :]:
+        if position >= end or count.n_files == MOST_FILES_COUNTED:
+            break
+        n_frames = count(source)
+        selected = -(-max(begin, position) // every) * every
+        if source.path in count.without_pixels and (n_frames == 0 or selected < min(position + n_frames, end)):
+            return source.path
+        position += n_frames
+    return None
+
+
 @dataclass(frozen=True)
 class Cut(Stretch):
     """A stretch that is planned before it is read.
@@ -220,11 +253,23 @@ class Cutter:
 
 
 class _Counts:
-    """Counter of the frames of sources, which opens each file once; a file that cannot be used has 0 frames."""
+    """Counter of the frames of sources, which opens each file once; a file that cannot be used has 0 frames.
+
+    Attributes
+    ----------
+    without_pixels : set of str
+        Files that were opened whose spots have no pixels on a detector.
+    """
 
     def __init__(self, geometry: GivenGeometry | None, prober: Prober | None) -> None:
+        self.without_pixels: set[str] = set()
         self._geometry, self._prober = geometry, prober
         self._known: dict[str, int | None] = {}
+
+    @property
+    def n_files(self) -> int:
+        """Number of files that were opened, or could not be used."""
+        return len(self._known)
 
     def __call__(self, source: Source) -> int:
         path = source.path
@@ -235,5 +280,7 @@ class _Counts:
                 contextlib.closing(open_spots(path, self._geometry, self._prober)) as file,
             ):
                 self._known[path] = file.n_frames
+                if file.geometry is None:
+                    self.without_pixels.add(path)
         n_frames = self._known[path]
         return 0 if n_frames is None else n_frames if source.index is None else 1

@@ -80,7 +80,7 @@ class PreparedRun:
         Raises
         ------
         UsageError
-            If an output needs pixel positions and the first input has none.
+            If an output needs pixel positions and an input has none.
         OutputError
             If an output cannot be written, exists already, or is an input.
         """
@@ -106,12 +106,11 @@ class PreparedRun:
         return store
 
     def _check_pixels(self) -> None:
-        from ..read.geometry.choose import first_without_pixels
         from ..read.indexed_frames import NO_PIXELS
+        from ..read.spans import first_without_pixels
 
         needing = [path for path, wanted in self.outputs.items() if wanted in WITH_PIXELS]
-        paths = [source.path for source in self.sources]
-        if needing and (without := first_without_pixels(paths, self.job.geometry, self.job.prober)):
+        if needing and (without := first_without_pixels(self.sources, self.job.span, **self.job.counted)):
             raise UsageError(f"-o {needing[0]}: {without}: {NO_PIXELS}")
 
     def index(

@@ -189,16 +189,6 @@ def beam_option(geometry: GivenGeometry) -> str:
     return CENTRE_OPTION.format(*beam_on_panel(geometry.detector))
 
 
-def first_without_pixels(
-    inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
-) -> str | None:
-    """The first input that can be opened, if its spots have no pixels on a detector; else None."""
-    for path in inputs:
-        with contextlib.suppress(InputError), contextlib.closing(open_spots(path, geometry, prober)) as file:
-            return path if file.geometry is None else None
-    return None
-
-
 def first_geometry(
     inputs: Iterable[str], geometry: GivenGeometry | None, prober: Prober | None = None
 ) -> tuple[Geometry | None, bool | None]:

@@ -201,6 +201,16 @@ def test_a_stream_of_spots_without_pixels(run, route, text_file):
     assert run("index", text_file, "--cell", "mono.cell", "-o", "x.stream").is_one_line_error(2, "frame.txt", "-g")
 
 
+def test_a_further_input_without_pixels_is_refused_before_the_run(run, route, text_file, tmp_path):
+    # The CXI file has 4 frames, and the text file is the fifth.
+    given = ("index", "run.cxi", text_file, "-g", "det.geom", "--cell", "mono.cell", *QUICK)
+    for more in ((), ("--max-frames", 5), ("--every", 2), ("--shard", "2/2")):
+        assert run(*given, *more, "-o", "x.h5", "-o", "x.stream").is_one_line_error(2, "frame.txt", "no pixels")
+        assert not list(tmp_path.glob("x.*"))
+    for more in (("--max-frames", 4), ("--every", 3), ("--shard", "1/2")):
+        assert run(*given, *more, "--overwrite", "-o", "x.h5", "-o", "x.stream").status == 0
+
+
 def test_names_and_formats(run, route, tmp_path):
     assert route("--format", "stream", "-o", "anything").status == 0
     assert (tmp_path / "anything").read_text().startswith("CrystFEL stream format 2.3\n")
