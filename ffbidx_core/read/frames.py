@@ -18,7 +18,7 @@ from ..model.detector.peaks import DetectorPeaks
 from ..model.records.batch import LARGEST_SPOT
 from ..model.records.frame import FrameBlock, FrameStatus
 from ..model.records.names import Names
-from ..model.records.ragged import offsets_of
+from ..model.records.ragged import counts_joined, offsets_of
 from .sift import ResolutionLimits, Sifted, sift_by_numpy
 
 Sift = Callable[[NDArray[Any], NDArray[np.int64], NDArray[Any] | None, ResolutionLimits], Sifted]
@@ -55,8 +55,9 @@ class RawFrames:
         The `Place` after each frame.
     intensity : (N,) floating or None
         Intensity of each spot, for a file that has intensities but no `peaks`.
-    n_off_panels : int
-        Number of peaks that are no spots because they lie on no panel, or on several.
+    off_panels : (F,) int64 or None
+        Number of peaks of each frame that are no spots because they lie on no panel, or on several; None for a file
+        without peaks.
     geometry : Geometry or None
         Geometry by which the pixels of the spots are to be understood; None for a file without pixels.
     """
@@ -72,7 +73,7 @@ class RawFrames:
     peaks: DetectorPeaks | None = None
     places: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
     intensity: NDArray[Any] | None = None
-    n_off_panels: int = 0
+    off_panels: NDArray[np.int64] | None = None
     geometry: Geometry | None = None
 
     @property
@@ -170,11 +171,11 @@ def frame_block(
         status=status,
         n_spots=np.where(sifted.usable, sifted.kept, counts).astype(np.int32),
         cells=next((part.cells for part in parts if part.readable), None),
-        n_left_out=sifted.n_left_out,
+        left_out=sifted.left_out,
         problems=problems,
         places=np.concatenate([part.places for part in parts]),
         by_intensity=ranked,
-        n_off_panels=sum(part.n_off_panels for part in parts),
+        off_panels=counts_joined([part.off_panels for part in parts], [len(part.indices) for part in parts]),
     )
 
 

@@ -52,14 +52,14 @@ class Sifted:
         Number of spots used on each frame.
     usable : (F,) bool
         Whether all spots of a frame are finite and not too far from the origin; no spots are used on other frames.
-    n_left_out : int
-        Number of spots of usable frames that were left out as padding or duplicates.
+    left_out : (F,) int64
+        Number of spots of each usable frame that were left out as padding or duplicates; 0 for other frames.
     """
 
     spots: NDArray[np.float32]
     kept: NDArray[np.int64]
     usable: NDArray[np.bool_]
-    n_left_out: int
+    left_out: NDArray[np.int64]
 
 
 class Sieve:
@@ -106,17 +106,18 @@ def sift_in_one_pass(
     counts = np.diff(offsets)
     most = int(counts.max(initial=1))
     out = np.empty((len(spots), 3), np.float32)
-    kept, usable = np.empty(len(counts), np.int64), np.empty(len(counts), np.bool_)
+    (kept, left_out), usable = np.empty((2, len(counts)), np.int64), np.empty(len(counts), np.bool_)
     table = np.full(2 ** (2 * most).bit_length(), -1, np.int64)
     frame = np.empty((most, 3), np.float32)
     keys = np.zeros(0, np.float64) if intensity is None else np.ascontiguousarray(intensity)
-    n_left_out = sift_frames(
+    sift_frames(
         np.ascontiguousarray(spots).reshape(-1),
         offsets,
         keys,
         np.array([LARGEST_SPOT, SMALLEST_SPOT**2, *limits.squared]),
         out,
         kept,
+        left_out,
         usable,
         table,
         frame.reshape(-1),
@@ -125,7 +126,7 @@ def sift_in_one_pass(
         np.empty((1, 1 if intensity is None else most), keys.dtype),
         np.empty((2, 1 if intensity is None else most), np.int64),
     )
-    return Sifted(out[: int(kept.sum())], kept, usable, int(n_left_out))
+    return Sifted(out[: int(kept.sum())], kept, usable, left_out)
 
 
 def sift_by_numpy(
@@ -151,10 +152,12 @@ def sift_by_numpy(
     if intensity is not None:
         order = np.lexsort((-intensity, frame))
         spots, used, frame, real = spots[order], used[order], frame[order], real[order]
-    n_left_out = 0 if real.all() else int((~real & usable[frame]).sum())
+    left_out = np.zeros_like(counts)
+    if not real.all():
+        left_out += np.bincount(frame[~real & usable[frame]], minlength=len(counts))
     if used.all():
-        return Sifted(spots, counts, usable, n_left_out)
-    return Sifted(spots[used], np.bincount(frame[used], minlength=len(counts)), usable, n_left_out)
+        return Sifted(spots, counts, usable, left_out)
+    return Sifted(spots[used], np.bincount(frame[used], minlength=len(counts)), usable, left_out)
 
 
 def first_occurrences(spots: NDArray[np.float32], frame: NDArray[np.int64]) -> NDArray[np.bool_]:

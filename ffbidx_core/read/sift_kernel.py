@@ -72,6 +72,7 @@ def _sift(
     limits: Any,
     out: Any,
     kept: Any,
+    left_out: Any,
     usable: Any,
     table: Any,
     frame_numbers: Any,
@@ -79,8 +80,8 @@ def _sift(
     bits: Any,
     keys: Any,
     order: Any,
-) -> Any:
-    """Sift the spots of all frames, and return the number of spots that are left out as padding or duplicates.
+) -> None:
+    """Sift the spots of all frames.
 
     Parameters
     ----------
@@ -95,8 +96,8 @@ def _sift(
         are used, 1/angstrom^2.
     out : (N, 3) float32
         Array that receives the spots that are used.
-    kept : (F,) int64
-        Array that receives the number of spots used on each frame.
+    kept, left_out : (F,) int64
+        Arrays that receive the number of spots used on each frame, and of those left out as padding or duplicates.
     usable : (F,) bool
         Array that receives whether all spots of a frame are finite and within the limit.
     table : (a power of 2 of at least 2 n,) int64
@@ -106,7 +107,7 @@ def _sift(
     keys, order : (1, n) floating, (2, n) int64
         Scratch arrays for the sorting.
     """
-    written = left_out = 0
+    written = 0
     for f in range(len(offsets) - 1):
         first = offsets[f]
         n = offsets[f + 1] - first
@@ -117,7 +118,7 @@ def _sift(
             frame_numbers[i] = value
             good &= abs(value) < limits[0]
         usable[f] = good
-        kept[f] = 0
+        kept[f] = left_out[f] = 0
         if not good:
             continue
         mask = np.int64(1)
@@ -129,7 +130,7 @@ def _sift(
             x, y, z = np.float64(frame[i, 0]), np.float64(frame[i, 1]), np.float64(frame[i, 2])
             squared = x * x + y * y + z * z
             if not (squared >= limits[1] and is_new(bits, i, first, table, mask)):
-                left_out += 1
+                left_out[f] += 1
                 continue
             if not limits[2] <= squared <= limits[3]:
                 continue
@@ -150,7 +151,6 @@ def _sift(
             for i in range(kept[f]):
                 for k in range(3):
                     out[begin + i, k] = frame[i, k]
-    return left_out
 
 
 slot_of = compiled(_slot_of, _FOLDER, no_cpython_wrapper=True)

@@ -140,14 +140,14 @@ class Account:
         self.tally.n_left_out += batch.n_left_out
         self.tally.n_off_panels += batch.n_off_panels
 
-    def saved_elsewhere(self, results: Results, mark: Mark, n_off_panels: int) -> None:
+    def saved_elsewhere(self, results: Results, mark: Mark) -> None:
         """Count what a worker found and saved; notes that come up go to its mark."""
         for problem in mark.problems:
             self.show(problem)
         self._count(results)
         self.cells.most = max(self.cells.most, mark.most_cells)
         self.tally.n_left_out += mark.n_left_out
-        self.tally.n_off_panels += n_off_panels
+        self.tally.n_off_panels += mark.n_off_panels
         for problem in self._to_keep:
             mark.note(problem)
         self._to_keep.clear()

@@ -50,7 +50,9 @@ class Part:
                 self._writer.learned(rows[taught], as_given(cells.learned.cells[taught]))
         self._writer.add(batch, found.result, found.status, rows)
         checksum = batch.last_checksum if self._checksums else 0
-        self.mark.extend(Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum))
+        self.mark.extend(
+            Mark(batch.end, batch.n_left_out, len(rows), checksum=checksum, n_off_panels=batch.n_off_panels)
+        )
         self.n_frames += batch.n_frames
 
     def use(self, header: ResultsHeader) -> None:

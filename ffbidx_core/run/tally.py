@@ -168,6 +168,7 @@ class Tally:
         """Start from frames that were finished before; these do not count for the speed."""
         self.n_before = self.n_frames
         self.n_left_out += mark.n_left_out
+        self.n_off_panels += mark.n_off_panels
         for problem in mark.problems:
             self.notes.add(problem)
 

@@ -40,7 +40,7 @@ def block(first: int, n: int, cell: float | None = None, status=FrameStatus.NOT_
         status=np.full(n, status, np.uint8),
         n_spots=np.ones(n, np.int32),
         cells=None if cell is None else np.eye(3)[None] * cell,
-        n_left_out=1,
+        left_out=np.eye(1, n, dtype=np.int64)[0],
         problems=[f"problem {first}"],
     )
 

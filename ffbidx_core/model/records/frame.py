@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..basis import ConventionalCells
 from .crystals import CellColumns, CrystalColumns
 from .names import Names
-from .ragged import offsets_of
+from .ragged import counts_joined, offsets_of
 from .table import Column
 
 
@@ -81,16 +81,17 @@ class FrameBlock:
         Number of spots in the input, without padding and duplicates; for a bad frame, including these.
     cells : (M, 3, 3) float64 or None
         Input cells that the file itself provides, rows a, b, c, angstrom; None if it provides none.
-    n_left_out : int
-        Number of padding spots and duplicates that were left out.
+    left_out : (F,) int64 or None
+        Number of padding spots and duplicates of each frame that were left out; None for frames without any.
     problems : list of str
         One line for each frame or file that could not be used, and for each assumption.
     places : (F, 4) int64 or None
         The `Place` after each frame; None for frames that come from no reader.
     by_intensity : (F,) bool or None
         Whether the spots of each frame are in the order of falling intensity; None if the order is known on no frame.
-    n_off_panels : int
-        Number of peaks that are no spots because they lie on no panel of the geometry, or on several.
+    off_panels : (F,) int64 or None
+        Number of peaks of each frame that are no spots because they lie on no panel of the geometry, or on several;
+        None for frames without any.
     """
 
     sources: Sequence[str]
@@ -101,11 +102,11 @@ class FrameBlock:
     status: NDArray[np.uint8]
     n_spots: NDArray[np.int32]
     cells: ConventionalCells | None = None
-    n_left_out: int = 0
+    left_out: NDArray[np.int64] | None = None
     problems: list[str] = field(default_factory=list)
     places: NDArray[np.int64] | None = None
     by_intensity: NDArray[np.bool_] | None = None
-    n_off_panels: int = 0
+    off_panels: NDArray[np.int64] | None = None
 
     @classmethod
     def pause(cls, problems: Sequence[str] = ()) -> FrameBlock:
@@ -132,6 +133,16 @@ class FrameBlock:
         return int(np.isin(self.status, (FrameStatus.BAD_SPOTS.value, FrameStatus.UNREADABLE.value)).sum())
 
     @property
+    def n_left_out(self) -> int:
+        """Number of padding spots and duplicates that were left out on all frames."""
+        return 0 if self.left_out is None else int(self.left_out.sum())
+
+    @property
+    def n_off_panels(self) -> int:
+        """Number of peaks on all frames that are no spots because they lie on no panel, or on several."""
+        return 0 if self.off_panels is None else int(self.off_panels.sum())
+
+    @property
     def last_checksum(self) -> int:
         """CRC-32 of the last frame's spots."""
         return zlib.crc32(self.spots[self.offsets[-2] :].tobytes())
@@ -154,6 +165,7 @@ class FrameBlock:
         places = [part.places for part in parts if part.places is not None]
         counts = np.concatenate([np.diff(part.offsets) for part in parts])
         ranked = [part.by_intensity for part in parts if part.by_intensity is not None]
+        n_frames = [part.n_frames for part in parts]
         return cls(
             Names.joined([part.sources for part in parts]),
             np.concatenate([part.indices for part in parts]),
@@ -163,15 +175,15 @@ class FrameBlock:
             np.concatenate([part.status for part in parts]),
             np.concatenate([part.n_spots for part in parts]),
             next((part.cells for part in parts if part.has_usable_frames), None),
-            sum(part.n_left_out for part in parts),
+            counts_joined([part.left_out for part in parts], n_frames),
             [problem for part in parts for problem in part.problems],
             np.concatenate(places) if len(places) == len(parts) else None,
             np.concatenate(ranked) if len(ranked) == len(parts) else None,
-            sum(part.n_off_panels for part in parts),
+            counts_joined([part.off_panels for part in parts], n_frames),
         )
 
     def __getitem__(self, part: slice) -> FrameBlock:
-        """The frames of a slice (step 1); counts and problems stay with the slice that begins at frame 0."""
+        """The frames of a slice (step 1); problems stay with the slice that begins at frame 0."""
         first, last, _ = part.indices(self.n_frames)
         begin, end = self.offsets[first], self.offsets[last]
         return FrameBlock(
@@ -183,11 +195,11 @@ class FrameBlock:
             self.status[first:last],
             self.n_spots[first:last],
             self.cells,
-            self.n_left_out if first == 0 else 0,
+            None if self.left_out is None else self.left_out[first:last],
             self.problems if first == 0 else [],
             None if self.places is None else self.places[first:last],
             None if self.by_intensity is None else self.by_intensity[first:last],
-            self.n_off_panels if first == 0 else 0,
+            None if self.off_panels is None else self.off_panels[first:last],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -80,3 +81,24 @@ def evenly(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     if len(rows) <= most:
         return rows
     return np.asarray(rows[np.arange(most) * len(rows) // most])
+
+
+def counts_joined(counts: Sequence[NDArray[np.int64] | None], n_rows: Sequence[int]) -> NDArray[np.int64] | None:
+    """Counts of consecutive rows from those of several parts, of which a part with None has only zeros.
+
+    Parameters
+    ----------
+    counts : sequence of (n,) or None
+        Count of each row of a part.
+    n_rows : sequence of int
+        Number n of rows of each part.
+
+    Returns
+    -------
+    (N,) or None
+        Count of each row of all parts; None if all parts have None.
+    """
+    if all(each is None for each in counts):
+        return None
+    filled = (np.zeros(n, np.int64) if each is None else each for each, n in zip(counts, n_rows, strict=True))
+    return np.concatenate(list(filled))

@@ -159,6 +159,8 @@ class Mark:
         CRC-32 of the last frame's spots, by which a growing file is recognised; 0 if no input is followed.
     contest
         Outcome of the contest of the crystals with wrong lattices; it has no frames before the run has ended.
+    n_off_panels
+        Number of peaks that lie on no panel of the geometry, or on several; 0 in marks of earlier versions.
     """
 
     end: Place = field(default_factory=Place)
@@ -167,6 +169,7 @@ class Mark:
     problems: dict[str, None] = field(default_factory=dict)
     checksum: int = 0
     contest: Contest = field(default_factory=Contest)
+    n_off_panels: int = 0
 
     def note(self, problem: str) -> None:
         """Keep a problem, unless it or many of its kind are kept already, or there are too many problems."""
@@ -178,6 +181,7 @@ class Mark:
         """Add the progress of a later mark, whose frames follow the ones here."""
         self.end, self.checksum = later.end, later.checksum
         self.n_left_out += later.n_left_out
+        self.n_off_panels += later.n_off_panels
         self.most_cells = max(self.most_cells, later.most_cells)
         self.contest += later.contest
         for problem in later.problems:

@@ -99,7 +99,7 @@ class PeakPlacer:
         raw = RawFrames(
             self._path, peaks.indices, peaks.ids, spots, offsets, cells, peaks=found, geometry=self._geometry
         )
-        raw.n_off_panels = int(((panel == NO_PANEL) & finite).sum())
+        raw.off_panels = np.bincount(frame[(panel == NO_PANEL) & finite], minlength=len(counts))
         raw.problems += self._notes + self._problems(peaks, bool(kept.all()))
         self._notes = []
         return raw

@@ -159,7 +159,7 @@ def _counted(account: Account, collector: Collector, receipt: Receipt) -> Part:
     for given, sentences in receipt.shown:
         account.cells.show_once(given, sentences)
     results = read_results(path)
-    account.saved_elsewhere(results, receipt.mark, receipt.n_off_panels)
+    account.saved_elsewhere(results, receipt.mark)
     return path, results, receipt.mark, receipt.crc32
 
 

@@ -96,8 +96,6 @@ class Receipt:
         Number of frames that were read; rows for files that cannot be read do not count.
     last
         Place after the last of these frames; None if there are none.
-    n_off_panels
-        Number of peaks that lie on no panel of the geometry.
     shown : list of (cells, sentences)
         Messages for the user about sets of input cells, such as units that look wrong.
     device, seconds
@@ -109,7 +107,6 @@ class Receipt:
     mark: Mark
     n_frames: int
     last: Place | None
-    n_off_panels: int
     shown: list[tuple[ConventionalCells, list[str]]]
     device: str
     seconds: float
@@ -144,7 +141,7 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
     # The process that runs the command numbers the cells, makes the notes about them and shows the messages.
     cells = InputCells(job, job.in_force, lambda note: None, lambda message: None)
     cells.take_up(task.learned)
-    part, n_frames, n_off_panels, last = Part(task.header), 0, 0, None
+    part, n_frames, last = Part(task.header), 0, None
     with closing(read_ahead(job.blocks(), DEPTH)) as blocks:
         for found in computed(devices, job, job.batches(blocks), cells.of_batch):
             batch = found.batch
@@ -152,7 +149,7 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
             places = batch.places + np.array([task.first, 0, 0, 0])
             part.add(dataclasses.replace(found, batch=dataclasses.replace(batch, places=places)))
             read = places[batch.indices >= 0]
-            n_frames, n_off_panels = n_frames + len(read), n_off_panels + batch.n_off_panels
+            n_frames += len(read)
             last = Place(*read[-1].tolist()) if len(read) else last
     image = results_file(part.results(), number_names=True) if part.n_frames else b""
     return Receipt(
@@ -161,7 +158,6 @@ def _indexed(devices: Devices, task: FramesTask) -> Receipt:
         part.mark,
         n_frames,
         last,
-        n_off_panels,
         cells.shown,
         devices.device,
         time.perf_counter() - begin,
