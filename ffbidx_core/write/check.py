@@ -56,15 +56,16 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways
 
 
 def files_of_run(results: str) -> list[str]:
-    """A results file and the inputs that it records, by their names here and beside the results."""
+    """A results file and the inputs that it records, by their names here, and copies of these beside the results."""
     # A run checks its outputs before it needs to read results.
     from ..read.results import read_record
 
     record = RunRecord({}, ())
     with contextlib.suppress(InputError):
         _, record = read_record(results)
-    folder = os.path.dirname(results)
-    return [results, *(path for known in record.inputs for path in (known.path, os.path.join(folder, known.path)))]
+    folder, names = os.path.dirname(results), [known.path for known in record.inputs]
+    copies = [os.path.join(folder, copy) for name in names for copy in (name, os.path.basename(name))]
+    return [results, *names, *copies]
 
 
 def _check_directory(path: str) -> None:

@@ -65,7 +65,8 @@ class Output:
     def check(self, overwrite: bool, inputs: Iterable[str], *, ways_on: str = "--overwrite") -> None:
         """Raise an error before the run if the output could not be written; see `check_output`."""
         inputs = list(inputs)
-        for path in self.files:
+        # An error names the file that was asked for rather than its record.
+        for path in reversed(self.files):
             check_output(path, overwrite, inputs, ways_on=ways_on)
 
     def write(self, results: Iterable[Results], made: dict[str, Any], overwrite: bool) -> None:

@@ -161,3 +161,11 @@ def test_the_spots_of_a_run_are_not_replaced(run, results, spots_file, arguments
     assert ran.status == 2
     with open(spots_file, "rb") as file:
         assert file.read() == before
+
+
+def test_a_copy_beside_results_from_which_spots_are_read_is_not_replaced(run, results, spots_file):
+    Path("other").mkdir()
+    for name in (results, spots_file):
+        Path("other", Path(name).name).write_bytes(Path(name).read_bytes())
+    ran = run("convert", f"other/{results}", "-o", f"other/{Path(spots_file).name}", "--format", "csv", "--overwrite")
+    assert ran.status == 2
