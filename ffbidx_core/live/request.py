@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ class Kept:
         metavar="FILE",
         kind=str,
     )
-    overwrite: bool = asked(False, "Replace the output if it exists.", kind=bool)
+    overwrite: bool = asked(False, "Replace the output if it exists, unless this server wrote it.", kind=bool)
     resume: bool = asked(False, "Continue the run that was stopped or died; start it if there is none.", kind=bool)
     save_every: float = asked(
         SAVE_SECONDS, "Save finished frames every S seconds.", **at_least(0), metavar="S", kind=float
@@ -169,13 +170,23 @@ class ServeRequest(Method, Where, Kept, Experiment, Live):
         """The folder in which all runs have their outputs."""
         return os.path.dirname((self.output or "").partition(RUN)[0]) or "."
 
-    def output_of(self, run: str) -> str:
+    def output_of(self, run: str, written: Set[str]) -> str:
         """The name of the output of a run; empty if results are not stored.
 
-        If each run has an output of its own, an existing output is not replaced: the name gets a number.
+        If each run has an output of its own, the name gets a number rather than replace an output that the server has
+        written, or, without `overwrite` and `resume`, any that exists.
+
+        Parameters
+        ----------
+        run
+            Name of the run.
+        written
+            The outputs of the runs that the server has had so far.
         """
         path = (self.output or "").replace(RUN, _file_name(run))
-        return path if self.overwrite or self.resume or not self.has_output_for_each_run else _free(path)
+        if not self.has_output_for_each_run or ((self.overwrite or self.resume) and path not in written):
+            return path
+        return _free(path, written)
 
     @property
     def geometry_for_pixels(self) -> GivenGeometry | None:
@@ -196,10 +207,12 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:64] or "run"
 
 
-def _free(path: str) -> str:
-    """The path, with a number if such an output exists already."""
+def _free(path: str, written: Set[str]) -> str:
+    """The path, with a number if such an output exists already or is one of those written."""
     stem, suffix = os.path.splitext(path)
     numbered = (f"{stem}-{k}{suffix}" for k in itertools.count(2))
     return next(
-        p for p in itertools.chain([path], numbered) if not os.path.lexists(p) and not os.path.lexists(p + PARTS_SUFFIX)
+        p
+        for p in itertools.chain([path], numbered)
+        if p not in written and not os.path.lexists(p) and not os.path.lexists(p + PARTS_SUFFIX)
     )

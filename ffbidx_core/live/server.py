@@ -277,7 +277,7 @@ class Server:
     def _finish(self, complete: bool) -> None:
         run, self._run = self._run, None
         assert run is not None
-        self._book.close(run.name)
+        self._book.ended(run)
         self.summaries.append(run.finish(complete))
         self._finished(self.summaries[-1])
         for problem in run.account.new_problems():

@@ -122,6 +122,22 @@ def test_the_frame_of_another_run_ends_a_server_with_one_output(tmp_path):
     assert (len(results), results.complete) == (1, True)
 
 
+@pytest.mark.parametrize("asked", [{}, {"overwrite": True}, {"resume": True}])
+def test_runs_of_a_server_replace_no_results_of_each_other(asked, tmp_path):
+    if "overwrite" in asked:
+        (tmp_path / "run.h5").write_text("of another server")
+    with serving(output=str(tmp_path / "{run}.h5"), **asked) as server, Client(server) as client:
+        client.send(Start("a/b"), message(0, "a/b"), message(1, "a_b"), End("a_b"))
+        client.send(message(2), End(""), message(3), End(""))
+        client.send(Start("none"), End("none"), Start("none"), message(4, "none"), End("none"))
+        answers = client.answers(13)
+    assert not [a for a in answers if a["type"] == "error"]
+    found = {path.stem: list(ffbidx_core.read_results(path).id) for path in tmp_path.glob("*.h5")}
+    names = ("a_b", "a_b-2", "run", "run-2", "none")
+    assert found == {name: [f"frame {k}"] for k, name in enumerate(names)}
+    assert [(s.frames, s.complete) for s in server.finished] == [(n, True) for n in (1, 1, 1, 1, 0, 1)]
+
+
 def test_the_cell_is_learned_while_frames_are_answered_and_a_note_names_the_first_frame(tmp_path):
     output = str(tmp_path / "run.h5")
     parameters = {"learn_cell": 16, "learn_beam": False}

@@ -1,4 +1,4 @@
-"""The beginning of the runs of a live server, and the names of those that are over."""
+"""The beginning of the runs of a live server, their outputs, and the names of those that are over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_OUTPUT = "the run {} has no output of its own: -o {} is that of the run {}"
 
 
 class RunBook:
-    """Begins the runs of a server, and remembers which are closed, that is, have ended or were refused.
+    """Begins the runs of a server, and remembers their outputs and which are closed, that is, ended or refused.
 
     Parameters
     ----------
@@ -31,6 +31,7 @@ class RunBook:
     def __init__(self, request: ServeRequest) -> None:
         self._request = request
         self._closed: dict[str, str] = {}
+        self._written = set[str]()
 
     def check(self, name: str) -> None:
         """Raise a `MessageError` if the run with this name is closed."""
@@ -44,12 +45,18 @@ class RunBook:
         if len(self._closed) > MOST_CLOSED:
             del self._closed[next(iter(self._closed))]
 
+    def ended(self, run: OneRun) -> None:
+        """Refuse further frames of a run that has ended; one without frames has written nothing to its output."""
+        self.close(run.name)
+        if not run.n_frames:
+            self._written.discard(run.output)
+
     def begun(self, job: LiveJob, devices: Devices, name: str) -> OneRun:
         """A new run, whose output is opened; see `OneRun`."""
-        request, output = self._request, self._request.output_of(name)
+        request, output = self._request, self._request.output_of(name, self._written)
         if request.has_output_for_each_run:
             make_directory(os.path.dirname(output) or ".")
-        return OneRun(
+        run = OneRun(
             job,
             devices,
             name,
@@ -58,6 +65,9 @@ class RunBook:
             resume=request.resume,
             learning_devices=self._learning_devices,
         )
+        # An output that could not be opened has not become one of this server.
+        self._written.add(output)
+        return run
 
     def begun_after(self, run: OneRun | None, job: LiveJob, devices: Devices, name: str) -> OneRun:
         """A new run, which is to follow another one that has not ended yet.
@@ -65,9 +75,9 @@ class RunBook:
         Raises
         ------
         MessageError
-            If the output of the new run cannot be used, or is that of the other run.
+            If the output of the new run cannot be used, or all runs would have the same.
         """
-        if run is not None and run.output and run.output == self._request.output_of(name):
+        if run is not None and run.output and not self._request.has_output_for_each_run:
             raise MessageError(NO_OUTPUT.format(name, run.output, run.name))
         try:
             begun = self.begun(job, devices, name)
