@@ -24,6 +24,10 @@ MOST_WRONG_ROWS = 0.1
 _NEEDS_EXPERIMENTS = (
     "is a DIALS reflection table: give its experiment list with -g FILE.expt, or put it beside the table under its name"
 )
+_OTHER_GEOMETRY = (
+    "is a DIALS reflection table, and the geometry of this run is no experiment list: index the table in another run, "
+    "with -g FILE.expt or with its experiment list beside it"
+)
 
 
 class DialsFile:
@@ -52,8 +56,11 @@ class DialsFile:
         identifiers = set(table.identifiers.values())
         if geometry is None:
             geometry = experiments_beside(path, identifiers)
-        if geometry is None or not is_experiments(geometry.text):
+        if geometry is None:
             raise InputError(path, _NEEDS_EXPERIMENTS)
+        # The list beside the table would have none of the changes to the run's geometry, such as a learned beam shift.
+        if not is_experiments(geometry.text):
+            raise InputError(path, _OTHER_GEOMETRY)
         self.geometry: Geometry | None = geometry
         # Pixels of dxtbx are measured from the outer corner of the first pixel.
         self.half_pixel_shift: bool | None = bool(geometry.half_pixel_shift)

@@ -14,6 +14,7 @@ from ffbidx_core.read import Source, read_blocks
 from ffbidx_core.read.formats.open import open_spots
 from ffbidx_core.read.geometry.any import parse_geometry, read_geometry
 from tests.helpers.beamline import MADE_FOR_READING as MADE
+from tests.helpers.beamline import geom_text
 from tests.helpers.dials_files import SENSOR, columns, expt, packed, write_hdf5
 
 NAMES = {0: "2", 1: "0", 2: "1"}
@@ -69,6 +70,14 @@ def test_experiments_that_share_an_identifier_are_refused(tmp_path: Path):
     (tmp_path / "twice.refl").write_bytes(packed(columns(MADE), identifiers=NAMES))
     with pytest.raises(InputError, match="2 experiments have the identifier 0: write both"):
         frames(tmp_path / "twice.refl")
+
+
+def test_a_geometry_that_is_no_experiment_list_is_named_although_there_is_a_list(tmp_path: Path):
+    (tmp_path / "strong.refl").write_bytes(packed(columns(MADE)))
+    (tmp_path / "strong.expt").write_text(json.dumps(expt(MADE)))
+    with pytest.raises(InputError, match=r"the geometry of this run is no experiment list: .* in another run"):
+        frames(tmp_path / "strong.refl", parse_geometry("det.geom", geom_text()))
+    assert len(frames(tmp_path / "strong.refl")) == len(MADE.cells)
 
 
 def test_each_of_several_tables_finds_its_own_list(by_number, tmp_path: Path):
