@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 from collections.abc import Iterator
@@ -132,19 +133,19 @@ def _own_search(diagnosis: Diagnosis) -> Iterator[str]:
 
 def _show(diagnosis: Diagnosis) -> str:
     """The command that makes a page of the frames with their spots."""
-    return f"ffbidx show {shlex.quote(diagnosis.path)}"
+    is_there = os.path.lexists(f"{os.path.basename(_stem(diagnosis.path))}.frames.html")
+    return f"ffbidx show {shlex.quote(diagnosis.path)}{' --overwrite' if is_there else ''}"
 
 
 def _onward(diagnosis: Diagnosis) -> str:
     """The command that converts the results for the programs that go on with them."""
-    outputs = " ".join(f"-o {shlex.quote(_stem(diagnosis.path) + suffix)}" for suffix in diagnosis.onward)
-    return f"ffbidx convert {shlex.quote(diagnosis.path)} {outputs}"
+    return f"ffbidx convert {shlex.quote(diagnosis.path)} {_outputs(_stem(diagnosis.path), *diagnosis.onward)}"
 
 
 def panels_command(path: str, found: RefinedRun) -> str:
     """The command that writes the geometry of a run with moved panels."""
     suffix = ".expt" if is_experiments(found.target.text) else ".geom"
-    return f"ffbidx geometry {shlex.quote(path)} -o {shlex.quote(f'{_stem(path)}.refined{suffix}')}"
+    return f"ffbidx geometry {shlex.quote(path)} {_outputs(f'{_stem(path)}.refined', suffix)}"
 
 
 def next_command(diagnosis: Diagnosis) -> str:
@@ -154,8 +155,17 @@ def next_command(diagnosis: Diagnosis) -> str:
 
 def _index_again(diagnosis: Diagnosis, options: list[str]) -> str:
     """The command that repeats the run with some options in their typed form, and writes other results."""
-    output = shlex.quote(f"{_stem(diagnosis.path)}.next.h5")
-    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {' '.join(options)} -o {output}"
+    output = _outputs(f"{_stem(diagnosis.path)}.next", ".h5")
+    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {' '.join(options)} {output}"
+
+
+def _outputs(stem: str, *suffixes: str) -> str:
+    """The output options for files with a stem, which is numbered where files with these suffixes are there already."""
+    for number in itertools.chain([""], itertools.count(2)):
+        names = [f"{stem}{number}{suffix}" for suffix in suffixes]
+        if not any(map(os.path.lexists, names)):
+            break
+    return " ".join(f"-o {shlex.quote(name)}" for name in names)
 
 
 def _stem(path: str) -> str:

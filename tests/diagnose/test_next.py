@@ -1,6 +1,7 @@
 """The first sentence of a diagnosis: the next step as a whole command line, also of runs that have no crystals."""
 
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -208,3 +209,26 @@ def test_a_doubted_cell_that_the_run_found_itself_is_followed_by_another_step_th
     first, why = next_step(Diagnosis("run.h5", 5000, [0, 5000], [], search="ffbidx cell x.h5 --frames 800", **doubted))
     assert first == "Next: ffbidx cell x.h5 --frames 800"
     assert why.endswith("this search reads more frames.")
+
+
+def test_the_results_of_an_earlier_step_are_not_in_the_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = of_run(FrameReason.TOO_FEW_SPOTS, limits={"d_min": 15.0})
+    for name in ("run 1.next.h5", "run 1.next2.h5", "run 1.next3.h5"):
+        assert shlex.split(next(next_step(few)))[-2:] == ["-o", name]
+        Path(name).touch()
+
+
+def test_an_input_with_the_name_of_an_output_is_not_in_the_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = Diagnosis("run.ffbidx.h5", 20, [0, 20], [], onward=(".expt", ".refl"))
+    Path("run.refl").touch()
+    assert next(next_step(found)) == "Next: ffbidx convert run.ffbidx.h5 -o run2.expt -o run2.refl"
+
+
+def test_a_page_of_frames_that_is_there_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = of_run(FrameReason.NO_VECTOR)
+    assert next(next_step(random)) == "Next: ffbidx show 'run 1.h5'"
+    Path("run 1.frames.html").touch()
+    assert next(next_step(random)) == "Next: ffbidx show 'run 1.h5' --overwrite"
