@@ -62,6 +62,16 @@ def test_a_missing_key_of_a_client_is_named(missing, tmp_path):
         use_client_keys(SimpleNamespace(), str(tmp_path))
 
 
+@pytest.mark.parametrize("secret", ["", 'secret-key = ""', 'secret-key = "cut"', f'secret-key = "{"x" * 40}"'])
+def test_a_key_file_without_the_right_secret_key_is_named(secret, tmp_path):
+    make_keys(str(tmp_path))
+    path = tmp_path / "client.key_secret"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "secret-key" not in line) + f"\n    {secret}\n")
+    with pytest.raises(InputError, match=r"client\.key_secret: has no secret key that belongs to its public key"):
+        use_client_keys(SimpleNamespace(), str(tmp_path))
+
+
 def test_a_missing_key_of_a_server_is_named_and_nothing_else_is_shown(tmp_path, capfd):
     make_keys(str(tmp_path))
     (tmp_path / "server.key_secret").unlink()

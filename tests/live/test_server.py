@@ -11,8 +11,12 @@ import zmq
 import ffbidx_core
 from ffbidx_core.errors import UsageError
 from ffbidx_core.live.dialects import own
+from ffbidx_core.live.door.settings import DoorSettings
+from ffbidx_core.live.door.sockets import Sockets
+from ffbidx_core.live.door.waiting import Waiting
 from ffbidx_core.live.messages import LARGEST_MESSAGE, Control, End, FlatPanel, Frame, Start
 from ffbidx_core.live.runs import one_run
+from ffbidx_core.live.state import LiveState
 from ffbidx_core.model.detector.pixels import FlatDetector
 from tests.helpers.calls import MONO
 from tests.helpers.live.server import QUICK, SPOTS, Client, crystals, message, serving
@@ -179,6 +183,12 @@ def test_spot_lists_come_from_the_sockets_of_other_programs(tmp_path):
             assert sorted(a["number"] for a in client.answers(2)) == [0, 2]
         push.close(linger=0)
         pub.close(linger=0)
+
+
+@pytest.mark.parametrize("option", ["connect", "subscribe", "request"])
+def test_an_address_to_which_the_server_cannot_connect_is_an_error_with_its_option(option):
+    with pytest.raises(UsageError, match=f"--{option} tcp://nonsense: Invalid argument"):
+        Sockets(DoorSettings(**{option: ("tcp://nonsense",)}), Waiting(1), LiveState())
 
 
 def test_a_message_that_is_too_large_ends_its_connection_and_nothing_else():

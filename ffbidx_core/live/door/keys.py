@@ -52,9 +52,9 @@ def use_client_keys(socket: Any, keys: str) -> None:
     Raises
     ------
     InputError
-        If the folder lacks one of these keys.
+        If the folder lacks one of these keys, or its secret key is not that of its public key.
     """
-    public, secret = _keys_in(keys, f"{CLIENT}.key_secret")
+    public, secret = _pair_in(keys, f"{CLIENT}.key_secret")
     server, _ = _keys_in(keys, f"{SERVER}.key")
     socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = public, secret, server
 
@@ -65,10 +65,25 @@ def use_server_keys(socket: Any, keys: str) -> None:
     Raises
     ------
     InputError
-        If the folder lacks these keys.
+        If the folder lacks these keys, or its secret key is not that of its public key.
     """
-    public, secret = _keys_in(keys, f"{SERVER}.key_secret")
+    public, secret = _pair_in(keys, f"{SERVER}.key_secret")
     socket.curve_publickey, socket.curve_secretkey, socket.curve_server = public, secret, True
+
+
+def _pair_in(folder: str, name: str) -> tuple[bytes, bytes]:
+    """The public key and its secret key, both of which are in a file of a folder."""
+    public, secret = _keys_in(folder, name)
+    try:
+        if secret is not None and zmq.curve_public(secret) == public:
+            return public, secret
+    except (ValueError, zmq.ZMQError):
+        pass
+    raise InputError(
+        os.path.join(folder, name),
+        "has no secret key that belongs to its public key: copy the whole file, or make keys with `ffbidx serve "
+        "--make-keys DIR`",
+    )
 
 
 def _keys_in(folder: str, name: str) -> tuple[bytes, bytes | None]:

@@ -66,9 +66,9 @@ class Sockets:
         if settings.bind:
             self._sources.append(self._bound("bind", zmq.PULL, settings.bind))
         for address in settings.connect:
-            self._sources.append(self._connected(zmq.PULL, address))
+            self._sources.append(self._connected("connect", zmq.PULL, address))
         for address in settings.subscribe:
-            socket = self._connected(zmq.SUB, address)
+            socket = self._connected("subscribe", zmq.SUB, address)
             socket.setsockopt(zmq.SUBSCRIBE, settings.topic.encode())
             self._sources.append(socket)
         for address in settings.request:
@@ -88,12 +88,12 @@ class Sockets:
         socket, self.bound[name] = bound(self._context, name, kind, address, self._settings.keys)
         return socket
 
-    def _connected(self, kind: int, address: str) -> Any:
+    def _connected(self, name: str, kind: int, address: str) -> Any:
         socket = new_socket(self._context, kind)
         try:
             socket.connect(address)
         except zmq.ZMQError as error:
-            raise UsageError(f"{address}: {error}") from None
+            raise UsageError(f"--{name} {address}: {error}") from None
         return socket
 
     def pair(self) -> tuple[Any, Any]:
