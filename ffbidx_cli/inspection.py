@@ -92,7 +92,8 @@ def _facts_of_results(report: ResultsReport) -> Iterator[tuple[str, str]]:
     yield "frames", f"{report.frames}, {indexed} indexed ({indexed / max(report.frames, 1):.1%})"
     if others := frames_not_indexed(report.status):
         yield "", others
-    yield "crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame)
+    if report.crystals_per_frame:
+        yield "crystals", ", ".join(f"{counted(n, 'frame')} with {k}" for k, n in report.crystals_per_frame)
     for number, cell in enumerate(report.cells):
         for name in ("given", "learned", "median"):
             if cell[name] is not None:

@@ -63,7 +63,8 @@ def after_run(summary: Summary, arguments: Sequence[str], outputs: Iterable[str]
     if summary.distortion is not None and results and (geometry := _value(arguments, ("-g", "--geometry"))):
         command = ["ffbidx", "geometry", results, "-g", geometry, "-o", "refined.geom"]
         return NextStep(shlex.join(command), "the detector is stretched or tilted, or its panels are displaced")
-    return NextStep(f"ffbidx report {shlex.quote(results)}" if results else "", "")
+    # Of a share without frames there is nothing to report.
+    return NextStep(f"ffbidx report {shlex.quote(results)}" if results and summary.frames else "", "")
 
 
 def of_nothing(error: NothingProcessed, arguments: Sequence[str]) -> NothingProcessed:

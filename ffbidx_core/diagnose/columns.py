@@ -17,7 +17,7 @@ from ..model.records.crystals import CrystalColumns
 from ..model.records.frame import FrameStatus
 from ..model.records.results import Results, ResultsHeader
 from ..model.records.table import Column
-from ..read.results import results_in_pieces
+from ..read.results import read_record, results_in_pieces
 
 USABLE = (FrameStatus.INDEXED, FrameStatus.NOT_INDEXED, FrameStatus.TOO_FEW_SPOTS)
 """Statuses of frames whose spots could be used."""
@@ -126,7 +126,9 @@ def read_columns(path: str) -> RunColumns:
         n_frames += piece.n_frames
         parts.append(_columns(piece))
     if not parts:
-        raise InputError(path, "has no frames")
+        share = read_record(path)[1].settings.get("shard")
+        mend = f": it is the share {share} of a run, join the shares with `ffbidx merge`" if share else ""
+        raise InputError(path, f"has no frames{mend}")
     return replace(RunColumns.joined(parts), sources=sources, first_frames=np.array(first_frames, dtype=np.int64))
 
 

@@ -22,7 +22,7 @@ from .formats.detectors import detectors_of
 from .formats.hdf5.kept import keeps_spots
 from .formats.open import open_spots
 from .geometry.any import parse_given
-from .results import read_run, results_in_pieces
+from .results import read_results, read_run, results_in_pieces
 
 BINS = 12
 """Largest number of bins of a histogram."""
@@ -238,11 +238,10 @@ def inspect_results(path: str) -> ResultsReport:
     Raises
     ------
     InputError
-        If the file is not a results file, is damaged, or has no frames.
+        If the file is not a results file, or is damaged.
     """
-    pieces = list(results_in_pieces(path))
-    if not pieces:
-        raise InputError(path, "has no frames")
+    # A share of a run may have no frames.
+    pieces = list(results_in_pieces(path)) or [read_results(path)]
     first = pieces[0]
     status = np.concatenate([piece.status for piece in pieces])
     per_frame = np.bincount(np.concatenate([np.diff(piece.crystal_offsets) for piece in pieces]))

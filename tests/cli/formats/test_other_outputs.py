@@ -58,3 +58,18 @@ def test_parquet_has_the_columns_of_the_csv_and_the_record(run, results):
 def test_parquet_without_pyarrow(run, results, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert run("convert", results, "-o", "run.parquet").is_one_line_error(2, "pip install 'ffbidx[parquet]'")
+
+
+def test_a_share_without_frames(run, cxi, tmp_path):
+    """Facts and rows of such a share are none; what needs frames names the shares as the place where they are."""
+    options = ("--max-frames", 1, "--shard", "1/2", "-g", "det.geom", "--cell", MONO, *QUICK)
+    summary = run("index", cxi, *options, "-o", "run.h5", "--json").summary
+    assert (summary["frames"], summary["next"]) == (0, "")
+    share = "run.1-of-2.h5"
+    shown = run("inspect", share)
+    assert (shown.status, "0, 0 indexed" in shown.out) == (0, True)
+    assert run("inspect", share, "--json").summary["crystals_per_frame"] == []
+    assert run("table", share).status == 0
+    assert run("convert", share, "-o", "x.csv").status == 0
+    for command in ("report", "diagnose", "show"):
+        assert run(command, share).is_one_line_error(2, share, "has no frames: it is the share 1/2", "ffbidx merge")

@@ -110,7 +110,9 @@ def test_a_mistyped_option_gets_the_most_similar_one(run, typed, meant):
 def test_crystals_that_are_not_to_be_believed_ask_for_the_diagnosis(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.h5").touch()
-    good = Tally().summary([], method="ifssr", backend="cpu", device="", output="run.h5", complete=True)
+    empty = Tally().summary([], method="ifssr", backend="cpu", device="", output="run.h5", complete=True)
+    assert after_run(empty, []) == NextStep("", "")
+    good = replace(empty, frames=1, indexed=1)
     assert after_run(good, []) == NextStep("ffbidx report run.h5", "")
     doubted = after_run(replace(good, doubt="other lattices do as well"), [])
     assert doubted.command == "ffbidx diagnose run.h5"
@@ -136,7 +138,7 @@ def test_a_distorted_detector_asks_for_its_panels(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a b.h5").touch()
     summary = Tally().summary([], method="ifssr", backend="cpu", device="", output="a b.h5", complete=True)
-    tilted = replace(summary, distortion=Distortion(tilt_x=0.01))
+    tilted = replace(summary, frames=1, indexed=1, distortion=Distortion(tilt_x=0.01))
     step = after_run(tilted, ["index", "x.h5", "-g", "det.geom", "-o", "a b.h5"])
     assert step.command == "ffbidx geometry 'a b.h5' -g det.geom -o refined.geom"
     assert "tilted" in step.why
