@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -89,12 +90,20 @@ def search_command(record: RunRecord, n_frames: int) -> str:
     n_frames
         Number of frames of the run that have enough spots to be searched.
     """
-    if not record.config.get("inputs"):
+    config = dict(record.config) | ({"inputs": typed} if (typed := inputs_to_type(record)) else {})
+    if not config.get("inputs"):
         return ""
     if not record.cell_search:
-        return cell_command(record.config)
+        return cell_command(config)
     more = MORE_FRAMES * frames_searched(record)
-    return shlex.join([*shlex.split(cell_command(record.config)), "--frames", str(more)]) if n_frames >= more else ""
+    return shlex.join([*shlex.split(cell_command(config)), "--frames", str(more)]) if n_frames >= more else ""
+
+
+def inputs_to_type(record: RunRecord) -> list[str]:
+    """The folders of the inputs of a run whose options name none, as those of a live run; empty for other runs."""
+    if record.config.get("inputs"):
+        return []
+    return list(dict.fromkeys(os.path.dirname(known.path) for known in record.inputs if os.path.lexists(known.path)))
 
 
 def frames_searched(record: RunRecord) -> int:

@@ -19,7 +19,7 @@ from ..panels.of_run import RefinedRun, refine_results
 from ..read.geometry.dials import is_experiments
 from ..read.results import read_run
 from ..read.run_inputs import RunInputs
-from .advice import Advice, Pixels, frames_searched, moving_option, pixels_of, search_command
+from .advice import Advice, Pixels, frames_searched, inputs_to_type, moving_option, pixels_of, search_command
 from .cells import CellFinding, cells_found
 from .columns import RunColumns, read_columns
 from .experiment import ExperimentFinding, find_experiment
@@ -109,6 +109,8 @@ class Diagnosis:
     limits : dict of str to float
         Limits of the resolution of the spots that the run used, angstrom, keyed by `d_min` and `d_max`; those that were
         given.
+    to_type : list of str
+        Inputs that a command that repeats the run has to name, because the options of the run name none.
     inputs_are_there : bool
         Whether all inputs of the run are where they were, so that it can be repeated.
     onward : tuple of str
@@ -142,6 +144,7 @@ class Diagnosis:
     search: str = ""
     n_frames_searched: int = 0
     limits: dict[str, float] = field(default_factory=dict)
+    to_type: list[str] = field(default_factory=list)
     inputs_are_there: bool = False
     onward: tuple[str, ...] = (".csv",)
 
@@ -197,6 +200,7 @@ def make_diagnosis(path: str, devices: Devices | None, found: RunColumns | None 
     diagnosis.lost = mark.contest.is_lost and not mark.contest.multiple
     n_usable = found.n_frames - diagnosis.reasons.get(FrameReason.TOO_FEW_SPOTS, 0)
     diagnosis.search, diagnosis.n_frames_searched = search_command(record, n_usable), frames_searched(record)
+    diagnosis.to_type = inputs_to_type(record)
     diagnosis.limits = {name: value for name in ("d_min", "d_max") if (value := record.settings.get(name)) is not None}
     diagnosis.inputs_are_there = bool(record.inputs) and all(os.path.lexists(known.path) for known in record.inputs)
     if learned:

@@ -92,6 +92,8 @@ def _look(diagnosis: Diagnosis) -> Iterator[str]:
         yield from _own_search(diagnosis)
         return
     yield f"Next: {_show(diagnosis)}"
+    if most == FrameReason.TOO_FEW_SPOTS:
+        yield f"Most frames have too few spots to be searched ({n}): see whether the spot finder misses any."
     if most == FrameReason.NO_VECTOR:
         yield f"Most frames look like frames of random spots ({n}): see whether crystals are on any."
         if may_be_other and diagnosis.search:
@@ -156,7 +158,8 @@ def next_command(diagnosis: Diagnosis) -> str:
 def _index_again(diagnosis: Diagnosis, options: list[str]) -> str:
     """The command that repeats the run with some options in their typed form, and writes other results."""
     output = _outputs(f"{_stem(diagnosis.path)}.next", ".h5")
-    return f"ffbidx index --config {shlex.quote(diagnosis.path)} {' '.join(options)} {output}"
+    command = shlex.join(["ffbidx", "index", *diagnosis.to_type, "--config", diagnosis.path])
+    return f"{command} {' '.join(options)} {output}"
 
 
 def _outputs(stem: str, *suffixes: str) -> str:

@@ -23,6 +23,8 @@ from ..read.run_inputs import RunInputs
 from .columns import USABLE, RunColumns
 
 MOST_FRAMES = 2000
+FEWEST_ON_SPHERE = 8
+"""Smallest number of spots of a frame from which it is judged whether they lie on an Ewald sphere."""
 MOST_SPOTS = 120_000
 """Largest number of spots of a sample; if frames have many spots, the sample has fewer frames."""
 
@@ -44,7 +46,8 @@ class Sample:
     distance : (F,) float64
         Detector distance of each frame, mm; nan if the input does not give it.
     on_sphere : float
-        Share of frames whose wavelength is known, from the input or from the Ewald sphere of the spots.
+        Share of the frames with `FEWEST_ON_SPHERE` spots whose wavelength is known, from the input or from the Ewald
+        sphere of the spots; 1 if no frame has as many.
     missing : list of str
         Reasons why frames are missing, a line for each input file.
     """
@@ -167,5 +170,6 @@ class _Gathered:
             references,
             [symmetry_operators(cell, SYMMETRY_TOLERANCE) for cell in references],
         )
-        share = float(known.mean()) if len(known) else 0.0
+        judged = known[np.diff(crystals.offsets) >= FEWEST_ON_SPHERE]
+        share = float(judged.mean()) if len(judged) else 1.0
         return Sample(crystals, status.astype(np.uint8), self._change, geometry, distance, share, missing)

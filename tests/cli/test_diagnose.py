@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ffbidx_cli.main import main
+from tests.helpers.calls import write_spots
 
 TRUE = "79,79,38,90,90,90"
 QUICK = ("--num-halfsphere-points", 8192, "--backend", "cpu", "-q")
@@ -153,3 +154,11 @@ def test_without_the_spots_it_still_begins_with_a_command(run, shifted):
     Path("s.h5").write_bytes(Path("moved.h5").read_bytes() + b"more")
     first = run("diagnose", shifted).out.splitlines()[0]
     assert first == "Next: ffbidx index --config run.h5 --keep-spots -o run.next.h5"
+
+
+def test_frames_with_too_few_spots_are_named_as_such(run, index):
+    write_spots("few.h5", [np.zeros((0, 3)), np.array([[0.1, 0.1, 0.0]])])
+    assert index("few.h5", "-o", "few.ffbidx.h5").status == 0
+    out = run("diagnose", "few.ffbidx.h5").out
+    assert out.startswith("Next: ffbidx show few.ffbidx.h5\nMost frames have too few spots to be searched")
+    assert "Ewald" not in out

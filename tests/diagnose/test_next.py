@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from ffbidx_cli.main import cli
-from ffbidx_core.diagnose.advice import Advice, cell_command, search_command
+from ffbidx_core.diagnose.advice import Advice, cell_command, inputs_to_type, search_command
 from ffbidx_core.diagnose.diagnosis import NOTHING_TRIED, Diagnosis
-from ffbidx_core.diagnose.next_step import next_step
+from ffbidx_core.diagnose.next_step import next_command, next_step
 from ffbidx_core.diagnose.words import _multiple, sentences
 from ffbidx_core.learn.multiples import Multiple
 from ffbidx_core.model.records.reason import FrameReason
-from ffbidx_core.model.records.run import RunRecord
+from ffbidx_core.model.records.run import InputIdentity, RunRecord
 
 CONFIG = {
     "inputs": ["a b.h5", "c.h5"],
@@ -232,3 +232,17 @@ def test_a_page_of_frames_that_is_there_is_made_again(tmp_path, monkeypatch):
     assert next(next_step(random)) == "Next: ffbidx show 'run 1.h5'"
     Path("run 1.frames.html").touch()
     assert next(next_step(random)) == "Next: ffbidx show 'run 1.h5' --overwrite"
+
+
+def test_a_run_whose_options_name_no_inputs_is_repeated_with_the_folder_of_its_spots(tmp_path):
+    folder = tmp_path / "live.h5.spots"
+    folder.mkdir()
+    parts = [InputIdentity(str(folder / name), -1, 4, 0) for name in ("000000.h5", "000001.h5")]
+    for part in parts:
+        Path(part.path).write_bytes(b"spot")
+    record = RunRecord({}, tuple(parts), {"cell": ["30,40,50,90,90,90"]})
+    assert inputs_to_type(record) == [str(folder)]
+    assert search_command(record, 100) == f"ffbidx cell {folder}"
+    assert inputs_to_type(RunRecord({}, tuple(parts), {"inputs": ["a.h5"]})) == []
+    found = Diagnosis("live.h5", 20, [0, 20], [], advice=[Advice("--distance 200", None, None)], to_type=[str(folder)])
+    assert next_command(found).startswith(f"ffbidx index {folder} --config live.h5 --distance 200 -o live.next")
