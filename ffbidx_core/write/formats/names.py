@@ -88,7 +88,7 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
     Raises
     ------
     UsageError
-        If a suffix is not known, an output is named twice, or an output is the record beside another.
+        If a suffix is not known, two outputs are the same file, or an output is the record beside another.
     """
     if first is not None and first not in FORMATS:
         raise UsageError(f"--format {first}: is none of {', '.join(FORMATS)}")
@@ -98,11 +98,25 @@ def formats_of(paths: Sequence[str], first: str | None = None) -> dict[str, str]
     }
     if len(chosen) < len(paths):
         raise UsageError("the same output is named twice with -o")
-    for path, wanted in chosen.items():
+    files = {path: wanted for path, wanted in chosen.items() if path != TO_STDOUT}
+    named: dict[str, str] = {}
+    for path in files:
+        if (other := named.setdefault(_target(path), path)) != path:
+            raise UsageError(f"-o {path}: is the same file as -o {other}: leave one of them out")
+    for path, wanted in files.items():
         for file in files_of(path, wanted):
-            if file != path and file in chosen:
-                raise UsageError(f"-o {file}: the record of {path} has this name: give another one")
+            if file != path and (other := named.get(_target(file), "")):
+                raise UsageError(f"-o {other}: the record of {path} has this name: give another one")
     return chosen
+
+
+def _target(path: str) -> str:
+    """The file that writing to a name replaces, whatever the spelling of the name; see `os.path.realpath`."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        # The name contains a null character, for which the check of the outputs has an error.
+        return path
 
 
 def names_of_share(paths: Sequence[str], number: int, of: int, *, overwrite: bool) -> list[str]:
