@@ -14,10 +14,12 @@ from ffbidx_core import read_results
 from ffbidx_core.devices import devices
 from ffbidx_core.read import Source
 from ffbidx_core.read.results import read_run
+from ffbidx_core.write import join
 from tests.helpers.runs.faults import (
     FRAMES,
     QUICK,
     Died,
+    assert_same,
     dies_after,
     flip_a_bit,
     make_inputs,
@@ -127,6 +129,33 @@ def test_a_complete_run_is_left_as_it_is(sources, wanted, tmp_path, computed):
     assert (after.st_ino, after.st_mtime_ns, after.st_size) == (before.st_ino, before.st_mtime_ns, before.st_size)
     assert computed == []
     assert outcome.summary.frames == ROWS
+
+
+def test_further_outputs_of_a_complete_run_are_written_from_its_results(sources, tmp_path, computed, monkeypatch):
+    whole, folder = tmp_path / "whole", tmp_path / "again"
+    whole.mkdir()
+    folder.mkdir()
+    names = ("x.h5", "x.tsv", "y.h5", "x.csv")
+    run(sources, *(whole / name for name in names))
+    results, kept = folder / "x.h5", folder / "x.csv"
+    shutil.copy(whole / "x.h5", results)
+    kept.write_text("kept")
+    inode = os.stat(results).st_ino
+    computed.clear()
+    run(sources, *(folder / name for name in names), resume=True, threads=2)
+    assert computed == []
+    assert os.stat(results).st_ino == inode
+    assert results.read_bytes() == (whole / "x.h5").read_bytes()
+    for name in ("x.tsv", "x.tsv.toml", "y.h5"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes(), name
+    assert kept.read_text() == "kept"
+    assert not list(folder.glob("*.parts"))
+    (folder / "y.h5").unlink()
+    monkeypatch.setattr(join, "IN_MEMORY", 0)
+    run(sources, *(folder / name for name in names), resume=True)
+    # A child process has written this file, whose layout is another one.
+    assert_same(read_results(folder / "y.h5"), read_results(whole / "y.h5"))
+    assert read_run(str(folder / "y.h5"))[:4] == read_run(str(whole / "y.h5"))[:4]
 
 
 def test_the_summary_of_a_run_that_was_taken_up_is_that_of_the_whole(sources, tmp_path):

@@ -64,7 +64,7 @@ class PartsStore:
         self._ahead: JoinAhead | None = None
         self._mark = Mark()
         self._groups: list[Learned] | None = None
-        self.is_complete = False
+        self._complete: Ending | None = None
 
     def check(self, inputs: Iterable[str]) -> None:
         """Raise an error before the run if outputs could not be written; see `Output.check`."""
@@ -76,6 +76,11 @@ class PartsStore:
                 self.output,
                 f"{self._folder.path} is of a run that did not end: --resume goes on with it, --overwrite starts again",
             )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the results file is there and holds the whole run."""
+        return self._complete is not None
 
     def begin(self, record: RunRecord) -> Saved:
         """Begin this run, or resume it.
@@ -112,10 +117,11 @@ class PartsStore:
         return notes
 
     def _take_up_results(self, output: str) -> None:
-        _, self.is_complete, then, mark, groups = read_run(output)
+        header, is_complete, then, mark, groups = read_run(output)
         self._check(then, mark.end)
         self._mark, self._groups = mark, groups
-        if self.is_complete:
+        if is_complete:
+            self._complete = Ending(header, True, then, mark, groups)
             return
         self._folder.begin(self._record, self._groups)
         self._folder.copy(output, mark, self._inputs)
@@ -162,6 +168,9 @@ class PartsStore:
 
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Save a part; a run that fits into one part saves none, unless its output could not be resumed without it."""
+        if self.is_complete:
+            # This is the end of a share without frames, which the results file has already.
+            return
         if complete is not None and not self._folder.is_begun and (complete or self._results_file is not None):
             self._last = results
         else:
@@ -200,8 +209,14 @@ class PartsStore:
             self._ahead.end()
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
-        """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts."""
-        if self.is_complete:
+        """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts.
+
+        If the results file was complete before the run, only outputs that do not exist are written, from this file.
+        """
+        if self._complete is not None:
+            for output in self._outputs:
+                if output.stream is None and not os.path.exists(output.path):
+                    self._publish(output, self._complete)
             return
         with self._naming_the_mend():
             self._join()
@@ -220,7 +235,7 @@ class PartsStore:
         if output.path == self._results_file and self._ahead is not None:
             self._ahead.publish(output.path, ending, overwrite)
         elif output.format == RESULTS_FILE:
-            parts = self._folder.parts if self._last is None else [self._last]
+            parts = self._files if self._last is None else [self._last]
             temporary = self._folder.unfinished(output.path)
             write_joined(output.path, parts, ending, overwrite=overwrite, temporary=temporary)
         else:
