@@ -99,6 +99,17 @@ def test_parts_are_not_touched_without_a_word(sources, tmp_path):
         run(sources, output)
 
 
+def test_a_text_without_parts_is_not_resumed_unless_a_results_file_is_beside_it(sources, tmp_path):
+    text, results = tmp_path / "x.tsv", tmp_path / "x.h5"
+    run(sources, results, text)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match=r"x\.tsv: --resume: is there without saved parts .*-o FILE\.h5.*--overwrite"):
+        run(sources, text, resume=True)
+    for outputs in ((results, text), (text, results)):
+        assert run(sources, *outputs, resume=True).summary.complete
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_two_runs_do_not_share_parts(sources, tmp_path):
     output = tmp_path / "x.h5"
     refused = []

@@ -103,8 +103,11 @@ class PartsStore:
             self._folder.clear(self._results_files)
             self._take_up_results(self._results_file)
         elif self._resume and os.path.lexists(self.output):
-            mend = "only a results file is taken up without them; --overwrite starts the run again"
-            raise OutputError(self.output, f"is there, but no {self._folder.path}: {mend}")
+            raise OutputError(
+                self.output,
+                f"--resume: is there without saved parts ({self._folder.path}), so it is complete or of another run, "
+                "and only a results file records which (-o FILE.h5); --overwrite starts the run again",
+            )
         else:
             # The existing parts belong to no run any more, because `check` has refused all other cases.
             self._folder.clear(self._results_files)
