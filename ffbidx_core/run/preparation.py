@@ -133,12 +133,14 @@ class PreparedRun:
             return pipeline.index(self.job, store=store, devices=devices, progress=progress, stop=stop).summary
 
     def keep_spots(self) -> None:
-        """Add the spots to the results files among the outputs, if the request asks for it."""
+        """Add the spots to the results files among the outputs that lack them, if the request asks for it."""
         if self.request.keep_spots:
+            from ..read.formats.hdf5.kept import keeps_spots
             from ..write.keep import keep_spots
 
             for path in (path for path, wanted in self.outputs.items() if wanted == RESULTS_FILE):
-                keep_spots(path)
+                if not keeps_spots(path):
+                    keep_spots(path)
 
 
 @contextmanager

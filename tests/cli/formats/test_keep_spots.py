@@ -1,6 +1,7 @@
 """--keep-spots: results that need no inputs any more."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -103,3 +104,11 @@ def test_each_of_several_geometries_stays_with_its_frames(run, tmp_path):
     (later, pixels), (first, same_pixels) = (spots_of(f"{stem}.stream", None) for stem in ("later", "run"))
     np.testing.assert_allclose(later, first, atol=1e-6)
     np.testing.assert_array_equal(pixels, same_pixels)
+
+
+def test_a_run_that_is_complete_keeps_them_once(run, spots_file, cell_file):
+    words = ("index", spots_file, "--cell", cell_file, *QUICK, "--keep-spots", "-o", "x.h5", "--resume")
+    assert run(*words).status == 0
+    first = Path("x.h5").read_bytes()
+    assert run(*words).status == 0
+    assert Path("x.h5").read_bytes() == first
