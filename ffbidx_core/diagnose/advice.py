@@ -100,8 +100,8 @@ def search_command(record: RunRecord, n_frames: int) -> str:
 
 
 def inputs_to_type(record: RunRecord) -> list[str]:
-    """The folders of the inputs of a run whose options name none, as those of a live run; empty for other runs."""
-    if record.config.get("inputs"):
+    """The folders of the spots of a live run, whose options name no inputs; empty for other runs."""
+    if not record.config or record.config.get("inputs"):
         return []
     return list(dict.fromkeys(os.path.dirname(known.path) for known in record.inputs if os.path.lexists(known.path)))
 
