@@ -1,6 +1,7 @@
 """A single run of a live server: its cells, its store and its end, without the server's sockets."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from ffbidx_core.errors import UsageError
 from ffbidx_core.live.columns import columns_of
 from ffbidx_core.live.door.waiting import PUSHED, Received
 from ffbidx_core.live.frames import Placing
-from ffbidx_core.live.messages import Control, Frame
+from ffbidx_core.live.messages import Control, Frame, MessageError
 from ffbidx_core.live.request import ServeRequest
+from ffbidx_core.live.runs.book import RunBook
 from ffbidx_core.live.runs.job import job_of
 from ffbidx_core.live.runs.one_run import OneRun
 from ffbidx_core.model.records.doubt import Verdict
@@ -107,3 +109,12 @@ def test_a_run_that_is_refused_leaves_its_saved_parts_to_the_next_one(devices, t
     run = begun(job_for(MONO), devices, output)
     index(run, SPOTS[1])
     assert run.finish(complete=True).frames == 2
+
+
+def test_a_run_whose_name_has_braces_is_refused_again_and_again():
+    book, why = RunBook(ServeRequest()), "the run {x} is over"
+    book.close("{x}")
+    for _ in range(2):
+        with pytest.raises(MessageError, match=re.escape(why)):
+            book.check("{x}")
+        book.close("{x}", why)

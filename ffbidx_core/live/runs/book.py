@@ -38,10 +38,13 @@ class RunBook:
         if name in self._closed:
             raise MessageError(self._closed[name])
 
-    def close(self, name: str, why: str = OVER) -> None:
-        """Refuse further frames of a run, unless it has no name, which another run may not have either."""
+    def close(self, name: str, why: str = "") -> None:
+        """Refuse further frames of a run, unless it has no name, which another run may not have either.
+
+        The reason `why` is by default that the run is over.
+        """
         if name:
-            self._closed[name] = why.format(name)
+            self._closed[name] = why or OVER.format(name)
         if len(self._closed) > MOST_CLOSED:
             del self._closed[next(iter(self._closed))]
 
