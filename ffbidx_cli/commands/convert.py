@@ -54,17 +54,16 @@ def command(
     """
     from ffbidx_core.read import expand_inputs, with_events_found
     from ffbidx_core.read.formats.open import is_results
-    from ffbidx_core.write import check_output, files_of_run
-    from ffbidx_core.write.formats.names import TO_STDOUT, files_of, formats_of
+    from ffbidx_core.write import Output, files_of_run
+    from ffbidx_core.write.formats.names import TO_STDOUT, formats_of
 
     experiment = Experiment(**options)
     sources = expand_inputs(inputs)
     chosen = formats_of(outputs, output_format)
     read = files_of_run(sources[0].path) if len(sources) == 1 else [source.path for source in sources]
     for path, wanted in chosen.items():
-        # An error names the output rather than its record.
-        for file in reversed(files_of(path, wanted)) if path != TO_STDOUT else ():
-            check_output(file, overwrite, [*read, options["geometry"] or ""])
+        if path != TO_STDOUT:
+            Output(path, wanted).check(overwrite, [*read, options["geometry"] or ""])
     if any(is_results(source.path) for source in sources):
         if len(sources) > 1:
             raise UsageError(f"{sources[0].path}: results are converted one file at a time")
