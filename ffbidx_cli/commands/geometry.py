@@ -83,8 +83,9 @@ def command(
     outputs = [path for path in (output, millepede, png) if path is not None]
     if len(set(map(os.path.realpath, outputs))) < len(outputs):
         raise UsageError("-o, --millepede and --png name one file twice: give each a file of its own")
+    read = [*files_of_run(results), *([geometry] if geometry else [])]
     for path in outputs:
-        check_output(path, overwrite, [*files_of_run(results), *([geometry] if geometry else [])])
+        check_output(path, overwrite, read)
     kind = ""
     if png is not None:
         from ffbidx_cli.pictures import kind_of_picture

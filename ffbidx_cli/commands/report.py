@@ -74,8 +74,9 @@ def _write_pictures(report: Report, folder: str, overwrite: bool) -> None:
 
     make_directory(folder)
     paths = {os.path.join(folder, f"{picture.name}.png"): picture.figure for picture in report.pictures}
+    read = files_of_run(report.path)
     for path in paths:
-        check_output(path, overwrite, files_of_run(report.path))
+        check_output(path, overwrite, read)
     for path, figure in paths.items():
         write_file(path, image_bytes(figure, "png"), overwrite)
     click.echo(f"pictures: {folder}", err=True)
