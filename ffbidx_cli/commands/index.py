@@ -67,7 +67,7 @@ def command(
     request = shared.request_of(options, RunRequest)
     request.check(dry_run=dry_run, as_json=as_json)
 
-    from ffbidx_core.run.preparation import prepared
+    from ffbidx_core.run.preparation import files_read, files_written, prepared
 
     def show(text: str) -> None:
         if not quiet:
@@ -93,8 +93,7 @@ def command(
         store = run.store(console.write_data)
         log = None
         if log_json:
-            others = [*run.outputs, *(source.path for source in run.sources), *map(str, request.cells)]
-            others.append(str(request.geometry or ""))
+            others = [*files_read(request, run.sources), *files_written(run.outputs)]
             log = console.JsonLog(log_json, resume=request.resume, overwrite=request.overwrite, others=others)
         with (
             console.Reporter(quiet=quiet, verbose=verbose, log=log) as reporter,

@@ -102,7 +102,7 @@ class PreparedRun:
             Output(path, wanted, inputs, write if path == TO_STDOUT else None) for path, wanted in self.outputs.items()
         ]
         store = PartsStore(outputs, overwrite=request.overwrite, resume=request.resume, prober=job.prober)
-        store.check(_files_read(request, self.sources))
+        store.check(files_read(request, self.sources))
         return store
 
     def _check_pixels(self) -> None:
@@ -203,7 +203,7 @@ def _follower_of(request: RunRequest, prober: Prober | None) -> Follower:
 def _first_sources(request: RunRequest, follower: Follower, show: Callable[[str], object]) -> list[Source]:
     """Wait for the first file that can be read; errors in the request are raised before the wait."""
     input_cells_of(request)
-    files = _files_written(formats_of(request.output_names, request.output_format))
+    files = files_written(formats_of(request.output_names, request.output_format))
     _check_writable(request, files, follower.arrivals.inputs_among(files))
     known = request.chosen([])[0] if request.geometry is not None else None
     return follower.wait(known, show) or follower.named
@@ -213,9 +213,9 @@ def _check_files(request: RunRequest, sources: Sequence[Source], named: bool, wr
     """Raise the errors of a run that the names of its files and the text of its cells show before anything is read."""
     check_are_there(source.path for source in sources)
     input_cells_of(request)
-    files = _files_written(_outputs_of(request, sources, named))
+    files = files_written(_outputs_of(request, sources, named))
     if writes:
-        _check_writable(request, files, _files_read(request, sources))
+        _check_writable(request, files, files_read(request, sources))
 
 
 def _outputs_of(request: RunRequest, sources: Sequence[Source], named: bool) -> dict[str, str]:
@@ -226,7 +226,7 @@ def _outputs_of(request: RunRequest, sources: Sequence[Source], named: bool) -> 
     return formats_of(paths, request.output_format)
 
 
-def _files_written(outputs: dict[str, str]) -> list[str]:
+def files_written(outputs: dict[str, str]) -> list[str]:
     """Names of all files that a run writes: each output before its record, so that an error names the output."""
     return [file for path, wanted in outputs.items() if path != TO_STDOUT for file in reversed(files_of(path, wanted))]
 
@@ -236,7 +236,7 @@ def _check_writable(request: RunRequest, files: Sequence[str], inputs: Sequence[
         check_output(file, request.overwrite or request.resume, inputs, ways_on=WAYS_ON)
 
 
-def _files_read(request: RunRequest, sources: Sequence[Source]) -> list[str]:
+def files_read(request: RunRequest, sources: Sequence[Source]) -> list[str]:
     """The files that a run reads, which no output may replace."""
     cells = [os.fspath(cell) for cell in request.cells if is_cell_file(cell)]
     return [*(source.path for source in sources), *cells, os.fspath(request.geometry or "")]
