@@ -103,10 +103,10 @@ def find_cells(
     judge = Judge(devices, frames)
     for cell in known or []:
         verdict = judge(cell, left)
-        if _is_credible(verdict, frames, devices):
-            left = _without(left, verdict)
-        elif verdict.hits:
+        if verdict.hits and not _is_credible(verdict, frames, devices):
             show(NOT_LEFT_OUT.format(verdict.hits, counted(len(left), "frame")))
+        else:
+            left = _without(left, verdict)
     backend = devices.backend if isinstance(devices, OneDevice) else get_backend("cpu")
     found: list[FoundCell] = []
     candidates: list[Candidate] = []
@@ -205,9 +205,12 @@ class _Climb:
 
     def _stands_alone(self, claim: _Claim) -> bool:
         """Whether no unrelated lattice has so much evidence that both may be parts of a larger cell."""
-        least = RIVAL * claim.verdict.evidence
-        near = (each for each in self.candidates if each.evidence > least)
-        return all(is_related(each.cell, claim.verdict.cell, RELATED) for each in near)
+        return self._evidence_apart(claim.verdict.cell) <= RIVAL * claim.verdict.evidence
+
+    def _evidence_apart(self, cell: PrimitiveCells) -> float:
+        """The largest evidence of a candidate that is not related to a cell; 0 if there is none."""
+        apart = (each.evidence for each in self.candidates if not is_related(each.cell, cell, RELATED))
+        return max(apart, default=0.0)
 
     def _search_threes(self) -> None:
         """Judge the lattices on which frames with few spots agree."""
@@ -257,7 +260,6 @@ class _Climb:
         cell = reduced_cell(metric.verdict.cell)
         table = symmetries(metric.verdict, metric.judge)
         best = chosen(table)
-        apart = [each.evidence for each in self.candidates if not is_related(each.cell, cell, RELATED)]
         return FoundCell(
             cell,
             best,
@@ -265,7 +267,7 @@ class _Climb:
             [Multiple(each.index, each.gain) for each in others],
             claim.candidate.support,
             claim.candidate.n_searched,
-            max(apart, default=0.0),
+            self._evidence_apart(cell),
             claim.verdict.evidence,
             self.frames.n_frames,
             metric.shift,
