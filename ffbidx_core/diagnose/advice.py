@@ -96,7 +96,7 @@ def search_command(record: RunRecord, n_frames: int) -> str:
     if not record.cell_search:
         return cell_command(config)
     more = MORE_FRAMES * frames_searched(record)
-    return shlex.join([*shlex.split(cell_command(config)), "--frames", str(more)]) if n_frames >= more else ""
+    return f"{cell_command(config)} --frames {more}" if n_frames >= more else ""
 
 
 def inputs_to_type(record: RunRecord) -> list[str]:
