@@ -56,13 +56,16 @@ def check_output(path: str, overwrite: bool, inputs: Iterable[str] = (), *, ways
 
 
 def files_of_run(results: str) -> list[str]:
-    """A results file and the inputs that it records, by their names here, and copies of these beside the results."""
+    """A file and, if it is a results file, the inputs that it records: their names here, and copies beside the file."""
     # A run checks its outputs before it needs to read results.
+    from ..read.formats.open import is_results
     from ..read.results import read_record
 
     record = RunRecord({}, ())
     with contextlib.suppress(InputError):
-        _, record = read_record(results)
+        # Other files, which may be large texts, are read no further than this needs.
+        if is_results(results):
+            _, record = read_record(results)
     folder, names = os.path.dirname(results), [known.path for known in record.inputs]
     copies = [os.path.join(folder, copy) for name in names for copy in (name, os.path.basename(name))]
     return [results, *names, *copies]
