@@ -31,6 +31,10 @@ WORD_ITEMS = 2048
 """Number of items that a block of 256 threads may append at once, since each thread reads eight counts."""
 
 
+FEW_FRAMES = 64
+"""Number of frames up to which `choose_counted`, whose blocks then have processors of their own, has larger blocks."""
+
+
 class CudaSearch(CudaDevice):
     """Steps 1 to 3 of the search on one GPU; see `CudaDevice` for the parameter."""
 
@@ -243,7 +247,8 @@ class CudaSearch(CudaDevice):
                     largest=largest,
                     counts=counts,
                 )
-                self._launch("choose_counted", (count,), 256, **choosing, counts=counts, shared=shared)
+                block = 256 if count > FEW_FRAMES else 512
+                self._launch("choose_counted", (count,), block, **choosing, counts=counts, shared=shared)
         return OrientedCells(cells, scores, input_cell)
 
 

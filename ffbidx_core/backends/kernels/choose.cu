@@ -1,9 +1,12 @@
 // The end of step 3: selection of the best oriented cells, exactly and in a reproducible order.
 
-// The score of one cell over the n spots from `begin` on, in float64, computed by one warp.
+#define SMALLEST_FACTOR 1e-150
+
+// The score of one cell over the n spots from `begin` on, in float64, computed by one warp. A product of factors takes
+// a fraction of the time of their logarithms; the logarithm of the product is taken long before it leaves the range.
 __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, i64 begin, int n, double triml,
                              double trimh, double delta, double limit) {
-  double logarithm = 0.0;
+  double logarithm = 0.0, product = 1.0;
   int count = 0;
   for (int j = threadIdx.x & 31; j < n; j += 32) {
     double squared = 0.0, s0 = xyz[begin + j], s1 = xyz[n_spots + begin + j], s2 = xyz[2 * n_spots + begin + j];
@@ -15,8 +18,13 @@ __device__ double warp_score(const double* cell, const float* xyz, i64 n_spots, 
     }
     double d = sqrt(squared);
     count += d < limit;
-    logarithm += log(fmin(fmax(d, triml), trimh) + delta);
+    product *= fmax(fmin(fmax(d, triml), trimh) + delta, SMALLEST_FACTOR);
+    if (product < SMALLEST_FACTOR || product > 1 / SMALLEST_FACTOR) {
+      logarithm += log(product);
+      product = 1.0;
+    }
   }
+  logarithm += log(product);
   return exp(warp_sum(logarithm) / n) - delta - warp_sum(count) - 1.0;
 }
 
@@ -131,9 +139,12 @@ __device__ void score_items(const Scoring& scoring, const Choice& choice, u64* i
   __syncthreads();
 }
 
-// Selects the best Q of all angles of a frame from their counts, one block a frame. There is room for `room` = 2^k >=
-// Q + 2048 items, and for Q scores after them, in shared memory or in `scratch`.
-extern "C" __global__ __launch_bounds__(256) void choose_counted(
+// Number of threads that look for high counts.
+#define COUNTERS 256
+
+// Selects the best Q of all angles of a frame from their counts, one block a frame, of which all threads compute scores.
+// There is room for `room` = 2^k >= Q + 2048 items, and for Q scores after them, in shared memory or in `scratch`.
+extern "C" __global__ __launch_bounds__(512) void choose_counted(
     const unsigned short* counts, int n_items, int width, const Seed* seeds, const double* vectors, int n_groups,
     int n_candidates, const float* xyz, i64 n_spots, const i64* offsets, int first_frame, int max_spots, double triml,
     double trimh, double delta, double limit, int n_cells, int room, u64* scratch, double* cells, double* scores,
@@ -148,8 +159,8 @@ extern "C" __global__ __launch_bounds__(256) void choose_counted(
   Choice choice = {seeds, vectors + f * n_groups * n_candidates * 3, nullptr, width, n_groups, n_candidates};
   int cut = cut_of_counts(mine, n_items, shift, n_cells, histogram);
   if (threadIdx.x == 0) n_held = 0;
-  for (int first = 0; first < n_items / 8; first += blockDim.x) {
-    unsigned chosen = chosen_of(mine, n_items, first + threadIdx.x, shift, cut);
+  for (int first = 0; first < n_items / 8; first += COUNTERS) {
+    unsigned chosen = threadIdx.x < COUNTERS ? chosen_of(mine, n_items, first + threadIdx.x, shift, cut) : 0;
     int held = reserve(chosen, &n_held, room);
     if (held >= 0) {
       score_items(scoring, choice, items, keyed, held);
