@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import FfbidxError, InputError, OutputError
 from ..model.records.results import Results
+from ..read.ahead import read_ahead
 from ..read.results import results_in_pieces
 from .atomic import beside, publish_file, remove_file, sync_file, write_file
 from .ending import Ending
@@ -212,19 +213,26 @@ def errors_in_a_line() -> Iterator[None]:
 def _parts(stream: io.TextIOWrapper, temporary: str) -> Iterator[str]:
     """The names of the parts in the lines of a stream up to an empty one, each after its checksum was compared.
 
-    Meanwhile a thread syncs the joined file, so that at the end of the run the disk has little left to do.
+    Threads compare the checksums of the next parts and sync the joined file meanwhile, so that at the end of the run
+    the disk has little left to do.
     """
     with ThreadPoolExecutor(1) as pool:
         synced = pool.submit(sync_file, temporary)
-        while line := stream.readline().strip():
-            path, crc32 = json.loads(line)
-            if crc32 is not None and checksum_of(path) != crc32:
-                raise InputError(path, DAMAGED)
+        for path in read_ahead(_undamaged(stream)):
             yield path
             if synced.done():
                 synced.result()
                 synced = pool.submit(sync_file, temporary)
         synced.result()
+
+
+def _undamaged(stream: io.TextIOWrapper) -> Iterator[str]:
+    """The names of the parts in the lines of a stream up to an empty one, each once its checksum was compared."""
+    while line := stream.readline().strip():
+        path, crc32 = json.loads(line)
+        if crc32 is not None and checksum_of(path) != crc32:
+            raise InputError(path, DAMAGED)
+        yield path
 
 
 def _ending(stream: io.TextIOWrapper, temporary: str, file: h5py.File) -> Ending:
