@@ -15,6 +15,7 @@ from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..model.records.run import Mark
 from ..read import Source, read_blocks
+from ..read.files.opened_results import OpenResults
 from ..read.geometry.distance import first_distance
 from ..write.stores import Store
 from .collector import Collector
@@ -140,11 +141,12 @@ class Account:
         self.tally.n_left_out += batch.n_left_out
         self.tally.n_off_panels += batch.n_off_panels
 
-    def saved_elsewhere(self, results: Results, mark: Mark) -> None:
-        """Count what a worker found and saved; notes that come up go to its mark."""
+    def saved_elsewhere(self, results: OpenResults, mark: Mark) -> None:
+        """Count what a worker found and saved, and sample it; notes that come up go to its mark."""
         for problem in mark.problems:
             self.show(problem)
         self._count(results)
+        self.sample.add(results)
         self.cells.most = max(self.cells.most, mark.most_cells)
         self.tally.n_left_out += mark.n_left_out
         self.tally.n_off_panels += mark.n_off_panels
@@ -152,7 +154,7 @@ class Account:
             mark.note(problem)
         self._to_keep.clear()
 
-    def _count(self, results: Results) -> None:
+    def _count(self, results: Results | OpenResults) -> None:
         """Count results that are saved."""
         rows = self.cells.numbers(results.input_cells)
         self.tally.add(results.status, results.n_spots, results, rows)

@@ -65,9 +65,8 @@ class Collector:
         if not self.store.keeps_all and (late or self._part.n_frames >= PART_FRAMES):
             self.save_rest()
 
-    def adopt(self, path: str, results: Results, mark: Mark, crc32: int) -> None:
-        """Take over the next part, which a worker has saved; see `Store.adopt`."""
-        self._sample.add(results)
+    def adopt(self, path: str, mark: Mark, crc32: int) -> None:
+        """Take over the next part, which a worker has saved, and whose frames are in the sample; see `Store.adopt`."""
         self.store.adopt(path, mark, crc32)
         self._has_saved = True
 

@@ -9,6 +9,7 @@ from ..model.records.frame import FrameStatus
 from ..model.records.ragged import evenly
 from ..model.records.reason import Rung
 from ..model.records.results import Results
+from ..read.files.opened_results import OpenResults
 
 
 class EvenSample:
@@ -28,7 +29,7 @@ class EvenSample:
         self._most = most
         self._first, self._further = _Kept(most), _Kept(most)
 
-    def add(self, results: Results) -> None:
+    def add(self, results: Results | OpenResults) -> None:
         """Take the results of the next frames."""
         if self._most == 0:
             return
@@ -53,7 +54,7 @@ class _Kept:
         self.frames: list[Results] = []
         self._most, self._count, self._stride = most, 0, 1
 
-    def add(self, results: Results, is_of_stream: NDArray[np.bool_]) -> None:
+    def add(self, results: Results | OpenResults, is_of_stream: NDArray[np.bool_]) -> None:
         """Take those of the next frames that are of the stream."""
         rows = np.flatnonzero(is_of_stream)
         chosen = rows[-self._count % self._stride :: self._stride]

@@ -23,6 +23,7 @@ from ..model.records.reason import FrameReason, Rung
 from ..model.records.remedy import Remedy
 from ..model.records.results import Results
 from ..model.records.run import Mark
+from ..read.files.opened_results import OpenResults
 from .summary import CellSummary, Summary
 
 LARGEST_SAMPLE = 1 << 14
@@ -143,7 +144,7 @@ class Tally:
         self,
         status: NDArray[np.uint8],
         n_spots: NDArray[np.int32],
-        result: BatchResult | Results,
+        result: BatchResult | Results | OpenResults,
         input_cell_rows: NDArray[np.int32],
     ) -> None:
         """Count frames; `input_cell_rows` (M,) are the rows of their input cells among the input cells of the run."""

@@ -13,9 +13,8 @@ from ...devices import Workers
 from ...devices.devices import PATIENCE, Task
 from ...errors import InputError
 from ...model.records.frame import FrameBlock, Place
-from ...model.records.results import Results
 from ...model.records.run import Mark
-from ...read.results import read_results
+from ...read.files.opened_results import opened
 from ...read.spans import Cut, Cutter
 from ...write.behind import WriteBehind
 from ...write.parts.folder import save_part
@@ -37,8 +36,8 @@ FIRST_BATCHES = 4
 GROWTH = 4
 AHEAD = 4
 """Number of tasks from the first unfinished one to the last submitted one, per task that is done at once."""
-Part = tuple[str, Results, Mark, int]
-"""A saved part as `Collector.adopt` takes it: name of the file, results, progress of the run, and checksum."""
+Part = tuple[str, Mark, int]
+"""A saved part as `Collector.adopt` takes it: name of the file, progress of the run, and checksum."""
 
 
 class OnWorkers:
@@ -158,9 +157,9 @@ def _counted(account: Account, collector: Collector, receipt: Receipt) -> Part:
     path = part if isinstance(part, str) else save_part(collector.store.folder, part)
     for given, sentences in receipt.shown:
         account.cells.show_once(given, sentences)
-    results = read_results(path)
-    account.saved_elsewhere(results, receipt.mark)
-    return path, results, receipt.mark, receipt.crc32
+    with opened(path, is_own=True) as results:
+        account.saved_elsewhere(results, receipt.mark)
+    return path, receipt.mark, receipt.crc32
 
 
 def _frames_of(job: Job, cut: Cut) -> str:

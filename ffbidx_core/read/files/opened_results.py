@@ -1,0 +1,193 @@
+"""An open results file, from which all columns, some of them, or ranges of frames are read."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...model.records.results import COLUMNS, FORMAT, FORMAT_VERSION, NUMBERED, Results, ResultsHeader
+from ...model.records.table import OFFSETS, SHARED, Column, cut
+from .content import read_text
+from .datasets import errors_of, open_dataset, open_file, texts_of
+
+
+@contextlib.contextmanager
+def opened(path: str, *, is_own: bool = False) -> Iterator[OpenResults]:
+    """A context with an open results file; see `OpenResults` for the parameters.
+
+    Raises
+    ------
+    InputError
+        If the file is not a results file.
+    """
+    with open_results_file(path) as file:
+        yield OpenResults(file, path, is_own)
+
+
+class OpenResults:
+    """An open results file, from which ranges of frames are read.
+
+    It has the columns of `Results` as attributes, too. Each of these is read when it is first used, and is not compared
+    with others, which saves most of the time if few are used.
+
+    Parameters
+    ----------
+    file, path
+        The open file, and its name.
+    is_own
+        Whether this program has just written the file, so that its datasets need no checks.
+
+    Attributes
+    ----------
+    header, complete
+        As of `Results`.
+    """
+
+    def __init__(self, file: h5py.File, path: str, is_own: bool = False) -> None:
+        self._file, self._path, self._is_own = file, path, is_own
+        with errors_of(path, "attributes"):
+            self.header, self.complete = header_of(path, dict(file.attrs))
+        self._datasets: dict[str, h5py.Dataset | None] = {}
+        self._shared: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in COLUMNS:
+            raise AttributeError(name)
+        column, values = COLUMNS[name], self._values(name)
+        if values is None and column.fill is not None:
+            first = next(each for each, other in COLUMNS.items() if other.rows == column.rows)
+            values = column.filled(self.n_rows(first))
+        setattr(self, name, values)
+        return values
+
+    @functools.cached_property
+    def n_frames(self) -> int:
+        """The number of frames."""
+        return self.n_rows("index")
+
+    def n_rows(self, name: str) -> int:
+        """Number of rows of a column that every file has."""
+        dataset = self._dataset(name)
+        assert dataset is not None
+        return len(dataset)
+
+    def whole(self) -> Results:
+        """The results of all frames."""
+        arrays = {name: self._values(name) for name in COLUMNS}
+        return self._results(arrays)
+
+    def _results(self, arrays: dict[str, Any]) -> Results:
+        """Results that have been checked, with the columns that are there."""
+        results = Results(header=self.header, complete=self.complete, **_filled(arrays))
+        _check(results, self._path)
+        return results
+
+    def check_datasets(self) -> None:
+        """Raise an error for the first dataset that is missing, or has another shape or type."""
+        for name in COLUMNS:
+            self._dataset(name)
+
+    def _dataset(self, name: str) -> h5py.Dataset | None:
+        """The dataset of a column; None if the file lacks it."""
+        if name not in self._datasets:
+            find = _own_column if self._is_own else _column
+            self._datasets[name] = find(self._file, self._path, COLUMNS[name])
+        return self._datasets[name]
+
+    def take(self, chosen: NDArray[np.int64]) -> Results:
+        """The results of a selection of frames (ascending numbers), of which there is at least one."""
+        return Results.joined([self.frames(slice(frame, frame + 1)) for frame in chosen.tolist()])
+
+    def frames(self, frames: slice) -> Results:
+        """The results of consecutive frames."""
+        if not self._shared:
+            shared = [name for name, column in COLUMNS.items() if column.rows == SHARED]
+            self._shared = {name: self._values(name) for name in shared}
+        return self._results(self._shared | cut(COLUMNS, frames, self._values))
+
+    def _values(self, name: str, rows: slice = slice(None)) -> Any:
+        """Rows of the column with a name."""
+        return _values(self._dataset(name), self._path, COLUMNS[name], rows)
+
+
+def _filled(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Columns by name, in which those that the file lacks have their fill value."""
+    n_rows = {COLUMNS[name].rows: len(values) for name, values in arrays.items() if values is not None}
+    lacking = {name: COLUMNS[name] for name, values in arrays.items() if values is None}
+    return arrays | {name: c.filled(n_rows[c.rows]) for name, c in lacking.items() if c.fill is not None}
+
+
+def open_results_file(path: str) -> h5py.File:
+    """Open a results file; a text output of a run is refused."""
+    if read_text(path) is not None:
+        raise InputError(path, "is text: only the HDF5 results of a run can be read here, which -o FILE.h5 writes")
+    return open_file(path)
+
+
+def header_of(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, bool]:
+    """The header in the attributes of a file, and whether its run reached the end."""
+    if attributes.get("format") != FORMAT:
+        raise InputError(
+            path,
+            f"is not a results file: its attribute format is not {FORMAT}; `ffbidx inspect` shows what the file holds",
+        )
+    if (version := attributes.get("format_version")) != FORMAT_VERSION:
+        raise InputError(path, f"has the format version {version}; this program reads {FORMAT_VERSION}")
+    names = [f.name for f in fields(ResultsHeader) if f.default is MISSING or f.name in attributes]
+    if missing := [name for name in [*names, "complete"] if name not in attributes]:
+        raise InputError(path, f"lacks the attribute {missing[0]}")
+    return ResultsHeader(**{name: str(attributes[name]) for name in names}), bool(attributes["complete"])
+
+
+def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
+    """The dataset of a column; None if the file lacks an optional one."""
+    kind = {"f": "f", "i": "iu", "u": "iu", "O": "text"}[column.dtype.kind]
+    dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
+    if dataset is None and column.is_text:
+        dataset = open_dataset(file, path, column.path + NUMBERED, "iu", (None,))
+    if dataset is None and not column.optional:
+        raise InputError(path, f"has no dataset {column.path}")
+    return dataset
+
+
+def _own_column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
+    """The dataset of a column in a file that this program has written; None if the file lacks it."""
+    with errors_of(path, column.path):
+        return file.get(column.path) or file.get(column.path + NUMBERED)
+
+
+def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice = slice(None)) -> Any:
+    """Rows of a dataset with the dtype of its column."""
+    if dataset is None:
+        return None
+    with errors_of(path, column.path):
+        return texts_of(dataset, rows) if column.is_text else np.asarray(dataset[rows], dtype=column.dtype)
+
+
+def _check(results: Results, path: str) -> None:
+    """Check that the lengths, offsets and row numbers of all arrays fit each other."""
+    n_rows = {SHARED: len(results.input_cells), "frames": results.n_frames, OFFSETS: results.n_frames + 1}
+    columns = {name: column for name, column in COLUMNS.items() if getattr(results, name) is not None}
+    for name, column in columns.items():
+        if column.rows == OFFSETS:
+            offsets = getattr(results, name)
+            if len(offsets) == 0 or offsets[0] != 0 or (np.diff(offsets) < 0).any():
+                raise InputError(path, "does not rise from 0", column.path)
+            n_rows[column.points_to] = offsets[-1]
+    for name, column in columns.items():
+        n = len(getattr(results, name))
+        if n != n_rows[column.rows]:
+            raise InputError(path, f"has {n} rows, expected {n_rows[column.rows]}", column.path)
+    for name, column in columns.items():
+        most = len(column.names) if column.names is not None else n_rows.get(column.points_to)
+        values = getattr(results, name)
+        if most is not None and column.rows != OFFSETS and ((values < 0) | (values >= most)).any():
+            raise InputError(path, f"has numbers outside 0 to {most - 1}", column.path)
