@@ -105,6 +105,10 @@ class Workers(Devices, Protocol):
     """Workers that read, compute and save tasks of a run: a process for each device, or the workers of a cluster."""
 
     @property
+    def n_workers(self) -> int:
+        """The number of workers."""
+
+    @property
     def n_at_once(self) -> int:
         """The number of tasks that are done at once."""
 

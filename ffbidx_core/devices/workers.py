@@ -186,6 +186,11 @@ class DeviceWorkers:
         return "; ".join(worker.device for worker in self._workers)
 
     @property
+    def n_workers(self) -> int:
+        """The number of devices that have not failed."""
+        return sum(worker.alive for worker in self._workers)
+
+    @property
     def n_at_once(self) -> int:
         """The number of tasks that are done at once."""
         return sum(max(worker.lanes, AT_ONCE) for worker in self._workers if worker.alive)

@@ -26,7 +26,7 @@ from tests.helpers.runs.faults import QUICK, assert_same, make_inputs, run
 class Here(OneDevice):
     """A worker in this process."""
 
-    n_at_once = 1
+    n_workers = n_at_once = 1
 
     def __init__(self):
         super().__init__(get_backend("cpu", threads=1))

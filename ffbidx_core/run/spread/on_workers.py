@@ -118,18 +118,19 @@ class OnWorkers:
 
     def _ask(self, settled: Settled, collector: Collector) -> None:
         """Submit some tasks to the workers in advance."""
-        n, job = self._workers.n_at_once, settled.job
-        while len(self._under_way) < AHEAD * n and (cut := self._cutter.cut(self._size(n))):
+        most, job = AHEAD * self._workers.n_at_once, settled.job
+        while len(self._under_way) < most and (cut := self._cutter.cut(self._size())):
             self._asked += cut.n_frames
             folder = collector.store.folder
             wanted = FramesTask.of(job, cut, self._inputs, settled.learned, collector.header, folder)
             self._under_way.append((cut, self._workers.submit(_frames_of(job, cut), index_task, wanted)))
 
-    def _size(self, n: int) -> int:
+    def _size(self) -> int:
         """Number of frames of the next task; it decreases towards the end, so that all workers finish together."""
         size = self._most
         if self._account.total is not None:
-            size = min(size, max(self._fewest, (self._account.total - self._asked) // (2 * n)))
+            share = (self._account.total - self._asked) // (2 * max(1, self._workers.n_workers))
+            size = min(size, max(self._fewest, share))
         # A smaller batch at the end of each task would not fill a GPU.
         return size - size % self._batch_size if size > self._batch_size else size
 
