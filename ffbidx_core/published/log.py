@@ -38,5 +38,10 @@ def follow_environment() -> None:
     if name.lower() not in LEVELS:
         raise ParameterError(VARIABLE, name, "one of " + ", ".join(LEVELS))
     log.setLevel(LEVELS[name.lower()])
-    if not any(not isinstance(handler, logging.NullHandler) for handler in [*log.handlers, *logging.root.handlers]):
+    if not is_heard():
         log.addHandler(logging.StreamHandler())
+
+
+def is_heard() -> bool:
+    """Whether messages of the logger come anywhere."""
+    return any(not isinstance(handler, logging.NullHandler) for handler in [*log.handlers, *logging.root.handlers])
