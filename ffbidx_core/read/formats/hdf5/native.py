@@ -23,6 +23,7 @@ from ...geometry.any import parse_geometry
 from ...growing.whole import whole_frames
 from ..peaks import PeakLists, PeakPlacer
 from ..per_frame import DISTANCE, WAVELENGTH, PerFrame, Quantity, Same
+from .offsets import check_offsets, check_once
 from .opened import OfFrames, OpenHdf5
 
 SPOTS = "/spots"
@@ -34,8 +35,6 @@ CELL_UNITS = {"angstrom": 1.0, "nm": 10.0}
 MOST_FRAMES = 10**9
 MOST_CELLS = 1000
 """Limits of the numbers of frames and of cells in a file."""
-
-_OFFSETS_AT_ONCE = 2**20
 
 
 class Hdf5File(OpenHdf5):
@@ -161,20 +160,10 @@ class Hdf5File(OpenHdf5):
                 f"of which {MOST_FRAMES} are taken",
                 "/offsets",
             )
-        for begin in range(0, self.n_frames + 1, _OFFSETS_AT_ONCE):
-            with errors_of(self.path, "/offsets"):
-                part = self._offsets[begin : min(begin + _OFFSETS_AT_ONCE, self.n_frames) + 1]
-            # Compared without conversion, since unsigned offsets may be too large for signed integers.
-            outside = (part < 0) | (part > n_spots)
-            faults = Faults()
-            with faults.collected():
-                _refuse_first(self.path, outside, begin, f"its spots begin outside the {n_spots} rows of /spots")
-            counts = np.diff(part.astype(np.int64))
-            with faults.collected():
-                _refuse_first(self.path, counts < 0, begin, "its offsets run backwards")
-            with faults.collected():
-                _refuse_first(self.path, counts > MOST_SPOTS, begin, f"it claims more than {MOST_SPOTS} spots")
-            faults.raise_all()
+        if self.grows:
+            check_offsets(self.path, self._offsets, self.n_frames, n_spots)
+        else:
+            check_once(self._file, self.path, self._offsets, self.n_frames, n_spots)
 
     def _read_cells(self) -> ConventionalCells | None:
         """The input cells in the file, rows a, b, c, angstrom; None if it has none."""
@@ -288,9 +277,3 @@ class Hdf5File(OpenHdf5):
         if self._ids is None:
             return [""] * len(run)
         return list(self._ids.asstr("utf-8", "backslashreplace")[run[0] : run[-1] + 1])
-
-
-def _refuse_first(path: str, wrong: NDArray[np.bool_], begin: int, problem: str) -> None:
-    """Raise an error for the first frame, counted from `begin`, for which `wrong` is true."""
-    if wrong.any():
-        raise InputError(path, f"frame {begin + int(wrong.argmax())}: {problem}", "/offsets")
