@@ -25,8 +25,8 @@ from ..learning import Settled
 from .here import DEPTH
 from .worker_task import FramesTask, Receipt, index_task, warm_up
 
-TASK_FRAMES = 65536
-"""Number of frames of the largest tasks."""
+TASK_FRAMES = 131072
+"""Number of frames of the largest tasks, so large that what each costs besides its frames does not count."""
 TASK_SECONDS = 8.0
 """Seconds of work in a task once the speed of workers is known; this is lost when a worker dies."""
 FIRST_FRAMES, FEWEST_FRAMES = 256, 16
