@@ -11,9 +11,11 @@ import pytest
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import BackendUnavailable, OutputError
+from ffbidx_core.model.records.run import RunRecord
 from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.run import pipeline
 from ffbidx_core.write import atomic, growing_file, join
+from ffbidx_core.write.outputs import Output
 from ffbidx_core.write.parts import store
 from tests.helpers.runs.faults import Died, assert_same, dies_after, run, stops_after
 
@@ -45,6 +47,17 @@ def test_a_join_beside_the_run_gives_the_results_of_one_after_it(sources, tmp_pa
     assert_same(read_results(tmp_path / "ahead.h5"), read_results(tmp_path / "behind.h5"))
     assert len(begun) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ahead.h5", "behind.h5"]
+
+
+def test_with_workers_the_child_is_there_before_the_first_part(tmp_path, begun):
+    output = Output(str(tmp_path / "x.h5"))
+    kept = store.PartsStore([output])
+    kept.begin(RunRecord({}, ()))
+    assert (kept.folder, len(begun)) == (f"{output.path}.parts", 1)
+    assert (kept.folder, begun[0].n_parts) == (f"{output.path}.parts", 0)
+    kept.close()
+    assert begun[0]._child.returncode is not None
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_joined_file_goes_to_the_disk_while_the_crystals_are_judged(sources, tmp_path, monkeypatch):
