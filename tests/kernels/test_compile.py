@@ -23,7 +23,7 @@ BUDGETS = {
     "turn_cells": Usage(registers=88, spilled=0, shared=11712),
     "choose_minima": Usage(registers=68, spilled=0, shared=16),
     "count_angles": Usage(registers=112, spilled=40, shared=10752),
-    "choose_counted": Usage(registers=72, spilled=140, shared=8704),
+    "choose_counted": Usage(registers=80, spilled=24, shared=8704),
     "count_within": Usage(registers=74, spilled=0, shared=0),
     "distances": Usage(registers=70, spilled=0, shared=0),
     "fit_rigid": Usage(registers=110, spilled=0, shared=0),

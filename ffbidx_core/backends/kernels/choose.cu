@@ -139,7 +139,7 @@ __device__ void score_items(const Scoring& scoring, const Choice& choice, u64* i
   __syncthreads();
 }
 
-// Number of threads that look for high counts.
+// Number of threads that look for high counts if not all may fit.
 #define COUNTERS 256
 
 // Selects the best Q of all angles of a frame from their counts, one block a frame, of which all threads compute scores.
@@ -157,10 +157,13 @@ extern "C" __global__ __launch_bounds__(512) void choose_counted(
   const unsigned short* mine = counts + (i64)blockIdx.x * n_items;
   Scoring scoring = {xyz, n_spots, begin, n, triml, trimh, delta, limit};
   Choice choice = {seeds, vectors + f * n_groups * n_candidates * 3, nullptr, width, n_groups, n_candidates};
-  int cut = cut_of_counts(mine, n_items, shift, n_cells, histogram);
+  Cut cut = cut_of_counts(mine, n_items, shift, n_cells, histogram);
+  bool all_fit = cut.total <= room;
   if (threadIdx.x == 0) n_held = 0;
-  for (int first = 0; first < n_items / 8; first += COUNTERS) {
-    unsigned chosen = threadIdx.x < COUNTERS ? chosen_of(mine, n_items, first + threadIdx.x, shift, cut) : 0;
+  __syncthreads();
+  if (all_fit) append_all(mine, n_items, shift, cut.bin, items, &n_held);
+  for (int first = 0; !all_fit && first < n_items / 8; first += COUNTERS) {
+    unsigned chosen = threadIdx.x < COUNTERS ? chosen_of(mine, n_items, first + threadIdx.x, shift, cut.bin) : 0;
     int held = reserve(chosen, &n_held, room);
     if (held >= 0) {
       score_items(scoring, choice, items, keyed, held);
@@ -168,8 +171,7 @@ extern "C" __global__ __launch_bounds__(512) void choose_counted(
       if (threadIdx.x == 0) n_held = keyed;
       __syncthreads();
     }
-    for (; chosen; chosen &= chosen - 1)
-      items[atomicAdd(&n_held, 1)] = 8 * (first + threadIdx.x) + __ffs(chosen) - 1;
+    append(chosen, first + threadIdx.x, items, &n_held);
   }
   __syncthreads();
   int held = n_held;

@@ -158,10 +158,14 @@ extern "C" __global__ __launch_bounds__(256) void choose_candidates(
   int judged = first_spots(n, race_spots, race_directions, n_directions);
   int wanted = judged < n ? race_directions : pool, shift = shift_for(judged);
   const unsigned short* mine = counts + row * stride;
-  int cut = cut_of_counts(mine, stride, shift, wanted, work.histogram), keyed = 0;
+  Cut cut = cut_of_counts(mine, stride, shift, wanted, work.histogram);
+  bool all_fit = cut.total <= room;
+  int keyed = 0;
   if (threadIdx.x == 0) n_items = 0;
-  for (int first = 0; first < stride / 8; first += blockDim.x) {
-    unsigned chosen = chosen_of(mine, stride, first + threadIdx.x, shift, cut);
+  __syncthreads();
+  if (all_fit) append_all(mine, stride, shift, cut.bin, items, &n_items);
+  for (int first = 0; !all_fit && first < stride / 8; first += blockDim.x) {
+    unsigned chosen = chosen_of(mine, stride, first + threadIdx.x, shift, cut.bin);
     int held = reserve(chosen, &n_items, room);
     if (held >= 0) {
       // There is no room for more items, so that only the best so far are kept.
@@ -170,8 +174,7 @@ extern "C" __global__ __launch_bounds__(256) void choose_candidates(
       if (threadIdx.x == 0) n_items = keyed;
       __syncthreads();
     }
-    for (; chosen; chosen &= chosen - 1)
-      items[atomicAdd(&n_items, 1)] = 8 * (first + threadIdx.x) + __ffs(chosen) - 1;
+    append(chosen, first + threadIdx.x, items, &n_items);
   }
   __syncthreads();
   int held = n_items;

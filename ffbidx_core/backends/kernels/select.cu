@@ -9,9 +9,14 @@ __device__ __forceinline__ u64 item_of(float key, int index) { return ((u64)orde
 #define COUNT_BINS 2048
 #define DIGIT_BITS 11
 
-// The highest bin (count >> shift) such that at least `wanted` counts lie in it or above; 0 if there are fewer counts.
-__device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int wanted, int* histogram) {
-  __shared__ int cut;
+// The highest bin (count >> shift) such that at least `wanted` counts lie in it or above, 0 if there are fewer counts,
+// and the number of these counts.
+struct Cut {
+  int bin, total;
+};
+
+__device__ Cut cut_of_counts(const unsigned short* counts, int n, int shift, int wanted, int* histogram) {
+  __shared__ Cut cut;
   for (int b = threadIdx.x; b < COUNT_BINS; b += blockDim.x) histogram[b] = 0;
   __syncthreads();
   const uint4* words = (const uint4*)counts;
@@ -36,11 +41,11 @@ __device__ int cut_of_counts(const unsigned short* counts, int n, int shift, int
     if (threadIdx.x == 0) {
       int b = max(top - 1, 0);
       while (b > 0 && sum + histogram[b] < wanted) sum += histogram[b--];
-      cut = b;
+      cut = {b, top > 0 ? sum + histogram[b] : sum};
     }
   }
   __syncthreads();
-  int result = cut;
+  Cut result = cut;
   __syncthreads();
   return result;
 }
@@ -64,6 +69,18 @@ __device__ __forceinline__ unsigned chosen_of(const unsigned short* counts, int 
     chosen |= (unsigned)(count != NO_COUNT && (int)(count >> shift) >= cut) << j;
   }
   return chosen;
+}
+
+// Appends the indices of the chosen counts in word `i` to the n_items that are held.
+__device__ __forceinline__ void append(unsigned chosen, int i, u64* items, int* n_items) {
+  for (; chosen; chosen &= chosen - 1) items[atomicAdd(n_items, 1)] = 8 * i + __ffs(chosen) - 1;
+}
+
+// Appends the indices of all counts that reach the cut, which must fit.
+__device__ __forceinline__ void append_all(const unsigned short* counts, int n, int shift, int cut, u64* items,
+                                           int* n_items) {
+  for (int i = threadIdx.x; i < n / 8; i += blockDim.x)
+    append(chosen_of(counts, n, i, shift, cut), i, items, n_items);
 }
 
 // Returns -1 if the block's chosen entries fit after the n_items that are held, else the number held.
