@@ -52,7 +52,8 @@ def test_it_is_the_fit_of_the_diagnosis():
     cells = crystals.corrected(misfit.values[:2], misfit.values[2]).cells
     for _ in range(3):
         cells = fit(batch, cells, np.broadcast_to(shared, cells.shape), misfit.spread.scatter, misfit.spread)
-    assert np.median(off(cells, misfit.cells)) < 0.003
+    errors = off(misfit.cells, crystals_of(40, 3, turned=0.0).cells)
+    assert np.median(off(cells, misfit.cells)) < 0.2 * np.median(errors)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.004])
