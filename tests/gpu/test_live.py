@@ -16,6 +16,7 @@ N = 3000
 
 def test_a_run_replayed_at_2_khz_is_indexed_as_index_indexes_the_file(tmp_path):
     pytest.importorskip("zmq")
+    pytest.importorskip("cbor2")
     from ffbidx_core.live.replay import replay
     from tests.helpers.live.server import serving
 
