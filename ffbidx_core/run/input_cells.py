@@ -22,10 +22,11 @@ from ..model.detector.distortion import Distortion
 from ..model.detector.wavelength import common_wavelength, impossible_wavelength
 from ..model.plan import MOST_PLANS, SearchPlan, shared_plan
 from ..model.records.frame import BatchResult, ConventionalResult, FrameBlock
+from ..model.records.names import Names
 from ..model.records.ragged import offsets_of
 from ..model.records.remedy import Remedy
 from ..model.records.run import Learned
-from ..model.units import suspicious_units
+from ..model.units import SeenFiles, suspicious_units
 from ..nouns import counted
 from ..parameters import Parameters
 from ..read.geometry.choose import first_geometry
@@ -104,6 +105,7 @@ class InputCells:
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
         self._shown: dict[bytes, tuple[ConventionalCells, list[str]]] = {}
+        self._seen = SeenFiles()
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
@@ -241,7 +243,8 @@ class InputCells:
         if not batch.has_usable_frames:
             return None
         cells = self.get(batch)
-        if self._job.geometry is None and cells.as_given.tobytes() not in self._shown:
+        has_geometry = self._job.geometry is not None
+        if not (has_geometry or self._seen.are_known(Names.of(batch.sources).values, len(batch.spots))):
             self.show_once(cells.as_given, suspicious_units(batch.spots, batch.offsets, cells.as_given))
         return cells
 
