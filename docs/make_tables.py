@@ -229,6 +229,7 @@ TABLES = {
         "score ahead": "{ahead:+.1f}",
     }),
     "files": Table("files", FILES),
+    "files_long": Table("files_long", FILES),
     "files_four": Table("files_four", FILES_OF_SEVERAL),
     "files_four_long": Table("files_four_long", FILES_OF_SEVERAL),
     "geometry": Table("geometry", {

@@ -176,7 +176,8 @@ def latency_section(backend: Backend, args: argparse.Namespace) -> Rows:
                 times.append((time.perf_counter() - start) * 1e3)
         low, middle, high = np.percentile(times[5:], (5, 50, 95))
         print(f"  {name:22} median {middle:.3f}, 5 to 95 %: {low:.3f} to {high:.3f}; asked: {ASKED_MS:g}", flush=True)
-        rows.append({"frames": name, "ms": middle, "low": low, "high": high})
+        figures = {"ms": middle, "low": low, "high": high}
+        rows.append({"frames": name} | {figure: round(float(ms), 3) for figure, ms in figures.items()})
     return rows
 
 
