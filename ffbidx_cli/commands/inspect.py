@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ffbidx_cli import SOME_FRAMES_BAD
-from ffbidx_cli.options import FRAMES, debug_option, geometry_options, json_option
+from ffbidx_cli.options import FRAMES, RESULTS, debug_option, geometry_options, json_option
 from ffbidx_core.errors import InputError, NothingProcessed
 from ffbidx_core.run.sections import Experiment
 
@@ -19,7 +19,7 @@ MOST_SHOWN = 20
 
 
 @click.command("inspect")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=RESULTS)
 @geometry_options
 @click.option("--max-frames", type=FRAMES, metavar="N", help="Read only the first N frames of spot files.")
 @json_option

@@ -1,5 +1,6 @@
 """Results of a live run: kept as it goes, taken up, read by every other command."""
 
+import json
 import os
 import signal
 import subprocess
@@ -62,6 +63,10 @@ def test_other_commands_read_a_run_that_goes_on_by_the_name_of_its_results(tmp_p
         assert "frame 0" in table.out
         assert "frame 1" in table.out
         assert "the run has not ended; its first 2 frames are saved" in table.err
+        assert main(["inspect", str(output), "--json"]) == 0
+        shown = capfd.readouterr()
+        assert json.loads(shown.out)["frames"] == 2
+        assert "the run has not ended; its first 2 frames are saved" in shown.err
         assert main(["diagnose", str(output)]) == 0
         assert f"ffbidx show {output}" in capfd.readouterr().out
         assert main(["convert", str(output), "-o", str(tmp_path / "crystals.csv")]) == 0
