@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -193,8 +194,12 @@ def _write_run(file: h5py.File, ending: Ending) -> None:
 def _child(temporary: str) -> NoReturn:
     """Join the parts that lines of standard input name; this is the program of the child of `JoinAhead`."""
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
+    # There is no file before there is a part: a run that has none may end in any way.
+    if not (first := stream.readline()):
+        os._exit(1)
+    lines = itertools.chain([first], iter(stream.readline, ""))
     with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
-        join(file, _parts(stream, temporary), lambda: _ending(stream, temporary, file))
+        join(file, _parts(lines, temporary), lambda: _ending(stream, temporary, file))
     # The end of the interpreter, for which the run would wait, has nothing left to do.
     os._exit(0)
 
@@ -210,15 +215,15 @@ def errors_in_a_line() -> Iterator[None]:
         os._exit(1)
 
 
-def _parts(stream: io.TextIOWrapper, temporary: str) -> Iterator[str]:
-    """The names of the parts in the lines of a stream up to an empty one, each after its checksum was compared.
+def _parts(lines: Iterable[str], temporary: str) -> Iterator[str]:
+    """The names of the parts in lines up to an empty one, each after its checksum was compared.
 
     Threads compare the checksums of the next parts and sync the joined file meanwhile, so that at the end of the run
     the disk has little left to do.
     """
     with ThreadPoolExecutor(1) as pool:
         synced = pool.submit(sync_file, temporary)
-        for path in read_ahead(_undamaged(stream)):
+        for path in read_ahead(_undamaged(lines)):
             yield path
             if synced.done():
                 synced.result()
@@ -226,9 +231,9 @@ def _parts(stream: io.TextIOWrapper, temporary: str) -> Iterator[str]:
         synced.result()
 
 
-def _undamaged(stream: io.TextIOWrapper) -> Iterator[str]:
-    """The names of the parts in the lines of a stream up to an empty one, each once its checksum was compared."""
-    while line := stream.readline().strip():
+def _undamaged(lines: Iterable[str]) -> Iterator[str]:
+    """The names of the parts in lines up to an empty one, each once its checksum was compared."""
+    for line in itertools.takewhile(str.strip, lines):
         path, crc32 = json.loads(line)
         if crc32 is not None and checksum_of(path) != crc32:
             raise InputError(path, DAMAGED)

@@ -69,9 +69,12 @@ class Store(Protocol):
         `complete` is given with the last results only, and states whether the run reached its end.
         """
 
+    def expect_parts(self) -> str:
+        """The folder in which workers save parts; what takes them over gets ready while they compute the first ones."""
+
     @property
     def folder(self) -> str:
-        """The folder in which workers save parts, which is made if necessary."""
+        """The folder for parts that workers save, which is made if necessary."""
 
     def adopt(self, path: str, mark: Mark, crc32: int) -> None:
         """Keep the results of the next frames, which a worker has saved in `folder`; see `save`.
@@ -121,6 +124,10 @@ class MemoryStore:
     def save(self, results: Results, mark: Mark, complete: bool | None = None) -> None:
         """Keep the results of the next frames."""
         self._saved.append(results)
+
+    def expect_parts(self) -> str:
+        """The folder in which workers save parts."""
+        return self.folder
 
     @property
     def folder(self) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from ffbidx_core import read_results
 from ffbidx_core.errors import BackendUnavailable, OutputError
+from ffbidx_core.model.records.doubt import Contest
 from ffbidx_core.model.records.run import RunRecord
 from ffbidx_core.read.results import results_in_pieces
 from ffbidx_core.run import pipeline
@@ -53,8 +54,8 @@ def test_with_workers_the_child_is_there_before_the_first_part(tmp_path, begun):
     output = Output(str(tmp_path / "x.h5"))
     kept = store.PartsStore([output])
     kept.begin(RunRecord({}, ()))
-    assert (kept.folder, len(begun)) == (f"{output.path}.parts", 1)
-    assert (kept.folder, begun[0].n_parts) == (f"{output.path}.parts", 0)
+    assert kept.expect_parts() == kept.expect_parts() == f"{output.path}.parts"
+    assert [child.n_parts for child in begun] == [0]
     kept.close()
     assert begun[0]._child.returncode is not None
     assert not list(tmp_path.iterdir())
@@ -92,9 +93,11 @@ def test_a_run_that_fails_meanwhile_ends_the_child_and_keeps_the_parts(sources, 
 
 
 @pytest.mark.parametrize("is_resumed", [False, True], ids=["alone", "beside the child of the resumed run"])
-def test_the_child_of_a_run_that_was_killed_removes_its_own_file_only(is_resumed, tmp_path):
+def test_the_child_of_a_run_that_was_killed_removes_its_own_file_only(is_resumed, sources, tmp_path):
     temporary = tmp_path / "joined.part"
+    run(sources, tmp_path / "x.h5")
     ahead = join.JoinAhead(str(temporary))
+    ahead.add(str(tmp_path / "x.h5"))
     while not temporary.exists():
         assert ahead._child.poll() is None
     if is_resumed:
@@ -103,6 +106,26 @@ def test_the_child_of_a_run_that_was_killed_removes_its_own_file_only(is_resumed
     ahead._child.communicate()
     assert ahead._child.returncode == 1
     assert temporary.exists() == is_resumed
+
+
+def test_a_child_without_parts_makes_no_file(tmp_path):
+    ahead = join.JoinAhead(str(tmp_path / "joined.part"))
+    ahead._child.communicate()
+    assert ahead._child.returncode == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_outputs_name_a_part_that_is_missing(sources, tmp_path, begun, monkeypatch):
+    """No child joins the parts, as it would for a results file."""
+
+    def missing(*arguments):
+        (tmp_path / "x.csv.parts/000003.h5").unlink()
+        return Contest()
+
+    monkeypatch.setattr(pipeline, "judged", missing)
+    with pytest.raises(OutputError, match=r"000003\.h5: cannot be read: no such file.*--resume goes on with it"):
+        run(sources, tmp_path / "x.csv")
+    assert not begun
 
 
 def test_a_part_that_is_damaged_before_it_is_joined_is_an_error(sources, tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ class OnWorkers:
         most, job = AHEAD * self._workers.n_at_once, settled.job
         while len(self._under_way) < most and (cut := self._cutter.cut(self._size())):
             self._asked += cut.n_frames
-            folder = collector.store.folder
+            folder = collector.store.expect_parts()
             wanted = FramesTask.of(job, cut, self._inputs, settled.learned, collector.header, folder)
             self._under_way.append((cut, self._workers.submit(_frames_of(job, cut), index_task, wanted)))
 

@@ -183,12 +183,19 @@ class PartsStore:
                 self._join()
         self._mark.extend(mark)
 
+    def expect_parts(self) -> str:
+        """The folder of the saved parts; the child process that joins them if they are large starts with the first."""
+        folder = self.folder
+        # Its imports take half a second. It is needed only later, if at all.
+        with contextlib.suppress(OSError):
+            self._start_joining()
+        return folder
+
     @property
     def folder(self) -> str:
-        """The folder of the saved parts, which workers save; the child that joins them starts with the first task."""
+        """The folder of the saved parts."""
         with self._naming_the_mend():
             self._folder.begin(self._record, self._groups)
-            self._start_joining()
         return os.path.abspath(self._folder.path)
 
     def adopt(self, path: str, mark: Mark, crc32: int) -> None:
@@ -200,27 +207,27 @@ class PartsStore:
 
     def _join(self) -> None:
         """Give the saved parts to a child process, which joins them while the run goes on, once they are large."""
-        if not (self._is_joining or are_large(self._folder.parts)):
+        if self._results_file is None or not (self._joining or are_large(self._folder.parts)):
             return
-        self._start_joining()
-        if self._ahead is not None:
-            for path, crc32 in self._folder.parts_with_checksums[self._ahead.n_parts :]:
-                self._ahead.add(path, crc32)
+        if ahead := self._start_joining():
+            for path, crc32 in self._folder.parts_with_checksums[ahead.n_parts :]:
+                ahead.add(path, crc32)
 
-    def _start_joining(self) -> None:
-        """Start the child process, unless no output is a results file."""
+    def _start_joining(self) -> JoinAhead | None:
+        """The child process, which is started if need be; None if no output is a results file."""
         if self._ahead is None and self._results_file is not None:
             self._ahead = JoinAhead(self._folder.unfinished(self._results_file))
+        return self._ahead
 
     @property
-    def _is_joining(self) -> bool:
-        """Whether the child process has been given parts."""
-        return self._ahead is not None and self._ahead.n_parts > 0
+    def _joining(self) -> JoinAhead | None:
+        """The child process, once it has been given parts."""
+        return self._ahead if self._ahead is not None and self._ahead.n_parts else None
 
     def end(self) -> None:
         """Declare that no further results come; a child that joins them then has the rest of the run for the disk."""
-        if self._ahead is not None and self._is_joining:
-            self._ahead.end()
+        if ahead := self._joining:
+            ahead.end()
 
     def publish(self, header: ResultsHeader, complete: bool, contest: Contest) -> None:
         """Write the outputs from all saved parts, with the contest of the run's crystals, then remove the parts.
@@ -235,7 +242,7 @@ class PartsStore:
         with self._naming_the_mend():
             self._join()
             # A child that joins parts compares their checksums itself.
-            is_unread = not self._is_joining or len(self._outputs) > 1
+            is_unread = self._joining is None or len(self._outputs) > 1
             if is_unread and (problem := self._folder.first_damage()):
                 raise OutputError(self.output, f"cannot be made: {problem}")
             mark = replace(self._mark, contest=contest)
@@ -246,8 +253,8 @@ class PartsStore:
 
     def _publish(self, output: Output, ending: Ending) -> None:
         overwrite = self._overwrite or self._resume
-        if output.path == self._results_file and self._ahead is not None and self._is_joining:
-            self._ahead.publish(output.path, ending, overwrite)
+        if output.path == self._results_file and (ahead := self._joining):
+            ahead.publish(output.path, ending, overwrite)
         elif output.format == RESULTS_FILE:
             parts = self._files if self._last is None else [self._last]
             temporary = self._folder.unfinished(output.path)
