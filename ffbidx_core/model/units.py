@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 from .cell import Array
 
 ENOUGH_SPOTS = 1_000_000
-"""Number of spots of a file from which its units are seen."""
+"""Number of spots of some files from which their units are seen."""
 FARTHEST_USUAL_SPOT = 2.0
 """Distance from the origin, 1/angstrom, beyond which spots are rare; it is a resolution of 0.5 angstrom."""
 
 
-class SeenFiles:
-    """The files whose spots were looked at last, and their number: enough of them show the units of all."""
+class SeenUnits:
+    """The number of spots of some files that were looked at for some cells: enough of them show the units of all."""
 
     def __init__(self) -> None:
-        self._files: set[str] = set()
+        self._looked_at: tuple[bytes, set[str]] = b"", set()
         self._n_spots = 0
 
-    def are_known(self, files: Iterable[str], n_spots: int) -> bool:
-        """Whether enough spots of these files were looked at; if not, the next `n_spots` are."""
-        if self._files != (files := set(files)):
-            self._files, self._n_spots = files, 0
-        is_known = self._n_spots >= ENOUGH_SPOTS
+    def look_at(self, cells: Array, files: Iterable[str], n_spots: int) -> bool:
+        """Whether the next `n_spots` spots of some files are to be looked at for some cells, with which they count."""
+        if self._looked_at != (these := (cells.tobytes(), set(files))):
+            self._looked_at, self._n_spots = these, 0
+        are_new = self._n_spots < ENOUGH_SPOTS
         self._n_spots += n_spots
-        return is_known
+        return are_new
 
 
 def suspicious_units(spots: NDArray[np.floating], offsets: NDArray[np.int64], cells: Array) -> Iterator[str]:

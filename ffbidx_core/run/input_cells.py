@@ -26,7 +26,7 @@ from ..model.records.names import Names
 from ..model.records.ragged import offsets_of
 from ..model.records.remedy import Remedy
 from ..model.records.run import Learned
-from ..model.units import SeenFiles, suspicious_units
+from ..model.units import SeenUnits, suspicious_units
 from ..nouns import counted
 from ..parameters import Parameters
 from ..read.geometry.choose import first_geometry
@@ -105,7 +105,7 @@ class InputCells:
         self._sets: dict[bytes, CellSet] = {}
         self._learned: dict[bytes, Learned] = {}
         self._shown: dict[bytes, tuple[ConventionalCells, list[str]]] = {}
-        self._seen = SeenFiles()
+        self._seen = SeenUnits()
         self.most = 1
 
     def learn(self, devices: Devices, blocks: Sequence[FrameBlock]) -> list[tuple[Learned, Lesson]]:
@@ -237,15 +237,15 @@ class InputCells:
     def of_batch(self, batch: FrameBlock) -> CellSet | None:
         """The input cells of a batch with their search plan; None if no frame is usable.
 
-        If spots or cells appear to be in nanometres, a message is shown, once for each set of input cells. Spots that
-        were computed with a geometry have the right unit.
+        If spots or cells appear to be in nanometres, a message is shown, once for each set of input cells; the first
+        spots of a file show this. Spots that were computed with a geometry have the right unit.
         """
         if not batch.has_usable_frames:
             return None
         cells = self.get(batch)
-        has_geometry = self._job.geometry is not None
-        if not (has_geometry or self._seen.are_known(Names.of(batch.sources).values, len(batch.spots))):
-            self.show_once(cells.as_given, suspicious_units(batch.spots, batch.offsets, cells.as_given))
+        given, files = cells.as_given, Names.of(batch.sources).values
+        if self._job.geometry is None and self._seen.look_at(given, files, len(batch.spots)):
+            self.show_once(given, suspicious_units(batch.spots, batch.offsets, given))
         return cells
 
     def show_once(self, given: ConventionalCells, sentences: Iterable[str]) -> None:

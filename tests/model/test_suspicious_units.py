@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffbidx_core.model import units
-from ffbidx_core.model.units import ENOUGH_SPOTS, SeenFiles, suspicious_units
+from ffbidx_core.model.units import ENOUGH_SPOTS, SeenUnits, suspicious_units
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.05, 0.3, 0.9, 1.5, 3.0]), st.sampled_from([1.0, 2.0, 4.0, 30.0]))
@@ -29,12 +29,9 @@ def test_usual_spots_are_not_looked_at_twice(monkeypatch):
     assert list(suspicious_units(spots, np.array([0, 2, 2, 4]), cell)) == []
 
 
-def test_a_file_is_seen_once_enough_of_its_spots_were_looked_at():
-    seen, half = SeenFiles(), ENOUGH_SPOTS // 2
-    assert [seen.are_known(["a.h5", "a.h5"], half) for _ in range(4)] == [False, False, True, True]
-    assert [seen.are_known(["a.h5", "b.h5"], half), seen.are_known(["b.h5"], half)] == [False, False]
-    assert [seen.are_known(["b.h5"], 0), seen.are_known(["b.h5"], half), seen.are_known(["b.h5"], 1)] == [
-        False,
-        False,
-        True,
-    ]
+def test_a_file_is_looked_at_until_enough_of_its_spots_were():
+    seen, half, cells = SeenUnits(), ENOUGH_SPOTS // 2, np.eye(3)[None]
+    assert [seen.look_at(cells, ["a.h5", "a.h5"], half) for _ in range(4)] == [True, True, False, False]
+    assert [seen.look_at(cells, ["a.h5", "b.h5"], half), seen.look_at(cells, ["b.h5"], half)] == [True, True]
+    assert [seen.look_at(cells, ["b.h5"], n) for n in (0, half, 1)] == [True, True, False]
+    assert [seen.look_at(2 * cells, ["b.h5"], half), seen.look_at(cells, ["b.h5"], half)] == [True, True]
