@@ -62,4 +62,6 @@ class _Kept:
         while len(self.frames) + len(chosen) > 2 * self._most:
             chosen = chosen[len(self.frames) % 2 :: 2]
             self.frames, self._stride = self.frames[::2], 2 * self._stride
-        self.frames += [results.take(np.array([row])) for row in chosen]
+        if len(chosen):
+            taken = results.take(chosen)
+            self.frames += [taken.take(np.array([k])) for k in range(len(chosen))]

@@ -18,6 +18,9 @@ from ...model.records.table import OFFSETS, SHARED, Column, cut
 from .content import read_text
 from .datasets import errors_of, open_dataset, open_file, texts_of
 
+FEW = 8
+"""Number of frames up to which it is faster to read each by itself than all between the first and the last."""
+
 
 @contextlib.contextmanager
 def opened(path: str, *, is_own: bool = False) -> Iterator[OpenResults]:
@@ -33,17 +36,17 @@ def opened(path: str, *, is_own: bool = False) -> Iterator[OpenResults]:
 
 
 class OpenResults:
-    """An open results file, from which ranges of frames are read.
+    """An open results file, from which all frames, some of them, or single columns are read.
 
-    It has the columns of `Results` as attributes, too. Each of these is read when it is first used, and is not compared
-    with others, which saves most of the time if few are used.
+    The columns of `Results` are its attributes. Each of these is read when it is first used, and is not compared with
+    others, which saves most of the time if few are used.
 
     Parameters
     ----------
     file, path
         The open file, and its name.
     is_own
-        Whether this program has just written the file, so that its datasets need no checks.
+        Whether this program has just written the file, so that links, shapes and types of its datasets need no checks.
 
     Attributes
     ----------
@@ -104,6 +107,8 @@ class OpenResults:
 
     def take(self, chosen: NDArray[np.int64]) -> Results:
         """The results of a selection of frames (ascending numbers), of which there is at least one."""
+        if len(chosen) > FEW:
+            return self.frames(slice(int(chosen[0]), int(chosen[-1]) + 1)).take(chosen - chosen[0])
         return Results.joined([self.frames(slice(frame, frame + 1)) for frame in chosen.tolist()])
 
     def frames(self, frames: slice) -> Results:
@@ -161,7 +166,10 @@ def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
 def _own_column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
     """The dataset of a column in a file that this program has written; None if the file lacks it."""
     with errors_of(path, column.path):
-        return file.get(column.path) or file.get(column.path + NUMBERED)
+        dataset = file.get(column.path) or file.get(column.path + NUMBERED)
+    if dataset is None and not column.optional:
+        raise InputError(path, f"has no dataset {column.path}")
+    return dataset
 
 
 def _values(dataset: h5py.Dataset | None, path: str, column: Column, rows: slice = slice(None)) -> Any:
