@@ -18,13 +18,13 @@ from ...frames import MOST_SPOTS
 
 _AT_ONCE = 2**20
 _MOST_KNOWN = 10_000
-_known: set[tuple[int, int, int, int]] = set()
+_known: set[tuple[int, ...]] = set()
 
 
 def check_once(file: h5py.File, path: str, offsets: h5py.Dataset, n_frames: int, n_spots: int) -> None:
     """Check the offsets in a file, unless they were found to be right and the file has not been written since."""
     found = os.fstat(file.id.get_vfd_handle())
-    identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    identity = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
     if identity in _known:
         return
     check_offsets(path, offsets, n_frames, n_spots)
