@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Mapping
@@ -227,8 +228,8 @@ def _with_lattice(cells: NDArray[Any], scores: NDArray[Any]) -> tuple[Array, Arr
 
 
 def _note(spots: Any, offsets: NDArray[np.int64], cells: Array, n_left_out: NDArray[np.int64], p: Parameters) -> None:
-    """Log what is remarkable about the spots of a call, which takes a tenth of a call on a single frame."""
-    if not is_heard():
+    """Log what is remarkable about the spots of a call; to find it out takes some of the time of a single frame."""
+    if not (is_heard() and log.isEnabledFor(logging.WARNING)):
         return
     if isinstance(spots, np.ndarray):
         for sentence in suspicious_units(spots, offsets, cells):

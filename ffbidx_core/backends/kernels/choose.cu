@@ -139,7 +139,7 @@ __device__ void score_items(const Scoring& scoring, const Choice& choice, u64* i
   __syncthreads();
 }
 
-// Number of threads that look for high counts if not all may fit.
+// Number of threads that look for high counts if not all may fit; together they append at most 2048 at once.
 #define COUNTERS 256
 
 // Selects the best Q of all angles of a frame from their counts, one block a frame, of which all threads compute scores.
