@@ -65,6 +65,11 @@ class BatchFound:
     notes: Sequence[str] = ()
     inputs: tuple[InputIdentity, ...] | None = None
 
+    @property
+    def without_spots(self) -> Self:
+        """The same without the spots, which take most of the memory and are no part of the results."""
+        return dataclasses.replace(self, batch=dataclasses.replace(self.batch, spots=self.batch.spots[:0].copy()))
+
     @classmethod
     def of(cls, batch: FrameBlock, cells: KnownCells | None, result: ConventionalResult, p: Parameters) -> Self:
         """A batch with the status of each frame, which follows from the results and the parameters of the run."""

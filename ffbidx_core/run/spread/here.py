@@ -18,6 +18,8 @@ from .batches import computed
 
 DEPTH = 2
 """Largest number of batches that wait between two stages; memory holds the spots of few batches."""
+DEPTH_OF_RESULTS = 8
+"""The same for batches without their spots, so that a disk that needs half a second does not hold up a GPU."""
 
 
 class Here:
@@ -56,12 +58,14 @@ class Here:
         """Compute the frames in batches."""
         job, account = settled.job, self._account
         blocks = self._read(job) if self._is_share else settled.blocks
-        with WriteBehind(collector.take, DEPTH) as self._writer:
+        # A file that grows is known again by the spots of its last frame.
+        needs_spots = job.follow is not None
+        with WriteBehind(collector.take, DEPTH if needs_spots else DEPTH_OF_RESULTS) as self._writer:
             batches = self._until_stopped(job.batches(blocks))
             for batch in computed(self._devices, job, batches, account.prepared):
                 found = account.with_notes(batch)
                 account.count(found)
-                self._writer.put(found)
+                self._writer.put(found if needs_spots else found.without_spots)
                 done()
             self._writer.finish()
         return self._reader is not None and self._reader.ended and not self._is_stopped
