@@ -39,8 +39,8 @@ def read_results(path: str | os.PathLike[str]) -> Results:
         return results.whole()
 
 
-def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results]:
-    """Read the results of a run, at most `frames_at_once` frames at a time.
+def results_in_pieces(path: str, frames_at_once: int = 8192, *, is_own: bool = False) -> Iterator[Results]:
+    """Read the results of a run, at most `frames_at_once` frames at a time; see `OpenResults` for `is_own`.
 
     Yields
     ------
@@ -52,7 +52,7 @@ def results_in_pieces(path: str, frames_at_once: int = 8192) -> Iterator[Results
     InputError
         If the file is not a results file, or is damaged.
     """
-    with opened(path) as results:
+    with opened(path, is_own=is_own) as results:
         results.check_datasets()
         for begin in range(0, results.n_frames, frames_at_once):
             yield results.frames(slice(begin, min(begin + frames_at_once, results.n_frames)))

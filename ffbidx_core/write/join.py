@@ -59,7 +59,7 @@ def write_joined(
     if len(names) < len(parts) or not are_large(names):
         image = io.BytesIO()
         with h5py.File(image, "w", libver="earliest") as file:
-            join(file, parts, lambda: ending)
+            join(file, itertools.chain.from_iterable(map(_in_pieces, parts)), lambda: ending)
         write_file(path, image.getvalue(), overwrite)
         return
     with contextlib.closing(JoinAhead(temporary or beside(os.path.realpath(path), ".part"))) as ahead:
@@ -148,20 +148,24 @@ class JoinAhead:
         remove_file(self._temporary)
 
 
-def join(file: h5py.File, parts: Iterable[str | Results], ending: Callable[[], Ending]) -> None:
+def _in_pieces(part: str | Results) -> Iterable[Results]:
+    """Results in memory, or those in a file, in pieces."""
+    return [part] if isinstance(part, Results) else results_in_pieces(part, FRAMES_AT_ONCE)
+
+
+def join(file: h5py.File, pieces: Iterable[Results], ending: Callable[[], Ending]) -> None:
     """Write results, one after the other, to an empty HDF5 file, and then the contents of the ending.
 
     Parameters
     ----------
-    parts
-        Names of results files, which are read as they come, or results in memory.
+    pieces
+        The results, which are taken as they come.
     ending
-        Function that returns the remaining contents, called after the last part.
+        Function that returns the remaining contents, called after the last piece.
     """
     columns = GrowingFile(file)
-    for part in parts:
-        for piece in [part] if isinstance(part, Results) else results_in_pieces(part, FRAMES_AT_ONCE):
-            columns.add(piece)
+    for piece in pieces:
+        columns.add(piece)
     columns.end()
     last = ending()
     write_attributes(file, last.header, last.complete)
@@ -199,7 +203,7 @@ def _child(temporary: str) -> NoReturn:
         os._exit(1)
     lines = itertools.chain([first], iter(stream.readline, ""))
     with errors_in_a_line(), h5py.File(temporary, "w", libver="earliest") as file:
-        join(file, _parts(lines, temporary), lambda: _ending(stream, temporary, file))
+        join(file, _pieces(lines, temporary), lambda: _ending(stream, temporary, file))
     # The end of the interpreter, for which the run would wait, has nothing left to do.
     os._exit(0)
 
@@ -215,29 +219,29 @@ def errors_in_a_line() -> Iterator[None]:
         os._exit(1)
 
 
-def _parts(lines: Iterable[str], temporary: str) -> Iterator[str]:
-    """The names of the parts in lines up to an empty one, each after its checksum was compared.
+def _pieces(lines: Iterable[str], temporary: str) -> Iterator[Results]:
+    """The results in the parts that lines up to an empty one name, each after its checksum was compared.
 
     Threads compare the checksums of the next parts and sync the joined file meanwhile, so that at the end of the run
     the disk has little left to do.
     """
     with ThreadPoolExecutor(1) as pool:
         synced = pool.submit(sync_file, temporary)
-        for path in read_ahead(_undamaged(lines)):
-            yield path
+        for path, is_own in read_ahead(_undamaged(lines)):
+            yield from results_in_pieces(path, FRAMES_AT_ONCE, is_own=is_own)
             if synced.done():
                 synced.result()
                 synced = pool.submit(sync_file, temporary)
         synced.result()
 
 
-def _undamaged(lines: Iterable[str]) -> Iterator[str]:
-    """The names of the parts in lines up to an empty one, each once its checksum was compared."""
+def _undamaged(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The names of the parts in lines up to an empty one, and whether the checksum of each is known, and is right."""
     for line in itertools.takewhile(str.strip, lines):
         path, crc32 = json.loads(line)
         if crc32 is not None and checksum_of(path) != crc32:
             raise InputError(path, DAMAGED)
-        yield path
+        yield path, crc32 is not None
 
 
 def _ending(stream: io.TextIOWrapper, temporary: str, file: h5py.File) -> Ending:

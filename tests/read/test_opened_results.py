@@ -62,6 +62,31 @@ WORDS = {"method": "ifssr", "backend": "cpu", "device": "", "output": "", "compl
 TIMES = {"seconds": 0, "frames_per_second": 0}
 
 
+def test_a_file_that_another_program_has_compressed_is_read_as_well(path):
+    whole = read_results(path)
+    with h5py.File(path, "r+") as file:
+        cells = file["cells"][()]
+        del file["cells"]
+        file.create_dataset("cells", data=cells, chunks=(5, 3, 3), compression="gzip", shuffle=True)
+        del file["scores"]
+        file["scores"] = whole.scores
+    with opened(path, is_own=True) as results:
+        assert_same(results.whole(), whole)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_rows_are_those_of_any_chunks(path, monkeypatch, rows):
+    whole = read_results(path)
+    monkeypatch.setattr("ffbidx_core.write.results.chunk_rows", lambda column, n: rows)
+    with open(path, "wb") as file:
+        file.write(results_file(whole, number_names=True))
+    with opened(path, is_own=True) as results:
+        assert results._dataset("cells").chunks[0] == rows
+        assert_same(results.whole(), whole)
+        for begin in (0, 3, 8):
+            assert_same(results.frames(slice(begin, begin + 9)), whole[begin : begin + 9])
+
+
 def test_a_file_of_this_program_that_lacks_a_dataset_is_damaged(path):
     with h5py.File(path, "r+") as file:
         del file["cells"]

@@ -17,6 +17,7 @@ from ...model.records.run import Mark
 from ...read.files.opened_results import opened
 from ...read.spans import Cut, Cutter
 from ...write.behind import WriteBehind
+from ...write.ledger import DAMAGED, checksum_of
 from ...write.parts.folder import save_part
 from ..account import Account
 from ..collector import Collector
@@ -156,6 +157,8 @@ def _counted(account: Account, collector: Collector, receipt: Receipt) -> Part:
     """Count what a worker has found; returns the file in which it is saved, as `Collector.adopt` takes it."""
     part = receipt.part
     path = part if isinstance(part, str) else save_part(collector.store.folder, part)
+    if checksum_of(path) != receipt.crc32:
+        raise InputError(path, DAMAGED)
     for given, sentences in receipt.shown:
         account.cells.show_once(given, sentences)
     with opened(path, is_own=True) as results:
