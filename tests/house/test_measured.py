@@ -40,3 +40,16 @@ def test_numbers_say_where_and_when_they_were_measured(path):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", measured["date"])
     assert re.fullmatch(r"[0-9a-f]{7,40}(\+changes)?", measured["commit"])
     assert measured["rows"]
+
+
+@pytest.mark.parametrize(
+    ("what", "file", "key", "number"),
+    [
+        ("frames/s on one H200", "gpu", "frames", lambda row: f"{round(row['best_one'], -3):,}".replace(",", " ")),
+        ("ms per frame on one CPU core", "speed", "what", lambda row: f"{row['values'][0]:.2f}"),
+    ],
+)
+def test_speeds_compared_with_other_programs_are_those_of_the_tables(tables, what, file, key, number):
+    rows = {row[key]: row for row in json.loads((tables.MEASURED / f"{file}.json").read_text())["rows"]}
+    shown = " / ".join(number(rows[f"tetragonal, {spots} spots"]) for spots in (100, 300))
+    assert f"| {what}, 100 / 300 spots | {shown} |" in (ROOT / "README.md").read_text()
