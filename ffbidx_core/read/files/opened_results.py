@@ -86,8 +86,7 @@ class OpenResults:
 
     def whole(self) -> Results:
         """The results of all frames."""
-        arrays = {name: self._values(name) for name in COLUMNS}
-        return self._results(arrays)
+        return self._results({name: self._values(name) for name in COLUMNS})
 
     def _results(self, arrays: dict[str, Any]) -> Results:
         """Results that have been checked, with the columns that are there."""
@@ -103,8 +102,7 @@ class OpenResults:
     def _dataset(self, name: str) -> h5py.Dataset | None:
         """The dataset of a column; None if the file lacks it."""
         if name not in self._datasets:
-            find = _own_column if self._is_own else _column
-            self._datasets[name] = find(self._file, self._path, COLUMNS[name])
+            self._datasets[name] = _column(self._file, self._path, COLUMNS[name], self._is_own)
         return self._datasets[name]
 
     def take(self, chosen: NDArray[np.int64]) -> Results:
@@ -161,21 +159,19 @@ def header_of(path: str, attributes: dict[str, Any]) -> tuple[ResultsHeader, boo
     return ResultsHeader(**{name: str(attributes[name]) for name in names}), bool(attributes["complete"])
 
 
-def _column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
+def _column(file: h5py.File, path: str, column: Column, is_own: bool) -> h5py.Dataset | None:
     """The dataset of a column; None if the file lacks an optional one."""
+
+    def found(name: str, kind: str, *tail: int) -> h5py.Dataset | None:
+        if not is_own:
+            return open_dataset(file, path, name, kind, (None, *tail))
+        with errors_of(path, name):
+            return file.get(name)
+
     kind = {"f": "f", "i": "iu", "u": "iu", "O": "text"}[column.dtype.kind]
-    dataset = open_dataset(file, path, column.path, kind, (None, *column.tail))
+    dataset = found(column.path, kind, *column.tail)
     if dataset is None and column.is_text:
-        dataset = open_dataset(file, path, column.path + NUMBERED, "iu", (None,))
-    if dataset is None and not column.optional:
-        raise InputError(path, f"has no dataset {column.path}")
-    return dataset
-
-
-def _own_column(file: h5py.File, path: str, column: Column) -> h5py.Dataset | None:
-    """The dataset of a column in a file that this program has written; None if the file lacks it."""
-    with errors_of(path, column.path):
-        dataset = file.get(column.path) or file.get(column.path + NUMBERED)
+        dataset = found(column.path + NUMBERED, "iu")
     if dataset is None and not column.optional:
         raise InputError(path, f"has no dataset {column.path}")
     return dataset
