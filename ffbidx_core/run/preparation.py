@@ -227,8 +227,8 @@ def _outputs_of(request: RunRequest, sources: Sequence[Source], named: bool) -> 
 
 
 def files_written(outputs: dict[str, str]) -> list[str]:
-    """Names of all files that a run writes: each output before its record, so that an error names the output."""
-    return [file for path, wanted in outputs.items() if path != TO_STDOUT for file in reversed(files_of(path, wanted))]
+    """Names of all files that a run writes."""
+    return [file for path, wanted in outputs.items() if path != TO_STDOUT for file in files_of(path, wanted)]
 
 
 def _check_writable(request: RunRequest, files: Sequence[str], inputs: Sequence[str]) -> None:

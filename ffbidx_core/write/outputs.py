@@ -59,14 +59,13 @@ class Output:
 
     @property
     def files(self) -> list[str]:
-        """Names of the files: the record of the run, if the format has no place for it, and then the output."""
+        """Names of the files: the output itself, and the record of the run if the format has no place for it."""
         return [] if self.stream is not None else files_of(self.path, self.format)
 
     def check(self, overwrite: bool, inputs: Iterable[str], *, ways_on: str = "--overwrite") -> None:
         """Raise an error before the run if the output could not be written; see `check_output`."""
         inputs = list(inputs)
-        # An error names the file that was asked for rather than its record.
-        for path in reversed(self.files):
+        for path in self.files:
             check_output(path, overwrite, inputs, ways_on=ways_on)
 
     def write(self, results: Iterable[Results], made: dict[str, Any], overwrite: bool) -> None:
@@ -88,4 +87,5 @@ class Output:
                 self.stream(piece)
             return
         text = (COMMENT + as_toml(made)).encode()
-        write_files({path: data if path == self.path else text for path in self.files}, overwrite)
+        # The record gets its name first, so that no output is without one.
+        write_files({path: data if path == self.path else text for path in reversed(self.files)}, overwrite)

@@ -40,7 +40,7 @@ _HOLD_THE_RECORD = (RESULTS_FILE, "stream", "expt", "parquet")
 
 
 def files_of(path: str, wanted: str) -> list[str]:
-    """Names of the files of an output: the record of the run, if the format has no place for it, and then the output.
+    """Names of the files of an output: the output itself, and the record of the run if the format has no place for it.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def files_of(path: str, wanted: str) -> list[str]:
     wanted
         Its format, one of `FORMATS`.
     """
-    return [path] if wanted in _HOLD_THE_RECORD else [path + RECORD_SUFFIX, path]
+    return [path] if wanted in _HOLD_THE_RECORD else [path, path + RECORD_SUFFIX]
 
 
 def is_hdf5(path: str) -> bool:
